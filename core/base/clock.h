@@ -1,0 +1,38 @@
+// Time: monotonic milliseconds for deadlines, and durations as users write them.
+#pragma once
+
+#include <time.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace rum {
+
+using Millis = std::chrono::milliseconds;
+
+// Monotonic milliseconds; does not jump when the wall clock does.
+inline uint64_t NowMillis() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1000 + static_cast<uint64_t>(t.tv_nsec) / 1000000;
+}
+
+// Monotonic microseconds, for what is measured rather than waited for.
+inline uint64_t NowMicros() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1000000 + static_cast<uint64_t>(t.tv_nsec) / 1000;
+}
+
+// "250ms", "6s", "5m", "1h", "off" or "0" (none). A bare number means seconds, as in older versions.
+// At most ten years.
+Result<Millis> ParseDuration(std::string_view text);
+
+// The shortest way to write it: "6s", "250ms", "off".
+std::string FormatDuration(Millis duration);
+
+}  // namespace rum

@@ -1,0 +1,248 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spdlog/details/null_mutex.h>
+#include <spdlog/sinks/base_sink.h>
+#include <spdlog/sinks/syslog_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "base/escape.h"
+#include "base/fd.h"
+
+namespace rum::log {
+namespace {
+
+constexpr size_t kQueue = 8192;  // lines
+constexpr std::chrono::milliseconds kGather(50);
+constexpr std::chrono::seconds kCloseWait(2);
+
+std::atomic<bool> json = false;
+std::atomic<Level> least = Level::kInfo;
+std::atomic<uint64_t> dropped = 0;
+
+Fd OpenFile(const std::string& path) {
+  return Fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640));
+}
+
+// A file, or standard error. Lines are gathered and written by one write(2) at a flush.
+class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  FileSink(const std::string& path, Fd file) : path_(path), file_(std::move(file)) {}
+
+  // Opens the file by its name again; false: that failed, and the old one goes on serving.
+  bool Reopen() {
+    if (path_.empty()) return true;
+    flush();
+    Fd file = OpenFile(path_);
+    if (!file) return false;
+    file_ = std::move(file);
+    return true;
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    formatter_->format(message, lines_);
+  }
+  void flush_() override {
+    size_t done = 0;
+    while (done < lines_.size()) {
+      ssize_t n =
+          TEMP_FAILURE_RETRY(::write(file_.get(), lines_.data() + done, lines_.size() - done));
+      if (n <= 0) break;
+      done += static_cast<size_t>(n);
+    }
+    dropped += static_cast<uint64_t>(std::count(lines_.begin() + done, lines_.end(), '\n'));
+    lines_.clear();
+  }
+
+  const std::string path_;  // empty: standard error
+  Fd file_;
+  spdlog::memory_buf_t lines_;
+};
+
+struct Line {
+  std::chrono::system_clock::time_point time;
+  Level level;
+  std::string text;
+  bool reopen = false;  // no line: the file is to be opened again here
+};
+
+// The queue and its thread. Lives for ever, since a thread that hangs in its target may outlive us.
+struct Writer {
+  std::mutex mutex;  // guards what follows
+  std::condition_variable wake, ended;
+  std::vector<Line> lines;
+  bool open = false;
+  bool idle = false;   // the thread waits for a first line; else it comes back by itself
+  bool hurry = false;  // do not gather
+  bool closing = false;
+  bool over = true;
+  // The thread's own.
+  std::shared_ptr<spdlog::logger> logger;
+  std::shared_ptr<FileSink> file;  // nullptr: syslog
+  bool reopen = false;
+
+  void Run();
+  void WriteAll(const std::vector<Line>& all);
+};
+
+Writer& writer = *new Writer;
+
+// Waits for a first line, then a moment for more, and writes them together: the callers pay for an
+// uncontended lock, and the thread is woken at most twenty times a second.
+void Writer::Run() {
+  std::vector<Line> all;
+  std::unique_lock lock(mutex);
+  while (!closing || !lines.empty()) {
+    idle = true;
+    wake.wait(lock, [this] { return closing || !lines.empty(); });
+    idle = false;
+    wake.wait_for(lock, kGather, [this] { return closing || hurry; });
+    hurry = false;
+    all.swap(lines);
+    lock.unlock();
+    WriteAll(all);
+    all.clear();
+    lock.lock();
+  }
+  over = true;
+  ended.notify_all();
+}
+
+spdlog::level::level_enum Spd(Level level) {
+  switch (level) {
+    case Level::kError:
+      return spdlog::level::err;
+    case Level::kWarning:
+      return spdlog::level::warn;
+    case Level::kInfo:
+      return spdlog::level::info;
+    default:
+      return spdlog::level::debug;
+  }
+}
+
+void Writer::WriteAll(const std::vector<Line>& all) {
+  if (reopen && file) reopen = !file->Reopen();
+  for (const Line& line : all) {
+    if (!line.reopen) {
+      logger->log(line.time, spdlog::source_loc{}, Spd(line.level), line.text);
+    } else if (file) {
+      reopen = !file->Reopen();  // tried again with every batch until it succeeds
+    }
+  }
+  logger->flush();
+}
+
+void Push(Line line) {
+  bool wake;
+  {
+    std::lock_guard lock(writer.mutex);
+    if (!writer.open) {
+      std::fprintf(stderr, "rum: %s\n", line.text.c_str());
+      return;
+    }
+    if (writer.lines.size() >= kQueue && !line.reopen) {
+      ++dropped;
+      return;
+    }
+    bool hurry = writer.lines.size() >= kQueue / 2 && !writer.hurry;
+    writer.hurry |= hurry;
+    wake = hurry || (writer.idle && writer.lines.empty());
+    writer.lines.push_back(std::move(line));
+  }
+  if (wake) writer.wake.notify_one();
+}
+
+}  // namespace
+
+Status Open(const Options& options) {
+  json = options.json;
+  least = options.level;
+  std::shared_ptr<FileSink> file;
+  spdlog::sink_ptr sink;
+  if (options.target == "syslog") {
+    sink = std::make_shared<spdlog::sinks::syslog_sink_st>("rum", LOG_PID, LOG_DAEMON, true);
+  } else {
+    bool stderr_too = options.target == "stderr";
+    Fd fd = stderr_too ? Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) : OpenFile(options.target);
+    if (!fd && !stderr_too) {
+      return rum::Error{Fault::kConfig,
+                        "cannot log to '" + options.target + "': " + std::strerror(errno)};
+    }
+    sink = file = std::make_shared<FileSink>(stderr_too ? "" : options.target, std::move(fd));
+  }
+  auto logger = std::make_shared<spdlog::logger>("rum", sink);
+  if (options.json) {
+    logger->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})");
+  } else {
+    logger->set_pattern(file ? "%Y-%m-%dT%H:%M:%S.%e%z %l %v" : "%v");
+  }
+  logger->set_level(spdlog::level::debug);
+  logger->set_error_handler([](const std::string&) { ++dropped; });
+  std::lock_guard lock(writer.mutex);
+  writer.logger = std::move(logger);
+  writer.file = std::move(file);
+  writer.closing = writer.over = writer.hurry = writer.reopen = false;
+  writer.open = true;
+  try {
+    std::thread([] { writer.Run(); }).detach();
+  } catch (const std::system_error& e) {
+    writer.open = false;
+    writer.over = true;
+    return rum::Error{Fault::kSystem, std::string("no thread for the log: ") + e.what()};
+  }
+  return Ok();
+}
+
+// A pipe that nobody reads can hold the thread for good: it is waited for only so long.
+bool Close() {
+  std::unique_lock lock(writer.mutex);
+  writer.open = false;
+  writer.closing = true;
+  writer.wake.notify_one();
+  if (!writer.ended.wait_for(lock, kCloseWait, [] { return writer.over; })) return false;
+  writer.logger.reset();
+  writer.file.reset();
+  return true;
+}
+
+void Reopen() { Push({.time = {}, .level = Level::kError, .text = {}, .reopen = true}); }
+
+bool Json() { return json.load(std::memory_order_relaxed); }
+
+bool Enabled(Level level) { return level <= least.load(std::memory_order_relaxed); }
+
+uint64_t Dropped() { return dropped.load(); }
+
+void Write(Level level, std::string_view text) {
+  if (!Enabled(level)) return;
+  std::string line;
+  if (Json()) {
+    line = "\"message\":\"";
+    AppendJsonEscaped(line, text);
+    line += '"';
+  } else {
+    AppendPrintable(line, text);
+  }
+  WriteFields(level, std::move(line));
+}
+
+void WriteFields(Level level, std::string line) {
+  if (!Enabled(level)) return;
+  Push({.time = std::chrono::system_clock::now(), .level = level, .text = std::move(line)});
+}
+
+}  // namespace rum::log

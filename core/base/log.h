@@ -1,0 +1,59 @@
+// The log: lines to stderr, syslog or a file, as text or JSON, written by a thread of its own, up
+// to 50 ms later. A line never blocks the caller: what the queue cannot take is dropped and
+// counted.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace rum::log {
+
+enum class Level { kError, kWarning, kInfo, kDebug };
+
+struct Options {
+  std::string target = "stderr";  // "stderr", "syslog" or a file
+  bool json = false;
+  Level level = Level::kInfo;
+};
+
+// [main] Begins to write; before that lines go to stderr at once. After a fork, not before: it
+// makes a thread.
+Status Open(const Options& options);
+// [main] Writes what waits and ends the thread. False: the target takes nothing, the thread hangs
+// in it, and the process should end by _exit.
+bool Close();
+// [any] Opens the file again by its name, after it was rotated away.
+void Reopen();
+bool Json();
+bool Enabled(Level level);
+// [any] Lines that were dropped because the queue was full or the target failed.
+uint64_t Dropped();
+
+// [any] One line of text.
+void Write(Level level, std::string_view text);
+// [any] A line that is made already: text without control characters or, when Json(), the fields of
+// an object without the braces.
+void WriteFields(Level level, std::string line);
+
+template <class... T>
+void Error(fmt::format_string<T...> format, T&&... values) {
+  Write(Level::kError, fmt::format(format, std::forward<T>(values)...));
+}
+template <class... T>
+void Warning(fmt::format_string<T...> format, T&&... values) {
+  Write(Level::kWarning, fmt::format(format, std::forward<T>(values)...));
+}
+template <class... T>
+void Info(fmt::format_string<T...> format, T&&... values) {
+  Write(Level::kInfo, fmt::format(format, std::forward<T>(values)...));
+}
+template <class... T>
+void Debug(fmt::format_string<T...> format, T&&... values) {
+  if (Enabled(Level::kDebug)) Write(Level::kDebug, fmt::format(format, std::forward<T>(values)...));
+}
+
+}  // namespace rum::log

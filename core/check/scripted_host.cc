@@ -1,0 +1,295 @@
+#include "check/scripted_host.h"
+
+#include <cstring>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "check/module_table.h"
+#include "check/scripted_session.h"
+
+namespace rum {
+namespace {
+
+constexpr size_t kErrorSize = 256;
+constexpr size_t kRefusalSize = 4096;
+constexpr size_t kStatsSize = 65536;
+
+// A buffer with a mark behind it, to see what a hook writes and whether it keeps to the size.
+class Paper {
+ public:
+  explicit Paper(size_t size) : size_(size), bytes_(size + kMark, '\x7f') {}
+  char* data() { return bytes_.data(); }
+  size_t size() const { return size_; }
+  bool overrun() const { return bytes_.substr(size_) != std::string(kMark, '\x7f'); }
+  // What is written up to the NUL; nothing when there is none within the size.
+  std::optional<std::string> sentence() const {
+    size_t nul = bytes_.find('\0');
+    if (nul >= size_) return {};
+    return bytes_.substr(0, nul);
+  }
+
+ private:
+  static constexpr size_t kMark = 64;
+  size_t size_;
+  std::string bytes_;
+};
+
+// The error of init and config_new.
+Error Judge(ScriptedHost::World& world, const char* hook, const Paper& paper) {
+  if (paper.overrun()) host_table::Violate(world, std::string(hook) + " wrote past error_size");
+  auto sentence = paper.sentence();
+  if (!sentence || sentence->empty()) {
+    host_table::Violate(world, std::string(hook) + " failed and wrote no sentence into `error`");
+    return Error{Fault::kModule, std::string(hook) + " failed without a sentence"};
+  }
+  return Error{Fault::kModule, *sentence};
+}
+
+// Modules are told apart by their init: a copy of a table is still the same module.
+std::set<decltype(rum_module::init)>& Initialised() {
+  static std::set<decltype(rum_module::init)> all;
+  return all;
+}
+
+}  // namespace
+
+ScriptedHost::ScriptedHost(const rum_module& module)
+    : module_(CopyModuleTable(module)), world_(std::make_unique<World>()) {
+  host_table::SetCurrent(this, world_.get());
+}
+
+ScriptedHost::~ScriptedHost() {
+  session_.reset();
+  if (world_->worker_started && module_.worker_stop) module_.worker_stop(world_->worker_data);
+  world_->config.reset();
+  host_table::ForgetHost(this);
+}
+
+const rum_host& ScriptedHost::Table() { return host_table::kTable; }
+
+const char* ScriptedHost::running_hook() { return host_table::running_hook; }
+
+void ScriptedHost::InitWasCalled(const rum_module& module) { Initialised().insert(module.init); }
+
+void ScriptedHost::AddToMap(std::string key, std::string value) {
+  world_->map_there = true;
+  world_->map[std::move(key)] = std::move(value);
+}
+
+void ScriptedHost::BreakMap() { world_->map_broken = true; }
+
+void ScriptedHost::HoldAnswers(bool hold) {
+  world_->hold_answers = hold;
+  if (!hold && session_) session_->Settle();
+}
+
+Result<std::shared_ptr<ScriptedHost::Config>> ScriptedHost::MakeConfig(const Options& options) {
+  auto values = OptionValues(module_, options);
+  if (!values) return values.error();
+  auto config = std::make_shared<Config>();
+  if (!module_.config_new) return config;
+  std::vector<const char*> pointers;
+  for (const auto& value : *values) pointers.push_back(value ? value->c_str() : nullptr);
+  Paper error(kErrorSize);
+  error.data()[0] = 0;
+  host_table::SetCurrent(this, world_.get());
+  int32_t status = module_.config_new(pointers.data(), pointers.size(), &config->pointer,
+                                      error.data(), error.size());
+  for (auto& value : *values) {  // who keeps a pointer into them is found out
+    if (value) std::fill(value->begin(), value->end(), '\xdd');
+  }
+  if (status < 0) return Judge(*world_, "config_new", error);
+  config->module = &module_;
+  return config;
+}
+
+Status ScriptedHost::Start(const Options& options) {
+  if (world_->started) return Error{Fault::kUsage, "started already"};
+  host_table::SetCurrent(this, world_.get());
+  if (Status rows = CheckModuleRows(module_); !rows) return rows.error();
+  world_->metrics = ModuleMetrics(module_);
+  if (module_.init && !Initialised().contains(module_.init)) {
+    Paper error(kErrorSize);
+    error.data()[0] = 0;
+    if (module_.init(&Table(), error.data(), error.size()) < 0) {
+      return Judge(*world_, "init", error);
+    }
+    Initialised().insert(module_.init);
+  }
+  auto config = MakeConfig(options);
+  if (!config) return config.error();
+  if (module_.worker_start) {
+    int32_t status = module_.worker_start(reinterpret_cast<rum_worker*>(&world_->worker_handle),
+                                          (*config)->pointer, &world_->worker_data);
+    if (status < 0) return Error{Fault::kModule, "worker_start failed"};
+  }
+  world_->worker_started = true;
+  world_->config = std::move(*config);
+  world_->started = true;
+  return Ok();
+}
+
+Status ScriptedHost::Reload(const Options& options) {
+  if (!world_->started) return Error{Fault::kUsage, "not started"};
+  auto config = MakeConfig(options);
+  if (!config) return config.error();
+  if (module_.worker_reload) module_.worker_reload(world_->worker_data, (*config)->pointer);
+  world_->config = std::move(*config);
+  return Ok();
+}
+
+std::string ScriptedHost::Refusal(uint32_t reason) {
+  if (!module_.refusal || (!world_->started && !Start())) return {};
+  host_table::SetCurrent(this, world_.get());
+  Paper paper(kRefusalSize);
+  size_t size = module_.refusal(world_->config->pointer, reason,
+                                reinterpret_cast<uint8_t*>(paper.data()), paper.size());
+  if (size > paper.size() || paper.overrun()) {
+    host_table::Violate(*world_, "refusal wrote more than `size` bytes");
+    return {};
+  }
+  std::string bytes(paper.data(), size);
+  if (size > 0) deeds_.push_back({Deed::Kind::kSend, RUM_CLIENT, 0, {}, bytes});
+  return bytes;
+}
+
+std::string ScriptedHost::Stats() {
+  if (!module_.stats || (!world_->started && !Start())) return {};
+  host_table::SetCurrent(this, world_.get());
+  Paper paper(kStatsSize);
+  size_t size = module_.stats(world_->config->pointer, paper.data(), paper.size());
+  if (size > paper.size() || paper.overrun()) {
+    host_table::Violate(*world_, "stats wrote more than `size` bytes");
+    return {};
+  }
+  std::string text(paper.data(), size);
+  if (!nlohmann::json::parse(text, nullptr, false).is_object()) {
+    host_table::Violate(*world_, "stats wrote what is not a JSON object");
+  }
+  return text;
+}
+
+// -- the session ----------------------------------------------------------------------------------
+
+bool ScriptedHost::Open() {
+  if (open() || (!world_->started && !Start())) return false;
+  session_ = std::make_unique<ScriptedSession>(*this, world_->config);
+  session_->Open();
+  return true;
+}
+
+bool ScriptedHost::Feed(uint32_t side, std::string_view bytes) {
+  return session_ && side <= RUM_UPSTREAM && session_->Feed(side, bytes);
+}
+
+bool ScriptedHost::End(uint32_t side) {
+  return session_ && side <= RUM_UPSTREAM && session_->End(side);
+}
+
+bool ScriptedHost::Reset(uint32_t side) {
+  return session_ && side <= RUM_UPSTREAM && session_->Reset(side);
+}
+
+bool ScriptedHost::ConnectOutcome(uint32_t reason) {
+  return session_ && session_->ConnectOutcome(reason);
+}
+
+bool ScriptedHost::MapAnswer(int32_t status, std::string_view value) {
+  return session_ && session_->MapAnswer(status, value);
+}
+
+bool ScriptedHost::TlsOutcome(uint32_t side, int32_t status) {
+  return session_ && side <= RUM_UPSTREAM && session_->TlsOutcome(side, status);
+}
+
+bool ScriptedHost::StopReading(uint32_t side) {
+  return session_ && side <= RUM_UPSTREAM && session_->SetReading(side, false);
+}
+
+bool ScriptedHost::StartReading(uint32_t side) {
+  return session_ && side <= RUM_UPSTREAM && session_->SetReading(side, true);
+}
+
+bool ScriptedHost::CloseByRum(uint32_t reason) { return session_ && session_->CloseByRum(reason); }
+
+// Timers see their own moment: the clock goes on from one to the next.
+void ScriptedHost::Advance(uint64_t milliseconds) {
+  uint64_t end = host_table::clock + milliseconds;
+  while (session_) {
+    std::optional<uint64_t> due = session_->NextTimer();
+    if (!due || *due > end) break;
+    if (*due > host_table::clock) host_table::clock = *due;
+    session_->Settle();
+    if (session_->over) break;
+    if (session_->NextTimer() == due) break;  // it cannot run now
+  }
+  host_table::clock = end;
+  if (session_) session_->Settle();
+}
+
+bool ScriptedHost::WaitResumed(uint64_t milliseconds) {
+  if (!session_ || !session_->pause || !session_->WaitAnswer(milliseconds)) return false;
+  session_->Settle();
+  return true;
+}
+
+bool ScriptedHost::open() const { return session_ && !session_->over; }
+
+std::optional<std::string> ScriptedHost::looking_up() const {
+  return session_ ? session_->lookup : std::nullopt;
+}
+
+std::optional<std::string> ScriptedHost::connecting() const {
+  return session_ ? session_->connect : std::nullopt;
+}
+
+bool ScriptedHost::connected() const { return open() && session_->sides[RUM_UPSTREAM].there; }
+
+bool ScriptedHost::relaying() const { return open() && session_->relay; }
+
+bool ScriptedHost::tls_wanted(uint32_t side) const {
+  return open() && session_->sides[side].tls == ScriptedSession::Tls::kHandshake;
+}
+
+bool ScriptedHost::paused() const { return open() && session_->pause != 0; }
+
+std::optional<uint32_t> ScriptedHost::closed() const {
+  if (!session_ || !session_->over) return {};
+  return session_->reason;
+}
+
+std::string ScriptedHost::close_text() const { return session_ ? session_->text : ""; }
+
+std::string ScriptedHost::unconsumed(uint32_t side) const {
+  return session_ ? session_->sides[side].window + session_->sides[side].wire : "";
+}
+
+std::map<std::string, std::string> ScriptedHost::notes() const {
+  return session_ ? session_->notes : std::map<std::string, std::string>();
+}
+
+std::string ScriptedHost::user() const { return session_ ? session_->user : ""; }
+
+uint64_t ScriptedHost::metric(std::string_view name) const {
+  auto found = world_->sums.find(name);
+  return found == world_->sums.end() ? 0 : found->second;
+}
+
+uint64_t ScriptedHost::hook_calls() const { return session_ ? session_->hook_calls : 0; }
+
+std::string ScriptedHost::TakeSent(uint32_t side) {
+  return session_ ? std::exchange(session_->sides[side].sent, {}) : "";
+}
+
+std::vector<std::string> ScriptedHost::violations() const {
+  std::lock_guard lock(world_->mutex);
+  return world_->violations;
+}
+
+void ScriptedHost::ForgetViolations() {
+  std::lock_guard lock(world_->mutex);
+  world_->violations.clear();
+}
+
+}  // namespace rum

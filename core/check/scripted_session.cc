@@ -1,0 +1,636 @@
+#include "check/scripted_session.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/address.h"
+
+namespace rum {
+namespace {
+
+using namespace scripted;
+using Kind = Deed::Kind;
+
+uint32_t Other(uint32_t side) { return 1 - side; }
+
+// The keys of rum's own line.
+constexpr std::string_view kOwnKeys[] = {
+    "id",       "client", "listener", "user",   "destination",       "connect",       "duration",
+    "received", "sent",   "reason",   "detail", "upstream_received", "upstream_sent", "event",
+    "time",     "level",  "message"};
+
+// The reasons that rum/module.h marks with (module).
+bool ForModules(uint32_t reason) {
+  return reason == RUM_CLOSE_CLIENT || reason == RUM_CLOSE_UPSTREAM ||
+         reason == RUM_CLOSE_CLIENT_GONE || reason == RUM_CLOSE_UPSTREAM_GONE ||
+         (reason >= RUM_CLOSE_NO_DESTINATION && reason <= RUM_CLOSE_LIMIT) ||
+         reason == RUM_CLOSE_MODULE;
+}
+
+}  // namespace
+
+ScriptedSession::ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config)
+    : host_(host),
+      module_(host.module_),
+      config_(std::move(config)),
+      handle_(host_table::NewHandle(this)) {
+  sides[RUM_CLIENT].there = true;
+}
+
+ScriptedSession::~ScriptedSession() {
+  if (!over) {
+    EndWith(RUM_CLOSE_KILLED);
+    Finish();
+  }
+  host_table::ForgetHandle(handle_);
+}
+
+// Calls a hook, with a guard for what must not leave it.
+template <class Hook>
+bool ScriptedSession::Run(const char* name, Hook hook) {
+  const char* outer = host_table::running_hook.exchange(name);
+  host_table::SetCurrent(&host_, host_.world_.get());
+  ++depth_;
+  ++idle_hooks_;
+  bool fine = true;
+  try {
+    hook();
+  } catch (...) {
+    fine = false;
+  }
+  --depth_;
+  host_table::running_hook = outer;
+  if (!fine) {
+    host_table::Violate(*host_.world_, std::string(name) + " threw an exception (rule 7)");
+    EndWith(RUM_CLOSE_MODULE);
+  }
+  return fine;
+}
+
+int32_t ScriptedSession::Refuse(const char* call, int32_t error) {
+  host_.deeds_.push_back({Kind::kRefused, 0, static_cast<uint64_t>(-error), call, {}});
+  return error;
+}
+
+// -- what the driver does -------------------------------------------------------------------------
+
+void ScriptedSession::Open() {
+  if (!module_.session_open) {
+    Connect("", 0);
+    Relay();
+    if (!relay) EndWith(RUM_CLOSE_NO_DESTINATION);
+    return Settle();
+  }
+  int32_t status = 0;
+  Run("session_open", [&] {
+    status = module_.session_open(handle(), config_ ? config_->pointer : nullptr,
+                                  host_.world_->worker_data, &data_);
+  });
+  if (status > 0) {
+    host_table::Violate(*host_.world_, "session_open returned " + std::to_string(status) +
+                                           ", which is neither RUM_OK nor an error");
+  }
+  if (status < 0) {
+    refused = true;
+    EndWith(RUM_CLOSE_MODULE, "session_open failed");
+  }
+  Settle();
+}
+
+bool ScriptedSession::Feed(uint32_t side, std::string_view bytes) {
+  Side& s = sides[side];
+  if (over || !s.there || s.ended || s.broken) return false;
+  s.wire += bytes;
+  Settle();
+  return true;
+}
+
+bool ScriptedSession::End(uint32_t side) {
+  Side& s = sides[side];
+  if (over || !s.there || s.ended || s.broken) return false;
+  s.ended = true;
+  Settle();
+  return true;
+}
+
+bool ScriptedSession::Reset(uint32_t side) {
+  Side& s = sides[side];
+  if (over || !s.there || s.broken) return false;
+  s.broken = true;
+  bool relaying = relay && sides[RUM_UPSTREAM].there;
+  if (side == RUM_CLIENT) {
+    EndWith(relaying ? RUM_CLOSE_CLIENT_RESET : RUM_CLOSE_CLIENT_GONE);
+  } else {
+    EndWith(relaying ? RUM_CLOSE_UPSTREAM_RESET : RUM_CLOSE_UPSTREAM_GONE);
+  }
+  Settle();
+  return true;
+}
+
+bool ScriptedSession::ConnectOutcome(uint32_t why) {
+  if (over || !connect) return false;
+  bool tls = (connect->empty() ? host_.default_destination : *connect).starts_with("tls:");
+  connect.reset();
+  if (why == 0) {
+    sides[RUM_UPSTREAM].there = true;
+    if (tls) sides[RUM_UPSTREAM].tls = Tls::kOn;
+  }
+  if (!relay && module_.upstream_open) {
+    Run("upstream_open", [&] { module_.upstream_open(data_, handle(), why); });
+  }
+  if (why != 0 && !connect) EndWith(why);
+  Settle();
+  return true;
+}
+
+bool ScriptedSession::MapAnswer(int32_t status, std::string_view value) {
+  if (over || !lookup || relay) return false;
+  lookup.reset();
+  if (module_.looked_up) {
+    auto copy = std::make_unique<uint8_t[]>(value.size());
+    if (!value.empty()) std::memcpy(copy.get(), value.data(), value.size());
+    Run("looked_up", [&] {
+      module_.looked_up(data_, handle(), status, status == RUM_FOUND ? copy.get() : nullptr,
+                        status == RUM_FOUND ? value.size() : 0);
+    });
+    std::memset(copy.get(), 0xdd, value.size());
+  }
+  Settle();
+  return true;
+}
+
+bool ScriptedSession::TlsOutcome(uint32_t side, int32_t status) {
+  Side& s = sides[side];
+  if (over || s.tls != Tls::kHandshake) return false;
+  s.tls = status == 0 ? Tls::kOn : Tls::kOff;
+  if (!relay && module_.tls_open) {
+    Run("tls_open", [&] { module_.tls_open(data_, handle(), side, status); });
+  }
+  if (status != 0) EndWith(RUM_CLOSE_TLS);
+  Settle();
+  return true;
+}
+
+bool ScriptedSession::SetReading(uint32_t side, bool reading) {
+  Side& s = sides[side];
+  if (over || !s.there) return false;
+  s.reading = reading;
+  if (reading) s.waiting = 0;
+  Settle();
+  return true;
+}
+
+bool ScriptedSession::CloseByRum(uint32_t why) {
+  if (over) return false;
+  EndWith(why);
+  Settle();
+  return true;
+}
+
+// -- the loop -------------------------------------------------------------------------------------
+
+void ScriptedSession::Settle() {
+  if (depth_ > 0 || settling_) return;  // the outer call goes on
+  settling_ = true;
+  idle_hooks_ = 0;
+  while (!over) {
+    if (Ending()) {
+      Finish();
+      break;
+    }
+    if (idle_hooks_ > kIdleHooksMost) {
+      host_table::Violate(*host_.world_, "the hooks call for each other without end: " +
+                                             std::to_string(kIdleHooksMost) +
+                                             " in a row consumed nothing");
+      EndWith(RUM_CLOSE_MODULE);
+      continue;
+    }
+    if (!Step()) break;
+  }
+  settling_ = false;
+  std::lock_guard lock(host_.world_->mutex);
+  for (Deed& log : host_.world_->foreign_logs) host_.deeds_.push_back(std::move(log));
+  host_.world_->foreign_logs.clear();
+}
+
+bool ScriptedSession::Step() {
+  if (relay) {
+    BeginRelay();
+    return PumpRelay(RUM_CLIENT) || PumpRelay(RUM_UPSTREAM);
+  }
+  return DeliverLookup() || DeliverAnswer() || FireTimer() || Pump(RUM_CLIENT) ||
+         Pump(RUM_UPSTREAM) || CallEnd(RUM_CLIENT) || CallEnd(RUM_UPSTREAM);
+}
+
+bool ScriptedSession::DeliverLookup() {
+  const ScriptedHost::World& world = *host_.world_;
+  if (!lookup || world.hold_answers || !(world.map_there || world.map_broken)) return false;
+  if (world.map_broken) return MapAnswer(RUM_E_FAILED, {});
+  auto found = world.map.find(*lookup);
+  if (found == world.map.end()) return MapAnswer(RUM_NOT_FOUND, {});
+  return MapAnswer(RUM_FOUND, found->second);
+}
+
+bool ScriptedSession::DeliverAnswer() {
+  for (const Answer& answer : host_table::TakeAnswers(answers_)) {
+    pause = 0;
+    if (module_.resumed) {
+      Run("resumed",
+          [&] { module_.resumed(data_, handle(), answer.ticket, answer.status, answer.payload); });
+    } else if (answer.drop) {
+      answer.drop(answer.payload);
+    }
+    return true;  // there is one at most: one pause is out at a time
+  }
+  return false;
+}
+
+void ScriptedSession::DropAnswers() {
+  if (pause) host_table::KillTicket(pause);
+  pause = 0;
+  for (const Answer& answer : host_table::TakeAnswers(answers_)) {
+    if (answer.drop) answer.drop(answer.payload);
+  }
+}
+
+bool ScriptedSession::WaitAnswer(uint64_t milliseconds) {
+  return host_table::WaitForAnswer(answers_, milliseconds);
+}
+
+bool ScriptedSession::FireTimer() {
+  auto next = std::min_element(timers_.begin(), timers_.end(), [](auto& a, auto& b) {
+    return a.second != b.second ? a.second < b.second : a.first < b.first;
+  });
+  if (next == timers_.end() || next->second > host_table::clock) return false;
+  uint64_t ticket = next->first;
+  timers_.erase(next);
+  if (module_.timeout) Run("timeout", [&] { module_.timeout(data_, handle(), ticket); });
+  return true;
+}
+
+std::optional<uint64_t> ScriptedSession::NextTimer() const {
+  std::optional<uint64_t> next;
+  for (const auto& [ticket, due] : timers_) {
+    if (!next || due < *next) next = due;
+  }
+  return next;
+}
+
+// From the wire to the window, as far as rum would read.
+void ScriptedSession::Fill(Side& s, const Side& other) {
+  if (other.waiting > kHighWater || s.window.size() >= s.limit()) return;
+  size_t n = std::min(s.limit() - s.window.size(), s.wire.size());
+  if (n == 0) return;
+  s.window.append(s.wire, 0, n);
+  s.wire.erase(0, n);
+  s.fresh = true;
+}
+
+bool ScriptedSession::Pump(uint32_t side) {
+  Side& s = sides[side];
+  Side& other = sides[Other(side)];
+  if (!s.there || Ending()) return false;
+  if (s.tls == Tls::kHandshake) {
+    std::string input = std::move(s.window) + std::move(s.wire);
+    s.window.clear();
+    s.wire.clear();
+    s.fresh = false;
+    s.need = 0;
+    if (!input.empty()) {
+      Deed* last = host_.deeds_.empty() ? nullptr : &host_.deeds_.back();
+      if (last && last->kind == Kind::kTlsInput && last->side == side) {
+        last->bytes += input;
+      } else {
+        host_.deeds_.push_back({Kind::kTlsInput, side, 0, {}, std::move(input)});
+      }
+      return true;
+    }
+    if (s.ended) return TlsOutcome(side, RUM_E_FAILED);
+    return false;
+  }
+  bool hook = side == RUM_CLIENT ? module_.client_data : module_.upstream_data;
+  if (!hook && !s.forward) return false;  // nobody looks: the bytes wait
+  Fill(s, other);
+  if (s.forward && !s.window.empty()) {
+    if (!other.there) return false;
+    size_t n = std::min<uint64_t>(s.forward, s.window.size());
+    Out(Other(side), std::string_view(s.window).substr(0, n));
+    s.window.erase(0, n);
+    s.forward -= n;
+    s.fresh = !s.window.empty();
+    idle_hooks_ = 0;
+    return true;
+  }
+  if (pause || !hook || s.window.empty()) return false;
+  bool at_end = s.ended && s.wire.empty();
+  bool due = s.need && s.window.size() >= s.need ? true : s.fresh && (!s.need || at_end);
+  return due && CallData(side);
+}
+
+bool ScriptedSession::CallData(uint32_t side) {
+  Side& s = sides[side];
+  std::string name = side == RUM_CLIENT ? "client_data" : "upstream_data";
+  auto hook = side == RUM_CLIENT ? module_.client_data : module_.upstream_data;
+  size_t limit = s.limit();
+  s.need = 0;
+  s.fresh = false;
+  ++hook_calls;
+  // A copy of the exact size, spoiled afterwards: who keeps the pointer is found out.
+  size_t size = s.window.size();
+  auto copy = std::make_unique<uint8_t[]>(size);
+  std::memcpy(copy.get(), s.window.data(), size);
+  int64_t consumed = 0;
+  bool fine = Run(side == RUM_CLIENT ? "client_data" : "upstream_data",
+                  [&] { consumed = hook(data_, handle(), copy.get(), size); });
+  ScriptedHost::World& world = *host_.world_;
+  if (std::memcmp(copy.get(), s.window.data(), size) != 0) {
+    host_table::Violate(world, name + " changed the bytes it was shown");
+  }
+  std::memset(copy.get(), 0xdd, size);
+  std::swap(copy, spoiled_);  // it lives until the next is made, which so lies elsewhere
+  if (!fine) return true;
+  if (consumed < 0) {
+    EndWith(side == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL);
+    return true;
+  }
+  if (static_cast<uint64_t>(consumed) > size) {
+    host_table::Violate(world, name + " consumed " + std::to_string(consumed) + " bytes of " +
+                                   std::to_string(size));
+    EndWith(RUM_CLOSE_MODULE, "the module consumed more than there was");
+    return true;
+  }
+  if (consumed > 0) {
+    idle_hooks_ = 0;
+    s.window.erase(0, static_cast<size_t>(consumed));
+    s.fresh = !s.window.empty();
+    return true;
+  }
+  if (s.forward || relay || s.tls == Tls::kHandshake || Ending()) return true;
+  if (s.need && s.need <= size && !pause) {
+    host_table::Violate(world, name + " asked by need() for " + std::to_string(s.need) +
+                                   " bytes, had " + std::to_string(size) +
+                                   " and consumed none: it would be called again for ever");
+    s.need = 0;
+  }
+  bool waits = lookup || connect || pause || sides[RUM_UPSTREAM].there;
+  if (size >= limit && size >= s.limit() && !waits) {
+    EndWith(side == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL,
+            "more bytes than the module's window");
+  }
+  return true;
+}
+
+bool ScriptedSession::CallEnd(uint32_t side) {
+  Side& s = sides[side];
+  bool hook = side == RUM_CLIENT ? module_.client_data : module_.upstream_data;
+  if (!s.there || !s.ended || s.end_told || pause || Ending()) return false;
+  if (!s.wire.empty() || s.tls == Tls::kHandshake) return false;
+  if (!hook && !s.forward) return false;  // not read, so not seen
+  s.end_told = true;
+  int32_t answer = RUM_END;
+  if (module_.side_end) {
+    Run("side_end", [&] { answer = module_.side_end(data_, handle(), side); });
+    if (answer != RUM_END && answer != RUM_KEEP) {
+      host_table::Violate(*host_.world_, "side_end returned " + std::to_string(answer) +
+                                             ", which is neither RUM_END nor RUM_KEEP");
+      answer = RUM_END;
+    }
+  }
+  if (answer == RUM_END) {
+    EndWith(side == RUM_CLIENT ? RUM_CLOSE_CLIENT_GONE : RUM_CLOSE_UPSTREAM_GONE);
+  }
+  return true;
+}
+
+// -- the relay ------------------------------------------------------------------------------------
+
+// Of the hooks only session_close is still called: what is out finds nobody.
+void ScriptedSession::BeginRelay() {
+  if (relay_begun_) return;
+  relay_begun_ = true;
+  timers_.clear();
+  lookup.reset();
+  DropAnswers();
+}
+
+bool ScriptedSession::PumpRelay(uint32_t side) {
+  if (!sides[RUM_UPSTREAM].there || Ending()) return false;
+  Side& s = sides[side];
+  Side& other = sides[Other(side)];
+  if (s.tls == Tls::kHandshake) return Pump(side);
+  if (!(s.window.empty() && s.wire.empty()) && other.waiting <= kHighWater) {
+    Out(Other(side), s.window);
+    Out(Other(side), s.wire);
+    s.window.clear();
+    s.wire.clear();
+    return true;
+  }
+  if (!s.ended || end_passed_[side] || !s.wire.empty() || !s.window.empty()) return false;
+  end_passed_[side] = true;
+  if (!ended_first_) ended_first_ = 1 + side;
+  host_.deeds_.push_back({Kind::kEnd, Other(side), 0, {}, {}});
+  if (end_passed_[Other(side)]) {
+    EndWith(ended_first_ == 1 + RUM_CLIENT ? RUM_CLOSE_CLIENT : RUM_CLOSE_UPSTREAM);
+  }
+  return true;
+}
+
+// -- the end --------------------------------------------------------------------------------------
+
+void ScriptedSession::EndWith(uint32_t why, std::string_view words) {
+  if (reason) return;
+  reason = why;
+  text = words;
+}
+
+void ScriptedSession::Finish() {
+  DropAnswers();
+  timers_.clear();
+  lookup.reset();
+  connect.reset();
+  if (module_.session_open && !refused && module_.session_close) {
+    Run("session_close", [&] { module_.session_close(data_, handle(), reason); });
+  }
+  over = true;
+  data_ = nullptr;
+  host_table::KillHandle(handle_);
+  host_.deeds_.push_back({Kind::kClose, 0, reason, {}, text});
+  config_.reset();
+}
+
+void ScriptedSession::Out(uint32_t side, std::string_view bytes) {
+  if (bytes.empty()) return;
+  Side& s = sides[side];
+  s.sent += bytes;
+  if (!s.reading) s.waiting += bytes.size();
+  if (!host_.deeds_.empty()) {
+    Deed& last = host_.deeds_.back();
+    if (last.kind == Kind::kSend && last.side == side) {
+      last.bytes += bytes;
+      return;
+    }
+  }
+  host_.deeds_.push_back({Kind::kSend, side, 0, {}, std::string(bytes)});
+}
+
+// -- what the module asks -------------------------------------------------------------------------
+
+int32_t ScriptedSession::Send(uint32_t side, const void* data, size_t size) {
+  const Side& s = sides[side];
+  if (!s.there || s.broken) return Refuse("send", RUM_E_STATE);
+  Out(side, {static_cast<const char*>(data), size});
+  return RUM_OK;
+}
+
+int32_t ScriptedSession::Need(uint32_t side, size_t size) {
+  if (Ending()) return Refuse("need", RUM_E_STATE);
+  if (size > kWindowMost) return Refuse("need", RUM_E_LIMIT);
+  sides[side].need = size;
+  return RUM_OK;
+}
+
+int32_t ScriptedSession::Forward(uint32_t from, uint64_t size) {
+  if (Ending()) return Refuse("forward", RUM_E_STATE);
+  uint64_t& forward = sides[from].forward;
+  if (forward + size < forward) return Refuse("forward", RUM_E_ARGUMENT);
+  forward += size;
+  return RUM_OK;
+}
+
+int32_t ScriptedSession::Relay() {
+  if (Ending() || (!connect && !sides[RUM_UPSTREAM].there)) return Refuse("relay", RUM_E_STATE);
+  if (!relay) host_.deeds_.push_back({Kind::kRelay, 0, 0, {}, {}});
+  relay = true;
+  return RUM_OK;
+}
+
+int32_t ScriptedSession::Lookup(const void* key, size_t size) {
+  if (Ending() || lookup) return Refuse("lookup", RUM_E_STATE);
+  if (!host_.has_map) return Refuse("lookup", RUM_E_UNSUPPORTED);
+  if (size == 0 || size > kKeyMost) return Refuse("lookup", RUM_E_ARGUMENT);
+  lookup.emplace(static_cast<const char*>(key), size);
+  host_.deeds_.push_back({Kind::kLookup, 0, 0, {}, *lookup});
+  return RUM_OK;
+}
+
+int32_t ScriptedSession::Identify(const void* name, size_t size) {
+  if (Ending()) return Refuse("identify", RUM_E_STATE);
+  if (size > kUserMost) return Refuse("identify", RUM_E_ARGUMENT);
+  user.assign(static_cast<const char*>(name), size);
+  host_.deeds_.push_back({Kind::kIdentify, 0, 0, {}, user});
+  return host_.user_limit_reached ? Refuse("identify", RUM_E_LIMIT) : RUM_OK;
+}
+
+int32_t ScriptedSession::Connect(const char* address, size_t size) {
+  if (Ending() || connect || sides[RUM_UPSTREAM].there) return Refuse("connect", RUM_E_STATE);
+  if (size == 0 && host_.default_destination.empty()) return Refuse("connect", RUM_E_UNSUPPORTED);
+  std::string_view text(size ? address : "", size);
+  if (size && !ParseAddresses(text)) return Refuse("connect", RUM_E_ARGUMENT);
+  connect.emplace(text);
+  host_.deeds_.push_back({Kind::kConnect, 0, 0, {}, *connect});
+  return RUM_OK;
+}
+
+int32_t ScriptedSession::StartTls(uint32_t side, const char* server_name, size_t size) {
+  Side& s = sides[side];
+  if (Ending() || !s.there || s.tls != Tls::kOff) return Refuse("start_tls", RUM_E_STATE);
+  if (size > kServerNameMost) return Refuse("start_tls", RUM_E_ARGUMENT);
+  if (host_.tls_mode[side] == RUM_TLS_OFF) return Refuse("start_tls", RUM_E_UNSUPPORTED);
+  s.tls = Tls::kHandshake;
+  std::string name(size ? server_name : "", size);
+  host_.deeds_.push_back({Kind::kStartTls, side, 0, {}, std::move(name)});
+  return RUM_OK;
+}
+
+uint64_t ScriptedSession::Pause() {
+  if (Ending() || pause) {
+    Refuse("pause", RUM_E_STATE);
+    return 0;
+  }
+  pause = host_table::NewTicket(this);
+  host_.deeds_.push_back({Kind::kPause, 0, pause, {}, {}});
+  return pause;
+}
+
+uint64_t ScriptedSession::Timer(uint64_t milliseconds) {
+  if (Ending() || timers_.size() >= kTimersMost) {
+    Refuse("timer", Ending() ? RUM_E_STATE : RUM_E_LIMIT);
+    return 0;
+  }
+  if (milliseconds > kTimerMost) {
+    host_table::Violate(*host_.world_, "timer() with more than 24 h");
+    milliseconds = kTimerMost;
+  }
+  uint64_t ticket = host_table::NewTicket(nullptr);
+  timers_[ticket] = host_table::clock + milliseconds;
+  host_.deeds_.push_back({Kind::kTimer, 0, milliseconds, {}, {}});
+  return ticket;
+}
+
+void ScriptedSession::TimerCancel(uint64_t ticket) { timers_.erase(ticket); }
+
+size_t ScriptedSession::Peer(uint32_t side, char* out, size_t size) {
+  std::string_view peer = sides[side].there ? std::string_view(host_.peer[side]) : "";
+  if (size > 0) {
+    size_t n = std::min(peer.size(), size);
+    std::memcpy(out, peer.data(), n);
+    if (n < size) out[n] = 0;
+  }
+  return peer.size();
+}
+
+int32_t ScriptedSession::Note(const char* key, const void* value, size_t size) {
+  std::string_view name(key);
+  bool good = !name.empty() && name.size() <= kNoteKeyMost &&
+              std::all_of(name.begin(), name.end(),
+                          [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
+  bool own = std::find(std::begin(kOwnKeys), std::end(kOwnKeys), name) != std::end(kOwnKeys);
+  if (!good || own) {
+    host_table::Violate(*host_.world_,
+                        own ? "note() with a key of rum's own line: " + std::string(name)
+                            : "note() with a key that is not [a-z_]{1,32}");
+    return Refuse("note", RUM_E_ARGUMENT);
+  }
+  if (size > kNoteValueMost) return Refuse("note", RUM_E_LIMIT);
+  if (!notes.contains(key) && notes.size() >= kNotesMost) return Refuse("note", RUM_E_LIMIT);
+  std::string text(static_cast<const char*>(size ? value : ""), size);
+  host_.deeds_.push_back({Kind::kNote, 0, 0, key, text});
+  notes[key] = std::move(text);
+  return RUM_OK;
+}
+
+void ScriptedSession::MetricAdd(uint32_t index, uint64_t delta) {
+  ScriptedHost::World& world = *host_.world_;
+  if (index >= world.metrics.size()) {
+    host_table::Violate(world, "metric_add() of counter " + std::to_string(index) + ", of " +
+                                   std::to_string(world.metrics.size()));
+    return;
+  }
+  const char* name = world.metrics[index].name;
+  world.sums[name] += delta;
+  host_.deeds_.push_back({Kind::kMetric, 0, delta, name, {}});
+}
+
+int32_t ScriptedSession::TlsFingerprint(uint8_t* digest) {
+  if (sides[RUM_CLIENT].tls == Tls::kOff) return RUM_E_STATE;
+  std::string bytes = host_.client_certificate;
+  bytes.resize(32);
+  std::memcpy(digest, bytes.data(), bytes.size());
+  return RUM_OK;
+}
+
+void ScriptedSession::Close(uint32_t why, const char* words, size_t size) {
+  if (!ForModules(why)) {
+    host_table::Violate(*host_.world_,
+                        "close() with reason " + std::to_string(why) + ", which is not a module's");
+    why = RUM_CLOSE_MODULE;
+  }
+  if (Ending()) {
+    Refuse("close", RUM_E_STATE);
+    return;
+  }
+  EndWith(why, {size ? words : "", size});
+}
+
+}  // namespace rum

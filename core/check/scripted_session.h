@@ -1,0 +1,209 @@
+// One session of the scripted host: what waits on each side, what the module asked for, and the
+// loop that calls the hooks that are due. Used by scripted_host.cc and host_table.cc only.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "check/scripted_host.h"
+
+namespace rum {
+
+// A configuration of the module, freed when the last session that uses it is gone.
+struct ScriptedHost::Config {
+  const rum_module* module = nullptr;
+  void* pointer = nullptr;
+  ~Config() {
+    if (module && module->config_free) module->config_free(pointer);
+  }
+};
+
+// What outlives a session.
+struct ScriptedHost::World {
+  std::thread::id worker = std::this_thread::get_id();
+  std::vector<rum_metric> metrics;
+  std::map<std::string, uint64_t, std::less<>> sums;
+  std::shared_ptr<Config> config;
+  char worker_handle = 0;  // a worker has no calls in version 1: any address will do
+  void* worker_data = nullptr;
+  bool started = false;
+  bool worker_started = false;
+  std::map<std::string, std::string> map;
+  bool map_there = false;
+  bool map_broken = false;
+  bool hold_answers = false;
+  std::mutex mutex;  // for the members below, which any thread may add to
+  std::vector<std::string> violations;
+  std::vector<Deed> foreign_logs;
+};
+
+// What rum/module.h promises of sizes and numbers.
+namespace scripted {
+inline constexpr size_t kWindow = 64 * 1024;
+inline constexpr size_t kWindowMost = 256 * 1024;
+inline constexpr size_t kHighWater = 1024 * 1024;
+inline constexpr size_t kTimersMost = 16;
+inline constexpr uint64_t kTimerMost = 24ull * 3600 * 1000;
+inline constexpr size_t kUserMost = 512;
+inline constexpr size_t kNotesMost = 8;
+inline constexpr size_t kNoteKeyMost = 32;
+inline constexpr size_t kNoteValueMost = 256;
+inline constexpr size_t kKeyMost = 65535;
+inline constexpr size_t kServerNameMost = 253;
+// Sessions and tickets that are gone and still recognised when a module uses them.
+inline constexpr size_t kGoneMost = 4096;
+// Hooks in a row that consume nothing, while nothing comes from outside: more is a loop.
+inline constexpr int kIdleHooksMost = 1000;
+}  // namespace scripted
+
+class ScriptedSession {
+ public:
+  struct Answer {  // of resume()
+    uint64_t ticket;
+    int32_t status;
+    void* payload;
+    void (*drop)(void*);
+  };
+
+  ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config);
+  ~ScriptedSession();
+
+  rum_session* handle() const { return reinterpret_cast<rum_session*>(handle_); }
+  ScriptedHost& host() { return host_; }
+
+  // The driver's side.
+  void Open();
+  bool Feed(uint32_t side, std::string_view bytes);
+  bool End(uint32_t side);
+  bool Reset(uint32_t side);
+  bool ConnectOutcome(uint32_t reason);
+  bool MapAnswer(int32_t status, std::string_view value);
+  bool TlsOutcome(uint32_t side, int32_t status);
+  bool SetReading(uint32_t side, bool reading);
+  bool CloseByRum(uint32_t reason);
+  void Settle();                              // runs every hook that is due
+  std::optional<uint64_t> NextTimer() const;  // when it is due
+
+  // The module's side: the calls of rum_host.
+  int32_t Send(uint32_t side, const void* data, size_t size);
+  int32_t Need(uint32_t side, size_t size);
+  int32_t Forward(uint32_t from, uint64_t size);
+  int32_t Relay();
+  int32_t Lookup(const void* key, size_t size);
+  int32_t Identify(const void* user, size_t size);
+  int32_t Connect(const char* address, size_t size);
+  int32_t StartTls(uint32_t side, const char* server_name, size_t size);
+  uint64_t Pause();
+  uint64_t Timer(uint64_t milliseconds);
+  void TimerCancel(uint64_t ticket);
+  size_t Peer(uint32_t side, char* text, size_t size);
+  int32_t Note(const char* key, const void* value, size_t size);
+  void MetricAdd(uint32_t index, uint64_t delta);
+  void Close(uint32_t reason, const char* text, size_t size);
+  int32_t TlsFingerprint(uint8_t* digest);
+
+  // [any] The registry's mutex is held.
+  void KeepAnswer(const Answer& answer) { answers_.push_back(answer); }
+  bool WaitAnswer(uint64_t milliseconds);
+
+  enum class Tls : uint8_t { kOff, kHandshake, kOn };
+  struct Side {
+    bool there = false;
+    bool ended = false;     // the peer sent its end of file
+    bool end_told = false;  // side_end was called, or the relay passed the end on
+    bool broken = false;
+    bool reading = true;  // the peer takes what is sent
+    Tls tls = Tls::kOff;
+    std::string wire;      // came, but not read by rum yet
+    std::string window;    // read, and not consumed
+    size_t need = 0;       // the hook is due at this many bytes; 0: no wish
+    bool fresh = false;    // something is there that the hook has not seen, or is to see again
+    uint64_t forward = 0;  // to be passed on unseen
+    size_t waiting = 0;    // sent, and not taken by the peer
+    std::string sent;      // for TakeSent()
+    size_t limit() const { return need > scripted::kWindow ? need : scripted::kWindow; }
+  };
+  Side sides[2];
+  std::optional<std::string> lookup;   // the key that is being looked up
+  std::optional<std::string> connect;  // the address that is being connected
+  bool relay = false;
+  uint64_t pause = 0;
+  uint32_t reason = 0;  // why the session ends; 0: it does not
+  std::string text;
+  bool over = false;     // session_close has run, or was not owed
+  bool refused = false;  // session_open returned negative
+  std::map<std::string, std::string> notes;
+  std::string user;
+  uint64_t hook_calls = 0;
+
+ private:
+  bool Step();
+  bool DeliverAnswer();
+  void DropAnswers();
+  void BeginRelay();
+  bool DeliverLookup();
+  bool FireTimer();
+  bool Pump(uint32_t side);
+  bool PumpRelay(uint32_t side);
+  bool CallData(uint32_t side);
+  bool CallEnd(uint32_t side);
+  void Fill(Side& side, const Side& other);
+  void EndWith(uint32_t reason, std::string_view text = {});
+  void Finish();
+  void Out(uint32_t side, std::string_view bytes);
+  int32_t Refuse(const char* call, int32_t error);
+  bool Ending() const { return reason != 0; }
+  template <class Hook>
+  bool Run(const char* name, Hook hook);
+
+  ScriptedHost& host_;
+  const rum_module& module_;
+  std::shared_ptr<ScriptedHost::Config> config_;
+  void* handle_;
+  std::unique_ptr<uint8_t[]> spoiled_;  // what the last data hook was shown
+  void* data_ = nullptr;
+  std::map<uint64_t, uint64_t> timers_;  // ticket → when it is due
+  std::deque<Answer> answers_;           // guarded by the registry's mutex
+  int depth_ = 0;                        // a hook is running
+  bool settling_ = false;
+  int idle_hooks_ = 0;
+  bool relay_begun_ = false;
+  bool end_passed_[2] = {false, false};
+  uint32_t ended_first_ = 0;  // relay: 1 + the side
+};
+
+// The table that init is given, and what stands behind its calls: which handles and tickets live.
+namespace host_table {
+
+extern const rum_host kTable;
+
+void* NewHandle(ScriptedSession* session);  // its address is not used again soon
+void KillHandle(void* handle);              // the session is over, its host still there
+void ForgetHandle(void* handle);
+uint64_t NewTicket(ScriptedSession* session);
+void KillTicket(uint64_t ticket);
+std::deque<ScriptedSession::Answer> TakeAnswers(std::deque<ScriptedSession::Answer>& answers);
+bool WaitForAnswer(const std::deque<ScriptedSession::Answer>& answers, uint64_t milliseconds);
+
+// The host that calls without a session belong to.
+void SetCurrent(ScriptedHost* host, ScriptedHost::World* world);
+void ForgetHost(ScriptedHost* host);
+
+// The scripted clock, one for the process.
+extern std::atomic<uint64_t> clock;
+extern std::atomic<const char*> running_hook;
+
+void Violate(ScriptedHost::World& world, std::string text);
+void RecordLog(uint32_t level, std::string text);
+
+}  // namespace host_table
+
+}  // namespace rum

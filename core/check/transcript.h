@@ -1,0 +1,81 @@
+// A transcript: what the two peers of a module say, and what the module must do, line by line.
+// rum-check(1) describes the lines. Pure: text in, lines out.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "check/pattern.h"
+
+namespace rum {
+
+// One line. Which members are used is said at the word.
+struct TranscriptLine {
+  enum class Word : uint8_t {
+    // The world.
+    kOption,       // name, text (a flag: "1")
+    kDestination,  // text; empty: none
+    kTls,          // side, number: RUM_TLS_...
+    kPeer,         // side, text
+    kUserLimit,    // number: 1 reached, 0 not
+    kMap,          // key, pattern: the value
+    kMapBroken,
+    kMapNone,
+    // What happens.
+    kOpen,
+    kFeed,        // side, pattern
+    kEnd,         // side
+    kReset,       // side
+    kConnect,     // number: 0, or the reason
+    kAnswer,      // number: RUM_FOUND, RUM_NOT_FOUND, or 2 for unavailable; pattern: the value
+    kTlsOutcome,  // side, number: 1 ok, 0 failed
+    kReading,     // side, number: 1 starts, 0 stops
+    kAdvance,     // number: milliseconds
+    kWait,
+    kClose,    // number: the reason; rum ends the session
+    kRefusal,  // number: the reason
+    // What must have happened.
+    kExpectBytes,     // side, pattern
+    kExpectEnd,       // side
+    kExpectLookup,    // pattern
+    kExpectIdentify,  // pattern
+    kExpectConnect,   // pattern; empty: the default destination
+    kExpectRelay,
+    kExpectTls,     // side, pattern: the server name
+    kExpectClose,   // number: the reason; pattern: the text, with name "text" when there is one
+    kExpectNote,    // name, pattern
+    kExpectLog,     // number: the level; pattern: is in the line
+    kExpectMetric,  // name, number
+    kExpectTimer,   // number: milliseconds
+    kExpectPause,
+    kExpectOpen,
+  };
+  Word word;
+  int number_of_line = 0;
+  uint32_t side = 0;
+  uint64_t number = 0;
+  std::string name;
+  std::string text;
+  Pattern key;
+  Pattern pattern;
+  std::string source;  // as it was written, for reports
+  bool expects() const { return word >= Word::kExpectBytes; }
+};
+
+struct Transcript {
+  std::string file;
+  std::vector<TranscriptLine> lines;
+};
+
+// An error is one sentence that begins with "FILE:LINE: ".
+Result<Transcript> ReadTranscript(std::string_view text, const std::string& file);
+Result<Transcript> ReadTranscriptFile(const std::string& path);
+
+// The name of a reason as transcripts and rum/module.h write it, "CLIENT_GONE"; 0: no such reason.
+std::string CloseReasonName(uint32_t reason);
+uint32_t CloseReasonByName(std::string_view name);
+
+}  // namespace rum

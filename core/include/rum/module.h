@@ -1,0 +1,357 @@
+/* rum/module.h: the contract between the rum proxy and its modules, version 1.
+ *
+ * A module is a shared object that exports one symbol, `rum_module_v1`, a constant `rum_module`.
+ * rum owns sockets, buffers, timers, the user map, logs and statistics; a module owns the
+ * conversation: who the client is, which server it goes to, what is rewritten on the way.
+ *
+ * RULES
+ *  1. The symbol's name is the major version, the sizes are the minor one. Both tables only grow at
+ *     the end. Each side copies the smaller of the two sizes over zeroes, so a hook or a host call
+ *     that the other side does not have reads NULL. A table row (rum_option, rum_metric) grows the
+ *     same way; its size is in the module table.
+ *  2. Every hook may be NULL. What happens then is said at the hook.
+ *  3. Handles are opaque. `rum_session *` is good from session_open until session_close returns,
+ *     and only on its own thread.
+ *  4. Who allocates frees. rum copies what it is given, unless it says otherwise. A pointer given to
+ *     a hook is good until that hook returns; `config` and a module's own pointers live longer, as
+ *     said at the hook that makes them.
+ *  5. No host call ever calls a hook before the running hook has returned: a module needs no guard
+ *     against being entered twice for one session.
+ *  6. Thread tags: [main] the starting thread, one call at a time; [worker] the thread that owns the
+ *     session, the same for its whole life; [any] any thread at any time.
+ *  7. No exception, no longjmp and no exit() crosses this border. Text is UTF-8 or plain bytes with
+ *     a size; only `const char *` without a size ends with NUL.
+ *
+ * ORDER OF THE HOOKS
+ *   init -> config_new -> worker_start (each worker) -> sessions -> worker_stop -> config_free
+ *   session_open -> any of { client_data, upstream_open, upstream_data, looked_up, tls_open,
+ *   side_end, timeout, resumed } in the order in which things happen -> session_close, exactly once
+ *   for every session_open that returned RUM_OK.
+ *
+ * CHANGES
+ *   1.0 (rum 1.0): first version, with the group "rum.tls/1".
+ */
+#ifndef RUM_MODULE_H
+#define RUM_MODULE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RUM_MODULE_ABI 1u
+
+/* One session: a client's connection and, once connected, its upstream's. */
+typedef struct rum_session rum_session;
+/* One worker thread. */
+typedef struct rum_worker rum_worker;
+
+/* The two sides of a session. */
+#define RUM_CLIENT 0u
+#define RUM_UPSTREAM 1u
+
+/* Results of host calls and hooks: zero is success, negative is an error. */
+#define RUM_OK 0
+#define RUM_E_ARGUMENT (-1)    /* a pointer, size, side or text that makes no sense */
+#define RUM_E_STATE (-2)       /* not now: no such side yet, one is under way, session closing */
+#define RUM_E_LIMIT (-3)       /* a limit of rum is reached; the session should be closed */
+#define RUM_E_MEMORY (-4)      /* out of memory */
+#define RUM_E_UNSUPPORTED (-5) /* not built in or not configured, such as TLS without a certificate */
+#define RUM_E_FAILED (-6)      /* any other failure */
+/* Status of looked_up. */
+#define RUM_FOUND 0
+#define RUM_NOT_FOUND 1
+/* Answer of side_end. */
+#define RUM_END 0
+#define RUM_KEEP 1
+
+/* Levels of log(). */
+#define RUM_LOG_ERROR 0u
+#define RUM_LOG_WARNING 1u
+#define RUM_LOG_INFO 2u
+#define RUM_LOG_DEBUG 3u
+
+/* Why a session ended. The words, counters and explanations are in the table of rum(8), "end
+ * reasons". A module closes with one of those marked (module); the others come from rum itself and
+ * are seen in session_close and upstream_open. */
+#define RUM_CLOSE_CLIENT 1u              /* the client closed after the login (module) */
+#define RUM_CLOSE_UPSTREAM 2u            /* the upstream closed after the login (module) */
+#define RUM_CLOSE_CLIENT_RESET 3u        /* the client's connection broke */
+#define RUM_CLOSE_UPSTREAM_RESET 4u      /* the upstream's connection broke */
+#define RUM_CLOSE_CLIENT_GONE 5u         /* the client left before the login was over (module) */
+#define RUM_CLOSE_UPSTREAM_GONE 6u       /* the upstream left before it was over (module) */
+#define RUM_CLOSE_LOGIN_TIMEOUT 7u       /* --login-timeout */
+#define RUM_CLOSE_CONNECT_TIMEOUT 8u     /* --connect-timeout, on every address tried */
+#define RUM_CLOSE_FIRST_BYTE_TIMEOUT 9u  /* --first-byte-timeout */
+#define RUM_CLOSE_IDLE_TIMEOUT 10u       /* --idle-timeout */
+#define RUM_CLOSE_HALF_CLOSE_TIMEOUT 11u /* --half-close-timeout */
+#define RUM_CLOSE_CONNECT_REFUSED 12u    /* nobody listens at the destination */
+#define RUM_CLOSE_CONNECT_FAILED 13u     /* unreachable, or another error of connect(2) */
+#define RUM_CLOSE_UNRESOLVED 14u         /* the destination's name has no address */
+#define RUM_CLOSE_NO_DESTINATION 15u     /* no record and no -d (module) */
+#define RUM_CLOSE_BAD_DESTINATION 16u    /* the map's destination is written wrong (module) */
+#define RUM_CLOSE_MAP_UNAVAILABLE 17u    /* no map is loaded, or it is broken (module) */
+#define RUM_CLOSE_DENIED 18u             /* rum refused the login (module) */
+#define RUM_CLOSE_UPSTREAM_DENIED 19u    /* the upstream refused the login (module) */
+#define RUM_CLOSE_CLIENT_PROTOCOL 20u    /* the client broke the protocol (module) */
+#define RUM_CLOSE_UPSTREAM_PROTOCOL 21u  /* the upstream broke the protocol (module) */
+#define RUM_CLOSE_UNSUPPORTED 22u        /* the client asked for what cannot be done (module) */
+#define RUM_CLOSE_LIMIT 23u              /* a limit was reached (module) */
+#define RUM_CLOSE_NO_RESOURCES 24u       /* no descriptor, source port or memory was left */
+#define RUM_CLOSE_TLS 25u                /* a TLS handshake or record failed */
+#define RUM_CLOSE_MODULE 26u             /* the module failed (module) */
+#define RUM_CLOSE_DRAIN 27u              /* rum stopped, and the session outlived --drain-timeout */
+#define RUM_CLOSE_KILLED 28u             /* an operator ended it */
+
+/* Types of options. rum checks the value before the module sees it. */
+#define RUM_OPTION_TEXT 0u     /* any text */
+#define RUM_OPTION_CHOICE 1u   /* one of the words of `value`, which are separated by | */
+#define RUM_OPTION_FLAG 2u     /* takes no value; the module gets "1" or NULL */
+#define RUM_OPTION_NUMBER 3u   /* a decimal number of 0 or more, below 2^63 */
+#define RUM_OPTION_DURATION 4u /* 250ms, 6s, 5m, 1h; the module gets milliseconds in decimal */
+
+/* An option of the module: `--name VALUE` on the command line, shown in `rum -P module --help`. */
+typedef struct rum_option {
+  const char *name;          /* long name without the dashes; starts with the module's name */
+  const char *value;         /* what --help calls the value, or the choices; NULL for a flag */
+  const char *default_value; /* NULL: none */
+  const char *help;          /* one sentence, without a full stop */
+  uint32_t type;             /* RUM_OPTION_... */
+  uint32_t short_name;       /* a letter such as 't', or 0; refused when rum has that letter */
+} rum_option;
+
+/* A counter of the module: `rum_NAME_total` in /metrics, NAME under "module" in /stats. */
+typedef struct rum_metric {
+  const char *name; /* [a-z_]+, starts with the module's name */
+  const char *help; /* one sentence, without a full stop */
+} rum_metric;
+
+/* What rum does for a module. Copied out of or kept by pointer; it lives until the process ends. */
+typedef struct rum_host {
+  uint32_t struct_size;
+  uint32_t abi;        /* RUM_MODULE_ABI */
+  const char *version; /* of rum, such as "1.0.0" */
+
+  /* [worker] Sends `size` bytes to a side. Copies them, never blocks; bytes of one side keep their
+   * order. They leave when the running hook has returned. While more than the high-water mark
+   * (1 MiB) waits for one side, the other one is not read. RUM_E_STATE: that side is not there. */
+  int32_t (*send)(rum_session *session, uint32_t side, const void *data, size_t size);
+
+  /* [worker] The next data hook of this side is called once at least `size` unconsumed bytes are
+   * there (or the side has ended). Holds for one call of the hook. The window is 64 KiB and grows by
+   * this call up to 256 KiB: RUM_E_LIMIT beyond. */
+  int32_t (*need)(rum_session *session, uint32_t side, size_t size);
+
+  /* [worker] Passes the next `size` unconsumed bytes of side `from` on to the other side unseen,
+   * those still to come included; the data hook is called again after them. Adds up. */
+  int32_t (*forward)(rum_session *session, uint32_t from, uint64_t size);
+
+  /* [worker] From here on both ways are rum's: bytes flow unseen, and of the hooks only
+   * session_close is still called. Bytes not consumed are passed on. With an upstream that is still
+   * being connected the relay begins when it is there. The login deadline ends here.
+   * RUM_E_STATE: connect() was not called before. */
+  int32_t (*relay)(rum_session *session);
+
+  /* [worker] Asks the user map (-M). The answer comes by looked_up, later. Keys of 1 to 65535
+   * bytes. RUM_E_STATE: a look-up is under way. RUM_E_UNSUPPORTED: rum was started without a map;
+   * no answer comes. */
+  int32_t (*lookup)(rum_session *session, const void *key, size_t size);
+
+  /* [worker] Says who the client is: for the log, the statistics and limits per user. At most 512
+   * bytes, kept as they are and escaped where they are shown. RUM_E_LIMIT: this user has as many
+   * sessions as allowed; the module should tell the client and close. */
+  int32_t (*identify)(rum_session *session, const void *user, size_t size);
+
+  /* [worker] Connects the upstream side: "tcp:host:port", "tcp:[v6]:port", "sock:path", or a list of
+   * them separated by commas, tried in order; size 0 is the default destination (-d). The outcome
+   * comes by upstream_open. RUM_E_ARGUMENT: it is written wrong (then no upstream_open comes).
+   * RUM_E_UNSUPPORTED: size 0, and there is no default destination. RUM_E_STATE: connected or
+   * connecting. May be called again after upstream_open told of a failure. */
+  int32_t (*connect)(rum_session *session, const char *address, size_t size);
+
+  /* [worker] Turns a side to TLS: as server on the client side, as client on the upstream side
+   * (`server_name` of `size` bytes is verified and sent; size 0: the destination's host). Bytes that
+   * the running data hook does not consume, and all that follow, go to the TLS engine and never to
+   * the module. The outcome comes by tls_open. RUM_E_UNSUPPORTED: no TLS for this side. */
+  int32_t (*start_tls)(rum_session *session, uint32_t side, const char *server_name, size_t size);
+
+  /* [worker] Stops the session's data hooks until resume(). Returns a ticket, 0 when one is out
+   * already. Deadlines go on. */
+  uint64_t (*pause)(rum_session *session);
+
+  /* [any] Ends a pause: the hook `resumed` gets `status` and `payload` and owns the payload then.
+   * When the session is gone, drop(payload) is called instead, exactly once, on any thread; drop may
+   * be NULL. A ticket works once. */
+  void (*resume)(uint64_t ticket, int32_t status, void *payload, void (*drop)(void *payload));
+
+  /* [worker] Calls the hook `timeout` with the returned ticket after `milliseconds` (at most 24 h);
+   * 0: out of memory. Timers end with the session. At most 16 a session. */
+  uint64_t (*timer)(rum_session *session, uint64_t milliseconds);
+  /* [worker] The timer's hook will not be called. An unknown ticket is ignored. */
+  void (*timer_cancel)(rum_session *session, uint64_t ticket);
+
+  /* [any] Milliseconds on a clock that never jumps. */
+  uint64_t (*now)(void);
+
+  /* [worker] Writes the address of a side as text, "192.0.2.1:40112", "[2001:db8::1]:40112" or
+   * "unix:/path", cut to `size` - 1 bytes and ended by a NUL, and returns the length of the whole
+   * without the NUL. The client's is the one that a PROXY header told, if there was one. */
+  size_t (*peer)(rum_session *session, uint32_t side, char *text, size_t size);
+
+  /* [worker] Adds `key=value` to the session's log line. Keys are [a-z_]{1,32}, values at most 256
+   * bytes, 8 pairs a session; the same key again replaces. RUM_E_LIMIT beyond; RUM_E_ARGUMENT for a key
+   * that rum's own line has, such as "user". Never a secret. */
+  int32_t (*note)(rum_session *session, const char *key, const void *value, size_t size);
+
+  /* [any] One line to the log; `session` may be NULL ([any]), else [worker]. Never a secret. */
+  void (*log)(rum_session *session, uint32_t level, const char *text, size_t size);
+
+  /* [worker] Adds to counter `index` of the module's metric table. */
+  void (*metric_add)(rum_session *session, uint32_t index, uint64_t delta);
+
+  /* [worker] Ends the session with a reason (RUM_CLOSE_...) and an optional text for its log line.
+   * session_close is called when the running hook has returned; what was sent to either side by
+   * then is still delivered. The first call counts. */
+  void (*close)(rum_session *session, uint32_t reason, const char *text, size_t size);
+
+  /* [any] A group of further calls by name and revision, "rum.NAME/1"; NULL: not here. */
+  const void *(*extension)(const char *name);
+} rum_host;
+
+/* The group "rum.tls/1": what a module that speaks TLS inside its protocol needs to know. */
+#define RUM_TLS_1 "rum.tls/1"
+#define RUM_TLS_OFF 0     /* no TLS on this side */
+#define RUM_TLS_ON 1      /* client side: for those that want it */
+#define RUM_TLS_REQUIRE 2 /* only with TLS */
+#define RUM_TLS_MIRROR 3  /* upstream side: TLS when the client side is TLS */
+#define RUM_TLS_VERIFY 4  /* upstream side: as REQUIRE, and rum verifies the certificate */
+
+typedef struct rum_tls {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* [worker] What the operator wants for a side, RUM_TLS_...; OFF also when there is no
+   * certificate. */
+  int32_t (*mode)(rum_session *session, uint32_t side);
+  /* [worker] 1: the side is TLS now, or begins to be; 0: plain. */
+  int32_t (*active)(rum_session *session, uint32_t side);
+  /* [worker] SHA-256 of the certificate (DER) that the client side shows: 32 bytes to `digest`.
+   * RUM_E_STATE: the client side is not TLS. */
+  int32_t (*fingerprint)(rum_session *session, uint8_t *digest);
+} rum_tls;
+
+/* What a module does for rum. */
+typedef struct rum_module {
+  uint32_t struct_size;   /* sizeof(rum_module) when the module was built */
+  uint32_t abi;           /* RUM_MODULE_ABI */
+  uint32_t host_size_min; /* the smallest rum_host it can work with: sizeof(rum_host), or less */
+  uint32_t reserved;      /* 0 */
+  const char *name;       /* [a-z][a-z0-9_]*, such as "echo" */
+  const char *version;
+  const char *summary; /* one line, shown in --help */
+  const rum_option *options;
+  size_t option_count;
+  size_t option_size; /* sizeof(rum_option) */
+  const rum_metric *metrics;
+  size_t metric_count;
+  size_t metric_size; /* sizeof(rum_metric) */
+
+  /* [main] Once, after loading. Keep `host`. Start no thread here: rum may go to the background
+   * after it (config_new and worker_start come after that). On failure write a sentence into `error` (at most
+   * `error_size` bytes with its NUL) and return negative: rum does not start. */
+  int32_t (*init)(const rum_host *host, char *error, size_t error_size);
+
+  /* [main] Makes a configuration out of the options: values[i] is the text for options[i], its
+   * default, or NULL. A configuration is a value that does not change: it is made at start and at
+   * every reload, and a session keeps the one it was opened with. On failure as in init: at start
+   * rum ends, at a reload the old configuration stays. NULL hook: configurations are NULL. */
+  int32_t (*config_new)(const char *const *values, size_t count, void **config, char *error,
+                        size_t error_size);
+  /* [any] Called when the last session that uses it is gone. */
+  void (*config_free)(void *config);
+
+  /* [worker] A worker begins, takes a new configuration for its coming sessions, ends. The pointer
+   * that worker_start stores is given to session_open. Negative from worker_start: rum does not
+   * start. */
+  int32_t (*worker_start)(rum_worker *worker, const void *config, void **worker_data);
+  void (*worker_reload)(void *worker_data, const void *config);
+  void (*worker_stop)(void *worker_data);
+
+  /* [worker] A client has connected. Store your own state in *data: it is the first argument of all
+   * further hooks of this session. Negative: the connection is closed, and no hook follows. NULL
+   * hook: the session connects to the default destination and relays. */
+  int32_t (*session_open)(rum_session *session, const void *config, void *worker_data,
+                          void **data);
+
+  /* [worker] `bytes` are all the unconsumed bytes of that side, in one piece, `size` at least 1.
+   * Returns how many were consumed: 0 waits for more; negative ends the session as a breach of the
+   * protocol by that side. When fewer than `size` but not 0 were consumed the hook is called again
+   * at once with the rest. When the window is full and nothing is consumed, the side is not read
+   * until there is room; if nothing else is under way either (look-up, connect, pause, an upstream
+   * that is there) the session ends, since it could only wait for its deadline. NULL hook: bytes
+   * wait for relay(). */
+  int64_t (*client_data)(void *data, rum_session *session, const uint8_t *bytes, size_t size);
+
+  /* [worker] The outcome of connect(). `reason` 0: connected. Else one of RUM_CLOSE_CONNECT_TIMEOUT,
+   * _CONNECT_REFUSED, _CONNECT_FAILED, _UNRESOLVED, _NO_RESOURCES: unless the hook calls connect()
+   * again or close(), the session ends with it. */
+  void (*upstream_open)(void *data, rum_session *session, uint32_t reason);
+
+  /* [worker] As client_data. */
+  int64_t (*upstream_data)(void *data, rum_session *session, const uint8_t *bytes, size_t size);
+
+  /* [worker] The answer to lookup(). RUM_FOUND: `value` of `size` bytes. RUM_NOT_FOUND: there is no
+   * such key. Negative: the map could not be asked (none loaded, or broken), which is not the same
+   * as not found. */
+  void (*looked_up)(void *data, rum_session *session, int32_t status, const uint8_t *value,
+                    size_t size);
+
+  /* [worker] The outcome of start_tls(); on failure the session ends after the hook. */
+  void (*tls_open)(void *data, rum_session *session, uint32_t side, int32_t status);
+
+  /* [worker] A side has sent all it will send (end of file); its last data hook has been called.
+   * RUM_END, or NULL hook: the session ends (RUM_CLOSE_CLIENT_GONE or _UPSTREAM_GONE).
+   * RUM_KEEP: it goes on; the side can still be sent to. */
+  int32_t (*side_end)(void *data, rum_session *session, uint32_t side);
+
+  /* [worker] A timer of timer() is over. */
+  void (*timeout)(void *data, rum_session *session, uint64_t ticket);
+
+  /* [worker] A pause has ended; `payload` is the module's now. NULL hook: it is dropped. */
+  void (*resumed)(void *data, rum_session *session, uint64_t ticket, int32_t status,
+                  void *payload);
+
+  /* [worker] The last hook: free `data`. `reason` says why (RUM_CLOSE_...). send() still works for a
+   * side that is there and has not broken: last words, such as an error in the module's protocol
+   * when rum ends the session. All other calls answer RUM_E_STATE, except peer, note, log, now
+   * and metric_add. */
+  void (*session_close)(void *data, rum_session *session, uint32_t reason);
+
+  /* [worker] The bytes to say to a client that is turned away before a session exists, `reason`
+   * being RUM_CLOSE_LIMIT, _NO_RESOURCES or _DRAIN. Returns how many of at most `size` were written
+   * to `bytes`. NULL hook: nothing is said. */
+  size_t (*refusal)(const void *config, uint32_t reason, uint8_t *bytes, size_t size);
+
+  /* [main] One JSON object about the module for /stats, at most `size` bytes, no NUL; returns its
+   * length. Never a secret. NULL hook: none. */
+  size_t (*stats)(const void *config, char *json, size_t size);
+} rum_module;
+
+/* What the module exports. In a static build (--enable-builtin-modules) the build defines
+ * RUM_MODULE_SYMBOL so that several modules fit into one program. */
+#ifndef RUM_MODULE_SYMBOL
+#define RUM_MODULE_SYMBOL rum_module_v1
+#endif
+#ifdef __GNUC__
+#define RUM_MODULE_EXPORT __attribute__((visibility("default")))
+#else
+#define RUM_MODULE_EXPORT
+#endif
+extern RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL;
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* RUM_MODULE_H */

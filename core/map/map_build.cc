@@ -1,0 +1,261 @@
+#include "map/map_build.h"
+
+#include <cdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "map/atomic_file.h"
+#include "map/column.h"
+#include "map/map_text.h"
+#include "map/map_validate.h"
+
+namespace rum {
+namespace {
+
+constexpr mode_t kMode = 0640;  // of a new map: it holds secrets, and rum reads it as a group
+constexpr size_t kMaxProblems = 20;
+constexpr uint64_t kMaxBytes = std::numeric_limits<uint32_t>::max();
+constexpr uint64_t kLinesPerProgress = 1 << 16;
+
+Error SystemError(const std::string& what, int error) {
+  return Error{Fault::kSystem, what + ": " + std::strerror(error)};
+}
+
+// tinycdb's writer, with its limits checked before they are reached.
+class Writer {
+ public:
+  explicit Writer(int fd) { cdb_make_start(&make_, fd); }
+  ~Writer() {
+    if (open_) Finish();  // the only way to give its memory back
+  }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  bool HasRoomFor(uint64_t key, uint64_t value) const {
+    // Each record takes 8 bytes for its sizes and two slots of 8 bytes.
+    return bytes_ + 8 + key + value + (records_ + 1) * 16 <= kMaxBytes;
+  }
+  bool Add(std::string_view key, std::string_view value) {
+    bytes_ += 8 + key.size() + value.size();
+    ++records_;
+    return cdb_make_add(&make_, key.data(), static_cast<unsigned>(key.size()), value.data(),
+                        static_cast<unsigned>(value.size())) == 0;
+  }
+  bool Finish() {
+    open_ = false;
+    return cdb_make_finish(&make_) == 0;
+  }
+  uint64_t records() const { return records_; }
+  uint32_t position() const { return static_cast<uint32_t>(bytes_); }  // of the next record
+
+ private:
+  cdb_make make_;
+  bool open_ = true;
+  uint64_t bytes_ = kMapHeaderBytes;
+  uint64_t records_ = 0;
+};
+
+// A finished file, mapped to be read. Nobody else has it open, so it does not shrink.
+class Mapped {
+ public:
+  static Result<Mapped> Open(const AtomicFile& file) {
+    struct stat st;
+    if (fstat(file.fd(), &st) != 0) return SystemError(file.temporary(), errno);
+    void* memory =
+        mmap(nullptr, static_cast<size_t>(st.st_size), PROT_READ, MAP_SHARED, file.fd(), 0);
+    if (memory == MAP_FAILED) return SystemError(file.temporary(), errno);
+    return Mapped(static_cast<char*>(memory), static_cast<size_t>(st.st_size));
+  }
+  Mapped(Mapped&& other) noexcept
+      : memory_(std::exchange(other.memory_, nullptr)), size_(other.size_) {}
+  Mapped& operator=(Mapped&&) = delete;
+  ~Mapped() {
+    if (memory_) munmap(memory_, size_);
+  }
+
+  std::string_view bytes() const { return {memory_, size_}; }
+  // What comes before is not needed for now: hand the pages back.
+  void Forget(uint32_t before) const { madvise(memory_, before & ~size_t{0xfffff}, MADV_DONTNEED); }
+
+ private:
+  Mapped(char* memory, size_t size) : memory_(memory), size_(size) {}
+  char* memory_;
+  size_t size_;
+};
+
+class Builder {
+ public:
+  Builder(const MapBuildOptions& options, std::vector<std::string>* problems)
+      : options_(options), name_(options.in == "-" ? "<stdin>" : options.in), problems_(problems) {}
+
+  Result<MapBuilt> Run() {
+    auto file = AtomicFile::Make(options_.out);
+    if (!file) return file.error();
+    if (Status s = ReadText(file->fd()); !s) return s.error();
+    auto map = Mapped::Open(*file);
+    if (!map) return map.error();
+    auto shape = Verify(*map);
+    if (!shape) return Refused(shape.error());
+    if (count_ == 0 && !hidden_by_.empty()) return WithoutDuplicates(*map);
+    if (count_ != 0) return Refused(Error{});
+    return Publish(*file, *shape);
+  }
+
+ private:
+  Status ReadText(int fd) {
+    std::unique_ptr<FILE, int (*)(FILE*)> opened(nullptr, fclose);
+    FILE* in = stdin;
+    if (options_.in != "-") {
+      opened.reset(fopen(options_.in.c_str(), "re"));
+      if (!opened) return SystemError(options_.in, errno);
+      in = opened.get();
+    }
+    Writer writer(fd);
+    char* line = nullptr;
+    size_t room = 0;
+    Status status = Ok();
+    ssize_t size;
+    for (uint64_t number = 1; status && (size = getline(&line, &room, in)) >= 0; ++number) {
+      status = AddLine(writer, {line, static_cast<size_t>(size)}, number);
+    }
+    int error = errno;
+    free(line);
+    if (status && ferror(in)) status = SystemError(name_, error);
+    if (!status) return status;
+    if (!writer.Finish()) return SystemError(options_.out, errno);
+    return Ok();
+  }
+
+  Status AddLine(Writer& writer, std::string_view line, uint64_t number) {
+    if (number % kLinesPerProgress == 0 && !Going("reading, lines", number)) return GivenUp();
+    if (line.ends_with('\n')) line.remove_suffix(1);
+    if (number == 1 && line.starts_with("\xef\xbb\xbf")) line.remove_prefix(3);
+    auto entry = ParseMapLine(line);
+    if (!entry) {
+      Problem(number, entry.error().text);
+    } else if (*entry) {
+      const auto& [user, value] = **entry;
+      if (!writer.HasRoomFor(user.size(), value.size())) {
+        return Error{Fault::kMap, name_ + ":" + std::to_string(number) +
+                                      ": the map would be larger than 4 GiB, the limit of a CDB "
+                                      "file"};
+      }
+      lines_.push_back({writer.position(), static_cast<uint32_t>(number)});
+      if (!writer.Add(user, value)) return SystemError(options_.out, errno);
+    }
+    return Ok();
+  }
+
+  // The same proof that rum asks for, and the search for users that are there twice.
+  Result<MapShape> Verify(const Mapped& map) {
+    MapValidateHooks hooks;
+    hooks.progress = [&](uint32_t position) {
+      map.Forget(position);
+      return Going("verifying, MB", position >> 20);
+    };
+    hooks.duplicate = [&](uint32_t found, uint32_t hidden) {
+      hidden_by_[found].push_back(hidden);
+      if (options_.last_wins) return;
+      Problem(LineAt(hidden), "user " + QuoteBytes(RecordAt(map.bytes(), hidden).key) +
+                                  " is also on line " + std::to_string(LineAt(found)));
+    };
+    auto shape = ValidateMap(map.bytes(), hooks);
+    if (!shape) return Error{shape.error().fault, options_.out + ": " + shape.error().text};
+    return shape;
+  }
+
+  // Writes the file again without the records that a later one of the same user replaces.
+  Result<MapBuilt> WithoutDuplicates(const Mapped& map) {
+    std::vector<uint32_t> dropped;
+    for (auto& [found, group] : hidden_by_) {
+      group.push_back(found);
+      std::sort(group.begin(), group.end());
+      dropped.insert(dropped.end(), group.begin(), group.end() - 1);
+    }
+    std::sort(dropped.begin(), dropped.end());
+
+    auto file = AtomicFile::Make(options_.out);
+    if (!file) return file.error();
+    {
+      Writer writer(file->fd());
+      for (const Line& line : lines_) {
+        if (std::binary_search(dropped.begin(), dropped.end(), line.position)) continue;
+        RawRecord record = RecordAt(map.bytes(), line.position);
+        if (!writer.Add(record.key, record.value)) return SystemError(options_.out, errno);
+        if (writer.records() % kLinesPerProgress == 0) {
+          map.Forget(line.position);
+          if (!Going("writing, users", writer.records())) return GivenUp().error();
+        }
+      }
+      if (!writer.Finish()) return SystemError(options_.out, errno);
+    }
+    hidden_by_.clear();
+    auto clean = Mapped::Open(*file);
+    if (!clean) return clean.error();
+    auto shape = Verify(*clean);
+    if (!shape) return shape.error();
+    dropped_ = dropped.size();
+    return Publish(*file, *shape);
+  }
+
+  Result<MapBuilt> Publish(AtomicFile& file, const MapShape& shape) {
+    struct stat st;
+    if (fstat(file.fd(), &st) != 0) return SystemError(file.temporary(), errno);
+    if (Status s = file.PublishAlike(kMode); !s) return s.error();
+    return MapBuilt{shape.records, dropped_, static_cast<uint64_t>(st.st_size)};
+  }
+
+  struct Line {
+    uint32_t position, number;
+  };
+  uint32_t LineAt(uint32_t position) const {
+    auto at = std::lower_bound(lines_.begin(), lines_.end(), position,
+                               [](const Line& line, uint32_t p) { return line.position < p; });
+    return at == lines_.end() ? 0 : at->number;
+  }
+
+  void Problem(uint64_t line, const std::string& text) {
+    if (++count_ <= kMaxProblems) {
+      problems_->push_back(name_ + ":" + std::to_string(line) + ": " + text);
+    }
+  }
+  Error Refused(Error error) {
+    if (count_ == 0) return error;
+    if (count_ > kMaxProblems) {
+      problems_->push_back(name_ + ": and " + std::to_string(count_ - kMaxProblems) + " more");
+    }
+    return Error{Fault::kMap, options_.out + ": not written: the input has " +
+                                  std::to_string(count_) + (count_ == 1 ? " error" : " errors")};
+  }
+
+  bool Going(const char* doing, uint64_t done) const {
+    return !options_.progress || options_.progress(doing, done);
+  }
+  Status GivenUp() const { return Error{Fault::kSystem, options_.out + ": not written: given up"}; }
+
+  const MapBuildOptions& options_;
+  const std::string name_;
+  std::vector<std::string>* const problems_;
+  uint64_t count_ = 0;  // of problems
+  uint64_t dropped_ = 0;
+  std::vector<Line> lines_;                              // where each record stands, and its line
+  std::map<uint32_t, std::vector<uint32_t>> hidden_by_;  // records with the same key, by position
+};
+
+}  // namespace
+
+Result<MapBuilt> BuildMap(const MapBuildOptions& options, std::vector<std::string>* problems) {
+  return Builder(options, problems).Run();
+}
+
+}  // namespace rum

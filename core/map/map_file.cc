@@ -1,0 +1,168 @@
+#include "map/map_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+#include "base/fd.h"
+#include "map/map_validate.h"
+
+namespace rum {
+namespace {
+
+constexpr size_t kChunk = 1 << 20;
+
+std::string Why(int error) { return std::strerror(error); }
+
+int64_t Nanoseconds(const timespec& t) { return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec; }
+
+Error BadFile(const std::string& path, const std::string& why) {
+  return Error{Fault::kMap, path + ": " + why};
+}
+
+}  // namespace
+
+FileStamp FileStamp::From(const struct stat& st) {
+  return {st.st_dev, st.st_ino, static_cast<uint64_t>(st.st_size), Nanoseconds(st.st_mtim),
+          Nanoseconds(st.st_ctim)};
+}
+
+// Memory behind a descriptor that nobody else has, and that can be sealed.
+class MapFile::Memory {
+ public:
+  static Result<Memory> Make() {
+    Memory memory;
+    memory.fd_ = Fd(memfd_create("rum-map", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!memory.fd_) return Failed(errno);
+    return memory;
+  }
+
+  Status Append(std::string_view bytes) {
+    while (!bytes.empty()) {
+      ssize_t n = write(fd_.get(), bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return Failed(n < 0 ? errno : ENOSPC);
+      bytes.remove_prefix(static_cast<size_t>(n));
+    }
+    return Ok();
+  }
+
+  // From here on it can neither shrink (which would be SIGBUS for a reader) nor be written.
+  // F_SEAL_WRITE instead of F_SEAL_FUTURE_WRITE would forbid even a read-only mapping before
+  // Linux 6.7.
+  Status Seal() {
+    int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+    if (fcntl(fd_.get(), F_ADD_SEALS, seals) != 0) return Failed(errno);
+    return Ok();
+  }
+
+  int fd() const { return fd_.get(); }
+
+ private:
+  static Error Failed(int error) {
+    return Error{Fault::kSystem, "no memory for the map: " + Why(error)};
+  }
+  Fd fd_;
+};
+
+Result<std::shared_ptr<const MapFile>> MapFile::Load(const std::string& path,
+                                                     const std::atomic<bool>* stop) {
+  // O_NONBLOCK so that a FIFO is refused below instead of waited for.
+  Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) {
+    int error = errno;
+    bool machine = error == EMFILE || error == ENFILE || error == ENOMEM;
+    return Error{machine ? Fault::kSystem : Fault::kMap,
+                 path + ": cannot be opened: " + Why(error)};
+  }
+  struct stat before, after;
+  if (fstat(file.get(), &before) != 0) return BadFile(path, Why(errno));
+  if (!S_ISREG(before.st_mode)) return BadFile(path, "is not a regular file");
+  const FileStamp stamp = FileStamp::From(before);
+  if (Status s = CheckMapSize(stamp.bytes); !s) return BadFile(path, s.error().text);
+
+  auto memory = Memory::Make();
+  if (!memory) return Error{memory.error().fault, path + ": " + memory.error().text};
+  posix_fadvise(file.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+  const size_t room = static_cast<size_t>(std::min<uint64_t>(kChunk, stamp.bytes + 1));
+  auto chunk = std::make_unique_for_overwrite<char[]>(room);
+  uint64_t total = 0;
+  while (total <= stamp.bytes) {  // one more read than bytes: must be 0
+    if (stop && *stop) return BadFile(path, "was not read to its end: interrupted");
+    ssize_t n = read(file.get(), chunk.get(), room);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error{Fault::kSystem, path + ": cannot be read: " + Why(errno)};
+    if (n == 0) break;
+    total += static_cast<uint64_t>(n);
+    if (total > stamp.bytes) break;
+    if (Status s = memory->Append({chunk.get(), static_cast<size_t>(n)}); !s) {
+      return Error{s.error().fault, path + ": " + s.error().text};
+    }
+  }
+  if (fstat(file.get(), &after) != 0) return BadFile(path, Why(errno));
+  // The time of change moves when the file is merely renamed or replaced meanwhile, which is how
+  // maps are meant to be changed and does not touch what was read.
+  FileStamp now = FileStamp::From(after);
+  now.changed_ns = stamp.changed_ns;
+  if (now != stamp || total != stamp.bytes) {
+    return BadFile(path, "changed while it was read; replace a map by renaming a new file over it");
+  }
+  return Open(path, std::move(*memory), stamp, stop);
+}
+
+Result<std::shared_ptr<const MapFile>> MapFile::FromBytes(const std::string& name,
+                                                          std::string_view bytes) {
+  if (Status s = CheckMapSize(bytes.size()); !s) return BadFile(name, s.error().text);
+  auto memory = Memory::Make();
+  if (!memory) return memory.error();
+  if (Status s = memory->Append(bytes); !s) return s.error();
+  return Open(name, std::move(*memory), FileStamp{}, nullptr);
+}
+
+Result<std::shared_ptr<const MapFile>> MapFile::Open(const std::string& name, Memory memory,
+                                                     const FileStamp& stamp,
+                                                     const std::atomic<bool>* stop) {
+  if (Status s = memory.Seal(); !s) return Error{s.error().fault, name + ": " + s.error().text};
+  std::shared_ptr<MapFile> map(new MapFile);
+  map->stamp_ = stamp;
+  if (cdb_init(&map->cdb_, memory.fd()) != 0) {
+    return Error{Fault::kSystem, name + ": cannot be mapped: " + Why(errno)};
+  }
+  map->cdb_.cdb_fd = -1;  // the mapping stays when the descriptor is closed
+  // The map may hold secrets: not for core dumps.
+  madvise(const_cast<unsigned char*>(map->cdb_.cdb_mem), map->cdb_.cdb_fsize, MADV_DONTDUMP);
+
+  MapValidateHooks hooks;
+  if (stop) hooks.progress = [stop](uint32_t) { return !*stop; };
+  auto shape = ValidateMap(map->all(), hooks);
+  if (!shape) return BadFile(name, shape.error().text);
+  map->records_ = shape->records;
+  map->duplicates_ = shape->duplicates;
+  map->records_end_ = shape->records_end;
+  return std::shared_ptr<const MapFile>(std::move(map));
+}
+
+MapFile::~MapFile() {
+  if (cdb_.cdb_mem) cdb_free(&cdb_);
+}
+
+MapFile::Answer MapFile::Find(std::string_view key, std::string_view* value) const {
+  struct cdb look = cdb_;  // cdb_find writes its result into the struct
+  if (key.size() > std::numeric_limits<unsigned>::max()) return Answer::kNotFound;
+  int found = cdb_find(&look, key.data(), static_cast<unsigned>(key.size()));
+  if (found < 0) return Answer::kBroken;
+  if (found == 0) return Answer::kNotFound;
+  *value = all().substr(cdb_datapos(&look), cdb_datalen(&look));
+  return Answer::kFound;
+}
+
+void MapFile::Visit(const std::function<bool(std::string_view, std::string_view)>& visit) const {
+  VisitRecords(all(), records_end_, visit);
+}
+
+}  // namespace rum

@@ -1,0 +1,78 @@
+// A user map in memory: reads a CDB file as a whole, proves it, and looks keys up in it. Nothing
+// that happens to the file later (truncated, rewritten, deleted) can change or break an open map.
+#pragma once
+
+#include <cdb.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace rum {
+
+// Tells one version of a file from another.
+struct FileStamp {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  uint64_t bytes = 0;
+  int64_t modified_ns = 0;  // of the contents
+  int64_t changed_ns = 0;   // of the contents, name, mode or owner
+
+  static FileStamp From(const struct stat& st);
+  bool operator==(const FileStamp&) const = default;
+};
+
+class MapFile {
+ public:
+  enum class Answer { kFound, kNotFound, kBroken };
+
+  // [any] Blocks for as long as reading takes: about 3 s for 10 million users. Faults: kMap when
+  // the file is missing or bad, kSystem when the machine has no room for it. `stop` set true by
+  // another thread ends it early with an error.
+  static Result<std::shared_ptr<const MapFile>> Load(const std::string& path,
+                                                     const std::atomic<bool>* stop = nullptr);
+  // The same for bytes that are in memory already; `name` is for errors.
+  static Result<std::shared_ptr<const MapFile>> FromBytes(const std::string& name,
+                                                          std::string_view bytes);
+
+  ~MapFile();
+  MapFile(const MapFile&) = delete;
+  MapFile& operator=(const MapFile&) = delete;
+
+  // [any] Takes no lock and allocates nothing. `value` is good as long as this object is. kBroken
+  // cannot happen to a map that was loaded, but is never to be read as "no such user".
+  Answer Find(std::string_view key, std::string_view* value) const;
+
+  // [any] Calls `visit` for each record in the order of the file, until it returns false.
+  void Visit(const std::function<bool(std::string_view key, std::string_view value)>& visit) const;
+
+  uint64_t records() const { return records_; }
+  uint64_t duplicates() const { return duplicates_; }  // records that look-ups never return
+  uint64_t bytes() const { return cdb_.cdb_fsize; }
+  const FileStamp& stamp() const { return stamp_; }  // all zero for FromBytes
+
+ private:
+  MapFile() = default;
+  class Memory;
+  static Result<std::shared_ptr<const MapFile>> Open(const std::string& name, Memory memory,
+                                                     const FileStamp& stamp,
+                                                     const std::atomic<bool>* stop);
+
+  std::string_view all() const {
+    return {reinterpret_cast<const char*>(cdb_.cdb_mem), cdb_.cdb_fsize};
+  }
+
+  struct cdb cdb_ = {};
+  uint64_t records_ = 0;
+  uint64_t duplicates_ = 0;
+  uint32_t records_end_ = 0;
+  FileStamp stamp_;
+};
+
+}  // namespace rum

@@ -1,0 +1,28 @@
+// The value of a map's record: secret, NUL, destination, NUL, and whatever a later format appends.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace rum {
+
+// Views into the value that was parsed.
+struct MapRecord {
+  std::string_view secret;       // empty: none is stored
+  std::string_view destination;  // never empty
+  std::string_view tail;         // bytes after the second NUL, not interpreted
+};
+
+// The NUL after the destination may be missing when nothing follows it. Errors complete the
+// sentence "user 'x' ...".
+Result<MapRecord> ParseMapRecord(std::string_view value);
+
+// The inverse; secret and destination contain no NUL.
+std::string FormatMapRecord(const MapRecord& record);
+
+// `*` and 40 hexadecimal digits: SHA1(SHA1(password)).
+bool IsHashedSecret(std::string_view secret);
+
+}  // namespace rum

@@ -1,0 +1,194 @@
+#include "map/map_validate.h"
+
+#include <cdb.h>
+
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "map/column.h"
+
+namespace rum {
+namespace {
+
+constexpr uint32_t kTables = 256;
+constexpr uint32_t kSlotBytes = 8;
+constexpr uint32_t kRecordHeader = 8;
+constexpr uint32_t kProgressBytes = 16 << 20;
+// A table is at most half full when a CDB program wrote it: 1.5 slots a look-up. A file that needs
+// more than this many for all its records would make look-ups crawl, and this check with them.
+constexpr uint64_t kStepsPerRecord = 64;
+constexpr uint64_t kStepsAlways = 20'000'000;
+
+Error Bad(std::string text) { return Error{Fault::kMap, std::move(text)}; }
+std::string Number(uint64_t n) { return std::to_string(n); }
+
+class Validator {
+ public:
+  Validator(std::string_view bytes, const MapValidateHooks& hooks) : bytes_(bytes), hooks_(hooks) {}
+
+  Result<MapShape> Run() {
+    if (Status s = CheckMapSize(bytes_.size()); !s) return s.error();
+    size_ = static_cast<uint32_t>(bytes_.size());
+    if (Status s = CheckTables(); !s) return s.error();
+    if (Status s = CheckRecords(); !s) return s.error();
+    return shape_;
+  }
+
+ private:
+  uint32_t Word(uint64_t position) const {
+    uint32_t word;
+    std::memcpy(&word, bytes_.data() + position, sizeof word);
+    if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap32(word);
+    return word;
+  }
+
+  // The tables stand one after another, in order, from the end of the records to the end of the
+  // file: all CDB programs write them so. The position of an empty one says nothing, but for the
+  // first, which readers take as the end of the records.
+  Status CheckTables() {
+    shape_.records_end = Word(0);
+    if (shape_.records_end < kMapHeaderBytes || shape_.records_end > size_) {
+      return Bad("its header says that the records end at byte " + Number(shape_.records_end) +
+                 " of " + Number(size_) + ": it is not a CDB file, or was not written to its end");
+    }
+    uint64_t next = shape_.records_end;
+    for (uint32_t table = 0; table < kTables; ++table) {
+      uint64_t position = Word(table * 8), slots = Word(table * 8 + 4);
+      if (slots == 0) continue;
+      if (position != next) {
+        return Bad("table " + Number(table) + " begins at byte " + Number(position) +
+                   " where byte " + Number(next) + " was expected");
+      }
+      if (slots * kSlotBytes > size_ - next) {
+        return Bad("table " + Number(table) + " has " + Number(slots) +
+                   " slots and reaches beyond the end of the file (" + Number(size_) + " bytes)");
+      }
+      for (uint64_t slot = 0; slot < slots; ++slot) {
+        used_slots_ += Word(next + slot * kSlotBytes + 4) != 0;
+      }
+      next += slots * kSlotBytes;
+    }
+    if (next != size_) {
+      return Bad(Number(size_ - next) + " bytes follow the last table");
+    }
+    return Ok();
+  }
+
+  // Each record is found in its own slot, so distinct records use distinct slots; as there are no
+  // more slots in use than records, no slot points to anything else.
+  Status CheckRecords() {
+    const uint32_t end = shape_.records_end;
+    uint32_t reported = 0;
+    for (uint32_t position = kMapHeaderBytes; position < end;) {
+      uint64_t room = end - position;
+      if (room < kRecordHeader) return Broken(position);
+      uint64_t key_size = Word(position), value_size = Word(position + 4);
+      if (key_size + value_size > room - kRecordHeader) return Broken(position);
+      if (Status s = FindSlot(position, bytes_.substr(position + kRecordHeader, key_size)); !s) {
+        return s;
+      }
+      ++shape_.records;
+      position += static_cast<uint32_t>(kRecordHeader + key_size + value_size);
+      if (hooks_.progress && (position - reported >= kProgressBytes || position == end)) {
+        reported = position;
+        if (!hooks_.progress(position)) return Bad("was not read to its end: interrupted");
+      }
+    }
+    if (used_slots_ != shape_.records) {
+      return Bad("its tables have " + Number(used_slots_) + " entries for " +
+                 Number(shape_.records) + " records");
+    }
+    return Ok();
+  }
+
+  Status FindSlot(uint32_t position, std::string_view key) {
+    const uint32_t hash = cdb_hash(key.data(), static_cast<unsigned>(key.size()));
+    const uint32_t entry = hash % kTables * 8;
+    const uint32_t slots = Word(entry + 4);
+    const uint64_t table = Word(entry);
+    if (slots == 0) return Lost(key);
+    uint32_t slot = (hash >> 8) % slots;
+    for (uint32_t step = 0; step < slots; ++step) {
+      uint32_t found = Word(table + slot * uint64_t{kSlotBytes} + 4);
+      if (found == 0) return Lost(key);
+      if (Word(table + slot * uint64_t{kSlotBytes}) == hash) {
+        if (found == position) return Ok();
+        if (SameKey(found, key)) Duplicate(found, position);
+      }
+      if (++steps_ > kStepsAlways && steps_ / kStepsPerRecord > shape_.records) {
+        return Bad("its tables are so crowded, or one key is there so often (" + QuoteBytes(key) +
+                   "), that look-ups would crawl");
+      }
+      if (++slot == slots) slot = 0;
+    }
+    return Lost(key);
+  }
+
+  bool SameKey(uint32_t position, std::string_view key) const {
+    const uint32_t end = shape_.records_end;
+    return position >= kMapHeaderBytes && position <= end && end - position >= kRecordHeader &&
+           Word(position) == key.size() && end - position - kRecordHeader >= key.size() &&
+           bytes_.substr(position + kRecordHeader, key.size()) == key;
+  }
+
+  // A record that three others hide is one duplicate.
+  void Duplicate(uint32_t found, uint32_t hidden) {
+    if (last_hidden_ == hidden) return;
+    last_hidden_ = hidden;
+    ++shape_.duplicates;
+    if (hooks_.duplicate) hooks_.duplicate(found, hidden);
+  }
+
+  Error Broken(uint32_t position) const {
+    return Bad("the record at byte " + Number(position) + " (number " + Number(shape_.records + 1) +
+               ") reaches beyond the end of the records at byte " + Number(shape_.records_end));
+  }
+  Error Lost(std::string_view key) const {
+    return Bad("its tables do not lead to the record " + QuoteBytes(key));
+  }
+
+  const std::string_view bytes_;
+  const MapValidateHooks& hooks_;
+  uint32_t size_ = 0;
+  uint64_t used_slots_ = 0;
+  uint64_t steps_ = 0;
+  uint32_t last_hidden_ = 0;
+  MapShape shape_;
+};
+
+}  // namespace
+
+Status CheckMapSize(uint64_t bytes) {
+  if (bytes < kMapHeaderBytes) {
+    return Bad("has " + Number(bytes) + " bytes, less than the header of a CDB file (2048)");
+  }
+  if (bytes > std::numeric_limits<uint32_t>::max()) {
+    return Bad("is larger than 4 GiB, the limit of a CDB file");
+  }
+  return Ok();
+}
+
+Result<MapShape> ValidateMap(std::string_view bytes, const MapValidateHooks& hooks) {
+  return Validator(bytes, hooks).Run();
+}
+
+RawRecord RecordAt(std::string_view bytes, uint32_t position) {
+  auto* head = reinterpret_cast<const unsigned char*>(bytes.data()) + position;
+  uint32_t key_size = cdb_unpack(head), value_size = cdb_unpack(head + 4);
+  uint32_t key = position + kRecordHeader;
+  return {bytes.substr(key, key_size), bytes.substr(key + key_size, value_size),
+          key + key_size + value_size};
+}
+
+void VisitRecords(std::string_view bytes, uint32_t records_end,
+                  const std::function<bool(std::string_view, std::string_view)>& visit) {
+  for (uint32_t position = kMapHeaderBytes; position < records_end;) {
+    RawRecord record = RecordAt(bytes, position);
+    if (!visit(record.key, record.value)) return;
+    position = record.end;
+  }
+}
+
+}  // namespace rum

@@ -1,0 +1,278 @@
+#include "map/map_watcher.h"
+
+#include <event2/event.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+namespace rum {
+
+// One attempt: a map, or why there is none.
+struct MapWatcher::Outcome {
+  std::shared_ptr<const MapFile> map;
+  Error error;
+  uint64_t micros = 0;
+};
+
+namespace {
+
+// A file that is rewritten in place is left alone until it looks the same twice, but for no more
+// looks than this: a file that changes all the time is loaded (or refused) nevertheless.
+constexpr int kMaxWaits = 2;
+// The machine, not the file, failed (no memory, no descriptor): try again after so many looks.
+constexpr int kLooksUntilRetry = 10;
+
+// What stat() said: a version of the file, or the error.
+struct Sight {
+  int error = 0;
+  FileStamp stamp;
+  bool operator==(const Sight&) const = default;
+};
+
+Sight LookAt(const std::string& path) {
+  struct stat st;
+  Sight sight;
+  if (stat(path.c_str(), &st) != 0) {
+    sight.error = errno;
+  } else {
+    sight.stamp = FileStamp::From(st);
+  }
+  return sight;
+}
+
+}  // namespace
+
+// The helper thread, what it shares with the main one, and what only it knows.
+class MapWatcher::Thread {
+ public:
+  Thread(std::string path, std::chrono::milliseconds interval)
+      : path_(std::move(path)), interval_(interval) {}
+
+  ~Thread() {
+    {
+      std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_all();
+    if (thread_.joinable()) thread_.join();
+    if (event_) event_free(event_);
+  }
+
+  // [main] `taken` runs on the main loop when there is an outcome.
+  Status Start(event_base* base, event_callback_fn taken, void* argument) {
+    ready_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!ready_) return Failed(errno);
+    event_ = event_new(base, ready_.get(), EV_READ | EV_PERSIST, taken, argument);
+    if (!event_ || event_add(event_, nullptr) != 0) return Failed(ENOMEM);
+    // Signals are for the main loop.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    Status status = Ok();
+    try {
+      thread_ = std::thread([this] { Run(); });
+    } catch (const std::system_error& e) {
+      status = Failed(e.code().value());
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return status;
+  }
+
+  // [main]
+  std::optional<Outcome> Take() {
+    uint64_t count;
+    [[maybe_unused]] ssize_t n = read(ready_.get(), &count, sizeof count);
+    std::optional<Outcome> outcome;
+    {
+      std::lock_guard lock(mutex_);
+      outcome = std::exchange(outcome_, std::nullopt);
+    }
+    wake_.notify_all();
+    return outcome;
+  }
+
+  // [main]
+  void CheckNow() {
+    {
+      std::lock_guard lock(mutex_);
+      check_ = true;
+    }
+    wake_.notify_all();
+  }
+
+  // [helper], and [main] before the thread is there. Looks once; tells what came of it, if
+  // anything is worth telling. `urgent`: wait for nothing, and try a failed version again.
+  std::optional<Outcome> Look(bool urgent) {
+    Sight sight = LookAt(path_);
+    const bool changed = sight != seen_;
+    seen_ = sight;
+    if (sight != tried_) {
+      if (MustSettle(sight) && changed && !urgent && ++waits_ <= kMaxWaits) return std::nullopt;
+    } else if (untold_ && !changed) {
+      return Tell();
+    } else if (!failed_ || !(urgent || RetryIsDue())) {
+      return std::nullopt;
+    }
+    return Try(sight, urgent, changed);
+  }
+
+ private:
+  static Error Failed(int error) {
+    return Error{Fault::kSystem,
+                 std::string("the user map cannot be watched: ") + std::strerror(error)};
+  }
+
+  // A new file (a rename put it there) is whole when it appears. The same file with another date is
+  // perhaps still being written.
+  bool MustSettle(const Sight& sight) const {
+    return sight.error == 0 && tried_.error == 0 && sight.stamp.inode == tried_.stamp.inode &&
+           sight.stamp.device == tried_.stamp.device;
+  }
+
+  bool RetryIsDue() { return looks_until_retry_ > 0 && --looks_until_retry_ == 0; }
+
+  // A failure of a file that has just changed is told at the next look, if the file is still the
+  // same then: it may have been caught in the middle of a copy.
+  std::optional<Outcome> Try(const Sight& sight, bool urgent, bool changed) {
+    const uint64_t start = NowMicros();
+    const bool again = failed_ && sight == tried_;
+    tried_ = sight;
+    waits_ = 0;
+    looks_until_retry_ = 0;  // never, for a bad file: only urgent looks or another version
+    auto map = sight.error != 0 ? Error{Fault::kMap, path_ + ": " + std::strerror(sight.error)}
+                                : MapFile::Load(path_, &stop_);
+    failed_ = !map.ok();
+    untold_.reset();
+    if (map.ok()) {
+      // Of the maps that were handed out this thread keeps a share: giving a gigabyte back to the
+      // kernel takes long, and no worker shall have to do it.
+      handed_out_.push_back(*map);
+      tried_.stamp = (*map)->stamp();  // perhaps a newer version than the one that was seen
+      return Outcome{std::move(*map), {}, NowMicros() - start};
+    }
+    if (map.error().fault == Fault::kSystem) looks_until_retry_ = kLooksUntilRetry;
+    const bool known = again && !urgent && map.error().text == told_;
+    if (!known) untold_ = map.error();
+    return urgent || !changed ? Tell() : std::nullopt;
+  }
+
+  std::optional<Outcome> Tell() {
+    if (!untold_) return std::nullopt;
+    told_ = untold_->text;
+    return Outcome{nullptr, *std::exchange(untold_, std::nullopt), 0};
+  }
+
+  // [helper]
+  void Run() {
+    std::unique_lock lock(mutex_);
+    while (!stop_) {
+      wake_.wait(lock, [this] { return stop_ || !outcome_; });
+      wake_.wait_for(lock, interval_, [this] { return stop_ || check_; });
+      if (stop_) break;
+      const bool urgent = std::exchange(check_, false);
+      lock.unlock();
+      std::optional<Outcome> outcome = Look(urgent);
+      std::erase_if(handed_out_, [](const auto& map) { return map.use_count() == 1; });
+      lock.lock();
+      if (!outcome || stop_) continue;
+      outcome_ = std::move(outcome);
+      const uint64_t one = 1;
+      [[maybe_unused]] ssize_t n = write(ready_.get(), &one, sizeof one);
+    }
+  }
+
+  const std::string path_;
+  const std::chrono::milliseconds interval_;
+  Fd ready_;
+  event* event_ = nullptr;
+
+  // Shared; `stop_` is written under the mutex, and read by a load without it.
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<bool> stop_ = false;
+  bool check_ = false;
+  std::optional<Outcome> outcome_;  // one at a time: the next look waits until it is taken
+
+  // [helper] only.
+  Sight seen_{-1, {}};   // at the last look
+  Sight tried_{-1, {}};  // at the last attempt
+  bool failed_ = false;  // the last attempt
+  int waits_ = 0;
+  int looks_until_retry_ = 0;
+  std::optional<Error> untold_;
+  std::string told_;
+  std::vector<std::shared_ptr<const MapFile>> handed_out_;
+
+  std::thread thread_;
+};
+
+MapWatcher::MapWatcher(event_base* base, std::string path, OnMap on_map, OnError on_error,
+                       std::chrono::milliseconds interval)
+    : base_(base),
+      path_(std::move(path)),
+      on_map_(std::move(on_map)),
+      on_error_(std::move(on_error)),
+      interval_(interval) {}
+
+MapWatcher::~MapWatcher() = default;
+
+Status MapWatcher::Start() {
+  thread_ = std::make_unique<Thread>(path_, interval_);
+  if (auto outcome = thread_->Look(true)) Apply(std::move(*outcome));
+  return thread_->Start(
+      base_, [](evutil_socket_t, short, void* self) { static_cast<MapWatcher*>(self)->Take(); },
+      this);
+}
+
+void MapWatcher::check_now() {
+  if (thread_) thread_->CheckNow();
+}
+
+void MapWatcher::Take() {
+  if (auto outcome = thread_->Take()) Apply(std::move(*outcome));
+}
+
+void MapWatcher::Apply(Outcome outcome) {
+  const int64_t now = time(nullptr);
+  if (outcome.map) {
+    ++stats_.loads;
+    stats_.loaded_at = now;
+    stats_.load_micros = outcome.micros;
+    stats_.last_error.clear();
+    on_map_(std::move(outcome.map));
+    return;
+  }
+  ++stats_.failures;
+  stats_.failed_at = now;
+  if (stats_.loaded_at != 0) {
+    char when[32] = "";
+    tm local;
+    time_t loaded = stats_.loaded_at;
+    if (localtime_r(&loaded, &local)) strftime(when, sizeof when, "%F %T", &local);
+    outcome.error.text += std::string("; the map loaded at ") + when + " stays in use";
+  } else {
+    outcome.error.text += "; no map is loaded";
+  }
+  stats_.last_error = outcome.error.text;
+  on_error_(outcome.error);
+}
+
+}  // namespace rum

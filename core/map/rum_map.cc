@@ -1,0 +1,396 @@
+// rum-map: makes, shows and checks user maps on the command line.
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/escape.h"
+#include "config.h"
+#include "map/atomic_file.h"
+#include "map/column.h"
+#include "map/map_build.h"
+#include "map/map_file.h"
+#include "map/map_record.h"
+#include "map/map_text.h"
+
+namespace rum {
+namespace {
+
+// Exit codes; the manual explains them.
+constexpr int kDone = 0;
+constexpr int kNo = 1;  // not found, or there are problems in what was to be checked or built
+constexpr int kUsage = 2;
+constexpr size_t kMaxProblems = 20;
+constexpr size_t kMaxPassword = 65536;
+
+volatile sig_atomic_t g_stopped = 0;
+
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+
+// These signals let the program end by itself, so that no temporary file and no silent terminal is
+// left behind. Without SA_RESTART: a read from the keyboard ends, too.
+void CatchSignals() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { g_stopped = 1; };
+  for (int number : kSignals) sigaction(number, &action, nullptr);
+}
+
+int Complain(const Error& error) {
+  fprintf(stderr, "rum-map: %s\n", error.text.c_str());
+  return static_cast<int>(error.fault);
+}
+
+// One line on a terminal that is written over and removed at the end; elsewhere nothing.
+class Progress {
+ public:
+  ~Progress() {
+    if (shown_) fputs("\r\033[K", stderr);
+  }
+  bool Show(const char* doing, uint64_t done) {
+    uint64_t now = NowMillis();
+    if (terminal_ && now - last_ >= 100) {
+      last_ = now;
+      shown_ = true;
+      fprintf(stderr, "\r\033[K%s: %llu", doing, static_cast<unsigned long long>(done));
+      fflush(stderr);
+    }
+    return !g_stopped;
+  }
+
+ private:
+  const bool terminal_ = isatty(STDERR_FILENO);
+  uint64_t last_ = 0;
+  bool shown_ = false;
+};
+
+int Build(MapBuildOptions options, bool quiet) {
+  CatchSignals();
+  std::vector<std::string> problems;
+  auto progress = std::make_unique<Progress>();
+  options.progress = [&](const char* doing, uint64_t done) { return progress->Show(doing, done); };
+  auto built = BuildMap(options, &problems);
+  progress.reset();
+  for (const std::string& problem : problems) fprintf(stderr, "%s\n", problem.c_str());
+  if (!built) {
+    Complain(built.error());
+    return problems.empty() ? static_cast<int>(built.error().fault) : kNo;
+  }
+  if (quiet) return kDone;
+  printf("%s: %llu users, %llu bytes", options.out.c_str(),
+         static_cast<unsigned long long>(built->users),
+         static_cast<unsigned long long>(built->bytes));
+  if (built->dropped) {
+    printf(", %llu earlier lines dropped", static_cast<unsigned long long>(built->dropped));
+  }
+  puts("");
+  return kDone;
+}
+
+// Lines into a stream; false when the disk is full or the reader gone.
+bool WriteLines(const MapFile& map, FILE* out) {
+  map.Visit([out](std::string_view user, std::string_view value) {
+    std::string line = FormatMapLine(user, value) + "\n";
+    return !g_stopped && fwrite(line.data(), 1, line.size(), out) == line.size();
+  });
+  return fflush(out) == 0 && !ferror(out);
+}
+
+int Dump(const std::string& path, const std::string& out) {
+  auto map = MapFile::Load(path);
+  if (!map) return Complain(map.error());
+  if (out.empty()) {
+    if (WriteLines(**map, stdout)) return kDone;
+    return Complain({Fault::kSystem, std::string("standard output: ") + std::strerror(errno)});
+  }
+  CatchSignals();
+  auto file = AtomicFile::Make(out);
+  if (!file) return Complain(file.error());
+  std::unique_ptr<FILE, int (*)(FILE*)> stream(fdopen(dup(file->fd()), "w"), fclose);
+  if (!stream || !WriteLines(**map, stream.get())) {
+    return Complain({Fault::kSystem, out + ": " + std::strerror(errno)});
+  }
+  if (g_stopped) return Complain({Fault::kSystem, out + ": not written: given up"});
+  if (Status s = file->Publish(0600); !s) return Complain(s.error());
+  return kDone;
+}
+
+struct Counts {
+  uint64_t users = 0, secrets = 0, tails = 0, problems = 0;
+  std::unordered_set<std::string_view> destinations;
+};
+
+void CheckRecord(const std::string& path, const MapFile& map, std::string_view user,
+                 std::string_view value, Counts& counts) {
+  auto problem = [&](const std::string& text) {
+    if (++counts.problems > kMaxProblems) return;
+    fprintf(stderr, "%s: user %s %s\n", path.c_str(), QuoteBytes(user).c_str(), text.c_str());
+  };
+  ++counts.users;
+  std::string_view found;
+  if (map.Find(user, &found) != MapFile::Answer::kFound || found.data() != value.data()) {
+    problem("is there twice: look-ups never see this record");
+  }
+  if (Status s = CheckMapEntry(user, value); !s) problem(s.error().text);
+  if (auto record = ParseMapRecord(value)) {
+    counts.secrets += !record->secret.empty();
+    counts.tails += !record->tail.empty();
+    counts.destinations.insert(record->destination);
+  }
+}
+
+int Check(const std::string& path, bool quiet) {
+  auto map = MapFile::Load(path);
+  if (!map) {
+    Complain(map.error());
+    return kNo;
+  }
+  struct stat st;
+  if (stat(path.c_str(), &st) == 0 && (st.st_mode & S_IROTH)) {
+    fprintf(stderr, "%s: warning: everybody on this machine can read it (chmod o= %s)\n",
+            path.c_str(), path.c_str());
+  }
+  Counts counts;
+  (*map)->Visit([&](std::string_view user, std::string_view value) {
+    CheckRecord(path, **map, user, value, counts);
+    return true;
+  });
+  if (counts.problems > kMaxProblems) {
+    fprintf(stderr, "%s: and %llu more\n", path.c_str(),
+            static_cast<unsigned long long>(counts.problems - kMaxProblems));
+  }
+  if (!quiet) {
+    printf("%s: %llu users (%llu with a stored secret), %zu destinations, %llu bytes", path.c_str(),
+           static_cast<unsigned long long>(counts.users),
+           static_cast<unsigned long long>(counts.secrets), counts.destinations.size(),
+           static_cast<unsigned long long>((*map)->bytes()));
+    if (counts.tails) {
+      printf(", %llu with a tail", static_cast<unsigned long long>(counts.tails));
+    }
+    printf("; %llu problems\n", static_cast<unsigned long long>(counts.problems));
+  }
+  return counts.problems == 0 ? kDone : kNo;
+}
+
+int Get(const std::string& path, const std::string& user) {
+  auto map = MapFile::Load(path);
+  if (!map) return Complain(map.error());
+  std::string_view value;
+  switch ((*map)->Find(user, &value)) {
+    case MapFile::Answer::kFound:
+      break;
+    case MapFile::Answer::kNotFound:
+      fprintf(stderr, "rum-map: %s: no user %s\n", path.c_str(), QuoteBytes(user).c_str());
+      return kNo;
+    case MapFile::Answer::kBroken:
+      return Complain({Fault::kMap, path + ": is broken"});
+  }
+  auto record = ParseMapRecord(value);
+  if (!record) {
+    return Complain({Fault::kMap, path + ": user " + QuoteBytes(user) + " " + record.error().text});
+  }
+  std::string destination = "destination ";
+  AppendEscaped(destination, record->destination);
+  puts(destination.c_str());
+  printf("secret %s\n", record->secret.empty() ? "none" : "stored");
+  if (!record->tail.empty()) printf("tail %zu bytes\n", record->tail.size());
+  return kDone;
+}
+
+// Lets nothing that is typed appear on the terminal.
+class Silence {
+ public:
+  Silence() {
+    if (tcgetattr(STDIN_FILENO, &before_) != 0) return;
+    termios silent = before_;
+    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    silent.c_lflag |= ECHONL;
+    on_ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) == 0;
+  }
+  ~Silence() {
+    if (on_) tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+  }
+  bool on() const { return on_; }
+
+ private:
+  termios before_;
+  bool on_ = false;
+};
+
+// Blocks the signals but for the time in ppoll(), so that none comes just before a read and leaves
+// it waiting.
+class SignalsWhileWaiting {
+ public:
+  SignalsWhileWaiting() {
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    for (int number : kSignals) sigaddset(&blocked, number);
+    sigprocmask(SIG_BLOCK, &blocked, &before_);
+  }
+  ~SignalsWhileWaiting() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  bool Wait() {
+    pollfd in = {STDIN_FILENO, POLLIN, 0};
+    return ppoll(&in, 1, nullptr, &before_) > 0 && !g_stopped;
+  }
+
+ private:
+  sigset_t before_;
+};
+
+// One line of standard input, without its end.
+Result<std::string> ReadPassword() {
+  SignalsWhileWaiting signals;
+  std::string password;
+  password.reserve(kMaxPassword);  // so that no copy is left behind by growing
+  for (;;) {
+    char c;
+    ssize_t n = signals.Wait() ? read(STDIN_FILENO, &c, 1) : -1;
+    if (n < 0) return Error{Fault::kSystem, "no password was read"};
+    if (n == 0 || c == '\n') return password;
+    if (password.size() == kMaxPassword) {
+      return Error{Fault::kUsage, "a password has at most 65536 bytes"};
+    }
+    password += c;
+  }
+}
+
+Result<std::string> AskForPassword() {
+  if (!isatty(STDIN_FILENO)) return ReadPassword();
+  CatchSignals();
+  Silence silence;  // before the prompt: nothing typed after it is shown
+  if (!silence.on()) {
+    return Error{Fault::kSystem, "the terminal would show what is typed: not asking"};
+  }
+  fputs("Password: ", stderr);
+  auto first = ReadPassword();
+  if (!first) return first;
+  fputs("Again: ", stderr);
+  auto second = ReadPassword();
+  if (!second) return second;
+  const bool same = *first == *second;
+  OPENSSL_cleanse(second->data(), second->size());
+  if (!same) return Error{Fault::kConfig, "the two passwords differ"};
+  return first;
+}
+
+int Hash() {
+  auto password = AskForPassword();
+  if (!password) return Complain(password.error());
+  if (password->empty()) {
+    return Complain({Fault::kConfig, "the password is empty: a user without one has - in the map"});
+  }
+  std::array<unsigned char, SHA_DIGEST_LENGTH> once, twice;
+  SHA1(reinterpret_cast<const unsigned char*>(password->data()), password->size(), once.data());
+  SHA1(once.data(), once.size(), twice.data());
+  OPENSSL_cleanse(password->data(), password->size());
+  OPENSSL_cleanse(once.data(), once.size());
+  putchar('*');
+  for (unsigned char byte : twice) printf("%02X", byte);
+  putchar('\n');
+  return kDone;
+}
+
+constexpr char kFooter[] = R"(The text form of a map has one user a line, in three columns:
+
+  # user   secret                                     destination
+  alice    *2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19  tcp:db1.example.net:3306
+  bob      -                                          tcp:db2.example.net:3306,tcp:db3.example.net:3306
+  carol    -                                          sock:/run/db/db.sock
+
+The secret is what `rum-map hash` prints, or - for none. In names a blank is \s, a backslash \\
+and any other byte \xHH. Lines that begin with # are comments.
+
+  rum-map build users.cdb users.txt    makes the map; rum notices it within two seconds
+  rum-map check users.cdb              tells what is wrong with it
+  rum-map dump users.cdb               the inverse of build
+  rum-map get users.cdb alice          where alice goes
+
+Exit codes: 0 done; 1 not found, or problems in the map or the text; 2 command line;
+4 the map is broken or cannot be read; 6 the system failed, such as a full disk.)";
+
+int Run(int argc, char** argv) {
+  CLI::App app("Makes, shows and checks the user maps of rum.", "rum-map");
+  app.require_subcommand(1);
+  app.footer(kFooter);
+  app.set_version_flag("--version", "rum-map " PACKAGE_VERSION);
+
+  bool quiet = false;
+  MapBuildOptions build_options;
+  auto* build =
+      app.add_subcommand("build", "Make a map out of its text form, in one step or not at all");
+  build
+      ->add_option("OUT", build_options.out,
+                   "the map to make or replace (its mode is kept; new: 0640)")
+      ->required();
+  build->add_option("IN", build_options.in, "the text; - or nothing: standard input");
+  build->add_flag("--last-wins", build_options.last_wins,
+                  "of several lines of one user the last counts; without it they are errors");
+
+  build->add_flag("-q,--quiet", quiet, "print problems only");
+
+  std::string map, text_out, user;
+  auto* dump = app.add_subcommand("dump", "Print the text form of a map, with the secrets in it");
+  dump->add_option("FILE", map, "the map")->required();
+  dump->add_option("-o,--output", text_out, "write to this file, which only you can read (0600)");
+  dump->footer(
+      "build needs the secrets to make the same map again: keep the text as safe as the map.");
+
+  auto* check = app.add_subcommand("check", "Prove that a map is whole and each record usable");
+  check->add_option("FILE", map, "the map")->required();
+  check->add_flag("-q,--quiet", quiet, "print problems only");
+
+  auto* get = app.add_subcommand("get", "Print where a user goes; never the secret");
+  get->add_option("FILE", map, "the map")->required();
+  get->add_option("USER", user, "the user's name, byte for byte")->required();
+
+  auto* hash = app.add_subcommand(
+      "hash", "Read a password, from the terminal or standard input, and print the secret for it");
+
+  auto commands = app.get_subcommands(nullptr);
+  if (argc > 1 && argv[1][0] != '-' &&
+      std::none_of(commands.begin(), commands.end(),
+                   [&](CLI::App* command) { return command->check_name(argv[1]); })) {
+    fprintf(stderr, "rum-map: %s is not one of build, dump, check, get and hash (rum-map --help)\n",
+            QuoteBytes(argv[1]).c_str());
+    return kUsage;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);
+    fprintf(stderr, "rum-map: %s (rum-map --help tells more)\n", e.what());
+    return kUsage;
+  }
+  if (*build) return Build(build_options, quiet);
+  if (*dump) return Dump(map, text_out);
+  if (*check) return Check(map, quiet);
+  if (*get) return Get(map, user);
+  if (*hash) return Hash();
+  return kUsage;
+}
+
+}  // namespace
+}  // namespace rum
+
+int main(int argc, char** argv) {
+  try {
+    return rum::Run(argc, argv);
+  } catch (const std::exception& e) {
+    fprintf(stderr, "rum-map: %s\n", e.what());
+    return 6;
+  }
+}

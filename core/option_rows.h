@@ -1,0 +1,143 @@
+// The table of rum's own options: --help, the manual and the completion come from these rows, and a
+// test fails on a row that the manual does not have.
+#pragma once
+
+#include "config.h"
+#include "options.h"
+
+namespace rum {
+
+struct OptionRow {
+  const char* flags;
+  const char* value;  // nullptr: a flag
+  const char* group;
+  const char* help;
+};
+
+inline constexpr OptionRow kOptionRows[] = {
+    {"-s,--listen", "ADDR", "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
+     "listen here; may be repeated"},
+    {"-d,--destination", "ADDR[,ADDR...]",
+     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
+     "the default destination; of several the first that answers is taken"},
+    {"-f,--failover", "ADDR[,ADDR...]",
+     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
+     "the same as -d with a list"},
+    {"-R,--random", "ADDR[,ADDR...]",
+     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
+     "as -d, in an order drawn anew for each client"},
+    {"--socket-mode", "OCTAL",
+     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
+     "the mode of unix sockets that rum listens on (0777)"},
+
+    {"-P,--protocol", "MODULE", "Protocol",
+     "the module that leads the conversation (passthrough.so; with -M " RUM_MAP_MODULE ")"},
+    {"-M,--map", "FILE", "Protocol",
+     "the user map, a CDB made by rum-map; taken anew when replaced"},
+    {"--module-dir", "DIR", "Protocol", "where modules are (" RUM_MODULE_DIR ")"},
+
+    {"--tls", "off|on|require", "TLS",
+     "offer TLS to clients inside the protocol, or insist on it (off)"},
+    {"--tls-cert", "FILE", "TLS",
+     "certificate and chain, PEM; without it rum makes one that signs itself"},
+    {"--tls-key", "FILE", "TLS", "its key, PEM (in the file of --tls-cert)"},
+    {"--tls-ca", "FILE", "TLS", "clients must show a certificate signed by one of these"},
+    {"--tls-min-version", "1.2|1.3", "TLS", "the oldest version of TLS, on both sides (1.2)"},
+    {"--tls-ciphers", "LIST", "TLS", "ciphers for TLS 1.2 as OpenSSL writes them"},
+    {"--upstream-tls", "mirror|off|require|verify", "TLS",
+     "TLS to servers: when the client has it, never, always, or always and verified (mirror)"},
+    {"--upstream-tls-ca", "FILE", "TLS", "authorities for verify (the system's)"},
+    {"--upstream-tls-name", "NAME", "TLS",
+     "the name that servers' certificates must have (the host)"},
+    {"--state-dir", "DIR", "TLS", "where rum keeps its own certificate (" RUM_STATE_DIR ")"},
+
+    {"-b,--background", nullptr, "Running",
+     "run in the background; returns when everything is bound and loaded"},
+    {"-p,--pidfile", "FILE", "Running", "write the process id here"},
+    {"-w,--workers", "N", "Running", "threads that serve clients (one a core)"},
+    {"--check", nullptr, "Running",
+     "report every mistake in the command line and the map, and end"},
+
+    {"-m,--stats", "ADDR", "Log and statistics",
+     "statistics over HTTP here: /stats (JSON), /metrics (Prometheus), /live, /ready"},
+    {"-l,--log", "TARGET", "Log and statistics",
+     "stderr, syslog or a file (stderr; with -b syslog)"},
+    {"--log-format", "text|json", "Log and statistics", "the form of log lines (text)"},
+    {"-v,--verbose", nullptr, "Log and statistics", "log what helps to find a fault, too"},
+    {"-L,--log-logins", nullptr, "Log and statistics", "a line for each login when it is through"},
+
+    {"--connect-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "for one attempt to reach a server (6s)"},
+    {"--first-byte-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "for the first byte of a server that speaks first (6s)"},
+    {"--login-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "from accept to the end of the login (8s)"},
+    {"--half-close-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "when one side has ended and nothing moves (30s)"},
+    {"--idle-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)", "when nothing moves (off)"},
+    {"--drain-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "how long sessions may go on after TERM (30s)"},
+    {"--dns-refresh", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "ask for names that are in use again after this long; off: once (30s)"},
+    {"--dns-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "for one question to a name server (2s)"},
+
+    {"--resolv-conf", "FILE", "Protocol", "where name servers are told (/etc/resolv.conf)"},
+
+    {"--version", nullptr, "Help", "print the version and end"},
+    {"-h,--help", nullptr, "Help", "print this; with -P MODULE the module's options too"},
+};
+
+struct DurationRow {
+  const char* name;
+  Millis Settings::*member;
+};
+
+inline constexpr DurationRow kDurationRows[] = {
+    {"connect-timeout", &Settings::connect_timeout},
+    {"first-byte-timeout", &Settings::first_byte_timeout},
+    {"login-timeout", &Settings::login_timeout},
+    {"half-close-timeout", &Settings::half_close_timeout},
+    {"idle-timeout", &Settings::idle_timeout},
+    {"drain-timeout", &Settings::drain_timeout},
+    {"dns-refresh", &Settings::dns_refresh},
+    {"dns-timeout", &Settings::dns_timeout},
+};
+
+// Names that version 6.7 had: understood, and in rum(8), but not in --help. `implied`: the old one
+// is a flag that stands for this value.
+struct OldName {
+  const char* old;
+  const char* now;
+  const char* implied;
+};
+
+inline constexpr OldName kOldNames[] = {
+    {"source", "listen", nullptr},
+    {"failover-r", "random", nullptr},
+    {RUM_OLD_MAP_OPTION, "map", nullptr},
+    {"logfile", "log", nullptr},
+    {"loglogins", "log-logins", "1"},
+    {"read-timeout", "first-byte-timeout", nullptr},
+    {"ssl-server", "tls", "on"},
+    {"ssl-cert", "tls-cert", nullptr},
+    {"ssl-key", "tls-key", nullptr},
+    {"ssl-ciphers", "tls-ciphers", nullptr},
+    {"ssl-min-proto", "tls-min-version", nullptr},
+};
+
+inline constexpr const char* kAbout =
+    "rum passes TCP and unix-socket connections on; modules know protocols.";
+
+inline constexpr const char* kFooter =
+    "Examples:\n"
+    "  rum -s tcp:0.0.0.0:110 -d tcp:pop3.example.net:110 -b\n"
+    "      passes port 110 on, in the background\n"
+    "  rum -s tcp:0.0.0.0:3306 -d tcp:db0:3306 -M users.cdb -m tcp:127.0.0.1:8306\n"
+    "      sends each user to the server that users.cdb names, the others to db0\n"
+    "\n"
+    "TERM drains and ends, a second TERM or QUIT ends at once; HUP looks at the map now and\n"
+    "opens the log again, USR1 opens the log again. Exit: 0 fine, 1 configuration, 2 usage,\n"
+    "3 address, 4 map, 5 module. More: man rum";
+
+}  // namespace rum

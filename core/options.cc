@@ -1,0 +1,424 @@
+#include "options.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <map>
+#include <thread>
+
+#include "config.h"
+#include "module/host.h"
+#include "module/module_config.h"
+#include "option_rows.h"
+
+namespace rum {
+namespace {
+
+constexpr unsigned kWorkersMost = 256;
+
+// What the command line held, as text, by long name.
+using Texts = std::map<std::string, std::vector<std::string>>;
+
+std::string LongName(std::string_view flags) {
+  size_t dashes = flags.find("--");
+  return std::string(flags.substr(dashes + 2));
+}
+
+// Where a row's long option is also written with a letter: "-s,--listen".
+void AddOption(CLI::App& app, Texts& texts, const std::string& flags, bool takes_value,
+               const std::string& value, const std::string& group, const std::string& help) {
+  std::vector<std::string>& target = texts[LongName(flags)];
+  if (takes_value) {
+    app.add_option(flags, target, help)
+        ->type_name(value)
+        ->group(group)
+        ->allow_extra_args(false)
+        ->take_all();
+  } else {
+    app.add_flag_function(
+           flags,
+           [&target](int64_t count) {
+             for (int64_t i = 0; i < count; ++i) target.emplace_back("1");
+           },
+           help)
+        ->group(group);
+  }
+}
+
+// The last group is "Help": the module's options stand before it.
+enum class Rows { kAll, kBeforeHelp, kHelp };
+
+void AddOwnOptions(CLI::App& app, Texts& texts, Rows which = Rows::kAll) {
+  for (const OptionRow& row : kOptionRows) {
+    bool help = std::string_view(row.group) == "Help";
+    if ((which == Rows::kBeforeHelp && help) || (which == Rows::kHelp && !help)) continue;
+    AddOption(app, texts, row.flags, row.value != nullptr, row.value ? row.value : "", row.group,
+              row.help);
+  }
+}
+
+void AddOldNames(CLI::App& app, Texts& texts) {
+  for (const OldName& row : kOldNames) {
+    std::vector<std::string>& target = texts[row.now];
+    std::string flag = std::string("--") + row.old;
+    if (row.implied) {
+      app.add_flag_function(flag, [&target, row](int64_t) { target.emplace_back(row.implied); })
+          ->group("");
+    } else {
+      app.add_option_function<std::vector<std::string>>(
+             flag,
+             [&target](const std::vector<std::string>& values) {
+               target.insert(target.end(), values.begin(), values.end());
+             })
+          ->group("")
+          ->allow_extra_args(false)
+          ->take_all();
+    }
+  }
+}
+
+// Options as "-s,--listen ADDR", without CLI11's dots for those that may be repeated.
+class Formatter : public CLI::Formatter {
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return option->get_type_name().empty() ? "" : " " + option->get_type_name();
+  }
+};
+
+std::string Help(const CLI::App& app) {
+  std::string text = app.help();
+  for (size_t at; (at = text.find("\n\n\n")) != text.npos;) text.erase(at, 1);
+  return text + "\n";
+}
+
+void Prepare(CLI::App& app) {
+  app.formatter(std::make_shared<Formatter>());
+  app.set_help_flag();
+  app.allow_extras();
+  app.get_formatter()->column_width(34);
+}
+
+size_t Distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t corner = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, corner + (a[i - 1] != b[j - 1])});
+      corner = above;
+    }
+  }
+  return row[b.size()];
+}
+
+std::string Nearest(const Texts& texts, std::string_view wrong) {
+  std::string best;
+  size_t least = wrong.size() / 2 + 1;
+  for (const auto& [name, values] : texts) {
+    // No further than the difference of lengths, so that a long argument costs nothing.
+    if (std::max(wrong.size(), name.size()) - std::min(wrong.size(), name.size()) >= 20) continue;
+    size_t distance = Distance(wrong, name);
+    if (distance < least) {
+      least = distance;
+      best = name;
+    }
+  }
+  return best;
+}
+
+// One sentence for the first argument that nothing takes.
+std::string Unexpected(const Texts& texts, const std::vector<std::string>& extras) {
+  std::string extra = extras.front();
+  for (const std::string& e : extras) {
+    if (e.size() > 1 && e[0] == '-') {
+      extra = e;
+      break;
+    }
+  }
+  if (extra[0] != '-') return "unexpected argument '" + extra + "' (rum --help lists the options)";
+  std::string name = extra.substr(
+      extra.find_first_not_of('-') == extra.npos ? extra.size() : extra.find_first_not_of('-'));
+  name = name.substr(0, name.find('='));
+  std::string nearest = extra.starts_with("--") ? Nearest(texts, name) : "";
+  return "unknown option '" + extra + "'" +
+         (nearest.empty() ? " (rum --help lists all)" : ", did you mean --" + nearest + "?");
+}
+
+class Reader {
+ public:
+  Reader(const Texts& texts, Settings& settings) : texts_(texts), s_(settings) {}
+
+  std::vector<std::string> errors;
+
+  void ReadAll(const Module* module) {
+    for (const std::string& text : Many("listen")) {
+      if (auto address = Take(ParseAddress(text, true), "listen")) s_.listeners.push_back(*address);
+    }
+    for (const char* name : {"destination", "failover", "random"}) {
+      for (const std::string& text : Many(name)) {
+        auto addresses = Take(ParseAddresses(text), name);
+        if (!addresses) continue;
+        s_.destinations.insert(s_.destinations.end(), addresses->begin(), addresses->end());
+        if (name == std::string("random")) s_.shuffle_destinations = true;
+      }
+    }
+    if (auto text = One("stats")) s_.stats = Take(ParseAddress(*text, true), "stats");
+    if (auto text = One("map")) s_.map = *text;
+    for (const char* name : {"protocol", "module-dir"}) One(name);  // taken already; once is enough
+    if (auto text = One("pidfile")) s_.pidfile = *text;
+    if (auto text = One("log")) s_.log.target = *text;
+    if (auto text = One("resolv-conf")) s_.resolv_conf = *text;
+    s_.background = Given("background");
+    s_.check = Given("check");
+    s_.log_logins = Given("log-logins");
+    if (Given("verbose")) s_.log.level = log::Level::kDebug;
+    ReadTls();
+    ReadLogFormat();
+    ReadSocketMode();
+    ReadWorkers();
+    for (const DurationRow& row : kDurationRows) {
+      if (auto text = One(row.name)) {
+        if (auto duration = Take(ParseDuration(*text), row.name)) s_.*row.member = *duration;
+      }
+    }
+    if (module) ReadModule(*module);
+  }
+
+  // What makes no sense as a whole.
+  void Judge() {
+    if (Many("listen").empty()) {
+      errors.push_back("no address to listen on: give one, as in -s tcp:0.0.0.0:3306");
+    }
+    if (!Given("destination") && !Given("failover") && !Given("random") && s_.map.empty() &&
+        !Given("protocol")) {
+      errors.push_back("no destination: give one, as in -d tcp:db0:3306, or a user map with -M");
+    }
+    if (s_.background && s_.log.target == "stderr") s_.log.target = "syslog";
+    if (!s_.check) return;
+    for (const std::string& path : {s_.pidfile, s_.log.target}) {
+      if (path.empty() || path == "stderr" || path == "syslog") continue;
+      std::string folder = path.find('/') == path.npos ? "." : path.substr(0, path.rfind('/') + 1);
+      bool writable = ::access(path.c_str(), W_OK) == 0 ||
+                      (errno == ENOENT && ::access(folder.c_str(), W_OK) == 0);
+      if (!writable) errors.push_back("'" + path + "' cannot be written: " + std::strerror(errno));
+    }
+  }
+
+  std::optional<std::string> One(const std::string& name) {
+    auto& values = Many(name);
+    if (values.size() > 1) errors.push_back("--" + name + " is given more than once");
+    return values.empty() ? std::nullopt : std::optional(values.back());
+  }
+  bool Given(const std::string& name) { return !Many(name).empty(); }
+
+ private:
+  const std::vector<std::string>& Many(const std::string& name) {
+    static const std::vector<std::string> none;
+    auto found = texts_.find(name);
+    return found == texts_.end() ? none : found->second;
+  }
+
+  template <class T>
+  std::optional<T> Take(Result<T> result, const std::string& name) {
+    if (result) return std::move(*result);
+    errors.push_back("--" + name + ": " + result.error().text);
+    return std::nullopt;
+  }
+
+  void ReadTls() {
+    TlsSettings& tls = s_.tls;
+    ReadTlsMode("tls",
+                {{"off", TlsMode::kOff}, {"on", TlsMode::kOn}, {"require", TlsMode::kRequire}},
+                tls.clients);
+    ReadTlsMode("upstream-tls",
+                {{"mirror", TlsMode::kMirror},
+                 {"off", TlsMode::kOff},
+                 {"require", TlsMode::kRequire},
+                 {"verify", TlsMode::kVerify}},
+                tls.upstreams);
+    tls.state_dir = RUM_STATE_DIR;
+    const std::pair<const char*, std::string*> texts[] = {
+        {"tls-cert", &tls.files.certificate},      {"tls-key", &tls.files.key},
+        {"tls-ca", &tls.files.authorities},        {"tls-min-version", &tls.files.min_version},
+        {"tls-ciphers", &tls.files.ciphers},       {"upstream-tls-ca", &tls.upstream_authorities},
+        {"upstream-tls-name", &tls.upstream_name}, {"state-dir", &tls.state_dir},
+    };
+    for (const auto& [name, target] : texts) {
+      if (auto text = One(name)) *target = *text;
+    }
+    for (const Address& address : s_.listeners) tls.first |= address.tls;
+  }
+
+  void ReadTlsMode(const char* name, const std::map<std::string, TlsMode>& modes, TlsMode& mode) {
+    auto text = One(name);
+    if (!text) return;
+    auto found = modes.find(*text);
+    if (found != modes.end()) {
+      mode = found->second;
+      return;
+    }
+    std::string words;
+    for (const auto& [word, value] : modes) words += (words.empty() ? "" : ", ") + word;
+    errors.push_back(std::string("--") + name + ": '" + *text + "' is not one of " + words);
+  }
+
+  void ReadLogFormat() {
+    auto text = One("log-format");
+    if (!text) return;
+    s_.log.json = *text == "json";
+    if (*text != "json" && *text != "text") {
+      errors.push_back("--log-format: '" + *text + "' is not text or json");
+    }
+  }
+
+  void ReadSocketMode() {
+    auto text = One("socket-mode");
+    if (!text) return;
+    unsigned mode = 0;
+    auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), mode, 8);
+    if (error != std::errc() || end != text->data() + text->size() || mode > 0777) {
+      errors.push_back("--socket-mode: '" + *text + "' is not an octal mode up to 0777");
+    }
+    s_.socket_mode = mode;
+  }
+
+  void ReadWorkers() {
+    s_.workers = std::clamp(std::thread::hardware_concurrency(), 1u, kWorkersMost);
+    auto text = One("workers");
+    if (!text) return;
+    unsigned number = 0;
+    auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+    if (error != std::errc() || end != text->data() + text->size() || number < 1 ||
+        number > kWorkersMost) {
+      errors.push_back("--workers: '" + *text + "' is not a number from 1 to 256");
+      return;
+    }
+    s_.workers = number;
+  }
+
+  void ReadModule(const Module& module) {
+    for (size_t i = 0; i < module.table().option_count; ++i) {
+      rum_option option = module.option(i);
+      auto value = One(option.name);
+      if (value) {
+        auto checked = CheckOptionValue(option, *value);
+        if (!checked) errors.push_back(checked.error().text);
+      }
+      s_.module_values.push_back(std::move(value));
+    }
+  }
+
+  const Texts& texts_;
+  Settings& s_;
+};
+
+void AddModuleOptions(CLI::App& app, Texts& texts, const Module& module,
+                      std::vector<std::string>& errors) {
+  const rum_module& table = module.table();
+  std::string group = std::string("Module ") + table.name + " " +
+                      (table.version ? table.version : "") + ": " +
+                      (table.summary ? table.summary : "");
+  for (size_t i = 0; i < table.option_count; ++i) {
+    rum_option option = module.option(i);
+    std::string flags = std::string("--") + option.name;
+    if (option.short_name)
+      flags = std::string{'-', static_cast<char>(option.short_name), ','} + flags;
+    std::string help = option.help ? option.help : "";
+    if (option.default_value) help += std::string(" (") + option.default_value + ")";
+    try {
+      AddOption(app, texts, flags, option.type != RUM_OPTION_FLAG,
+                option.value ? option.value : "VALUE", group, help);
+    } catch (const CLI::Error& e) {
+      errors.push_back(std::string(table.name) + ": the option " + flags +
+                       " cannot be added: " + e.what());
+    }
+  }
+}
+
+std::string Join(const std::vector<std::string>& lines) {
+  std::string all;
+  for (const std::string& line : lines) (all += all.empty() ? "" : "\n") += line;
+  return all;
+}
+
+Result<CommandLine> Read(int argc, char** argv) {
+  CommandLine line;
+  auto settings = std::make_shared<Settings>();
+
+  // First only to learn the module: what that one declares is not known yet.
+  Texts first;
+  CLI::App early;
+  Prepare(early);
+  AddOwnOptions(early, first);
+  AddOldNames(early, first);
+  early.parse(argc, argv);
+  if (!first["version"].empty()) {
+    line.text = "rum " PACKAGE_VERSION "\n";
+    return line;
+  }
+  std::vector<std::string> errors;
+  auto last = [&](const char* name) {
+    return first[name].empty() ? std::string() : first[name].back();
+  };
+  settings->module_dir = ModuleDirectory(last("module-dir"));
+  settings->protocol = last("protocol");
+  if (settings->protocol.empty()) {
+    settings->protocol = last("map").empty() ? "passthrough.so" : RUM_MAP_MODULE;
+  }
+  auto module = Module::Load(settings->protocol, settings->module_dir, kHost);
+  if (module) {
+    line.module = *module;
+  } else {
+    errors.push_back(module.error().text);
+  }
+
+  Texts texts;
+  CLI::App app(kAbout, "rum");
+  Prepare(app);
+  app.footer(kFooter);
+  AddOwnOptions(app, texts, Rows::kBeforeHelp);
+  if (line.module) AddModuleOptions(app, texts, *line.module, errors);
+  AddOwnOptions(app, texts, Rows::kHelp);
+  AddOldNames(app, texts);
+  if (!first["help"].empty()) {
+    line.text = Help(app);
+    if (!line.module) line.text += errors.front() + "\n";
+    return line;
+  }
+  app.parse(argc, argv);
+  bool check = !first["check"].empty();
+  if (auto extras = app.remaining(); !extras.empty()) {
+    // Without its module an option that a module has cannot be told from a mistake.
+    if (line.module && !check) return Error{Fault::kUsage, Unexpected(texts, extras)};
+    if (line.module) errors.push_back(Unexpected(texts, extras));
+  }
+  Reader reader(texts, *settings);
+  reader.ReadAll(line.module.get());
+  reader.Judge();
+  errors.insert(errors.end(), reader.errors.begin(), reader.errors.end());
+  if (!errors.empty()) {
+    Fault fault = !module ? Fault::kModule : Fault::kUsage;
+    // --check answers 0 or 1, nothing else.
+    return Error{settings->check ? Fault::kConfig : fault, Join(errors)};
+  }
+  line.settings = std::move(settings);
+  return line;
+}
+
+}  // namespace
+
+Result<CommandLine> ReadCommandLine(int argc, char** argv) {
+  try {
+    return Read(argc, argv);
+  } catch (const CLI::Error& e) {
+    bool check = std::find(argv, argv + argc, std::string_view("--check")) != argv + argc;
+    return Error{check ? Fault::kConfig : Fault::kUsage, e.what()};
+  }
+}
+
+}  // namespace rum

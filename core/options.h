@@ -1,0 +1,65 @@
+// The command line: what rum was told to do. Own options first, then those the module declares.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "tls/tls_contexts.h"
+
+namespace rum {
+
+class Module;
+
+// Everything a run of rum was asked for. Does not change once made.
+struct Settings {
+  std::vector<Address> listeners;
+  mode_t socket_mode = 0777;
+  std::vector<Address> destinations;
+  bool shuffle_destinations = false;
+
+  std::string protocol;  // the module's file
+  std::string module_dir;
+  std::string map;  // empty: none
+  std::optional<Address> stats;
+
+  bool background = false;
+  bool check = false;
+  std::string pidfile;
+  unsigned workers = 1;
+  log::Options log;
+  bool log_logins = false;
+
+  TlsSettings tls;
+
+  Millis connect_timeout{6000};
+  Millis first_byte_timeout{6000};
+  Millis login_timeout{8000};
+  Millis half_close_timeout{30000};
+  Millis idle_timeout{0};
+  Millis drain_timeout{30000};
+  Millis dns_refresh{30000};
+  Millis dns_timeout{2000};
+  std::string resolv_conf = "/etc/resolv.conf";
+
+  std::vector<std::optional<std::string>> module_values;  // by the module's option table
+};
+
+struct CommandLine {
+  std::shared_ptr<const Settings> settings;
+  std::shared_ptr<const Module> module;
+  std::string text;  // --help or --version asked for this: print it and exit 0
+};
+
+// [main] Reads the command line and loads the module it names. The error's text may have several
+// lines: every mistake that was found, one a line.
+Result<CommandLine> ReadCommandLine(int argc, char** argv);
+
+}  // namespace rum

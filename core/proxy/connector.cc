@@ -1,0 +1,201 @@
+#include "proxy/connector.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/un.h>
+
+#include "proxy/dialogue.h"
+#include "proxy/proxy.h"
+#include "proxy/session.h"
+#include "proxy/worker.h"
+#include "upstream/resolver.h"
+
+namespace rum {
+namespace {
+
+uint32_t ReasonOf(int error) {
+  switch (error) {
+    case ECONNREFUSED:
+    case ENOENT:
+    case ENOTSOCK:
+      return RUM_CLOSE_CONNECT_REFUSED;
+    case ETIMEDOUT:
+      return RUM_CLOSE_CONNECT_TIMEOUT;
+    case EADDRNOTAVAIL:  // no source port is left
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      return RUM_CLOSE_NO_RESOURCES;
+    default:
+      return RUM_CLOSE_CONNECT_FAILED;
+  }
+}
+
+}  // namespace
+
+Connector::~Connector() {
+  if (ticket_) session_.worker().DropTicket(ticket_);
+  if (active()) session_.worker().counters.connecting.Sub(1);
+}
+
+void Connector::Start(std::vector<Address> destinations) {
+  destinations_ = std::move(destinations);
+  destination_ = 0;
+  began_ = NowMicros();
+  session_.worker().counters.connecting.Add(1);
+  state_ = State::kConnecting;
+  TryDestination();
+}
+
+void Connector::TryDestination() {
+  const Address& destination = destinations_[destination_];
+  addresses_.clear();
+  address_ = 0;
+  give_up_ = 0;
+  Worker& worker = session_.worker();
+  if (destination.kind == Address::Kind::kUnix) return TryAddress();
+  if (auto numeric = SocketAddress::Numeric(destination.host, destination.port)) {
+    addresses_.push_back(*numeric);
+    return TryAddress();
+  }
+  Resolver& resolver = worker.proxy().resolver();
+  if (auto known = resolver.Known(destination.host)) {
+    addresses_ = std::move(*known);
+    for (SocketAddress& address : addresses_) address.set_port(destination.port);
+    return addresses_.empty() ? NextDestination(RUM_CLOSE_UNRESOLVED) : TryAddress();
+  }
+  state_ = State::kResolving;
+  ticket_ = worker.TakeTicket(session_);
+  worker.connecting->Arm(session_.dialogue_->phase, session_);
+  resolver.Ask(destination.host, [&worker, ticket = ticket_](std::vector<SocketAddress> found) {
+    worker.Post([&worker, ticket, found = std::move(found)] {
+      if (Session* session = worker.Redeem(ticket)) session->OnResolved(found);
+    });
+  });
+}
+
+void Connector::OnResolved(std::vector<SocketAddress> addresses) {
+  if (state_ != State::kResolving) return;
+  ticket_ = 0;
+  state_ = State::kConnecting;
+  addresses_ = std::move(addresses);
+  for (SocketAddress& address : addresses_) address.set_port(destinations_[destination_].port);
+  addresses_.empty() ? NextDestination(RUM_CLOSE_UNRESOLVED) : TryAddress();
+}
+
+void Connector::TryAddress() {
+  const Address& destination = destinations_[destination_];
+  if (destination.kind == Address::Kind::kTcp) {
+    const SocketAddress& address = addresses_[address_];
+    if (!Attempt(address.get(), address.size())) NextAddress(last_reason_);
+    return;
+  }
+  sockaddr_un unix_address = {};
+  unix_address.sun_family = AF_UNIX;
+  destination.host.copy(unix_address.sun_path, sizeof unix_address.sun_path - 1);
+  if (!Attempt(reinterpret_cast<sockaddr*>(&unix_address), sizeof unix_address)) {
+    NextAddress(last_reason_);
+  }
+}
+
+// One socket, one connect. False: it failed at once, for last_reason_.
+bool Connector::Attempt(const sockaddr* address, socklen_t size) {
+  Worker& worker = session_.worker();
+  Fd fd(::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) {
+    last_reason_ = ReasonOf(errno);
+    return false;
+  }
+  if (address->sa_family != AF_UNIX) {
+    int on = 1;
+    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  bool connected = ::connect(fd.get(), address, size) == 0;
+  if (!connected && errno == EAGAIN && address->sa_family == AF_UNIX && Retry()) return true;
+  if (!connected && errno != EINPROGRESS) {
+    last_reason_ = ReasonOf(errno);
+    return false;
+  }
+  Side& side = session_.side(RUM_UPSTREAM);
+  if (!side.Attach(worker.base(), std::move(fd), Session::OnUpstreamEvent, &session_)) {
+    last_reason_ = RUM_CLOSE_NO_RESOURCES;
+    return false;
+  }
+  if (connected) {
+    Done(0);
+  } else {
+    worker.connecting->Arm(session_.dialogue_->phase, session_);
+  }
+  return true;
+}
+
+// A unix socket does not queue a client when its backlog is full, as TCP would: ask again, for as
+// long as a connect may take.
+bool Connector::Retry() {
+  Worker& worker = session_.worker();
+  uint64_t now = NowMillis();
+  auto timeout = static_cast<uint64_t>(worker.connecting->duration().count());
+  if (!give_up_) give_up_ = now + timeout;
+  if (timeout && now >= give_up_) {
+    errno = ETIMEDOUT;
+    return false;
+  }
+  state_ = State::kRetrying;
+  worker.retry->Arm(session_.dialogue_->phase, session_);
+  return true;
+}
+
+void Connector::OnSocketReady(bool maybe_error) {
+  if (state_ != State::kConnecting) return;
+  // libevent reports an error as readable and writable; writable alone is a connection.
+  int error = 0;
+  socklen_t size = sizeof error;
+  Side& side = session_.side(RUM_UPSTREAM);
+  if (maybe_error && ::getsockopt(side.fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+    error = errno;
+  if (error == 0) return Done(0);
+  NextAddress(ReasonOf(error));
+}
+
+void Connector::OnDeadline() {
+  if (state_ == State::kResolving) {
+    session_.worker().DropTicket(ticket_);
+    ticket_ = 0;
+    state_ = State::kConnecting;
+    NextDestination(RUM_CLOSE_UNRESOLVED);
+  } else if (state_ == State::kRetrying) {
+    state_ = State::kConnecting;
+    TryAddress();
+  } else if (state_ == State::kConnecting) {
+    NextAddress(RUM_CLOSE_CONNECT_TIMEOUT);
+  }
+}
+
+void Connector::NextAddress(uint32_t reason) {
+  session_.side(RUM_UPSTREAM).Close();
+  session_.worker().counters.connect_failures.Add(1);
+  if (++address_ < addresses_.size()) return TryAddress();
+  NextDestination(reason);
+}
+
+void Connector::NextDestination(uint32_t reason) {
+  if (++destination_ < destinations_.size()) return TryDestination();
+  --destination_;  // the last one tried is the one that is told
+  Done(reason);
+}
+
+void Connector::Done(uint32_t reason) {
+  state_ = State::kIdle;
+  Worker& worker = session_.worker();
+  worker.counters.connecting.Sub(1);
+  session_.dialogue_->phase.Disarm();
+  session_.story_->destination = destinations_[destination_].text();
+  if (reason == 0) {
+    session_.story_->connect_micros = NowMicros() - began_;
+    worker.counters.connects.Add(1);
+  }
+  session_.ConnectDone(reason, destinations_[destination_]);
+}
+
+}  // namespace rum

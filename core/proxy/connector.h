@@ -1,0 +1,57 @@
+// Destination to connected socket: the names, addresses and attempts of one connect(), in order,
+// each within --connect-timeout.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+
+namespace rum {
+
+class Session;
+
+class Connector {
+ public:
+  explicit Connector(Session& session) : session_(session) {}
+  ~Connector();
+
+  // [worker] Begins. The outcome comes by Session::ConnectDone, perhaps before this returns.
+  void Start(std::vector<Address> destinations);
+  bool active() const { return state_ != State::kIdle; }
+
+  // [worker] What it waits for has come.
+  void OnSocketReady(bool maybe_error);
+  void OnResolved(std::vector<SocketAddress> addresses);
+  void OnDeadline();
+
+ private:
+  enum class State : uint8_t {
+    kIdle,        // owns nothing
+    kResolving,   // a ticket is out; leaves by OnResolved or OnDeadline
+    kRetrying,    // a unix socket's backlog was full; leaves by OnDeadline
+    kConnecting,  // the session's upstream side is a socket; leaves by OnSocketReady or OnDeadline
+  };
+
+  void TryDestination();
+  void TryAddress();
+  bool Attempt(const sockaddr* address, socklen_t size);
+  bool Retry();
+  void NextAddress(uint32_t reason);
+  void NextDestination(uint32_t reason);
+  void Done(uint32_t reason);
+
+  Session& session_;
+  State state_ = State::kIdle;
+  uint32_t last_reason_ = 0;
+  uint64_t ticket_ = 0;
+  uint64_t give_up_ = 0;  // retrying until then, monotonic ms; 0: not begun
+  uint64_t began_ = 0;    // of the attempt, monotonic microseconds
+  std::vector<Address> destinations_;
+  size_t destination_ = 0;
+  std::vector<SocketAddress> addresses_;
+  size_t address_ = 0;
+};
+
+}  // namespace rum

@@ -1,0 +1,83 @@
+// What a session owns only until its relay begins: windows, the module's requests, the connector.
+#pragma once
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/buffer.h"
+#include "proxy/connector.h"
+#include "proxy/deadlines.h"
+
+namespace rum {
+
+inline constexpr size_t kWindow = 64 * 1024;       // bytes a module may leave unconsumed
+inline constexpr size_t kWindowMost = 256 * 1024;  // the same after need()
+inline constexpr size_t kHighWater = 1024 * 1024;  // waiting for one side: stop reading the other
+inline constexpr size_t kTimersMost = 16;
+inline constexpr unsigned kRoundsMost = 1000;
+
+struct ModuleTimer {
+  ~ModuleTimer() { event_del(&timer); }
+  event timer;
+  Session* session;
+  uint64_t ticket;
+};
+
+// The bytes of one side that the module has not consumed yet.
+struct Window {
+  Buffer bytes;
+  size_t need = 0;        // call the hook only when this many are there
+  uint64_t forward = 0;   // pass this many on unseen first
+  bool fresh = false;     // something came since the hook saw it last
+  bool end_told = false;  // side_end was called
+  size_t most() const { return need > kWindow ? need : kWindow; }
+};
+
+struct Dialogue {
+  explicit Dialogue(Session& session) : connector(session) {}
+
+  Window windows[2];
+  Connector connector;
+  Deadline login;  // from accept to relay
+  Deadline phase;  // connecting, or the first byte
+
+  // Requests of the module, served when its hook has returned.
+  std::optional<std::string> lookup;
+  std::optional<std::vector<Address>> connect;
+  bool relay = false;
+  unsigned rounds = 0;  // answers in a row after which the module consumed nothing
+  uint32_t close_reason = 0;
+  std::string close_text;
+
+  // TLS of a side: asked for and not begun, begun, and by whom.
+  struct TlsRequest {
+    bool asked = false;
+    bool begun = false;
+    bool own = false;  // rum's own doing, by tls:HOST:PORT: the module is not told
+    std::string name;
+  };
+  TlsRequest tls[2];
+
+  std::optional<uint32_t> outcome;  // of the connector, not told yet
+  bool upstream_open = false;
+  std::string upstream_host;  // what was connected to, for the name in a certificate
+  bool upstream_spoke = false;
+  uint64_t pause = 0;  // the ticket that is out
+  struct Resumed {
+    uint64_t ticket;
+    int32_t status;
+    void* payload;
+    void (*drop)(void* payload);
+  };
+  std::optional<Resumed> resumed;
+  std::vector<std::unique_ptr<ModuleTimer>> timers;
+  std::vector<uint64_t> rung;  // timers whose hook is due
+};
+
+}  // namespace rum

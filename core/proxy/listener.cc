@@ -1,0 +1,209 @@
+#include "proxy/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstring>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/proxy.h"
+#include "proxy/worker.h"
+
+namespace rum {
+namespace {
+
+constexpr int kBacklog = 4096;  // the kernel cuts it to net.core.somaxconn
+constexpr int kBatch = 64;      // accepted in one turn
+constexpr int kSingles = 16;    // turns after which a batch is tried again
+// With no descriptor left the kernel reports the same waiting client again and again: rest instead.
+constexpr timeval kRest = {0, 200000};
+constexpr int kTurnedAwayPerRest = 32;
+
+Error BindError(const Address& address, const char* what, int error) {
+  std::string text = "cannot listen on " + address.text() + ": " + what + std::strerror(error);
+  if (error == EADDRINUSE) text += " (another program has it; see: ss -ltnp)";
+  if (error == EACCES) text += " (ports below 1024 and some folders are only for root)";
+  return Error{Fault::kBind, text};
+}
+
+bool SomebodyAnswers(const sockaddr_un& address) {
+  Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!probe) return true;
+  // Any other failure says nothing of the kind: a full backlog, or no right to connect.
+  return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+         (errno != ECONNREFUSED && errno != ENOENT);
+}
+
+Result<Fd> OpenUnix(const Address& address, mode_t mode) {
+  sockaddr_un where = {};
+  where.sun_family = AF_UNIX;
+  address.host.copy(where.sun_path, sizeof where.sun_path - 1);
+  struct stat status;
+  if (::lstat(where.sun_path, &status) == 0) {
+    if (!S_ISSOCK(status.st_mode)) {
+      return BindError(address, "there is a file that is not a socket: ", EEXIST);
+    }
+    if (SomebodyAnswers(where)) return BindError(address, "", EADDRINUSE);
+    ::unlink(where.sun_path);
+  }
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return BindError(address, "", errno);
+  // Nobody may connect before the mode is what it should be.
+  mode_t old = ::umask(0777);
+  int bound = ::bind(fd.get(), reinterpret_cast<sockaddr*>(&where), sizeof where);
+  int error = errno;
+  ::umask(old);
+  if (bound != 0) return BindError(address, "", error);
+  if (::chmod(where.sun_path, mode) != 0 || ::listen(fd.get(), kBacklog) != 0) {
+    return BindError(address, "", errno);
+  }
+  return fd;
+}
+
+Result<Fd> OpenTcp(const Address& address) {
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  int failed =
+      ::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
+  if (failed) {
+    return Error{Fault::kBind,
+                 "cannot listen on " + address.text() + ": " + ::gai_strerror(failed)};
+  }
+  std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, ::freeaddrinfo);
+  // Of a name with several addresses, IPv4 comes first: that is what a client calls "localhost".
+  const addrinfo* chosen = found;
+  for (const addrinfo* a = found; a; a = a->ai_next) {
+    if (a->ai_family == AF_INET) {
+      chosen = a;
+      break;
+    }
+  }
+  Fd fd(::socket(chosen->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return BindError(address, "", errno);
+  int on = 1;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (chosen->ai_family == AF_INET6) {
+    ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  }
+  // What is accepted inherits these two: no system call for each client.
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  if (::bind(fd.get(), chosen->ai_addr, chosen->ai_addrlen) != 0 ||
+      ::listen(fd.get(), kBacklog) != 0) {
+    return BindError(address, "", errno);
+  }
+  return fd;
+}
+
+}  // namespace
+
+Result<Fd> OpenListeningSocket(const Address& address, mode_t socket_mode) {
+  return address.kind == Address::Kind::kUnix ? OpenUnix(address, socket_mode) : OpenTcp(address);
+}
+
+Listener::Listener(Proxy& proxy, const Address& address, Fd fd)
+    : proxy_(proxy), address_(address), fd_(std::move(fd)) {
+  if (address_.kind == Address::Kind::kTcp && address_.port == 0) {
+    sockaddr_storage bound;
+    socklen_t size = sizeof bound;
+    ::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&bound), &size);
+    address_.port = SocketAddress::From(reinterpret_cast<sockaddr*>(&bound), size).port();
+  }
+  text_ = address_.text();
+  reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+Listener::~Listener() { Close(); }
+
+void Listener::Attach(Worker& worker) {
+  worker_ = &worker;
+  rested_ = evtimer_new(worker.base(), OnRested, this);
+  readable_ = event_new(worker.base(), fd_.get(), EV_READ | EV_PERSIST, OnReadable, this);
+  event_add(readable_, nullptr);
+}
+
+void Listener::Close() {
+  if (readable_) event_free(readable_);
+  if (rested_) event_free(rested_);
+  readable_ = rested_ = nullptr;
+  if (fd_ && address_.kind == Address::Kind::kUnix) ::unlink(address_.host.c_str());
+  fd_.reset();
+}
+
+void Listener::OnReadable(evutil_socket_t, short, void* self) {
+  auto& listener = *static_cast<Listener*>(self);
+  Turn turn(*listener.worker_);
+  listener.Accept();
+}
+
+void Listener::OnRested(evutil_socket_t, short, void* self) {
+  auto& listener = *static_cast<Listener*>(self);
+  event_add(listener.readable_, nullptr);
+}
+
+void Listener::Accept() {
+  // Clients mostly come one at a time: then a second accept only tells that there is no other. The
+  // event is level-triggered, so nobody is missed.
+  int batch = single_ > 0 ? 1 : kBatch;
+  if (single_ > 0) --single_;
+  for (int i = 0; i < batch; ++i) {
+    sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    Fd client(::accept4(fd_.get(), reinterpret_cast<sockaddr*>(&peer), &size,
+                        SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!client) {
+      if (errno == EAGAIN) {
+        if (i <= 1) single_ = kSingles;
+        return;
+      }
+      if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) continue;
+      return Rest(errno);
+    }
+    auto address = SocketAddress::From(reinterpret_cast<sockaddr*>(&peer), size);
+    Worker& worker = proxy_.LeastLoaded(*worker_);
+    worker.load.fetch_add(1, std::memory_order_relaxed);
+    if (&worker == worker_) {
+      worker.Adopt(*this, std::move(client), address);
+    } else {
+      worker.Post([&worker, this, fd = client.release(), address] {
+        worker.Adopt(*this, Fd(fd), address);
+      });
+    }
+  }
+}
+
+// accept(2) failed for lack of something. Says so once a second, tells the waiting clients with the
+// reserve descriptor, and tries again a little later.
+void Listener::Rest(int error) {
+  worker_->counters.accept_failures.Add(1);
+  uint64_t now = NowMillis();
+  if (now - told_ >= 1000) {
+    told_ = now;
+    log::Error("{}: cannot accept clients: {}{}", text_, std::strerror(error),
+               error == EMFILE ? "; raise the limit of open files (ulimit -n, LimitNOFILE=)" : "");
+  }
+  if (error == EMFILE || error == ENFILE) TurnAway();
+  event_del(readable_);
+  event_add(rested_, &kRest);
+}
+
+void Listener::TurnAway() {
+  for (int i = 0; i < kTurnedAwayPerRest && reserve_; ++i) {
+    reserve_.reset();
+    Fd client(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    bool accepted = static_cast<bool>(client);
+    if (accepted) worker_->Refuse(std::move(client), RUM_CLOSE_NO_RESOURCES);
+    reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!accepted) return;
+  }
+  if (!reserve_) reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+}  // namespace rum

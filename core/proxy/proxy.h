@@ -1,0 +1,80 @@
+// The whole of it: settings, module, listeners, workers, and how they start, drain and stop.
+#pragma once
+
+#include <event2/event.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace rum {
+
+class Listener;
+class MapFile;
+class ModuleConfig;
+class Resolver;
+class Worker;
+struct Settings;
+struct TlsContexts;
+
+class Proxy {
+ public:
+  // [main] `base` is the main thread's.
+  Proxy(event_base* base, std::shared_ptr<const Settings> settings,
+        std::shared_ptr<const ModuleConfig> module_config);
+  ~Proxy();
+  Proxy(const Proxy&) = delete;
+
+  // [any] Runs `task` on the worker that gave out `ticket`, for calls that carry no session. False:
+  // there is no such worker any more.
+  static bool PostFor(uint64_t ticket, std::function<void(Worker& worker)> task);
+
+  // [main] Binds every address; nothing is accepted yet.
+  Status Bind();
+  // [main] Starts the workers; from here on clients are served.
+  Status Start();
+  // [main] No new clients; sessions go on.
+  void Drain();
+  // [main] Ends every session.
+  void EndSessions(uint32_t reason);
+  // [main] True once drained and every session is gone.
+  bool Idle() const;
+  // [main] Ends every session without waiting for last words to arrive.
+  void Stop();
+  // [main] Drains, and waits for the workers.
+  void Join();
+
+  // [main] Gives the workers a new map. Before Start() too.
+  void SetMap(std::shared_ptr<const MapFile> map);
+  const std::shared_ptr<const MapFile>& map() const { return map_; }
+  // [main] Gives the workers new certificates. Before Start() too.
+  void SetTls(std::shared_ptr<const TlsContexts> tls);
+
+  // [worker] Who takes the next client that `self` accepted.
+  Worker& LeastLoaded(Worker& self);
+  // [worker] The default destinations in the order to try; empty: there are none.
+  std::vector<Address> DefaultDestinations() const;
+
+  Resolver& resolver() { return *resolver_; }
+  const std::shared_ptr<const Settings>& settings() const { return settings_; }
+  const std::shared_ptr<const ModuleConfig>& module_config() const { return module_config_; }
+  const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }
+  const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
+
+ private:
+  std::shared_ptr<const Settings> settings_;
+  std::shared_ptr<const ModuleConfig> module_config_;
+  std::unique_ptr<Resolver> resolver_;
+  std::shared_ptr<const MapFile> map_;
+  std::shared_ptr<const TlsContexts> tls_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  bool draining_ = false;
+  std::atomic<size_t> listening_ = 0;  // listeners that are not closed yet
+};
+
+}  // namespace rum

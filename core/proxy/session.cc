@@ -1,0 +1,312 @@
+// The life of a session: accept, events, the relay, deadlines, the end. Its dialogue is in
+// session_dialogue.cc, what modules ask of it in session_calls.cc.
+#include "proxy/session.h"
+
+#include "module/module_config.h"
+#include "options.h"
+#include "proxy/dialogue.h"
+#include "proxy/listener.h"
+#include "proxy/session_log.h"
+#include "proxy/worker.h"
+
+namespace rum {
+namespace {
+
+// A peer that goes on sending more than this at once after its session ended is cut off.
+constexpr size_t kLingerReads = 16;
+
+}  // namespace
+
+Session::Session(Worker& worker, Listener& listener, const SocketAddress& address)
+    : worker_(worker),
+      listener_(listener),
+      id_(worker.NextSessionId()),
+      opened_(NowMicros()),
+      dialogue_(std::make_unique<Dialogue>(*this)),
+      story_(std::make_unique<Story>()),
+      config_(worker.module_config()),
+      address_(address) {}
+
+Session::~Session() = default;
+
+void Session::Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address) {
+  auto* session = new Session(worker, listener, address);
+  worker.Enlist(*session);
+  if (!session->side(RUM_CLIENT).Attach(worker.base(), std::move(client), OnClientEvent, session)) {
+    return session->Finish(RUM_CLOSE_NO_RESOURCES, {});
+  }
+  worker.login->Arm(session->dialogue_->login, *session);
+  if (listener.address().tls) {
+    session->dialogue_->tls[RUM_CLIENT] = {.asked = true, .begun = false, .own = true, .name = {}};
+  }
+  const rum_module& module = session->config_->module();
+  if (!module.session_open) {
+    if (session->AskConnect("", 0) != RUM_OK) session->AskClose(RUM_CLOSE_NO_DESTINATION, {});
+    session->AskRelay();
+  } else {
+    int32_t status = module.session_open(session, session->config_->get(), worker.module_data(),
+                                         &session->data_);
+    session->module_open_ = status >= 0;
+    if (status < 0) session->AskClose(RUM_CLOSE_MODULE, "session_open failed");
+  }
+  session->Converse();
+}
+
+// -- events ---------------------------------------------------------------------------------------
+
+void Session::OnClientEvent(evutil_socket_t, short what, void* self) {
+  auto* session = static_cast<Session*>(self);
+  Turn turn(session->worker_);
+  session->OnEvent(RUM_CLIENT, what);
+}
+
+void Session::OnUpstreamEvent(evutil_socket_t, short what, void* self) {
+  auto* session = static_cast<Session*>(self);
+  Turn turn(session->worker_);
+  session->OnEvent(RUM_UPSTREAM, what);
+}
+
+void Session::OnModuleTimer(evutil_socket_t, short, void* timer) {
+  auto* module_timer = static_cast<ModuleTimer*>(timer);
+  Session& session = *module_timer->session;
+  Turn turn(session.worker_);
+  session.dialogue_->rung.push_back(module_timer->ticket);
+  session.Converse();
+}
+
+void Session::OnEvent(uint32_t which, short what) {
+  Side& s = side(which);
+  bool was_writable = s.writable();
+  s.Notice(what);
+  switch (state_) {
+    case State::kRelay:
+      // Nobody reads this side now, so a reset would not be seen.
+      if (s.ended() || flows_[which].blocked(side(Other(which)))) s.AskError();
+      MoveBoth(which == RUM_CLIENT ? s.readable() : !was_writable && s.writable(),
+               which == RUM_CLIENT ? !was_writable && s.writable() : s.readable());
+      break;
+    case State::kDialogue:
+      if (which == RUM_UPSTREAM && dialogue_->connector.active()) {
+        if (what & EV_WRITE) dialogue_->connector.OnSocketReady(what & (EV_READ | EV_CLOSED));
+      } else if (dialogue_->relay || dialogue_->pause) {
+        s.AskError();  // nor here
+      }
+      Converse();
+      break;
+    case State::kClosing:
+      Linger();
+      break;
+    case State::kDead:
+      break;
+  }
+}
+
+// -- the relay ------------------------------------------------------------------------------------
+
+void Session::StartRelay() {
+  for (uint32_t from : {RUM_CLIENT, RUM_UPSTREAM}) {
+    Buffer& bytes = dialogue_->windows[from].bytes;
+    side(Other(from)).Queue(bytes.data(), bytes.size());
+  }
+  CloseDialogue();
+  if (worker_.settings().log_logins) LogLogin(*story_, listener_, address_, id_);
+  state_ = State::kRelay;
+  worker_.counters.relaying.Add(1);
+  worker_.idle->Arm(deadline_, *this);
+  MoveBoth(true, true);
+}
+
+// An answer that is still out finds nothing; one that came too late to be told is dropped.
+void Session::CloseDialogue() {
+  if (dialogue_->pause) worker_.DropTicket(dialogue_->pause);
+  if (auto& resumed = dialogue_->resumed; resumed && resumed->drop) resumed->drop(resumed->payload);
+  dialogue_.reset();
+}
+
+void Session::MoveBoth(bool from_client, bool from_upstream) {
+  Side& client = side(RUM_CLIENT);
+  Side& upstream = side(RUM_UPSTREAM);
+  uint64_t up = client.received(), down = upstream.received();
+  bool more = false;
+  if (from_client) {
+    more |= flows_[RUM_CLIENT].Move(client, upstream, worker_) == Flow::Moved::kSome;
+  }
+  if (from_upstream) {
+    more |= flows_[RUM_UPSTREAM].Move(upstream, client, worker_) == Flow::Moved::kSome;
+  }
+  worker_.counters.client_bytes.Add(client.received() - up);
+  worker_.counters.upstream_bytes.Add(upstream.received() - down);
+  if (client.ended() || upstream.ended() || client.broken() || upstream.broken() ||
+      client.write_failed() || upstream.write_failed()) {
+    JudgeRelay();
+  }
+  if (state_ != State::kRelay) return;
+  if (more) worker_.CallBack(*this);
+  bool moved = client.received() != up || upstream.received() != down;
+  if (moved && !second_look_.armed()) worker_.second_look->Arm(second_look_, *this);
+}
+
+void Session::OnMoreToMove() {
+  if (state_ == State::kRelay) MoveBoth(true, true);
+}
+
+// One side has ended or broken: is the session over?
+void Session::JudgeRelay() {
+  Side& client = side(RUM_CLIENT);
+  Side& upstream = side(RUM_UPSTREAM);
+  if (client.broken()) return Finish(RUM_CLOSE_CLIENT_RESET, {});
+  if (upstream.broken()) return Finish(RUM_CLOSE_UPSTREAM_RESET, {});
+  // A side that takes no more may have sent something before it broke: that is passed on first.
+  if (client.write_failed() && Flow::Done(client, upstream)) {
+    return Finish(RUM_CLOSE_CLIENT_RESET, {});
+  }
+  if (upstream.write_failed() && Flow::Done(upstream, client)) {
+    return Finish(RUM_CLOSE_UPSTREAM_RESET, {});
+  }
+  if (!ended_first_) {
+    ended_first_ = client.ended() ? 1 + RUM_CLIENT : upstream.ended() ? 1 + RUM_UPSTREAM : 0;
+    if (worker_.half_close->duration().count()) {  // else the idle deadline goes on
+      seen_bytes_ = client.sent() + upstream.sent();
+      worker_.half_close->Arm(deadline_, *this);
+    }
+  }
+  if (Flow::Done(client, upstream) && Flow::Done(upstream, client)) {
+    Finish(ended_first_ == 1 + RUM_CLIENT ? RUM_CLOSE_CLIENT : RUM_CLOSE_UPSTREAM, {});
+  }
+}
+
+// -- deadlines and answers from outside -----------------------------------------------------------
+
+// A reset that comes together with bytes is reported like bytes alone, and they make a short read:
+// nobody would look again. So a session that moved something is looked at once more a second later.
+void Session::OnSecondLook() {
+  bool relay = state_ == State::kRelay;
+  side(RUM_CLIENT).LookAgain();
+  if (relay || dialogue_->upstream_open) side(RUM_UPSTREAM).LookAgain();
+  if (!relay) return Converse();
+  if (!kept_alive_) side(RUM_UPSTREAM).KeepAlive();  // it has lived long enough to be worth it
+  kept_alive_ = true;
+  MoveBoth(true, true);
+}
+
+void Session::OnLoginDeadline() { End(RUM_CLOSE_LOGIN_TIMEOUT); }
+
+void Session::OnPhaseDeadline() {
+  if (state_ != State::kDialogue) return;
+  if (!dialogue_->connector.active()) return End(RUM_CLOSE_FIRST_BYTE_TIMEOUT);
+  dialogue_->connector.OnDeadline();
+  Converse();
+}
+
+// Looked at four times per --idle-timeout, so that a message costs nothing: a session ends after
+// four looks in a row that saw no byte move.
+void Session::OnIdleDeadline() {
+  uint64_t bytes = side(RUM_CLIENT).received() + side(RUM_UPSTREAM).received();
+  idle_looks_ = bytes == seen_bytes_ ? idle_looks_ + 1 : 0;
+  seen_bytes_ = bytes;
+  if (idle_looks_ >= 4) return Finish(RUM_CLOSE_IDLE_TIMEOUT, {});
+  worker_.idle->Arm(deadline_, *this);
+}
+
+void Session::OnHalfCloseDeadline() {
+  uint64_t bytes = side(RUM_CLIENT).sent() + side(RUM_UPSTREAM).sent();
+  if (bytes == seen_bytes_) return Finish(RUM_CLOSE_HALF_CLOSE_TIMEOUT, {});
+  seen_bytes_ = bytes;
+  worker_.half_close->Arm(deadline_, *this);
+}
+
+void Session::OnLingerDeadline() { Die(); }
+
+void Session::OnResolved(std::vector<SocketAddress> addresses) {
+  if (state_ != State::kDialogue) return;
+  dialogue_->connector.OnResolved(std::move(addresses));
+  Converse();
+}
+
+void Session::OnResumed(uint64_t ticket, int32_t status, void* payload,
+                        void (*drop)(void* payload)) {
+  dialogue_->pause = 0;
+  dialogue_->resumed = Dialogue::Resumed{ticket, status, payload, drop};
+  Converse();
+}
+
+void Session::End(uint32_t reason, std::string_view text) {
+  if (state_ == State::kDialogue) {
+    AskClose(reason, text);
+    Converse();
+  } else if (state_ == State::kRelay) {
+    Finish(reason, text);
+  }
+}
+
+// -- the end --------------------------------------------------------------------------------------
+
+void Session::Finish(uint32_t reason, std::string_view text) {
+  if (state_ == State::kClosing || state_ == State::kDead) return;
+  bool relayed = state_ == State::kRelay;
+  state_ = State::kClosing;
+  worker_.ForgetCallBack(*this);
+  deadline_.Disarm();
+  second_look_.Disarm();
+  if (dialogue_ && !dialogue_->upstream_open) side(RUM_UPSTREAM).Close();  // half connected
+  if (module_open_) {
+    const rum_module& module = config_->module();
+    if (module.session_close) module.session_close(data_, this, reason);
+    module_open_ = false;
+  }
+  for (Side& s : sides_) {
+    if (s.attached()) s.Flush();
+  }
+  worker_.counters.ended[reason].Add(1);
+  if (relayed) worker_.counters.relaying.Sub(1);
+  worker_.counters.active.Sub(1);
+  LogSession({*story_, listener_, address_, id_, opened_, reason, text, sides_[RUM_CLIENT],
+              sides_[RUM_UPSTREAM]});
+  if (!relayed) {
+    CloseDialogue();
+    return Linger();
+  }
+  // Whoever has not been given everything must not take it for a proper end.
+  bool reset = reason == RUM_CLOSE_CLIENT_RESET || reason == RUM_CLOSE_UPSTREAM_RESET;
+  for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
+    const Side& from = side(Other(which));
+    bool more = flows_[Other(which)].blocked(side(which)) || (from.readable() && !from.ended());
+    side(which).Close((reset && !side(which).shut()) || more);
+  }
+  Die();
+}
+
+// Gives last words the time to arrive: a close with unread bytes would reset them away. Bounded by
+// the linger deadline.
+void Session::Linger() {
+  bool open = false;
+  for (Side& s : sides_) {
+    if (!s.attached()) continue;
+    size_t reads = 0;
+    while (s.readable() && !s.ended() && !s.broken() && ++reads <= kLingerReads) {
+      if (s.Read(worker_.buffer(), Worker::kBufferSize) == 0) break;
+    }
+    bool told = s.Flush();
+    if (told) s.ShutWrite();
+    if ((told && s.ended()) || s.broken() || s.write_failed() || reads > kLingerReads) {
+      s.Close();
+    } else {
+      open = true;
+    }
+  }
+  if (!open) return Die();
+  if (!deadline_.armed()) worker_.linger->Arm(deadline_, *this);
+}
+
+void Session::Die() {
+  if (state_ == State::kDead) return;
+  state_ = State::kDead;
+  deadline_.Disarm();
+  for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
+    side(which).Close();
+    flows_[which].Release(worker_);
+  }
+  worker_.Bury(std::unique_ptr<Session>(this));
+}
+
+}  // namespace rum

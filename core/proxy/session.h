@@ -1,0 +1,148 @@
+// One client and its server, from accept to close: a dialogue that the module leads, then the
+// relay. The only caller of the module's session hooks; the host calls of rum/module.h end up here.
+#pragma once
+
+#include <event2/event.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "base/fd.h"
+#include "proxy/deadlines.h"
+#include "proxy/relay.h"
+#include "proxy/side.h"
+#include "rum/module.h"
+
+struct rum_session {};  // what modules hold; always a Session
+
+namespace rum {
+
+class Listener;
+class ModuleConfig;
+class Worker;
+struct Dialogue;
+
+// What is told of a session in its log line. Written during the dialogue, then only read.
+struct Story {
+  std::string user;
+  bool identified = false;
+  std::string destination;
+  uint64_t connect_micros = 0;
+  std::vector<std::pair<std::string, std::string>> notes;
+};
+
+class Session : public rum_session {
+ public:
+  // [worker] Begins a session for an accepted, non-blocking socket. It destroys itself.
+  static void Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address);
+  ~Session();
+  Session(const Session&) = delete;
+
+  uint64_t id() const { return id_; }
+  Worker& worker() { return worker_; }
+
+  // [worker] The host calls; rum/module.h says what they promise.
+  int32_t Send(uint32_t side, const void* data, size_t size);
+  int32_t Need(uint32_t side, size_t size);
+  int32_t Forward(uint32_t from, uint64_t size);
+  int32_t AskRelay();
+  int32_t AskLookup(const void* key, size_t size);
+  int32_t Identify(const void* user, size_t size);
+  int32_t AskConnect(const char* address, size_t size);
+  int32_t StartTls(uint32_t side, const char* server_name, size_t size);
+  int32_t TlsModeOf(uint32_t side) const;
+  int32_t TlsActive(uint32_t side) const;
+  int32_t TlsFingerprint(uint8_t* digest) const;
+  uint64_t Pause();
+  uint64_t AddTimer(uint64_t milliseconds);
+  void CancelTimer(uint64_t ticket);
+  std::string Peer(uint32_t side) const;
+  int32_t Note(const char* key, const void* value, size_t size);
+  void AskClose(uint32_t reason, std::string_view text);
+
+  // [worker] What happens to a session from outside; each may destroy it at the end of the turn.
+  void OnResolved(std::vector<SocketAddress> addresses);  // the connector's name has an answer
+  void OnResumed(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* payload));
+  void OnSecondLook();
+  void OnLoginDeadline();
+  void OnPhaseDeadline();  // connecting, or waiting for the server's first byte
+  void OnIdleDeadline();
+  void OnHalfCloseDeadline();
+  void OnLingerDeadline();
+  void OnMoreToMove();  // the worker calls back after Moved::kSome
+  void End(uint32_t reason, std::string_view text = {});  // rum itself ends it: drain, kill
+
+  // The worker's list of sessions.
+  Session* prev = nullptr;
+  Session* next = nullptr;
+
+ private:
+  friend class Connector;
+  enum class State : uint8_t {
+    kDialogue,  // owns dialogue_; the module sees the bytes; leaves by relay() or an end
+    kRelay,     // dialogue_ is gone; bytes flow; leaves when both ways have ended, or one broke
+    kClosing,  // the module is gone; what waits is flushed, what comes is dropped; linger bounds it
+    kDead,     // in the graveyard until the turn ends
+  };
+
+  Session(Worker& worker, Listener& listener, const SocketAddress& address);
+  static void OnClientEvent(evutil_socket_t, short what, void* self);
+  static void OnUpstreamEvent(evutil_socket_t, short what, void* self);
+  static void OnModuleTimer(evutil_socket_t, short, void* timer);
+  void OnEvent(uint32_t side, short what);
+
+  // The dialogue.
+  void Converse();
+  bool Step();  // does one thing that is due; false: nothing is
+  bool DeliverOutcome();
+  bool DeliverLookup();
+  bool Deliver(uint32_t side);  // bytes to the module, or past it
+  bool DeliverEnd(uint32_t side);
+  bool AdvanceTls(uint32_t side);
+  void TlsDone(uint32_t side, bool done);
+  bool Fill(uint32_t side);  // socket -> window
+  void ConnectDone(uint32_t reason, const Address& destination);
+  void StartRelay();
+  void CloseDialogue();
+
+  // The relay.
+  void MoveBoth(bool from_client, bool from_upstream);
+  void JudgeRelay();
+
+  // The end.
+  void Finish(uint32_t reason, std::string_view text);
+  void TellLog(uint32_t reason, std::string_view text);
+  void Linger();
+  void Die();
+
+  // The module may still ask for something: it leads, and has not closed.
+  bool asking() const;
+  Side& side(uint32_t which) { return sides_[which]; }
+  static uint32_t Other(uint32_t which) { return 1 - which; }
+
+  Worker& worker_;
+  Listener& listener_;
+  uint64_t id_;
+  uint64_t opened_;          // monotonic microseconds
+  uint64_t seen_bytes_ = 0;  // at the last look of a deadline
+  Side sides_[2];
+  Flow flows_[2];         // [RUM_CLIENT]: from the client; [RUM_UPSTREAM]: from the upstream
+  Deadline deadline_;     // relay: idle or half-close; closing: linger
+  Deadline second_look_;  // relay: armed while something moves
+  std::unique_ptr<Dialogue> dialogue_;
+  std::unique_ptr<Story> story_;
+  std::shared_ptr<const ModuleConfig> config_;
+  void* data_ = nullptr;  // the module's
+  SocketAddress address_;
+  State state_ = State::kDialogue;
+  uint8_t ended_first_ = 0;  // relay: 1 + the side whose end came first
+  uint8_t idle_looks_ = 0;
+  bool module_open_ = false;  // session_open succeeded, session_close is owed
+  bool kept_alive_ = false;   // the upstream socket has SO_KEEPALIVE; the client's inherits it
+};
+
+}  // namespace rum

@@ -1,0 +1,205 @@
+// The host calls of rum/module.h, as a session serves them. Each only notes what is asked; the
+// session does it when the module's hook has returned.
+#include <algorithm>
+#include <cstring>
+
+#include "options.h"
+#include "proxy/dialogue.h"
+#include "proxy/listener.h"
+#include "proxy/proxy.h"
+#include "proxy/session.h"
+#include "proxy/worker.h"
+#include "tls/tls_contexts.h"
+
+namespace rum {
+namespace {
+
+constexpr size_t kUserMost = 512;
+constexpr size_t kNotesMost = 8;
+constexpr size_t kNoteKeyMost = 32;
+constexpr size_t kNoteValueMost = 256;
+constexpr uint64_t kTimerMost = 24 * 3600 * 1000;
+
+// The keys that rum's own line has; session_log.cc writes them.
+constexpr std::string_view kOwnKeys[] = {
+    "id",       "client", "listener", "user",   "destination",       "connect",       "duration",
+    "received", "sent",   "reason",   "detail", "upstream_received", "upstream_sent", "event",
+    "time",     "level",  "message"};
+
+bool GoodNoteKey(std::string_view key) {
+  if (std::find(std::begin(kOwnKeys), std::end(kOwnKeys), key) != std::end(kOwnKeys)) return false;
+  return !key.empty() && key.size() <= kNoteKeyMost &&
+         std::all_of(key.begin(), key.end(),
+                     [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
+}
+
+}  // namespace
+
+bool Session::asking() const { return state_ == State::kDialogue && dialogue_->close_reason == 0; }
+
+int32_t Session::Send(uint32_t which, const void* data, size_t size) {
+  if (which > RUM_UPSTREAM || (!data && size)) return RUM_E_ARGUMENT;
+  bool hook_may_send = state_ == State::kDialogue || (state_ == State::kClosing && module_open_);
+  Side& s = side(which);
+  if (!hook_may_send || !s.attached() || s.broken() || s.write_failed()) return RUM_E_STATE;
+  // From the relay on there is no dialogue, and the upstream is there.
+  if (which == RUM_UPSTREAM && dialogue_ && !dialogue_->upstream_open) return RUM_E_STATE;
+  s.Queue(data, size);
+  return RUM_OK;
+}
+
+int32_t Session::Need(uint32_t which, size_t size) {
+  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+  if (!asking()) return RUM_E_STATE;
+  if (size > kWindowMost) return RUM_E_LIMIT;
+  dialogue_->windows[which].need = size;
+  return RUM_OK;
+}
+
+int32_t Session::Forward(uint32_t from, uint64_t size) {
+  if (from > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+  if (!asking()) return RUM_E_STATE;
+  uint64_t& forward = dialogue_->windows[from].forward;
+  if (forward + size < forward) return RUM_E_ARGUMENT;
+  forward += size;
+  return RUM_OK;
+}
+
+int32_t Session::AskRelay() {
+  if (!asking()) return RUM_E_STATE;
+  Dialogue& d = *dialogue_;
+  if (!d.upstream_open && !d.connect && !d.connector.active()) return RUM_E_STATE;
+  d.relay = true;
+  if (!d.tls[RUM_CLIENT].asked) d.login.Disarm();  // a handshake keeps its deadline
+  return RUM_OK;
+}
+
+int32_t Session::AskLookup(const void* key, size_t size) {
+  if (!key || size == 0 || size > 65535) return RUM_E_ARGUMENT;
+  if (!asking() || dialogue_->lookup) return RUM_E_STATE;
+  if (worker_.settings().map.empty()) return RUM_E_UNSUPPORTED;
+  dialogue_->lookup.emplace(static_cast<const char*>(key), size);
+  return RUM_OK;
+}
+
+int32_t Session::Identify(const void* user, size_t size) {
+  if ((!user && size) || size > kUserMost) return RUM_E_ARGUMENT;
+  if (!asking()) return RUM_E_STATE;
+  story_->user.assign(static_cast<const char*>(user), size);
+  story_->identified = true;
+  return RUM_OK;
+}
+
+int32_t Session::AskConnect(const char* address, size_t size) {
+  if (!address && size) return RUM_E_ARGUMENT;
+  if (!asking()) return RUM_E_STATE;
+  Dialogue& d = *dialogue_;
+  if (d.connect || d.connector.active() || d.upstream_open) return RUM_E_STATE;
+  if (size == 0) {
+    auto destinations = worker_.proxy().DefaultDestinations();
+    if (destinations.empty()) return RUM_E_UNSUPPORTED;
+    d.connect = std::move(destinations);
+    return RUM_OK;
+  }
+  auto destinations = ParseAddresses({address, size});
+  if (!destinations) return RUM_E_ARGUMENT;
+  d.connect = std::move(*destinations);
+  return RUM_OK;
+}
+
+int32_t Session::StartTls(uint32_t which, const char* server_name, size_t size) {
+  if (which > RUM_UPSTREAM || (!server_name && size) || size > 253) return RUM_E_ARGUMENT;
+  if (!asking()) return RUM_E_STATE;
+  Dialogue& d = *dialogue_;
+  if (d.tls[which].asked || (which == RUM_UPSTREAM && !d.upstream_open)) return RUM_E_STATE;
+  if (TlsModeOf(which) == RUM_TLS_OFF) return RUM_E_UNSUPPORTED;
+  std::string name(server_name ? server_name : "", size);
+  if (which == RUM_UPSTREAM && name.empty()) name = d.upstream_host;
+  d.tls[which] = {.asked = true, .begun = false, .own = false, .name = std::move(name)};
+  return RUM_OK;
+}
+
+int32_t Session::TlsModeOf(uint32_t which) const {
+  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+  const TlsContexts& tls = *worker_.tls();
+  if (which == RUM_UPSTREAM) return static_cast<int32_t>(tls.upstreams);
+  return static_cast<int32_t>(tls.server ? tls.clients : TlsMode::kOff);
+}
+
+int32_t Session::TlsActive(uint32_t which) const {
+  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+  return !sides_[which].plain();
+}
+
+int32_t Session::TlsFingerprint(uint8_t* digest) const {
+  if (!digest) return RUM_E_ARGUMENT;
+  const TlsStream* tls = sides_[RUM_CLIENT].tls();
+  if (!tls) return RUM_E_STATE;
+  std::copy(tls->context().fingerprint().begin(), tls->context().fingerprint().end(), digest);
+  return RUM_OK;
+}
+
+uint64_t Session::Pause() {
+  if (!asking() || dialogue_->pause) return 0;
+  return dialogue_->pause = worker_.TakeTicket(*this);
+}
+
+uint64_t Session::AddTimer(uint64_t milliseconds) {
+  if (!asking() || dialogue_->timers.size() >= kTimersMost) return 0;
+  milliseconds = std::min(milliseconds, kTimerMost);
+  auto timer = std::make_unique<ModuleTimer>();
+  timer->session = this;
+  timer->ticket = worker_.NewTicketNumber();
+  evtimer_assign(&timer->timer, worker_.base(), OnModuleTimer, timer.get());
+  timeval delay = {static_cast<time_t>(milliseconds / 1000),
+                   static_cast<suseconds_t>(milliseconds % 1000 * 1000)};
+  event_add(&timer->timer, &delay);
+  dialogue_->timers.push_back(std::move(timer));
+  return dialogue_->timers.back()->ticket;
+}
+
+void Session::CancelTimer(uint64_t ticket) {
+  if (!dialogue_) return;
+  std::erase_if(dialogue_->timers, [&](auto& timer) { return timer->ticket == ticket; });
+  std::erase(dialogue_->rung, ticket);
+}
+
+std::string Session::Peer(uint32_t which) const {
+  if (which == RUM_CLIENT) {
+    return address_.ip() ? address_.text() : "unix:" + listener_.address().host;
+  }
+  const Side& s = sides_[RUM_UPSTREAM];
+  if (!s.attached()) return {};
+  sockaddr_storage peer;
+  socklen_t size = sizeof peer;
+  if (::getpeername(s.fd(), reinterpret_cast<sockaddr*>(&peer), &size) != 0) return {};
+  auto address = SocketAddress::From(reinterpret_cast<sockaddr*>(&peer), size);
+  if (address.ip()) return address.text();
+  // A destination that is a unix socket is told as "sock:/path".
+  std::string_view path = story_->destination;
+  return "unix:" + std::string(path.starts_with("sock:") ? path.substr(5) : path);
+}
+
+int32_t Session::Note(const char* key, const void* value, size_t size) {
+  if (!key || (!value && size) || !GoodNoteKey(key)) return RUM_E_ARGUMENT;
+  if (!story_) return RUM_E_STATE;
+  if (size > kNoteValueMost) return RUM_E_LIMIT;
+  std::string text(static_cast<const char*>(value), size);
+  for (auto& [known, old] : story_->notes) {
+    if (known == key) {
+      old = std::move(text);
+      return RUM_OK;
+    }
+  }
+  if (story_->notes.size() >= kNotesMost) return RUM_E_LIMIT;
+  story_->notes.emplace_back(key, std::move(text));
+  return RUM_OK;
+}
+
+void Session::AskClose(uint32_t reason, std::string_view text) {
+  if (state_ != State::kDialogue || dialogue_->close_reason) return;
+  dialogue_->close_reason = KnownCloseReason(reason);
+  dialogue_->close_text = text.substr(0, 256);
+}
+
+}  // namespace rum

@@ -1,0 +1,256 @@
+// The dialogue of a session: what is due is done one step at a time, each a hook of the module or
+// what it asked for, until the relay begins or the session ends.
+#include <algorithm>
+
+#include "map/map_file.h"
+#include "module/module_config.h"
+#include "proxy/dialogue.h"
+#include "proxy/session.h"
+#include "proxy/worker.h"
+#include "tls/tls_contexts.h"
+
+namespace rum {
+
+void Session::Converse() {
+  bool again = true;
+  while (again) {
+    while (state_ == State::kDialogue && Step()) {
+    }
+    if (state_ != State::kDialogue) return;
+    again = false;
+    for (Side& s : sides_) {
+      if (!s.attached() || !s.waiting()) continue;
+      bool held = s.waiting() > kHighWater;  // the other side was not read meanwhile
+      s.Flush();
+      again |= s.write_failed() || (held && s.waiting() <= kHighWater);
+    }
+  }
+}
+
+bool Session::Step() {
+  Dialogue& d = *dialogue_;
+  const rum_module& module = config_->module();
+  if (d.close_reason) {
+    Finish(d.close_reason, d.close_text);
+    return false;
+  }
+  if (AdvanceTls(RUM_CLIENT) || AdvanceTls(RUM_UPSTREAM)) return true;
+  if (d.connect) {
+    auto destinations = std::move(*d.connect);
+    d.connect.reset();
+    d.connector.Start(std::move(destinations));
+    return true;
+  }
+  // A module that asks again for what was just refused would go round for ever, and its worker too.
+  if ((d.outcome || d.lookup) && ++d.rounds > kRoundsMost) {
+    AskClose(RUM_CLOSE_MODULE, "the module asks again and again");
+    return true;
+  }
+  if (d.outcome) return DeliverOutcome();
+  // With a connect under way the module is told first: some protocols must not leave a server that
+  // has just accepted without a word.
+  bool client_lost = side(RUM_CLIENT).broken() || side(RUM_CLIENT).write_failed();
+  if (client_lost && (d.relay || !d.connector.active())) {
+    AskClose(RUM_CLOSE_CLIENT_GONE, {});
+    return true;
+  }
+  if (d.upstream_open && side(RUM_UPSTREAM).broken()) {
+    AskClose(RUM_CLOSE_UPSTREAM_GONE, {});
+    return true;
+  }
+  if (d.relay) {
+    if (d.upstream_open && !side(RUM_CLIENT).handshaking() && !side(RUM_UPSTREAM).handshaking()) {
+      StartRelay();
+    }
+    return false;
+  }
+  if (d.lookup) return DeliverLookup();
+  if (d.resumed) {
+    auto resumed = *d.resumed;
+    d.resumed.reset();
+    if (module.resumed) {
+      module.resumed(data_, this, resumed.ticket, resumed.status, resumed.payload);
+    } else if (resumed.drop) {
+      resumed.drop(resumed.payload);
+    }
+    return true;
+  }
+  if (!d.rung.empty()) {
+    uint64_t ticket = d.rung.front();
+    d.rung.erase(d.rung.begin());
+    std::erase_if(d.timers, [&](auto& timer) { return timer->ticket == ticket; });
+    if (module.timeout) module.timeout(data_, this, ticket);
+    return true;
+  }
+  if (d.pause) return false;
+  return Deliver(RUM_CLIENT) || Deliver(RUM_UPSTREAM) || DeliverEnd(RUM_CLIENT) ||
+         DeliverEnd(RUM_UPSTREAM);
+}
+
+bool Session::DeliverOutcome() {
+  Dialogue& d = *dialogue_;
+  uint32_t reason = *d.outcome;
+  d.outcome.reset();
+  if (reason == 0) {
+    d.upstream_open = true;
+    if (!d.relay) worker_.first_byte->Arm(d.phase, *this);
+  }
+  const rum_module& module = config_->module();
+  if (module.upstream_open && !d.relay) module.upstream_open(data_, this, reason);
+  if (reason != 0 && !d.connect) AskClose(reason, {});
+  return true;
+}
+
+bool Session::DeliverLookup() {
+  Dialogue& d = *dialogue_;
+  std::string key = std::move(*d.lookup);
+  d.lookup.reset();
+  const rum_module& module = config_->module();
+  std::string_view value;
+  // The worker's map may be swapped later, but not before the hook has returned.
+  auto answer = worker_.map() ? worker_.map()->Find(key, &value) : MapFile::Answer::kBroken;
+  worker_.counters.lookups.Add(1);
+  if (answer == MapFile::Answer::kNotFound) worker_.counters.lookup_misses.Add(1);
+  if (answer == MapFile::Answer::kBroken) worker_.counters.lookup_failures.Add(1);
+  if (module.looked_up) {
+    int32_t status = answer == MapFile::Answer::kFound      ? RUM_FOUND
+                     : answer == MapFile::Answer::kNotFound ? RUM_NOT_FOUND
+                                                            : RUM_E_FAILED;
+    module.looked_up(data_, this, status, reinterpret_cast<const uint8_t*>(value.data()),
+                     value.size());
+  }
+  return true;
+}
+
+bool Session::Fill(uint32_t which) {
+  Side& s = side(which);
+  Window& w = dialogue_->windows[which];
+  const rum_module& module = config_->module();
+  if (!s.attached() || !s.readable() || s.ended() || s.broken() || s.handshaking()) return false;
+  if (which == RUM_UPSTREAM && !dialogue_->upstream_open) return false;
+  if (!(which == RUM_CLIENT ? module.client_data : module.upstream_data) && !w.forward) {
+    return false;  // nobody looks: the bytes wait in the kernel for the relay
+  }
+  if (side(Other(which)).waiting() > kHighWater) return false;
+  size_t room = std::min(w.most() - std::min(w.most(), w.bytes.size()), Worker::kBufferSize);
+  if (room == 0) return false;
+  size_t n = s.Read(worker_.buffer(), room);
+  if (n == 0) return s.ended() || s.broken();
+  (which == RUM_CLIENT ? worker_.counters.client_bytes : worker_.counters.upstream_bytes).Add(n);
+  w.bytes.Append(worker_.buffer(), n);
+  w.fresh = true;
+  if (!second_look_.armed()) worker_.second_look->Arm(second_look_, *this);
+  if (which == RUM_UPSTREAM && !dialogue_->upstream_spoke) {
+    dialogue_->upstream_spoke = true;
+    dialogue_->phase.Disarm();
+  }
+  return true;
+}
+
+bool Session::Deliver(uint32_t which) {
+  Dialogue& d = *dialogue_;
+  Window& w = d.windows[which];
+  bool came = Fill(which);
+  if (w.forward && !w.bytes.empty()) {
+    if (which == RUM_CLIENT && !d.upstream_open) return came;  // it is still being connected
+    size_t n = std::min<uint64_t>(w.forward, w.bytes.size());
+    side(Other(which)).Queue(w.bytes.data(), n);
+    w.bytes.Consume(n);
+    w.forward -= n;
+    w.fresh = !w.bytes.empty();
+    return true;
+  }
+  // need() holds for one call, and for bytes that the hook has seen already too.
+  bool due =
+      w.need && w.bytes.size() >= w.need ? true : w.fresh && (!w.need || side(which).ended());
+  if (!due) return came;
+  const rum_module& module = config_->module();
+  auto hook = which == RUM_CLIENT ? module.client_data : module.upstream_data;
+  if (!hook) return came;
+  w.fresh = false;
+  w.need = 0;
+  size_t size = w.bytes.size();
+  int64_t consumed = hook(data_, this, w.bytes.data(), size);
+  if (consumed < 0) {
+    AskClose(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL, {});
+  } else if (static_cast<uint64_t>(consumed) > size) {
+    AskClose(RUM_CLOSE_MODULE, "the module consumed more than there was");
+  } else if (consumed > 0) {
+    d.rounds = 0;
+    w.bytes.Consume(static_cast<size_t>(consumed));
+    w.fresh = !w.bytes.empty();
+  } else if (w.need && w.need <= size) {
+    w.need = 0;  // asked for what is there already and not taken: that would go on for ever
+  } else if (size >= w.most() && !w.forward && !d.relay && !d.lookup && !d.connect && !d.pause &&
+             !d.connector.active() && !d.upstream_open) {
+    // Nothing is awaited that could make the module take them.
+    AskClose(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL,
+             "more bytes than the module's window");
+  }
+  return true;
+}
+
+bool Session::DeliverEnd(uint32_t which) {
+  Window& w = dialogue_->windows[which];
+  if (!side(which).ended() || w.end_told) return false;
+  w.end_told = true;
+  const rum_module& module = config_->module();
+  if (module.side_end && module.side_end(data_, this, which) == RUM_KEEP) return true;
+  AskClose(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_GONE : RUM_CLOSE_UPSTREAM_GONE, {});
+  return true;
+}
+
+void Session::ConnectDone(uint32_t reason, const Address& destination) {
+  if (destination.kind == Address::Kind::kTcp) dialogue_->upstream_host = destination.host;
+  if (reason != 0 || !destination.tls) {
+    dialogue_->outcome = reason;
+    return;
+  }
+  dialogue_->tls[RUM_UPSTREAM] = {
+      .asked = true, .begun = false, .own = true, .name = destination.host};
+  worker_.first_byte->Arm(dialogue_->phase, *this);
+}
+
+// Begins TLS when the hook that asked for it has returned, and goes on with the handshake.
+bool Session::AdvanceTls(uint32_t which) {
+  Dialogue::TlsRequest& tls = dialogue_->tls[which];
+  if (!tls.asked) return false;
+  Side& s = side(which);
+  if (!tls.begun) {
+    tls.begun = true;
+    Buffer& window = dialogue_->windows[which].bytes;
+    const TlsContexts& contexts = *worker_.tls();
+    std::string_view early(reinterpret_cast<const char*>(window.data()), window.size());
+    if (!s.StartTls(which == RUM_CLIENT ? contexts.server : contexts.client, which == RUM_CLIENT,
+                    contexts.upstream_name.empty() ? tls.name : contexts.upstream_name, early)) {
+      AskClose(RUM_CLOSE_NO_RESOURCES, "TLS");
+    }
+    window.Clear();
+    dialogue_->windows[which].fresh = false;
+    return true;
+  }
+  if (!s.handshaking() || s.broken()) return false;
+  switch (s.Handshake()) {
+    case TlsStream::Handshake::kWait:
+      return false;
+    case TlsStream::Handshake::kDone:
+      TlsDone(which, true);
+      return true;
+    default:
+      TlsDone(which, false);
+      return true;
+  }
+}
+
+void Session::TlsDone(uint32_t which, bool done) {
+  Dialogue& d = *dialogue_;
+  const rum_module& module = config_->module();
+  if (d.tls[which].own) {
+    if (done && which == RUM_UPSTREAM) d.outcome = 0;
+  } else if (module.tls_open) {
+    module.tls_open(data_, this, which, done ? RUM_OK : RUM_E_FAILED);
+  }
+  if (!done) AskClose(RUM_CLOSE_TLS, side(which).tls()->error());
+}
+
+}  // namespace rum

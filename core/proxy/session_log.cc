@@ -1,0 +1,94 @@
+#include "proxy/session_log.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/clock.h"
+#include "base/escape.h"
+#include "base/log.h"
+#include "proxy/close_reasons.h"
+#include "proxy/listener.h"
+
+namespace rum {
+namespace {
+
+// Writes fields one way or the other: key=value or "key":value.
+class Fields {
+ public:
+  explicit Fields(std::string_view event) : json_(log::Json()) {
+    line_ = json_ ? fmt::format("\"event\":\"{}\"", event) : event;
+  }
+  void Write() { log::WriteFields(log::Level::kInfo, std::move(line_)); }
+  void Number(std::string_view key, uint64_t value) { Plain(key, std::to_string(value)); }
+  void Seconds(std::string_view key, uint64_t micros) {
+    Plain(key, fmt::format("{}.{:06}", micros / 1000000, micros % 1000000));
+  }
+  // What usually is a word: it gets quotes in the text form only if it needs them.
+  void Word(std::string_view key, std::string_view value) {
+    bool plain = std::all_of(value.begin(), value.end(),
+                             [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\\'; });
+    json_ || !plain ? Quoted(key, value) : Plain(key, value);
+  }
+  // Anything a client, a server or a module may have written.
+  void Quoted(std::string_view key, std::string_view value) {
+    Key(key);
+    line_ += '"';
+    json_ ? AppendJsonEscaped(line_, value) : AppendEscaped(line_, value);
+    line_ += '"';
+  }
+
+ private:
+  void Key(std::string_view key) {
+    if (json_) {
+      (line_ += ",\"") += key;
+      line_ += "\":";
+    } else {
+      (line_ += ' ') += key;
+      line_ += '=';
+    }
+  }
+  void Plain(std::string_view key, std::string_view value) {
+    Key(key);
+    line_ += value;
+  }
+
+  bool json_;
+  std::string line_;
+};
+
+void AddWho(Fields& fields, const Story& story, const Listener& listener,
+            const SocketAddress& client, uint64_t id) {
+  fields.Number("id", id);
+  fields.Word("client", client.text());
+  fields.Word("listener", listener.text());
+  if (story.identified) fields.Quoted("user", story.user);
+  if (!story.destination.empty()) fields.Word("destination", story.destination);
+}
+
+}  // namespace
+
+void LogLogin(const Story& story, const Listener& listener, const SocketAddress& client,
+              uint64_t id) {
+  if (!log::Enabled(log::Level::kInfo)) return;
+  Fields fields("login");
+  AddWho(fields, story, listener, client, id);
+  fields.Write();
+}
+
+void LogSession(const SessionEnd& end) {
+  if (!log::Enabled(log::Level::kInfo)) return;
+  Fields fields("session");
+  AddWho(fields, end.story, end.listener, end.client, end.id);
+  if (end.story.connect_micros) fields.Seconds("connect", end.story.connect_micros);
+  fields.Seconds("duration", NowMicros() - end.opened);
+  fields.Number("received", end.client_side.received());
+  fields.Number("sent", end.client_side.sent());
+  fields.Number("upstream_received", end.upstream_side.received());
+  fields.Number("upstream_sent", end.upstream_side.sent());
+  fields.Word("reason", CloseReasonWord(end.reason));
+  for (const auto& [key, value] : end.story.notes) fields.Quoted(key, value);
+  if (!end.text.empty()) fields.Quoted("detail", end.text);
+  fields.Write();
+}
+
+}  // namespace rum

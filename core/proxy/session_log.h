@@ -1,0 +1,29 @@
+// The line that each session leaves in the log when it ends, and the one for its login.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "proxy/session.h"
+
+namespace rum {
+
+struct SessionEnd {
+  const Story& story;
+  const Listener& listener;
+  const SocketAddress& client;
+  uint64_t id;
+  uint64_t opened;  // monotonic microseconds
+  uint32_t reason;
+  std::string_view text;
+  const Side& client_side;
+  const Side& upstream_side;
+};
+
+// [worker]
+void LogSession(const SessionEnd& end);
+// [worker] A login is through (--log-logins).
+void LogLogin(const Story& story, const Listener& listener, const SocketAddress& client,
+              uint64_t id);
+
+}  // namespace rum

@@ -1,0 +1,185 @@
+#include "proxy/side.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "proxy/pipes.h"
+
+namespace rum {
+
+bool Side::Attach(event_base* base, Fd fd, event_callback_fn callback, void* argument) {
+  fd_ = std::move(fd);
+  readable_ = tls_readable_ = hangup_ = ended_ = broken_ = write_failed_ = shut_ = false;
+  writable_ = true;
+  event_assign(&event_, base, fd_.get(), EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
+               callback, argument);
+  if (event_add(&event_, nullptr) == 0) return true;
+  fd_.reset();
+  return false;
+}
+
+void Side::Notice(short what) {
+  if (what & (EV_READ | EV_CLOSED)) readable_ = tls_readable_ = true;
+  if (what & EV_WRITE) writable_ = true;
+  if (what & EV_CLOSED) hangup_ = true;
+}
+
+void Side::AskError() {
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error) broken_ = true;
+}
+
+// A read that did not fill its room has drained the socket, unless the end was announced too: no
+// second read only to be told EAGAIN.
+size_t Side::Took(ssize_t result, size_t asked, bool may_be_short) {
+  if (result > 0) {
+    auto n = static_cast<size_t>(result);
+    received_ += n;
+    if (n < asked && !hangup_ && !may_be_short) readable_ = false;
+    return n;
+  }
+  readable_ = false;
+  if (result == 0) {
+    ended_ = true;
+  } else if (errno != EAGAIN) {
+    broken_ = true;
+  }
+  return 0;
+}
+
+size_t Side::Gave(ssize_t result, size_t asked) {
+  if (result >= 0) {
+    auto n = static_cast<size_t>(result);
+    sent_ += n;
+    if (n < asked) writable_ = false;
+    return n;
+  }
+  writable_ = false;
+  if (errno != EAGAIN) {
+    write_failed_ = true;
+    LookAgain();  // the failed write has eaten the error: a read tells what is left, and the end
+  }
+  return 0;
+}
+
+size_t Side::Read(uint8_t* bytes, size_t size) {
+  if (tls_) return TlsRead(bytes, size);
+  return Took(TEMP_FAILURE_RETRY(::recv(fd_.get(), bytes, size, MSG_DONTWAIT)), size, false);
+}
+
+size_t Side::Write(const uint8_t* bytes, size_t size) {
+  if (!writable_ || write_failed_ || shut_) return 0;
+  if (tls_) return TlsWrite(bytes, size);
+  return Gave(TEMP_FAILURE_RETRY(::send(fd_.get(), bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL)),
+              size);
+}
+
+bool Side::StartTls(std::shared_ptr<const TlsContext> context, bool server, std::string_view name,
+                    std::string_view early) {
+  tls_ = TlsStream::Begin(*this, std::move(context), server, name, early, std::move(out_));
+  tls_readable_ = true;
+  return tls_ != nullptr;
+}
+
+TlsStream::Handshake Side::Handshake() {
+  auto outcome = tls_->Continue();
+  if (outcome == TlsStream::Handshake::kFailed) broken_ = true;
+  return outcome;
+}
+
+ssize_t Side::RawRead(uint8_t* bytes, size_t size) {
+  if (!readable_) {
+    errno = EAGAIN;
+    return -1;
+  }
+  ssize_t n = TEMP_FAILURE_RETRY(::recv(fd_.get(), bytes, size, MSG_DONTWAIT));
+  if (n <= 0 || (static_cast<size_t>(n) < size && !hangup_)) readable_ = false;
+  return n;
+}
+
+ssize_t Side::RawWrite(const uint8_t* bytes, size_t size) {
+  if (!writable_) {
+    errno = EAGAIN;
+    return -1;
+  }
+  ssize_t n = TEMP_FAILURE_RETRY(::send(fd_.get(), bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+  if (n < 0 || static_cast<size_t>(n) < size) writable_ = false;
+  return n;
+}
+
+size_t Side::TlsRead(uint8_t* bytes, size_t size) {
+  size_t n = 0;
+  auto outcome = tls_->open() ? tls_->Read(bytes, size, &n) : TlsStream::Io::kWait;
+  received_ += n;
+  if (outcome != TlsStream::Io::kDone) tls_readable_ = false;
+  if (outcome == TlsStream::Io::kEnd) ended_ = true;
+  if (outcome == TlsStream::Io::kFailed) broken_ = true;
+  return n;
+}
+
+size_t Side::TlsWrite(const uint8_t* bytes, size_t size) {
+  size_t done = 0;
+  while (tls_->open() && done < size) {  // OpenSSL takes a record at a time
+    size_t n = 0;
+    auto outcome = tls_->Write(bytes + done, size - done, &n);
+    done += n;
+    if (outcome == TlsStream::Io::kWait) break;
+    if (outcome != TlsStream::Io::kDone) {
+      write_failed_ = true;
+      break;
+    }
+  }
+  sent_ += done;
+  return done;
+}
+
+size_t Side::SpliceIn(const Pipe& pipe, size_t size) {
+  return Took(TEMP_FAILURE_RETRY(::splice(fd_.get(), nullptr, pipe.in.get(), nullptr, size,
+                                          SPLICE_F_MOVE | SPLICE_F_NONBLOCK)),
+              size, true);
+}
+
+size_t Side::SpliceOut(const Pipe& pipe, size_t size) {
+  if (!writable_ || write_failed_ || shut_) return 0;
+  return Gave(TEMP_FAILURE_RETRY(::splice(pipe.out.get(), nullptr, fd_.get(), nullptr, size,
+                                          SPLICE_F_MOVE | SPLICE_F_NONBLOCK)),
+              size);
+}
+
+bool Side::Flush() {
+  while (!out_.empty()) {
+    size_t n = Write(out_.data(), out_.size());
+    if (n == 0) return false;
+    out_.Consume(n);
+  }
+  return true;
+}
+
+void Side::ShutWrite(bool closing) {
+  if (shut_ || !fd_) return;
+  shut_ = true;
+  if (tls_) tls_->SayEnd();
+  if (!closing) ::shutdown(fd_.get(), SHUT_WR);
+}
+
+void Side::KeepAlive() {
+  int on = 1;
+  if (fd_) ::setsockopt(fd_.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+void Side::Close(bool reset) {
+  if (!fd_) return;
+  event_del(&event_);
+  if (reset) {
+    linger abort = {1, 0};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+  }
+  fd_.reset();
+  readable_ = tls_readable_ = writable_ = false;
+  out_.Clear();
+  tls_.reset();
+}
+
+}  // namespace rum

@@ -1,0 +1,226 @@
+#include "proxy/worker.h"
+
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <future>
+#include <string>
+#include <system_error>
+
+#include "map/map_file.h"
+#include "module/module_config.h"
+#include "options.h"
+#include "proxy/proxy.h"
+#include "proxy/session.h"
+
+namespace rum {
+namespace {
+
+// How long a session that has ended may go on delivering its last words.
+constexpr Millis kLinger(2000);
+constexpr Millis kSecondLook(1000);
+// A unix socket whose backlog is full is tried again this soon.
+constexpr Millis kRetry(20);
+
+}  // namespace
+
+Worker::Worker(Proxy& proxy, unsigned index)
+    : proxy_(proxy),
+      index_(index),
+      base_(event_base_new()),
+      buffer_(std::make_unique_for_overwrite<uint8_t[]>(kBufferSize)),
+      settings_(proxy.settings()),
+      module_config_(proxy.module_config()) {
+  counters.module = std::vector<Counter>(module_config_->module().metric_count);
+  const Settings& s = *settings_;
+  auto make = [&](Millis duration, Deadlines::Expired expired) {
+    return std::make_unique<Deadlines>(*this, duration, expired);
+  };
+  auto phase = [](Session& session) { session.OnPhaseDeadline(); };
+  login = make(s.login_timeout, [](Session& session) { session.OnLoginDeadline(); });
+  connecting = make(s.connect_timeout, phase);
+  first_byte = make(s.first_byte_timeout, phase);
+  idle = make(s.idle_timeout / 4, [](Session& session) { session.OnIdleDeadline(); });
+  half_close = make(s.half_close_timeout, [](Session& session) { session.OnHalfCloseDeadline(); });
+  second_look = make(kSecondLook, [](Session& session) { session.OnSecondLook(); });
+  retry = make(kRetry, phase);
+  linger = make(kLinger, [](Session& session) { session.OnLingerDeadline(); });
+  wake_.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  wake_event_ = event_new(base_, wake_.get(), EV_READ | EV_PERSIST, OnPosted, this);
+  event_add(wake_event_, nullptr);
+  call_back_timer_ = evtimer_new(base_, OnCallBacks, this);
+}
+
+Worker::~Worker() {
+  while (sessions_) sessions_->OnLingerDeadline();
+  graveyard_.clear();
+  for (auto* list :
+       {&login, &connecting, &first_byte, &idle, &half_close, &linger, &second_look, &retry})
+    list->reset();
+  if (call_back_timer_) event_free(call_back_timer_);
+  if (wake_event_) event_free(wake_event_);
+  if (base_) event_base_free(base_);
+}
+
+Status Worker::Start() {
+  if (!base_ || !wake_ || !wake_event_ || !call_back_timer_) {
+    return Error{Fault::kSystem, "no descriptors or memory for worker " + std::to_string(index_)};
+  }
+  std::promise<int32_t> started;
+  auto status = started.get_future();
+  auto body = [this, &started] {
+    const rum_module& module = module_config_->module();
+    int32_t result = module.worker_start
+                         ? module.worker_start(this, module_config_->get(), &module_data_)
+                         : RUM_OK;
+    started.set_value(result);
+    if (result < 0) return;
+    Run();
+    if (module.worker_stop) module.worker_stop(module_data_);
+  };
+  try {
+    thread_ = std::thread(body);
+  } catch (const std::system_error& e) {
+    return Error{Fault::kSystem,
+                 "no thread for worker " + std::to_string(index_) + ": " + e.what()};
+  }
+  if (status.get() >= 0) return Ok();
+  thread_.join();
+  return Error{Fault::kModule, std::string(module_config_->module().name) +
+                                   ": the module could not start on worker " +
+                                   std::to_string(index_)};
+}
+
+void Worker::Run() { event_base_loop(base_, EVLOOP_NO_EXIT_ON_EMPTY); }
+
+void Worker::Join() {
+  if (thread_.joinable()) thread_.join();
+  draining_ = true;
+  RunTasks();  // answers that came too late: they find no session
+  std::lock_guard lock(mutex_);
+  over_ = true;
+}
+
+bool Worker::Post(std::function<void()> task) {
+  bool first;
+  {
+    std::lock_guard lock(mutex_);
+    if (over_) return false;
+    first = posted_.empty();
+    posted_.push_back(std::move(task));
+  }
+  if (first) {
+    uint64_t one = 1;
+    (void)!::write(wake_.get(), &one, sizeof one);
+  }
+  return true;
+}
+
+void Worker::OnPosted(evutil_socket_t fd, short, void* self) {
+  auto& worker = *static_cast<Worker*>(self);
+  Turn turn(worker);
+  uint64_t count;
+  (void)!::read(fd, &count, sizeof count);
+  worker.RunTasks();
+}
+
+void Worker::RunTasks() {
+  std::vector<std::function<void()>> tasks;
+  {
+    std::lock_guard lock(mutex_);
+    tasks.swap(posted_);
+  }
+  for (auto& task : tasks) task();
+}
+
+void Worker::Adopt(Listener& listener, Fd client, const SocketAddress& address) {
+  if (draining_) {
+    load.fetch_sub(1, std::memory_order_relaxed);
+    return Refuse(std::move(client), RUM_CLOSE_DRAIN);
+  }
+  counters.accepted.Add(1);
+  Session::Open(*this, listener, std::move(client), address);
+}
+
+void Worker::Refuse(Fd client, uint32_t reason) {
+  uint8_t words[512];
+  size_t size = 0;
+  if (auto refusal = module_config_->module().refusal) {
+    size = refusal(module_config_->get(), reason, words, sizeof words);
+  }
+  if (size && size <= sizeof words) (void)!::send(client.get(), words, size, MSG_NOSIGNAL);
+  counters.refused.Add(1);
+}
+
+void Worker::Enlist(Session& session) {
+  session.next = sessions_;
+  if (sessions_) sessions_->prev = &session;
+  sessions_ = &session;
+  counters.active.Add(1);
+}
+
+void Worker::Bury(std::unique_ptr<Session> session) {
+  (session->prev ? session->prev->next : sessions_) = session->next;
+  if (session->next) session->next->prev = session->prev;
+  load.fetch_sub(1, std::memory_order_relaxed);
+  graveyard_.push_back(std::move(session));
+}
+
+void Worker::Sweep() {
+  graveyard_.clear();
+  if (draining_ && !sessions_) event_base_loopbreak(base_);
+}
+
+void Worker::Drain() {
+  draining_ = true;
+  if (!sessions_) event_base_loopbreak(base_);
+}
+
+void Worker::EndSessions(uint32_t reason) {
+  for (Session *session = sessions_, *next; session; session = next) {
+    next = session->next;
+    session->End(reason);
+  }
+}
+
+void Worker::Stop() {
+  draining_ = true;
+  EndSessions(RUM_CLOSE_DRAIN);
+  event_base_loopbreak(base_);
+}
+
+uint64_t Worker::TakeTicket(Session& session) {
+  uint64_t ticket = NewTicketNumber();
+  tickets_[ticket] = &session;
+  return ticket;
+}
+
+Session* Worker::Redeem(uint64_t ticket) {
+  auto found = tickets_.find(ticket);
+  if (found == tickets_.end()) return nullptr;
+  Session* session = found->second;
+  tickets_.erase(found);
+  return session;
+}
+
+void Worker::CallBack(Session& session) {
+  if (std::find(call_backs_.begin(), call_backs_.end(), &session) != call_backs_.end()) return;
+  call_backs_.push_back(&session);
+  timeval now = {0, 0};  // after the events that are waiting
+  event_add(call_back_timer_, &now);
+}
+
+void Worker::ForgetCallBack(Session& session) { std::erase(call_backs_, &session); }
+
+void Worker::OnCallBacks(evutil_socket_t, short, void* self) {
+  auto& worker = *static_cast<Worker*>(self);
+  Turn turn(worker);
+  auto sessions = std::move(worker.call_backs_);
+  worker.call_backs_.clear();
+  // A session in this list cannot end by another's doing, and what it ends by is in itself.
+  for (Session* session : sessions) session->OnMoreToMove();
+}
+
+}  // namespace rum

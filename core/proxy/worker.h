@@ -1,0 +1,146 @@
+// One thread with its event base, its sessions and everything they share without locks.
+#pragma once
+
+#include <event2/event.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/address.h"
+#include "base/fd.h"
+#include "base/result.h"
+#include "proxy/counters.h"
+#include "proxy/deadlines.h"
+#include "proxy/pipes.h"
+
+struct rum_worker {};  // what modules hold; always a Worker
+
+namespace rum {
+
+class Listener;
+class MapFile;
+class ModuleConfig;
+class Proxy;
+struct Settings;
+struct TlsContexts;
+
+class Worker : public rum_worker {
+ public:
+  static constexpr size_t kBufferSize = 64 * 1024;
+
+  Worker(Proxy& proxy, unsigned index);
+  ~Worker();
+  Worker(const Worker&) = delete;
+
+  // [main] Starts the thread, after the module's worker_start ran on it; Join() waits for its end.
+  Status Start();
+  void Join();
+
+  // [any] Runs `task` on this worker, soon; tasks run in the order in which they came. False: the
+  // worker is over, and the task will not run.
+  bool Post(std::function<void()> task);
+
+  // [worker] A listener accepted this socket for this worker.
+  void Adopt(Listener& listener, Fd client, const SocketAddress& address);
+  // [worker] Turns a client away with the module's words for `reason`.
+  void Refuse(Fd client, uint32_t reason);
+  // [worker] No session may begin any more; the loop ends when the last one is gone.
+  void Drain();
+  // [worker] Ends every session.
+  void EndSessions(uint32_t reason);
+
+  // [worker] Ends every session and the loop, without waiting for last words to arrive.
+  void Stop();
+
+  // [worker] Tickets: promises whose answer may come after the session is gone.
+  uint64_t NewTicketNumber() { return (uint64_t{index_} << 48) | ++last_ticket_; }
+  uint64_t TakeTicket(Session& session);
+  Session* Redeem(uint64_t ticket);  // nullptr: gone, or used
+  void DropTicket(uint64_t ticket) { tickets_.erase(ticket); }
+  static unsigned WorkerOf(uint64_t ticket) { return static_cast<unsigned>(ticket >> 48); }
+
+  // [worker] The session has more to move than its share of this turn.
+  void CallBack(Session& session);
+  void ForgetCallBack(Session& session);
+
+  void Enlist(Session& session);
+  void Bury(std::unique_ptr<Session> session);  // destroyed at the end of the turn
+
+  event_base* base() { return base_; }
+  uint8_t* buffer() { return buffer_.get(); }
+  Proxy& proxy() { return proxy_; }
+  unsigned index() const { return index_; }
+  const Settings& settings() const { return *settings_; }
+  void* module_data() { return module_data_; }
+  const std::shared_ptr<const ModuleConfig>& module_config() const { return module_config_; }
+  const std::shared_ptr<const MapFile>& map() const { return map_; }
+  void set_map(std::shared_ptr<const MapFile> map) { map_ = std::move(map); }
+  const std::shared_ptr<const TlsContexts>& tls() const { return tls_; }
+  void set_tls(std::shared_ptr<const TlsContexts> tls) { tls_ = std::move(tls); }
+  uint64_t NextSessionId() { return (++last_session_id_) * 1024 + index_; }
+
+  // [any] Connections given to this worker and not ended; the accepting thread balances by it.
+  std::atomic<uint32_t> load = 0;
+
+  Counters counters;
+  Pipes pipes;
+
+  // Deadlines that sessions share; see options of the same names.
+  std::unique_ptr<Deadlines> login, connecting, first_byte, idle, half_close, linger, second_look,
+      retry;
+
+ private:
+  friend class Turn;
+  void Run();
+  void RunTasks();
+  void Sweep();
+  static void OnPosted(evutil_socket_t, short, void* self);
+  static void OnCallBacks(evutil_socket_t, short, void* self);
+
+  Proxy& proxy_;
+  const unsigned index_;
+  event_base* base_ = nullptr;
+  std::unique_ptr<uint8_t[]> buffer_;
+  std::shared_ptr<const Settings> settings_;
+  std::shared_ptr<const ModuleConfig> module_config_;
+  std::shared_ptr<const MapFile> map_;
+  std::shared_ptr<const TlsContexts> tls_;
+  void* module_data_ = nullptr;
+  uint64_t last_session_id_ = 0;
+  uint64_t last_ticket_ = 0;
+  std::unordered_map<uint64_t, Session*> tickets_;
+  Session* sessions_ = nullptr;
+  bool draining_ = false;
+
+  std::vector<Session*> call_backs_;
+  event* call_back_timer_ = nullptr;
+  std::vector<std::unique_ptr<Session>> graveyard_;
+
+  std::mutex mutex_;  // guards the next two
+  bool over_ = false;
+  std::vector<std::function<void()>> posted_;
+  Fd wake_;
+  event* wake_event_ = nullptr;
+  std::thread thread_;
+};
+
+// Stands at the top of every callback from libevent: what died in it is destroyed when it returns.
+class Turn {
+ public:
+  explicit Turn(Worker& worker) : worker_(worker) {}
+  ~Turn() {
+    if (!worker_.graveyard_.empty()) worker_.Sweep();
+  }
+  Turn(const Turn&) = delete;
+
+ private:
+  Worker& worker_;
+};
+
+}  // namespace rum

@@ -1,0 +1,163 @@
+#include "tls/tls_context.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/fd.h"
+
+namespace rum {
+namespace {
+
+constexpr long kTenYears = 3650L * 24 * 3600;
+
+Error TlsError(const std::string& what) {
+  return Error{Fault::kConfig, what + ": " + TakeOpensslError()};
+}
+
+int VersionOf(std::string_view text) {
+  if (text.starts_with("tls")) text.remove_prefix(3);  // as older versions of rum wrote it
+  return text == "1.2" ? TLS1_2_VERSION : text == "1.3" ? TLS1_3_VERSION : 0;
+}
+
+template <class T, void (*Free)(T*)>
+struct Deleter {
+  void operator()(T* object) const { Free(object); }
+};
+using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY, EVP_PKEY_free>>;
+using Certificate = std::unique_ptr<X509, Deleter<X509, X509_free>>;
+
+bool AddExtension(X509* certificate, int id, const char* value) {
+  X509V3_CTX context;
+  X509V3_set_ctx_nodb(&context);
+  X509V3_set_ctx(&context, certificate, certificate, nullptr, nullptr, 0);
+  X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, id, value);
+  bool added = extension && X509_add_ext(certificate, extension, -1);
+  X509_EXTENSION_free(extension);
+  return added;
+}
+
+Certificate SelfSigned(EVP_PKEY* key) {
+  Certificate certificate(X509_new());
+  if (!certificate || !key) return nullptr;
+  X509* x = certificate.get();
+  uint64_t serial = 0;
+  RAND_bytes(reinterpret_cast<uint8_t*>(&serial), sizeof serial);
+  X509_NAME* name = X509_get_subject_name(x);
+  const auto* common = reinterpret_cast<const uint8_t*>("rum");
+  bool fine = X509_set_version(x, X509_VERSION_3) &&
+              ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), serial >> 1) &&
+              X509_gmtime_adj(X509_getm_notBefore(x), -24 * 3600) &&
+              X509_gmtime_adj(X509_getm_notAfter(x), kTenYears) &&
+              X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, common, -1, -1, 0) &&
+              X509_set_issuer_name(x, name) && X509_set_pubkey(x, key) &&
+              AddExtension(x, NID_basic_constraints, "critical,CA:TRUE") &&
+              AddExtension(x, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1,IP:::1") &&
+              X509_sign(x, key, EVP_sha256());
+  return fine ? std::move(certificate) : nullptr;
+}
+
+}  // namespace
+
+std::string TakeOpensslError() {
+  unsigned long code = ERR_peek_last_error();
+  ERR_clear_error();
+  const char* reason = code ? ERR_reason_error_string(code) : nullptr;
+  if (reason) return reason;
+  return code ? "error " + std::to_string(code) : "no reason known";
+}
+
+Status TlsContext::Fill(const TlsFiles& files) {
+  SSL_CTX* c = context_.get();
+  if (!c) return TlsError("TLS cannot be set up");
+  int version = VersionOf(files.min_version);
+  if (!version || !SSL_CTX_set_min_proto_version(c, version)) {
+    return Error{Fault::kConfig, "'" + files.min_version + "' is not a TLS version: 1.2 or 1.3"};
+  }
+  if (!files.ciphers.empty() && !SSL_CTX_set_cipher_list(c, files.ciphers.c_str())) {
+    return TlsError("the ciphers '" + files.ciphers + "'");
+  }
+  // Idle sessions give their buffers back. A peer that closes without saying so is normal here, and
+  // the protocols that are passed on know their own lengths.
+  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                          SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_read_ahead(c, 1);  // one recv for a record's head and body
+  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF |
+                             SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  if (files.certificate.empty()) return Ok();
+  const std::string& key = files.key.empty() ? files.certificate : files.key;
+  if (SSL_CTX_use_certificate_chain_file(c, files.certificate.c_str()) != 1) {
+    return TlsError("the certificate '" + files.certificate + "'");
+  }
+  if (SSL_CTX_use_PrivateKey_file(c, key.c_str(), SSL_FILETYPE_PEM) != 1) {
+    return TlsError("the key '" + key + "' of the certificate '" + files.certificate + "'");
+  }
+  unsigned size = 0;
+  X509_digest(SSL_CTX_get0_certificate(c), EVP_sha256(), fingerprint_.data(), &size);
+  return Ok();
+}
+
+Result<std::shared_ptr<const TlsContext>> TlsContext::Server(const TlsFiles& files) {
+  auto context = std::shared_ptr<TlsContext>(new TlsContext);
+  context->context_.reset(SSL_CTX_new(TLS_server_method()));
+  if (auto filled = context->Fill(files); !filled) return filled.error();
+  SSL_CTX* c = context->get();
+  // Tickets are of this context only: a session of another listener's policy is not resumed here.
+  uint8_t id[SSL_MAX_SID_CTX_LENGTH];
+  RAND_bytes(id, sizeof id);
+  SSL_CTX_set_session_id_context(c, id, sizeof id);
+  if (!files.authorities.empty()) {
+    if (SSL_CTX_load_verify_locations(c, files.authorities.c_str(), nullptr) != 1) {
+      return TlsError("the authorities '" + files.authorities + "'");
+    }
+    SSL_CTX_set_client_CA_list(c, SSL_load_client_CA_file(files.authorities.c_str()));
+    SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    context->verify_ = true;
+  }
+  return std::shared_ptr<const TlsContext>(std::move(context));
+}
+
+Result<std::shared_ptr<const TlsContext>> TlsContext::Client(const TlsFiles& files, bool verify) {
+  auto context = std::shared_ptr<TlsContext>(new TlsContext);
+  context->context_.reset(SSL_CTX_new(TLS_client_method()));
+  if (auto filled = context->Fill(files); !filled) return filled.error();
+  SSL_CTX* c = context->get();
+  context->verify_ = verify;
+  SSL_CTX_set_verify(c, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
+  if (verify) {
+    int loaded = files.authorities.empty()
+                     ? SSL_CTX_set_default_verify_paths(c)
+                     : SSL_CTX_load_verify_locations(c, files.authorities.c_str(), nullptr);
+    if (loaded != 1) return TlsError("the authorities '" + files.authorities + "'");
+  }
+  return std::shared_ptr<const TlsContext>(std::move(context));
+}
+
+Status WriteSelfSignedCertificate(const std::string& path) {
+  Key key(EVP_EC_gen("P-256"));
+  Certificate certificate = SelfSigned(key.get());
+  if (!certificate) return TlsError("a certificate cannot be made");
+  Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  FILE* file = fd ? ::fdopen(fd.get(), "w") : nullptr;
+  if (!file) {
+    return Error{Fault::kConfig, "cannot write '" + path + "': " + std::strerror(errno)};
+  }
+  (void)fd.release();
+  bool written = PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr) &&
+                 PEM_write_X509(file, certificate.get());
+  written = ::fclose(file) == 0 && written;
+  if (written) return Ok();
+  ::unlink(path.c_str());
+  return Error{Fault::kConfig, "cannot write '" + path + "'"};
+}
+
+}  // namespace rum
