@@ -1,0 +1,31 @@
+// mysql_native_password: nonces, the check of a client's token against the stored hash, and the
+// token for a server's nonce that follows from it. Sees hashes and never a password.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "mysql/handshake.h"
+#include "mysql/reader.h"
+
+namespace rum::mysql {
+
+constexpr size_t kHashSize = 20;
+using Hash = std::array<uint8_t, kHashSize>;
+
+// Random from the kernel, 0x21 to 0x7e without '$', as servers choose it: some clients take the
+// nonce for a string. Nothing: the kernel gave no random bytes.
+std::optional<Nonce> MakeNonce();
+
+// With S = SHA1(SHA1(password)) stored, a token is SHA1(password) XOR SHA1(nonce, S). Returns
+// SHA1(password) if the token proves it, else nothing. Takes the same time for each token of 20
+// bytes. What it returns logs in: wipe it with Wipe().
+std::optional<Hash> CheckToken(Bytes token, const Nonce& nonce, const Hash& stored);
+
+// The token for another nonce.
+std::optional<Hash> MakeToken(const Hash& password_hash, const Nonce& nonce, const Hash& stored);
+
+void Wipe(Hash* hash);
+
+}  // namespace rum::mysql

@@ -1,0 +1,95 @@
+#include "mysql/capabilities.h"
+
+#include <charconv>
+
+namespace rum::mysql {
+namespace {
+
+constexpr uint32_t kNever = 0xffffffff;
+
+struct Row {
+  uint32_t bit;
+  const char* name;
+  uint32_t mysql;    // the first version rum offers it for
+  uint32_t mariadb;  // the same for MariaDB
+};
+
+// Flags above DEPRECATE_EOF are MySQL's or MariaDB's alone and are never offered. DEPRECATE_EOF is
+// in MySQL 5.7 and MariaDB 10.2.0 too, but their query caches answer in the wrong form (MySQL bug
+// 83346), so it begins where that ended.
+constexpr Row kRows[] = {
+    {kLongPassword, "LONG_PASSWORD", 0, 0},
+    {kFoundRows, "FOUND_ROWS", 0, 0},
+    {kLongFlag, "LONG_FLAG", 0, 0},
+    {kConnectWithDb, "CONNECT_WITH_DB", 0, 0},
+    {kNoSchema, "NO_SCHEMA", 0, 0},
+    {kCompress, "COMPRESS", kNever, kNever},
+    {kOdbc, "ODBC", 0, 0},
+    {kLocalFiles, "LOCAL_FILES", 0, 0},
+    {kIgnoreSpace, "IGNORE_SPACE", 0, 0},
+    {kProtocol41, "PROTOCOL_41", 0, 0},
+    {kInteractive, "INTERACTIVE", 0, 0},
+    {kSsl, "SSL", kNever, kNever},
+    {kIgnoreSigpipe, "IGNORE_SIGPIPE", 0, 0},
+    {kTransactions, "TRANSACTIONS", 0, 0},
+    {kReserved, "RESERVED", 0, 0},
+    {kSecureConnection, "SECURE_CONNECTION", 0, 0},
+    {kMultiStatements, "MULTI_STATEMENTS", 0, 0},
+    {kMultiResults, "MULTI_RESULTS", 0, 0},
+    {kPsMultiResults, "PS_MULTI_RESULTS", 50500, 50500},
+    {kPluginAuth, "PLUGIN_AUTH", 50507, 50500},
+    {kConnectAttributes, "CONNECT_ATTRS", 50600, 100000},
+    {kLengthEncodedAuth, "PLUGIN_AUTH_LENENC", 50600, 100000},
+    {kExpiredPasswords, "EXPIRED_PASSWORDS", 50600, 100000},
+    {kSessionTrack, "SESSION_TRACK", 50700, 100200},
+    {kDeprecateEof, "DEPRECATE_EOF", 80000, 100208},
+    {kRememberOptions, "REMEMBER_OPTIONS", 0, 0},
+};
+
+uint32_t ReadNumber(std::string_view text) {
+  uint32_t number = 0;
+  const char* at = text.data();
+  const char* end = at + text.size();
+  for (uint32_t weight : {10000u, 100u, 1u}) {
+    uint8_t part = 0;  // no part of a version is over 255; what is, is no version
+    auto [next, error] = std::from_chars(at, end, part);
+    if (error != std::errc()) return weight == 10000 ? 0 : number;
+    number += part * weight;
+    if (next == end || *next != '.') return number;
+    at = next + 1;
+  }
+  return number;
+}
+
+}  // namespace
+
+ServerVersion ReadVersion(std::string_view text) {
+  // MariaDB 10 puts this before its own version, for replicas that know only one digit.
+  constexpr std::string_view kPrefix = "5.5.5-";
+  ServerVersion version;
+  version.mariadb = text.find("MariaDB") != text.npos;
+  if (version.mariadb && text.starts_with(kPrefix)) text.remove_prefix(kPrefix.size());
+  version.number = ReadNumber(text);
+  return version;
+}
+
+uint32_t OfferedCapabilities(const ServerVersion& version) {
+  uint32_t bits = 0;
+  for (const Row& row : kRows) {
+    uint32_t since = version.mariadb ? row.mariadb : row.mysql;
+    if (since != kNever && version.number >= since) bits |= row.bit;
+  }
+  return bits;
+}
+
+std::string NameCapabilities(uint32_t bits) {
+  std::string names;
+  for (const Row& row : kRows) {
+    if ((bits & row.bit) == 0) continue;
+    if (!names.empty()) names += ", ";
+    names += row.name;
+  }
+  return names;
+}
+
+}  // namespace rum::mysql

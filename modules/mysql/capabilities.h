@@ -1,0 +1,56 @@
+// The capability flags of the handshake: one table gives their names, and since when servers have
+// them; from it follows what a greeting with a given version may promise.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace rum::mysql {
+
+enum Capability : uint32_t {
+  kLongPassword = 1u << 0,  // clear: the sender is MariaDB, and 32 further flags are in force
+  kFoundRows = 1u << 1,
+  kLongFlag = 1u << 2,
+  kConnectWithDb = 1u << 3,
+  kNoSchema = 1u << 4,
+  kCompress = 1u << 5,
+  kOdbc = 1u << 6,
+  kLocalFiles = 1u << 7,
+  kIgnoreSpace = 1u << 8,
+  kProtocol41 = 1u << 9,
+  kInteractive = 1u << 10,
+  kSsl = 1u << 11,
+  kIgnoreSigpipe = 1u << 12,
+  kTransactions = 1u << 13,
+  kReserved = 1u << 14,
+  kSecureConnection = 1u << 15,
+  kMultiStatements = 1u << 16,
+  kMultiResults = 1u << 17,
+  kPsMultiResults = 1u << 18,
+  kPluginAuth = 1u << 19,
+  kConnectAttributes = 1u << 20,
+  kLengthEncodedAuth = 1u << 21,
+  kExpiredPasswords = 1u << 22,
+  kSessionTrack = 1u << 23,
+  kDeprecateEof = 1u << 24,
+  kRememberOptions = 1u << 31,
+};
+
+// A server's kind and version as MAJOR * 10000 + MINOR * 100 + PATCH.
+struct ServerVersion {
+  bool mariadb = false;
+  uint32_t number = 0;
+};
+
+// Reads "8.0.40", "11.8.6-MariaDB" or "5.5.5-10.11.0-MariaDB". Number 0: it starts with no version.
+ServerVersion ReadVersion(std::string_view text);
+
+// The flags that rum promises under a version: those that every server from that version on has,
+// and that it can pass on. Never kCompress and kSsl.
+uint32_t OfferedCapabilities(const ServerVersion& version);
+
+// "DEPRECATE_EOF, PLUGIN_AUTH" for the known flags in `bits`.
+std::string NameCapabilities(uint32_t bits);
+
+}  // namespace rum::mysql

@@ -1,0 +1,137 @@
+#include "mysql/config.h"
+
+#include <charconv>
+#include <cstdio>
+#include <string_view>
+
+namespace rum::mysql {
+
+enum Option : size_t { kVersion, kAuth, kUnknownUser, kCapabilities };
+
+// The default suits MariaDB 10.x, whose drivers pick their SQL by it (Connector/J above all).
+constexpr char kDefaultVersion[] = "5.5.5-10.11.0-MariaDB";
+
+const rum_option kOptions[kOptionCount] = {
+    {"mysql-version", "VERSION", kDefaultVersion,
+     "the server version in the greeting, such as 8.0.40, or a name such as mysql80 or mariadb1011",
+     RUM_OPTION_TEXT, 't'},
+    {"mysql-auth", "auto|relay|rewrite", "auto",
+     "relay lets server and client agree; rewrite checks the stored hash first; auto rewrites only "
+     "for clients that cannot switch plugins",
+     RUM_OPTION_CHOICE, 0},
+    {"mysql-unknown-user", "default|deny", "default",
+     "where users go that the map does not know: to -d if there is one, or nowhere",
+     RUM_OPTION_CHOICE, 0},
+    {"mysql-capabilities", "HEX", nullptr,
+     "the capability flags in the greeting; without it they follow from the version",
+     RUM_OPTION_TEXT, 0},
+};
+static_assert(kCapabilities + 1 == kOptionCount);
+
+namespace {
+
+struct VersionName {
+  std::string_view name;
+  const char* version;
+};
+constexpr VersionName kVersionNames[] = {
+    {"mysql50", "5.0.96"},
+    {"mysql51", "5.1.73"},
+    {"mysql55", "5.5.62"},
+    {"mysql56", "5.6.51"},
+    {"mysql57", "5.7.44"},
+    {"mysql80", "8.0.40"},
+    {"mysql84", "8.4.3"},
+    {"mysql90", "9.0.1"},
+    {"mariadb55", "5.5.68-MariaDB"},
+    {"mariadb100", "5.5.5-10.0.38-MariaDB"},
+    {"mariadb101", "5.5.5-10.1.48-MariaDB"},
+    {"mariadb102", "5.5.5-10.2.44-MariaDB"},
+    {"mariadb103", "5.5.5-10.3.39-MariaDB"},
+    {"mariadb104", "5.5.5-10.4.34-MariaDB"},
+    {"mariadb105", "5.5.5-10.5.27-MariaDB"},
+    {"mariadb106", "5.5.5-10.6.20-MariaDB"},
+    {"mariadb1011", "5.5.5-10.11.0-MariaDB"},
+    {"mariadb114", "11.4.2-MariaDB"},
+    {"mariadb118", "11.8.2-MariaDB"},
+};
+
+constexpr size_t kMaxVersion = 60;  // what clients reserve for it
+constexpr uint32_t kNeeded = kProtocol41 | kSecureConnection;
+constexpr uint8_t kUtf8 = 33;  // utf8_general_ci: servers before 5.5.3 know no utf8mb4
+constexpr uint32_t kFirstUtf8Mb4 = 50503;
+
+// Printable ASCII that needs no escape in JSON.
+bool IsPlain(std::string_view text) {
+  for (char c : text) {
+    if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') return false;
+  }
+  return true;
+}
+
+// The servers' flags that exist, which are those of the newest version of either kind.
+uint32_t AllOffered() { return OfferedCapabilities({.mariadb = false, .number = 999999}); }
+
+}  // namespace
+
+Parsed<Config> ReadConfig(const char* const* values, size_t count) {
+  auto value = [&](Option option) -> std::string_view {
+    if (option < count && values[option] != nullptr) return values[option];
+    const char* preset = kOptions[option].default_value;
+    return preset != nullptr ? preset : "";
+  };
+  Config config;
+  config.version = value(kVersion);
+  for (const VersionName& row : kVersionNames) {
+    if (row.name == config.version) config.version = row.version;
+  }
+  ServerVersion version = ReadVersion(config.version);
+  if (version.number == 0 || config.version.size() > kMaxVersion || !IsPlain(config.version)) {
+    return {
+        .why =
+            "--mysql-version: write a version of at most 60 characters, such as 8.0.40 or "
+            "5.5.5-10.11.0-MariaDB, or a name such as mysql57, mysql80, mariadb106, mariadb118"};
+  }
+  config.capabilities = OfferedCapabilities(version);
+  if (version.number < kFirstUtf8Mb4) config.charset = kUtf8;
+
+  std::string_view hex = value(kCapabilities);
+  if (!hex.empty()) {
+    if (hex.starts_with("0x")) hex.remove_prefix(2);
+    uint32_t bits = 0;
+    auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), bits, 16);
+    if (error != std::errc() || end != hex.data() + hex.size()) {
+      return {.why =
+                  "--mysql-capabilities: write up to eight hexadecimal digits, such as 81fff7df"};
+    }
+    if ((bits & kNeeded) != kNeeded) {
+      return {.why =
+                  "--mysql-capabilities: PROTOCOL_41 (200) and SECURE_CONNECTION (8000) are "
+                  "needed"};
+    }
+    if ((bits & kLongPassword) == 0 || (bits & ~AllOffered()) != 0) {
+      return {.why = "--mysql-capabilities: bit 0 must be set, and only flags of 81fff7df may be"};
+    }
+    config.capabilities = bits;
+  }
+
+  if (value(kAuth) == "relay") config.auth = AuthMode::kRelay;
+  if (value(kAuth) == "rewrite") config.auth = AuthMode::kRewrite;
+  config.unknown_to_default = value(kUnknownUser) != "deny";
+  return {.value = std::move(config)};
+}
+
+std::string DescribeConfig(const Config& config) {
+  const char* auth = config.auth == AuthMode::kRelay     ? "relay"
+                     : config.auth == AuthMode::kRewrite ? "rewrite"
+                                                         : "auto";
+  char text[256];
+  std::snprintf(text, sizeof text,
+                "{\"version\":\"%s\",\"capabilities\":\"%08x\",\"auth\":\"%s\","
+                "\"unknown_user\":\"%s\"}",
+                config.version.c_str(), config.capabilities, auth,
+                config.unknown_to_default ? "default" : "deny");
+  return text;
+}
+
+}  // namespace rum::mysql

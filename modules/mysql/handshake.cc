@@ -1,0 +1,159 @@
+#include "mysql/handshake.h"
+
+#include <algorithm>
+
+#include "mysql/capabilities.h"
+#include "mysql/packet.h"
+
+namespace rum::mysql {
+namespace {
+
+constexpr uint8_t kProtocolVersion = 10;
+constexpr size_t kNonceInFirstPart = 8;
+// Capabilities, packet size, character set and filler: what an SSLRequest consists of.
+constexpr size_t kFixedResponse = 32;
+// The servers take this much and refuse more.
+constexpr size_t kMaxAttributes = 65535;
+
+std::string ToString(Bytes bytes) { return std::string(AsText(bytes)); }
+
+void CopyNonce(Bytes bytes, size_t at, Nonce* nonce) {
+  std::copy(bytes.begin(), bytes.end(), nonce->begin() + static_cast<ptrdiff_t>(at));
+}
+
+}  // namespace
+
+std::string BuildGreeting(const Greeting& greeting) {
+  bool plugin = (greeting.capabilities & kPluginAuth) != 0;
+  Bytes nonce(greeting.nonce);
+  PacketWriter packet;
+  packet.WriteU8(kProtocolVersion)
+      .WriteNulText(greeting.version)
+      .WriteU32(greeting.connection_id)
+      .WriteBytes(nonce.first(kNonceInFirstPart))
+      .WriteU8(0)
+      .WriteU16(static_cast<uint16_t>(greeting.capabilities))
+      .WriteU8(greeting.charset)
+      .WriteU16(greeting.status)
+      .WriteU16(static_cast<uint16_t>(greeting.capabilities >> 16))
+      .WriteU8(plugin ? kNonceSize + 1 : 0)
+      .WriteZeroes(10)
+      .WriteBytes(nonce.subspan(kNonceInFirstPart))
+      .WriteU8(0);
+  if (plugin) packet.WriteNulText(greeting.plugin);
+  return packet.Finish(0);
+}
+
+Parsed<Greeting> ParseGreeting(Bytes payload) {
+  Reader reader(payload);
+  if (reader.ReadU8() != kProtocolVersion) return {.why = "the greeting is not of protocol 10"};
+  Greeting greeting;
+  greeting.version = ToString(reader.ReadUntilNul());
+  greeting.connection_id = reader.ReadU32();
+  Bytes nonce = reader.ReadBytes(kNonceInFirstPart);
+  reader.ReadU8();
+  greeting.capabilities = reader.ReadU16();
+  greeting.charset = reader.ReadU8();
+  greeting.status = reader.ReadU16();
+  greeting.capabilities |= uint32_t{reader.ReadU16()} << 16;
+  size_t nonce_size = reader.ReadU8();
+  reader.ReadBytes(10);
+  if (!reader.ok()) return {.why = "the greeting is cut short"};
+  CopyNonce(nonce, 0, &greeting.nonce);
+  if ((greeting.capabilities & kSecureConnection) != 0) {
+    // At least 13 bytes; the last is a NUL, and a longer nonce is of a plugin that rum never
+    // answers.
+    Bytes rest =
+        reader.ReadBytes(std::max<size_t>(13, nonce_size - std::min<size_t>(nonce_size, 8)));
+    if (!reader.ok()) return {.why = "the greeting's nonce is cut short"};
+    CopyNonce(rest.first(kNonceSize - kNonceInFirstPart), kNonceInFirstPart, &greeting.nonce);
+  }
+  if ((greeting.capabilities & kPluginAuth) != 0) {
+    greeting.plugin = ToString(reader.ReadUntilNulOrEnd());
+  }
+  return {.value = std::move(greeting)};
+}
+
+ResponseKind KindOfResponse(Bytes payload) {
+  Reader reader(payload);
+  uint32_t low = reader.ReadU16();
+  // Without PROTOCOL_41 these two bytes are all the flags there are.
+  if (reader.ok() && (low & kProtocol41) == 0 && payload.size() > 5) return ResponseKind::kTooOld;
+  if (payload.size() == kFixedResponse && (low & kSsl) != 0) return ResponseKind::kSslRequest;
+  return ResponseKind::kProtocol41;
+}
+
+Parsed<Response> ParseResponse(Bytes payload) {
+  Reader reader(payload);
+  Response response;
+  response.capabilities = reader.ReadU32();
+  response.max_packet = reader.ReadU32();
+  response.charset = reader.ReadU8();
+  reader.ReadBytes(23);
+  if (!reader.ok()) return {.why = "the response is shorter than 32 bytes"};
+  auto has = [&](uint32_t bit) { return (response.capabilities & bit) != 0; };
+
+  response.user = ToString(reader.ReadUntilNul());
+  if (!reader.ok()) return {.why = "the user name has no end"};
+
+  if (has(kLengthEncodedAuth)) {
+    response.auth = ToString(reader.ReadBytes(reader.ReadLength()));
+  } else if (has(kSecureConnection)) {
+    response.auth = ToString(reader.ReadBytes(reader.ReadU8()));
+  } else {
+    response.auth = ToString(reader.ReadUntilNul());
+  }
+  if (!reader.ok()) return {.why = "the authentication data are cut short"};
+
+  if (has(kConnectWithDb)) {
+    if (reader.left() == 0) return {.why = "the database is announced and missing"};
+    response.database = ToString(reader.ReadUntilNulOrEnd());
+  }
+  if (has(kPluginAuth)) {
+    if (reader.left() == 0) return {.why = "the plugin is announced and missing"};
+    response.plugin = ToString(reader.ReadUntilNulOrEnd());
+  }
+  if (has(kConnectAttributes)) {
+    uint64_t size = reader.ReadLength();
+    if (size > kMaxAttributes) return {.why = "more than 65535 bytes of connection attributes"};
+    response.attributes = ToString(reader.ReadBytes(size));
+    if (!reader.ok()) return {.why = "the connection attributes are cut short"};
+  }
+  return {.value = std::move(response)};
+}
+
+std::string BuildResponse(const Response& response, uint8_t sequence) {
+  auto has = [&](uint32_t bit) { return (response.capabilities & bit) != 0; };
+  PacketWriter packet;
+  packet.WriteU32(response.capabilities | kLongPassword)
+      .WriteU32(response.max_packet)
+      .WriteU8(response.charset)
+      .WriteZeroes(23)
+      .WriteNulText(response.user);
+  if (has(kLengthEncodedAuth)) {
+    packet.WriteLength(response.auth.size()).WriteText(response.auth);
+  } else if (has(kSecureConnection)) {
+    // One byte of length: the tokens of rum's own making have 20 bytes.
+    std::string_view auth = std::string_view(response.auth).substr(0, 255);
+    packet.WriteU8(static_cast<uint8_t>(auth.size())).WriteText(auth);
+  } else {
+    packet.WriteNulText(response.auth);
+  }
+  if (has(kConnectWithDb)) packet.WriteNulText(response.database);
+  if (has(kPluginAuth)) packet.WriteNulText(response.plugin);
+  if (has(kConnectAttributes)) {
+    packet.WriteLength(response.attributes.size()).WriteText(response.attributes);
+  }
+  return packet.Finish(sequence);
+}
+
+std::string BuildSslRequest(const Response& response, uint8_t sequence) {
+  return PacketWriter()
+      .WriteU32(response.capabilities | kLongPassword | kSsl | kPluginAuth)
+      .WriteU32(response.max_packet)
+      .WriteU8(response.charset)
+      .WriteZeroes(23)
+      .Finish(sequence);
+}
+
+}  // namespace rum::mysql

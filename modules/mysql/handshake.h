@@ -1,0 +1,69 @@
+// The two packets that open a login: the server's greeting and the client's response to it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "mysql/reader.h"
+
+namespace rum::mysql {
+
+constexpr size_t kNonceSize = 20;
+using Nonce = std::array<uint8_t, kNonceSize>;
+
+constexpr std::string_view kNativePlugin = "mysql_native_password";
+
+// Protocol version 10, the only one since MySQL 3.21.
+struct Greeting {
+  std::string version;
+  uint32_t connection_id = 0;
+  Nonce nonce{};
+  uint32_t capabilities = 0;
+  uint8_t charset = 45;
+  uint16_t status = 2;  // autocommit
+  std::string plugin;   // empty without PLUGIN_AUTH
+};
+
+// The whole packet, sequence 0. The capabilities hold at least SECURE_CONNECTION.
+std::string BuildGreeting(const Greeting& greeting);
+
+// Reads the payload of a server's greeting (an ERR in its place is ParseError's). MariaDB's further
+// capabilities are not kept: rum never uses them.
+Parsed<Greeting> ParseGreeting(Bytes payload);
+
+// HandshakeResponse41. Strings hold raw bytes in the client's character set.
+struct Response {
+  uint32_t capabilities = 0;
+  uint32_t max_packet = 1 << 24;
+  uint8_t charset = 45;
+  std::string user;
+  std::string auth;        // what the plugin answered to the greeting's nonce
+  std::string database;    // with CONNECT_WITH_DB; may be empty
+  std::string plugin;      // with PLUGIN_AUTH; may be empty
+  std::string attributes;  // with CONNECT_ATTRS: the pairs as they came, not interpreted
+};
+
+// What the first bytes of a client's first packet say about the rest.
+enum class ResponseKind : uint8_t {
+  kProtocol41,  // ParseResponse reads it
+  kSslRequest,  // 32 bytes and the SSL flag: a TLS handshake is to follow
+  kTooOld,      // before MySQL 4.1: it expects an error without an SQL state
+};
+ResponseKind KindOfResponse(Bytes payload);
+
+// A flag without its field, and a field that runs over the end, are refused as servers refuse them.
+// The NUL of the last string may be missing, and bytes after the last field are dropped: MariaDB
+// does the same.
+Parsed<Response> ParseResponse(Bytes payload);
+
+// The whole packet for a server, in the form that `response.capabilities` demand: fields without
+// their flag are left out. Bit 0 is always set, which says that MariaDB's further capabilities, the
+// last four of the 23 zeroes, are not in force.
+std::string BuildResponse(const Response& response, uint8_t sequence);
+
+// The request for TLS: the first 32 bytes of that response, with the flag SSL.
+std::string BuildSslRequest(const Response& response, uint8_t sequence);
+
+}  // namespace rum::mysql

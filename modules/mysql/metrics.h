@@ -1,0 +1,37 @@
+// The module's counters: index and description in one table.
+#pragma once
+
+#include <rum/module.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace rum::mysql {
+
+enum Metric : uint32_t {
+  kRelayedLogins,
+  kRewrittenLogins,
+  kWrongPasswords,
+  kUnknownUsers,
+  kServerDenials,
+  kSwitches,
+  kClientFaults,
+  kServerFaults,
+  kFarewells,
+  kMetricTotal,
+};
+
+inline constexpr rum_metric kMetrics[] = {
+    {"mysql_relayed_logins", "Logins that server and client agreed on"},
+    {"mysql_rewritten_logins", "Logins whose password was checked against the map"},
+    {"mysql_wrong_passwords", "Logins refused by the stored hash, before any server was asked"},
+    {"mysql_unknown_users", "Logins refused because the map does not know the user"},
+    {"mysql_server_denials", "Logins that a server refused"},
+    {"mysql_switches", "Times that a server asked a client for another authentication plugin"},
+    {"mysql_client_faults", "Logins ended because the client broke the protocol"},
+    {"mysql_server_faults", "Logins ended because a server broke the protocol or is too old"},
+    {"mysql_farewells", "Logins broken off that were ended properly toward the server"},
+};
+static_assert(sizeof kMetrics / sizeof kMetrics[0] == kMetricTotal);
+
+}  // namespace rum::mysql

@@ -1,0 +1,202 @@
+// Glue between rum and the login: the table of hooks, options and counters; nothing thrown gets
+// past this file.
+#include <rum/module.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "mysql/config.h"
+#include "mysql/metrics.h"
+#include "mysql/own_errors.h"
+#include "mysql/session.h"
+
+namespace {
+
+using rum::mysql::Bytes;
+using rum::mysql::Config;
+using rum::mysql::Pace;
+using rum::mysql::Session;
+
+const rum_host* host;
+
+// Ids in greetings have 31 bits, for drivers that keep them in a signed integer, and lie above
+// those that servers give, so that a KILL that goes astray hits nobody.
+constexpr uint32_t kFirstId = 0x40000001;
+constexpr uint32_t kIds = 0x3ffffffe;
+std::atomic<uint32_t> next_id{0};
+
+uint32_t NextConnectionId() {
+  return kFirstId + next_id.fetch_add(1, std::memory_order_relaxed) % kIds;
+}
+
+// All that a session keeps: a pointer, which is null from the relay on.
+struct Seat {
+  std::unique_ptr<Session> login;
+};
+
+void Write(const char* text, char* error, size_t error_size) {
+  std::snprintf(error, error_size, "%s", text);
+}
+
+// Runs a hook of a login, and lets go of the login once it is over.
+template <class Hook>
+auto Run(void* data, rum_session* session, Hook hook) noexcept
+    -> decltype(hook(*(Session*)nullptr)) {
+  using Answer = decltype(hook(*(Session*)nullptr));
+  auto* seat = static_cast<Seat*>(data);
+  if (!seat->login) return Answer();
+  try {
+    if constexpr (std::is_void_v<Answer>) {
+      hook(*seat->login);
+      if (seat->login->relaying()) seat->login.reset();
+    } else {
+      Answer answer = hook(*seat->login);
+      if (seat->login->relaying()) seat->login.reset();
+      return answer;
+    }
+  } catch (...) {
+    constexpr char kText[] = "the mysql module is out of memory";
+    host->close(session, RUM_CLOSE_MODULE, kText, sizeof kText - 1);
+    if constexpr (!std::is_void_v<Answer>) return Answer();
+  }
+}
+
+int32_t Init(const rum_host* table, char*, size_t) {
+  host = table;
+  return RUM_OK;
+}
+
+int32_t NewConfig(const char* const* values, size_t count, void** config, char* error,
+                  size_t error_size) {
+  try {
+    auto read = rum::mysql::ReadConfig(values, count);
+    if (!read.ok()) {
+      Write(read.why, error, error_size);
+      return RUM_E_ARGUMENT;
+    }
+    *config = new Config(std::move(read.value));
+    return RUM_OK;
+  } catch (...) {
+    Write("the mysql module is out of memory", error, error_size);
+    return RUM_E_MEMORY;
+  }
+}
+
+void FreeConfig(void* config) { delete static_cast<Config*>(config); }
+
+int32_t StartWorker(rum_worker*, const void*, void** worker_data) {
+  *worker_data = new (std::nothrow) Pace;
+  return *worker_data != nullptr ? RUM_OK : RUM_E_MEMORY;
+}
+
+void StopWorker(void* worker_data) { delete static_cast<Pace*>(worker_data); }
+
+int32_t OpenSession(rum_session* session, const void* config, void* worker_data, void** data) {
+  try {
+    auto seat = std::make_unique<Seat>();
+    seat->login = std::make_unique<Session>(*host, session, *static_cast<const Config*>(config),
+                                            static_cast<Pace*>(worker_data));
+    if (!seat->login->Open(NextConnectionId())) return RUM_E_FAILED;
+    *data = seat.release();
+    return RUM_OK;
+  } catch (...) {
+    return RUM_E_MEMORY;
+  }
+}
+
+int64_t ClientData(void* data, rum_session* session, const uint8_t* bytes, size_t size) {
+  return Run(data, session, [&](Session& s) { return s.OnClientData({bytes, size}); });
+}
+
+int64_t UpstreamData(void* data, rum_session* session, const uint8_t* bytes, size_t size) {
+  return Run(data, session, [&](Session& s) { return s.OnUpstreamData({bytes, size}); });
+}
+
+void UpstreamOpen(void* data, rum_session* session, uint32_t reason) {
+  Run(data, session, [&](Session& s) { s.OnUpstreamOpen(reason); });
+}
+
+void LookedUp(void* data, rum_session* session, int32_t status, const uint8_t* value, size_t size) {
+  Run(data, session, [&](Session& s) { s.OnLookedUp(status, {value, size}); });
+}
+
+void TlsOpen(void* data, rum_session* session, uint32_t side, int32_t status) {
+  Run(data, session, [&](Session& s) { s.OnTlsOpen(side, status); });
+}
+
+int32_t SideEnd(void* data, rum_session* session, uint32_t side) {
+  return Run(data, session, [&](Session& s) { return s.OnSideEnd(side); });
+}
+
+void Timeout(void* data, rum_session* session, uint64_t ticket) {
+  Run(data, session, [&](Session& s) { s.OnTimeout(ticket); });
+}
+
+void CloseSession(void* data, rum_session* session, uint32_t reason) {
+  Run(data, session, [&](Session& s) { s.OnClose(reason); });
+  delete static_cast<Seat*>(data);
+}
+
+// In place of a greeting: no SQL state, which clients would show as text.
+size_t Refusal(const void*, uint32_t reason, uint8_t* bytes, size_t size) {
+  try {
+    rum::mysql::ServerError error = rum::mysql::ErrorForReason(reason);
+    error.state.clear();
+    std::string packet = rum::mysql::BuildError(error, 0);
+    if (packet.size() > size) return 0;
+    std::memcpy(bytes, packet.data(), packet.size());
+    return packet.size();
+  } catch (...) {
+    return 0;
+  }
+}
+
+size_t Stats(const void* config, char* json, size_t size) {
+  try {
+    std::string text = rum::mysql::DescribeConfig(*static_cast<const Config*>(config));
+    if (text.size() > size) return 0;
+    std::memcpy(json, text.data(), text.size());
+    return text.size();
+  } catch (...) {
+    return 0;
+  }
+}
+
+}  // namespace
+
+constinit const rum_module RUM_MODULE_SYMBOL = {
+    .struct_size = sizeof(rum_module),
+    .abi = RUM_MODULE_ABI,
+    .host_size_min = sizeof(rum_host),
+    .reserved = 0,
+    .name = "mysql",
+    .version = "1.0.0",
+    .summary = "routes MySQL and MariaDB logins by user name",
+    .options = rum::mysql::kOptions,
+    .option_count = rum::mysql::kOptionCount,
+    .option_size = sizeof(rum_option),
+    .metrics = rum::mysql::kMetrics,
+    .metric_count = rum::mysql::kMetricTotal,
+    .metric_size = sizeof(rum_metric),
+    .init = Init,
+    .config_new = NewConfig,
+    .config_free = FreeConfig,
+    .worker_start = StartWorker,
+    .worker_reload = nullptr,
+    .worker_stop = StopWorker,
+    .session_open = OpenSession,
+    .client_data = ClientData,
+    .upstream_open = UpstreamOpen,
+    .upstream_data = UpstreamData,
+    .looked_up = LookedUp,
+    .tls_open = TlsOpen,
+    .side_end = SideEnd,
+    .timeout = Timeout,
+    .resumed = nullptr,
+    .session_close = CloseSession,
+    .refusal = Refusal,
+    .stats = Stats,
+};

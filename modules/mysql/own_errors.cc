@@ -1,0 +1,107 @@
+#include "mysql/own_errors.h"
+
+#include <rum/module.h>
+
+#include <string>
+
+namespace rum::mysql {
+namespace {
+
+constexpr size_t kShownUser = 128;
+constexpr size_t kShownHost = 64;
+
+constexpr char kNetwork[] = "08S01";  // drivers take class 08 for a lost connection and may retry
+constexpr char kGeneral[] = "HY000";
+
+struct ReasonRow {
+  uint32_t reason;
+  uint16_t code;
+  const char* state;
+  const char* text;
+};
+constexpr ReasonRow kReasons[] = {
+    {RUM_CLOSE_LOGIN_TIMEOUT, 1159, kNetwork, "The login took too long"},
+    {RUM_CLOSE_CONNECT_TIMEOUT, 1159, kNetwork,
+     "The database server of this account does not answer"},
+    {RUM_CLOSE_FIRST_BYTE_TIMEOUT, 1159, kNetwork,
+     "The database server of this account does not answer"},
+    {RUM_CLOSE_CONNECT_REFUSED, 1105, kNetwork,
+     "The database server of this account cannot be reached"},
+    {RUM_CLOSE_CONNECT_FAILED, 1105, kNetwork,
+     "The database server of this account cannot be reached"},
+    {RUM_CLOSE_UNRESOLVED, 1105, kNetwork, "The database server of this account cannot be reached"},
+    {RUM_CLOSE_UPSTREAM_GONE, 1158, kNetwork,
+     "The database server of this account ended the connection during the login"},
+    {RUM_CLOSE_UPSTREAM_RESET, 1158, kNetwork,
+     "The database server of this account ended the connection during the login"},
+    {RUM_CLOSE_UPSTREAM_PROTOCOL, 1105, kNetwork,
+     "The database server of this account gave an answer that is not understood"},
+    {RUM_CLOSE_TLS, 1105, kNetwork,
+     "The database server of this account cannot be reached by TLS, or is not the right one"},
+    {RUM_CLOSE_BAD_DESTINATION, 1105, kGeneral,
+     "This account is set up wrong: its database server is not known"},
+    {RUM_CLOSE_MAP_UNAVAILABLE, 1105, kNetwork,
+     "Logins are not possible at the moment: the list of accounts is not available"},
+    {RUM_CLOSE_LIMIT, 1040, "08004", "Too many connections"},
+    {RUM_CLOSE_NO_RESOURCES, 1040, "08004", "Too many connections"},
+    {RUM_CLOSE_DRAIN, 1053, kNetwork, "Server shutdown in progress"},
+    {RUM_CLOSE_KILLED, 1927, "70100", "Connection was killed"},
+};
+
+}  // namespace
+
+ServerError BadHandshake() { return {1043, kNetwork, "Bad handshake"}; }
+
+ServerError ClientTooOld(bool knows_states) {
+  return {1251, knows_states ? "08004" : "",
+          "Client does not support authentication protocol requested by server; consider upgrading "
+          "the client"};
+}
+
+ServerError TlsRequired() {
+  return {3159, kGeneral,
+          "Connections using insecure transport are prohibited while "
+          "--require_secure_transport=ON."};
+}
+
+ServerError ServerWithoutTls() {
+  return {1105, kNetwork,
+          "This account's password would have to go to its database server without TLS; it was not "
+          "asked for"};
+}
+
+ServerError OutOfOrder() { return {1156, kNetwork, "Got packets out of order"}; }
+
+ServerError TlsNotOffered() { return {1043, kNetwork, "Bad handshake: TLS is not offered here"}; }
+
+ServerError AccessDenied(std::string_view user, std::string_view host, bool with_password) {
+  std::string text = "Access denied for user '";
+  text.append(user.substr(0, kShownUser)).append("'@'").append(host.substr(0, kShownHost));
+  text.append("' (using password: ").append(with_password ? "YES)" : "NO)");
+  return {1045, "28000", std::move(text)};
+}
+
+ServerError TooManySessionsOf(std::string_view user) {
+  std::string text = "User '";
+  text.append(user.substr(0, kShownUser)).append("' has as many connections as it may have");
+  return {1226, "42000", std::move(text)};
+}
+
+ServerError ServerLacks(std::string_view capabilities) {
+  std::string text = "The database server of this account is too old for this login: it lacks ";
+  return {1105, kGeneral, text.append(capabilities)};
+}
+
+ServerError ServerWantsOldPassword() {
+  return {1251, "08004",
+          "The password of this account is stored in the format before MySQL 4.1; set it again"};
+}
+
+ServerError ErrorForReason(uint32_t reason) {
+  for (const ReasonRow& row : kReasons) {
+    if (row.reason == reason) return {row.code, row.state, row.text};
+  }
+  return {1105, kGeneral, "The proxy failed during the login"};
+}
+
+}  // namespace rum::mysql

@@ -1,0 +1,350 @@
+// The half of a login that talks to the client, and the choice of the way to go on.
+#include "mysql/session.h"
+
+#include <algorithm>
+
+#include "mysql/record.h"
+
+namespace rum::mysql {
+namespace {
+
+constexpr size_t kMaxUser = 512;  // what identify() takes; the longest that a client library sends
+
+// With a single NUL byte some plugins say that there is no password.
+bool ProvesSomething(std::string_view proof) {
+  return !proof.empty() && proof != std::string_view("\0", 1);
+}
+
+}  // namespace
+
+Session::Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace)
+    : host_(host),
+      tls_(host.extension ? static_cast<const rum_tls*>(host.extension(RUM_TLS_1)) : nullptr),
+      handle_(handle),
+      config_(config),
+      pace_(*pace) {}
+
+Session::~Session() {
+  if (stored_) Wipe(&*stored_);
+  if (password_hash_) Wipe(&*password_hash_);
+}
+
+bool Session::Open(uint32_t connection_id) {
+  std::optional<Nonce> nonce = MakeNonce();
+  if (!nonce) return false;
+  nonce_ = *nonce;
+  Greeting greeting;
+  greeting.version = config_.version;
+  greeting.connection_id = connection_id;
+  greeting.nonce = nonce_;
+  greeting.capabilities = config_.capabilities;
+  if (TlsMode(RUM_CLIENT) != RUM_TLS_OFF) greeting.capabilities |= kSsl;
+  greeting.charset = config_.charset;
+  greeting.plugin = kNativePlugin;
+  Send(RUM_CLIENT, BuildGreeting(greeting));
+  ++front_;
+  return true;
+}
+
+int64_t Session::OnClientData(Bytes bytes) {
+  // What a client sends too early stays where it is, and is passed on after the login.
+  if (state_ != State::kAwaitResponse && state_ != State::kAwaitToken &&
+      state_ != State::kAwaitAnswer) {
+    return 0;
+  }
+  Frame frame = ReadFrame(bytes, front_);
+  switch (frame.kind) {
+    case Frame::Kind::kPartial:
+      WaitFor(RUM_CLIENT, frame.size);
+      return 0;
+    case Frame::Kind::kBadOrder:
+      Count(kClientFaults);
+      Refuse(OutOfOrder(), RUM_CLOSE_CLIENT_PROTOCOL, "the client's packet is out of order");
+      return 0;
+    case Frame::Kind::kTooLong:
+      ++front_;
+      Count(kClientFaults);
+      Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "the client's packet is too long");
+      return 0;
+    case Frame::Kind::kWhole:
+      break;
+  }
+  ++front_;
+  if (state_ == State::kAwaitResponse) {
+    TakeResponse(frame.payload);
+  } else if (state_ == State::kAwaitToken) {
+    TakeToken(frame.payload);
+  } else {
+    TakeAnswer(frame.payload);
+  }
+  return static_cast<int64_t>(frame.size);
+}
+
+void Session::TakeResponse(Bytes payload) {
+  switch (KindOfResponse(payload)) {
+    case ResponseKind::kTooOld:
+      return Refuse(ClientTooOld(false), RUM_CLOSE_UNSUPPORTED, "the client is older than 4.1");
+    case ResponseKind::kSslRequest:
+      return BeginClientTls();
+    case ResponseKind::kProtocol41:
+      break;
+  }
+  Parsed<Response> parsed = ParseResponse(payload);
+  if (!parsed.ok()) {
+    Count(kClientFaults);
+    return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, parsed.why);
+  }
+  response_ = std::move(parsed.value);
+  // Some clients set flags that were not offered to them, and do not mean it.
+  response_.capabilities &= config_.capabilities;
+  with_password_ = ProvesSomething(response_.auth);
+  if (!ClientHas(kProtocol41 | kSecureConnection)) {
+    return Refuse(ClientTooOld(true), RUM_CLOSE_UNSUPPORTED,
+                  "the client knows only passwords from before 4.1");
+  }
+  // A unix socket does not leave the machine; servers count it as secure as well.
+  unix_client_ = ClientHost() == "localhost";
+  if (TlsMode(RUM_CLIENT) == RUM_TLS_REQUIRE && !TlsActive(RUM_CLIENT) && !unix_client_) {
+    return Refuse(TlsRequired(), RUM_CLOSE_DENIED, "the client came without TLS");
+  }
+  LookUpUser();
+}
+
+// What the client sent behind its request is the beginning of its TLS handshake, and is never read
+// as anything else: it stays unconsumed, and rum gives it to the TLS engine.
+void Session::BeginClientTls() {
+  if (TlsActive(RUM_CLIENT)) {
+    Count(kClientFaults);
+    return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "TLS inside TLS");
+  }
+  if (host_.start_tls(handle_, RUM_CLIENT, nullptr, 0) != RUM_OK) {
+    return Refuse(TlsNotOffered(), RUM_CLOSE_UNSUPPORTED, "the client asked for TLS");
+  }
+  state_ = State::kAwaitTls;
+}
+
+void Session::OnTlsOpen(uint32_t side, int32_t status) {
+  if (status != RUM_OK) return;  // rum ends the session
+  if (side == RUM_CLIENT && state_ == State::kAwaitTls) {
+    state_ = State::kAwaitResponse;
+    Note("tls", "client");
+  } else if (side == RUM_UPSTREAM && state_ == State::kAwaitUpstreamTls) {
+    farewell_ = Farewell::kResponse;
+    if (client_left_) return Close(RUM_CLOSE_CLIENT_GONE, {});
+    Respond();
+  }
+}
+
+void Session::LookUpUser() {
+  const std::string& user = response_.user;
+  since_ = host_.now();
+  // No map has such names, and rum takes none that are longer.
+  if (user.empty() || user.size() > kMaxUser) return GoOnUnknown();
+  if (host_.identify(handle_, user.data(), user.size()) == RUM_E_LIMIT) {
+    return Refuse(TooManySessionsOf(user), RUM_CLOSE_LIMIT, "the user has too many sessions");
+  }
+  int32_t status = host_.lookup(handle_, user.data(), user.size());
+  if (status == RUM_OK) {
+    state_ = State::kAwaitMap;
+  } else {
+    OnLookedUp(status, {});
+  }
+}
+
+void Session::OnLookedUp(int32_t status, Bytes value) {
+  if (state_ != State::kAwaitMap && state_ != State::kAwaitResponse) return;
+  since_ = host_.now();
+  // Unsupported: no map was asked for, and so everybody is unknown to it.
+  if (status == RUM_NOT_FOUND || status == RUM_E_UNSUPPORTED) return GoOnUnknown();
+  if (status != RUM_FOUND) {
+    return RefuseFor(RUM_CLOSE_MAP_UNAVAILABLE, "the map could not be asked");
+  }
+  GoOnKnown(value);
+}
+
+void Session::GoOnKnown(Bytes value) {
+  Parsed<Record> record = ParseRecord(value);
+  if (!record.ok()) return RefuseFor(RUM_CLOSE_BAD_DESTINATION, record.why);
+  known_ = true;
+  if (RewritesForClient() && record.value.secret) {
+    rewriting_ = true;
+    stored_ = record.value.secret;
+    destination_ = record.value.destination;
+    return DemandToken();
+  }
+  Connect(record.value.destination);
+}
+
+void Session::GoOnUnknown() {
+  bool to_default = config_.unknown_to_default && response_.user.size() <= kMaxUser;
+  if (to_default && Connect({})) return;
+  if (RewritesForClient()) return DemandToken();
+  DelayAs(Pace::Step::kSwitch, State::kDelaySwitch);
+}
+
+bool Session::RewritesForClient() const {
+  switch (config_.auth) {
+    case AuthMode::kRelay:
+      return false;
+    case AuthMode::kRewrite:
+      return true;
+    case AuthMode::kAuto:
+      break;
+  }
+  return !ClientHas(kPluginAuth);
+}
+
+// A client may begin with another plugin than the greeting's; as a server, ask it then for ours.
+void Session::DemandToken() {
+  if (ClientHas(kPluginAuth) && response_.plugin != kNativePlugin) return SendOwnSwitch();
+  JudgeToken(response_.auth);
+}
+
+void Session::SendOwnSwitch() {
+  std::optional<Nonce> nonce = MakeNonce();
+  if (!nonce) return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
+  nonce_ = *nonce;
+  Send(RUM_CLIENT, BuildNativeSwitch(nonce_, front_++));
+  state_ = State::kAwaitToken;
+  WaitFor(RUM_CLIENT, kHeaderSize);
+}
+
+void Session::TakeToken(Bytes payload) {
+  with_password_ = ProvesSomething(AsText(payload));
+  if (known_ || RewritesForClient()) return JudgeToken(AsText(payload));
+  DelayAs(Pace::Step::kDenial, State::kDelayDenial);
+}
+
+// Unknown users take the same steps, against a hash that no password has.
+void Session::JudgeToken(std::string_view token) {
+  password_hash_ = CheckToken(AsBytes(token), nonce_, stored_.value_or(Hash{}));
+  if (!known_ || !password_hash_) return Deny();
+  Connect(destination_);
+}
+
+void Session::DelayAs(Pace::Step step, State state) {
+  state_ = state;
+  uint64_t milliseconds = pace_.Pick(step);
+  timer_ = milliseconds == 0 ? 0 : host_.timer(handle_, milliseconds);
+  if (timer_ == 0) OnTimeout(0);
+}
+
+void Session::OnTimeout(uint64_t ticket) {
+  if (ticket != timer_) return;
+  if (state_ == State::kDelaySwitch) return SendOwnSwitch();
+  if (state_ == State::kDelayDenial) return Deny();
+}
+
+void Session::Deny() {
+  Count(known_ ? kWrongPasswords : kUnknownUsers);
+  uint32_t reason = RUM_CLOSE_DENIED;
+  if (!known_ && config_.unknown_to_default) reason = RUM_CLOSE_NO_DESTINATION;
+  Refuse(AccessDenied(response_.user, ClientHost(), with_password_), reason,
+         known_ ? "wrong password" : "the map does not know the user");
+}
+
+// False only when there is no default destination.
+bool Session::Connect(std::string_view destination) {
+  switch (host_.connect(handle_, destination.data(), destination.size())) {
+    case RUM_OK:
+      state_ = State::kAwaitConnect;
+      Note("auth", rewriting_ ? "rewrite" : "relay");
+      return true;
+    case RUM_E_UNSUPPORTED:
+      if (destination.empty()) return false;
+      [[fallthrough]];
+    case RUM_E_ARGUMENT:
+      RefuseFor(RUM_CLOSE_BAD_DESTINATION, "the map's destination is written wrong");
+      return true;
+    case RUM_E_LIMIT:
+      RefuseFor(RUM_CLOSE_LIMIT, "the destination takes no more connections");
+      return true;
+    default:
+      RefuseFor(RUM_CLOSE_MODULE, "the connection could not be begun");
+      return true;
+  }
+}
+
+void Session::TakeAnswer(Bytes payload) {
+  with_password_ = ProvesSomething(AsText(payload));
+  since_ = host_.now();
+  PacketWriter packet;
+  Send(RUM_UPSTREAM, packet.WriteBytes(payload).Finish(back_++));
+  state_ = State::kAwaitVerdict;
+}
+
+int32_t Session::OnSideEnd(uint32_t side) {
+  if (side == RUM_UPSTREAM) {
+    farewell_ = Farewell::kNone;
+    return RUM_END;
+  }
+  // A server that has not greeted yet cannot be left well; TakeGreeting does it.
+  if (state_ == State::kAwaitConnect || state_ == State::kAwaitGreeting ||
+      state_ == State::kAwaitUpstreamTls) {
+    client_left_ = true;
+    return RUM_KEEP;
+  }
+  return RUM_END;
+}
+
+void Session::OnClose(uint32_t reason) {
+  if (relaying()) return;
+  bool broken = reason == RUM_CLOSE_UPSTREAM_GONE || reason == RUM_CLOSE_UPSTREAM_RESET;
+  if (broken) farewell_ = Farewell::kNone;
+  LeaveUpstream();
+  // In the middle of a TLS handshake nothing can be said.
+  bool left = reason == RUM_CLOSE_CLIENT_GONE || reason == RUM_CLOSE_CLIENT_RESET || client_left_ ||
+              state_ == State::kAwaitTls;
+  if (!told_ && !left) Send(RUM_CLIENT, BuildError(ErrorForReason(reason), front_));
+  state_ = State::kClosed;
+}
+
+std::string Session::ClientHost() const {
+  char text[128] = {};
+  size_t size = host_.peer(handle_, RUM_CLIENT, text, sizeof text);
+  std::string_view peer(text, std::min(size, sizeof text - 1));
+  if (peer.starts_with("unix")) return "localhost";
+  peer = peer.substr(0, peer.rfind(':'));
+  if (peer.starts_with('[') && peer.ends_with(']')) peer = peer.substr(1, peer.size() - 2);
+  return std::string(peer);
+}
+
+// A side that is not there is noticed by rum, which ends the session.
+void Session::Send(uint32_t side, std::string_view packet) {
+  host_.send(handle_, side, packet.data(), packet.size());
+}
+
+void Session::PassToClient(Bytes payload) {
+  PacketWriter packet;
+  Send(RUM_CLIENT, packet.WriteBytes(payload).Finish(front_++));
+}
+
+void Session::WaitFor(uint32_t side, size_t size) {
+  if (host_.need(handle_, side, size) == RUM_E_LIMIT) {
+    RefuseFor(RUM_CLOSE_LIMIT, "a packet of the login does not fit the window");
+  }
+}
+
+void Session::Note(const char* key, std::string_view value) {
+  host_.note(handle_, key, value.data(), value.size());
+}
+
+void Session::Count(Metric metric) { host_.metric_add(handle_, metric, 1); }
+
+void Session::Refuse(const ServerError& error, uint32_t reason, std::string_view log_text) {
+  if (!client_left_) Send(RUM_CLIENT, BuildError(error, front_));
+  told_ = true;
+  Close(reason, log_text);
+}
+
+void Session::RefuseFor(uint32_t reason, std::string_view log_text) {
+  Refuse(ErrorForReason(reason), reason, log_text);
+}
+
+void Session::Close(uint32_t reason, std::string_view log_text) {
+  LeaveUpstream();
+  state_ = State::kClosed;
+  host_.close(handle_, reason, log_text.data(), log_text.size());
+}
+
+}  // namespace rum::mysql

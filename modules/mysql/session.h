@@ -1,0 +1,153 @@
+// One login: greets the client, learns who it is and where it goes, lets client and server agree or
+// rewrites the proof of the password, and steps aside. Lives until the relay begins.
+#pragma once
+
+#include <rum/module.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "mysql/auth.h"
+#include "mysql/config.h"
+#include "mysql/handshake.h"
+#include "mysql/metrics.h"
+#include "mysql/own_errors.h"
+#include "mysql/pace.h"
+#include "mysql/packet.h"
+
+namespace rum::mysql {
+
+class Session {
+ public:
+  // All of them outlive the session. [worker], as everything here.
+  Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Greets the client; false when that is not possible.
+  [[nodiscard]] bool Open(uint32_t connection_id);
+
+  // The hooks of the same names. Data: how many bytes were consumed.
+  int64_t OnClientData(Bytes bytes);
+  int64_t OnUpstreamData(Bytes bytes);
+  void OnLookedUp(int32_t status, Bytes value);
+  void OnUpstreamOpen(uint32_t reason);
+  void OnTlsOpen(uint32_t side, int32_t status);
+  int32_t OnSideEnd(uint32_t side);
+  void OnTimeout(uint64_t ticket);
+  void OnClose(uint32_t reason);
+
+  // The login is over and this object is of no more use.
+  bool relaying() const { return state_ == State::kRelaying; }
+
+ private:
+  // What is owned in every state: the nonce and the sequence numbers. From kAwaitMap on the
+  // client's response too. Each state may be left to kClosed by an error, by either side or by rum.
+  enum class State : uint8_t {
+    kAwaitResponse,     // greeted; left when the client's response is whole
+    kAwaitTls,          // the client asked for TLS; left to kAwaitResponse when it is there
+    kAwaitMap,          // a look-up is under way; left by its answer
+    kAwaitToken,        // rum itself asked the client to switch; left by the client's answer
+    kAwaitConnect,      // a connection is under way; left by its outcome
+    kAwaitGreeting,     // an upstream is there; left by its greeting, then the response is let go
+    kAwaitUpstreamTls,  // rum asked the upstream for TLS; left when it is there
+    kAwaitVerdict,      // the server is to speak; left by OK, ERR, or what the client must answer
+    kAwaitAnswer,       // the client is to answer; left by one packet of it
+    kDelaySwitch,       // an unknown user waits for its switch; left by a timer
+    kDelayDenial,       // an unknown user has answered it; left by a timer
+    kRelaying,          // logged in: nothing is owned
+    kClosed,            // close() was called
+  };
+
+  // What must be said to the upstream before it is left: a server counts clients that break off a
+  // login, and shuts out the whole proxy after max_connect_errors of them.
+  enum class Farewell : uint8_t {
+    kNone,
+    kResponse,  // it has greeted or will: a response of nobody, and an empty answer to its switch
+    kAnswer,    // the login is under way: an empty answer
+    kQuit,      // it has logged us in
+  };
+
+  // The client's side.
+  void TakeResponse(Bytes payload);
+  void BeginClientTls();
+  void LookUpUser();
+  void TakeToken(Bytes payload);
+  void TakeAnswer(Bytes payload);
+
+  // Ways to go on once it is known who the client is.
+  void GoOnUnknown();
+  void GoOnKnown(Bytes record);
+  void DemandToken();
+  void JudgeToken(std::string_view token);
+  void SendOwnSwitch();
+  void Deny();
+  bool Connect(std::string_view destination);
+
+  // The upstream's side.
+  void TakeGreeting(Bytes payload);
+  void Respond();
+  // Whether the upstream is to be TLS, and whether a password in the clear may go there.
+  bool WantsUpstreamTls() const;
+  bool MayPassClearText() const;
+  void TakeVerdict(Bytes payload);
+  void TakeSwitch(Bytes payload);
+  void TakeOk(Bytes payload);
+  void PassError(Bytes payload);
+  void LeaveUpstream();
+
+  // Whether a wrong password of this client is found by rum, whoever it says it is: known and
+  // unknown users must see the same.
+  bool RewritesForClient() const;
+  bool TlsActive(uint32_t side) const { return tls_ && tls_->active(handle_, side) == 1; }
+  int32_t TlsMode(uint32_t side) const { return tls_ ? tls_->mode(handle_, side) : RUM_TLS_OFF; }
+  bool ClientHas(uint32_t bits) const { return (response_.capabilities & bits) == bits; }
+  void DelayAs(Pace::Step step, State state);
+  std::string ClientHost() const;
+
+  void Send(uint32_t side, std::string_view packet);
+  void PassToClient(Bytes payload);
+  void WaitFor(uint32_t side, size_t size);
+  void Note(const char* key, std::string_view value);
+  void Count(Metric metric);
+  // Tells the client and ends the session.
+  void Refuse(const ServerError& error, uint32_t reason, std::string_view log_text);
+  void RefuseFor(uint32_t reason, std::string_view log_text);
+  void Close(uint32_t reason, std::string_view log_text);
+
+  const rum_host& host_;
+  const rum_tls* const tls_;  // nullptr: this rum has none
+  rum_session* const handle_;
+  const Config& config_;
+  Pace& pace_;
+
+  State state_ = State::kAwaitResponse;
+  Farewell farewell_ = Farewell::kNone;
+  // The sequence numbers that are due next on each side, whoever sends.
+  uint8_t front_ = 0;
+  uint8_t back_ = 0;
+
+  bool told_ = false;           // the client has its ERR
+  bool known_ = false;          // the map has the user
+  bool rewriting_ = false;      // the token was checked, or is to be
+  bool with_password_ = false;  // the client's last proof was not empty
+  bool client_left_ = false;    // its end came while the upstream had not greeted
+  bool unix_upstream_ = false;
+  bool switched_ = false;  // the server has asked for another plugin
+
+  bool unix_client_ = false;
+
+  Nonce nonce_{};
+  Greeting upstream_greeting_;  // from the greeting until our response
+  Response response_;           // capabilities are those in force on the client's side
+  std::string destination_;
+  std::optional<Hash> stored_;         // SHA1(SHA1(password)) from the map
+  std::optional<Hash> password_hash_;  // SHA1(password): wiped as soon as it was used
+  uint64_t since_ = 0;                 // when the step began that the pace is taken of
+  uint64_t timer_ = 0;
+};
+
+}  // namespace rum::mysql

@@ -1,0 +1,286 @@
+// The half of a login that talks to the server: its greeting, our response, its verdict, and the
+// farewell when a login breaks off.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "mysql/session.h"
+
+namespace rum::mysql {
+namespace {
+
+// No server has it, so that each asks for the plugin of the account: that one request is what the
+// relay rests on, and each client understands one.
+constexpr char kNoPlugin[] = "rum_has_no_plugin";
+// Clients that start with one of these have sent the password itself.
+constexpr std::string_view kClearPlugins[] = {"mysql_clear_password", "dialog"};
+// Who breaks off a login that the client has left.
+constexpr char kNobody[] = "rum_client_has_left";
+
+// Plugins whose answers are worthless to who reads them on the way.
+constexpr std::string_view kProvingPlugins[] = {"mysql_native_password", "client_ed25519",
+                                                "parsec"};
+
+constexpr size_t kMaxShownAuth = 250;
+
+bool IsPluginName(std::string_view name) {
+  auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  };
+  return name.size() <= 64 && std::all_of(name.begin(), name.end(), plain);
+}
+
+}  // namespace
+
+void Session::OnUpstreamOpen(uint32_t reason) {
+  if (state_ != State::kAwaitConnect) return;
+  if (reason != 0) return;  // the session ends with it, and OnClose tells the client
+  char peer[8] = {};
+  size_t size = host_.peer(handle_, RUM_UPSTREAM, peer, sizeof peer);
+  unix_upstream_ = std::string_view(peer, std::min(size, sizeof peer - 1)).starts_with("unix");
+  farewell_ = Farewell::kResponse;
+  state_ = State::kAwaitGreeting;
+}
+
+int64_t Session::OnUpstreamData(Bytes bytes) {
+  if (state_ != State::kAwaitGreeting && state_ != State::kAwaitVerdict &&
+      state_ != State::kAwaitAnswer) {
+    return 0;
+  }
+  Frame frame = ReadFrame(bytes, back_);
+  if (frame.kind == Frame::Kind::kPartial) {
+    WaitFor(RUM_UPSTREAM, frame.size);
+    return 0;
+  }
+  if (frame.kind != Frame::Kind::kWhole) {
+    Count(kServerFaults);
+    if (state_ == State::kAwaitGreeting) farewell_ = Farewell::kNone;
+    RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, frame.kind == Frame::Kind::kTooLong
+                                               ? "the server's packet is too long"
+                                               : "the server's packet is out of order");
+    return 0;
+  }
+  ++back_;
+  if (state_ == State::kAwaitGreeting) {
+    TakeGreeting(frame.payload);
+  } else {
+    TakeVerdict(frame.payload);
+  }
+  return static_cast<int64_t>(frame.size);
+}
+
+void Session::TakeGreeting(Bytes payload) {
+  if (KindOfReply(payload) == ReplyKind::kError) return PassError(payload);
+  Parsed<Greeting> greeting = ParseGreeting(payload);
+  if (!greeting.ok()) {
+    Count(kServerFaults);
+    farewell_ = Farewell::kNone;
+    return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, greeting.why);
+  }
+  if (client_left_) return Close(RUM_CLOSE_CLIENT_GONE, {});
+  // What the client was promised and goes on to use in all that follows, and what the way of
+  // logging in rests on, cannot be done without.
+  uint32_t needed = kProtocol41 | kSecureConnection | (response_.capabilities & kDeprecateEof);
+  if (!rewriting_) needed |= kPluginAuth;
+  uint32_t missing = needed & ~greeting.value.capabilities;
+  if (missing != 0) {
+    Count(kServerFaults);
+    std::string names = NameCapabilities(missing);
+    return Refuse(ServerLacks(names), RUM_CLOSE_UNSUPPORTED,
+                  "the server lacks " + names + "; give the oldest server's --mysql-version");
+  }
+  upstream_greeting_ = std::move(greeting.value);
+  if (!WantsUpstreamTls()) return Respond();
+  if ((upstream_greeting_.capabilities & kSsl) == 0) {
+    Count(kServerFaults);
+    return Refuse(ErrorForReason(RUM_CLOSE_TLS), RUM_CLOSE_UNSUPPORTED,
+                  "the server has no TLS, which --upstream-tls demands");
+  }
+  Response request = response_;
+  request.capabilities &= upstream_greeting_.capabilities;
+  Send(RUM_UPSTREAM, BuildSslRequest(request, back_++));
+  if (host_.start_tls(handle_, RUM_UPSTREAM, nullptr, 0) != RUM_OK) {
+    return RefuseFor(RUM_CLOSE_MODULE, "TLS to the server could not be begun");
+  }
+  // Until the handshake is over nothing can be said to the server.
+  farewell_ = Farewell::kNone;
+  state_ = State::kAwaitUpstreamTls;
+}
+
+// mirror: who came by TLS goes on by TLS where the server has it. What must not be read on a plain
+// link is held back in TakeSwitch.
+bool Session::WantsUpstreamTls() const {
+  switch (TlsMode(RUM_UPSTREAM)) {
+    case RUM_TLS_REQUIRE:
+    case RUM_TLS_VERIFY:
+      return true;
+    case RUM_TLS_MIRROR:
+      return TlsActive(RUM_CLIENT) && !unix_upstream_ &&
+             (upstream_greeting_.capabilities & kSsl) != 0;
+    default:
+      return false;
+  }
+}
+
+// A client sends its password itself only when it believes the way to be safe: it sees TLS to rum,
+// and cannot see the plain link behind it.
+bool Session::MayPassClearText() const {
+  return TlsActive(RUM_UPSTREAM) || unix_upstream_ || !TlsActive(RUM_CLIENT);
+}
+
+// In force toward the server: what the client uses, rum offered and the server has. Fields whose
+// flag falls away are left out.
+void Session::Respond() {
+  Greeting greeting = std::move(upstream_greeting_);
+  Response response;
+  std::swap(response, response_);
+  response_.capabilities = response.capabilities;  // kept, as the user is, for an ERR to come
+  response_.user = response.user;
+  response.capabilities &= greeting.capabilities & ~kSsl;
+  if (rewriting_) {
+    std::optional<Hash> token = MakeToken(*password_hash_, greeting.nonce, *stored_);
+    Wipe(&*password_hash_);
+    Wipe(&*stored_);
+    if (!token) return RefuseFor(RUM_CLOSE_MODULE, "SHA1 failed");
+    response.plugin = kNativePlugin;
+    response.auth = AsText(*token);
+  } else {
+    // Clients that do not know of plugins may still understand the switch (mysqljs does).
+    response.capabilities |= kPluginAuth;
+    // The length lets the server log whether a password was used; the proof itself is worthless
+    // there, or is the password.
+    bool clear = std::find(std::begin(kClearPlugins), std::end(kClearPlugins), response.plugin) !=
+                 std::end(kClearPlugins);
+    response.auth.assign(clear ? 0 : std::min(response.auth.size(), kMaxShownAuth), '\0');
+    response.plugin = kNoPlugin;
+  }
+  if (TlsActive(RUM_UPSTREAM)) response.capabilities |= kSsl;
+  Send(RUM_UPSTREAM, BuildResponse(response, back_++));
+  farewell_ = Farewell::kAnswer;
+  state_ = State::kAwaitVerdict;
+}
+
+void Session::TakeVerdict(Bytes payload) {
+  ReplyKind kind = KindOfReply(payload);
+  if (kind == ReplyKind::kError) return PassError(payload);
+  if (state_ == State::kAwaitAnswer) {
+    Count(kServerFaults);
+    return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server spoke when the client was due");
+  }
+  state_ = State::kAwaitAnswer;
+  switch (kind) {
+    case ReplyKind::kOk:
+      return TakeOk(payload);
+    case ReplyKind::kSwitch:
+      return TakeSwitch(payload);
+    case ReplyKind::kOldSwitch:
+      return Refuse(ServerWantsOldPassword(), RUM_CLOSE_UNSUPPORTED,
+                    "the account's password is from before 4.1");
+    case ReplyKind::kFastAuthOk:
+      state_ = State::kAwaitVerdict;
+      return PassToClient(payload);
+    case ReplyKind::kMore:
+    case ReplyKind::kError:
+      break;
+  }
+  PassToClient(payload);
+  WaitFor(RUM_CLIENT, kHeaderSize);
+}
+
+void Session::TakeSwitch(Bytes payload) {
+  Parsed<std::string> plugin = ParseSwitch(payload);
+  if (!plugin.ok()) {
+    Count(kServerFaults);
+    return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, plugin.why);
+  }
+  Note("plugin", IsPluginName(plugin.value) ? plugin.value : "?");
+  bool proving = std::find(std::begin(kProvingPlugins), std::end(kProvingPlugins), plugin.value) !=
+                 std::end(kProvingPlugins);
+  if (!proving && !MayPassClearText()) {
+    state_ = State::kAwaitAnswer;
+    return Refuse(
+        ServerWithoutTls(), RUM_CLOSE_UNSUPPORTED,
+        "the client has TLS and the server has not: its password could be read on the way");
+  }
+  Count(kSwitches);
+  if (!rewriting_ && !switched_) pace_.Add(Pace::Step::kSwitch, host_.now() - since_);
+  switched_ = true;
+  PassToClient(payload);
+  WaitFor(RUM_CLIENT, kHeaderSize);
+}
+
+void Session::TakeOk(Bytes payload) {
+  // An account that needs no proof over a unix socket is one whose name is that of rum's own system
+  // user (unix_socket, auth_socket): whoever comes through rum would be let in.
+  if (unix_upstream_ && !rewriting_ && !switched_) {
+    farewell_ = Farewell::kQuit;
+    Count(kServerDenials);
+    return Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
+                  "the server took rum's own system user for a proof");
+  }
+  PassToClient(payload);
+  if (host_.relay(handle_) != RUM_OK) {
+    farewell_ = Farewell::kQuit;
+    told_ = true;
+    return Close(RUM_CLOSE_MODULE, "the relay did not begin");
+  }
+  Count(rewriting_ ? kRewrittenLogins : kRelayedLogins);
+  farewell_ = Farewell::kNone;
+  state_ = State::kRelaying;
+}
+
+// Errors are written anew: one in place of a greeting has no SQL state, and clients would cut it
+// out of the text.
+void Session::PassError(Bytes payload) {
+  farewell_ = Farewell::kNone;
+  Parsed<ServerError> parsed = ParseError(payload);
+  if (!parsed.ok()) {
+    Count(kServerFaults);
+    return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, parsed.why);
+  }
+  ServerError error = std::move(parsed.value);
+  std::string code = std::to_string(error.code);
+  if (error.state.empty()) error.state = StateOfError(error.code);
+  // The server names the address it sees, which is rum's, and unknown users must read the same.
+  if (error.code == 1045 || error.code == 1698) {
+    if (!rewriting_ && switched_) pace_.Add(Pace::Step::kDenial, host_.now() - since_);
+    error = AccessDenied(response_.user, ClientHost(), with_password_);
+  }
+  Note("error", code);
+  Count(kServerDenials);
+  Refuse(error, RUM_CLOSE_UPSTREAM_DENIED, "the server refused the login with error " + code);
+}
+
+void Session::LeaveUpstream() {
+  switch (farewell_) {
+    case Farewell::kNone:
+      return;
+    case Farewell::kResponse: {
+      // Said at once, for nothing can be waited for: a response, and the answer to the switch that
+      // comes between them. Servers count neither a wrong password nor an unknown user.
+      Response nobody;
+      nobody.capabilities = kProtocol41 | kSecureConnection | kPluginAuth;
+      nobody.user = kNobody;
+      nobody.plugin = kNativePlugin;
+      uint8_t sequence = back_ == 0 ? 1 : back_;  // one more after a request for TLS
+      if (TlsActive(RUM_UPSTREAM)) nobody.capabilities |= kSsl;
+      Send(RUM_UPSTREAM, BuildResponse(nobody, sequence));
+      Send(RUM_UPSTREAM, PacketWriter().Finish(static_cast<uint8_t>(sequence + 2)));
+      break;
+    }
+    case Farewell::kAnswer: {
+      // When the server is to speak, its packet takes the number in between.
+      uint8_t sequence = state_ == State::kAwaitAnswer ? back_ : static_cast<uint8_t>(back_ + 1);
+      Send(RUM_UPSTREAM, PacketWriter().Finish(sequence));
+      break;
+    }
+    case Farewell::kQuit:
+      Send(RUM_UPSTREAM, PacketWriter().WriteU8(1).Finish(0));
+      break;
+  }
+  farewell_ = Farewell::kNone;
+  Count(kFarewells);
+}
+
+}  // namespace rum::mysql
