@@ -1,0 +1,161 @@
+"""Runs the loads on the proxies in turns, A B C A B C, and makes a table of what came of it."""
+
+import json
+import statistics
+import subprocess
+
+from proxies import USERS, Missing, free_port
+
+
+class Figure:
+    def __init__(self, key, label, digits=1, high=False):
+        self.key, self.label, self.digits, self.high = key, label, digits, high
+
+    def best(self, values):
+        """The least disturbed: what shares a machine only ever makes it worse."""
+        return max(values) if self.high else min(values)
+
+
+class Load:
+    def __init__(self, name, command, figures, server="echo-server", fresh=False):
+        self.name, self.command, self.figures = name, command, figures
+        self.server = server  # of load itself, for direct; None: a real one is started
+        self.fresh = fresh    # a new process for each run
+
+
+LOADS = [
+    Load("roundtrip", ["roundtrip", "--connections", "64", "--size", "100"],
+         [Figure("cpu_us", "64 connections, 100 bytes there and back: CPU us each", 2),
+          Figure("rate", "the same: round trips a second", 0, high=True)]),
+    Load("latency", ["roundtrip", "--connections", "1", "--size", "100"],
+         [Figure("p50_us", "one connection: p50 us"),
+          Figure("cpu_us", "the same: CPU us each", 2)]),
+    Load("bulk", ["bulk", "--connections", "4"],
+         [Figure("cpu_each", "bulk, 4 streams: CPU s per GB", 3),
+          Figure("rate", "the same: GB a second", 2, high=True)], server="bulk-server"),
+    Load("connect", ["connect", "--connections", "8", "--size", "100"],
+         [Figure("cpu_us", "connect, round trip, close; 8 at a time: CPU us each"),
+          Figure("rate", "the same: connections a second", 0, high=True)]),
+    Load("mysql-login", ["mysql-login", "--connections", "8", "--users", str(USERS)],
+         [Figure("cpu_us", "MySQL login, SELECT 1, quit; 8 at a time: CPU us each"),
+          Figure("rate", "the same: logins a second", 0, high=True)], server=None),
+    Load("idle", ["idle"],
+         [Figure("private_each", "idle connection: bytes of process memory", 0)], fresh=True),
+]
+
+
+def run_load(bench, arguments, front, back=None, pids=(), timeout=120):
+    command = [bench.load, *arguments, "--connect", "127.0.0.1:%d" % front]
+    if back:
+        command += ["--backend", "127.0.0.1:%d" % back]
+    for pid in pids:
+        command += ["--pid", str(pid)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=timeout, preexec_fn=bench.beside_load)
+    if done.returncode not in (0, 1) or not done.stdout:
+        raise Missing("load %s ended with %d: %s" % (arguments[0], done.returncode, done.stderr))
+    result = json.loads(done.stdout)
+    if result["failures"]:
+        raise Missing("load %s: %d operations failed: %s" % (
+            arguments[0], result["failures"], result.get("first_failure", "")))
+    return result
+
+
+class Comparison:
+    def __init__(self, bench, names, rounds, seconds, idle_connections, tell):
+        self.bench, self.names, self.rounds = bench, names, rounds
+        self.seconds, self.idle_connections = seconds, idle_connections
+        self.tell = tell
+        self.results = {}  # load -> contender -> list of results
+        self.missing = []
+
+    def run(self, load):
+        started, back = {}, free_port()
+        mariadb = None
+        try:
+            if load.server is None:
+                mariadb = self.bench.start_mariadb()
+                back = mariadb.port
+            names = self._contenders(load)
+            if not load.fresh:
+                for name in list(names):
+                    try:
+                        started[name] = self._start(load, name, back, mariadb)
+                    except Missing as e:
+                        self.missing.append("%s: %s: %s" % (load.name, name, e))
+                        names.remove(name)
+            for number in range(min(self.rounds, 3) if load.fresh else self.rounds):
+                # Another one goes first each time.
+                turn = number % max(1, len(names))
+                for name in names[turn:] + names[:turn]:
+                    try:
+                        self._run_once(load, name, started.get(name), back, mariadb)
+                    except Missing as e:
+                        self.missing.append("%s: %s: %s" % (load.name, name, e))
+                self.tell("%s: round %d" % (load.name, number + 1))
+        finally:
+            for process in started.values():
+                process.stop()
+            if mariadb:
+                mariadb.stop()
+
+    def _contenders(self, load):
+        names = list(self.names)
+        if load.server is None:
+            # Splice and nginx have no say in logins: one plain TCP proxy is enough.
+            names = [n + "-mysql" if n in ("rum", "before") else n for n in names
+                     if n in ("rum", "before", "haproxy")]
+        return names + ([] if load.fresh else ["direct"])
+
+    def _start(self, load, name, back, mariadb):
+        if name != "direct":
+            return self.bench.start(name, back)
+        return mariadb or self.bench.start_server(load.server)
+
+    def _run_once(self, load, name, process, back, mariadb):
+        arguments = list(load.command)
+        if load.fresh:
+            arguments += ["--connections", str(self.idle_connections)]
+            process = self.bench.start(name, back)
+        else:
+            arguments += ["--seconds", str(self.seconds)]
+        try:
+            direct = name == "direct"
+            result = run_load(self.bench, arguments, process.port,
+                              None if direct or mariadb else back,
+                              () if direct else process.pids())
+        finally:
+            if load.fresh:
+                process.stop()
+        self.results.setdefault(load.name, {}).setdefault(name, []).append(result)
+
+    def rows(self):
+        """(load, figure, [(contender, least, median, ratio of least, ratio of medians)])"""
+        for load in LOADS:
+            results = self.results.get(load.name)
+            for figure in load.figures if results else []:
+                values = {name: [r[figure.key] for r in runs if figure.key in r]
+                          for name, runs in results.items()}
+                values = {name: v for name, v in values.items() if v}
+                own = values.get("rum") or values.get("rum-mysql")
+                row = []
+                for name, v in values.items():
+                    best, middle = figure.best(v), statistics.median(v)
+                    ratios = (None, None)
+                    if own and v is not own and best and middle:
+                        ratios = (figure.best(own) / best, statistics.median(own) / middle)
+                    row.append((name, best, middle) + ratios)
+                yield load, figure, row
+
+    def table(self):
+        lines = ["%-62s %10s %10s   %s" % ("", "least dist.", "median",
+                                           "rum / this (least, median)")]
+        for _, figure, row in self.rows():
+            lines.append(figure.label + (" (more is better)" if figure.high else ""))
+            for name, best, middle, by_best, by_middle in row:
+                ratio = "" if by_best is None else "%.2f  %.2f" % (by_best, by_middle)
+                lines.append("    %-58s %10.*f %10.*f   %s" % (
+                    name, figure.digits, best, figure.digits, middle, ratio))
+        lines += ["not measured: " + m for m in self.missing]
+        return "\n".join(line.rstrip() for line in lines)
+

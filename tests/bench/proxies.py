@@ -1,0 +1,281 @@
+"""The proxies that are compared, each as one thread with settings as alike as they have them.
+
+rum writes a line for each session and keeps connections alive; the others do so when asked (alike),
+and else do less: what is compared by default is each proxy as lean as it can be.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+HAPROXY = """
+global
+    nbthread 1
+    maxconn 6000
+    {log}
+defaults
+    mode tcp
+    timeout connect 6s
+    timeout client 1h
+    timeout server 1h
+    {options}
+listen bench
+    bind 127.0.0.1:{front}
+    server backend 127.0.0.1:{back}
+"""
+
+NGINX = """
+load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid {folder}/nginx-{front}.pid;
+error_log {folder}/nginx-{front}.err;
+events {{ worker_connections 19000; }}
+stream {{
+    log_format session '$time_iso8601 $remote_addr $upstream_addr $session_time '
+                       '$bytes_received $bytes_sent $status';
+    server {{
+        listen 127.0.0.1:{front} backlog=4096{alive};
+        proxy_pass 127.0.0.1:{back};
+        proxy_connect_timeout 6s;
+        proxy_timeout 1h;
+        {options}
+    }}
+}}
+"""
+
+
+class Missing(Exception):
+    """What is to be measured cannot be."""
+
+
+class NotBuilt(Missing):
+    """It is not part of this build, which is nobody's fault."""
+
+
+def program(name):
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def free_port():
+    # Below the range from which the kernel takes ports for outgoing connections.
+    for port in range(free_port.next, 32000):
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        free_port.next = port + 1
+        return port
+    raise Missing("no port is free")
+
+
+free_port.next = 17000 + os.getpid() % 8000
+
+
+def place(cpu, nice=0):
+    """For Popen: runs on this CPU only, with this priority, and ends with the parent."""
+    def prepare():
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        if cpu is not None:
+            os.sched_setaffinity(0, {cpu})
+        if nice:
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
+            # Where the scheduler groups processes by session, the number counts within one only:
+            # a session of its own, with a group that has the priority.
+            os.setsid()
+            try:
+                with open("/proc/self/autogroup", "w") as f:
+                    f.write(str(nice))
+            except OSError:
+                pass
+    return prepare
+
+
+class Process:
+    """A program that serves on a port until stop()."""
+
+    def __init__(self, command, placed, port, log, env=None):
+        self.port, self.log = port, log
+        with open(log, "ab") as out:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out,
+                                            stderr=out, preexec_fn=placed,
+                                            env=env)
+        self.pid = self.process.pid
+
+    def wait(self, seconds=20):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                break
+            with socket.socket() as s:
+                if s.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return self
+            time.sleep(0.05)
+        with open(self.log, errors="replace") as f:
+            raise Missing("%s does not come up:\n%s" % (self.process.args[0], f.read()[-2000:]))
+
+    def pids(self):
+        """The process and its children: what works for the clients, and what watches over it."""
+        found, todo = [], [self.pid]
+        while todo:
+            pid = todo.pop()
+            found.append(pid)
+            try:
+                with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+                    todo += [int(word) for word in f.read().split()]
+            except OSError:
+                pass
+        return found
+
+    def stop(self):
+        if self.process.poll() is None:
+            # A second signal, or SIGKILL, for those that would wait for their clients.
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+                self.process.send_signal(number)
+                try:
+                    self.process.wait(2)
+                    return
+                except subprocess.TimeoutExpired:
+                    pass
+
+
+class Bench:
+    """What all starts have in common: the build, the scratch folder, the CPUs."""
+
+    def __init__(self, build, folder, alike=False, nice=0, before=None):
+        self.build, self.folder, self.alike, self.nice = build, folder, alike, nice
+        self.before = before  # the build of an older rum
+        cpus = sorted(os.sched_getaffinity(0))
+        self.proxy_cpu, self.load_cpu = (cpus[0], cpus[1]) if len(cpus) > 1 else (None, None)
+        self.beside_proxy = place(self.proxy_cpu, nice)
+        self.beside_load = place(self.load_cpu, nice)
+        self.load = self.built("tests/bench/load")
+
+    def built(self, name, build=None):
+        build = build or self.build
+        head, tail = os.path.split(name)
+        for path in (os.path.join(build, head, ".libs", tail),
+                     os.path.join(build, name), os.path.join(build, "bin", tail)):
+            if os.access(path, os.X_OK) and os.path.isfile(path):
+                return path
+        raise Missing("%s has no %s: make all bench-tools" % (build, name))
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w") as f:
+            f.write(text)
+        return path
+
+    # The proxies. `back` is the backend's port.
+
+    def start(self, name, back):
+        front = free_port()
+        command, env = getattr(self, "_" + name.replace("-", "_"))(front, back)
+        log = os.path.join(self.folder, "%s-%d.out" % (name, front))
+        return Process(command, self.beside_proxy, front, log, env).wait()
+
+    def _rum(self, front, back, build=None):
+        return self._rum_with(front, ["-d", "tcp:127.0.0.1:%d" % back], build)
+
+    def _rum_mysql(self, front, back, build=None):
+        if subprocess.run([self.built("rum", build), "-P", "mysql.so", "--help"],
+                          env=self._environment(build), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT).returncode != 0:
+            raise NotBuilt("rum is built without mysql.so")
+        users = "".join("bench%d - tcp:127.0.0.1:%d\n" % (i, back) for i in range(USERS))
+        text = self.write("users-%d.txt" % front, users)
+        cdb = os.path.join(self.folder, "users-%d.cdb" % front)
+        subprocess.run([self.built("rum-map", build), "build", cdb, text], check=True,
+                       stdout=subprocess.DEVNULL)
+        return self._rum_with(front, ["-P", "mysql.so", "-M", cdb], build)
+
+    def _before(self, front, back):
+        return self._rum(front, back, self.before)
+
+    def _before_mysql(self, front, back):
+        return self._rum_mysql(front, back, self.before)
+
+    def _rum_with(self, front, arguments, build):
+        log = os.path.join(self.folder, "rum-%d.log" % front)
+        return ([self.built("rum", build), "-w", "1", "-l", log, "-s", "tcp:127.0.0.1:%d" % front,
+                 *arguments], self._environment(build))
+
+    def _environment(self, build):
+        modules = os.path.join(build or self.build, ".libs")
+        if not os.path.isdir(modules):
+            modules = os.path.join(build or self.build, "lib", "rum")
+        return dict(os.environ, RUM_MODULE_DIR=modules)
+
+    def _haproxy(self, front, back, options=()):
+        options = list(options)
+        if self.alike:
+            options += ["option tcpka", "log global", "option tcplog"]
+        text = HAPROXY.format(front=front, back=back, options="\n    ".join(options),
+                              log="log stdout format raw local0" if self.alike else "")
+        path = self.write("haproxy-%d.cfg" % front, text)
+        return [self._need("haproxy"), "-db", "-f", path], None
+
+    def _haproxy_splice(self, front, back):
+        return self._haproxy(front, back, ["option splice-auto"])
+
+    def _haproxy_splice_always(self, front, back):
+        return self._haproxy(front, back, ["option splice-request", "option splice-response"])
+
+    def _nginx(self, front, back):
+        if not os.path.exists("/usr/lib/nginx/modules/ngx_stream_module.so"):
+            raise Missing("nginx has no stream module (libnginx-mod-stream)")
+        options, alive = "", ""
+        if self.alike:
+            options = "proxy_socket_keepalive on; access_log %s session;" % os.path.join(
+                self.folder, "nginx-%d.log" % front)
+            alive = " so_keepalive=on"
+        text = NGINX.format(front=front, back=back, folder=self.folder, options=options,
+                            alive=alive)
+        path = self.write("nginx-%d.conf" % front, text)
+        return [self._need("nginx"), "-p", self.folder, "-e", os.path.join(self.folder, "e"),
+                "-c", path], None
+
+    def _need(self, name):
+        path = program(name)
+        if not path:
+            raise Missing("%s is not here" % name)
+        return path
+
+    # Backends of their own, for what goes direct.
+
+    def start_server(self, kind):
+        port = free_port()
+        log = os.path.join(self.folder, "%s-%d.out" % (kind, port))
+        return Process([self.load, kind, "--backend", "127.0.0.1:%d" % port, "--timeout", "7200"],
+                       self.beside_proxy, port, log).wait()
+
+    def start_mariadb(self):
+        data, port = os.path.join(self.folder, "data"), free_port()
+        user = ["--user=root"] if os.getuid() == 0 else []
+        done = subprocess.run([self._need("mariadb-install-db"), "--no-defaults",
+                               "--datadir=" + data, "--skip-test-db",
+                               "--auth-root-authentication-method=socket", *user],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            raise Missing("mariadb-install-db: " + done.stdout[-1000:])
+        init = self.write("init.sql", "".join(
+            "CREATE USER 'bench%d'@'%%' IDENTIFIED BY 'bench-secret';\n" % i for i in range(USERS)))
+        return Process([self._need("mariadbd"), "--no-defaults", "--datadir=" + data,
+                        "--socket=" + os.path.join(self.folder, "mariadb.sock"),
+                        "--pid-file=" + os.path.join(self.folder, "mariadb.pid"),
+                        "--port=%d" % port, "--bind-address=127.0.0.1", "--init-file=" + init,
+                        "--skip-name-resolve", "--skip-log-bin", "--performance-schema=0",
+                        "--innodb-buffer-pool-size=32M", "--thread-cache-size=64",
+                        "--max-connections=500", "--back-log=500", *user],
+                       self.beside_load, port,
+                       os.path.join(self.folder, "mariadb.out")).wait(60)
+
+
+USERS = 2

@@ -1,0 +1,317 @@
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/fd.h"
+#include "support/folder.h"
+#include "support/patience.h"
+
+namespace rum {
+namespace {
+
+using test::Contents;
+using test::Eventually;
+using test::Folder;
+using namespace std::string_literals;
+
+// Each test opens the log and closes it.
+class Log : public testing::Test {
+ protected:
+  Log() { ::signal(SIGPIPE, SIG_IGN); }  // as rum does
+  void Open(const std::string& target, bool json = false, log::Level level = log::Level::kInfo) {
+    log::Options options;
+    options.target = target;
+    options.json = json;
+    options.level = level;
+    auto opened = log::Open(options);
+    ASSERT_TRUE(opened.ok()) << opened.error().text;
+  }
+  void TearDown() override { log::Close(); }
+
+  // Lines of the file so far.
+  static std::vector<std::string> LinesOf(const std::string& path) {
+    std::vector<std::string> lines;
+    std::string text = Contents(path);
+    for (size_t begin = 0, end; (end = text.find('\n', begin)) != text.npos; begin = end + 1) {
+      lines.push_back(text.substr(begin, end - begin));
+    }
+    return lines;
+  }
+  static bool Reaches(const std::string& path, std::string_view text) {
+    return Eventually([&] { return Contents(path).find(text) != std::string::npos; });
+  }
+
+  Folder folder_;
+};
+
+TEST_F(Log, WritesLinesWithTimeAndLevelToAFile) {
+  Open(folder_ / "log");
+  log::Info("first {}", 1);
+  log::Error("second {}", "two");
+  ASSERT_TRUE(Reaches(folder_ / "log", "second"));
+  auto lines = LinesOf(folder_ / "log");
+  ASSERT_EQ(lines.size(), 2u);
+  // 2024-01-31T12:00:00.123+01:00 info first 1
+  EXPECT_EQ(lines[0].substr(29), " info first 1");
+  EXPECT_EQ(lines[0][10], 'T');
+  EXPECT_EQ(lines[1].substr(29), " error second two");
+}
+
+TEST_F(Log, AppendsToAFileThatIsThere) {
+  Open(folder_ / "log");
+  log::Info("before");
+  log::Close();
+  Open(folder_ / "log");
+  log::Info("after");
+  ASSERT_TRUE(Reaches(folder_ / "log", "after"));
+  EXPECT_EQ(LinesOf(folder_ / "log").size(), 2u);
+}
+
+TEST_F(Log, CloseWritesWhatWaits) {
+  Open(folder_ / "log");
+  for (int i = 0; i < 1000; ++i) log::Info("line {}", i);
+  log::Close();
+  EXPECT_EQ(LinesOf(folder_ / "log").size(), 1000u);
+  EXPECT_NE(LinesOf(folder_ / "log").back().find("line 999"), std::string::npos);
+}
+
+TEST_F(Log, LeavesOutWhatIsBelowItsLevel) {
+  Open(folder_ / "log", false, log::Level::kWarning);
+  EXPECT_TRUE(log::Enabled(log::Level::kError));
+  EXPECT_TRUE(log::Enabled(log::Level::kWarning));
+  EXPECT_FALSE(log::Enabled(log::Level::kInfo));
+  EXPECT_FALSE(log::Enabled(log::Level::kDebug));
+  log::Debug("no");
+  log::Info("no");
+  log::Warning("yes");
+  log::Close();
+  ASSERT_EQ(LinesOf(folder_ / "log").size(), 1u);
+  EXPECT_NE(LinesOf(folder_ / "log")[0].find("yes"), std::string::npos);
+}
+
+TEST_F(Log, JsonLinesAreJsonWhateverTheyHold) {
+  Open(folder_ / "log", true);
+  std::string nasty = "quote \" backslash \\ newline \n nul ";
+  nasty += '\0';
+  nasty += " broken \xff\xfe separator \xe2\x80\xa8 percent %s %v {} end";
+  log::Write(log::Level::kWarning, nasty);
+  log::WriteFields(log::Level::kInfo, "\"event\":\"x\",\"number\":7");
+  log::Close();
+  auto lines = LinesOf(folder_ / "log");
+  ASSERT_EQ(lines.size(), 2u);
+  auto first = nlohmann::json::parse(lines[0], nullptr, false);
+  ASSERT_TRUE(first.is_object()) << lines[0];
+  EXPECT_EQ(first["level"], "warning");
+  EXPECT_TRUE(first["time"].is_string());
+  EXPECT_NE(first["message"].get<std::string>().find("newline \\x0a nul \\x00"), std::string::npos)
+      << first["message"];
+  EXPECT_NE(first["message"].get<std::string>().find("percent %s %v {} end"), std::string::npos);
+  auto second = nlohmann::json::parse(lines[1], nullptr, false);
+  ASSERT_TRUE(second.is_object()) << lines[1];
+  EXPECT_EQ(second["number"], 7);
+  EXPECT_EQ(second["event"], "x");
+}
+
+// What a module logs may be what a client sent.
+TEST_F(Log, ALineOfTextStaysOneLineAndSendsNothingToATerminal) {
+  Open(folder_ / "log");
+  log::Write(log::Level::kInfo,
+             "user a\n2024-01-01T00:00:00.000+0000 info \x1b[31mforged\0 \xc2\x9b"s);
+  log::Close();
+  auto lines = LinesOf(folder_ / "log");
+  ASSERT_EQ(lines.size(), 1u);
+  for (char c : lines[0]) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << lines[0];
+  EXPECT_EQ(lines[0].find("\xc2\x9b"), std::string::npos);
+  EXPECT_NE(lines[0].find("forged"), std::string::npos);
+}
+
+TEST_F(Log, BracesAndPercentsInATextAreOnlyText) {
+  Open(folder_ / "log");
+  log::Write(log::Level::kInfo, "{} {0} %v %s %n");
+  ASSERT_TRUE(Reaches(folder_ / "log", " info {} {0} %v %s %n\n"));
+}
+
+TEST_F(Log, ReopensByNameAfterARename) {
+  Open(folder_ / "log");
+  log::Info("before");
+  ASSERT_TRUE(Reaches(folder_ / "log", "before"));
+  ASSERT_EQ(::rename((folder_ / "log").c_str(), (folder_ / "log.1").c_str()), 0);
+  log::Info("between");
+  ASSERT_TRUE(Reaches(folder_ / "log.1", "between"));
+  log::Reopen();
+  log::Info("after");
+  ASSERT_TRUE(Reaches(folder_ / "log", "after"));
+  EXPECT_EQ(Contents(folder_ / "log").find("between"), std::string::npos);
+  EXPECT_EQ(Contents(folder_ / "log.1").find("after"), std::string::npos);
+}
+
+TEST_F(Log, ReopenThatFailsKeepsTheProcessAndALaterOneWorks) {
+  std::string inner = folder_ / "inner";
+  ASSERT_EQ(::mkdir(inner.c_str(), 0700), 0);
+  Open(inner + "/log");
+  log::Info("before");
+  ASSERT_TRUE(Reaches(inner + "/log", "before"));
+  ASSERT_EQ(::rename(inner.c_str(), (folder_ / "moved").c_str()), 0);
+  // A file where the folder was: nothing can be opened by that name, not even by making the folder.
+  Fd blocker(::open(inner.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  log::Reopen();
+  for (int i = 0; i < 10; ++i) {
+    log::Info("while it cannot be opened {}", i);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ASSERT_EQ(::unlink(inner.c_str()), 0);
+  ASSERT_EQ(::mkdir(inner.c_str(), 0700), 0);
+  log::Reopen();
+  ASSERT_TRUE(Eventually([&] {
+    log::Info("after");
+    return Contents(inner + "/log").find("after") != std::string::npos;
+  }));
+}
+
+TEST_F(Log, ATargetThatCannotBeOpenedIsAnErrorWithItsName) {
+  Fd file(::open((folder_ / "file").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  log::Options options;
+  options.target = folder_ / "file/log";
+  auto opened = log::Open(options);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().fault, Fault::kConfig);
+  EXPECT_NE(opened.error().text.find(options.target), std::string::npos) << opened.error().text;
+}
+
+TEST_F(Log, AFullDiskDropsLinesAndCountsThem) {
+  uint64_t before = log::Dropped();
+  Open("/dev/full");
+  for (int i = 0; i < 100; ++i) log::Info("line {} that finds no room", i);
+  EXPECT_TRUE(Eventually([&] { return log::Dropped() >= before + 100; }))
+      << log::Dropped() - before << " of 100 are counted";
+  log::Close();
+  EXPECT_EQ(log::Dropped(), before + 100);
+}
+
+// A pipe that nobody reads: the writing thread stands still, the callers do not.
+TEST_F(Log, ATargetThatBlocksHoldsNobodyUpAndTheDroppedLinesAreCounted) {
+  std::string path = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  Fd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  ASSERT_TRUE(reader);
+  Open(path);
+  uint64_t before = log::Dropped();
+  constexpr int kLines = 50000;  // more than a pipe and the queue hold
+  std::string long_line(200, 'x');
+  std::thread writer([&] {
+    for (int i = 0; i < kLines; ++i) log::Info("{} {}", i, long_line);
+  });
+  std::atomic<bool> done = false;
+  std::thread waiter([&] {
+    writer.join();
+    done = true;
+  });
+  EXPECT_TRUE(Eventually([&] { return done.load(); })) << "a caller of the log was held up";
+  uint64_t dropped = log::Dropped() - before;
+  EXPECT_GT(dropped, 0u);
+  EXPECT_LT(dropped, static_cast<uint64_t>(kLines));
+  // Somebody reads again: what was not dropped arrives, each line whole.
+  std::atomic<bool> stop = false;
+  std::atomic<size_t> newlines = 0;
+  std::thread drain([&] {
+    std::string block(65536, '\0');
+    while (!stop) {
+      ssize_t n = ::read(reader.get(), block.data(), block.size());
+      if (n > 0) {
+        newlines += static_cast<size_t>(std::count(block.begin(), block.begin() + n, '\n'));
+      } else {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    }
+  });
+  EXPECT_TRUE(Eventually([&] { return newlines + (log::Dropped() - before) == kLines; }))
+      << newlines << " arrived and " << log::Dropped() - before << " dropped of " << kLines;
+  log::Close();
+  stop = true;
+  drain.join();
+  waiter.join();
+}
+
+// A process must be able to end although its log's reader stands still.
+TEST_F(Log, CloseEndsAlthoughTheTargetBlocks) {
+  std::string path = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  Fd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  Open(path);
+  for (int i = 0; i < 20000; ++i) log::Info("{}", std::string(100, 'x'));
+  std::atomic<bool> closed = false;
+  std::thread closer([&] {
+    log::Close();
+    closed = true;
+  });
+  EXPECT_TRUE(Eventually([&] { return closed.load(); }, std::chrono::seconds(10)));
+  // Let the threads go in any case, so that this test ends.
+  std::string block(65536, '\0');
+  while (!closed) (void)!::read(reader.get(), block.data(), block.size());
+  closer.join();
+}
+
+TEST_F(Log, LinesBeforeItIsOpenGoToStandardError) {
+  testing::internal::CaptureStderr();
+  log::Error("too early for the log");
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("too early for the log"),
+            std::string::npos);
+}
+
+TEST_F(Log, LetsGoOfItsFileWhenItIsClosed) {
+  size_t before = test::OpenDescriptors();
+  Open(folder_ / "log");
+  log::Info("line");
+  log::Close();
+  EXPECT_EQ(test::OpenDescriptors(), before);
+}
+
+TEST_F(Log, TakesLinesFromManyThreadsEachWhole) {
+  Open(folder_ / "log");
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([t] {
+      for (int i = 0; i < 500; ++i) log::Info("thread {} line {} {}", t, i, std::string(50, 'z'));
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  log::Close();
+  auto lines = LinesOf(folder_ / "log");
+  ASSERT_EQ(lines.size(), 2000u);
+  for (const std::string& line : lines) EXPECT_TRUE(line.ends_with(std::string(50, 'z'))) << line;
+}
+
+TEST_F(Log, CountsAreReadAndLinesWrittenWhileItCloses) {
+  Open(folder_ / "log");
+  std::atomic<bool> stop = false;
+  std::thread other([&] {
+    while (!stop) {
+      log::Info("still here");
+      log::Dropped();
+    }
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  // Lines that come after Close go to stderr, which is not to be seen here.
+  Fd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  Fd saved(::dup(STDERR_FILENO));
+  ::dup2(null.get(), STDERR_FILENO);
+  log::Close();
+  stop = true;
+  other.join();
+  ::dup2(saved.get(), STDERR_FILENO);
+}
+
+}  // namespace
+}  // namespace rum

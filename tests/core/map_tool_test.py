@@ -1,0 +1,361 @@
+#!/usr/bin/env python3
+"""Drives the program rum-map as users do: its commands, messages, exit codes and files."""
+
+import hashlib
+import os
+import pty
+import random
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TOOL = os.path.abspath(os.environ.get("RUM_MAP", "./rum-map"))
+SECRET = "*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19"
+
+
+def make_cdb(records):
+    """A CDB of (key, value) pairs, written without rum's or tinycdb's code."""
+    body, tables, at = [], [[] for _ in range(256)], 2048
+    for key, value in records:
+        h = 5381
+        for byte in key:
+            h = (h * 33 & 0xFFFFFFFF) ^ byte
+        tables[h & 255].append((h, at))
+        body.append(struct.pack("<II", len(key), len(value)) + key + value)
+        at += len(body[-1])
+    head, tail = [], []
+    for entries in tables:
+        slots = [(0, 0)] * (2 * len(entries))
+        head.append(struct.pack("<II", at, len(slots)))
+        for h, position in entries:
+            i = (h >> 8) % len(slots)
+            while slots[i][1]:
+                i = (i + 1) % len(slots)
+            slots[i] = (h, position)
+        tail += [struct.pack("<II", *slot) for slot in slots]
+        at += 8 * len(slots)
+    return b"".join(head + body + tail)
+
+
+class RumMap(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="rum-map-test-")
+        self.addCleanup(self.folder.cleanup)
+        self.cdb = self.path("users.cdb")
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def write(self, name, content):
+        with open(self.path(name), "wb") as f:
+            f.write(content if isinstance(content, bytes) else content.encode())
+        return self.path(name)
+
+    def read(self, path):
+        with open(path, "rb") as f:
+            return f.read()
+
+    def run_tool(self, *arguments, code=0, stdin=b"", **options):
+        done = subprocess.run([TOOL, *arguments], input=stdin, capture_output=True, timeout=120,
+                              **options)
+        self.assertEqual(done.returncode, code, (arguments, done.stdout, done.stderr))
+        return done
+
+    def build(self, text, *arguments, **options):
+        return self.run_tool("build", *arguments, self.cdb, stdin=text.encode(), **options)
+
+    # build
+
+    def test_builds_a_map_that_an_independent_writer_would_make(self):
+        done = self.build(f"# comment\n\nalice {SECRET} tcp:db1:3306\nbob - tcp:db2:1,sock:/x\n"
+                          "a\\sb\\x00\t-\ttcp:c:1 t\\x0a\n")
+        self.assertEqual(self.read(self.cdb), make_cdb([
+            (b"alice", SECRET.encode() + b"\0tcp:db1:3306\0"),
+            (b"bob", b"\0tcp:db2:1,sock:/x\0"),
+            (b"a b\0", b"\0tcp:c:1\0t\n")]))
+        self.assertEqual(done.stdout.decode(),
+                         f"{self.cdb}: 3 users, {os.path.getsize(self.cdb)} bytes\n")
+        self.assertEqual(done.stderr, b"")
+        self.assertEqual(stat.S_IMODE(os.stat(self.cdb).st_mode), 0o640)
+
+    def test_builds_from_a_file_and_quietly(self):
+        text = self.write("users.txt", "alice - tcp:a:1\n")
+        done = self.run_tool("build", "-q", self.cdb, text)
+        self.assertEqual(done.stdout + done.stderr, b"")
+        self.run_tool("get", self.cdb, "alice")
+
+    def test_names_file_and_line_of_every_error_and_keeps_the_old_map(self):
+        self.build("old - tcp:old:1\n")
+        before = self.read(self.cdb)
+        text = self.write("users.txt", "alice - tcp:a:1\nbad\nalice - tcp:a:1\n")
+        done = self.run_tool("build", self.cdb, text, code=1)
+        self.assertEqual(done.stdout, b"")
+        self.assertEqual(done.stderr.decode().splitlines(), [
+            f"{text}:2: a line has three columns (user, secret or -, destination), not 1",
+            f"{text}:3: user 'alice' is also on line 1",
+            f"rum-map: {self.cdb}: not written: the input has 2 errors"])
+        self.assertEqual(self.read(self.cdb), before)
+        self.assertEqual(sorted(os.listdir(self.folder.name)), ["users.cdb", "users.txt"])
+
+    def test_lets_the_last_line_win(self):
+        done = self.build("alice - tcp:a:1\nbob - tcp:b:1\nalice - tcp:c:1\n", "--last-wins")
+        self.assertTrue(done.stdout.endswith(b", 1 earlier lines dropped\n"), done.stdout)
+        self.assertIn(b"tcp:c:1", self.run_tool("get", self.cdb, "alice").stdout)
+
+    def test_leaves_no_temporary_file_when_interrupted(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with subprocess.Popen([TOOL, "build", self.cdb], stdin=subprocess.PIPE,
+                                  stderr=subprocess.PIPE,
+                                  # A shell that runs this in the background ignores SIGINT.
+                                  preexec_fn=lambda n=number: signal.signal(n, signal.SIG_DFL)
+                                  ) as process:
+                process.stdin.write(b"alice - tcp:a:1\n" * 10)
+                process.stdin.flush()
+                deadline = time.monotonic() + 20
+                while not os.listdir(self.folder.name) and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                self.assertEqual(len(os.listdir(self.folder.name)), 1)
+                process.send_signal(number)
+                time.sleep(0.2)
+                process.stdin.close()
+                self.assertEqual(process.wait(20), 6)
+                process.stderr.read()
+            self.assertEqual(os.listdir(self.folder.name), [])
+
+    def test_shows_progress_on_a_terminal_only(self):
+        lines = "".join(f"user{i} - tcp:a:1\n" for i in range(400000))
+        text = self.write("users.txt", lines)
+        self.assertEqual(self.run_tool("build", self.cdb, text).stderr, b"")
+        master, slave = pty.openpty()
+        process = subprocess.Popen([TOOL, "build", self.cdb, text], stdout=subprocess.DEVNULL,
+                                   stderr=slave)
+        os.close(slave)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(master, 4096)
+            except OSError:
+                break
+            if not piece:
+                break
+            shown += piece
+        os.close(master)
+        self.assertEqual(process.wait(60), 0)
+        self.assertIn(b"reading, lines: ", shown)
+        self.assertTrue(shown.endswith(b"\r\x1b[K"), shown[-40:])
+
+    def test_keeps_within_the_memory_for_many_users(self):
+        # 10 million users in less than 1 GiB are 107 bytes a user.
+        users = 1000000
+        text = self.path("users.txt")
+        with open(text, "w") as f:
+            for i in range(users):
+                f.write(f"user{i:08d} {SECRET} tcp:db{i % 200}.example.net:3306\n")
+        # A process of its own asks: its children inherit no high-water mark of this one.
+        ask = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+               "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
+        done = subprocess.run([sys.executable, "-c", ask, TOOL, "build", "-q", self.cdb, text],
+                              stdout=subprocess.PIPE, timeout=300, check=True)
+        program = self.read(TOOL)
+        if b"__asan_" in program or b"__tsan_" in program:
+            self.skipTest("a sanitizer uses memory of its own")
+        self.assertLess(int(done.stdout), users * 107 // 1024)
+
+    # dump
+
+    def test_dump_and_build_give_back_any_map(self):
+        noise = random.Random(7)
+        records = [(b"alice", SECRET.encode() + b"\0tcp:db1:3306\0"),
+                   (b"old", SECRET.encode() + b"\0tcp:db1:3306\0database\0x"),
+                   (b"", b""), (b"-", b"-"), (b"#", b"#"), (b"=", b"="), (b"no nul", b"tcp:a:1"),
+                   (b"no end", b"\0tcp:a:1"), (b"plain", b"password\0tcp:a:1\0"),
+                   (b"bad", b"\0nonsense\0"), (b"long" * 500, b"\0tcp:a:1\0" + bytes(range(256)))]
+        keys = set(k for k, _ in records)
+        while len(records) < 2000:
+            key = bytes(noise.randrange(256) for _ in range(noise.randrange(1, 12)))
+            if key not in keys:
+                keys.add(key)
+                records.append((key, bytes(noise.randrange(256) for _ in range(noise.randrange(30)))))
+        original = self.write("original.cdb", make_cdb(records))
+        text = self.run_tool("dump", original).stdout
+        self.assertTrue(all(byte == 10 or 32 <= byte < 127 for byte in text))
+        self.assertEqual(text.splitlines()[0].decode(), f"alice {SECRET} tcp:db1:3306")
+        self.run_tool("build", self.cdb, stdin=text)
+        self.assertEqual(self.read(self.cdb), self.read(original))
+
+    def test_dumps_to_a_file_that_only_its_owner_can_read(self):
+        self.build(f"alice {SECRET} tcp:a:1\n")
+        out = self.write("out.txt", "old")
+        os.chmod(out, 0o666)
+        self.run_tool("dump", "-o", out, self.cdb)
+        self.assertEqual(self.read(out).decode(), f"alice {SECRET} tcp:a:1\n")
+        self.assertEqual(stat.S_IMODE(os.stat(out).st_mode), 0o600)
+
+    def test_says_that_the_output_is_full(self):
+        self.build("alice - tcp:a:1\n")
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([TOOL, "dump", self.cdb], stdout=full, stderr=subprocess.PIPE,
+                                  timeout=60)
+        self.assertEqual(done.returncode, 6)
+        self.assertIn(b"No space left", done.stderr)
+
+    # check
+
+    def test_check_counts_what_a_good_map_has(self):
+        self.build(f"alice {SECRET} tcp:a:1\nbob - tcp:a:1\ncarol - tcp:b:1 tail\n")
+        done = self.run_tool("check", self.cdb)
+        self.assertEqual(done.stderr, b"")
+        self.assertEqual(done.stdout.decode(),
+                         f"{self.cdb}: 3 users (1 with a stored secret), 2 destinations, "
+                         f"{os.path.getsize(self.cdb)} bytes, 1 with a tail; 0 problems\n")
+        self.assertEqual(self.run_tool("check", "-q", self.cdb).stdout, b"")
+
+    def test_check_names_each_bad_record(self):
+        self.write("users.cdb", make_cdb([
+            (b"good", b"\0tcp:a:1\0"), (b"a\x1b[2J", b"\0tcp:a\0"), (b"b", b"hunter2\0tcp:a:1\0"),
+            (b"c", b"\0\0"), (b"d", b"none"), (b"", b"\0tcp:a:1\0"), (b"e" * 513, b"\0tcp:a:1\0"),
+            (b"good", b"\0tcp:b:1\0")]))
+        done = self.run_tool("check", self.cdb, code=1)
+        errors = done.stderr.decode().splitlines()
+        warning = [line for line in errors if "warning" in line]
+        self.assertEqual(len(warning), 1 if os.stat(self.cdb).st_mode & 4 else 0)
+        problems = [line for line in errors if "warning" not in line]
+        self.assertEqual(len(problems), 7, errors)
+        self.assertIn(f"{self.cdb}: user 'a\\x1b[2J' has a bad destination", problems[0])
+        self.assertIn("user 'b' has a secret that is not", problems[1])
+        self.assertIn("user 'c' has no destination", problems[2])
+        self.assertIn("user 'd' has no destination", problems[3])
+        self.assertIn("user '' is an empty name", problems[4])
+        self.assertIn("has a name of more than 512 bytes", problems[5])
+        self.assertIn("user 'good' is there twice", problems[6])
+        self.assertIn(b"; 7 problems\n", done.stdout)
+        self.assertNotIn(b"hunter2", done.stdout + done.stderr)
+
+    def test_check_refuses_a_map_that_is_cut_missing_or_something_else(self):
+        self.build("alice - tcp:a:1\n")
+        whole = self.read(self.cdb)
+        for content in (whole[:-1], whole + b"x", whole[:100], b"", b"\0" * 5000):
+            self.write("bad.cdb", content)
+            done = self.run_tool("check", self.path("bad.cdb"), code=1)
+            self.assertTrue(done.stderr.startswith(f"rum-map: {self.path('bad.cdb')}: ".encode()))
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+        self.run_tool("check", self.path("none.cdb"), code=1)
+
+    def test_check_warns_of_a_map_that_everybody_can_read(self):
+        self.build("alice - tcp:a:1\n")
+        os.chmod(self.cdb, 0o644)
+        self.assertIn(b"warning: everybody on this machine can read it",
+                      self.run_tool("check", self.cdb).stderr)
+        os.chmod(self.cdb, 0o640)
+        self.assertEqual(self.run_tool("check", self.cdb).stderr, b"")
+
+    # get
+
+    def test_get_tells_where_a_user_goes_and_never_the_secret(self):
+        self.build(f"alice {SECRET} tcp:a:1\nbob - sock:/a\\sb t\n-x - tcp:c:1\n")
+        done = self.run_tool("get", self.cdb, "alice")
+        self.assertEqual(done.stdout, b"destination tcp:a:1\nsecret stored\n")
+        self.assertNotIn(SECRET.encode(), done.stdout + done.stderr)
+        self.assertEqual(self.run_tool("get", self.cdb, "bob").stdout,
+                         b"destination sock:/a b\nsecret none\ntail 1 bytes\n")
+        self.run_tool("get", self.cdb, "--", "-x")
+
+    def test_get_says_when_there_is_no_such_user_or_no_map(self):
+        self.build("alice - tcp:a:1\n")
+        done = self.run_tool("get", self.cdb, "Alice", code=1)
+        self.assertEqual(done.stdout, b"")
+        self.assertEqual(done.stderr.decode(), f"rum-map: {self.cdb}: no user 'Alice'\n")
+        self.run_tool("get", self.path("none"), "alice", code=4)
+        self.run_tool("dump", self.path("none"), code=4)
+        self.write("users.cdb", make_cdb([(b"alice", b"nothing")]))
+        self.run_tool("get", self.cdb, "alice", code=4)
+
+    # hash
+
+    def expected(self, password):
+        return "*" + hashlib.sha1(hashlib.sha1(password).digest()).hexdigest().upper() + "\n"
+
+    def test_hash_reads_a_line_of_standard_input(self):
+        self.assertEqual(self.expected(b"password"), SECRET + "\n")
+        for password in (b"password", "gr\u00fc\u00df".encode(), b"with blank ", b"\xff\0\x01", b"x" * 65536):
+            for end in (b"", b"\n", b"\nsecond line"):
+                done = self.run_tool("hash", stdin=password + end)
+                self.assertEqual(done.stdout.decode(), self.expected(password))
+        self.run_tool("hash", stdin=b"x" * 65537, code=2)
+        self.assertIn(b"the password is empty", self.run_tool("hash", stdin=b"", code=1).stderr)
+        self.run_tool("hash", stdin=b"\n", code=1)
+
+    def test_hash_takes_no_password_from_the_command_line(self):
+        self.assertEqual(self.run_tool("hash", "password", code=2, stdin=b"x").stdout, b"")
+
+    def on_terminal(self, *answers, interrupt=False):
+        """What the terminal shows, and the exit code."""
+        signal.alarm(60)
+        pid, master = pty.fork()
+        if pid == 0:
+            os.execv(TOOL, [TOOL, "hash"])
+        shown = b""
+        prompts = [b"Password: ", b"Again: "]
+        try:
+            while True:
+                if prompts and prompts[0] in shown:
+                    prompts.pop(0)
+                    if interrupt:
+                        os.kill(pid, signal.SIGINT)
+                    elif answers:
+                        os.write(master, answers[0] + b"\n")
+                        answers = answers[1:]
+                shown += os.read(master, 4096)
+        except OSError:
+            pass
+        os.close(master)
+        signal.alarm(0)
+        return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def test_hash_asks_twice_on_a_terminal_without_showing_what_is_typed(self):
+        shown, code = self.on_terminal(b"s3cret", b"s3cret")
+        self.assertEqual(code, 0)
+        self.assertNotIn("s3cret", shown)
+        self.assertIn(self.expected(b"s3cret").strip(), shown)
+        shown, code = self.on_terminal(b"s3cret", b"secret")
+        self.assertEqual(code, 1)
+        self.assertIn("the two passwords differ", shown)
+
+    def test_hash_can_be_interrupted_on_a_terminal(self):
+        shown, code = self.on_terminal(interrupt=True)
+        self.assertEqual(code, 6)
+        self.assertIn("no password was read", shown)
+
+    # the command line
+
+    def test_help_teaches_with_an_example_that_works(self):
+        text = self.run_tool("--help").stdout.decode()
+        for command in ("build", "dump", "check", "get", "hash"):
+            self.assertIn(f"\n  {command} ", text)
+            self.assertIn("Usage: rum-map " + command, self.run_tool(command, "--help").stdout.decode())
+        example = [line.strip() for line in text.splitlines()
+                   if line.startswith(("  alice ", "  bob ", "  carol "))]
+        self.assertEqual(len(example), 3)
+        self.build("\n".join(example))
+        self.assertIn("Exit codes:", text)
+
+    def test_refuses_what_it_does_not_know_with_one_line(self):
+        for arguments in ([], ["buld"], ["build"], ["get", self.cdb], ["check", "--fast", "x"],
+                          ["dump", "a", "b"], ["--unknown"]):
+            done = self.run_tool(*arguments, code=2)
+            self.assertEqual(done.stdout, b"")
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_says_its_version(self):
+        self.assertRegex(self.run_tool("--version").stdout.decode(), r"^rum-map \d+\.\d+\.\d+")
+
+
+if __name__ == "__main__":
+    if not os.access(TOOL, os.X_OK):
+        sys.exit(f"{TOOL}: not there; run this by make check, or set RUM_MAP")
+    unittest.main(verbosity=2)

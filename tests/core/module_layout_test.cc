@@ -1,0 +1,109 @@
+// The binary contract: sizes and offsets of every member in rum/module.h against a golden file.
+// A line that changes breaks modules already built; lines may only be added at the end of a struct.
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "rum/module.h"
+
+namespace {
+
+struct Member {
+  const char* name;
+  size_t offset;
+  size_t size;
+};
+
+struct Layout {
+  const char* name;
+  size_t size;
+  std::vector<Member> members;
+};
+
+#define MEMBER(type, name) \
+  Member { #name, offsetof(type, name), sizeof(type::name) }
+
+const std::vector<Layout>& Layouts() {
+  static const std::vector<Layout> layouts = {
+      {"rum_option",
+       sizeof(rum_option),
+       {MEMBER(rum_option, name), MEMBER(rum_option, value), MEMBER(rum_option, default_value),
+        MEMBER(rum_option, help), MEMBER(rum_option, type), MEMBER(rum_option, short_name)}},
+      {"rum_metric", sizeof(rum_metric), {MEMBER(rum_metric, name), MEMBER(rum_metric, help)}},
+      {"rum_host",
+       sizeof(rum_host),
+       {MEMBER(rum_host, struct_size), MEMBER(rum_host, abi),        MEMBER(rum_host, version),
+        MEMBER(rum_host, send),        MEMBER(rum_host, need),       MEMBER(rum_host, forward),
+        MEMBER(rum_host, relay),       MEMBER(rum_host, lookup),     MEMBER(rum_host, identify),
+        MEMBER(rum_host, connect),     MEMBER(rum_host, start_tls),  MEMBER(rum_host, pause),
+        MEMBER(rum_host, resume),      MEMBER(rum_host, timer),      MEMBER(rum_host, timer_cancel),
+        MEMBER(rum_host, now),         MEMBER(rum_host, peer),       MEMBER(rum_host, note),
+        MEMBER(rum_host, log),         MEMBER(rum_host, metric_add), MEMBER(rum_host, close),
+        MEMBER(rum_host, extension)}},
+      {"rum_module",
+       sizeof(rum_module),
+       {MEMBER(rum_module, struct_size),   MEMBER(rum_module, abi),
+        MEMBER(rum_module, host_size_min), MEMBER(rum_module, reserved),
+        MEMBER(rum_module, name),          MEMBER(rum_module, version),
+        MEMBER(rum_module, summary),       MEMBER(rum_module, options),
+        MEMBER(rum_module, option_count),  MEMBER(rum_module, option_size),
+        MEMBER(rum_module, metrics),       MEMBER(rum_module, metric_count),
+        MEMBER(rum_module, metric_size),   MEMBER(rum_module, init),
+        MEMBER(rum_module, config_new),    MEMBER(rum_module, config_free),
+        MEMBER(rum_module, worker_start),  MEMBER(rum_module, worker_reload),
+        MEMBER(rum_module, worker_stop),   MEMBER(rum_module, session_open),
+        MEMBER(rum_module, client_data),   MEMBER(rum_module, upstream_open),
+        MEMBER(rum_module, upstream_data), MEMBER(rum_module, looked_up),
+        MEMBER(rum_module, tls_open),      MEMBER(rum_module, side_end),
+        MEMBER(rum_module, timeout),       MEMBER(rum_module, resumed),
+        MEMBER(rum_module, session_close), MEMBER(rum_module, refusal),
+        MEMBER(rum_module, stats)}},
+  };
+  return layouts;
+}
+
+// One line a member, "rum_option.name 0 8", after a line with the size of the struct.
+std::string Describe() {
+  std::ostringstream text;
+  for (const Layout& layout : Layouts()) {
+    text << layout.name << " " << layout.size << "\n";
+    for (const Member& m : layout.members) {
+      text << layout.name << "." << m.name << " " << m.offset << " " << m.size << "\n";
+    }
+  }
+  return text.str();
+}
+
+// The test harness of automake tells where the sources are.
+std::string Golden() {
+  const char* srcdir = std::getenv("srcdir");
+  std::ifstream file(std::string(srcdir ? srcdir : ".") + "/tests/core/module_layout.golden");
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST(ModuleLayout, IsTheGoldenOne) {
+  if (sizeof(void*) != 8) GTEST_SKIP() << "the golden file is for 64-bit machines";
+  EXPECT_EQ(Golden(), Describe());
+}
+
+// The tables above miss no member and the structs have no hole: then other languages can bind them
+// by hand without a word about padding.
+TEST(ModuleLayout, HasNoMemberLeftOutAndNoPadding) {
+  for (const Layout& layout : Layouts()) {
+    size_t next = 0;
+    for (const Member& m : layout.members) {
+      EXPECT_EQ(m.offset, next) << layout.name << "." << m.name;
+      next = m.offset + m.size;
+    }
+    EXPECT_EQ(layout.size, next) << layout.name;
+  }
+}
+
+}  // namespace

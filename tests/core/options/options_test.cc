@@ -1,0 +1,470 @@
+#include "options.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "config.h"
+#include "module/loader.h"
+#include "option_rows.h"
+#include "support/folder.h"
+
+namespace rum {
+namespace {
+
+using test::Folder;
+
+// A folder in which the module "good" stands for each that rum takes by itself.
+const std::string& Modules() {
+  static Folder folder;
+  static bool made = [] {
+    for (const char* name : {"passthrough.so", RUM_MAP_MODULE, "good.so"}) {
+      std::filesystem::copy_file(RUM_TEST_MODULES "/good.so", folder / name);
+    }
+    return ::setenv("RUM_MODULE_DIR", folder.path().c_str(), 1) == 0;
+  }();
+  EXPECT_TRUE(made);
+  return folder.path();
+}
+
+Result<CommandLine> Read(const std::vector<std::string>& arguments) {
+  Modules();
+  std::vector<std::string> all = {"rum"};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& argument : all) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  return ReadCommandLine(static_cast<int>(all.size()), argv.data());
+}
+
+// As a shell would split it; no quotes.
+Result<CommandLine> ReadLine(const std::string& line) {
+  std::istringstream words(line);
+  std::vector<std::string> arguments;
+  for (std::string word; words >> word;) arguments.push_back(word);
+  return Read(arguments);
+}
+
+const Settings* Good(const Result<CommandLine>& line) {
+  EXPECT_TRUE(line.ok()) << line.error().text;
+  return line && line->settings ? line->settings.get() : nullptr;
+}
+
+std::string ErrorOf(const std::string& line, Fault fault = Fault::kUsage) {
+  auto result = ReadLine(line);
+  EXPECT_FALSE(result.ok()) << line << " is accepted";
+  if (result) return "";
+  EXPECT_EQ(result.error().fault, fault) << result.error().text;
+  return result.error().text;
+}
+
+bool Has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(Options, HaveTheDefaultsThatHelpTells) {
+  auto line = ReadLine("-s tcp:127.0.0.1:1 -d tcp:a:2");
+  const Settings* s = Good(line);
+  ASSERT_TRUE(s);
+  EXPECT_EQ(s->connect_timeout, Millis(6000));
+  EXPECT_EQ(s->first_byte_timeout, Millis(6000));
+  EXPECT_EQ(s->login_timeout, Millis(8000));
+  EXPECT_EQ(s->half_close_timeout, Millis(30000));
+  EXPECT_EQ(s->idle_timeout, Millis(0));
+  EXPECT_EQ(s->drain_timeout, Millis(30000));
+  EXPECT_EQ(s->socket_mode, 0777u);
+  EXPECT_EQ(s->log.target, "stderr");
+  EXPECT_FALSE(s->log.json);
+  EXPECT_EQ(s->log.level, log::Level::kInfo);
+  EXPECT_EQ(s->protocol, "passthrough.so");
+  EXPECT_FALSE(s->background);
+  EXPECT_FALSE(s->stats.has_value());
+  EXPECT_GE(s->workers, 1u);
+  EXPECT_LE(s->workers, 256u);
+}
+
+// The seed's examples, word for word.
+TEST(Options, ReadTheFirstExampleInAnyOrder) {
+  std::vector<std::string> parts = {"-s tcp:0.0.0.0:110", "-d tcp:pop3.example.net:110", "-b"};
+  std::sort(parts.begin(), parts.end());
+  do {
+    std::string text;
+    for (const std::string& part : parts) text += part + " ";
+    auto line = ReadLine(text);
+    const Settings* s = Good(line);
+    ASSERT_TRUE(s) << text;
+    ASSERT_EQ(s->listeners.size(), 1u);
+    EXPECT_EQ(s->listeners[0].text(), "tcp:0.0.0.0:110");
+    ASSERT_EQ(s->destinations.size(), 1u);
+    EXPECT_EQ(s->destinations[0].text(), "tcp:pop3.example.net:110");
+    EXPECT_TRUE(s->background);
+    EXPECT_EQ(s->log.target, "syslog") << "nobody sees stderr in the background";
+  } while (std::next_permutation(parts.begin(), parts.end()));
+}
+
+TEST(Options, ReadTheSecondExampleInAnyOrder) {
+  std::vector<std::string> parts = {"-s tcp:localhost:3306", "-s sock:/var/run/mysqld/mysqld.sock",
+                                    "-d tcp:1.2.3.4:3306", "-b"};
+  std::sort(parts.begin(), parts.end());
+  do {
+    std::string text;
+    for (const std::string& part : parts) text += part + " ";
+    auto line = ReadLine(text);
+    const Settings* s = Good(line);
+    ASSERT_TRUE(s) << text;
+    std::set<std::string> listeners;
+    for (const Address& address : s->listeners) listeners.insert(address.text());
+    EXPECT_EQ(listeners,
+              (std::set<std::string>{"tcp:localhost:3306", "sock:/var/run/mysqld/mysqld.sock"}));
+    EXPECT_EQ(s->destinations[0].text(), "tcp:1.2.3.4:3306");
+    EXPECT_TRUE(s->background);
+  } while (std::next_permutation(parts.begin(), parts.end()));
+}
+
+TEST(Options, ReadTheUsersMapAndTheStatisticsInAnyOrder) {
+  std::vector<std::string> parts = {"-s tcp:0.0.0.0:3306", "-d tcp:db0:3306", "-M users.cdb",
+                                    "-m tcp:127.0.0.1:8306", "-b"};
+  std::sort(parts.begin(), parts.end());
+  do {
+    std::string text;
+    for (const std::string& part : parts) text += part + " ";
+    auto line = ReadLine(text);
+    const Settings* s = Good(line);
+    ASSERT_TRUE(s) << text;
+    EXPECT_EQ(s->map, "users.cdb");
+    EXPECT_EQ(s->stats->text(), "tcp:127.0.0.1:8306");
+    EXPECT_EQ(s->protocol, RUM_MAP_MODULE);
+  } while (std::next_permutation(parts.begin(), parts.end()));
+}
+
+TEST(Options, MayBeClusteredAndGluedTogether) {
+  for (const char* text :
+       {"-s tcp:a:1 -bM users.cdb", "-bs tcp:a:1 -Musers.cdb", "-bstcp:a:1 -M users.cdb",
+        "-bvLMusers.cdb -s tcp:a:1", "--listen=tcp:a:1 --map=users.cdb --background"}) {
+    auto line = ReadLine(text);
+    const Settings* s = Good(line);
+    ASSERT_TRUE(s) << text;
+    EXPECT_TRUE(s->background) << text;
+    EXPECT_EQ(s->map, "users.cdb") << text;
+    ASSERT_EQ(s->listeners.size(), 1u) << text;
+  }
+}
+
+TEST(Options, AMapAloneMeansTheModuleForMaps) {
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -M f"))->protocol, RUM_MAP_MODULE);
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2"))->protocol, "passthrough.so");
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -M f -P good.so"))->protocol, "good.so");
+  EXPECT_EQ(Good(ReadLine("-P good.so -M f -s tcp:a:1"))->protocol, "good.so");
+}
+
+// A value for each row, and where it must have arrived.
+struct Sample {
+  std::string value;
+  std::function<bool(const Settings&)> arrived;
+};
+
+const std::map<std::string, Sample>& Samples() {
+  static const auto duration = [](Millis Settings::*member) {
+    return Sample{"1234ms", [member](const Settings& s) { return s.*member == Millis(1234); }};
+  };
+  static const std::map<std::string, Sample> samples = {
+      {"listen", {"tcp:b:2", [](auto& s) { return s.listeners.back().text() == "tcp:b:2"; }}},
+      {"destination", {"tcp:b:2", [](auto& s) { return s.destinations[0].text() == "tcp:b:2"; }}},
+      {"failover",
+       {"tcp:b:2,tcp:c:3", [](auto& s) { return s.destinations[1].text() == "tcp:c:3"; }}},
+      {"random",
+       {"tcp:b:2,tcp:c:3",
+        [](auto& s) { return s.destinations.size() == 2 && s.shuffle_destinations; }}},
+      {"socket-mode", {"0660", [](auto& s) { return s.socket_mode == 0660; }}},
+      {"protocol", {"good.so", [](auto& s) { return s.protocol == "good.so"; }}},
+      {"map", {"users.cdb", [](auto& s) { return s.map == "users.cdb"; }}},
+      {"module-dir", {Modules(), [](auto& s) { return s.module_dir == Modules(); }}},
+      {"background", {"", [](auto& s) { return s.background; }}},
+      {"pidfile", {"/run/x", [](auto& s) { return s.pidfile == "/run/x"; }}},
+      {"workers", {"3", [](auto& s) { return s.workers == 3; }}},
+      {"check", {"", [](auto& s) { return s.check; }}},
+      {"stats", {"sock:/x", [](auto& s) { return s.stats->text() == "sock:/x"; }}},
+      {"log", {"/var/log/x", [](auto& s) { return s.log.target == "/var/log/x"; }}},
+      {"log-format", {"json", [](auto& s) { return s.log.json; }}},
+      {"verbose", {"", [](auto& s) { return s.log.level == log::Level::kDebug; }}},
+      {"log-logins", {"", [](auto& s) { return s.log_logins; }}},
+      {"resolv-conf", {"/x", [](auto& s) { return s.resolv_conf == "/x"; }}},
+      {"tls", {"require", [](auto& s) { return s.tls.clients == TlsMode::kRequire; }}},
+      {"tls-cert", {"/x", [](auto& s) { return s.tls.files.certificate == "/x"; }}},
+      {"tls-key", {"/x", [](auto& s) { return s.tls.files.key == "/x"; }}},
+      {"tls-ca", {"/x", [](auto& s) { return s.tls.files.authorities == "/x"; }}},
+      {"tls-min-version", {"1.3", [](auto& s) { return s.tls.files.min_version == "1.3"; }}},
+      {"tls-ciphers", {"HIGH", [](auto& s) { return s.tls.files.ciphers == "HIGH"; }}},
+      {"upstream-tls", {"verify", [](auto& s) { return s.tls.upstreams == TlsMode::kVerify; }}},
+      {"upstream-tls-ca", {"/x", [](auto& s) { return s.tls.upstream_authorities == "/x"; }}},
+      {"upstream-tls-name", {"n", [](auto& s) { return s.tls.upstream_name == "n"; }}},
+      {"state-dir", {"/x", [](auto& s) { return s.tls.state_dir == "/x"; }}},
+      {"connect-timeout", duration(&Settings::connect_timeout)},
+      {"first-byte-timeout", duration(&Settings::first_byte_timeout)},
+      {"login-timeout", duration(&Settings::login_timeout)},
+      {"half-close-timeout", duration(&Settings::half_close_timeout)},
+      {"idle-timeout", duration(&Settings::idle_timeout)},
+      {"drain-timeout", duration(&Settings::drain_timeout)},
+      {"dns-refresh", duration(&Settings::dns_refresh)},
+      {"dns-timeout", duration(&Settings::dns_timeout)},
+  };
+  return samples;
+}
+
+TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
+  std::set<std::string> letters;
+  for (const OptionRow& row : kOptionRows) {
+    std::string flags = row.flags;
+    std::string name = flags.substr(flags.find("--") + 2);
+    if (name == "help" || name == "version") continue;
+    auto sample = Samples().find(name);
+    ASSERT_NE(sample, Samples().end()) << "no sample for --" << name;
+    std::vector<std::string> spellings = {"--" + name};
+    if (flags[1] != '-') {
+      spellings.push_back(flags.substr(0, 2));
+      EXPECT_TRUE(letters.insert(flags.substr(0, 2)).second) << flags;
+    }
+    for (const std::string& spelling : spellings) {
+      std::vector<std::string> arguments = {spelling};
+      if (row.value) arguments.push_back(sample->second.value);
+      if (name != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
+      if (!std::set<std::string>{"destination", "failover", "random"}.contains(name)) {
+        arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
+      }
+      auto line = Read(arguments);
+      const Settings* s = Good(line);
+      ASSERT_TRUE(s) << spelling;
+      EXPECT_TRUE(sample->second.arrived(*s)) << spelling;
+    }
+    EXPECT_STRNE(row.group, "");
+    EXPECT_STRNE(row.help, "");
+  }
+  for (const DurationRow& row : kDurationRows) EXPECT_TRUE(Samples().contains(row.name));
+}
+
+TEST(Options, TheOldNamesMeanTheNewOnes) {
+  for (const OldName& old : kOldNames) {
+    std::string now = old.now;
+    const Sample& sample = Samples().at(now);
+    std::vector<std::string> arguments = {std::string("--") + old.old};
+    if (!old.implied) arguments.push_back(sample.value);
+    if (now != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
+    if (now != "random") arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
+    auto line = Read(arguments);
+    const Settings* s = Good(line);
+    ASSERT_TRUE(s) << old.old;
+    EXPECT_TRUE(old.implied || sample.arrived(*s)) << old.old;
+  }
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --ssl-server"))->tls.clients, TlsMode::kOn);
+  EXPECT_TRUE(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --loglogins"))->log_logins);
+}
+
+TEST(Options, DestinationsMayBeAList) {
+  auto line = ReadLine("-s tcp:a:1 -d tcp:b:2,sock:/c,tcp:[::1]:4");
+  const Settings* s = Good(line);
+  ASSERT_TRUE(s);
+  ASSERT_EQ(s->destinations.size(), 3u);
+  EXPECT_EQ(s->destinations[1].text(), "sock:/c");
+  EXPECT_EQ(s->destinations[2].text(), "tcp:[::1]:4");
+  EXPECT_FALSE(s->shuffle_destinations);
+}
+
+TEST(Options, DurationsHaveUnitsAndOff) {
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --idle-timeout 5m"))->idle_timeout,
+            Millis(300000));
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --login-timeout off"))->login_timeout, Millis(0));
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --idle-timeout 90"))->idle_timeout, Millis(90000));
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --idle-timeout 5d"), "--idle-timeout: '5d'"));
+}
+
+TEST(Options, AnUnknownOneNamesTheNearest) {
+  struct {
+    const char* wrong;
+    const char* nearest;
+  } cases[] = {{"--lisen", "--listen"},
+               {"--destinatoin", "--destination"},
+               {"--idletimeout", "--idle-timeout"},
+               {"--conect-timeout", "--connect-timeout"},
+               {"--good-mod", "--good-mode"},
+               {"--versoin", "--version"},
+               {"--log-fromat", "--log-format"}};
+  for (const auto& c : cases) {
+    std::string text = ErrorOf("-s tcp:a:1 -d tcp:b:2 -P good.so " + std::string(c.wrong) + " x");
+    EXPECT_TRUE(Has(text, std::string("'") + c.wrong + "'")) << text;
+    EXPECT_TRUE(Has(text, std::string("did you mean ") + c.nearest + "?")) << text;
+    EXPECT_FALSE(Has(text, "\n")) << text;
+  }
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --idle-timeuot=5s"), "--idle-timeout?"));
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 -Z"), "'-Z'"));
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --zzzzzzzzzz"), "rum --help"));
+}
+
+TEST(Options, WhatIsNoOptionIsRefused) {
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 stray"), "'stray'"));
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 tcp:c:3 -d tcp:b:2"), "'tcp:c:3'"));
+  EXPECT_FALSE(Read({"-s", "tcp:a:1", "-d", "tcp:b:2", ""}).ok());
+  EXPECT_FALSE(Read({"-s", "tcp:a:1", "-d", "tcp:b:2", "-"}).ok());
+  EXPECT_FALSE(Read({"-s", "tcp:a:1", "-d", "tcp:b:2", "--", "x"}).ok());
+}
+
+TEST(Options, AMissingValueIsNamed) {
+  EXPECT_TRUE(Has(ErrorOf("-d tcp:b:2 -s"), "listen"));
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --map"), "map"));
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 -P good.so --good-text"), "good-text"));
+}
+
+TEST(Options, EmptyValuesAreMistakes) {
+  for (const char* option : {"--listen", "--destination", "--stats", "--workers", "--socket-mode",
+                             "--log-format", "--idle-timeout", "--tls"}) {
+    auto line = Read({"-s", "tcp:a:1", "-d", "tcp:b:2", option, ""});
+    EXPECT_FALSE(line.ok()) << option;
+  }
+}
+
+TEST(Options, TellEveryMistakeAtOnce) {
+  std::string text = ErrorOf(
+      "-s nonsense -d tcp:b -w 0 --idle-timeout 5d --log-format xml --socket-mode 999 "
+      "--stats tcp:x --tls maybe -P good.so --good-mode blue --good-number x --good-time soon");
+  for (const char* part :
+       {"--listen: 'nonsense'", "--destination: 'tcp:b'", "--workers: '0'", "--idle-timeout: '5d'",
+        "--log-format: 'xml'", "--socket-mode: '999'", "--stats: 'tcp:x'", "--tls: 'maybe'",
+        "--good-mode: 'blue'", "--good-number: 'x'", "--good-time: 'soon'"}) {
+    EXPECT_TRUE(Has(text, part)) << part << " is not in:\n" << text;
+  }
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 10) << text;
+}
+
+TEST(Options, WhatMayStandOnceIsRefusedTwice) {
+  for (const char* twice : {"-m tcp:a:1 -m tcp:a:2", "-w 1 -w 2", "-l x --log y", "-M a -M b",
+                            "--idle-timeout 1s --idle-timeout 2s", "-p a -p b"}) {
+    EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 " + std::string(twice)), "more than once"))
+        << twice;
+  }
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -P good.so -P good.so -d tcp:b:2"), "more than once"));
+  EXPECT_TRUE(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 -v -v -b -b")));
+}
+
+TEST(Options, NeedAnAddressAndADestination) {
+  EXPECT_TRUE(Has(ErrorOf(""), "no address to listen on"));
+  EXPECT_TRUE(Has(ErrorOf("-d tcp:b:2"), "no address to listen on"));
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1"), "no destination"));
+  EXPECT_TRUE(Good(ReadLine("-s tcp:a:1 -M users.cdb")));
+  EXPECT_TRUE(Good(ReadLine("-s tcp:a:1 -P good.so"))) << "a module may know its destinations";
+}
+
+TEST(Options, WorkersAreFromOneTo256) {
+  for (std::string wrong : {"0", "257", "-1", "x", "1.5", "4294967297", "1x"}) {
+    EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --workers=" + wrong), "--workers")) << wrong;
+  }
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 -w 256"))->workers, 256u);
+}
+
+TEST(Options, ModesAreOctal) {
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --socket-mode 600"))->socket_mode, 0600u);
+  for (std::string wrong : {"8", "1000", "0x1ff", "rwx", "-1", "77777777777777"}) {
+    EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --socket-mode=" + wrong), "--socket-mode"));
+  }
+}
+
+TEST(Options, OfTheModuleAreReadAndKeptInItsOrder) {
+  auto line = ReadLine("-s tcp:a:1 -d tcp:b:2 -P good.so -t hello --good-flag --good-time 3s");
+  const Settings* s = Good(line);
+  ASSERT_TRUE(s);
+  ASSERT_EQ(s->module_values.size(), 5u);
+  EXPECT_EQ(s->module_values[0], "hello");
+  EXPECT_FALSE(s->module_values[1].has_value());
+  EXPECT_TRUE(s->module_values[2].has_value());
+  EXPECT_FALSE(s->module_values[3].has_value());
+  EXPECT_EQ(s->module_values[4], "3s");
+  EXPECT_STREQ(line->module->table().name, "good");
+}
+
+TEST(Options, OfTheModuleMayStandBeforeItIsNamed) {
+  auto line = ReadLine("-t hello --good-mode green -s tcp:a:1 -d tcp:b:2 -P good.so");
+  const Settings* s = Good(line);
+  ASSERT_TRUE(s);
+  EXPECT_EQ(s->module_values[0], "hello");
+  EXPECT_EQ(s->module_values[1], "green");
+}
+
+TEST(Options, AModuleThatIsMissingIsTheModulesFaultAndOtherMistakesAreToldToo) {
+  std::string text =
+      ErrorOf("-s nonsense -d tcp:b:2 -P nothing.so --nothing-mode x", Fault::kModule);
+  EXPECT_TRUE(Has(text, "nothing.so: there is no such file")) << text;
+  EXPECT_TRUE(Has(text, "--listen: 'nonsense'")) << text;
+  EXPECT_FALSE(Has(text, "--nothing-mode")) << "it may be the module's: " << text;
+}
+
+TEST(Options, CheckAnswersWithOneForEveryKindOfMistakeAndTellsThemAll) {
+  for (const char* line :
+       {"--check -s nonsense -d tcp:b:2", "--check -s tcp:a:1 -d tcp:b:2 --lisen x",
+        "--check -s tcp:a:1 -d tcp:b:2 -P nothing.so", "--check", "--check -s",
+        "--check -s tcp:a:1 -d tcp:b:2 stray"}) {
+    EXPECT_NE(ErrorOf(line, Fault::kConfig), "") << line;
+  }
+  std::string text = ErrorOf("--check -s nonsense --lisen x -w 0", Fault::kConfig);
+  for (const char* part : {"--lisen", "--listen: 'nonsense'", "--workers: '0'"}) {
+    EXPECT_TRUE(Has(text, part)) << text;
+  }
+  EXPECT_TRUE(Good(ReadLine("--check -s tcp:a:1 -d tcp:b:2"))->check);
+}
+
+TEST(Options, HelpIsGroupedAndShowsTheModulesOptions) {
+  for (const char* line : {"--help", "-h", "-P good.so --help", "--help -s nonsense --wrong"}) {
+    auto result = ReadLine(line);
+    ASSERT_TRUE(result.ok()) << line << ": " << result.error().text;
+    for (const OptionRow& row : kOptionRows) {
+      std::string name = std::string(row.flags).substr(std::string(row.flags).find("--"));
+      EXPECT_TRUE(Has(result->text, name)) << name << " is missing in " << line;
+      EXPECT_TRUE(Has(result->text, row.group)) << row.group;
+    }
+  }
+  auto result = ReadLine("-P good.so --help");
+  for (const char* part : {"Module good 1.2.3: does nothing, well", "--good-text", "-t",
+                           "red|green", "--good-flag", "a choice (red)", "a time (1s)"}) {
+    EXPECT_TRUE(Has(result->text, part)) << part << " is missing in:\n" << result->text;
+  }
+}
+
+TEST(Options, HelpWithAModuleThatCannotBeLoadedSaysSo) {
+  auto result = ReadLine("-P nothing.so --help");
+  ASSERT_TRUE(result.ok());
+  EXPECT_TRUE(Has(result->text, "--listen"));
+  EXPECT_TRUE(Has(result->text, "nothing.so: there is no such file"));
+}
+
+TEST(Options, VersionIsOneLine) {
+  for (const char* line : {"--version", "--version -s nonsense", "-P nothing.so --version"}) {
+    auto result = ReadLine(line);
+    ASSERT_TRUE(result.ok()) << line;
+    EXPECT_EQ(result->text, "rum " PACKAGE_VERSION "\n");
+  }
+}
+
+TEST(Options, ALogFileIsKeptInTheBackground) {
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 -b -l /var/log/rum"))->log.target, "/var/log/rum");
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 -b"))->log.target, "syslog");
+}
+
+TEST(Options, SurviveArgumentsOfEverySort) {
+  // None of these may crash, whatever is said of them.
+  for (const char* odd :
+       {"-", "--", "---", "--=", "-=x", "--=x", "-s=", "--listen=", "-s-s", "@file", "[a,b]",
+        "-s[a,b]", "%%", "-\xff", "--\xff\xfe", "-bbbbbb", "-1", "--1"}) {
+    (void)Read({odd});
+    (void)Read({"-s", "tcp:a:1", "-d", "tcp:b:2", odd, "x"});
+  }
+  std::string huge(100000, 'x');
+  EXPECT_FALSE(Read({"--" + huge}).ok());
+  EXPECT_FALSE(Read({"-s", "tcp:a:1", "-d", "tcp:" + huge + ":1"}).ok());
+}
+
+}  // namespace
+}  // namespace rum

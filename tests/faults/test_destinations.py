@@ -1,0 +1,139 @@
+"""Destinations that refuse, are silent, cannot be resolved or break: what each client gets."""
+
+import threading
+import time
+
+from support import net, peers
+from support.harness import check, same, test
+from support.net import connect
+from support.peers import Echo, closed_port
+from test_redirect import tcp
+
+
+@test("A refused connection ends the client's at once")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-d", closed_port())
+    begin = time.monotonic()
+    for _ in range(20):
+        with connect(here) as s:
+            check(net.ended(s) in ("closed", "reset"), "ended")
+    check(time.monotonic() - begin < 5 * t.scale, "at once")
+    same({r["reason"] for r in rum.wait_sessions(20)}, {"connect_refused"})
+
+
+@test("A unix socket that is not there is refused, one whose queue is full is not the end")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-d", "sock:" + t.path("nothing.sock"))
+    with connect(here) as s:
+        check(net.ended(s) in ("closed", "reset"), "ended")
+    same(rum.session()["reason"], "connect_refused")
+
+
+@test("A name that does not resolve ends the session with that reason, others are not held up",
+      seconds=60)
+def _(t):
+    here, other = tcp(), tcp()
+    echo = t.keep(Echo())
+    rum = t.rum("-s", here, "-d", "tcp:no.such.host.invalid:80", "-w", "1")
+    t.rum("-s", other, "-d", echo.address)
+    for _ in range(3):
+        with connect(here, 30) as s:
+            check(net.ended(s, 30) in ("closed", "reset"), "ended")
+    same({r["reason"] for r in rum.wait_sessions(3)}, {"unresolved"})
+
+
+@test("While a name is being resolved the worker serves others", seconds=60)
+def _(t):
+    from support import cdb
+    from support.mysql_wire import Client, FakeServer, ServerError
+    if not t.run.build.has_module("mysql.so"):
+        raise AssertionError("this test needs the mysql module")
+    server = t.keep(FakeServer("pw"))
+    path = t.path("users.cdb")
+    cdb.replace(path, cdb.users(("good", "", server.address), *[
+        ("bad%d" % n, "", "tcp:h%d.no.such.host.invalid:3306" % n) for n in range(20)]))
+    here = tcp()
+    rum = t.rum("-s", here, "-P", "mysql.so", "-M", path, "-w", "1")
+    waiting = []
+    for n in range(20):
+        c = t.keep(Client(here, 40))
+        c.greet()
+        from support.mysql_wire import response
+        c.send(response("bad%d" % n, b""))
+        waiting.append(c)
+    for _ in range(20):
+        with Client(here) as c:
+            c.login("good", "pw")
+    for c in waiting:
+        answer = c.read()
+        same(answer[0], 0xFF)
+        check(b"invalid" not in answer, "the internal name: %r" % answer)
+        check(ServerError(answer).sqlstate, "a SQL state")
+    rum.wait_sessions(40)
+
+
+@test("A destination that comes up later is found")
+def _(t):
+    here, there = tcp(), tcp()
+    t.rum("-s", here, "-d", there)
+    with connect(here) as s:
+        check(net.ended(s) in ("closed", "reset"), "ended")
+    t.keep(Echo(there))
+    with connect(here) as s:
+        s.sendall(b"now")
+        same(net.read_exact(s, 3), b"now")
+
+
+@test("A server that dies with all its connections takes its sessions along, and only those")
+def _(t):
+    dies = threading.Event()
+
+    def serve(s):
+        s.sendall(s.recv(1))
+        dies.wait(30)
+        net.reset(s)
+
+    one, two = t.keep(peers.Script(serve)), t.keep(Echo())
+    to_one, to_two = tcp(), tcp()
+    rum = t.rum("-s", to_one, "-d", one.address)
+    t.rum("-s", to_two, "-d", two.address)
+    crowd = [connect(to_one) for _ in range(50)]
+    with connect(to_two) as safe:
+        for s in crowd + [safe]:
+            s.sendall(b"x")
+            same(net.read_exact(s, 1), b"x")
+        dies.set()
+        for s in crowd:
+            same(net.ended(s, 5), "reset")
+            s.close()
+        safe.sendall(b"y")
+        same(net.read_exact(safe, 1), b"y")
+    same({r["reason"] for r in rum.wait_sessions(50)}, {"upstream_reset"})
+
+
+@test("A flood of connections to a dead server does not keep anything", seconds=60)
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-d", closed_port())
+    for _ in range(10):
+        crowd = [connect(here) for _ in range(100)]
+        for s in crowd:
+            net.ended(s)
+            s.close()
+    rum.wait_sessions(1000, 20)
+    same(rum.stats()["sessions"]["connecting"], 0)
+    rum.back_to_baseline()
+
+
+@test("A server that only accepts holds as many sessions as come, and each can leave", seconds=60)
+def _(t):
+    holds = t.keep(peers.Holds())
+    here = tcp()
+    rum = t.rum("-s", here, "-d", holds.address)
+    crowd = [connect(here) for _ in range(300)]
+    net.until(lambda: rum.stats()["sessions"]["relaying"] == 300, 10, "all are there")
+    for s in crowd:
+        net.reset(s)
+    net.until(lambda: rum.stats()["sessions"]["active"] == 0, 5, "all are gone")

@@ -1,0 +1,121 @@
+"""Real clients: each logs in to a server, asks its port and one word, and tells what happened."""
+
+import os
+import subprocess
+
+from support import mariadb
+from support.build import SUPPORT, program
+from support.harness import end_with_parent
+
+CLIENTS = os.path.join(SUPPORT, "clients")
+
+
+class Missing(AssertionError):
+    """A client is not installed. A failure: what was not tried did not pass."""
+
+
+class Answer:
+    """ok: port and word are set; else code and text."""
+
+    def __init__(self, output):
+        self.output = output
+        self.ok, self.code, self.port, self.word, self.text = False, None, None, None, output
+        for line in output.splitlines():
+            if line.startswith("ok "):
+                _, port, self.word = line.split(" ", 2)
+                self.ok, self.port = True, int(port)
+            elif line.startswith("error "):
+                field = line.split(" ", 2)
+                self.code, self.text = int(field[1]), field[2] if len(field) > 2 else ""
+            elif line.startswith("ERROR "):  # the mariadb program
+                self.code, self.text = int(line.split()[1]), line
+
+    def __repr__(self):
+        return "Answer(%r)" % self.output
+
+
+def _need(name, package):
+    path = program(name)
+    if not path:
+        raise Missing("%s is not here (Debian: %s)" % (name, package))
+    return path
+
+
+def run(context, command, **more):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=30 * context.scale,
+                          preexec_fn=end_with_parent, cwd=context.folder, **more)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def mariadb_program(context, port, user, word, extra=(), script=None, database=mariadb.DATABASE):
+    command = [_need("mariadb", "mariadb-client"), "--no-defaults", "--host=127.0.0.1",
+               "--protocol=TCP", "--port=%d" % port, "--user=" + user, "--password=" + word,
+               "--skip-column-names", "--batch", "--connect-timeout=10", *extra, database, "-e",
+               script or "SELECT CONCAT('ok ', @@port, ' ', text) FROM word WHERE id = 2"]
+    return Answer(run(context, command))
+
+
+def pymysql_client(context, port, user, word):
+    import pymysql
+    try:
+        db = pymysql.connect(host="127.0.0.1", port=port, user=user, password=word,
+                             database=mariadb.DATABASE, connect_timeout=10)
+    except pymysql.MySQLError as e:
+        return Answer("error %d %s" % (e.args[0], e.args[1] if len(e.args) > 1 else ""))
+    with db, db.cursor() as cursor:
+        cursor.execute("SELECT @@port, (SELECT text FROM word WHERE id = %s)", (2,))
+        return Answer("ok %s %s" % cursor.fetchone())
+
+
+def php_client(context, port, user, word):
+    return Answer(run(context, [_need("php", "php-cli php-mysql"), os.path.join(CLIENTS, "mysqli.php"),
+                                "127.0.0.1", str(port), user, word, mariadb.DATABASE]))
+
+
+def _perl(driver):
+    def client(context, port, user, word):
+        return Answer(run(context, [_need("perl", "perl libdbi-perl"), os.path.join(CLIENTS, "dbi.pl"),
+                                    driver, "127.0.0.1", str(port), user, word, mariadb.DATABASE]))
+    return client
+
+
+def node_client(context, port, user, word):
+    env = dict(os.environ, NODE_PATH=os.path.join(node_modules(), "node_modules"))
+    return Answer(run(context, [_need("node", "nodejs"), os.path.join(CLIENTS, "mysql2.js"),
+                                "127.0.0.1", str(port), user, word, mariadb.DATABASE], env=env))
+
+
+def node_modules():
+    """The folder with mysql2, installed there when it is missing; one process at a time."""
+    import fcntl
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    place = os.path.join(cache, "rum-tests")
+    os.makedirs(place, exist_ok=True)
+    with open(os.path.join(place, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(os.path.join(place, "node_modules", "mysql2", "package.json")):
+            done = subprocess.run([_need("npm", "npm"), "install", "--no-audit", "--no-fund",
+                                   "--prefix", place, "mysql2@3"], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+            if done.returncode:
+                raise Missing("mysql2 could not be installed: " + done.stdout.decode()[-1000:])
+    return place
+
+
+def libmariadb_client(context, port, user, word, *other):
+    built = context.run.build.libmariadb_client
+    if not built:
+        raise Missing("mariadb_config is not here (Debian: libmariadb-dev)")
+    return Answer(run(context, [built, "127.0.0.1", str(port), user, word, mariadb.DATABASE, *other]))
+
+
+ALL = {
+    "the mariadb program": mariadb_program,
+    "PyMySQL": pymysql_client,
+    "node mysql2": node_client,
+    "PHP mysqli": php_client,
+    "Perl DBD::mysql": _perl("mysql"),
+    "Perl DBD::MariaDB": _perl("MariaDB"),
+    "a C program with libmariadb": libmariadb_client,
+}

@@ -1,0 +1,67 @@
+/* libmariadb_client HOST PORT USER PASSWORD DATABASE [OTHER_USER OTHER_PASSWORD]
+ * Logs in, asks, and prints "ok PORT WORD" or "error CODE TEXT". With another user it then changes to
+ * that one (COM_CHANGE_USER), asks who it is, and prints "changed USER". */
+#include <mysql.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int Fail(MYSQL *db) {
+  printf("error %u %s\n", mysql_errno(db), mysql_error(db));
+  mysql_close(db);
+  return 0;
+}
+
+/* The first column of the first row, into `text`; 0: an error. */
+static int Ask(MYSQL *db, const char *query, char *text, size_t size) {
+  if (mysql_query(db, query) != 0) return 0;
+  MYSQL_RES *result = mysql_store_result(db);
+  MYSQL_ROW row = result != NULL ? mysql_fetch_row(result) : NULL;
+  snprintf(text, size, "%s", row != NULL && row[0] != NULL ? row[0] : "");
+  mysql_free_result(result);
+  return 1;
+}
+
+/* The same by a prepared statement with one parameter. */
+static int AskPrepared(MYSQL *db, int id, char *text, size_t size) {
+  static const char query[] = "SELECT text FROM word WHERE id = ?";
+  MYSQL_STMT *statement = mysql_stmt_init(db);
+  MYSQL_BIND in, out;
+  memset(&in, 0, sizeof in);
+  memset(&out, 0, sizeof out);
+  in.buffer_type = MYSQL_TYPE_LONG;
+  in.buffer = &id;
+  unsigned long length = 0;
+  out.buffer_type = MYSQL_TYPE_STRING;
+  out.buffer = text;
+  out.buffer_length = size - 1;
+  out.length = &length;
+  int ok = mysql_stmt_prepare(statement, query, sizeof query - 1) == 0 &&
+           mysql_stmt_bind_param(statement, &in) == 0 && mysql_stmt_execute(statement) == 0 &&
+           mysql_stmt_bind_result(statement, &out) == 0 && mysql_stmt_fetch(statement) == 0;
+  if (ok) text[length] = '\0';
+  mysql_stmt_close(statement);
+  return ok;
+}
+
+int main(int argc, char **argv) {
+  if (argc < 6) return 2;
+  MYSQL *db = mysql_init(NULL);
+  unsigned seconds = 10;
+  mysql_options(db, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+  if (mysql_real_connect(db, argv[1], argv[3], argv[4], argv[5], (unsigned)atoi(argv[2]), NULL, 0) ==
+      NULL) {
+    return Fail(db);
+  }
+  char port[64], word[256], user[256];
+  if (!Ask(db, "SELECT @@port", port, sizeof port)) return Fail(db);
+  if (!AskPrepared(db, 2, word, sizeof word)) return Fail(db);
+  printf("ok %s %s\n", port, word);
+  if (argc >= 8) {
+    if (mysql_change_user(db, argv[6], argv[7], argv[5]) != 0) return Fail(db);
+    if (!Ask(db, "SELECT SUBSTRING_INDEX(USER(), '@', 1)", user, sizeof user)) return Fail(db);
+    printf("changed %s\n", user);
+  }
+  mysql_close(db);
+  return 0;
+}

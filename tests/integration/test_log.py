@@ -1,0 +1,231 @@
+"""The log: one line for every session, with every field and true figures, safe against odd bytes."""
+
+import json
+import re
+import socket
+
+from support import net, peers
+from support.harness import check, has, same, test
+from support.net import connect
+from support.peers import Echo, closed_port
+from test_redirect import ask, tcp
+
+
+@test("A session's json record has every field with true figures")
+def _(t):
+    echo = t.keep(Echo(prefix=b"welcome"))
+    here = tcp()
+    rum = t.rum("-s", here, "-d", echo.address)
+    with connect(here) as s:
+        mine = "%s:%d" % s.getsockname()
+        s.sendall(b"12345")
+        same(net.read_exact(s, 12), b"welcome12345")
+        s.shutdown(socket.SHUT_WR)
+        same(net.ended(s), "closed")
+    r = rum.session()
+    same(r["client"], mine)
+    same(r["listener"], here)
+    has(r["destination"], echo.address.split(":", 1)[1])
+    same((r["received"], r["sent"]), (5, 12), "bytes with the client")
+    same((r["upstream_received"], r["upstream_sent"]), (12, 5), "bytes with the server")
+    same(r["reason"], "client_closed")
+    check(0 <= r["connect"] <= r["duration"] < 60, "times: %s" % r)
+    check(isinstance(r["id"], int), "a session's number")
+    check(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", r["time"]), "time: %s" % r["time"])
+    check("user" not in r, "no user was named")
+
+
+@test("A session's text line has every field with true figures")
+def _(t):
+    echo = t.keep(Echo(prefix=b"welcome"))
+    here = tcp()
+    rum = t.rum("-s", here, "-d", echo.address, log="text")
+    same(ask(here, b"12345"), b"welcome12345")
+    rum.wait_log("reason=")
+    lines = [line for line in rum.log().splitlines() if "reason=" in line]
+    same(len(lines), 1, "lines")
+    line = lines[0]
+    for part in (r"\bid=\d+", r"\bclient=127\.0\.0\.1:\d+", r"\blistener=" + re.escape(here),
+                 r"\bdestination=\S*" + re.escape(echo.address.split(":", 1)[1]),
+                 r"\bconnect=\d+\.\d+", r"\bduration=\d+\.\d+", r"\breceived=5\b", r"\bsent=12\b",
+                 r"\breason=client_closed\b", r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d"):
+        check(re.search(part, line), "%s in %s" % (part, line))
+
+
+@test("Who ends first is the reason: client or server")
+def _(t):
+    source = t.keep(peers.Source(lambda: [b"bye"]))
+    here = tcp()
+    rum = t.rum("-s", here, "-d", source.address)
+    with connect(here) as s:
+        same(net.read_all(s), b"bye")
+    same(rum.session()["reason"], "upstream_closed")
+
+
+@test("A session that finds no server is in the log with the reason")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-d", closed_port())
+    with connect(here) as s:
+        check(net.ended(s) in ("closed", "reset"), "ended")
+    r = rum.session()
+    same(r["reason"], "connect_refused")
+    same((r["received"], r["sent"]), (0, 0))
+
+
+@test("A client on a unix socket is in the log")
+def _(t):
+    echo = t.keep(Echo())
+    here = "sock:" + t.path("in.sock")
+    rum = t.rum("-s", here, "-d", echo.address)
+    same(ask(here), b"hello")
+    r = rum.session()
+    has(r["client"], "unix")
+    same(r["listener"], here)
+
+
+@test("The log goes to the file that is named, and nothing to standard error")
+def _(t):
+    echo = t.keep(Echo())
+    here, path = tcp(), t.path("rum-file.log")
+    rum = t.rum("-s", here, "-d", echo.address, "-l", path)
+    same(ask(here), b"hello")
+
+    def records():
+        with open(path) as f:
+            return [line for line in f if '"session"' in line]
+    net.until(lambda: len(records()) == 1, 5, "one record in the file")
+    json.loads(records()[0])
+    same(rum.log(), "", "standard error")
+
+
+@test("With -b the log file is written by the background process")
+def _(t):
+    from test_start import Daemon
+    echo = t.keep(Echo())
+    here, path = tcp(), t.path("rum-file.log")
+    daemon = Daemon(t, "-b", "-s", here, "-d", echo.address, "-l", path, "--log-format", "json")
+    same(daemon.code, 0, "exit code " + daemon.output())
+    same(ask(here), b"hello")
+
+    def records():
+        with open(path) as f:
+            return [line for line in f if '"session"' in line]
+    net.until(lambda: len(records()) == 1, 5, "one record in the file")
+
+
+@test("Every line of the json log is JSON, from start to end")
+def _(t):
+    import signal
+    here = tcp()
+    rum = t.rum("-s", here, "-d", closed_port(), "-v")
+    with connect(here) as s:
+        net.ended(s)
+    rum.wait_sessions(1)
+    rum.signal(signal.SIGTERM)
+    same(rum.wait_exit(), 0)
+    lines = rum.log().splitlines()
+    check(len(lines) >= 1, "lines")
+    for line in lines:
+        json.loads(line)
+
+
+@test("A disk that is full for the log does not touch the traffic")
+def _(t):
+    echo = t.keep(Echo())
+    here = tcp()
+    rum = t.rum("-s", here, "-d", echo.address, "-l", "/dev/full")
+    for _ in range(50):
+        same(ask(here), b"hello")
+    check(rum.alive(), "alive")
+    same(rum.get("/live")[0], 200)
+
+
+@test("A log pipe that nobody reads does not stop the traffic", seconds=60)
+def _(t):
+    import os
+    echo = t.keep(Echo())
+    path = t.path("log.pipe")
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    here = tcp()
+    rum = t.rum("-s", here, "-d", echo.address, "-l", path)
+    # About 300 bytes a session: more than a pipe of 64 KiB holds.
+    for _ in range(600):
+        same(ask(here), b"hello")
+    same(rum.get("/live")[0], 200)
+    # Read on, so that the end is not held up by what waits for the pipe.
+    from test_relay import background
+
+    def drain():
+        os.set_blocking(reader, True)
+        while os.read(reader, 65536):
+            pass
+    background(drain)
+
+
+ODD = [b"new\nline", b"carriage\rreturn", b"esc\x1b[31mred", b'quote"and\\slash', b"null-free\x01\x7f",
+       b"broken\xff\xfe\xc3utf", b"%s%n%d", b"{\"a\":1}", b"user=root reason=ok", "přítel".encode(),
+       b"\xe2\x80\xa8separator", b"tab\tbed", b"'; DROP TABLE users; --", b"x" * 512]
+
+
+@test("Odd bytes in a user name cannot forge a line or a field of the text log", needs="mysql.so")
+def _(t):
+    from support.mysql_wire import Client, ServerError
+    here = tcp()
+    rum = t.rum("-s", here, "-P", "mysql.so", "-M", empty_map(t), log="text")
+    for name in ODD:
+        with Client(here) as c:
+            try:
+                c.login(name, "pw")
+                check(False, "logged in")
+            except ServerError as e:
+                same(e.code, 1045)
+    rum.wait_log(" reason=no_destination", times=len(ODD))
+    with open(rum.log_path, "rb") as f:
+        log = f.read()
+    lines = log.split(b"\n")[:-1]
+    same(len([line for line in lines if b" reason=no_destination" in line]), len(ODD), "session lines")
+    for line in lines:
+        check(re.match(rb"\d{4}-", line), "begins with a time: %r" % line)
+        check(not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", line), "control bytes: %r" % line)
+        # One field user, and in quotes: what stands in it cannot be taken for another field.
+        if b" reason=" in line:
+            bare = re.sub(rb'"(?:[^"\\]|\\.)*"', b'""', line)
+            same(bare.count(b" reason="), 1, "reasons outside of quotes")
+            same(bare.count(b" user="), 1, "users outside of quotes")
+        line.decode("utf-8")
+
+
+@test("Odd bytes in a user name leave every json record readable, with the name inside",
+      needs="mysql.so")
+def _(t):
+    from support.mysql_wire import Client, ServerError
+    here = tcp()
+    rum = t.rum("-s", here, "-P", "mysql.so", "-M", empty_map(t))
+    for name in ODD:
+        with Client(here) as c:
+            try:
+                c.login(name, "pw")
+            except ServerError:
+                pass
+    records = rum.wait_sessions(len(ODD))
+    same(len(records), len(ODD), "records")
+    names = [r["user"] for r in records]
+    for name in ODD:
+        try:
+            text = name.decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        if text.isprintable():
+            # A byte that is no text is written \xHH, so a backslash itself is doubled.
+            check(text.replace("\\", "\\\\") in names, "%r among %r" % (text, names))
+    for line in open(rum.log_path, "rb").read().split(b"\n")[:-1]:
+        json.loads(line.decode("utf-8"))
+
+
+def empty_map(t):
+    from support import cdb
+    path = t.path("empty.cdb")
+    cdb.replace(path, cdb.encode([]))
+    return path

@@ -1,0 +1,229 @@
+"""TLS inside the MySQL protocol: towards clients, towards servers, and what may go where."""
+
+import ssl
+import struct
+import subprocess
+
+from mysql_setup import front, port_of, row, usual_map, write_map
+from support import net
+from support.build import program
+from support.certificates import Authority
+from support.harness import check, has, same, test
+from support.mariadb import password
+from support.net import connect
+from support.peers import Script
+
+NEEDS = ("mysql.so", "mariadb")
+
+
+def tls_server(t, authority, *options):
+    certificate, key = authority.sign("server-%d" % t.number())
+    return t.run.servers.own(t, ["--ssl-cert=" + certificate, "--ssl-key=" + key, *options])
+
+
+def front_tls(t, path, authority, *arguments):
+    certificate, key = authority.sign("front")
+    return front(t, path, "--tls", "on", "--tls-cert", certificate, "--tls-key", key, *arguments)
+
+
+def log_in(address, user, word, authority=None, **more):
+    """(rows of what is asked, whether rum's and the client's link is TLS)"""
+    import pymysql
+    settings = dict(host="127.0.0.1", port=port_of(address), user=user, password=word,
+                    connect_timeout=10, read_timeout=20, **more)
+    if authority:
+        settings["ssl"] = {"ca": authority.certificate, "check_hostname": False}
+    connection = pymysql.connect(**settings)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@port")
+            port = cursor.fetchall()[0][0]
+            cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_version'")
+            return port, cursor.fetchall()[0][1]
+    finally:
+        connection.close()
+
+
+def refused(address, user, word, **more):
+    import pymysql
+    try:
+        log_in(address, user, word, **more)
+    except pymysql.err.MySQLError as e:
+        return e.args[0]
+    raise AssertionError("%s logged in" % user)
+
+
+@test("A TLS client logs in, by relay and by rewriting, to a server without TLS", needs=NEEDS)
+def _(t):
+    authority = Authority(t.folder)
+    for mode in ("relay", "rewrite"):
+        rum, here = front_tls(t, usual_map(t), authority, "--mysql-auth", mode)
+        same(log_in(here, "alice", password("alice"), authority), (t.run.servers.a.port, ""))
+        same(log_in(here, "bob", password("bob"), authority), (t.run.servers.b.port, ""))
+        same(refused(here, "alice", "wrong", authority=authority), 1045)
+        same(log_in(here, "alice", password("alice")), (t.run.servers.a.port, ""), "without TLS too")
+        same([r.get("tls") for r in rum.wait_sessions(4)].count("client"), 3)
+
+
+@test("mirror: who comes by TLS goes on by TLS, who comes plain goes on plain", needs=NEEDS)
+def _(t):
+    authority = Authority(t.folder)
+    server = tls_server(t, authority)
+    path = write_map(t, row(t, "alice", server.address))
+    for mode in ("relay", "rewrite"):
+        rum, here = front_tls(t, path, authority, "--mysql-auth", mode)
+        port, version = log_in(here, "alice", password("alice"), authority)
+        same(port, server.port)
+        check(version.startswith("TLSv1"), "TLS to the server: %r" % version)
+        same(log_in(here, "alice", password("alice")), (server.port, ""))
+        same(refused(here, "alice", "wrong", authority=authority), 1045)
+
+
+@test("off, require and verify towards the server do what they say", needs=NEEDS)
+def _(t):
+    authority, stranger = Authority(t.folder), Authority(t.folder, "stranger")
+    server = tls_server(t, authority)
+    path = write_map(t, row(t, "alice", server.address), row(t, "bob", "B"))
+    rum, here = front_tls(t, path, authority, "--upstream-tls", "off")
+    same(log_in(here, "alice", password("alice"), authority), (server.port, ""))
+    rum, here = front(t, path, "--upstream-tls", "require")
+    check(log_in(here, "alice", password("alice"))[1].startswith("TLSv1"), "TLS to the server")
+    same(refused(here, "bob", password("bob")), 1105, "a server without TLS")
+    same(rum.wait_sessions(2)[1]["reason"], "unsupported")
+    rum, here = front(t, path, "--upstream-tls", "verify", "--upstream-tls-ca",
+                      authority.certificate)
+    check(log_in(here, "alice", password("alice"))[1].startswith("TLSv1"), "verified")
+    rum, here = front(t, path, "--upstream-tls", "verify", "--upstream-tls-ca", stranger.certificate)
+    refused(here, "alice", password("alice"))
+    same(rum.session()["reason"], "tls_failed")
+
+
+@test("require: a client without TLS is told 3159, over the unix socket it may come", needs=NEEDS)
+def _(t):
+    import pymysql
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("front")
+    sock = t.path("mysql.sock")
+    rum, here = front(t, usual_map(t), "-s", "sock:" + sock, "--tls", "require", "--tls-cert",
+                      certificate, "--tls-key", key)
+    same(refused(here, "alice", password("alice")), 3159)
+    same(log_in(here, "alice", password("alice"), authority)[0], t.run.servers.a.port)
+    pymysql.connect(unix_socket=sock, user="alice", password=password("alice")).close()
+
+
+@test("An account that REQUIREs SSL logs in through rum when the client has TLS", needs=NEEDS)
+def _(t):
+    authority = Authority(t.folder)
+    server = tls_server(t, authority)
+    server.admin("ALTER USER 'alice'@'%' REQUIRE SSL")
+    rum, here = front_tls(t, write_map(t, row(t, "alice", server.address)), authority)
+    same(log_in(here, "alice", password("alice"), authority)[0], server.port)
+    same(refused(here, "alice", password("alice")), 1045)
+
+
+@test("The mariadb program logs in by TLS with its own certificate checks", needs=NEEDS)
+def _(t):
+    authority = Authority(t.folder)
+    rum, here = front_tls(t, usual_map(t), authority)
+    done = subprocess.run(
+        [program("mariadb"), "--no-defaults", "-h127.0.0.1", "-P%d" % port_of(here), "-ualice",
+         "-p" + password("alice"), "--ssl-ca=" + authority.certificate,
+         "--ssl-verify-server-cert", "-Ne", "SELECT @@port"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
+    has(done.stdout, str(t.run.servers.a.port))
+
+
+SSL_REQUEST = struct.pack("<IIB23x", 0x0008a205 | 0x800, 1 << 24, 45)
+
+
+def packet(number, payload):
+    return struct.pack("<I", len(payload))[:3] + bytes([number]) + payload
+
+
+@test("Plain text behind the request for TLS is never read as a login", needs=NEEDS)
+def _(t):
+    authority = Authority(t.folder)
+    rum, here = front_tls(t, usual_map(t), authority)
+    smuggled = packet(2, SSL_REQUEST[:32] + b"alice\0\0mysql_native_password\0")
+    for cut in (len(SSL_REQUEST) + 4, 20, 1):
+        with connect(here) as s:
+            s.recv(4096)
+            text = packet(1, SSL_REQUEST) + smuggled
+            s.sendall(text[:cut])
+            s.sendall(text[cut:])
+            rest = b""
+            try:
+                rest = net.read_all(s)
+            except ConnectionResetError:
+                pass
+            check(b"Access denied" not in rest, "no verdict on the smuggled login: %r" % rest)
+    for record in rum.wait_sessions(3):
+        same(record["reason"], "tls_failed")
+        check("user" not in record, "nobody was identified: %r" % record)
+
+
+@test("The handshake may begin in the same segment as the request for TLS", needs=NEEDS)
+def _(t):
+    authority = Authority(t.folder)
+    rum, here = front_tls(t, usual_map(t), authority)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(authority.certificate)
+    inside, outside = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(inside, outside)
+    with connect(here) as s:
+        s.recv(4096)
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        s.sendall(packet(1, SSL_REQUEST) + outside.read())
+        while True:
+            inside.write(s.recv(65536))
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                pass
+        tls.write(packet(2, struct.pack("<IIB23x", 0x0008a205 | 0x800, 1 << 24, 45) + b"alice\0\0"
+                         + b"mysql_native_password\0"))
+        s.sendall(outside.read())
+        answer = b""
+        while not answer:
+            inside.write(s.recv(65536))
+            try:
+                answer = tls.read(4096)
+            except ssl.SSLWantReadError:
+                pass
+        same(answer[3], 3, "sequence number of the answer")
+        has(answer, b"mysql_native_password", "the server's switch")
+
+
+def plugin_server(plugin):
+    """A server without TLS whose accounts have `plugin`: what it receives after its switch."""
+    got = []
+
+    def script(s):
+        greeting = (b"\x0a8.0.40\0" + struct.pack("<I", 7) + b"abcdefgh\0" + b"\xff\xf7" + b"\xff"
+                    + b"\x02\0" + b"\xff\x81" + b"\x15" + bytes(10) + b"ijklmnopqrst\0"
+                    + b"caching_sha2_password\0")
+        s.sendall(packet(0, greeting))
+        s.recv(65536)
+        s.sendall(packet(2, b"\xfe" + plugin.encode() + b"\0abcdefghijklmnopqrst\0"))
+        got.append(s.recv(65536))
+
+    return script, got
+
+
+@test("A clear-text password of a TLS client never goes to a server without TLS", needs=("mysql.so",))
+def _(t):
+    authority = Authority(t.folder)
+    for plugin in ("mysql_clear_password", "dialog", "caching_sha2_password", "sha256_password", "new"):
+        script, got = plugin_server(plugin)
+        server = t.keep(Script(script))
+        path = write_map(t, ("carol", "", server.address, b""))
+        rum, here = front_tls(t, path, authority)
+        code = refused(here, "carol", "Secret-clear-5tG", authority=authority)
+        same(code, 1105, plugin)
+        same(rum.session()["reason"], "unsupported")
+        check(all(b"Secret-clear" not in part for part in got), "%s: %r" % (plugin, got))

@@ -1,0 +1,269 @@
+"""TLS from the first byte on (tls:HOST:PORT), towards clients and towards servers, for any module."""
+
+import os
+import shutil
+import socket
+import ssl
+
+from support import net, peers
+from support.certificates import Authority
+from support.harness import check, has, same, test
+from support.net import connect, free_port
+from support.peers import Echo, closed_port
+from test_redirect import tcp
+from test_relay import MEGA, background, bulk, digest, receive
+
+
+def tls():
+    return "tls:127.0.0.1:%d" % free_port()
+
+
+def client_context(authority=None, certificate=None, key=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if authority:
+        context.load_verify_locations(authority.certificate)
+    else:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def connect_tls(address, context, session=None):
+    return context.wrap_socket(connect(address), server_hostname="localhost", session=session)
+
+
+def ask_tls(address, context, text=b"hello"):
+    with connect_tls(address, context) as s:
+        s.sendall(text)
+        return net.read_exact(s, len(text))
+
+
+class TlsEcho(Echo):
+    """An echo that speaks TLS from the first byte on."""
+
+    def __init__(self, certificate, key, **settings):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+        super().__init__(**settings)
+        self.address = "tls:" + self.address[4:]
+
+    def handle(self, connection):
+        try:
+            super().handle(self.context.wrap_socket(connection, server_side=True))
+        except ssl.SSLError:
+            connection.close()
+
+
+@test("A TLS client reaches a plain destination, verified by the authority that signed")
+def _(t):
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("front")
+    echo = t.keep(Echo())
+    here = tls()
+    rum = t.rum("-s", here, "-d", echo.address, "--tls-cert", certificate, "--tls-key", key)
+    same(ask_tls(here, client_context(authority)), b"hello")
+    record = rum.session()
+    same((record["received"], record["sent"]), (5, 5), "bytes as the application counts them")
+
+
+@test("Without a certificate rum makes one that signs itself, keeps it, and uses it again")
+def _(t):
+    state = t.path("state")
+    echo = t.keep(Echo())
+    first = None
+    for _ in range(2):
+        here = tls()
+        rum = t.rum("-s", here, "-d", echo.address, "--state-dir", state)
+        with connect_tls(here, client_context()) as s:
+            shown = s.getpeercert(True)
+            s.sendall(b"x")
+            net.read_exact(s, 1)
+        first = first or shown
+        same(shown, first, "certificate")
+        rum.finish()
+    files = os.listdir(state)
+    same(len(files), 1, "files in the state directory")
+    same(os.stat(os.path.join(state, files[0])).st_mode & 0o777, 0o600, "mode")
+
+
+@test("A plain client reaches a TLS destination, and verify refuses one that nobody signed")
+def _(t):
+    authority, stranger = Authority(t.folder), Authority(t.folder, "stranger")
+    good = t.keep(TlsEcho(*authority.sign("good")))
+    bad = t.keep(TlsEcho(*stranger.sign("bad")))
+    named = t.keep(TlsEcho(*authority.sign("other", "DNS:other.example")))
+    for echo, reason in ((good, "client_closed"), (bad, "tls_failed"), (named, "tls_failed")):
+        here = tcp()
+        rum = t.rum("-s", here, "-d", echo.address, "--upstream-tls", "verify",
+                    "--upstream-tls-ca", authority.certificate)
+        with connect(here) as s:
+            s.sendall(b"hello")
+            s.shutdown(socket.SHUT_WR)
+            same(net.read_all(s), b"hello" if echo is good else b"")
+        same(rum.session()["reason"], reason)
+    here = tcp()
+    rum = t.rum("-s", here, "-d", named.address, "--upstream-tls", "verify",
+                "--upstream-tls-ca", authority.certificate, "--upstream-tls-name", "other.example")
+    with connect(here) as s:
+        s.sendall(b"hello")
+        same(net.read_exact(s, 5), b"hello")
+
+
+@test("Clients without a certificate of the authority are refused when --tls-ca is given")
+def _(t):
+    authority, stranger = Authority(t.folder), Authority(t.folder, "stranger")
+    certificate, key = authority.sign("front")
+    echo = t.keep(Echo())
+    here = tls()
+    rum = t.rum("-s", here, "-d", echo.address, "--tls-cert", certificate, "--tls-key", key,
+                "--tls-ca", authority.certificate)
+    same(ask_tls(here, client_context(authority, *authority.sign("client"))), b"hello")
+    same(rum.session()["reason"], "client_closed")
+    liar = client_context(authority, *stranger.sign("liar"))
+    for number, context in ((1, client_context(authority)), (2, liar)):
+        try:
+            answer = ask_tls(here, context)
+        except (ssl.SSLError, OSError, EOFError):
+            answer = None
+        same(answer, None, "answer to a client without a good certificate")
+        same(rum.session(number)["reason"], "tls_failed")
+
+
+@test("64 MB go through TLS on both sides, both ways at once, byte for byte", seconds=90)
+def _(t):
+    authority = Authority(t.folder)
+    echo = t.keep(TlsEcho(*authority.sign("back")))
+    certificate, key = authority.sign("front")
+    here = tls()
+    t.rum("-s", here, "-d", echo.address, "--tls-cert", certificate, "--tls-key", key)
+    blocks = bulk(64, seed=7)
+    with connect_tls(here, client_context(authority)) as s:
+        s.settimeout(30)
+        join = background(lambda: [s.sendall(block) for block in blocks()])
+        count, sha = receive(s, 64 * MEGA)
+        join()
+    same((count, sha), (64 * MEGA, digest(blocks())))
+
+
+@test("A certificate that is replaced serves the next client; a bad one leaves the old in use")
+def _(t):
+    authority = Authority(t.folder)
+    first, second = authority.sign("first"), authority.sign("second")
+    certificate, key = t.path("used.pem"), t.path("used.key")
+
+    def use(pair):
+        for source, target in zip(pair, (certificate, key)):
+            shutil.copy(source, target + ".new")
+            os.rename(target + ".new", target)
+
+    def shown(address):
+        with connect_tls(address, client_context(authority)) as s:
+            return dict(x[0] for x in s.getpeercert()["subject"])["commonName"]
+
+    use(first)
+    echo = t.keep(Echo())
+    here = tls()
+    rum = t.rum("-s", here, "-d", echo.address, "--tls-cert", certificate, "--tls-key", key)
+    same(shown(here), "first")
+    with connect_tls(here, client_context(authority)) as old:
+        use(second)
+        net.until(lambda: shown(here) == "second", 10, "the second certificate is shown")
+        old.sendall(b"still here")
+        same(net.read_exact(old, 10), b"still here")
+    with open(certificate, "w") as f:
+        f.write("nonsense")
+    net.until(lambda: "certificates in use stay" in rum.log(), 10, "the bad file is told in the log")
+    same(shown(here), "second")
+
+
+@test("A TLS session is resumed by a ticket")
+def _(t):
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("front")
+    echo = t.keep(Echo())
+    here = tls()
+    t.rum("-s", here, "-d", echo.address, "--tls-cert", certificate, "--tls-key", key)
+    context = client_context(authority)
+    with connect_tls(here, context) as s:
+        s.sendall(b"x")
+        net.read_exact(s, 1)
+        session = s.session
+    with connect_tls(here, context, session) as s:
+        s.sendall(b"y")
+        net.read_exact(s, 1)
+        check(s.session_reused, "the second handshake is a resumption")
+
+
+@test("Plain text, garbage, half a handshake and silence on a TLS port end only themselves")
+def _(t):
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("front")
+    echo = t.keep(Echo())
+    here = tls()
+    rum = t.rum("-s", here, "-d", echo.address, "--tls-cert", certificate, "--tls-key", key,
+                "--login-timeout", "1s")
+    with connect(here) as s:
+        s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        net.read_all(s)
+    same(rum.session()["reason"], "tls_failed")
+    with connect(here) as s:
+        s.sendall(os.urandom(5000))
+        check(net.ended(s) is not None, "ended")
+    same(rum.session(1)["reason"], "tls_failed")
+    with connect(here) as s:
+        s.sendall(b"\x16\x03\x01\x02\x00\x01")
+        net.read_all(s)
+    same(rum.session(2)["reason"], "login_timeout")
+    same(ask_tls(here, client_context(authority)), b"hello")
+
+
+@test("The end of a TLS client is passed on, and what the server says after it arrives")
+def _(t):
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("front")
+    reply = net.pattern(3 * MEGA)
+    server = t.keep(peers.ReplyAfterEnd(reply))
+    here = tls()
+    t.rum("-s", here, "-d", server.address, "--tls-cert", certificate, "--tls-key", key)
+    # Python closes both ways at once, so the end is made on the socket below TLS.
+    raw = connect(here)
+    context = client_context(authority)
+    inside, outside = ssl.MemoryBIO(), ssl.MemoryBIO()
+    s = context.wrap_bio(inside, outside, server_hostname="localhost")
+
+    def pump(step):
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                if outside.pending:
+                    raw.sendall(outside.read())
+                data = raw.recv(65536)
+                inside.write(data) if data else inside.write_eof()
+
+    pump(s.do_handshake)
+    s.write(b"the request")
+    raw.sendall(outside.read())
+    raw.shutdown(socket.SHUT_WR)
+    got = b""
+    while len(got) < len(reply):
+        got += pump(lambda: s.read(65536))
+    raw.close()
+    same(got, reply)
+
+
+@test("A TLS listener is refused at start when its certificate is missing or does not fit its key")
+def _(t):
+    authority = Authority(t.folder)
+    (one, _), (_, other_key) = authority.sign("one"), authority.sign("other")
+    for options, words in ((("--tls-cert", t.path("none.pem")), "none.pem"),
+                           (("--tls-cert", one, "--tls-key", other_key), "key values mismatch"),
+                           (("--tls-min-version", "1.0"), "1.2 or 1.3")):
+        rum = t.rum("-s", tls(), "-d", closed_port(), *options,
+                    "--state-dir", t.path("state"), wait=False)
+        code = rum.process.wait(10)
+        check(code != 0, "rum does not start")
+        has(rum.log(), words, "what it said")
+        rum.ended = True

@@ -1,0 +1,66 @@
+#include "mysql/capabilities.h"
+
+#include <gtest/gtest.h>
+
+namespace rum::mysql {
+namespace {
+
+TEST(Capabilities, ReadsVersionsOfBothKinds) {
+  struct {
+    const char* text;
+    bool mariadb;
+    uint32_t number;
+  } const cases[] = {
+      {"8.0.40", false, 80040},
+      {"9.7.4-2", false, 90704},
+      {"5.7.44-log", false, 50744},
+      {"5.5.5-10.11.19-MariaDB-0+deb12u1", true, 101119},
+      {"11.8.6-MariaDB", true, 110806},
+      {"5.5.68-MariaDB", true, 50568},
+      {"8", false, 80000},
+      {"8.0", false, 80000},
+      {"", false, 0},
+      {"mysql", false, 0},
+      {"-1.2", false, 0},
+      {"999999999999.1.1", false, 0},
+  };
+  for (const auto& one : cases) {
+    ServerVersion version = ReadVersion(one.text);
+    EXPECT_EQ(version.mariadb, one.mariadb) << one.text;
+    EXPECT_EQ(version.number, one.number) << one.text;
+  }
+}
+
+TEST(Capabilities, OffersWhatEveryServerOfTheVersionHas) {
+  EXPECT_EQ(OfferedCapabilities(ReadVersion("5.5.5-10.11.0-MariaDB")), 0x81fff7dfu);
+  EXPECT_EQ(OfferedCapabilities(ReadVersion("8.0.40")), 0x81fff7dfu);
+  EXPECT_EQ(OfferedCapabilities(ReadVersion("11.8.6-MariaDB")), 0x81fff7dfu);
+  EXPECT_EQ(OfferedCapabilities(ReadVersion("5.7.44")), 0x80fff7dfu);
+  EXPECT_EQ(OfferedCapabilities(ReadVersion("5.5.5-10.2.7-MariaDB")), 0x80fff7dfu);
+  EXPECT_EQ(OfferedCapabilities(ReadVersion("5.5.5-10.1.48-MariaDB")), 0x807ff7dfu);
+  EXPECT_EQ(OfferedCapabilities(ReadVersion("5.5.62")), 0x800ff7dfu);
+}
+
+TEST(Capabilities, NeverOffersWhatNeedsMoreThanPassingOn) {
+  for (const char* text : {"5.0.96", "5.6.51", "9.0.1", "12.0.0-MariaDB"}) {
+    uint32_t bits = OfferedCapabilities(ReadVersion(text));
+    EXPECT_EQ(bits & (kCompress | kSsl | 0x7e000000u), 0u) << text;
+    EXPECT_EQ(bits & (kProtocol41 | kSecureConnection | kLongPassword),
+              kProtocol41 | kSecureConnection | kLongPassword)
+        << text;
+  }
+}
+
+TEST(Capabilities, DoesNotOfferPluginsBeforeServersHadThem) {
+  EXPECT_EQ(OfferedCapabilities(ReadVersion("5.1.73")) & kPluginAuth, 0u);
+  EXPECT_NE(OfferedCapabilities(ReadVersion("5.5.62")) & kPluginAuth, 0u);
+}
+
+TEST(Capabilities, HaveNames) {
+  EXPECT_EQ(NameCapabilities(0), "");
+  EXPECT_EQ(NameCapabilities(kDeprecateEof), "DEPRECATE_EOF");
+  EXPECT_EQ(NameCapabilities(kDeprecateEof | kPluginAuth), "PLUGIN_AUTH, DEPRECATE_EOF");
+}
+
+}  // namespace
+}  // namespace rum::mysql

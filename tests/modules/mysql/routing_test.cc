@@ -1,0 +1,452 @@
+// Who is let through, to where, and what the others read: rewriting, unknown users, bad clients.
+#include <algorithm>
+
+#include "login.h"
+
+namespace rum::mysql {
+namespace {
+
+class Routing : public Login {
+ protected:
+  void ReachRewrite(uint32_t capabilities = kClient) {
+    Greet();
+    Respond("alice", TokenFor(greeting.nonce), capabilities);
+    ASSERT_EQ(host.connecting(), "tcp:db1.internal:3306");
+  }
+};
+
+class Rewriting : public Routing {
+ protected:
+  void SetUp() override { Start({{"mysql-auth", "rewrite"}}); }
+};
+
+TEST_F(Rewriting, MakesTheTokenForTheServersNonce) {
+  ReachRewrite();
+  Response asked = Connect();
+  EXPECT_EQ(asked.plugin, "mysql_native_password");
+  EXPECT_EQ(asked.auth, TokenFor(kServerNonce));
+  host.Feed(RUM_UPSTREAM, OkPacket(2));
+  EXPECT_EQ(ClientHears(), OkPacket(2));
+  EXPECT_TRUE(host.relaying());
+  EXPECT_EQ(host.notes()["auth"], "rewrite");
+  EXPECT_EQ(host.metric("mysql_rewritten_logins"), 1u);
+}
+
+TEST_F(Rewriting, WorksForClientsWithoutPlugins) {
+  ReachRewrite(kOldClient);
+  Response asked = Connect();
+  EXPECT_EQ(asked.capabilities & kPluginAuth, 0u);
+  EXPECT_EQ(asked.auth, TokenFor(kServerNonce));
+}
+
+TEST_F(Rewriting, WorksForServersWithoutPlugins) {
+  ReachRewrite(kOldClient);
+  EXPECT_EQ(Connect(kServer & ~kPluginAuth).auth, TokenFor(kServerNonce));
+}
+
+TEST_F(Rewriting, AWrongPasswordNeverReachesAServer) {
+  for (const std::string& proof : {"12345678901234567890"s, "short"s, ""s}) {
+    Greet();
+    Respond("alice", proof);
+    EXPECT_FALSE(host.connecting());
+    ExpectError(2, 1045, "28000", RUM_CLOSE_DENIED);
+    EXPECT_EQ(error.text, "Access denied for user 'alice'@'192.0.2.1' (using password: "s +
+                              (proof.empty() ? "NO)" : "YES)"));
+  }
+  EXPECT_EQ(host.metric("mysql_wrong_passwords"), 3u);
+  for (const Deed& deed : host.deeds()) EXPECT_NE(deed.kind, Deed::Kind::kConnect);
+}
+
+TEST_F(Rewriting, AsksClientsOfAnotherPluginToSwitch) {
+  Greet();
+  Respond("alice", std::string(32, 's'), kClient, "caching_sha2_password");
+  auto said = Split(ClientHears());
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(said[0].sequence, 2);
+  ASSERT_EQ(said[0].payload.size(), 44u);
+  EXPECT_EQ(said[0].payload.substr(0, 23), "\xfemysql_native_password\0"s);
+  Nonce nonce = ArrayOf<Nonce>(said[0].payload.substr(23, 20));
+  EXPECT_NE(AsText(nonce), AsText(greeting.nonce));
+  ClientSays(3, TokenFor(nonce));
+  EXPECT_EQ(Connect().auth, TokenFor(kServerNonce));
+  // The server's numbers go on from two less than the client's.
+  host.Feed(RUM_UPSTREAM, BuildNativeSwitch(kServerNonce, 2));
+  EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 4));
+  ClientSays(5, "proof");
+  EXPECT_EQ(ServerHears(), Packet(3, "proof"));
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  EXPECT_EQ(ClientHears(), OkPacket(6));
+}
+
+TEST_F(Rewriting, AServerThatWantsAnotherPluginIsRelayed) {
+  ReachRewrite();
+  Connect();
+  ServerSays(2,
+             "\xfe"
+             "client_ed25519\0"
+             "01234567890123456789012345678901"s);
+  EXPECT_EQ(ClientHears(), Packet(2,
+                                  "\xfe"
+                                  "client_ed25519\0"
+                                  "01234567890123456789012345678901"s));
+  ClientSays(3, std::string(64, 'e'));
+  EXPECT_EQ(ServerHears(), Packet(3, std::string(64, 'e')));
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  EXPECT_TRUE(host.relaying());
+}
+
+TEST_F(Rewriting, UsersWithoutAHashAreRelayed) {
+  Greet();
+  Respond("plain", TokenFor(greeting.nonce));
+  EXPECT_EQ(Connect().plugin, "rum_has_no_plugin");
+  EXPECT_EQ(host.notes()["auth"], "relay");
+}
+
+TEST_F(Rewriting, MayUseAUnixSocketWithoutASwitch) {
+  AddUser("root", kStoredText, "sock:/run/mysqld/mysqld.sock");
+  host.peer[RUM_UPSTREAM] = "unix";
+  Greet();
+  Respond("root", TokenFor(greeting.nonce));
+  Connect();
+  host.Feed(RUM_UPSTREAM, OkPacket(2));
+  EXPECT_TRUE(host.relaying());
+}
+
+TEST_F(Rewriting, ATokenOfAnotherSessionIsWorthless) {
+  Greet();
+  std::string token = TokenFor(greeting.nonce);
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  ClientHears();
+  Greet();
+  Respond("alice", token);
+  ExpectError(2, 1045, "28000", RUM_CLOSE_DENIED);
+}
+
+TEST_F(Routing, AutoRewritesOnlyForClientsWithoutPlugins) {
+  ReachRewrite(kOldClient);
+  EXPECT_EQ(Connect().auth, TokenFor(kServerNonce));
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  ReachRewrite(kClient);
+  EXPECT_EQ(Connect().plugin, "rum_has_no_plugin");
+}
+
+TEST_F(Routing, RelayNeverRewrites) {
+  Start({{"mysql-auth", "relay"}});
+  ReachRewrite(kOldClient);
+  EXPECT_EQ(Connect().plugin, "rum_has_no_plugin");
+}
+
+// All that a client reads when it logs in in vain; `user` has the right size.
+struct Heard {
+  std::string bytes;
+  size_t packets;
+};
+
+class InVain : public Routing, public testing::WithParamInterface<const char*> {
+ protected:
+  void SetUp() override { Start({{"mysql-auth", GetParam()}}); }
+
+  Heard Hear(const std::string& user, const std::string& proof, uint32_t capabilities,
+             const std::string& plugin) {
+    Greet();
+    Respond(user, proof, capabilities, plugin);
+    if (host.connecting()) {  // to a server, which denies it after its switch
+      Connect();
+      ServerSwitches();
+    }
+    std::string bytes = ClientHears();
+    if (!host.closed()) {
+      EXPECT_EQ(bytes.substr(0, 27), "\x2c\0\0\x02\xfemysql_native_password\0"s);
+      bytes.replace(27, 20, 20, 'n');  // the nonce
+      ClientSays(3, proof);
+      if (!host.closed()) {
+        EXPECT_EQ(ServerHears(), Packet(3, proof));
+        ServerSays(4,
+                   "\xff\x15\x04#28000Access denied for user 'x'@'10.1.1.1' (using password: X)");
+      }
+      bytes += ClientHears();
+    }
+    EXPECT_TRUE(host.closed());
+    return {bytes, Split(bytes).size()};
+  }
+};
+
+TEST_P(InVain, UnknownUsersAndWrongPasswordsReadTheSame) {
+  AddUser("known", kStoredText, "tcp:db1.internal:3306");
+  for (uint32_t capabilities : {kClient, kOldClient}) {
+    for (const std::string& proof : {"12345678901234567890"s, ""s, "\0"s}) {
+      for (const char* plugin : {"mysql_native_password", "caching_sha2_password", ""}) {
+        Heard known = Hear("known", proof, capabilities, plugin);
+        Heard unknown = Hear("knowm", proof, capabilities, plugin);
+        size_t name = known.bytes.find("known");
+        ASSERT_NE(name, std::string::npos);
+        known.bytes[name + 4] = 'm';
+        EXPECT_EQ(known.bytes, unknown.bytes)
+            << capabilities << " " << plugin << " " << proof.size();
+        EXPECT_EQ(known.packets, unknown.packets);
+      }
+    }
+  }
+  EXPECT_EQ(host.metric("mysql_unknown_users"), 18u);
+}
+
+INSTANTIATE_TEST_SUITE_P(EachMode, InVain, testing::Values("auto", "relay", "rewrite"));
+
+TEST_F(Routing, AnUnknownUsersRefusalTakesAsLongAsAServers) {
+  // A server takes 20 ms to ask for the plugin and 300 ms to deny.
+  Greet();
+  Respond("alice", "x");
+  host.ConnectOutcome(0);
+  host.Advance(20);
+  host.Feed(RUM_UPSTREAM, ServerGreeting());
+  ServerSwitches();
+  ClientSays(3, "x");
+  host.Advance(300);
+  ServerSays(4, "\xff\x15\x04#28000Access denied");
+  ASSERT_TRUE(host.closed());
+
+  Greet();
+  Respond("nobody", "x");
+  host.Advance(19);
+  EXPECT_EQ(ClientHears(), "");
+  host.Advance(1);
+  EXPECT_EQ(Split(ClientHears()).size(), 1u);
+  ClientSays(3, "x");
+  host.Advance(299);
+  EXPECT_EQ(ClientHears(), "");
+  host.Advance(1);
+  ExpectError(4, 1045, "28000", RUM_CLOSE_NO_DESTINATION);
+}
+
+TEST_F(Routing, AnUnknownUserWaitsASecondAtMost) {
+  Greet();
+  Respond("alice", "x");
+  host.ConnectOutcome(0);
+  host.Advance(5000);
+  host.Feed(RUM_UPSTREAM, ServerGreeting());
+  ServerSwitches();
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  Greet();
+  Respond("nobody", "x");
+  host.Advance(1000);
+  EXPECT_EQ(Split(ClientHears()).size(), 1u);
+}
+
+TEST_F(Rewriting, AnUnknownUserDoesNotWaitForServers) {
+  // A user without a hash is relayed, and the server is slow to deny it.
+  Greet();
+  Respond("plain", "x");
+  Connect();
+  ServerSwitches();
+  ClientSays(3, "x");
+  host.Advance(300);
+  ServerSays(4, "\xff\x15\x04#28000Access denied");
+  Greet();
+  Respond("nobody", std::string(32, 's'), kClient, "caching_sha2_password");
+  EXPECT_EQ(Split(ClientHears()).size(), 1u);
+  ClientSays(3, "x");
+  ExpectError(4, 1045, "28000", RUM_CLOSE_NO_DESTINATION);
+}
+
+TEST_F(Routing, UnknownUsersGoToTheDefaultDestination) {
+  host.default_destination = "tcp:default.test:3306";
+  Greet();
+  Respond("nobody", "x");
+  EXPECT_EQ(host.connecting(), "");
+  EXPECT_EQ(Connect().plugin, "rum_has_no_plugin");
+  ServerSwitches();
+  ClientSays(3, "x");
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  EXPECT_TRUE(host.relaying());
+}
+
+TEST_F(Routing, UnknownUsersAreDeniedWhenAskedFor) {
+  Start({{"mysql-unknown-user", "deny"}});
+  host.default_destination = "tcp:default.test:3306";
+  Greet();
+  Respond("nobody", "x");
+  EXPECT_FALSE(host.connecting());
+  ClientHears();
+  ClientSays(3, "x");
+  ExpectError(4, 1045, "28000", RUM_CLOSE_DENIED);
+}
+
+TEST_F(Routing, WithoutAMapEverybodyIsUnknown) {
+  host.default_destination = "tcp:default.test:3306";
+  host.has_map = false;
+  Greet();
+  Respond("alice", "x");
+  EXPECT_EQ(host.connecting(), "");
+}
+
+TEST_F(Routing, AMapThatCannotBeAskedIsNotAnUnknownUser) {
+  host.default_destination = "tcp:default.test:3306";
+  host.BreakMap();
+  Greet();
+  Respond("alice", "x");
+  EXPECT_FALSE(host.connecting());
+  ExpectError(2, 1105, "08S01", RUM_CLOSE_MAP_UNAVAILABLE);
+}
+
+TEST_F(Routing, ABadRecordEndsThatLoginOnly) {
+  AddUser("typo", "", "db1.internal");
+  AddUser("comma", "", "tcp:db1.internal:3306,");
+  AddUser("empty", "", "");
+  host.AddToMap("none", "nothing at all");
+  for (const char* user : {"typo", "comma", "empty", "none"}) {
+    Greet();
+    Respond(user, "x");
+    ExpectError(2, 1105, "HY000", RUM_CLOSE_BAD_DESTINATION);
+  }
+  Greet();
+  Respond("alice", "x");
+  EXPECT_EQ(host.connecting(), "tcp:db1.internal:3306");
+}
+
+TEST_F(Routing, PassesAListOfDestinationsOnForFailover) {
+  AddUser("two", "", "tcp:db1.internal:3306,tcp:[::1]:3307,sock:/run/db");
+  Greet();
+  Respond("two", "x");
+  EXPECT_EQ(host.connecting(), "tcp:db1.internal:3306,tcp:[::1]:3307,sock:/run/db");
+}
+
+TEST_F(Routing, AUserWithTooManySessionsIsTold) {
+  host.user_limit_reached = true;
+  Greet();
+  Respond("alice", "x");
+  ExpectError(2, 1226, "42000", RUM_CLOSE_LIMIT);
+}
+
+TEST_F(Routing, LooksNamesUpAsTheyCome) {
+  std::string user = "\xc5\xbe\xff%n'\"\n";
+  AddUser(user, "", "tcp:db2.internal:3306");
+  Greet();
+  Respond(user, "x");
+  EXPECT_EQ(host.user(), user);
+  EXPECT_EQ(host.connecting(), "tcp:db2.internal:3306");
+}
+
+TEST_F(Routing, TakesNamesOf512BytesAndDeniesLongerOnes) {
+  std::string longest(512, 'u');
+  AddUser(longest, "", "tcp:db2.internal:3306");
+  Greet();
+  Respond(longest, "x");
+  EXPECT_EQ(Connect().user, longest);
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  host.default_destination = "tcp:default.test:3306";
+  Greet();
+  Respond(longest + "u", "x");
+  EXPECT_EQ(std::count_if(host.deeds().begin(), host.deeds().end(),
+                          [](auto& deed) { return deed.kind == Deed::Kind::kLookup; }),
+            1);
+  EXPECT_FALSE(host.connecting());
+  ClientHears();
+  ClientSays(3, "x");
+  ExpectError(4, 1045, "28000", RUM_CLOSE_NO_DESTINATION);
+  EXPECT_LT(error.text.size(), 250u);
+}
+
+TEST_F(Routing, AnEmptyNameIsAnUnknownUser) {
+  Greet();
+  Respond("", "");
+  EXPECT_EQ(Split(ClientHears()).size(), 1u);
+  ClientSays(3, "");
+  ExpectError(4, 1045, "28000", RUM_CLOSE_NO_DESTINATION);
+  EXPECT_EQ(error.text, "Access denied for user ''@'192.0.2.1' (using password: NO)");
+}
+
+TEST_F(Routing, TlsThatIsNotOfferedIsRefused) {
+  Greet();
+  host.Feed(RUM_CLIENT, FromHex("20000001 85aeff19 00000001 ff") + std::string(23, '\0'));
+  ExpectError(2, 1043, "08S01", RUM_CLOSE_UNSUPPORTED);
+}
+
+TEST_F(Routing, ClientsFromBefore41AreToldWithoutAState) {
+  Greet();
+  ClientSays(1, FromHex("0100ffffff") + "alice\0abcdefgh\0"s);
+  ExpectError(2, 1251, "", RUM_CLOSE_UNSUPPORTED);
+}
+
+TEST_F(Routing, ClientsWithOnlyOldPasswordsAreTold) {
+  Greet();
+  Respond("alice", "abcdefgh", kProtocol41);
+  ExpectError(2, 1251, "08004", RUM_CLOSE_UNSUPPORTED);
+}
+
+TEST_F(Routing, ABrokenResponseIsABadHandshake) {
+  std::string good = ResponsePacket("alice", "12345678901234567890").substr(kHeaderSize);
+  for (const std::string& payload :
+       {""s, "\x01"s, good.substr(0, 31), good.substr(0, 36), good.substr(0, 45)}) {
+    Greet();
+    ClientSays(1, payload);
+    ExpectError(2, 1043, "08S01", RUM_CLOSE_CLIENT_PROTOCOL);
+    EXPECT_EQ(error.text, "Bad handshake");
+  }
+  EXPECT_EQ(host.metric("mysql_client_faults"), 5u);
+}
+
+TEST_F(Routing, APacketThatIsTooLongIsNotWaitedFor) {
+  for (const char* header : {"ffffff01", "01000201"}) {
+    Greet();
+    host.Feed(RUM_CLIENT, FromHex(header));
+    ExpectError(2, 1043, "08S01", RUM_CLOSE_CLIENT_PROTOCOL);
+  }
+}
+
+TEST_F(Routing, OtherProtocolsAreRefusedAtTheirFirstBytes) {
+  for (const std::string& bytes :
+       {"GET / HTTP/1.0\r\n\r\n"s, "\x16\x03\x01\x02\x00\x01\x00\x01"s}) {
+    Greet();
+    host.Feed(RUM_CLIENT, bytes);
+    ExpectError(1, 1156, "08S01", RUM_CLOSE_CLIENT_PROTOCOL);
+  }
+}
+
+TEST_F(Routing, SaysWhyAClientIsTurnedAway) {
+  EXPECT_EQ(host.Refusal(RUM_CLOSE_LIMIT), Packet(0, "\xff\x10\x04Too many connections"));
+  EXPECT_EQ(host.Refusal(RUM_CLOSE_NO_RESOURCES), Packet(0, "\xff\x10\x04Too many connections"));
+  EXPECT_EQ(host.Refusal(RUM_CLOSE_DRAIN), Packet(0, "\xff\x1d\x04Server shutdown in progress"));
+}
+
+TEST_F(Routing, DescribesItself) {
+  Start({{"mysql-version", "mysql57"}, {"mysql-auth", "rewrite"}, {"mysql-unknown-user", "deny"}});
+  EXPECT_EQ(host.Stats(), R"({"version":"5.7.44","capabilities":"80fff7df","auth":"rewrite",)"
+                          R"("unknown_user":"deny"})");
+}
+
+TEST_F(Routing, GreetsWithTheVersionThatWasAskedFor) {
+  Start({{"mysql-version", "8.0.36-hoster"}, {"mysql-capabilities", "0x80fff7df"}});
+  Greet();
+  EXPECT_EQ(greeting.version, "8.0.36-hoster");
+  EXPECT_EQ(greeting.capabilities, 0x80fff7dfu);
+}
+
+TEST_F(Routing, WithAVersionBeforePluginsItRewrites) {
+  Start({{"mysql-version", "mysql51"}});
+  Greet();
+  EXPECT_EQ(greeting.version, "5.1.73");
+  EXPECT_EQ(greeting.plugin, "");
+  Respond("alice", TokenFor(greeting.nonce), kClient & ~kPluginAuth & ~kDeprecateEof);
+  EXPECT_EQ(Connect(kServer & ~kPluginAuth).auth, TokenFor(kServerNonce));
+}
+
+TEST_F(Routing, RefusesOptionsThatMakeNoSense) {
+  const ScriptedHost::Options wrong[] = {
+      {{"mysql-version", "new"}},           {{"mysql-version", ""}},
+      {{"mysql-version", "8.0\"x"}},        {{"mysql-version", "8.0.40-" + std::string(60, 'x')}},
+      {{"mysql-capabilities", "xyz"}},      {{"mysql-capabilities", "81fff7dfff"}},
+      {{"mysql-capabilities", "1"}},         // without PROTOCOL_41
+      {{"mysql-capabilities", "81ffffff"}},  // with COMPRESS and SSL
+      {{"mysql-capabilities", "81fff7de"}},  // as MariaDB, which rum cannot pass on
+  };
+  for (const auto& options : wrong) {
+    ScriptedHost one(rum_module_v1);
+    auto status = one.Start(options);
+    ASSERT_FALSE(status.ok()) << options.begin()->second;
+    EXPECT_NE(status.error().text.find("--" + options.begin()->first), std::string::npos)
+        << status.error().text;
+  }
+}
+
+}  // namespace
+}  // namespace rum::mysql

@@ -1,0 +1,253 @@
+// TLS inside the protocol: asked for by the client, taken on to the server, and what may go where.
+#include "login.h"
+
+namespace rum::mysql {
+namespace {
+
+class Tls : public Login {
+ protected:
+  static constexpr uint32_t kTlsServer = kServer | kSsl;
+
+  void Offer(uint32_t clients, uint32_t servers = RUM_TLS_MIRROR) {
+    host.tls_mode[RUM_CLIENT] = clients;
+    host.tls_mode[RUM_UPSTREAM] = servers;
+  }
+
+  std::string SslRequest(uint8_t sequence = 1) {
+    return Packet(sequence, FromHex("85aeff19 00000001 ff") + std::string(23, '\0'));
+  }
+
+  // A client that has asked for TLS and has it.
+  void GreetByTls() {
+    Greet();
+    host.Feed(RUM_CLIENT, SslRequest());
+    ASSERT_TRUE(host.TlsOutcome(RUM_CLIENT, RUM_OK));
+  }
+
+  // Responses inside TLS are the client's second packet.
+  void RespondByTls(const std::string& user, const std::string& auth) {
+    std::string packet = ResponsePacket(user, auth);
+    packet[3] = 2;
+    ASSERT_TRUE(host.Feed(RUM_CLIENT, packet));
+  }
+
+  // Up to the request for TLS that the server hears, which is read and left out.
+  void ReachServersTls(const std::string& user = "alice", const std::string& auth = "") {
+    GreetByTls();
+    RespondByTls(user, auth);
+    ASSERT_TRUE(host.ConnectOutcome(0));
+    host.Feed(RUM_UPSTREAM, ServerGreeting(kTlsServer));
+    auto said = Split(ServerHears());
+    ASSERT_EQ(said.size(), 1u);
+    EXPECT_EQ(said[0].sequence, 1);
+    EXPECT_EQ(KindOfResponse(AsBytes(said[0].payload)), ResponseKind::kSslRequest);
+    ASSERT_TRUE(host.tls_wanted(RUM_UPSTREAM));
+  }
+};
+
+TEST_F(Tls, IsOfferedWhenRumHasIt) {
+  Greet();
+  EXPECT_EQ(greeting.capabilities & kSsl, 0u);
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  Offer(RUM_TLS_ON);
+  Greet();
+  EXPECT_EQ(greeting.capabilities & kSsl, uint32_t{kSsl});
+}
+
+TEST_F(Tls, LogsInByTlsOnBothSides) {
+  Offer(RUM_TLS_ON);
+  ReachServersTls();
+  EXPECT_EQ(host.notes()["tls"], "client");
+  host.TlsOutcome(RUM_UPSTREAM, RUM_OK);
+  auto said = Split(ServerHears());
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(said[0].sequence, 2);
+  auto response = ParseResponse(AsBytes(said[0].payload));
+  ASSERT_TRUE(response.ok());
+  EXPECT_EQ(response.value.user, "alice");
+  EXPECT_NE(response.value.capabilities & kSsl, 0u);
+  ServerSwitches(3);
+  EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 3));
+  ClientSays(4, "proof");
+  EXPECT_EQ(ServerHears(), Packet(4, "proof"));
+  host.Feed(RUM_UPSTREAM, OkPacket(5));
+  EXPECT_EQ(ClientHears(), OkPacket(5));
+  EXPECT_TRUE(host.relaying());
+}
+
+TEST_F(Tls, RewritesByTls) {
+  Start({{"mysql-auth", "rewrite"}});
+  Offer(RUM_TLS_ON);
+  GreetByTls();
+  RespondByTls("alice", TokenFor(greeting.nonce));
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, ServerGreeting(kTlsServer));
+  ServerHears();
+  host.TlsOutcome(RUM_UPSTREAM, RUM_OK);
+  auto said = Split(ServerHears());
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(ParseResponse(AsBytes(said[0].payload)).value.auth, TokenFor(kServerNonce));
+}
+
+TEST_F(Tls, NeverReadsWhatComesBehindTheRequestAsALogin) {
+  Offer(RUM_TLS_ON);
+  Greet();
+  std::string smuggled = ResponsePacket("alice", "");
+  smuggled[3] = 2;
+  host.Feed(RUM_CLIENT, SslRequest() + smuggled);
+  EXPECT_TRUE(host.tls_wanted(RUM_CLIENT));
+  EXPECT_EQ(host.user(), "");
+  EXPECT_EQ(host.unconsumed(RUM_CLIENT), "");
+  ASSERT_FALSE(host.deeds().empty());
+  EXPECT_EQ(host.deeds().back().kind, Deed::Kind::kTlsInput);
+  EXPECT_EQ(host.deeds().back().bytes, smuggled);
+}
+
+TEST_F(Tls, ARequestInsideTlsIsABadHandshake) {
+  Offer(RUM_TLS_ON);
+  GreetByTls();
+  host.Feed(RUM_CLIENT, SslRequest(2));
+  ExpectError(3, 1043, "08S01", RUM_CLOSE_CLIENT_PROTOCOL);
+}
+
+TEST_F(Tls, ClientsWithoutItAreRefusedWhenItIsRequired) {
+  Offer(RUM_TLS_REQUIRE);
+  Greet();
+  Respond("alice", "");
+  ExpectError(2, 3159, "HY000", RUM_CLOSE_DENIED);
+  EXPECT_EQ(host.user(), "");
+}
+
+TEST_F(Tls, AUnixSocketIsSafeEnough) {
+  Offer(RUM_TLS_REQUIRE);
+  host.peer[RUM_CLIENT] = "unix:/run/rum.sock";
+  Greet();
+  Respond("alice", "");
+  EXPECT_TRUE(host.connecting());
+}
+
+TEST_F(Tls, SaysNothingIntoAHandshake) {
+  Offer(RUM_TLS_ON);
+  Greet();
+  host.Feed(RUM_CLIENT, SslRequest());
+  host.CloseByRum(RUM_CLOSE_LOGIN_TIMEOUT);
+  EXPECT_EQ(ClientHears(), "");
+  Greet();
+  host.Feed(RUM_CLIENT, SslRequest());
+  host.TlsOutcome(RUM_CLIENT, RUM_E_FAILED);
+  EXPECT_EQ(ClientHears(), "");
+  EXPECT_EQ(host.closed(), RUM_CLOSE_TLS);
+}
+
+TEST_F(Tls, MirrorKeepsPlainClientsPlain) {
+  Offer(RUM_TLS_ON);
+  Greet();
+  Respond("alice", "");
+  Connect(kTlsServer);
+  EXPECT_FALSE(host.tls_wanted(RUM_UPSTREAM));
+}
+
+TEST_F(Tls, IsUsedTowardsServersWhenItIsRequired) {
+  Offer(RUM_TLS_OFF, RUM_TLS_REQUIRE);
+  Greet();
+  Respond("alice", "");
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, ServerGreeting(kTlsServer));
+  EXPECT_TRUE(host.tls_wanted(RUM_UPSTREAM));
+  ServerHears();
+  host.TlsOutcome(RUM_UPSTREAM, RUM_OK);
+  // The server's numbers are one ahead of the client's.
+  EXPECT_EQ(Split(ServerHears())[0].sequence, 2);
+  ServerSwitches(3);
+  EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 2));
+  ClientSays(3, "proof");
+  EXPECT_EQ(ServerHears(), Packet(4, "proof"));
+}
+
+TEST_F(Tls, AServerWithoutItIsRefusedWhenItIsRequired) {
+  Offer(RUM_TLS_OFF, RUM_TLS_VERIFY);
+  Greet();
+  Respond("alice", "");
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, ServerGreeting());
+  ExpectError(2, 1105, "08S01", RUM_CLOSE_UNSUPPORTED);
+  EXPECT_NE(error.text.find("TLS"), std::string::npos);
+  EXPECT_EQ(Split(ServerHears()).size(), 2u);  // the farewell
+}
+
+TEST_F(Tls, TheClientIsToldThatTheServersTlsFailed) {
+  Offer(RUM_TLS_ON);
+  ReachServersTls();
+  host.TlsOutcome(RUM_UPSTREAM, RUM_E_FAILED);
+  ExpectError(3, 1105, "08S01", RUM_CLOSE_TLS);
+  EXPECT_NE(error.text.find("TLS"), std::string::npos);
+  EXPECT_EQ(ServerHears(), "");
+}
+
+TEST_F(Tls, ProofsMayGoOnWithoutTlsAndPasswordsMayNot) {
+  Offer(RUM_TLS_ON);
+  for (const char* plugin : {"mysql_native_password", "client_ed25519", "parsec"}) {
+    GreetByTls();
+    RespondByTls("alice", "");
+    Connect();  // without TLS
+    ServerSays(2, "\xfe"s + plugin + "\0nonce"s);
+    EXPECT_EQ(Split(ClientHears()).size(), 1u) << plugin;
+    host.CloseByRum(RUM_CLOSE_KILLED);
+    ClientHears();
+  }
+  for (const char* plugin :
+       {"caching_sha2_password", "sha256_password", "mysql_clear_password", "dialog", "new_one"}) {
+    GreetByTls();
+    RespondByTls("alice", "");
+    Connect();
+    ServerSays(2, "\xfe"s + plugin + "\0nonce"s);
+    ExpectError(3, 1105, "08S01", RUM_CLOSE_UNSUPPORTED);
+    EXPECT_EQ(ServerHears(), Packet(3, "")) << plugin;
+  }
+}
+
+TEST_F(Tls, AfterAProofNoOtherPluginMayAskForThePassword) {
+  Offer(RUM_TLS_ON);
+  GreetByTls();
+  RespondByTls("alice", "");
+  Connect();
+  ServerSays(2,
+             "\xfe"
+             "client_ed25519\0nonce"s);
+  ClientHears();
+  ClientSays(4, "proof");
+  ServerSays(4,
+             "\xfe"
+             "dialog\0"s);
+  ExpectError(5, 1105, "08S01", RUM_CLOSE_UNSUPPORTED);
+}
+
+TEST_F(Tls, APlainClientDecidesItself) {
+  Offer(RUM_TLS_ON);
+  Greet();
+  Respond("alice", "");
+  Connect();
+  ServerSays(2,
+             "\xfe"
+             "caching_sha2_password\0nonce"s);
+  EXPECT_EQ(Split(ClientHears()).size(), 1u);
+}
+
+TEST_F(Tls, AClientThatLeavesDuringTheServersHandshakeWaitsForIt) {
+  Offer(RUM_TLS_ON);
+  ReachServersTls();
+  host.End(RUM_CLIENT);
+  EXPECT_FALSE(host.closed());
+  EXPECT_EQ(ServerHears(), "");
+  host.TlsOutcome(RUM_UPSTREAM, RUM_OK);
+  EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+  auto said = Split(ServerHears());
+  ASSERT_EQ(said.size(), 2u);
+  EXPECT_EQ(said[0].sequence, 2);
+  EXPECT_EQ(ParseResponse(AsBytes(said[0].payload)).value.user, "rum_client_has_left");
+  EXPECT_EQ(said[1].sequence, 4);
+  EXPECT_EQ(said[1].payload, "");
+}
+
+}  // namespace
+}  // namespace rum::mysql

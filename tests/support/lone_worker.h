@@ -1,0 +1,56 @@
+// A worker without a thread: its loop turns when the test says so.
+#pragma once
+
+#include <event2/event.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+
+#include "module/module_config.h"
+#include "options.h"
+#include "proxy/proxy.h"
+#include "proxy/worker.h"
+#include "support/hooks.h"
+#include "support/patience.h"
+
+namespace rum::test {
+
+class LoneWorker : public testing::Test {
+ protected:
+  LoneWorker() {
+    ::signal(SIGPIPE, SIG_IGN);
+    proxy_ = std::make_unique<Proxy>(main_.get(), std::make_shared<Settings>(), MakeTestModule({}));
+    worker_ = std::make_unique<Worker>(*proxy_, 0);
+  }
+
+  Worker& worker() { return *worker_; }
+  event_base* base() { return worker_->base(); }
+
+  // Turns the loop until something holds; false when patience is over.
+  bool TurnUntil(const std::function<bool()>& holds,
+                 std::chrono::milliseconds patience = kPatience) {
+    auto end = std::chrono::steady_clock::now() + patience;
+    while (!holds()) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      event_base_loop(base(), EVLOOP_NONBLOCK);
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
+    return true;
+  }
+  void TurnFor(std::chrono::milliseconds time) {
+    TurnUntil([] { return false; }, time);
+  }
+
+ private:
+  struct FreeBase {
+    void operator()(event_base* base) const { event_base_free(base); }
+  };
+  std::unique_ptr<event_base, FreeBase> main_{event_base_new()};
+  std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<Worker> worker_;
+};
+
+}  // namespace rum::test

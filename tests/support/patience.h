@@ -1,0 +1,24 @@
+// Waiting in tests: for something to become true, at most so long.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <thread>
+
+namespace rum::test {
+
+// Longer than anything takes on a busy machine under a sanitizer: who waits this long has failed.
+inline constexpr std::chrono::seconds kPatience(30);
+
+// True as soon as `holds` is; false when patience is over.
+inline bool Eventually(const std::function<bool()>& holds,
+                       std::chrono::milliseconds patience = kPatience) {
+  auto end = std::chrono::steady_clock::now() + patience;
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+}  // namespace rum::test

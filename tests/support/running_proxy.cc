@@ -1,0 +1,216 @@
+#include "support/running_proxy.h"
+
+#include <cdb.h>
+#include <event2/thread.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+#include "map/map_file.h"
+#include "module/module_config.h"
+#include "proxy/listener.h"
+#include "proxy/proxy.h"
+#include "proxy/worker.h"
+#include "support/patience.h"
+#include "tls/tls_contexts.h"
+
+namespace rum::test {
+
+MainLoop::MainLoop(std::function<void(event_base*)> begin, std::function<void()> end)
+    : base_(event_base_new()), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  thread_ = std::thread([this, begin = std::move(begin), end = std::move(end)] {
+    event* wake = event_new(
+        base_, wake_.get(), EV_READ | EV_PERSIST,
+        [](evutil_socket_t fd, short, void* self) {
+          uint64_t count;
+          (void)!::read(fd, &count, sizeof count);
+          auto& loop = *static_cast<MainLoop*>(self);
+          std::vector<std::function<void()>> tasks;
+          {
+            std::lock_guard lock(loop.mutex_);
+            tasks.swap(loop.tasks_);
+            if (loop.stop_) event_base_loopbreak(loop.base_);
+          }
+          for (auto& task : tasks) task();
+        },
+        this);
+    event_add(wake, nullptr);
+    if (begin) begin(base_);
+    event_base_loop(base_, EVLOOP_NO_EXIT_ON_EMPTY);
+    if (end) end();
+    event_free(wake);
+  });
+}
+
+MainLoop::~MainLoop() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  uint64_t one = 1;
+  (void)!::write(wake_.get(), &one, sizeof one);
+  thread_.join();
+  event_base_free(base_);
+}
+
+void MainLoop::Run(const std::function<void()>& task) {
+  auto done = std::make_shared<std::promise<void>>();
+  auto over = done->get_future();
+  {
+    std::lock_guard lock(mutex_);
+    tasks_.push_back([&task, done] {
+      task();
+      done->set_value();
+    });
+  }
+  uint64_t one = 1;
+  (void)!::write(wake_.get(), &one, sizeof one);
+  over.wait();
+}
+
+RunningProxy::RunningProxy(Hooks hooks, const Change& change)
+    : descriptors_before_(ListDescriptors()), log_file_(folder_ / "log") {
+  ::signal(SIGPIPE, SIG_IGN);
+  log::Options log;
+  log.target = log_file_;
+  log.json = true;
+  log.level = log::Level::kDebug;
+  auto opened = log::Open(log);
+  EXPECT_TRUE(opened.ok());
+  auto settings = std::make_shared<Settings>();
+  settings->listeners.push_back(*ParseAddress("tcp:127.0.0.1:0", true));
+  if (change) change(*settings);
+  auto config = MakeTestModule(std::move(hooks));
+  if (!config) return;
+  std::promise<void> started;
+  loop_ = std::make_unique<MainLoop>(
+      [&](event_base* base) {
+        proxy_ = std::make_unique<Proxy>(base, settings, config);
+        config.reset();
+        if (settings->tls.first) {
+          settings->tls.state_dir = folder_.path();
+          auto tls = TlsContexts::Make(settings->tls);
+          EXPECT_TRUE(tls.ok()) << (tls ? "" : tls.error().text);
+          if (tls) proxy_->SetTls(*tls);
+        }
+        auto bound = proxy_->Bind();
+        EXPECT_TRUE(bound.ok()) << (bound ? "" : bound.error().text);
+        auto running = proxy_->Start();
+        EXPECT_TRUE(running.ok()) << (running ? "" : running.error().text);
+        for (const auto& listener : proxy_->listeners()) addresses_.push_back(listener->text());
+        started.set_value();
+      },
+      [this] { proxy_.reset(); });
+  started.get_future().wait();
+}
+
+RunningProxy::~RunningProxy() {
+  if (loop_) {
+    CheckTheEnd();
+    Stop();
+    loop_.reset();
+  }
+  log::Close();
+  EXPECT_EQ(OpenSessions(), 0u) << "sessions without session_close";
+  auto descriptors = ListDescriptors();
+  EXPECT_EQ(descriptors.size(), descriptors_before_.size())
+      << "descriptors are not back: " << testing::PrintToString(descriptors) << ", before "
+      << testing::PrintToString(descriptors_before_);
+  for (const std::string& violation : TakeViolations()) ADD_FAILURE() << violation;
+}
+
+// Ends what the test left open, and looks whether all of it adds up.
+void RunningProxy::CheckTheEnd() {
+  OnMain([](Proxy& proxy) { proxy.EndSessions(RUM_CLOSE_KILLED); });
+  EXPECT_TRUE(Eventually([&] { return Sum(&Counters::active) == 0; }))
+      << Sum(&Counters::active) << " sessions do not end";
+  EXPECT_EQ(Sum(&Counters::relaying), 0u);
+  EXPECT_TRUE(Eventually([&] { return Sum(&Counters::connecting) == 0; }));
+  uint64_t ended = 0;
+  for (const CloseReason& reason : kCloseReasons) ended += Ended(reason.number);
+  EXPECT_EQ(ended, Sum(&Counters::accepted)) << "sessions that ended and sessions that began";
+  if (stopped_) return;
+  OnMain([](Proxy& proxy) { proxy.Drain(); });
+  EXPECT_TRUE(Eventually([&] {
+    bool idle = false;
+    OnMain([&](Proxy& proxy) { idle = proxy.Idle(); });
+    return idle;
+  })) << "the proxy does not drain";
+}
+
+void RunningProxy::OnMain(const std::function<void(Proxy&)>& task) {
+  loop_->Run([&] { task(*proxy_); });
+}
+
+void RunningProxy::Stop() {
+  OnMain([](Proxy& proxy) {
+    proxy.Drain();
+    proxy.Stop();
+  });
+  stopped_ = true;
+}
+
+void RunningProxy::SetMap(const std::map<std::string, std::string>& records) {
+  std::string path = folder_ / "map";
+  Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  cdb_make make;
+  cdb_make_start(&make, fd.get());
+  for (const auto& [key, value] : records) {
+    cdb_make_add(&make, key.data(), static_cast<unsigned>(key.size()), value.data(),
+                 static_cast<unsigned>(value.size()));
+  }
+  cdb_make_finish(&make);
+  auto map = MapFile::Load(path);
+  ASSERT_TRUE(map.ok()) << map.error().text;
+  OnMain([&](Proxy& proxy) { proxy.SetMap(*map); });
+}
+
+uint64_t RunningProxy::Sum(Counter Counters::*member) const {
+  uint64_t sum = 0;
+  for (const auto& worker : proxy_->workers()) sum += (worker->counters.*member).get();
+  return sum;
+}
+
+uint64_t RunningProxy::Ended(uint32_t reason) const {
+  uint64_t sum = 0;
+  for (const auto& worker : proxy_->workers()) sum += worker->counters.ended[reason].get();
+  return sum;
+}
+
+uint64_t RunningProxy::ModuleCounter(size_t index) const {
+  uint64_t sum = 0;
+  for (const auto& worker : proxy_->workers()) sum += worker->counters.module[index].get();
+  return sum;
+}
+
+nlohmann::json RunningProxy::NextEnd() {
+  nlohmann::json found;
+  bool came = Eventually([&] {
+    std::string text = Contents(log_file_);
+    while (true) {
+      size_t end = text.find('\n', log_read_);
+      if (end == text.npos) return false;
+      std::string line = text.substr(log_read_, end - log_read_);
+      log_read_ = end + 1;
+      auto json = nlohmann::json::parse(line, nullptr, false);
+      if (json.is_discarded()) {
+        ADD_FAILURE() << "a log line is not JSON: " << line;
+        continue;
+      }
+      if (json.value("event", "") == "session") {
+        found = std::move(json);
+        return true;
+      }
+    }
+  });
+  EXPECT_TRUE(came) << "no session ended";
+  return came ? found : nlohmann::json::object();
+}
+
+}  // namespace rum::test

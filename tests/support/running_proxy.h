@@ -1,0 +1,94 @@
+// A Proxy in the test's own process, with a main loop in a thread, on ports of its own, with the
+// test's hooks as its module. Its end checks what must hold after any test: gauges are zero,
+// counters add up, descriptors are back, the contract was kept.
+#pragma once
+
+#include <event2/event.h>
+
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/fd.h"
+#include "options.h"
+#include "proxy/counters.h"
+#include "support/folder.h"
+#include "support/hooks.h"
+#include "support/peer.h"
+
+namespace rum {
+class Proxy;
+}
+
+namespace rum::test {
+
+// A loop in a thread of its own, and the means to run something on it.
+class MainLoop {
+ public:
+  explicit MainLoop(std::function<void(event_base*)> begin = {}, std::function<void()> end = {});
+  ~MainLoop();
+  MainLoop(const MainLoop&) = delete;
+  event_base* base() const { return base_; }
+  void Run(const std::function<void()>& task);  // waits until it has run
+
+ private:
+  event_base* base_;
+  Fd wake_;
+  std::mutex mutex_;
+  std::vector<std::function<void()>> tasks_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+class RunningProxy {
+ public:
+  using Change = std::function<void(Settings&)>;
+  // One listener on 127.0.0.1 and one worker, timeouts of rum's defaults, unless `change` says
+  // else.
+  explicit RunningProxy(Hooks hooks, const Change& change = {});
+  ~RunningProxy();
+
+  std::string address(size_t listener = 0) const { return addresses_.at(listener); }
+  Peer Client(int receive_buffer = 0) const { return Peer::Connect(address(), receive_buffer); }
+
+  Proxy& proxy() { return *proxy_; }
+  event_base* base() const { return loop_->base(); }  // [main]
+  // Runs a task on the main thread, as all calls tagged [main] want it.
+  void OnMain(const std::function<void(Proxy&)>& task);
+  // Ends every session and the workers; what a drain shows cannot be looked at after it.
+  void Stop();
+  // A user map with these records.
+  void SetMap(const std::map<std::string, std::string>& records);
+
+  uint64_t Sum(Counter Counters::*member) const;
+  uint64_t Ended(uint32_t reason) const;
+  uint64_t ModuleCounter(size_t index) const;
+
+  // The next log line about the end of a session, in the order in which they ended.
+  nlohmann::json NextEnd();
+  // The word of its reason.
+  std::string NextReason() { return NextEnd().value("reason", "(no line)"); }
+  // All lines so far.
+  std::string LogText() const { return Contents(log_file_); }
+
+ private:
+  void CheckTheEnd();
+
+  std::vector<std::string> descriptors_before_;
+  Folder folder_;
+  std::string log_file_;
+  size_t log_read_ = 0;
+  bool stopped_ = false;
+  std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<MainLoop> loop_;
+  std::vector<std::string> addresses_;
+};
+
+}  // namespace rum::test
