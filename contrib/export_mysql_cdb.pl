@@ -1,0 +1,634 @@
+#!/usr/bin/perl
+# Makes rum's user map out of the accounts of MySQL and MariaDB servers: each user goes to the server
+# that it was found on. All servers answer and the map is replaced as a whole, or the old map stays.
+# The manual is at the end: export_mysql_cdb.pl --help.
+package RumExport;
+use strict;
+use warnings;
+
+use CDB_File;
+use Cwd ();
+use DBI;
+use Errno qw(EWOULDBLOCK);
+use Fcntl qw(:flock :mode);
+use File::Basename qw(dirname);
+use File::Compare ();
+use File::Temp ();
+use Getopt::Long ();
+use IO::Handle;
+use JSON::PP ();
+use POSIX ();
+
+our $VERSION = '1.0.0';
+our $SCHEMA = 'mysql';    # the tests put tables of other server versions elsewhere
+
+use constant { DONE => 0, FAILED => 1, USAGE => 2 };
+use constant MAX_WARNINGS => 20;
+use constant MAX_LOCK_AGE => 600;    # seconds until a run that never ends is worth an error
+
+# Accounts that every server has for its own use, or for its administrators.
+my @SKIP = qw(root mysql mysql.* mariadb.sys debian-sys-maint);
+
+my %KEYS = map { $_ => 1 }
+  qw(user password connect timeout tls ca defaults-file defaults-group skip);
+my %OPTIONS;
+my ($Temporary, $Lock, $Warnings);
+
+# --- Messages -------------------------------------------------------------------------------------
+
+sub say_verbose { print STDERR "@_\n" if $OPTIONS{verbose} }
+
+# Names come from the servers: nothing in them may move a terminal.
+sub shown {
+    my ($text) = @_;
+    $text =~ s/([^\x20-\x7e])/sprintf '\\x%02x', ord $1/ge;
+    return $text;
+}
+
+sub warn_about {
+    my ($text) = @_;
+    ++$Warnings;
+    print STDERR "export_mysql_cdb: $text\n" if $Warnings <= MAX_WARNINGS;
+}
+
+# --- The list of servers --------------------------------------------------------------------------
+
+sub is_address {
+    my ($text) = @_;
+    return 1 if $text =~ m{^sock:[^\0,;]{1,107}$};
+    my ($host, $port) = $text =~ /^tcp:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})$/;
+    return defined $port && $port > 0 && $port < 65536;
+}
+
+# Returns the servers in their order, each a hash of its settings; dies with the line of an error.
+sub read_config {
+    my ($path) = @_;
+    open my $in, '<', $path or die "$path: $!\n";
+    my (@servers, %defaults, %known);
+    my $settings = \%defaults;
+    while (my $line = <$in>) {
+        my $at = "$path:$.:";
+        $line =~ s/^\s+|\s+$//g;
+        next if $line eq '' || $line =~ /^[#;]/;
+        if ($line =~ /^\[(.*)\]$/) {
+            (my $destination = $1) =~ s/\s*,\s*/,/g;
+            is_address($_) or die "$at '$_' is not tcp:HOST:PORT, tcp:[IPV6]:PORT or sock:PATH\n"
+              for split(/,/, $destination, -1), ($destination eq '' ? '' : ());
+            $known{$destination}++ and die "$at [$destination] is there twice\n";
+            push @servers, $settings = { %defaults, destination => $destination };
+            next;
+        }
+        my ($key, $value) = $line =~ /^([a-z-]+)\s*=\s*(.*)$/
+          or die "$at this is neither 'key = value' nor [destination]\n";
+        $KEYS{$key} or die "$at there is no '$key'; there are: @{[sort keys %KEYS]}\n";
+        $value = $2 if $value =~ /^(["'])(.*)\1$/;
+        $settings->{$key} = $value;
+    }
+    die "$path: no server is listed: write [tcp:HOST:PORT] for each\n" if !@servers;
+    check_server($path, $_) for @servers;
+    refuse_open_secrets($path, $in) if grep { defined $_->{password} } @servers;
+    return @servers;
+}
+
+sub check_server {
+    my ($path, $server) = @_;
+    my $at = "$path: [$server->{destination}]:";
+    $server->{connect} //= $server->{destination};
+    is_address($_) or die "$at connect: '$_' is not an address\n"
+      for split /,/, $server->{connect}, -1;
+    $server->{timeout} //= 10;
+    $server->{timeout} =~ /^[1-9][0-9]{0,3}$/ or die "$at timeout is in seconds, 1 to 9999\n";
+    $server->{tls} //= 'no';
+    $server->{tls} =~ /^(?:no|yes|verify)$/ or die "$at tls is no, yes or verify\n";
+    $server->{tls} ne 'verify' || defined $server->{ca} or die "$at tls = verify needs ca\n";
+    defined $server->{user} || defined $server->{'defaults-file'}
+      or die "$at neither user nor defaults-file is given\n";
+    if (defined(my $file = $server->{'defaults-file'})) {
+        open my $in, '<', $file or die "$file: $!\n";
+        refuse_open_secrets($file, $in);
+    }
+}
+
+sub refuse_open_secrets {
+    my ($path, $handle) = @_;
+    my $mode = (stat $handle)[2];
+    die "$path: holds passwords and everybody on this machine may read or write it: chmod o= $path\n"
+      if $mode & (S_IROTH | S_IWOTH);
+}
+
+# --- Accounts: each becomes a hash {user, host, secret, usable} -----------------------------------
+
+# The secret is the hash of mysql_native_password. Any other plugin has none: its users are relayed.
+sub native_secret {
+    my ($plugin, $string) = @_;
+    return '' if $plugin !~ /^(?:mysql_native_password)?$/;
+    return $string =~ /^\*[0-9A-Fa-f]{40}$/ ? uc $string : '';
+}
+
+# Whether somebody may log in by this plugin from elsewhere. A native hash that is none ("invalid",
+# "*THISISNOTAVALIDPASSWORD...") is there so that nobody can.
+sub is_remote_login {
+    my ($plugin, $string) = @_;
+    return 0 if $plugin =~ /^(?:unix_socket|auth_socket|mysql_no_login|named_pipe)$/;
+    return $string eq '' || native_secret($plugin, $string) ne ''
+      if $plugin =~ /^(?:mysql_native_password)?$/;
+    return 1;
+}
+
+# A row of mysql.user: MySQL, and MariaDB before 10.4.
+sub account_of_user_row {
+    my ($row) = @_;
+    my $plugin = $row->{plugin} // '';
+    # MariaDB before 10.4, and MySQL before 5.7, have native hashes in a column of their own.
+    my $string = $row->{authentication_string} // '';
+    $string = $row->{password} if $string eq '' && defined $row->{password};
+    my $usable = is_remote_login($plugin, $string);
+    $usable = 0 if ($row->{account_locked} // 'N') eq 'Y';    # the roles of MySQL 8, too
+    $usable = 0 if ($row->{is_role} // 'N') eq 'Y';
+    my $secret = native_secret($plugin, $string);
+    # With a second password that is still good, the first alone would turn its users away.
+    $secret = '' if ($row->{user_attributes} // '') =~ /"additional_password"/;
+    return { user => $row->{user}, host => $row->{host}, secret => $secret, usable => $usable };
+}
+
+# A row of mysql.global_priv: MariaDB 10.4 and later. Of several plugins any one will do to log in:
+# in "auth_or", where an empty element stands for the one outside.
+sub account_of_global_priv {
+    my ($row) = @_;
+    my $account = { user => $row->{user}, host => $row->{host}, secret => '', usable => 0 };
+    my $priv = eval { JSON::PP->new->utf8->decode($row->{priv}) };
+    return $account if ref $priv ne 'HASH' || $priv->{is_role} || $priv->{account_locked};
+    my @ways = grep { ref eq 'HASH' } ref $priv->{auth_or} eq 'ARRAY' ? @{ $priv->{auth_or} } : {};
+    @ways = map { exists $_->{plugin} ? $_ : $priv } @ways;
+    my @open = grep { is_remote_login($_->[0], $_->[1]) }
+      map { [$_->{plugin} // '', $_->{authentication_string} // ''] } @ways;
+    $account->{usable} = @open > 0;
+    $account->{secret} = native_secret(@{ $open[0] }) if @open == 1;
+    return $account;
+}
+
+# Accounts of this machine only are of use to a rum on this machine only.
+sub is_reachable {
+    my ($host, $destination) = @_;
+    return 1 if $host !~ /^(?:localhost|127\..*|::1)$/i;
+    return $destination =~ /^sock:|^tcp:(?:localhost|127\.|\[::1\])/i;
+}
+
+# Accounts of one name and different hosts are one user, for rum looks at the name only.
+sub merge_accounts {
+    my ($server, @accounts) = @_;
+    my @good = grep { $_->{usable} && is_reachable($_->{host}, $server->{destination}) } @accounts;
+    return undef if !@good;
+    my %secrets = map { $_->{secret} => 1 } @good;
+    return $good[0]{secret} if keys %secrets == 1;
+    warn_about("[$server->{destination}]: user '" . shown($good[0]{user}) . "' has different"
+          . " passwords for different hosts ("
+          . join(', ', map { shown($_->{host}) } @good) . '): no secret is exported');
+    return '';
+}
+
+# --- Asking a server ------------------------------------------------------------------------------
+
+sub driver {
+    return $OPTIONS{driver} if $OPTIONS{driver};
+    for my $name (qw(MariaDB mysql)) {
+        return $OPTIONS{driver} = $name if eval { DBI->install_driver($name) };
+    }
+    die "neither DBD::MariaDB nor DBD::mysql can be loaded"
+      . " (Debian: libdbd-mariadb-perl or libdbd-mysql-perl)\n";
+}
+
+# Ends at once, and leaves nothing behind, even when a driver waits for a server. The handlers come in
+# the middle of C code: after them nothing but the end is safe.
+sub end_by_signal {
+    my ($number, $text) = @_;
+    POSIX::sigaction($number, POSIX::SigAction->new(sub {
+        POSIX::write(2, $text, length $text);
+        unlink $Temporary, "$Temporary.part" if defined $Temporary;
+        POSIX::_exit(FAILED);
+    }));
+}
+
+# The drivers have timeouts of their own, but not for everything.
+sub watch_the_clock {
+    my ($server, $seconds) = @_;
+    end_by_signal(POSIX::SIGALRM, "export_mysql_cdb: [$server->{destination}]: no answer within"
+          . " $seconds s; the old map stays\n");
+    alarm $seconds;
+}
+
+sub connect_to {
+    my ($server, $address) = @_;
+    my $driver = driver();
+    my $prefix = lc $driver;
+    my $dsn = "DBI:$driver:";
+    if ($address =~ /^sock:(.*)$/) {
+        $dsn .= "${prefix}_socket=$1";
+    } else {
+        my ($host, $port) = $address =~ /^tcp:(.*):([0-9]+)$/;
+        $host = '127.0.0.1' if $host eq 'localhost';    # else the drivers take a unix socket
+        $dsn .= "host=$host;port=$port";
+    }
+    my %attributes = (
+        RaiseError => 1, PrintError => 0, AutoCommit => 1,
+        map { ("${prefix}_${_}_timeout" => $server->{timeout}) } qw(connect read write));
+    if ($server->{tls} ne 'no') {
+        $attributes{"${prefix}_ssl"} = 1;
+        $attributes{"${prefix}_ssl_ca_file"} = $server->{ca} if defined $server->{ca};
+        # The drivers do not enforce encryption without a certificate: then it is looked at below.
+        my $how = $server->{tls} eq 'verify' ? 'verify_server_cert' : 'optional';
+        $attributes{"${prefix}_ssl_$how"} = 1;
+    }
+    if (defined $server->{'defaults-file'}) {
+        $attributes{"${prefix}_read_default_file"} = $server->{'defaults-file'};
+        $attributes{"${prefix}_read_default_group"} = $server->{'defaults-group'} // 'client';
+    }
+    # The file is bytes. DBD::MariaDB takes characters.
+    my @login = @$server{qw(user password)};
+    if ($driver eq 'MariaDB') { defined && utf8::decode($_) for @login }
+    my $db = DBI->connect($dsn, @login, \%attributes);
+    if ($server->{tls} ne 'no') {
+        my (undef, $cipher) = $db->selectrow_array("SHOW STATUS LIKE 'Ssl_cipher'");
+        $cipher or die "the connection is not encrypted: the server has no TLS\n";
+    }
+    return $db;
+}
+
+# The first of the addresses that answers, as rum itself does with a list.
+sub connect_to_first {
+    my ($server) = @_;
+    my @errors;
+    for my $address (split /,/, $server->{connect}) {
+        watch_the_clock($server, $server->{timeout} + 2);
+        my $db = eval { connect_to($server, $address) };
+        return $db if $db;
+        push @errors, "$address: " . ($DBI::err ? $DBI::errstr : $@);
+    }
+    die join('; ', @errors) . "\n";
+}
+
+# The names of a table's columns, in lower case; none if it is not there or not for us.
+sub columns_of {
+    my ($db, $table) = @_;
+    my $names = $db->selectcol_arrayref('SELECT CAST(LOWER(column_name) AS CHAR)'
+          . ' FROM information_schema.columns WHERE table_schema = ? AND table_name = ?',
+        undef, $SCHEMA, $table);
+    return map { $_ => 1 } @$names;
+}
+
+# The statement for this server, and what makes an account of a row. All is asked for as bytes, and
+# in the order of names.
+sub query_for {
+    my ($db) = @_;
+    my %global = columns_of($db, 'global_priv');
+    if ($global{priv}) {
+        return (select_bytes('global_priv', qw(user host priv)), \&account_of_global_priv);
+    }
+    my %columns = columns_of($db, 'user');
+    $columns{$_} or die "the account of this export may not read $SCHEMA.user, column $_:"
+      . " see --help for the GRANT it needs\n" for qw(user host);
+    $columns{authentication_string} || $columns{password}
+      or die "the account of this export may not read $SCHEMA.user, column authentication_string\n";
+    my @wanted = grep { $columns{$_} } qw(user host plugin authentication_string password
+      account_locked is_role user_attributes);
+    return (select_bytes('user', @wanted), \&account_of_user_row);
+}
+
+sub select_bytes {
+    my ($table, @columns) = @_;
+    my $list = join ', ', map { "CAST($_ AS BINARY) AS $_" } @columns;
+    return "SELECT $list FROM $SCHEMA.$table ORDER BY 1, 2";
+}
+
+# Calls back with each user of the server, in the order of their names, and the user's secret.
+sub export_server {
+    my ($server, $found) = @_;
+    my $db = connect_to_first($server);
+    # The driver's timeout is for each read: a long answer may take longer.
+    watch_the_clock($server, $server->{timeout} * 20);
+    my ($statement, $account_of) = query_for($db);
+    my $skip = skip_pattern($server, $db);
+    my $rows = $db->prepare($statement);
+    $rows->execute;
+    my (@group, $count, $users) = ();
+    my $end_of_group = sub {
+        return if !@group;
+        my $secret = merge_accounts($server, @group);
+        if (defined $secret) {
+            ++$users;
+            $found->($group[0]{user}, $secret);
+        }
+        @group = ();
+    };
+    while (my $row = $rows->fetchrow_hashref('NAME_lc')) {
+        ++$count;
+        next if $row->{user} eq '' || $row->{user} =~ $skip;
+        my $account = $account_of->($row);
+        $end_of_group->() if @group && $group[0]{user} ne $account->{user};
+        push @group, $account;
+    }
+    die $rows->errstr . "\n" if $rows->err;
+    die "shows no accounts, not even that of this export\n" if !$count;
+    $end_of_group->();
+    $db->disconnect;
+    say_verbose("[$server->{destination}]: $count accounts, " . ($users // 0) . ' users');
+}
+
+# Users that are never exported: what `skip` says, and the account of the export itself.
+sub skip_pattern {
+    my ($server, $db) = @_;
+    my @names = defined $server->{skip} ? split(/[\s,]+/, $server->{skip}) : @SKIP;
+    my @patterns = map { my $p = quotemeta; $p =~ s/\\\*/.*/g; $p =~ s/\\\?/./g; $p } @names;
+    my $own = $server->{user} // ($db->selectrow_array('SELECT CAST(CURRENT_USER() AS BINARY)'))[0] =~ s/\@[^\@]*\z//r;
+    my $any = join '|', @patterns, quotemeta $own;
+    return qr/^(?:$any)$/s;
+}
+
+# --- The map --------------------------------------------------------------------------------------
+
+# Returns how many users there are; dies when a server fails. All servers are asked, so that one run
+# tells of all that is wrong.
+sub write_map {
+    my ($path, @servers) = @_;
+    my $map = CDB_File->new($path, "$path.part") or die "$path: $!\n";
+    my (%server_of, @errors);
+    for my $i (0 .. $#servers) {
+        my $server = $servers[$i];
+        eval {
+            export_server($server, sub {
+                my ($user, $secret) = @_;
+                if (defined(my $first = $server_of{$user})) {
+                    warn_about("user '" . shown($user) . "' is on [$servers[$first]{destination}]"
+                          . " and on [$server->{destination}]: the first is used");
+                    return;
+                }
+                $server_of{$user} = $i;
+                $secret = '' if $OPTIONS{'no-secrets'};
+                $map->insert($user, "$secret\0$server->{destination}\0");
+            });
+            1;
+        } or push @errors, "[$server->{destination}]: $@";
+        alarm 0;
+    }
+    if (@errors) {
+        s/ at \S+ line \d+\.?$//m, s/\s+\z// for @errors;
+        die join("\n", map { "export_mysql_cdb: " . shown($_) } @errors[0 .. $#errors]) . "\n";
+    }
+    my $users = keys %server_of;
+    die "export_mysql_cdb: no server has a user to export\n" if !$users && !$OPTIONS{'allow-empty'};
+    $map->finish or die "export_mysql_cdb: $path: $!\n";
+    return $users;
+}
+
+# Gives the new map what the old one had: mode, owner, group. Else it is for its group to read.
+sub set_mode {
+    my ($new, $old) = @_;
+    my $mode = 0640;
+    if (my @old = stat $old) {
+        $mode = $old[2] & 0777;
+        # A group that may not be set must not get what the old one was given.
+        $mode &= ~070 if !chown($old[4], $old[5], $new) && !chown(-1, $old[5], $new);
+    }
+    chmod $mode, $new or die "export_mysql_cdb: $new: $!\n";
+}
+
+sub sync_to_disk {
+    my ($path) = @_;
+    open my $handle, '<', $path or die "export_mysql_cdb: $path: $!\n";
+    $handle->sync;    # fails for folders of some file systems, which is no failure of ours
+}
+
+sub publish {
+    my ($new, $output, $users) = @_;
+    if (-e $output && File::Compare::compare($new, $output) == 0) {
+        say_verbose("$output: $users users, nothing has changed");
+    } elsif ($OPTIONS{'dry-run'}) {
+        print "$output: would be replaced by a map of $users users\n";
+    } else {
+        set_mode($new, $output);
+        sync_to_disk($new);
+        rename $new, $output or die "export_mysql_cdb: $output: $!\n";
+        sync_to_disk(dirname($output));
+        say_verbose("$output: $users users");
+    }
+}
+
+# One run at a time. Returns false when another one is under way.
+sub lock_output {
+    my ($output) = @_;
+    open $Lock, '>>', "$output.lock" or die "export_mysql_cdb: $output.lock: $!\n";
+    if (flock $Lock, LOCK_EX | LOCK_NB) {
+        utime undef, undef, $Lock;
+        return 1;
+    }
+    $! == EWOULDBLOCK or die "export_mysql_cdb: $output.lock: $!\n";
+    my $age = time - (stat $Lock)[9];
+    die "export_mysql_cdb: another run has been at work for $age s\n" if $age > MAX_LOCK_AGE;
+    say_verbose('another run is at work');
+    return 0;
+}
+
+sub run {
+    my ($config, $output) = @_;
+    my @servers = read_config($config);
+    if (-l $output) {    # a link stays, what it leads to is replaced
+        $output = Cwd::abs_path($output) // die "$output: this link leads nowhere\n";
+    }
+    die "$output: is not a file\n" if -e $output && !-f _;
+    umask 077;    # nobody reads the new map before it has its mode, and nobody else holds the lock
+    lock_output($output) or return DONE;
+    my $file = File::Temp->new(TEMPLATE => "$output.XXXXXX", UNLINK => 0);
+    $Temporary = $file->filename;
+    my $users = write_map($Temporary, @servers);
+    if ($Warnings > MAX_WARNINGS) {
+        print STDERR 'export_mysql_cdb: and ' . ($Warnings - MAX_WARNINGS) . " more\n";
+    }
+    die "export_mysql_cdb: the old map stays, because of --strict\n" if $Warnings && $OPTIONS{strict};
+    publish($Temporary, $output, $users);
+    return DONE;
+}
+
+END {
+    my $code = $?;
+    unlink $Temporary, "$Temporary.part" if defined $Temporary;
+    $? = $code;
+}
+
+sub usage {
+    my ($handle, $verbose) = @_;
+    require Pod::Usage;
+    Pod::Usage::pod2usage(-input => __FILE__, -output => $handle, -exitval => 'NOEXIT',
+        -verbose => $verbose, -noperldoc => 1);
+}
+
+sub main {
+    local @ARGV = @_;
+    ($Warnings, $Temporary, %OPTIONS) = (0);
+    my $known = Getopt::Long::GetOptions(\%OPTIONS,
+        qw(verbose|v dry-run|n strict no-secrets allow-empty driver=s help|h version));
+    if ($OPTIONS{help}) { usage(\*STDOUT, 2); return DONE }
+    if ($OPTIONS{version}) { print "export_mysql_cdb $VERSION\n"; return DONE }
+    if (!$known || @ARGV != 2) { usage(\*STDERR, 0); return USAGE }
+    end_by_signal($_, "export_mysql_cdb: stopped; the old map stays\n")
+      for POSIX::SIGINT, POSIX::SIGTERM, POSIX::SIGHUP;
+    my $code = eval { run(@ARGV) };
+    return $code if defined $code;
+    (my $error = $@) =~ s/^(?!export_mysql_cdb: )/export_mysql_cdb: /;
+    print STDERR $error;
+    return FAILED;
+}
+
+exit main(@ARGV) if !caller;
+1;
+
+__END__
+
+=head1 NAME
+
+export_mysql_cdb.pl - make rum's user map out of the accounts of MySQL and MariaDB servers
+
+=head1 SYNOPSIS
+
+export_mysql_cdb.pl [OPTIONS] CONFIG MAP
+
+  export_mysql_cdb.pl --verbose /etc/rum/servers.conf /etc/rum/users.cdb
+
+--help tells more.
+
+=head1 DESCRIPTION
+
+Asks each server in the list CONFIG for its accounts, and writes MAP, a CDB file for C<rum -M>: each
+user goes to the server that has the account. The map is replaced in one step, and only if every
+server has answered; else the old one stays and the exit code is not 0. When nothing has changed the
+file is not touched. It is meant for cron, each minute:
+
+  * * * * *  rum  export_mysql_cdb.pl /etc/rum/servers.conf /var/lib/rum/users.cdb
+
+It says nothing when all is well, and a run that finds another one at work ends at once.
+
+MySQL 5.7, 8 and 9 are asked for C<mysql.user>, MariaDB from 10.4 on for C<mysql.global_priv>, older
+ones for C<mysql.user>.
+
+=head1 OPTIONS
+
+=over
+
+=item B<-v>, B<--verbose>
+
+Tell what each server has, and what became of the map.
+
+=item B<-n>, B<--dry-run>
+
+Do all but replace the map.
+
+=item B<--strict>
+
+Keep the old map, and fail, when there is anything to warn of: a user that is on two servers, or one
+that has different passwords for different hosts. Without it, the first server of the list has the
+user, and of different passwords none is exported.
+
+=item B<--no-secrets>
+
+Export no hashes, only where users go. rum needs hashes only for clients that do not know plugins,
+and for C<--mysql-auth rewrite>.
+
+=item B<--allow-empty>
+
+Write a map without users, too.
+
+=item B<--driver MariaDB|mysql>
+
+Use DBD::MariaDB or DBD::mysql. Without it: the first of them that is installed.
+
+=item B<-h>, B<--help>, B<--version>
+
+=back
+
+=head1 CONFIG
+
+What stands before the first server is for all of them; what stands below a server is for that one.
+Lines that begin with # or ; are comments.
+
+  user     = exporter
+  password = secret
+
+  [tcp:db1.example.net:3306]
+
+  [tcp:db2.example.net:3306,tcp:db2-standby.example.net:3306]
+  password = "another secret"
+  timeout  = 30
+
+  [tcp:db3.example.net:3306]
+  connect  = sock:/run/mysqld/mysqld.sock
+  tls      = verify
+  ca       = /etc/ssl/db-ca.pem
+
+The name of a server is the destination of its users: C<tcp:HOST:PORT>, C<tcp:[IPV6]:PORT>,
+C<sock:PATH>, or several of them with commas, which rum and this program try in order.
+
+A file with passwords in it is refused when everybody can read it: chmod 0640.
+
+=over
+
+=item B<user>, B<password>
+
+The account of the export. It is not exported itself.
+
+=item B<defaults-file>, B<defaults-group>
+
+Take user, password and what else libmysqlclient and libmariadb know from a file such as
+~/.my.cnf, group C<client> unless said otherwise.
+
+=item B<connect>
+
+Where to ask, if it is not where users go.
+
+=item B<timeout>
+
+In seconds, 10 if not said: how long a server may take to connect, and how long it may be silent.
+
+=item B<tls>, B<ca>
+
+no; yes: encrypted, whoever answers; verify: the certificate must be good for the host's name, by an
+authority in the file C<ca>. For verify Debian's DBD::mysql will not do, DBD::MariaDB does.
+
+=item B<skip>
+
+Users that are not exported, separated by commas or blanks, with * and ?. If not said:
+C<root mysql mysql.* mariadb.sys debian-sys-maint>.
+
+=back
+
+The account needs this, on MySQL:
+
+  CREATE USER exporter@'192.0.2.%' IDENTIFIED BY '...';
+  GRANT SELECT ON mysql.user TO exporter@'192.0.2.%';
+
+and on MariaDB 10.4 and later:
+
+  GRANT SELECT ON mysql.global_priv TO exporter@'192.0.2.%';
+
+=head1 WHAT IS EXPORTED
+
+All users but those who cannot log in through a proxy: roles, locked accounts, accounts without name,
+those that only know the operating system's user (unix_socket, auth_socket), or that have a hash
+which no password fits; and accounts for localhost only, unless the destination is on this machine.
+
+The secret of a user is the hash of mysql_native_password. Users of other plugins, of several
+plugins, or with a second password that is still good have an empty secret: rum passes their login on
+to the server. Names are exported as the server keeps them, in UTF-8.
+
+=head1 EXIT STATUS
+
+0: the map is new, or nothing has changed, or another run is at work. 1: a server or the system
+failed, or --strict found something; the old map stays. 2: the command line is wrong.
+
+=head1 FILES
+
+MAP.lock is there to see other runs, and stays.
+
+=head1 SEE ALSO
+
+rum(8), rum-map(1): C<rum-map check> proves a map, C<rum-map dump> shows it.
+
+=cut
