@@ -231,8 +231,8 @@ class Silence {
   bool on_ = false;
 };
 
-// Blocks the signals but for the time in ppoll(), so that none comes just before a read and leaves
-// it waiting.
+// Blocks the signals but for the time in ppoll(), from before the first prompt on, so that none
+// comes just before a read and leaves it waiting.
 class SignalsWhileWaiting {
  public:
   SignalsWhileWaiting() {
@@ -252,8 +252,7 @@ class SignalsWhileWaiting {
 };
 
 // One line of standard input, without its end.
-Result<std::string> ReadPassword() {
-  SignalsWhileWaiting signals;
+Result<std::string> ReadPassword(SignalsWhileWaiting& signals) {
   std::string password;
   password.reserve(kMaxPassword);  // so that no copy is left behind by growing
   for (;;) {
@@ -269,17 +268,18 @@ Result<std::string> ReadPassword() {
 }
 
 Result<std::string> AskForPassword() {
-  if (!isatty(STDIN_FILENO)) return ReadPassword();
+  SignalsWhileWaiting signals;
+  if (!isatty(STDIN_FILENO)) return ReadPassword(signals);
   CatchSignals();
   Silence silence;  // before the prompt: nothing typed after it is shown
   if (!silence.on()) {
     return Error{Fault::kSystem, "the terminal would show what is typed: not asking"};
   }
   fputs("Password: ", stderr);
-  auto first = ReadPassword();
+  auto first = ReadPassword(signals);
   if (!first) return first;
   fputs("Again: ", stderr);
-  auto second = ReadPassword();
+  auto second = ReadPassword(signals);
   if (!second) return second;
   const bool same = *first == *second;
   OPENSSL_cleanse(second->data(), second->size());
