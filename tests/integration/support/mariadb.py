@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 
 from support import net
 from support.build import program
@@ -67,6 +68,39 @@ def create_statements(server):
     return "\n".join(lines) + "\n"
 
 
+def plugin_folder():
+    """Where auth_ed25519.so is. Debian has it in mariadb-server, a package that also starts a server of
+    the machine's own: it is unpacked beside the other things that tests keep, and not installed."""
+    inside = "usr/lib/mysql/plugin"
+    name = "auth_ed25519.so"
+    if os.path.exists(os.path.join("/", inside, name)):
+        return os.path.join("/", inside)
+    cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
+                         "rum-tests")
+    version = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "mariadb-server-core"],
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    kept = os.path.join(cache, "mariadb-server-" + version.replace(":", "_"))
+    if not os.path.exists(os.path.join(kept, inside, name)):
+        os.makedirs(cache, exist_ok=True)
+        fresh = tempfile.mkdtemp(prefix="mariadb-server.", dir=cache)
+        try:
+            for command in (["apt-get", "-q", "download", "mariadb-server=" + version],
+                            ["sh", "-c", "dpkg-deb -x mariadb-server_*.deb tree"]):
+                done = subprocess.run(command, cwd=fresh, stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                if done.returncode:
+                    raise RuntimeError("%s is not here, and mariadb-server %s cannot be unpacked:\n%s"
+                                       % (name, version, done.stdout[-2000:]))
+            try:
+                os.rename(os.path.join(fresh, "tree"), kept)
+            except OSError:  # another run was faster
+                if not os.path.exists(os.path.join(kept, inside, name)):
+                    raise
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return os.path.join(kept, inside)
+
+
 class MariaDB:
     def __init__(self, template, folder, name, options=(), bind="127.0.0.1"):
         self.name, self.folder = name, folder
@@ -83,7 +117,8 @@ class MariaDB:
         command = [program("mariadbd"), "--no-defaults", "--datadir=" + self.data,
                    "--socket=" + self.socket, "--port=%d" % self.port, "--bind-address=" + bind,
                    "--pid-file=" + os.path.join(folder, name + ".pid"), "--log-error=" + self.log,
-                   "--init-file=" + init, "--plugin-load-add=auth_ed25519",
+                   "--init-file=" + init, "--plugin-dir=" + plugin_folder(),
+                   "--plugin-load-add=auth_ed25519",
                    "--max-allowed-packet=64M", "--local-infile=1", "--character-set-server=utf8mb4",
                    "--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0",
                    "--performance-schema=0", "--key-buffer-size=1M", "--aria-pagecache-buffer-size=2M",
