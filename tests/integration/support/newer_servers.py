@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 from support import mariadb, net, server_trees
+from support.build import SUPPORT
 from support.certificates import Authority
 from support.harness import end_with_parent
 
@@ -17,14 +18,18 @@ ACCOUNTS = {
     "parsec": ("Parsec-7mX2q", "parsec", "mariadb-trixie"),
     "sha2": ("Cach1ng-9wE3r", "caching_sha2_password", "mysql-sid"),
     "sha256": ("Sha256-2bN6t", "sha256_password", "mysql-sid"),
+    "clear": ("Readable-3vB8y", "clear_text", "mariadb-bookworm mariadb-trixie mysql-sid"),
+    # After its first password (sha2) the server asks for SECOND_PASSWORD in clear text.
+    "twofactor": ("F1rst-8cM5u", "caching_sha2_password", "mysql-sid"),
     "empty": ("", None, "mariadb-bookworm mariadb-trixie mysql-sid"),
     # These have their server's usual plugin.
     "tlsonly": ("Requ1re-6hJ8s", None, "mariadb-bookworm mariadb-trixie mysql-sid"),
 }
+SECOND_PASSWORD = "S3cond-1kP7d"
 KINDS = tuple(server_trees.TREES)
 DATABASE = mariadb.DATABASE
 
-mariadb.SECRETS.extend(word for word, _, _ in ACCOUNTS.values() if word)
+mariadb.SECRETS.extend([SECOND_PASSWORD] + [word for word, _, _ in ACCOUNTS.values() if word])
 
 
 def users_of(kind):
@@ -43,6 +48,10 @@ def create_statements(kind):
         word, plugin, _ = ACCOUNTS[user]
         if plugin and kind == "mysql-sid":
             how = "IDENTIFIED WITH %s BY '%s'" % (plugin, word)
+            if user == "twofactor":
+                how += " AND IDENTIFIED WITH clear_text BY '%s'" % SECOND_PASSWORD
+        elif plugin == "clear_text":
+            how = "IDENTIFIED VIA clear_text USING '%s'" % word
         elif plugin:
             how = "IDENTIFIED VIA %s USING PASSWORD('%s')" % (plugin, word)
         else:
@@ -56,7 +65,7 @@ def create_statements(kind):
 class Server(mariadb.MariaDB):
     """One process. tls: None, or (certificate, key)."""
 
-    def __init__(self, kind, made, folder, name, tls=None, options=(), bind="127.0.0.1"):
+    def __init__(self, kind, made, plugins, folder, name, tls=None, options=(), bind="127.0.0.1"):
         self.kind, self.name, self.folder, self.tls = kind, name, folder, tls
         self.data = os.path.join(folder, name)
         shutil.copytree(made.template, self.data)
@@ -74,13 +83,15 @@ class Server(mariadb.MariaDB):
                "--max-connections=300", "--max-allowed-packet=64M", "--local-infile=1",
                "--character-set-server=utf8mb4", "--innodb-buffer-pool-size=32M",
                "--innodb-flush-log-at-trx-commit=0", "--performance-schema=0",
-               "--key-buffer-size=1M", "--long-query-time=3600"]
+               "--key-buffer-size=1M", "--long-query-time=3600",
+               "--plugin-dir=" + plugins]
         if kind == "mysql-sid":
-            own += ["--mysqlx=0", "--secure-file-priv=" + self.data, "--innodb-doublewrite=0", "--log-error-verbosity=2",
+            own += ["--mysqlx=0", "--plugin-load-add=clear_text_plugin.so", "--secure-file-priv=" + self.data, "--innodb-doublewrite=0", "--log-error-verbosity=2",
                     # Without: no version of TLS at all, and no certificate of its own making.
                     *([] if tls else ["--tls-version=", "--auto-generate-certs=0"])]
         else:
-            own += ["--plugin-load-add=auth_ed25519", "--aria-pagecache-buffer-size=2M"]
+            own += ["--plugin-load-add=auth_ed25519", "--plugin-load-add=clear_text_plugin",
+                    "--aria-pagecache-buffer-size=2M"]
             if kind == "mariadb-trixie":
                 own.append("--plugin-load-add=auth_parsec")
             if not tls:
@@ -103,14 +114,26 @@ class Kind:
         self.folder = os.path.join(folder, kind)
         os.mkdir(self.folder)
         self.tree = server_trees.tree(kind, say)
+        self.plugins = self._plugins()
         self.authority = Authority(self.folder)
         self.certificate = self.authority.sign("server",
                                                "DNS:localhost,IP:127.0.0.1,IP:127.0.0.2")
         self.plain = self._server("plain")
         self.tls = self._server("tls", self.certificate)
 
+    def _plugins(self):
+        """A folder with the plugins of the tree and the one of these tests."""
+        place = os.path.join(self.folder, "plugins")
+        os.mkdir(place)
+        theirs = self.tree.path("usr/lib/mysql/plugin")
+        for name in os.listdir(theirs):
+            os.symlink(os.path.join(theirs, name), os.path.join(place, name))
+        subprocess.run(["cc", "-O1", "-shared", "-fPIC", os.path.join(SUPPORT, "clear_text_plugin.c"),
+                        "-o", os.path.join(place, "clear_text_plugin.so")], check=True)
+        return place
+
     def _server(self, name, tls=None, **more):
-        return Server(self.kind, self.tree, self.folder, name, tls, **more)
+        return Server(self.kind, self.tree, self.plugins, self.folder, name, tls, **more)
 
     def wait(self):
         self.plain.wait()
@@ -119,19 +142,11 @@ class Kind:
 
     def own(self, context, tls=False, options=(), bind="127.0.0.1"):
         """A server of a test, ended with it."""
-        server = Server(self.kind, self.tree, context.folder,
+        server = Server(self.kind, self.tree, self.plugins, context.folder,
                         "%s-%d" % (self.kind, context.number()), self.certificate if tls else None,
                         options, bind)
         context.keep(server)
         return server.wait()
-
-    def client(self, *arguments):
-        """The words that run the client of the tree: mysql, or mariadb."""
-        name = "mysql" if self.kind == "mysql-sid" else "mariadb"
-        plugins = "usr/lib/mysql/plugin" if name == "mysql" else os.path.join(
-            self.tree.libraries[0], "libmariadb3/plugin")
-        return self.tree.command("usr/bin/" + name, "--no-defaults",
-                                 "--plugin-dir=" + self.tree.path(plugins), *arguments)
 
     def close(self):
         self.plain.close()

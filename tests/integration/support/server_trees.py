@@ -64,6 +64,14 @@ class Tree:
         return [self.linker, "--inhibit-cache", "--library-path",
                 ":".join(self.libraries), self.path(program), *arguments]
 
+    def client(self, *arguments):
+        """The words that run the mysql or mariadb program of the tree."""
+        if self.name.startswith("mysql"):
+            name, plugins = "mysql", self.path("usr/lib/mysql/plugin")
+        else:
+            name, plugins = "mariadb", self.libraries[0] + "/libmariadb3/plugin"
+        return self.command("usr/bin/" + name, "--no-defaults", "--plugin-dir=" + plugins, *arguments)
+
 
 def _only(folder, *patterns):
     for pattern in patterns:
