@@ -140,7 +140,8 @@ TEST(MapText, SaysWhatIsWrongWithALine) {
   EXPECT_EQ(Why("a b c d e"), "more than four columns; a blank in a name is written \\s");
   EXPECT_EQ(Why("alice - -"), "user 'alice' has no destination");
   EXPECT_EQ(Why("alice secret tcp:a:1"),
-            "user 'alice' has a secret that is not * and 40 hexadecimal digits");
+            "user 'alice' has a secret that is neither * and 40 hexadecimal digits nor ed25519: and "
+            "43 characters of base64");
   EXPECT_EQ(Why("- - tcp:a:1"), "user '' is an empty name, by which nobody can log in");
   EXPECT_EQ(Why(std::string(513, 'u') + " - tcp:a:1"),
             "user '" + std::string(80, 'u') + "...' has a name of more than 512 bytes");
