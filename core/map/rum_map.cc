@@ -311,8 +311,8 @@ constexpr char kFooter[] = R"(The text form of a map has one user a line, in thr
   bob      -                                          tcp:db2.example.net:3306,tcp:db3.example.net:3306
   carol    -                                          sock:/run/db/db.sock
 
-The secret is what `rum-map hash` prints, or - for none. In names a blank is \s, a backslash \\
-and any other byte \xHH. Lines that begin with # are comments.
+The secret is what `rum-map hash` prints, ed25519: and a public key, or - for none. In names a blank
+is \s, a backslash \\ and any other byte \xHH. Lines that begin with # are comments.
 
   rum-map build users.cdb users.txt    makes the map; rum notices it within two seconds
   rum-map check users.cdb              tells what is wrong with it
