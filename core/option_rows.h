@@ -35,6 +35,8 @@ inline constexpr OptionRow kOptionRows[] = {
     {"-M,--map", "FILE", "Protocol",
      "the user map, a CDB made by rum-map; taken anew when replaced"},
     {"--module-dir", "DIR", "Protocol", "where modules are (" RUM_MODULE_DIR ")"},
+    {"--state-dir", "DIR", "Protocol",
+     "where rum keeps what it has learned, and its own certificate (" RUM_STATE_DIR ")"},
 
     {"--tls", "off|on|require", "TLS",
      "offer TLS to clients inside the protocol, or insist on it (off)"},
@@ -49,7 +51,6 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--upstream-tls-ca", "FILE", "TLS", "authorities for verify (the system's)"},
     {"--upstream-tls-name", "NAME", "TLS",
      "the name that servers' certificates must have (the host)"},
-    {"--state-dir", "DIR", "TLS", "where rum keeps its own certificate (" RUM_STATE_DIR ")"},
 
     {"-b,--background", nullptr, "Running",
      "run in the background; returns when everything is bound and loaded"},
@@ -77,6 +78,8 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--idle-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)", "when nothing moves (off)"},
     {"--drain-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
      "how long sessions may go on after TERM (30s)"},
+    {"--probe-interval", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "ask each server in use who it is, and whether it is well, this often; off: never (60s)"},
     {"--dns-refresh", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
      "ask for names that are in use again after this long; off: once (30s)"},
     {"--dns-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
@@ -100,6 +103,7 @@ inline constexpr DurationRow kDurationRows[] = {
     {"half-close-timeout", &Settings::half_close_timeout},
     {"idle-timeout", &Settings::idle_timeout},
     {"drain-timeout", &Settings::drain_timeout},
+    {"probe-interval", &Settings::probe_interval},
     {"dns-refresh", &Settings::dns_refresh},
     {"dns-timeout", &Settings::dns_timeout},
 };
