@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 #include "admin/http.h"
 #include "base/log.h"
@@ -16,9 +17,11 @@
 #include "map/map_file.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
+#include "module/state_store.h"
 #include "options.h"
 #include "proxy/proxy.h"
 #include "tls/tls_contexts.h"
+#include "upstream/prober.h"
 
 #ifdef HAVE_LIBSYSTEMD
 #include <systemd/sd-daemon.h>
@@ -29,6 +32,7 @@ namespace {
 
 constexpr timeval kTlsLook = {2, 0};
 constexpr timeval kIdleLook = {0, 20000};  // how often the end of a drain is looked for
+constexpr timeval kFirstProbes = {1, 0};   // clients wait no longer for the servers' answers
 constexpr timeval kAfterCut = {3, 0};      // longer than last words may take
 
 void TellSystemd(const char* state) {
@@ -71,16 +75,18 @@ class Daemon {
   ~Daemon() {
     // First what could call back into what goes next.
     for (event* e : signals_) event_free(e);
-    for (event* e : {idle_look_, drain_over_, tls_look_}) {
+    for (event* e : {first_probes_, idle_look_, drain_over_, tls_look_}) {
       if (e) event_free(e);
     }
     statistics_.reset();
     watcher_.reset();
     proxy_.reset();
+    state_.reset();
     event_base_free(base_);
   }
 
   Status Start() {
+    state_ = std::make_unique<StateStore>(base_, settings_->tls.state_dir, settings_->listeners);
     auto config = ModuleConfig::Make(module_, settings_->module_values);
     if (!config) return config.error();
     proxy_ = std::make_unique<Proxy>(base_, settings_, *config);
@@ -95,6 +101,7 @@ class Daemon {
           [this](std::shared_ptr<const MapFile> map) {
             log::Info("{}: the map is loaded, {} records", settings_->map, map->records());
             proxy_->SetMap(std::move(map));
+            proxy_->prober().SetMapDestinations(watcher_->destinations());
           },
           [](const Error& error) { log::Error("{}", error.text); });
       if (auto started = watcher_->Start(); !started) return started;
@@ -117,19 +124,33 @@ class Daemon {
     return proxy_->Start();
   }
 
+  // Clients are served when the servers have been asked once, or a second has passed.
   void Run() {
-    std::string where;
-    for (const Address& address : settings_->listeners) where += " " + address.text();
-    log::Info("rum {} serves{} with {} ({} workers)", PACKAGE_VERSION, where, module_->table().name,
-              settings_->workers);
-    background_.Ready();
-    TellSystemd("READY=1");
+    first_probes_ = evtimer_new(base_, OnFirstProbesOver, this);
+    event_add(first_probes_, &kFirstProbes);
+    proxy_->prober().Start([this] { OnFirstProbesOver(-1, 0, this); });
     event_base_dispatch(base_);
     proxy_->Join();
     log::Info("rum ends");
   }
 
  private:
+  static void OnFirstProbesOver(evutil_socket_t, short, void* self) {
+    auto& daemon = *static_cast<Daemon*>(self);
+    event_del(daemon.first_probes_);
+    if (!std::exchange(daemon.serving_, true) && !daemon.draining_) daemon.Serve();
+  }
+
+  void Serve() {
+    proxy_->Serve();
+    std::string where;
+    for (const Address& address : settings_->listeners) where += " " + address.text();
+    log::Info("rum {} serves{} with {} ({} workers)", PACKAGE_VERSION, where, module_->table().name,
+              settings_->workers);
+    background_.Ready();
+    TellSystemd("READY=1");
+  }
+
   Overview overview() const { return {*proxy_, watcher_.get(), started_, draining_}; }
 
   // Certificates are renewed in their place: the new files serve the next client.
@@ -236,6 +257,7 @@ class Daemon {
   std::shared_ptr<const Module> module_;
   Background& background_;
   event_base* base_;
+  std::unique_ptr<StateStore> state_;
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<MapWatcher> watcher_;
   std::unique_ptr<StatisticsServer> statistics_;
@@ -243,9 +265,11 @@ class Daemon {
   std::vector<event*> signals_;
   TlsFilesStamp tls_stamp_;
   event* tls_look_ = nullptr;
+  event* first_probes_ = nullptr;
   event* idle_look_ = nullptr;
   event* drain_over_ = nullptr;
   uint64_t started_ = NowMillis();
+  bool serving_ = false;
   bool draining_ = false;
   bool cut_ = false;  // --drain-timeout is over
 };

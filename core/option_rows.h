@@ -36,6 +36,8 @@ inline constexpr OptionRow kOptionRows[] = {
     {"-M,--map", "FILE", "Protocol",
      "the user map, a CDB made by rum-map; taken anew when replaced"},
     {"--module-dir", "DIR", "Protocol", "where modules are (" RUM_MODULE_DIR ")"},
+    {"--state-dir", "DIR", "Protocol",
+     "where rum keeps what it has learned, and its own certificate (" RUM_STATE_DIR ")"},
 
     {"--tls", "off|on|require", "TLS",
      "offer TLS to clients inside the protocol, or insist on it (off)", true},
@@ -51,7 +53,6 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--upstream-tls-ca", "FILE", "TLS", "authorities for verify (the system's)", true},
     {"--upstream-tls-name", "NAME", "TLS",
      "the name that servers' certificates must have (the host)", true},
-    {"--state-dir", "DIR", "TLS", "where rum keeps its own certificate (" RUM_STATE_DIR ")"},
 
     {"-b,--background", nullptr, "Running",
      "run in the background; returns when everything is bound and loaded"},
@@ -83,6 +84,8 @@ inline constexpr OptionRow kOptionRows[] = {
      true},
     {"--drain-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
      "how long sessions may go on after TERM (30s)", true},
+    {"--probe-interval", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "ask each server in use who it is, and whether it is well, this often; off: never (60s)"},
     {"--dns-refresh", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
      "ask for names that are in use again after this long; off: once (30s)"},
     {"--dns-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
@@ -107,6 +110,7 @@ inline constexpr DurationRow kDurationRows[] = {
     {"half-close-timeout", &Settings::half_close_timeout},
     {"idle-timeout", &Settings::idle_timeout},
     {"drain-timeout", &Settings::drain_timeout},
+    {"probe-interval", &Settings::probe_interval, false},
     {"dns-refresh", &Settings::dns_refresh, false},
     {"dns-timeout", &Settings::dns_timeout, false},
 };
@@ -144,7 +148,8 @@ inline constexpr const char* kFooter =
     "      sends each user to the server that users.cdb names, the others to db0\n"
     "\n"
     "TERM drains and ends, a second TERM or QUIT ends at once; HUP reads the options again, looks\n"
-    "at the map now and opens the log again, USR1 opens the log again. Exit: 0 fine, 1 configuration, 2 usage,\n"
+    "at the map now and opens the log again, USR1 opens the log again. Exit: 0 fine, 1 "
+    "configuration, 2 usage,\n"
     "3 address, 4 map, 5 module. More: man rum";
 
 }  // namespace rum

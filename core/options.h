@@ -48,6 +48,7 @@ struct Settings {
   Millis half_close_timeout{30000};
   Millis idle_timeout{0};
   Millis drain_timeout{30000};
+  Millis probe_interval{60000};
   Millis dns_refresh{30000};
   Millis dns_timeout{2000};
   std::string resolv_conf = "/etc/resolv.conf";

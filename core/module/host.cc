@@ -1,11 +1,12 @@
 #include "module/host.h"
 
-#include <cstring>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
+#include "module/state_store.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
@@ -87,8 +88,13 @@ const rum_tls kTls = {
     [](rum_session* s, uint8_t* digest) { return Of(s).TlsFingerprint(digest); },
 };
 
+const rum_state kState = {sizeof(rum_state), 0, StateStore::SaveForModule,
+                          StateStore::LoadForModule};
+
 const void* Extension(const char* name) {
-  return name && std::strcmp(name, RUM_TLS_1) == 0 ? &kTls : nullptr;
+  std::string_view wanted = name ? name : "";
+  if (wanted == RUM_TLS_1) return &kTls;
+  return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ struct alignas(64) Counters {
   Counter upstream_bytes;                // received from servers
   Counter spliced_bytes;                 // of these, moved by splice
   Counter refused;                       // clients turned away before a session existed
+  Counter probes;                        // sessions without a client, which no other row counts
   Counter accept_failures;               // accept(2) failed, for lack of descriptors for example
   Counter ended[kCloseReasonCount + 1];  // sessions that ended, by reason; [0] is unused
   std::vector<Counter> module;           // the module's own, by its table

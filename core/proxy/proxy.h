@@ -16,8 +16,10 @@ namespace rum {
 class Listener;
 class MapFile;
 class ModuleConfig;
+class Prober;
 class Resolver;
 class Worker;
+struct Probe;
 struct Settings;
 struct TlsContexts;
 
@@ -35,8 +37,10 @@ class Proxy {
 
   // [main] Binds every address; nothing is accepted yet.
   Status Bind();
-  // [main] Starts the workers; from here on clients are served.
+  // [main] Starts the workers.
   Status Start();
+  // [main] From here on clients are served; those who came since Bind() wait in the kernel's queue.
+  void Serve();
   // [main] No new clients; sessions go on.
   void Drain();
   // [main] Ends every session.
@@ -47,6 +51,10 @@ class Proxy {
   void Stop();
   // [main] Drains, and waits for the workers.
   void Join();
+
+  // [main] Asks a server on rum's own account. Only when the module has a hook for it, and after
+  // Start().
+  void BeginProbe(Probe probe);
 
   // [main] Gives the workers a new map. Before Start() too.
   void SetMap(std::shared_ptr<const MapFile> map);
@@ -60,6 +68,8 @@ class Proxy {
   Worker& LeastLoaded(Worker& self);
 
   Resolver& resolver() { return *resolver_; }
+  Prober& prober() { return *prober_; }  // [main]
+  const Prober& prober() const { return *prober_; }
   // [main]
   const std::shared_ptr<const Settings>& settings() const { return settings_; }
   const std::shared_ptr<const ModuleConfig>& module_config() const { return module_config_; }
@@ -70,10 +80,12 @@ class Proxy {
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const ModuleConfig> module_config_;
   std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<Prober> prober_;
   std::shared_ptr<const MapFile> map_;
   std::shared_ptr<const TlsContexts> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  size_t next_prober_ = 0;  // the worker that makes the next probe
   bool draining_ = false;
   std::atomic<size_t> listening_ = 0;  // listeners that are not closed yet
 };

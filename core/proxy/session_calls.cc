@@ -6,6 +6,7 @@
 #include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
+#include "proxy/probe.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
@@ -58,7 +59,7 @@ int32_t Session::Need(uint32_t which, size_t size) {
 
 int32_t Session::Forward(uint32_t from, uint64_t size) {
   if (from > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  if (!asking()) return RUM_E_STATE;
+  if (!asking() || probe_) return RUM_E_STATE;
   uint64_t& forward = dialogue_->windows[from].forward;
   if (forward + size < forward) return RUM_E_ARGUMENT;
   forward += size;
@@ -66,7 +67,7 @@ int32_t Session::Forward(uint32_t from, uint64_t size) {
 }
 
 int32_t Session::AskRelay() {
-  if (!asking()) return RUM_E_STATE;
+  if (!asking() || probe_) return RUM_E_STATE;
   Dialogue& d = *dialogue_;
   if (!d.upstream_open && !d.connect && !d.connector.active()) return RUM_E_STATE;
   d.relay = true;
@@ -95,6 +96,7 @@ int32_t Session::AskConnect(const char* address, size_t size) {
   if (!asking()) return RUM_E_STATE;
   Dialogue& d = *dialogue_;
   if (d.connect || d.connector.active() || d.upstream_open) return RUM_E_STATE;
+  if (probe_ && probe_->destination) return RUM_E_STATE;
   if (size == 0) {
     auto destinations = worker_.DefaultDestinations();
     if (destinations.empty()) return RUM_E_UNSUPPORTED;
@@ -111,7 +113,9 @@ int32_t Session::StartTls(uint32_t which, const char* server_name, size_t size) 
   if (which > RUM_UPSTREAM || (!server_name && size) || size > 253) return RUM_E_ARGUMENT;
   if (!asking()) return RUM_E_STATE;
   Dialogue& d = *dialogue_;
-  if (d.tls[which].asked || (which == RUM_UPSTREAM && !d.upstream_open)) return RUM_E_STATE;
+  if (d.tls[which].asked || (which == RUM_UPSTREAM ? !d.upstream_open : probing())) {
+    return RUM_E_STATE;
+  }
   if (TlsModeOf(which) == RUM_TLS_OFF) return RUM_E_UNSUPPORTED;
   std::string name(server_name ? server_name : "", size);
   if (which == RUM_UPSTREAM && name.empty()) name = d.upstream_host;
@@ -166,7 +170,8 @@ void Session::CancelTimer(uint64_t ticket) {
 
 std::string Session::Peer(uint32_t which) const {
   if (which == RUM_CLIENT) {
-    return address_.ip() ? address_.text() : "unix:" + listener_.address().host;
+    if (!listener_) return {};
+    return address_.ip() ? address_.text() : "unix:" + listener_->address().host;
   }
   const Side& s = sides_[RUM_UPSTREAM];
   if (!s.attached()) return {};

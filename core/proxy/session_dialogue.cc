@@ -5,6 +5,7 @@
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "proxy/dialogue.h"
+#include "proxy/probe.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
 #include "tls/tls_contexts.h"
@@ -40,6 +41,11 @@ bool Session::Step() {
   if (d.connect) {
     auto destinations = std::move(*d.connect);
     d.connect.reset();
+    if (probe_ && !probe_->destination) {  // only the way was asked for
+      probe_->route = std::move(destinations);
+      AskClose(RUM_CLOSE_PROBED, {});
+      return true;
+    }
     d.connector.Start(std::move(destinations));
     return true;
   }

@@ -28,6 +28,7 @@ class Listener;
 class MapFile;
 class ModuleConfig;
 class Proxy;
+struct Probe;
 struct Settings;
 struct TlsContexts;
 
@@ -49,6 +50,8 @@ class Worker : public rum_worker {
 
   // [worker] A listener accepted this socket for this worker.
   void Adopt(Listener& listener, Fd client, const SocketAddress& address);
+  // [worker] Begins a probe that was counted in `load` already.
+  void BeginProbe(Probe probe);
   // [worker] Turns a client away with the module's words for `reason`.
   void Refuse(Fd client, uint32_t reason);
   // [worker] No session may begin any more; the loop ends when the last one is gone.
@@ -101,7 +104,7 @@ class Worker : public rum_worker {
 
   // Deadlines that sessions share; see options of the same names.
   std::unique_ptr<Deadlines> login, connecting, first_byte, idle, half_close, linger, second_look,
-      retry;
+      retry, probe;
 
  private:
   friend class Turn;

@@ -1,6 +1,7 @@
 #include "mysql/capabilities.h"
 
 #include <charconv>
+#include <cstdio>
 
 namespace rum::mysql {
 namespace {
@@ -92,6 +93,12 @@ std::string NameCapabilities(uint32_t bits) {
     names += row.name;
   }
   return names;
+}
+
+std::string HexOf(uint32_t bits) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%08x", bits);
+  return text;
 }
 
 }  // namespace rum::mysql

@@ -53,5 +53,7 @@ uint32_t OfferedCapabilities(const ServerVersion& version);
 
 // "DEPRECATE_EOF, PLUGIN_AUTH" for the known flags in `bits`.
 std::string NameCapabilities(uint32_t bits);
+// "81fff7df".
+std::string HexOf(uint32_t bits);
 
 }  // namespace rum::mysql

@@ -10,12 +10,15 @@ constexpr size_t kMaxUser = 512;  // what identify() takes; the longest that a c
 
 }  // namespace
 
-Session::Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace)
+Session::Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace,
+                 Fleet::View& view)
     : host_(host),
       tls_(host.extension ? static_cast<const rum_tls*>(host.extension(RUM_TLS_1)) : nullptr),
       handle_(handle),
       config_(config),
-      pace_(*pace) {}
+      pace_(*pace),
+      fleet_(*config.fleet),
+      view_(view) {}
 
 Session::~Session() {
   if (stored_) Wipe(&*stored_);
@@ -26,13 +29,15 @@ bool Session::Open(uint32_t connection_id) {
   std::optional<Nonce> nonce = MakeNonce();
   if (!nonce) return false;
   nonce_ = scramble_ = *nonce;
+  Promise promise = PromiseNow(config_, view_.Look(fleet_));
+  promised_ = promise.capabilities;
   Greeting greeting;
-  greeting.version = config_.version;
+  greeting.version = std::move(promise.version);
   greeting.connection_id = connection_id;
   greeting.nonce = nonce_;
-  greeting.capabilities = config_.capabilities;
+  greeting.capabilities = promised_;
   if (TlsMode(RUM_CLIENT) != RUM_TLS_OFF) greeting.capabilities |= kSsl;
-  greeting.charset = config_.charset;
+  greeting.charset = promise.charset;
   greeting.plugin = kNativePlugin;
   Send(RUM_CLIENT, BuildGreeting(greeting));
   ++front_;
@@ -91,7 +96,7 @@ void Session::TakeResponse(Bytes payload) {
   }
   response_ = std::move(parsed.value);
   // Some clients set flags that were not offered to them, and do not mean it.
-  response_.capabilities &= config_.capabilities;
+  response_.capabilities &= promised_;
   with_password_ = ProvesSomething(response_.auth);
   if (!ClientHas(kProtocol41 | kSecureConnection)) {
     return Refuse(ClientTooOld(true), RUM_CLOSE_UNSUPPORTED,

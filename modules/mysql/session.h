@@ -11,7 +11,9 @@
 
 #include "mysql/auth.h"
 #include "mysql/config.h"
+#include "mysql/conversation.h"
 #include "mysql/exchange.h"
+#include "mysql/fleet.h"
 #include "mysql/handshake.h"
 #include "mysql/metrics.h"
 #include "mysql/own_errors.h"
@@ -22,30 +24,29 @@
 
 namespace rum::mysql {
 
-class Session {
+class Session final : public Conversation {
  public:
   // All of them outlive the session. [worker], as everything here.
-  Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace);
-  ~Session();
+  Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace,
+          Fleet::View& view);
+  ~Session() override;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   // Greets the client; false when that is not possible.
   [[nodiscard]] bool Open(uint32_t connection_id);
 
-  // The hooks of the same names. Data: how many bytes were consumed.
-  int64_t OnClientData(Bytes bytes);
-  int64_t OnUpstreamData(Bytes bytes);
-  void OnLookedUp(int32_t status, Bytes value);
-  void OnUpstreamOpen(uint32_t reason);
-  void OnTlsOpen(uint32_t side, int32_t status);
-  int32_t OnSideEnd(uint32_t side);
-  void OnTimeout(uint64_t ticket);
-  void OnResumed(int32_t status);
-  void OnClose(uint32_t reason);
+  int64_t OnClientData(Bytes bytes) override;
+  int64_t OnUpstreamData(Bytes bytes) override;
+  void OnLookedUp(int32_t status, Bytes value) override;
+  void OnUpstreamOpen(uint32_t reason) override;
+  void OnTlsOpen(uint32_t side, int32_t status) override;
+  int32_t OnSideEnd(uint32_t side) override;
+  void OnTimeout(uint64_t ticket) override;
+  void OnResumed(int32_t status) override;
+  void OnClose(uint32_t reason) override;
 
-  // The login is over and this object is of no more use.
-  bool relaying() const { return state_ == State::kRelaying; }
+  bool relaying() const override { return state_ == State::kRelaying; }
 
  private:
   // What is owned in every state: the nonce and the sequence numbers. From kAwaitMap on the
@@ -151,6 +152,8 @@ class Session {
   rum_session* const handle_;
   const Config& config_;
   Pace& pace_;
+  Fleet& fleet_;
+  Fleet::View& view_;
 
   State state_ = State::kAwaitResponse;
   Farewell farewell_ = Farewell::kNone;
@@ -168,11 +171,13 @@ class Session {
 
   bool unix_client_ = false;
 
-  Nonce nonce_{};     // the last one that rum gave to the client
-  Nonce scramble_{};  // the last one that a client keeps: by rum, or for the native plugin
+  uint32_t promised_ = 0;  // the capabilities in our greeting
+  Nonce nonce_{};          // the last one that rum gave to the client
+  Nonce scramble_{};       // the last one that a client keeps: by rum, or for the native plugin
   Greeting upstream_greeting_;  // from the greeting until our response
   Response response_;           // capabilities are those in force on the client's side
   std::string destination_;
+  std::string upstream_;               // the server's address
   std::optional<Hash> stored_;         // SHA1(SHA1(password)) from the map
   std::optional<Ed25519Key> ed25519_;  // from the map
   std::optional<Hash> password_hash_;  // SHA1(password): wiped as soon as it was used

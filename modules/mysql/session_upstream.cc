@@ -1,5 +1,7 @@
 // The half of a login that talks to the server: its greeting, our response, its verdict, and the
 // farewell when a login breaks off.
+#include <time.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -25,9 +27,10 @@ constexpr size_t kMaxShownAuth = 250;
 void Session::OnUpstreamOpen(uint32_t reason) {
   if (state_ != State::kAwaitConnect) return;
   if (reason != 0) return;  // the session ends with it, and OnClose tells the client
-  char peer[8] = {};
+  char peer[128] = {};
   size_t size = host_.peer(handle_, RUM_UPSTREAM, peer, sizeof peer);
-  unix_upstream_ = std::string_view(peer, std::min(size, sizeof peer - 1)).starts_with("unix");
+  upstream_.assign(peer, std::min(size, sizeof peer - 1));
+  unix_upstream_ = upstream_.starts_with("unix");
   farewell_ = Farewell::kResponse;
   state_ = State::kAwaitGreeting;
 }
@@ -68,6 +71,7 @@ void Session::TakeGreeting(Bytes payload) {
     farewell_ = Farewell::kNone;
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, greeting.why);
   }
+  fleet_.Saw(view_, upstream_, greeting.value, std::nullopt, ::time(nullptr));
   if (client_left_) return Close(RUM_CLOSE_CLIENT_GONE, {});
   // What the client was promised and goes on to use in all that follows, and what the way of
   // logging in rests on, cannot be done without.
@@ -78,7 +82,9 @@ void Session::TakeGreeting(Bytes payload) {
     Count(kServerFaults);
     std::string names = NameCapabilities(missing);
     return Refuse(ServerLacks(names), RUM_CLOSE_UNSUPPORTED,
-                  "the server lacks " + names + "; give the oldest server's --mysql-version");
+                  "the server lacks " + names +
+                      (config_.learns ? "; the next clients are promised less"
+                                      : "; give the oldest server's --mysql-version"));
   }
   upstream_greeting_ = std::move(greeting.value);
   if (!WantsUpstreamTls()) return Respond();

@@ -211,6 +211,7 @@ pub static rum_module_v1: Module = Module {
     session_close: Some(session_close),
     refusal: None,
     stats: None,
+    probe_open: None,
 };
 
 #[cfg(test)]
