@@ -236,12 +236,12 @@ void World::Step() {
     case 19:
       host_.TlsOutcome(side, play_.Byte() < 200 ? RUM_OK : RUM_E_FAILED);
       break;
+    case 20:
+      Say(RUM_CLIENT, "\x85\xae\xff\x19\0\0\0\1\xff"s + std::string(23, '\0'));
+      break;
     case 21:
       Say(RUM_CLIENT, (play_.Byte() & 1) != 0 ? "\1" : "\2");
       if (host_.paused()) host_.WaitResumed(60'000);
-      break;
-    case 20:
-      Say(RUM_CLIENT, "\x85\xae\xff\x19\0\0\0\1\xff"s + std::string(23, '\0'));
       break;
   }
 }
