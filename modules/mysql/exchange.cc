@@ -58,11 +58,15 @@ Exchange::Step Exchange::Judge(Bytes answer, Links links) {
   secret_due_ = false;
   // A password ends with a NUL, so it is never as short as a request.
   bool request = answer.size() == 1 && answer[0] == key_request();
-  if (links.server_safe) {
+  // Over a unix socket the server's sha256_password takes a cipher only, the other one the
+  // password.
+  bool takes_password =
+      kind_ == PluginKind::kSha256 ? links.server == Link::kTls : IsSafe(links.server);
+  if (takes_password) {
     if (request) return Step::kOfferKey;
-    return links.client_safe ? Step::kPass : Step::kUnreadable;
+    return IsSafe(links.client) ? Step::kPass : Step::kUnreadable;
   }
-  return request || !links.client_safe ? Step::kPass : Step::kEncrypt;
+  return request || !IsSafe(links.client) ? Step::kPass : Step::kEncrypt;
 }
 
 uint8_t Exchange::key_request() const {

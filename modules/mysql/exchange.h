@@ -23,11 +23,14 @@ PluginKind KindOfPlugin(std::string_view name);
 // False for an empty proof; with a lone NUL some plugins say that there is no password.
 bool ProvesSomething(std::string_view proof);
 
-// A link is safe when it is TLS or a unix socket. Clients and servers that know sha2 plugins judge
-// their own link by this, and expect the password itself there and an RSA cipher elsewhere.
+enum class Link : uint8_t { kOpen, kUnix, kTls };
+// Who listens on the way reads nothing there: an end that knows only its own link may take it for
+// fit to carry the password itself.
+constexpr bool IsSafe(Link link) { return link != Link::kOpen; }
+
 struct Links {
-  bool client_safe = false;
-  bool server_safe = false;
+  Link client = Link::kOpen;
+  Link server = Link::kOpen;
 };
 
 class Exchange {
@@ -48,7 +51,7 @@ class Exchange {
   void Hear(Bytes more);
   // Whether the client may be asked at all: one whose link is safe gives away its password.
   bool MayAsk(Links links) const {
-    return kind_ != PluginKind::kClear || !links.client_safe || links.server_safe;
+    return kind_ != PluginKind::kClear || !IsSafe(links.client) || IsSafe(links.server);
   }
   // The client's answer has come.
   Step Judge(Bytes answer, Links links);

@@ -118,8 +118,11 @@ class Session final : public Conversation {
   // Nothing: the OK is passed on as it came.
   std::optional<std::string> VouchForCertificate(Bytes ok) const;
   Links links() const {
-    return {.client_safe = TlsActive(RUM_CLIENT) || unix_client_,
-            .server_safe = TlsActive(RUM_UPSTREAM) || unix_upstream_};
+    return {.client = LinkOf(RUM_CLIENT, unix_client_),
+            .server = LinkOf(RUM_UPSTREAM, unix_upstream_)};
+  }
+  Link LinkOf(uint32_t side, bool is_unix) const {
+    return TlsActive(side) ? Link::kTls : is_unix ? Link::kUnix : Link::kOpen;
   }
 
   // Whether a wrong password of this client is found by rum, whoever it says it is: known and

@@ -10,10 +10,10 @@ namespace {
 using namespace std::string_literals;
 using Step = Exchange::Step;
 
-constexpr Links kBothOpen{.client_safe = false, .server_safe = false};
-constexpr Links kClientSafe{.client_safe = true, .server_safe = false};
-constexpr Links kServerSafe{.client_safe = false, .server_safe = true};
-constexpr Links kBothSafe{.client_safe = true, .server_safe = true};
+constexpr Links kBothOpen{.client = Link::kOpen, .server = Link::kOpen};
+constexpr Links kClientSafe{.client = Link::kTls, .server = Link::kOpen};
+constexpr Links kServerSafe{.client = Link::kOpen, .server = Link::kTls};
+constexpr Links kBothSafe{.client = Link::kTls, .server = Link::kTls};
 constexpr Links kAll[] = {kBothOpen, kClientSafe, kServerSafe, kBothSafe};
 
 const std::string kNonceText = "abcdefghijklmnopqrst";
@@ -51,6 +51,8 @@ TEST(Exchange, MayAskForAPasswordInTheClearUnlessOnlyTheClientIsSafe) {
   EXPECT_FALSE(exchange.MayAsk(kClientSafe));
   EXPECT_TRUE(exchange.MayAsk(kServerSafe));
   EXPECT_TRUE(exchange.MayAsk(kBothSafe));
+  EXPECT_FALSE(exchange.MayAsk({.client = Link::kUnix, .server = Link::kOpen}));
+  EXPECT_TRUE(exchange.MayAsk({.client = Link::kTls, .server = Link::kUnix}));
   EXPECT_FALSE(Exchange().MayAsk(kClientSafe)) << "before any plugin was asked for";
   for (PluginKind kind : {PluginKind::kNative, PluginKind::kEd25519, PluginKind::kProving,
                           PluginKind::kCachingSha2, PluginKind::kSha256}) {
@@ -88,6 +90,27 @@ TEST(Exchange, TranslatesWhatComesWhenTheServerWantsThePassword) {
       EXPECT_EQ(begin().Judge({}, links), Step::kPass) << "no password";
       EXPECT_EQ(begin().Judge(AsBytes("\0"s), links), Step::kPass) << "no password";
     }
+  }
+}
+
+TEST(Exchange, OverAUnixSocketCachingSha2TakesThePasswordAndSha256OnlyACipher) {
+  constexpr Links kTlsToUnix{.client = Link::kTls, .server = Link::kUnix};
+  constexpr Links kOpenToUnix{.client = Link::kOpen, .server = Link::kUnix};
+  EXPECT_EQ(AskedInFull().Judge(AsBytes(kPassword), kTlsToUnix), Step::kPass);
+  EXPECT_EQ(AskedInFull().Judge(AsBytes("\2"), kOpenToUnix), Step::kOfferKey);
+  EXPECT_EQ(Asked(PluginKind::kSha256).Judge(AsBytes(kPassword), kTlsToUnix), Step::kEncrypt);
+  EXPECT_EQ(Asked(PluginKind::kSha256).Judge(AsBytes("\1"), kOpenToUnix), Step::kPass);
+  EXPECT_EQ(Asked(PluginKind::kSha256).Judge(AsBytes(kCipher), kOpenToUnix), Step::kPass);
+}
+
+TEST(Exchange, AClientMayTakeItsUnixSocketForSafe) {
+  constexpr Links kUnixToOpen{.client = Link::kUnix, .server = Link::kOpen};
+  constexpr Links kUnixToTls{.client = Link::kUnix, .server = Link::kTls};
+  for (bool caching : {true, false}) {
+    auto begin = [&] { return caching ? AskedInFull() : Asked(PluginKind::kSha256); };
+    EXPECT_EQ(begin().Judge(AsBytes(kPassword), kUnixToOpen), Step::kEncrypt);
+    EXPECT_EQ(begin().Judge(AsBytes(kPassword), kUnixToTls), Step::kPass);
+    EXPECT_EQ(begin().Judge(AsBytes(caching ? "\2" : "\1"), kUnixToTls), Step::kOfferKey);
   }
 }
 

@@ -160,11 +160,15 @@ TEST_F(Translation, AUnixSocketIsSafeOnEitherSide) {
   Greet();
   Respond("alice", "");
   Connect();
-  ServerSays(2, Asking("sha256_password"));
+  ServerSays(2, Asking("caching_sha2_password"));
   ClientHears();
-  ClientSays(3, "\1");
+  ClientSays(3, std::string(32, 'p'));
+  ServerHears();
+  ServerSays(4, kFull);
+  ClientHears();
+  ClientSays(5, "\2");
   EXPECT_EQ(ServerHears(), "");
-  EXPECT_NE(OwnKey(4), "");
+  EXPECT_NE(OwnKey(6), "");
 }
 
 TEST_F(Translation, WithoutTlsOnEitherSideTheServersKeyIsPassedOn) {
