@@ -98,7 +98,7 @@ int32_t Session::AskConnect(const char* address, size_t size) {
   if (d.connect || d.connector.active() || d.upstream_open) return RUM_E_STATE;
   if (probe_ && probe_->destination) return RUM_E_STATE;
   if (size == 0) {
-    auto destinations = worker_.proxy().DefaultDestinations();
+    auto destinations = worker_.DefaultDestinations();
     if (destinations.empty()) return RUM_E_UNSUPPORTED;
     d.connect = std::move(destinations);
     return RUM_OK;
@@ -203,6 +203,7 @@ int32_t Session::Note(const char* key, const void* value, size_t size) {
 
 void Session::AskClose(uint32_t reason, std::string_view text) {
   if (state_ != State::kDialogue || dialogue_->close_reason) return;
+  if (reason == RUM_CLOSE_PROBED && !probe_) reason = RUM_CLOSE_MODULE;
   dialogue_->close_reason = KnownCloseReason(reason);
   dialogue_->close_text = text.substr(0, 256);
 }

@@ -38,11 +38,16 @@ void Prober::Stop() {
   event_del(due_event_);
 }
 
-void Prober::SetMapDestinations(const std::vector<std::string>& texts) {
+void Prober::SetMapDestinations(std::vector<std::string> texts) {
+  map_destinations_ = std::move(texts);
+  Follow();
+}
+
+void Prober::Follow() {
   if (!on()) return;
   Known before = std::exchange(destinations_, {});
   for (const Address& address : proxy_.settings()->destinations) Add(address, true, &before);
-  for (const std::string& text : texts) {
+  for (const std::string& text : map_destinations_) {
     // One that is written wrong is a matter between its users and the module.
     if (auto address = ParseAddress(text)) Add(*address, false, &before);
   }
@@ -55,6 +60,7 @@ void Prober::Add(const Address& address, bool is_default, Known* before) {
   std::string key = address.text();
   if (destinations_.size() >= kDestinationsMost || destinations_.contains(key)) return;
   if (auto known = before->extract(key)) {
+    known.mapped().is_default = is_default;
     destinations_.insert(std::move(known));
     return;
   }

@@ -57,7 +57,9 @@ class Prober {
 
   // [main] The addresses in the map in use; those of -d are in use as well. What is no longer named
   // is forgotten, what is new is probed at once.
-  void SetMapDestinations(const std::vector<std::string>& texts);
+  void SetMapDestinations(std::vector<std::string> texts);
+  // [main] The settings have changed: the same for those of -d.
+  void Follow();
 
   // [main] By address as it is written.
   const std::map<std::string, DestinationHealth>& destinations() const { return destinations_; }
@@ -80,6 +82,7 @@ class Prober {
   bool running_ = false;
   std::function<void()> first_round_;
   std::set<std::string> first_;  // not probed yet, of those known at the start
+  std::vector<std::string> map_destinations_;
   Known destinations_;
   std::set<std::pair<uint64_t, std::string>> due_;  // monotonic ms, and the key
   std::set<std::string> under_way_;

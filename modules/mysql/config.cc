@@ -6,7 +6,7 @@
 
 namespace rum::mysql {
 
-enum Option : size_t { kVersion, kAuth, kUnknownUser, kCapabilities, kGreeting };
+enum Option : size_t { kVersion, kAuth, kUnknownUser, kCapabilities, kClientAttributes, kGreeting };
 
 // Where nothing else is known. It suits MariaDB 10.x, whose drivers pick their SQL by it
 // (Connector/J above all).
@@ -14,7 +14,8 @@ constexpr char kDefaultVersion[] = "5.5.5-10.11.0-MariaDB";
 
 const rum_option kOptions[kOptionCount] = {
     {"mysql-version", "VERSION", nullptr,
-     "the server version in the greeting, such as 8.0.40, or a name such as mysql80 or mariadb1011; "
+     "the server version in the greeting, such as 8.0.40, or a name such as mysql80 or "
+     "mariadb1011; "
      "without it the servers' own",
      RUM_OPTION_TEXT, 't'},
     {"mysql-auth", "auto|relay|rewrite", "auto",
@@ -27,6 +28,10 @@ const rum_option kOptions[kOptionCount] = {
     {"mysql-capabilities", "HEX", nullptr,
      "the capability flags in the greeting; without it they follow from the version",
      RUM_OPTION_TEXT, 0},
+    {"mysql-client-attrs", "on|off", "off",
+     "tell servers the client's address and user by the connection attributes _client_ip, "
+     "_client_port and _client_user",
+     RUM_OPTION_CHOICE, 0},
     {"mysql-greeting", "learn|fixed", nullptr,
      "learn: version and capabilities follow the servers; fixed: they are those of the options; "
      "without it learn, but fixed with --mysql-version or --mysql-capabilities",
@@ -120,7 +125,7 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
                   "needed"};
     }
     if ((bits & kLongPassword) == 0 || (bits & ~AllOffered()) != 0) {
-      return {.why = "--mysql-capabilities: bit 0 must be set, and only flags of 81fff7df may be"};
+      return {.why = "--mysql-capabilities: bit 0 must be set, and only flags of 91fff7df may be"};
     }
     config.promise.capabilities = config.capabilities = bits;
   }
@@ -130,6 +135,7 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
   if (value(kAuth) == "relay") config.auth = AuthMode::kRelay;
   if (value(kAuth) == "rewrite") config.auth = AuthMode::kRewrite;
   config.unknown_to_default = value(kUnknownUser) != "deny";
+  config.client_attributes = value(kClientAttributes) == "on";
   return {.value = std::move(config)};
 }
 
@@ -145,14 +151,14 @@ std::string Describe(const Config& config, const Fleet::Sight& sight) {
                                                          : "auto";
   Promise promise = PromiseNow(config, sight);
   const char* from = !config.learns ? "fixed" : sight.promise ? "learned" : "default";
-  nlohmann::ordered_json json = {
-      {"version", promise.version},
-      {"capabilities", HexOf(promise.capabilities)},
-      {"greeting", from},
-      {"servers", sight.servers.size()},
-      {"mixed", sight.mixed},
-      {"auth", auth},
-      {"unknown_user", config.unknown_to_default ? "default" : "deny"}};
+  nlohmann::ordered_json json = {{"version", promise.version},
+                                 {"capabilities", HexOf(promise.capabilities)},
+                                 {"greeting", from},
+                                 {"servers", sight.servers.size()},
+                                 {"mixed", sight.mixed},
+                                 {"auth", auth},
+                                 {"unknown_user", config.unknown_to_default ? "default" : "deny"},
+                                 {"client_attrs", config.client_attributes ? "on" : "off"}};
   nlohmann::json versions = nlohmann::json::object();
   for (const auto& [address, server] : sight.servers) {
     if (versions.contains(server.version) || versions.size() < kVersionsTold) {

@@ -22,6 +22,7 @@ class Conversation {
   virtual void OnTlsOpen(uint32_t side, int32_t status) = 0;
   virtual int32_t OnSideEnd(uint32_t) { return RUM_END; }
   virtual void OnTimeout(uint64_t) {}
+  virtual void OnResumed(int32_t) {}
   virtual void OnClose(uint32_t reason) = 0;
 
   // The login is over and this object is of no more use.

@@ -130,8 +130,8 @@ Parsed<Servers> ReadServers(std::string_view text, int64_t now) {
         seen == one.end() || !seen->is_number_integer()) {
       continue;
     }
-    server.is_default = is_default != one.end() && is_default->is_boolean() &&
-                        is_default->get<bool>();
+    server.is_default =
+        is_default != one.end() && is_default->is_boolean() && is_default->get<bool>();
     server.seen = seen->get<int64_t>();
     if (server.seen > now || now - server.seen > kForgotten) continue;
     servers.emplace(std::move(address), std::move(server));
@@ -193,9 +193,8 @@ void Fleet::Learn(const std::string& address, Server server, int64_t now) {
                  }) != 0;
   auto known = servers.find(address);
   if (known == servers.end() && servers.size() >= kServersMost) {
-    servers.erase(std::min_element(servers.begin(), servers.end(), [](auto& a, auto& b) {
-      return a.second.seen < b.second.seen;
-    }));
+    servers.erase(std::min_element(servers.begin(), servers.end(),
+                                   [](auto& a, auto& b) { return a.second.seen < b.second.seen; }));
   }
   changed |= known == servers.end() || !known->second.SameAs(server);
   std::string because = address + " is " + Shown(server.version);

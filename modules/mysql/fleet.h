@@ -31,8 +31,7 @@ struct Server {
   bool is_default = false;  // a probe said that it is one of -d
   int64_t seen = 0;         // when it greeted last, seconds since 1970
   bool SameAs(const Server& other) const {
-    return version == other.version && capabilities == other.capabilities &&
-           plugin == other.plugin;
+    return version == other.version && capabilities == other.capabilities && plugin == other.plugin;
   }
 };
 
@@ -73,8 +72,8 @@ class Fleet {
     std::shared_ptr<const Sight> sight_;
   };
 
-  // `log` takes RUM_LOG_... and a line, `keep` what is to be there at the next start. Both are called
-  // with a lock held, on any thread.
+  // `log` takes RUM_LOG_... and a line, `keep` what is to be there at the next start. Both are
+  // called with a lock held, on any thread.
   Fleet(Log log, Keep keep);
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;

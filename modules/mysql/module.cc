@@ -1,7 +1,6 @@
 // Glue between rum and the login: the table of hooks, options and counters; nothing thrown gets
 // past this file.
 #include <rum/module.h>
-
 #include <time.h>
 
 #include <atomic>
@@ -14,6 +13,7 @@
 #include "mysql/fleet.h"
 #include "mysql/metrics.h"
 #include "mysql/own_errors.h"
+#include "mysql/own_key.h"
 #include "mysql/probe.h"
 #include "mysql/session.h"
 
@@ -135,7 +135,10 @@ int32_t StartWorker(rum_worker*, const void*, void** worker_data) {
   return *worker_data != nullptr ? RUM_OK : RUM_E_MEMORY;
 }
 
-void StopWorker(void* worker_data) { delete static_cast<Desk*>(worker_data); }
+void StopWorker(void* worker_data) {
+  rum::mysql::FinishOwnKey();
+  delete static_cast<Desk*>(worker_data);
+}
 
 int32_t OpenSession(rum_session* session, const void* config, void* worker_data, void** data) {
   try {
@@ -190,6 +193,10 @@ int32_t SideEnd(void* data, rum_session* session, uint32_t side) {
 
 void Timeout(void* data, rum_session* session, uint64_t ticket) {
   Run(data, session, [&](Conversation& s) { s.OnTimeout(ticket); });
+}
+
+void Resumed(void* data, rum_session* session, uint64_t, int32_t status, void*) {
+  Run(data, session, [&](Conversation& s) { s.OnResumed(status); });
 }
 
 void CloseSession(void* data, rum_session* session, uint32_t reason) {
@@ -254,7 +261,7 @@ constinit const rum_module RUM_MODULE_SYMBOL = {
     .tls_open = TlsOpen,
     .side_end = SideEnd,
     .timeout = Timeout,
-    .resumed = nullptr,
+    .resumed = Resumed,
     .session_close = CloseSession,
     .refusal = Refusal,
     .stats = Stats,

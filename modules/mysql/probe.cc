@@ -38,8 +38,8 @@ constexpr uint16_t kJudgements[] = {
 
 }  // namespace
 
-Probe::Probe(const rum_host& host, rum_session* handle, const Config& config,
-             Fleet::View& view, const rum_probe& probe)
+Probe::Probe(const rum_host& host, rum_session* handle, const Config& config, Fleet::View& view,
+             const rum_probe& probe)
     : host_(host),
       tls_(host.extension ? static_cast<const rum_tls*>(host.extension(RUM_TLS_1)) : nullptr),
       handle_(handle),
@@ -56,8 +56,7 @@ bool Probe::Open() {
   if (!user_) return false;
   state_ = State::kAwaitMap;
   bool possible = !user_->empty() && user_->size() <= kMaxUser;
-  int32_t status =
-      possible ? host_.lookup(handle_, user_->data(), user_->size()) : RUM_NOT_FOUND;
+  int32_t status = possible ? host_.lookup(handle_, user_->data(), user_->size()) : RUM_NOT_FOUND;
   if (status != RUM_OK) FindWay(status, {});
   return true;
 }
@@ -140,8 +139,7 @@ void Probe::TakeGreeting(Bytes payload) {
   int32_t mode = tls_ != nullptr ? tls_->mode(handle_, RUM_UPSTREAM) : RUM_TLS_OFF;
   if (mode != RUM_TLS_REQUIRE && mode != RUM_TLS_VERIFY) return LogIn();
   if ((capabilities_ & kSsl) == 0) {
-    return Close(RUM_CLOSE_UNSUPPORTED,
-                 "the server has no TLS, which --upstream-tls demands");
+    return Close(RUM_CLOSE_UNSUPPORTED, "the server has no TLS, which --upstream-tls demands");
   }
   Response request;
   request.capabilities = kLoginNeeds & capabilities_;
@@ -182,12 +180,13 @@ void Probe::TakeVerdict(Bytes payload) {
       return Judge(error.value.code, error.value.text);
     }
     case ReplyKind::kSwitch:
-      if (Parsed<std::string> plugin = ParseSwitch(payload); plugin.ok() && user_) {
-        Note("plugin", plugin.value);
+      if (Parsed<PluginRequest> request = ParsePluginRequest(payload); request.ok() && user_) {
+        Note("plugin", request.value.plugin);
       }
       break;
     case ReplyKind::kFastAuthOk:
       return;
+    case ReplyKind::kNextFactor:
     case ReplyKind::kOldSwitch:
     case ReplyKind::kMore:
       break;
@@ -199,8 +198,8 @@ void Probe::TakeVerdict(Bytes payload) {
 }
 
 void Probe::Judge(uint16_t code, std::string_view text) {
-  bool judged = std::find(std::begin(kJudgements), std::end(kJudgements), code) !=
-                std::end(kJudgements);
+  bool judged =
+      std::find(std::begin(kJudgements), std::end(kJudgements), code) != std::end(kJudgements);
   std::string told = "error " + std::to_string(code) + ": " + std::string(text);
   if (user_ && code != 1045) Note("error", told.substr(0, kMaxNote));
   Close(judged ? RUM_CLOSE_PROBED : RUM_CLOSE_UPSTREAM_DENIED, judged ? "" : told);
@@ -215,7 +214,8 @@ void Probe::OnClose(uint32_t reason) {
     LogIn();
   }
   // The number in between is the server's.
-  if (state_ == State::kAwaitVerdict) Send(PacketWriter().Finish(static_cast<uint8_t>(sequence_ + 1)));
+  if (state_ == State::kAwaitVerdict)
+    Send(PacketWriter().Finish(static_cast<uint8_t>(sequence_ + 1)));
 }
 
 void Probe::Note(const char* key, std::string_view value) {

@@ -89,7 +89,7 @@ def php_logins(context, lines):
                  lines)
 
 
-def _perl_logins(driver):
+def perl_logins(driver):
     def logins(context, lines):
         return _many(context, [_need("perl", "perl libdbi-perl"), os.path.join(CLIENTS, "dbi.pl"),
                                driver], lines)
@@ -148,7 +148,7 @@ ALL = {
     "PyMySQL": pymysql_client,
     "node mysql2": node_client,
     "PHP mysqli": php_client,
-    "Perl DBD::mysql": _one(_perl_logins("mysql")),
-    "Perl DBD::MariaDB": _one(_perl_logins("MariaDB")),
+    "Perl DBD::mysql": _one(perl_logins("mysql")),
+    "Perl DBD::MariaDB": _one(perl_logins("MariaDB")),
     "a C program with libmariadb": libmariadb_client,
 }

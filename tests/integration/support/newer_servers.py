@@ -45,28 +45,38 @@ def create_statements(kind):
              "CREATE TABLE %s.word (id INT PRIMARY KEY, text VARCHAR(200));" % DATABASE,
              "INSERT INTO %s.word VALUES (1,'one'),(2,'two'),(3,'three');" % DATABASE]
     for user in users_of(kind):
-        word, plugin, _ = ACCOUNTS[user]
-        if plugin and kind == "mysql-sid":
-            how = "IDENTIFIED WITH %s BY '%s'" % (plugin, word)
-            if user == "twofactor":
-                how += " AND IDENTIFIED WITH clear_text BY '%s'" % SECOND_PASSWORD
-        elif plugin == "clear_text":
-            how = "IDENTIFIED VIA clear_text USING '%s'" % word
-        elif plugin:
-            how = "IDENTIFIED VIA %s USING PASSWORD('%s')" % (plugin, word)
-        else:
-            how = "IDENTIFIED BY '%s'" % word
-        lines.append("CREATE USER '%s'@'%%' %s%s;" % (
-            user, how, " REQUIRE SSL" if user == "tlsonly" else ""))
-        lines.append("GRANT ALL ON %s.* TO '%s'@'%%';" % (DATABASE, user))
+        lines += [statement + ";" for statement in account(kind, user, user)]
     return "\n".join(lines) + "\n"
+
+
+def account(kind, user, name):
+    """The statements that make an account like that of `user`, with another name."""
+    word, plugin, _ = ACCOUNTS[user]
+    if plugin and kind == "mysql-sid":
+        how = "IDENTIFIED WITH %s BY '%s'" % (plugin, word)
+        if user == "twofactor":
+            how += " AND IDENTIFIED WITH clear_text BY '%s'" % SECOND_PASSWORD
+    elif plugin == "clear_text":
+        how = "IDENTIFIED VIA clear_text USING '%s'" % word
+    elif plugin:
+        how = "IDENTIFIED VIA %s USING PASSWORD('%s')" % (plugin, word)
+    else:
+        how = "IDENTIFIED BY '%s'" % word
+    return ["CREATE USER '%s'@'%%' %s%s" % (name, how, " REQUIRE SSL" if user == "tlsonly" else ""),
+            "GRANT ALL ON %s.* TO '%s'@'%%'" % (DATABASE, name)]
+
+
+def caches_password(kind, user):
+    """Whether the server asks for more when it has not seen the password since it started."""
+    word, plugin, _ = ACCOUNTS[user]
+    return kind == "mysql-sid" and bool(word) and plugin in (None, "caching_sha2_password")
 
 
 class Server(mariadb.MariaDB):
     """One process. tls: None, or (certificate, key)."""
 
     def __init__(self, kind, made, plugins, folder, name, tls=None, options=(), bind="127.0.0.1"):
-        self.kind, self.name, self.folder, self.tls = kind, name, folder, tls
+        self.kind, self.name, self.folder, self.tree = kind, name, folder, made
         self.data = os.path.join(folder, name)
         shutil.copytree(made.template, self.data)
         self.port = net.free_port()
@@ -103,6 +113,22 @@ class Server(mariadb.MariaDB):
         self.process = subprocess.Popen(command + own + list(options), stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                         preexec_fn=end_with_parent)
+
+    def admin_all(self, statements):
+        """Runs statements as root on one connection."""
+        import pymysql
+        connection = pymysql.connect(unix_socket=self.socket, user="root")
+        with connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def fill_cache(self, user):
+        """Has the server cache the password of an account of caching_sha2_password."""
+        done = subprocess.run(self.tree.client("--socket=" + self.socket, "--user=" + user, "--password1=" + password(user),
+                               "--password2=" + SECOND_PASSWORD, "--enable-cleartext-plugin", "-e", "DO 0"),
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode:
+            raise AssertionError("%s: %s" % (user, done.stdout.decode("utf-8", "replace")))
 
 
 class Kind:

@@ -412,7 +412,7 @@ TEST_F(Routing, DescribesItself) {
   Start({{"mysql-version", "mysql57"}, {"mysql-auth", "rewrite"}, {"mysql-unknown-user", "deny"}});
   EXPECT_EQ(host.Stats(), R"({"version":"5.7.44","capabilities":"80fff7df","greeting":"fixed",)"
                           R"("servers":0,"mixed":false,"auth":"rewrite","unknown_user":"deny",)"
-                          R"("versions":{}})");
+                          R"("client_attrs":"off","versions":{}})");
 }
 
 TEST_F(Routing, GreetsWithTheVersionThatWasAskedFor) {
