@@ -1,6 +1,7 @@
 // Options, module, workers; then wait for signals; then stop. The only place that ends the process.
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -60,8 +61,10 @@ void RaiseDescriptorLimit() {
 // The running process: everything that lives on the main loop.
 class Daemon {
  public:
-  Daemon(CommandLine line, Background& background)
-      : settings_(std::move(line.settings)),
+  Daemon(int argc, char** argv, CommandLine line, Background& background)
+      : argc_(argc),
+        argv_(argv),
+        settings_(std::move(line.settings)),
         module_(std::move(line.module)),
         background_(background),
         base_(event_base_new()) {}
@@ -141,10 +144,44 @@ class Daemon {
     daemon.proxy_->SetTls(std::move(*tls));
   }
 
+  // Reads the configuration again. With one mistake in it nothing changes.
+  void Reload() {
+    auto line = ReadCommandLine(argc_, argv_, module_);
+    if (!line) return RefuseReload(line.error());
+    rum::Reload plan = PlanReload(*settings_, *line->settings);
+    if (plan.applied.empty() && plan.kept.empty()) return;
+    auto config = ModuleConfig::Make(module_, plan.settings->module_values);
+    if (!config) return RefuseReload(config.error());
+    auto tls = TlsContexts::Make(plan.settings->tls);
+    if (!tls) return RefuseReload(tls.error());
+    if (auto changed = log::Change(plan.settings->log); !changed) {
+      return RefuseReload(changed.error());
+    }
+    settings_ = plan.settings;
+    proxy_->SetTls(std::move(*tls));
+    tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
+    proxy_->Reload(settings_, std::move(*config));
+    log::Info("the configuration is read again; applied: {}", Names(plan.applied));
+    if (!plan.kept.empty()) {
+      log::Warning("these have changed too and need a new process: {}", Names(plan.kept));
+    }
+  }
+
+  static void RefuseReload(const Error& error) {
+    std::string text = error.text;
+    for (size_t at; (at = text.find('\n')) != text.npos;) text.replace(at, 1, "; ");
+    log::Error("the configuration is not applied, nothing has changed: {}", text);
+  }
+
+  static std::string Names(const std::vector<std::string>& names) {
+    return names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", "));
+  }
+
   static void OnSignal(evutil_socket_t number, short, void* self) {
     auto& daemon = *static_cast<Daemon*>(self);
     switch (number) {
       case SIGHUP:
+        daemon.Reload();
         if (daemon.watcher_) daemon.watcher_->check_now();
         [[fallthrough]];
       case SIGUSR1:
@@ -193,6 +230,8 @@ class Daemon {
     event_base_loopbreak(base_);
   }
 
+  const int argc_;
+  char** const argv_;
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const Module> module_;
   Background& background_;
@@ -254,7 +293,7 @@ int Main(int argc, char** argv) {
   if (auto opened = log::Open(line->settings->log); !opened) return fail(opened.error());
   int code = 0;
   {
-    Daemon daemon(std::move(*line), background);
+    Daemon daemon(argc, argv, std::move(*line), background);
     if (auto started = daemon.Start(); started) {
       daemon.Run();
     } else {

@@ -16,7 +16,7 @@ struct MapEntry {
 };
 
 // Columns stand between blanks or tabs, each in the form of FormatColumn (`-` is an empty one). The
-// secret is `*` and 40 hexadecimal digits, the destination an address list. `user = value` gives
+// secret is of a form that IsHashedSecret() knows, the destination an address list. `user = value` gives
 // the value as raw bytes, for records that have no better form. nullopt: a comment or an empty
 // line.
 Result<std::optional<MapEntry>> ParseMapLine(std::string_view line);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <mutex>
-#include <random>
 
 #include "map/map_file.h"
 #include "module/module_config.h"
@@ -134,6 +133,15 @@ void Proxy::SetTls(std::shared_ptr<const TlsContexts> tls) {
   for (auto& worker : workers_) worker->Post([w = worker.get(), tls] { w->set_tls(tls); });
 }
 
+void Proxy::Reload(std::shared_ptr<const Settings> settings,
+                   std::shared_ptr<const ModuleConfig> config) {
+  settings_ = settings;
+  module_config_ = config;
+  for (auto& worker : workers_) {
+    worker->Post([w = worker.get(), settings, config] { w->Reload(settings, config); });
+  }
+}
+
 Worker& Proxy::LeastLoaded(Worker& self) {
   Worker* least = &self;
   uint32_t load = self.load.load(std::memory_order_relaxed);
@@ -145,15 +153,6 @@ Worker& Proxy::LeastLoaded(Worker& self) {
     }
   }
   return *least;
-}
-
-std::vector<Address> Proxy::DefaultDestinations() const {
-  auto destinations = settings_->destinations;
-  if (settings_->shuffle_destinations && destinations.size() > 1) {
-    thread_local std::minstd_rand random(std::random_device{}());
-    std::shuffle(destinations.begin(), destinations.end(), random);
-  }
-  return destinations;
 }
 
 }  // namespace rum

@@ -53,13 +53,14 @@ class Proxy {
   const std::shared_ptr<const MapFile>& map() const { return map_; }
   // [main] Gives the workers new certificates. Before Start() too.
   void SetTls(std::shared_ptr<const TlsContexts> tls);
+  // [main] Goes on with other settings and another configuration of the module.
+  void Reload(std::shared_ptr<const Settings> settings, std::shared_ptr<const ModuleConfig> config);
 
   // [worker] Who takes the next client that `self` accepted.
   Worker& LeastLoaded(Worker& self);
-  // [worker] The default destinations in the order to try; empty: there are none.
-  std::vector<Address> DefaultDestinations() const;
 
   Resolver& resolver() { return *resolver_; }
+  // [main]
   const std::shared_ptr<const Settings>& settings() const { return settings_; }
   const std::shared_ptr<const ModuleConfig>& module_config() const { return module_config_; }
   const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }

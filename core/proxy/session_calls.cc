@@ -125,7 +125,7 @@ int32_t Session::AskConnect(const char* address, size_t size) {
   Dialogue& d = *dialogue_;
   if (d.connect || d.connector.active() || d.upstream_open) return RUM_E_STATE;
   if (size == 0) {
-    auto destinations = worker_.proxy().DefaultDestinations();
+    auto destinations = worker_.DefaultDestinations();
     if (destinations.empty()) return RUM_E_UNSUPPORTED;
     d.connect = std::move(destinations);
     return RUM_OK;

@@ -28,6 +28,8 @@ void Session::Converse() {
       bool held = s.waiting() > kHighWater;  // the other side was not read meanwhile
       s.Flush();
       again |= s.write_failed() || (held && s.waiting() <= kHighWater);
+      // Nobody will take it. With it kept, this loop would go round until the connector is done.
+      if (s.write_failed()) s.DropWaiting();
     }
   }
 }

@@ -154,6 +154,19 @@ void Worker::Refuse(Fd client, uint32_t reason) {
   counters.refused.Add(1);
 }
 
+void Worker::Reload(std::shared_ptr<const Settings> settings,
+                    std::shared_ptr<const ModuleConfig> config) {
+  const Settings& s = *settings;
+  login->set_duration(s.login_timeout);
+  connecting->set_duration(s.connect_timeout);
+  first_byte->set_duration(s.first_byte_timeout);
+  idle->set_duration(s.idle_timeout / 4);
+  half_close->set_duration(s.half_close_timeout);
+  settings_ = std::move(settings);
+  if (auto hook = config->module().worker_reload) hook(module_data_, config->get());
+  module_config_ = std::move(config);
+}
+
 void Worker::Enlist(Session& session) {
   session.next = sessions_;
   if (sessions_) sessions_->prev = &session;
@@ -189,6 +202,14 @@ void Worker::Stop() {
   draining_ = true;
   EndSessions(RUM_CLOSE_DRAIN);
   event_base_loopbreak(base_);
+}
+
+std::vector<Address> Worker::DefaultDestinations() {
+  auto destinations = settings_->destinations;
+  if (settings_->shuffle_destinations) {
+    std::shuffle(destinations.begin(), destinations.end(), random_);
+  }
+  return destinations;
 }
 
 uint64_t Worker::TakeTicket(Session& session) {

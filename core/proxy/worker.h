@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -55,8 +56,15 @@ class Worker : public rum_worker {
   // [worker] Ends every session.
   void EndSessions(uint32_t reason);
 
+  // [worker] Goes on with other settings and another configuration of the module; what sessions
+  // have begun with they keep, but for the timeouts.
+  void Reload(std::shared_ptr<const Settings> settings, std::shared_ptr<const ModuleConfig> config);
+
   // [worker] Ends every session and the loop, without waiting for last words to arrive.
   void Stop();
+
+  // [worker] The default destinations in the order to try; empty: there are none.
+  std::vector<Address> DefaultDestinations();
 
   // [worker] Tickets: promises whose answer may come after the session is gone.
   uint64_t NewTicketNumber() { return (uint64_t{index_} << 48) | ++last_ticket_; }
@@ -117,6 +125,7 @@ class Worker : public rum_worker {
   std::unordered_map<uint64_t, Session*> tickets_;
   Session* sessions_ = nullptr;
   bool draining_ = false;
+  std::minstd_rand random_{std::random_device{}()};
 
   std::vector<Session*> call_backs_;
   event* call_back_timer_ = nullptr;

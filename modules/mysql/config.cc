@@ -6,7 +6,7 @@
 
 namespace rum::mysql {
 
-enum Option : size_t { kVersion, kAuth, kUnknownUser, kCapabilities };
+enum Option : size_t { kVersion, kAuth, kUnknownUser, kCapabilities, kClientAttributes };
 
 // The default suits MariaDB 10.x, whose drivers pick their SQL by it (Connector/J above all).
 constexpr char kDefaultVersion[] = "5.5.5-10.11.0-MariaDB";
@@ -25,8 +25,12 @@ const rum_option kOptions[kOptionCount] = {
     {"mysql-capabilities", "HEX", nullptr,
      "the capability flags in the greeting; without it they follow from the version",
      RUM_OPTION_TEXT, 0},
+    {"mysql-client-attrs", "on|off", "off",
+     "tell servers the client's address and user by the connection attributes _client_ip, "
+     "_client_port and _client_user",
+     RUM_OPTION_CHOICE, 0},
 };
-static_assert(kCapabilities + 1 == kOptionCount);
+static_assert(kClientAttributes + 1 == kOptionCount);
 
 namespace {
 
@@ -110,7 +114,7 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
                   "needed"};
     }
     if ((bits & kLongPassword) == 0 || (bits & ~AllOffered()) != 0) {
-      return {.why = "--mysql-capabilities: bit 0 must be set, and only flags of 81fff7df may be"};
+      return {.why = "--mysql-capabilities: bit 0 must be set, and only flags of 91fff7df may be"};
     }
     config.capabilities = bits;
   }
@@ -118,6 +122,7 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
   if (value(kAuth) == "relay") config.auth = AuthMode::kRelay;
   if (value(kAuth) == "rewrite") config.auth = AuthMode::kRewrite;
   config.unknown_to_default = value(kUnknownUser) != "deny";
+  config.client_attributes = value(kClientAttributes) == "on";
   return {.value = std::move(config)};
 }
 
@@ -128,9 +133,10 @@ std::string DescribeConfig(const Config& config) {
   char text[256];
   std::snprintf(text, sizeof text,
                 "{\"version\":\"%s\",\"capabilities\":\"%08x\",\"auth\":\"%s\","
-                "\"unknown_user\":\"%s\"}",
+                "\"unknown_user\":\"%s\",\"client_attrs\":\"%s\"}",
                 config.version.c_str(), config.capabilities, auth,
-                config.unknown_to_default ? "default" : "deny");
+                config.unknown_to_default ? "default" : "deny",
+                config.client_attributes ? "on" : "off");
   return text;
 }
 

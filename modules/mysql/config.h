@@ -24,10 +24,11 @@ struct Config {
   uint8_t charset = 45;       // in the greeting: utf8mb4_general_ci
   AuthMode auth = AuthMode::kAuto;
   bool unknown_to_default = true;  // users that the map does not know go to -d
+  bool client_attributes = false;  // tell servers who the client is
 };
 
 // The table for the module's description.
-constexpr size_t kOptionCount = 4;
+constexpr size_t kOptionCount = 5;
 extern const rum_option kOptions[kOptionCount];
 
 // `values` are in the order of kOptions, NULL for what was not given and has no default.

@@ -11,6 +11,7 @@
 #include "mysql/config.h"
 #include "mysql/metrics.h"
 #include "mysql/own_errors.h"
+#include "mysql/own_key.h"
 #include "mysql/session.h"
 
 namespace {
@@ -92,7 +93,10 @@ int32_t StartWorker(rum_worker*, const void*, void** worker_data) {
   return *worker_data != nullptr ? RUM_OK : RUM_E_MEMORY;
 }
 
-void StopWorker(void* worker_data) { delete static_cast<Pace*>(worker_data); }
+void StopWorker(void* worker_data) {
+  rum::mysql::FinishOwnKey();
+  delete static_cast<Pace*>(worker_data);
+}
 
 int32_t OpenSession(rum_session* session, const void* config, void* worker_data, void** data) {
   try {
@@ -133,6 +137,10 @@ int32_t SideEnd(void* data, rum_session* session, uint32_t side) {
 
 void Timeout(void* data, rum_session* session, uint64_t ticket) {
   Run(data, session, [&](Session& s) { s.OnTimeout(ticket); });
+}
+
+void Resumed(void* data, rum_session* session, uint64_t, int32_t status, void*) {
+  Run(data, session, [&](Session& s) { s.OnResumed(status); });
 }
 
 void CloseSession(void* data, rum_session* session, uint32_t reason) {
@@ -195,7 +203,7 @@ constinit const rum_module RUM_MODULE_SYMBOL = {
     .tls_open = TlsOpen,
     .side_end = SideEnd,
     .timeout = Timeout,
-    .resumed = nullptr,
+    .resumed = Resumed,
     .session_close = CloseSession,
     .refusal = Refusal,
     .stats = Stats,

@@ -3,17 +3,10 @@
 
 #include <algorithm>
 
-#include "mysql/record.h"
-
 namespace rum::mysql {
 namespace {
 
 constexpr size_t kMaxUser = 512;  // what identify() takes; the longest that a client library sends
-
-// With a single NUL byte some plugins say that there is no password.
-bool ProvesSomething(std::string_view proof) {
-  return !proof.empty() && proof != std::string_view("\0", 1);
-}
 
 }  // namespace
 
@@ -32,7 +25,7 @@ Session::~Session() {
 bool Session::Open(uint32_t connection_id) {
   std::optional<Nonce> nonce = MakeNonce();
   if (!nonce) return false;
-  nonce_ = *nonce;
+  nonce_ = scramble_ = *nonce;
   Greeting greeting;
   greeting.version = config_.version;
   greeting.connection_id = connection_id;
@@ -49,7 +42,7 @@ bool Session::Open(uint32_t connection_id) {
 int64_t Session::OnClientData(Bytes bytes) {
   // What a client sends too early stays where it is, and is passed on after the login.
   if (state_ != State::kAwaitResponse && state_ != State::kAwaitToken &&
-      state_ != State::kAwaitAnswer) {
+      state_ != State::kAwaitAnswer && state_ != State::kAwaitCipher) {
     return 0;
   }
   Frame frame = ReadFrame(bytes, front_);
@@ -74,6 +67,8 @@ int64_t Session::OnClientData(Bytes bytes) {
     TakeResponse(frame.payload);
   } else if (state_ == State::kAwaitToken) {
     TakeToken(frame.payload);
+  } else if (state_ == State::kAwaitCipher) {
+    TakeCipher(frame.payload);
   } else {
     TakeAnswer(frame.payload);
   }
@@ -166,9 +161,10 @@ void Session::GoOnKnown(Bytes value) {
   Parsed<Record> record = ParseRecord(value);
   if (!record.ok()) return RefuseFor(RUM_CLOSE_BAD_DESTINATION, record.why);
   known_ = true;
-  if (RewritesForClient() && record.value.secret) {
+  stored_ = record.value.secret;
+  ed25519_ = record.value.ed25519;
+  if (RewritesForClient() && stored_) {
     rewriting_ = true;
-    stored_ = record.value.secret;
     destination_ = record.value.destination;
     return DemandToken();
   }
@@ -203,7 +199,7 @@ void Session::DemandToken() {
 void Session::SendOwnSwitch() {
   std::optional<Nonce> nonce = MakeNonce();
   if (!nonce) return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
-  nonce_ = *nonce;
+  nonce_ = scramble_ = *nonce;
   Send(RUM_CLIENT, BuildNativeSwitch(nonce_, front_++));
   state_ = State::kAwaitToken;
   WaitFor(RUM_CLIENT, kHeaderSize);
@@ -265,14 +261,6 @@ bool Session::Connect(std::string_view destination) {
   }
 }
 
-void Session::TakeAnswer(Bytes payload) {
-  with_password_ = ProvesSomething(AsText(payload));
-  since_ = host_.now();
-  PacketWriter packet;
-  Send(RUM_UPSTREAM, packet.WriteBytes(payload).Finish(back_++));
-  state_ = State::kAwaitVerdict;
-}
-
 int32_t Session::OnSideEnd(uint32_t side) {
   if (side == RUM_UPSTREAM) {
     farewell_ = Farewell::kNone;
@@ -299,14 +287,16 @@ void Session::OnClose(uint32_t reason) {
   state_ = State::kClosed;
 }
 
-std::string Session::ClientHost() const {
+Session::ClientPeer Session::FindClientPeer() const {
   char text[128] = {};
   size_t size = host_.peer(handle_, RUM_CLIENT, text, sizeof text);
   std::string_view peer(text, std::min(size, sizeof text - 1));
-  if (peer.starts_with("unix")) return "localhost";
-  peer = peer.substr(0, peer.rfind(':'));
-  if (peer.starts_with('[') && peer.ends_with(']')) peer = peer.substr(1, peer.size() - 2);
-  return std::string(peer);
+  if (peer.starts_with("unix")) return {.host = "localhost", .port = {}};
+  size_t colon = peer.rfind(':');
+  std::string_view host = peer.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  std::string_view port = colon == peer.npos ? std::string_view() : peer.substr(colon + 1);
+  return {.host = std::string(host), .port = std::string(port)};
 }
 
 // A side that is not there is noticed by rum, which ends the session.
@@ -317,6 +307,12 @@ void Session::Send(uint32_t side, std::string_view packet) {
 void Session::PassToClient(Bytes payload) {
   PacketWriter packet;
   Send(RUM_CLIENT, packet.WriteBytes(payload).Finish(front_++));
+}
+
+// In two pieces: the payload may be a password, of which the module makes no copy.
+void Session::PassToUpstream(Bytes payload) {
+  Send(RUM_UPSTREAM, BuildHeader(payload.size(), back_++));
+  Send(RUM_UPSTREAM, AsText(payload));
 }
 
 void Session::WaitFor(uint32_t side, size_t size) {
