@@ -518,6 +518,8 @@ int32_t ScriptedSession::RelayFrom(uint32_t side) {
   handed = side;
   sides[side].need = 0;
   sides[side].forward = 0;
+  sides[Other(side)].fresh = !sides[Other(side)].window.empty();
+  sides[Other(side)].end_told = false;
   return RUM_OK;
 }
 

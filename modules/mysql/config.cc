@@ -6,7 +6,15 @@
 
 namespace rum::mysql {
 
-enum Option : size_t { kVersion, kAuth, kUnknownUser, kCapabilities, kClientAttributes };
+enum Option : size_t {
+  kVersion,
+  kAuth,
+  kUnknownUser,
+  kCapabilities,
+  kClientAttributes,
+  kChangeUser,
+  kCompression
+};
 
 // The default suits MariaDB 10.x, whose drivers pick their SQL by it (Connector/J above all).
 constexpr char kDefaultVersion[] = "5.5.5-10.11.0-MariaDB";
@@ -29,8 +37,14 @@ const rum_option kOptions[kOptionCount] = {
      "tell servers the client's address and user by the connection attributes _client_ip, "
      "_client_port and _client_user",
      RUM_OPTION_CHOICE, 0},
+    {"mysql-change-user", "allow|same|deny", "allow",
+     "whether a client that is logged in may become another user by COM_CHANGE_USER: any, only "
+     "itself again, or none",
+     RUM_OPTION_CHOICE, 0},
+    {"mysql-compress", nullptr, nullptr,
+     "offer compression to clients, which works where their servers have it", RUM_OPTION_FLAG, 0},
 };
-static_assert(kClientAttributes + 1 == kOptionCount);
+static_assert(kCompression + 1 == kOptionCount);
 
 namespace {
 
@@ -119,6 +133,17 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
     config.capabilities = bits;
   }
 
+  if (value(kChangeUser) == "same") config.change_user = ChangeUserMode::kSame;
+  if (value(kChangeUser) == "deny") config.change_user = ChangeUserMode::kDeny;
+  if (!value(kCompression).empty()) {
+    if (config.change_user != ChangeUserMode::kAllow) {
+      return {.why =
+                  "--mysql-compress: a COM_CHANGE_USER cannot be seen under compression; leave out "
+                  "--mysql-change-user or this"};
+    }
+    config.capabilities |= kCompress;
+  }
+
   if (value(kAuth) == "relay") config.auth = AuthMode::kRelay;
   if (value(kAuth) == "rewrite") config.auth = AuthMode::kRewrite;
   config.unknown_to_default = value(kUnknownUser) != "deny";
@@ -130,13 +155,16 @@ std::string DescribeConfig(const Config& config) {
   const char* auth = config.auth == AuthMode::kRelay     ? "relay"
                      : config.auth == AuthMode::kRewrite ? "rewrite"
                                                          : "auto";
-  char text[256];
+  const char* change_user = config.change_user == ChangeUserMode::kAllow  ? "allow"
+                            : config.change_user == ChangeUserMode::kSame ? "same"
+                                                                          : "deny";
+  char text[320];
   std::snprintf(text, sizeof text,
                 "{\"version\":\"%s\",\"capabilities\":\"%08x\",\"auth\":\"%s\","
-                "\"unknown_user\":\"%s\",\"client_attrs\":\"%s\"}",
+                "\"unknown_user\":\"%s\",\"client_attrs\":\"%s\",\"change_user\":\"%s\"}",
                 config.version.c_str(), config.capabilities, auth,
                 config.unknown_to_default ? "default" : "deny",
-                config.client_attributes ? "on" : "off");
+                config.client_attributes ? "on" : "off", change_user);
   return text;
 }
 

@@ -18,17 +18,24 @@ enum class AuthMode : uint8_t {
   kRewrite,  // check and rewrite wherever a hash is stored
 };
 
+enum class ChangeUserMode : uint8_t {
+  kAllow,  // as the servers have it
+  kSame,   // only to the user who logged in
+  kDeny,
+};
+
 struct Config {
   std::string version;        // in the greeting
   uint32_t capabilities = 0;  // in the greeting, and the most that a client may use
   uint8_t charset = 45;       // in the greeting: utf8mb4_general_ci
   AuthMode auth = AuthMode::kAuto;
+  ChangeUserMode change_user = ChangeUserMode::kAllow;
   bool unknown_to_default = true;  // users that the map does not know go to -d
   bool client_attributes = false;  // tell servers who the client is
 };
 
 // The table for the module's description.
-constexpr size_t kOptionCount = 5;
+constexpr size_t kOptionCount = 7;
 extern const rum_option kOptions[kOptionCount];
 
 // `values` are in the order of kOptions, NULL for what was not given and has no default.

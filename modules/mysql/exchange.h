@@ -23,6 +23,9 @@ PluginKind KindOfPlugin(std::string_view name);
 // False for an empty proof; with a lone NUL some plugins say that there is no password.
 bool ProvesSomething(std::string_view proof);
 
+// Clients that start with this plugin have sent the password itself.
+bool SendsPasswordFirst(std::string_view plugin);
+
 // A link is safe when it is TLS or a unix socket. Clients and servers that know sha2 plugins judge
 // their own link by this, and expect the password itself there and an RSA cipher elsewhere.
 struct Links {

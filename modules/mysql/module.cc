@@ -2,13 +2,13 @@
 // past this file.
 #include <rum/module.h>
 
-#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <new>
 
 #include "mysql/config.h"
+#include "mysql/kill_table.h"
 #include "mysql/metrics.h"
 #include "mysql/own_errors.h"
 #include "mysql/own_key.h"
@@ -18,23 +18,15 @@ namespace {
 
 using rum::mysql::Bytes;
 using rum::mysql::Config;
+using rum::mysql::KillTable;
 using rum::mysql::Pace;
 using rum::mysql::Session;
 
 const rum_host* host;
 
-// Ids in greetings have 31 bits, for drivers that keep them in a signed integer, and lie above
-// those that servers give, so that a KILL that goes astray hits nobody.
-constexpr uint32_t kFirstId = 0x40000001;
-constexpr uint32_t kIds = 0x3ffffffe;
-std::atomic<uint32_t> next_id{0};
-
-uint32_t NextConnectionId() {
-  return kFirstId + next_id.fetch_add(1, std::memory_order_relaxed) % kIds;
-}
-
-// All that a session keeps: a pointer, which is null from the relay on.
+// All that a session keeps: its id, and a pointer, which is null from the relay on.
 struct Seat {
+  uint32_t connection_id = 0;
   std::unique_ptr<Session> login;
 };
 
@@ -101,9 +93,10 @@ void StopWorker(void* worker_data) {
 int32_t OpenSession(rum_session* session, const void* config, void* worker_data, void** data) {
   try {
     auto seat = std::make_unique<Seat>();
+    seat->connection_id = KillTable::OfProcess().NextId();
     seat->login = std::make_unique<Session>(*host, session, *static_cast<const Config*>(config),
                                             static_cast<Pace*>(worker_data));
-    if (!seat->login->Open(NextConnectionId())) return RUM_E_FAILED;
+    if (!seat->login->Open(seat->connection_id)) return RUM_E_FAILED;
     *data = seat.release();
     return RUM_OK;
   } catch (...) {
@@ -145,7 +138,9 @@ void Resumed(void* data, rum_session* session, uint64_t, int32_t status, void*) 
 
 void CloseSession(void* data, rum_session* session, uint32_t reason) {
   Run(data, session, [&](Session& s) { s.OnClose(reason); });
-  delete static_cast<Seat*>(data);
+  auto* seat = static_cast<Seat*>(data);
+  KillTable::OfProcess().Remove(seat->connection_id);
+  delete seat;
 }
 
 // In place of a greeting: no SQL state, which clients would show as text.
