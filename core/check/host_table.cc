@@ -117,6 +117,20 @@ int32_t Relay(rum_session* handle) {
   return session ? session->Relay() : RUM_E_STATE;
 }
 
+int32_t RelayFrom(rum_session* handle, uint32_t side) {
+  ScriptedSession* session = Find(handle, "relay_from");
+  if (!session) return RUM_E_STATE;
+  if (!Sensible("relay_from", side)) return RUM_E_ARGUMENT;
+  return session->RelayFrom(side);
+}
+
+int32_t TakeBack(rum_session* handle, uint32_t side) {
+  ScriptedSession* session = Find(handle, "take_back");
+  if (!session) return RUM_E_STATE;
+  if (!Sensible("take_back", side)) return RUM_E_ARGUMENT;
+  return session->TakeBack(side);
+}
+
 int32_t Lookup(rum_session* handle, const void* key, size_t size) {
   ScriptedSession* session = Find(handle, "lookup");
   if (!session) return RUM_E_STATE;
@@ -309,6 +323,8 @@ const rum_host kTable = {
     .metric_add = MetricAdd,
     .close = Close,
     .extension = Extension,
+    .relay_from = RelayFrom,
+    .take_back = TakeBack,
 };
 
 static bool IsGone(const void* handle) {

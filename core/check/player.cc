@@ -27,6 +27,8 @@ bool Strict(Kind kind) {
     case Kind::kIdentify:
     case Kind::kConnect:
     case Kind::kRelay:
+    case Kind::kRelayFrom:
+    case Kind::kTakeBack:
     case Kind::kStartTls:
     case Kind::kClose:
       return true;
@@ -56,6 +58,10 @@ std::string Describe(const Deed& deed) {
       return "expect connect " + (deed.bytes.empty() ? "default" : bytes);
     case Kind::kRelay:
       return "expect relay";
+    case Kind::kRelayFrom:
+      return std::string("expect relay-from ") + SideWord(deed.side);
+    case Kind::kTakeBack:
+      return std::string("expect take-back ") + SideWord(deed.side);
     case Kind::kStartTls:
       return std::string("expect tls ") + SideWord(deed.side) +
              (deed.bytes.empty() ? "" : " " + bytes);
@@ -349,6 +355,10 @@ class Player {
         return TakeStrict(Kind::kConnect, true);
       case Word::kExpectRelay:
         return TakeStrict(Kind::kRelay, false);
+      case Word::kExpectRelayFrom:
+        return TakeStrict(Kind::kRelayFrom, false);
+      case Word::kExpectTakeBack:
+        return TakeStrict(Kind::kTakeBack, false);
       case Word::kExpectTls:
         return TakeStrict(Kind::kStartTls, true);
       case Word::kExpectClose:

@@ -256,6 +256,10 @@ bool ScriptedHost::connected() const { return open() && session_->sides[RUM_UPST
 
 bool ScriptedHost::relaying() const { return open() && session_->relay; }
 
+std::optional<uint32_t> ScriptedHost::handed_over() const {
+  return open() && !session_->relay ? session_->handed : std::nullopt;
+}
+
 bool ScriptedHost::tls_wanted(uint32_t side) const {
   return open() && session_->sides[side].tls == ScriptedSession::Tls::kHandshake;
 }

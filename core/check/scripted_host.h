@@ -20,21 +20,23 @@ class ScriptedSession;
 // One thing that the module did, or that rum did for it. Bytes are std::string: any byte may occur.
 struct Deed {
   enum class Kind : uint8_t {
-    kSend,      // bytes went to `side`: by send(), forward() or the relay; neighbours are joined
-    kEnd,       // the relay passed the end of the other side on to `side`
-    kLookup,    // bytes: the key
-    kIdentify,  // bytes: the user
-    kConnect,   // bytes: the address as the module gave it, empty for the default destination
-    kRelay,     // relay() was accepted
-    kStartTls,  // side; bytes: the server name
-    kTlsInput,  // bytes from `side` went to the TLS engine
-    kClose,     // the session is over; number: the reason; bytes: the text of close()
-    kPause,     // number: the ticket
-    kTimer,     // number: milliseconds
-    kNote,      // name: the key; bytes: the value
-    kLog,       // number: the level; bytes: the line
-    kMetric,    // name: the counter; number: what was added
-    kRefused,   // name: the host call; number: the error as a positive number
+    kSend,       // bytes went to `side`: by send(), forward() or the relay; neighbours are joined
+    kEnd,        // the relay passed the end of the other side on to `side`
+    kLookup,     // bytes: the key
+    kIdentify,   // bytes: the user
+    kConnect,    // bytes: the address as the module gave it, empty for the default destination
+    kRelay,      // relay() was accepted
+    kRelayFrom,  // relay_from() was accepted; side
+    kTakeBack,   // take_back() was accepted; side
+    kStartTls,   // side; bytes: the server name
+    kTlsInput,   // bytes from `side` went to the TLS engine
+    kClose,      // the session is over; number: the reason; bytes: the text of close()
+    kPause,      // number: the ticket
+    kTimer,      // number: milliseconds
+    kNote,       // name: the key; bytes: the value
+    kLog,        // number: the level; bytes: the line
+    kMetric,     // name: the counter; number: what was added
+    kRefused,    // name: the host call; number: the error as a positive number
   };
   Kind kind;
   uint32_t side = 0;
@@ -115,8 +117,9 @@ class ScriptedHost {
   std::optional<std::string> looking_up() const;  // the key
   std::optional<std::string> connecting() const;  // the address
   bool connected() const;
-  bool relaying() const;                 // relay() was accepted
-  bool tls_wanted(uint32_t side) const;  // start_tls() has no outcome yet
+  bool relaying() const;                        // relay() was accepted
+  std::optional<uint32_t> handed_over() const;  // the side of relay_from()
+  bool tls_wanted(uint32_t side) const;         // start_tls() has no outcome yet
   bool paused() const;
   std::optional<uint32_t> closed() const;  // the reason
   std::string close_text() const;

@@ -22,8 +22,9 @@ constexpr std::string_view kOwnKeys[] = {
 
 // The reasons that rum/module.h marks with (module).
 bool ForModules(uint32_t reason, bool probe) {
-  return (probe && reason == RUM_CLOSE_PROBED) || reason == RUM_CLOSE_CLIENT || reason == RUM_CLOSE_UPSTREAM ||
-         reason == RUM_CLOSE_CLIENT_GONE || reason == RUM_CLOSE_UPSTREAM_GONE ||
+  return (probe && reason == RUM_CLOSE_PROBED) || reason == RUM_CLOSE_CLIENT ||
+         reason == RUM_CLOSE_UPSTREAM || reason == RUM_CLOSE_CLIENT_GONE ||
+         reason == RUM_CLOSE_UPSTREAM_GONE ||
          (reason >= RUM_CLOSE_NO_DESTINATION && reason <= RUM_CLOSE_LIMIT) ||
          reason == RUM_CLOSE_MODULE;
 }
@@ -146,7 +147,7 @@ bool ScriptedSession::Reset(uint32_t side) {
   Side& s = sides[side];
   if (over || !s.there || s.broken) return false;
   s.broken = true;
-  bool relaying = relay && sides[RUM_UPSTREAM].there;
+  bool relaying = (relay || handed) && sides[RUM_UPSTREAM].there;
   if (side == RUM_CLIENT) {
     EndWith(relaying ? RUM_CLOSE_CLIENT_RESET : RUM_CLOSE_CLIENT_GONE);
   } else {
@@ -247,6 +248,7 @@ bool ScriptedSession::Step() {
     BeginRelay();
     return PumpRelay(RUM_CLIENT) || PumpRelay(RUM_UPSTREAM);
   }
+  if (handed && PumpRelay(*handed)) return true;
   return DeliverLookup() || DeliverAnswer() || FireTimer() || Pump(RUM_CLIENT) ||
          Pump(RUM_UPSTREAM) || CallEnd(RUM_CLIENT) || CallEnd(RUM_UPSTREAM);
 }
@@ -318,7 +320,7 @@ void ScriptedSession::Fill(Side& s, const Side& other) {
 bool ScriptedSession::Pump(uint32_t side) {
   Side& s = sides[side];
   Side& other = sides[Other(side)];
-  if (!s.there || Ending()) return false;
+  if (!s.there || Ending() || handed == side) return false;
   if (s.tls == Tls::kHandshake) {
     std::string input = std::move(s.window) + std::move(s.wire);
     s.window.clear();
@@ -339,7 +341,7 @@ bool ScriptedSession::Pump(uint32_t side) {
   }
   bool hook = side == RUM_CLIENT ? module_.client_data : module_.upstream_data;
   if (!hook && !s.forward) return false;  // nobody looks: the bytes wait
-  Fill(s, other);
+  if (!handed || other.waiting == 0) Fill(s, other);
   if (s.forward && !s.window.empty()) {
     if (!other.there) return false;
     size_t n = std::min<uint64_t>(s.forward, s.window.size());
@@ -412,7 +414,7 @@ bool ScriptedSession::CallData(uint32_t side) {
 bool ScriptedSession::CallEnd(uint32_t side) {
   Side& s = sides[side];
   bool hook = side == RUM_CLIENT ? module_.client_data : module_.upstream_data;
-  if (!s.there || !s.ended || s.end_told || pause || Ending()) return false;
+  if (!s.there || !s.ended || s.end_told || pause || Ending() || handed == side) return false;
   if (!s.wire.empty() || s.tls == Tls::kHandshake) return false;
   if (!hook && !s.forward) return false;  // not read, so not seen
   s.end_told = true;
@@ -425,7 +427,9 @@ bool ScriptedSession::CallEnd(uint32_t side) {
       answer = RUM_END;
     }
   }
-  if (answer == RUM_END) {
+  if (answer == RUM_END && handed) {
+    Relay();
+  } else if (answer == RUM_END) {
     EndWith(side == RUM_CLIENT ? RUM_CLOSE_CLIENT_GONE : RUM_CLOSE_UPSTREAM_GONE);
   }
   return true;
@@ -506,20 +510,20 @@ void ScriptedSession::Out(uint32_t side, std::string_view bytes) {
 
 int32_t ScriptedSession::Send(uint32_t side, const void* data, size_t size) {
   const Side& s = sides[side];
-  if (!s.there || s.broken) return Refuse("send", RUM_E_STATE);
+  if (!s.there || s.broken || end_passed_[Other(side)]) return Refuse("send", RUM_E_STATE);
   Out(side, {static_cast<const char*>(data), size});
   return RUM_OK;
 }
 
 int32_t ScriptedSession::Need(uint32_t side, size_t size) {
-  if (Ending()) return Refuse("need", RUM_E_STATE);
+  if (Ending() || handed == side) return Refuse("need", RUM_E_STATE);
   if (size > kWindowMost) return Refuse("need", RUM_E_LIMIT);
   sides[side].need = size;
   return RUM_OK;
 }
 
 int32_t ScriptedSession::Forward(uint32_t from, uint64_t size) {
-  if (Ending() || probe) return Refuse("forward", RUM_E_STATE);
+  if (Ending() || probe || handed == from) return Refuse("forward", RUM_E_STATE);
   uint64_t& forward = sides[from].forward;
   if (forward + size < forward) return Refuse("forward", RUM_E_ARGUMENT);
   forward += size;
@@ -532,6 +536,30 @@ int32_t ScriptedSession::Relay() {
   }
   if (!relay) host_.deeds_.push_back({Kind::kRelay, 0, 0, {}, {}});
   relay = true;
+  return RUM_OK;
+}
+
+int32_t ScriptedSession::RelayFrom(uint32_t side) {
+  bool turning =
+      sides[RUM_CLIENT].tls == Tls::kHandshake || sides[RUM_UPSTREAM].tls == Tls::kHandshake;
+  if (Ending() || relay || handed || turning || !sides[RUM_UPSTREAM].there) {
+    return Refuse("relay_from", RUM_E_STATE);
+  }
+  host_.deeds_.push_back({Kind::kRelayFrom, side, 0, {}, {}});
+  handed = side;
+  sides[side].need = 0;
+  sides[side].forward = 0;
+  sides[Other(side)].fresh = !sides[Other(side)].window.empty();
+  sides[Other(side)].end_told = false;
+  return RUM_OK;
+}
+
+int32_t ScriptedSession::TakeBack(uint32_t side) {
+  if (Ending() || relay || handed != side || sides[side].ended) {
+    return Refuse("take_back", RUM_E_STATE);
+  }
+  host_.deeds_.push_back({Kind::kTakeBack, side, 0, {}, {}});
+  handed.reset();
   return RUM_OK;
 }
 
@@ -570,7 +598,7 @@ int32_t ScriptedSession::Connect(const char* address, size_t size) {
 
 int32_t ScriptedSession::StartTls(uint32_t side, const char* server_name, size_t size) {
   Side& s = sides[side];
-  if (Ending() || !s.there || s.tls != Tls::kOff) return Refuse("start_tls", RUM_E_STATE);
+  if (Ending() || !s.there || handed || s.tls != Tls::kOff) return Refuse("start_tls", RUM_E_STATE);
   if (size > kServerNameMost) return Refuse("start_tls", RUM_E_ARGUMENT);
   if (host_.tls_mode[side] == RUM_TLS_OFF) return Refuse("start_tls", RUM_E_UNSUPPORTED);
   s.tls = Tls::kHandshake;

@@ -99,6 +99,8 @@ class ScriptedSession {
   int32_t Need(uint32_t side, size_t size);
   int32_t Forward(uint32_t from, uint64_t size);
   int32_t Relay();
+  int32_t RelayFrom(uint32_t side);
+  int32_t TakeBack(uint32_t side);
   int32_t Lookup(const void* key, size_t size);
   int32_t Identify(const void* user, size_t size);
   int32_t Connect(const char* address, size_t size);
@@ -137,6 +139,7 @@ class ScriptedSession {
   std::optional<std::string> lookup;   // the key that is being looked up
   std::optional<std::string> connect;  // the address that is being connected
   bool relay = false;
+  std::optional<uint32_t> handed;  // the side of relay_from()
   uint64_t pause = 0;
   uint32_t reason = 0;  // why the session ends; 0: it does not
   std::string text;

@@ -304,6 +304,8 @@ class LineReader {
     }
     if (word == "end") return JustSide(Word::kExpectEnd);
     if (word == "relay") return Just(Word::kExpectRelay);
+    if (word == "relay-from") return JustSide(Word::kExpectRelayFrom);
+    if (word == "take-back") return JustSide(Word::kExpectTakeBack);
     if (word == "pause") return Just(Word::kExpectPause);
     if (word == "open") return Just(Word::kExpectOpen);
     if (word == "lookup" || word == "identify") {

@@ -45,12 +45,14 @@ struct TranscriptLine {
     kExpectIdentify,  // pattern
     kExpectConnect,   // pattern; empty: the default destination
     kExpectRelay,
-    kExpectTls,     // side, pattern: the server name
-    kExpectClose,   // number: the reason; pattern: the text, with name "text" when there is one
-    kExpectNote,    // name, pattern
-    kExpectLog,     // number: the level; pattern: is in the line
-    kExpectMetric,  // name, number
-    kExpectTimer,   // number: milliseconds
+    kExpectRelayFrom,  // side
+    kExpectTakeBack,   // side
+    kExpectTls,        // side, pattern: the server name
+    kExpectClose,      // number: the reason; pattern: the text, with name "text" when there is one
+    kExpectNote,       // name, pattern
+    kExpectLog,        // number: the level; pattern: is in the line
+    kExpectMetric,     // name, number
+    kExpectTimer,      // number: milliseconds
     kExpectPause,
     kExpectOpen,
   };

@@ -22,6 +22,8 @@ int32_t Send(rum_session* s, uint32_t side, const void* data, size_t size) {
 int32_t Need(rum_session* s, uint32_t side, size_t size) { return Of(s).Need(side, size); }
 int32_t Forward(rum_session* s, uint32_t from, uint64_t size) { return Of(s).Forward(from, size); }
 int32_t Relay(rum_session* s) { return Of(s).AskRelay(); }
+int32_t RelayFrom(rum_session* s, uint32_t side) { return Of(s).AskRelayFrom(side); }
+int32_t TakeBack(rum_session* s, uint32_t side) { return Of(s).AskTakeBack(side); }
 int32_t Lookup(rum_session* s, const void* key, size_t size) { return Of(s).AskLookup(key, size); }
 int32_t Identify(rum_session* s, const void* user, size_t size) {
   return Of(s).Identify(user, size);
@@ -122,6 +124,8 @@ const rum_host kHost = {
     MetricAdd,
     Close,
     Extension,
+    RelayFrom,
+    TakeBack,
 };
 
 }  // namespace rum

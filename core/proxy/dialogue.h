@@ -1,4 +1,5 @@
-// What a session owns only until its relay begins: windows, the module's requests, the connector.
+// What a session owns only while its module looks on: windows, the module's requests, the
+// connector.
 #pragma once
 
 #include <event2/event.h>
@@ -21,6 +22,7 @@ inline constexpr size_t kWindowMost = 256 * 1024;  // the same after need()
 inline constexpr size_t kHighWater = 1024 * 1024;  // waiting for one side: stop reading the other
 inline constexpr size_t kTimersMost = 16;
 inline constexpr unsigned kRoundsMost = 1000;
+inline constexpr unsigned kWatchRounds = 8;  // windows of a watched side in one turn
 
 struct ModuleTimer {
   ~ModuleTimer() { event_del(&timer); }
@@ -51,7 +53,9 @@ struct Dialogue {
   std::optional<std::string> lookup;
   std::optional<std::vector<Address>> connect;
   bool relay = false;
-  unsigned rounds = 0;  // answers in a row after which the module consumed nothing
+  std::optional<uint32_t> hand_over;  // the side whose bytes are to flow unseen
+  std::optional<uint32_t> handed;     // the same as it is now
+  unsigned rounds = 0;                // answers in a row after which the module consumed nothing
   uint32_t close_reason = 0;
   std::string close_text;
 

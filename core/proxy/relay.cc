@@ -1,5 +1,9 @@
 #include "proxy/relay.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+
 #include "proxy/side.h"
 #include "proxy/worker.h"
 
@@ -24,25 +28,26 @@ bool Flow::DrainPipe(Side& to) {
   return true;
 }
 
-Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker) {
+Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker, uint64_t most) {
   for (size_t moved = 0;;) {
     if (to.write_failed()) return Moved::kAll;
     if (to.waiting() && !to.Flush()) return Moved::kAll;
     if (pipe_) {
       if (!DrainPipe(to)) return Moved::kAll;
-      if (leave_) Release(worker);
+      if (leave_ || moved == most) Release(worker);
     }
+    if (moved == most) return Moved::kAll;
     if (!from.readable() || from.ended() || from.broken()) break;
     if (moved >= kShare) return Moved::kSome;
     if (pipe_) {
-      size_t n = from.SpliceIn(*pipe_, kPipeSize);
+      size_t n = from.SpliceIn(*pipe_, std::min<uint64_t>(kPipeSize, most - moved));
       in_pipe_ = static_cast<uint32_t>(n);
       worker.counters.spliced_bytes.Add(n);
       leave_ = n > 0 && n < kSmall;
       moved += n;
       continue;
     }
-    size_t n = from.Read(worker.buffer(), Worker::kBufferSize);
+    size_t n = from.Read(worker.buffer(), std::min<uint64_t>(Worker::kBufferSize, most - moved));
     if (n == 0) continue;
     moved += n;
     size_t written = to.Write(worker.buffer(), n);
@@ -61,6 +66,17 @@ Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker) {
 }
 
 bool Flow::blocked(const Side& to) const { return to.waiting() > 0 || in_pipe_ > 0; }
+
+void Flow::Empty(Side& to, Worker& worker) {
+  while (in_pipe_ > 0) {
+    size_t most = std::min<size_t>(in_pipe_, Worker::kBufferSize);
+    ssize_t n = TEMP_FAILURE_RETRY(::read(pipe_->out.get(), worker.buffer(), most));
+    if (n <= 0) break;  // cannot be: they are there
+    to.Queue(worker.buffer(), static_cast<size_t>(n));
+    in_pipe_ -= static_cast<uint32_t>(n);
+  }
+  Release(worker);
+}
 
 bool Flow::Done(const Side& from, const Side& to) { return from.ended() && to.shut(); }
 

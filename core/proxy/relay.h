@@ -20,14 +20,21 @@ class Flow {
     kSome,  // a turn's share; there is more, call again in a later turn
   };
 
-  // [worker] Moves what can be moved now, at most a turn's share.
-  [[nodiscard]] Moved Move(Side& from, Side& to, Worker& worker);
+  static constexpr uint64_t kAll = ~uint64_t{0};
+
+  // [worker] Moves what can be moved now, at most a turn's share. With `most` other than kAll at
+  // most so many bytes are taken from the sender, and its end is not looked for behind them.
+  [[nodiscard]] Moved Move(Side& from, Side& to, Worker& worker, uint64_t most = kAll);
 
   // The receiver takes nothing now, so the sender is not read.
   bool blocked(const Side& to) const;
 
   // Everything that the sender sent before its end has been passed on, and the end too.
   static bool Done(const Side& from, const Side& to);
+
+  // Takes what is in the pipe out of it, into what waits for the receiver, and gives the pipe back:
+  // what is queued for the receiver from now on comes behind it. Costs at most kPipeSize of memory.
+  void Empty(Side& to, Worker& worker);
 
   // Gives the pipe back; what is in it is lost.
   void Release(Worker& worker);

@@ -1,5 +1,5 @@
 // The life of a session: accept, events, the relay, deadlines, the end. Its dialogue is in
-// session_dialogue.cc, what modules ask of it in session_calls.cc.
+// session_dialogue.cc, the watch in session_watch.cc, what modules ask of it in session_calls.cc.
 #include "proxy/session.h"
 
 #include "module/module_config.h"
@@ -86,6 +86,10 @@ void Session::OnEvent(uint32_t which, short what) {
       MoveBoth(which == RUM_CLIENT ? s.readable() : !was_writable && s.writable(),
                which == RUM_CLIENT ? !was_writable && s.writable() : s.readable());
       break;
+    case State::kWatch:
+      if (s.ended() || Unread(which)) s.AskError();  // nor here
+      Converse();
+      break;
     case State::kDialogue:
       if (which == RUM_UPSTREAM && dialogue_->connector.active()) {
         if (what & EV_WRITE) dialogue_->connector.OnSocketReady(what & (EV_READ | EV_CLOSED));
@@ -107,14 +111,21 @@ void Session::OnEvent(uint32_t which, short what) {
 void Session::StartRelay() {
   for (uint32_t from : {RUM_CLIENT, RUM_UPSTREAM}) {
     Buffer& bytes = dialogue_->windows[from].bytes;
-    side(Other(from)).Queue(bytes.data(), bytes.size());
+    QueueFor(Other(from), bytes.data(), bytes.size());
   }
   CloseDialogue();
-  if (worker_.settings().log_logins) LogLogin(*story_, *listener_, address_, id_);
   state_ = State::kRelay;
+  LoggedIn();
+  MoveBoth(true, true);
+}
+
+// Once, though a module may take a way back and log in anew.
+void Session::LoggedIn() {
+  if (logged_in_) return;
+  logged_in_ = true;
+  if (worker_.settings().log_logins) LogLogin(*story_, *listener_, address_, id_);
   worker_.counters.relaying.Add(1);
   worker_.idle->Arm(deadline_, *this);
-  MoveBoth(true, true);
 }
 
 // An answer that is still out finds nothing; one that came too late to be told is dropped.
@@ -124,37 +135,39 @@ void Session::CloseDialogue() {
   dialogue_.reset();
 }
 
-void Session::MoveBoth(bool from_client, bool from_upstream) {
-  Side& client = side(RUM_CLIENT);
-  Side& upstream = side(RUM_UPSTREAM);
-  uint64_t up = client.received(), down = upstream.received();
-  bool more = false;
-  if (from_client) {
-    more |= flows_[RUM_CLIENT].Move(client, upstream, worker_) == Flow::Moved::kSome;
-  }
-  if (from_upstream) {
-    more |= flows_[RUM_UPSTREAM].Move(upstream, client, worker_) == Flow::Moved::kSome;
-  }
-  worker_.counters.client_bytes.Add(client.received() - up);
-  worker_.counters.upstream_bytes.Add(upstream.received() - down);
-  if (client.ended() || upstream.ended() || client.broken() || upstream.broken() ||
-      client.write_failed() || upstream.write_failed()) {
-    JudgeRelay();
-  }
-  if (state_ != State::kRelay) return;
-  if (more) worker_.CallBack(*this);
-  bool moved = client.received() != up || upstream.received() != down;
+// Moves one way. True: there is more than a turn's share.
+bool Session::MoveFrom(uint32_t which, uint64_t most) {
+  Side& from = side(which);
+  uint64_t before = from.received();
+  bool more = flows_[which].Move(from, side(Other(which)), worker_, most) == Flow::Moved::kSome;
+  uint64_t moved = from.received() - before;
+  (which == RUM_CLIENT ? worker_.counters.client_bytes : worker_.counters.upstream_bytes)
+      .Add(moved);
   if (moved && !second_look_.armed()) worker_.second_look->Arm(second_look_, *this);
+  return more;
+}
+
+void Session::MoveBoth(bool from_client, bool from_upstream) {
+  bool more = false;
+  if (from_client) more |= MoveFrom(RUM_CLIENT, Flow::kAll);
+  if (from_upstream) more |= MoveFrom(RUM_UPSTREAM, Flow::kAll);
+  JudgeRelay();
+  if (state_ == State::kRelay && more) worker_.CallBack(*this);
 }
 
 void Session::OnMoreToMove() {
-  if (state_ == State::kRelay) MoveBoth(true, true);
+  if (state_ == State::kRelay) return MoveBoth(true, true);
+  Converse();
 }
 
-// One side has ended or broken: is the session over?
+// Has a side ended or broken, and is the session over by it?
 void Session::JudgeRelay() {
   Side& client = side(RUM_CLIENT);
   Side& upstream = side(RUM_UPSTREAM);
+  if (!client.ended() && !upstream.ended() && !client.broken() && !upstream.broken() &&
+      !client.write_failed() && !upstream.write_failed()) {
+    return;
+  }
   if (client.broken()) return Finish(RUM_CLOSE_CLIENT_RESET, {});
   if (upstream.broken()) return Finish(RUM_CLOSE_UPSTREAM_RESET, {});
   // A side that takes no more may have sent something before it broke: that is passed on first.
@@ -184,10 +197,10 @@ void Session::OnSecondLook() {
   bool relay = state_ == State::kRelay;
   side(RUM_CLIENT).LookAgain();
   if (relay || dialogue_->upstream_open) side(RUM_UPSTREAM).LookAgain();
-  if (!relay) return Converse();
+  if (state_ == State::kDialogue) return Converse();
   if (!kept_alive_) side(RUM_UPSTREAM).KeepAlive();  // it has lived long enough to be worth it
   kept_alive_ = true;
-  MoveBoth(true, true);
+  relay ? MoveBoth(true, true) : Converse();
 }
 
 void Session::OnLoginDeadline() { End(RUM_CLOSE_LOGIN_TIMEOUT); }
@@ -235,7 +248,7 @@ void Session::End(uint32_t reason, std::string_view text) {
   if (state_ == State::kDialogue) {
     AskClose(reason, text);
     Converse();
-  } else if (state_ == State::kRelay) {
+  } else if (state_ == State::kRelay || state_ == State::kWatch) {
     Finish(reason, text);
   }
 }
@@ -244,7 +257,14 @@ void Session::End(uint32_t reason, std::string_view text) {
 
 void Session::Finish(uint32_t reason, std::string_view text) {
   if (state_ == State::kClosing || state_ == State::kDead) return;
-  bool relayed = state_ == State::kRelay;
+  // In the watch, too, rum cannot know where in what flows it is: no words fit in there but those
+  // that the module itself sent before it closed.
+  bool relayed =
+      state_ == State::kRelay || (state_ == State::kWatch && dialogue_->close_reason == 0);
+  bool held[2] = {};  // the module has not let all of it through
+  for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
+    held[which] = dialogue_ && !dialogue_->windows[which].bytes.empty();
+  }
   state_ = State::kClosing;
   worker_.ForgetCallBack(*this);
   deadline_.Disarm();
@@ -255,27 +275,27 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (module.session_close) module.session_close(data_, this, reason);
     module_open_ = false;
   }
-  for (Side& s : sides_) {
-    if (s.attached()) s.Flush();
+  for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
+    if (!relayed) flows_[Other(which)].Empty(side(which), worker_);
+    if (side(which).attached()) side(which).Flush();
   }
   if (probe_) {
     TellProber(reason, text);
   } else {
     worker_.counters.ended[reason].Add(1);
-    if (relayed) worker_.counters.relaying.Sub(1);
+    if (logged_in_) worker_.counters.relaying.Sub(1);
     worker_.counters.active.Sub(1);
     LogSession({*story_, *listener_, address_, id_, opened_, reason, text, sides_[RUM_CLIENT],
                 sides_[RUM_UPSTREAM]});
   }
-  if (!relayed) {
-    CloseDialogue();
-    return Linger();
-  }
+  if (dialogue_) CloseDialogue();
+  if (!relayed) return Linger();
   // Whoever has not been given everything must not take it for a proper end.
   bool reset = reason == RUM_CLOSE_CLIENT_RESET || reason == RUM_CLOSE_UPSTREAM_RESET;
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
     const Side& from = side(Other(which));
-    bool more = flows_[Other(which)].blocked(side(which)) || (from.readable() && !from.ended());
+    bool more = flows_[Other(which)].blocked(side(which)) || held[Other(which)] ||
+                (from.readable() && !from.ended());
     side(which).Close((reset && !side(which).shut()) || more);
   }
   Die();

@@ -1,5 +1,6 @@
 // One client and its server, from accept to close: a dialogue that the module leads, then the
-// relay. The only caller of the module's session hooks; the host calls of rum/module.h end up here.
+// relay, of one way first if the module wants to see the other. The only caller of the module's
+// session hooks; the host calls of rum/module.h end up here.
 #pragma once
 
 #include <event2/event.h>
@@ -54,6 +55,8 @@ class Session : public rum_session {
   int32_t Need(uint32_t side, size_t size);
   int32_t Forward(uint32_t from, uint64_t size);
   int32_t AskRelay();
+  int32_t AskRelayFrom(uint32_t side);
+  int32_t AskTakeBack(uint32_t side);
   int32_t AskLookup(const void* key, size_t size);
   int32_t Identify(const void* user, size_t size);
   int32_t AskConnect(const char* address, size_t size);
@@ -87,7 +90,10 @@ class Session : public rum_session {
  private:
   friend class Connector;
   enum class State : uint8_t {
-    kDialogue,  // owns dialogue_; the module sees the bytes; leaves by relay() or an end
+    kDialogue,  // owns dialogue_; the module sees the bytes; leaves by relay(), relay_from(), an
+                // end
+    kWatch,     // owns dialogue_; one way flows, the module sees the other; leaves by relay(),
+                // take_back(), or an end
     kRelay,     // dialogue_ is gone; bytes flow; leaves when both ways have ended, or one broke
     kClosing,  // the module is gone; what waits is flushed, what comes is dropped; linger bounds it
     kDead,     // in the graveyard until the turn ends
@@ -110,12 +116,19 @@ class Session : public rum_session {
   void TlsDone(uint32_t side, bool done);
   bool Fill(uint32_t side);  // socket -> window
   void ConnectDone(uint32_t reason, const Address& destination);
-  void StartRelay();
   void CloseDialogue();
 
+  // The watch: session_watch.cc.
+  void HandOver();  // serves relay_from() and take_back()
+  bool MoveWatch();
+  bool Unread(uint32_t side) const;  // it is not read on purpose
+
   // The relay.
+  void StartRelay();
   void MoveBoth(bool from_client, bool from_upstream);
+  bool MoveFrom(uint32_t side, uint64_t most);
   void JudgeRelay();
+  void LoggedIn();
 
   // The end.
   void Finish(uint32_t reason, std::string_view text);
@@ -123,8 +136,10 @@ class Session : public rum_session {
   void Linger();
   void Die();
 
-  // The module may still ask for something: it leads, and has not closed.
+  // The module may still ask for something: it looks on, and has not closed.
   bool asking() const;
+  bool hooked() const { return state_ == State::kDialogue || state_ == State::kWatch; }
+  void QueueFor(uint32_t side, const void* bytes, size_t size);
   Side& side(uint32_t which) { return sides_[which]; }
   static uint32_t Other(uint32_t which) { return 1 - which; }
 
@@ -135,8 +150,8 @@ class Session : public rum_session {
   uint64_t seen_bytes_ = 0;  // at the last look of a deadline
   Side sides_[2];
   Flow flows_[2];         // [RUM_CLIENT]: from the client; [RUM_UPSTREAM]: from the upstream
-  Deadline deadline_;     // relay: idle or half-close; closing: linger
-  Deadline second_look_;  // relay: armed while something moves
+  Deadline deadline_;     // once logged in: idle or half-close; closing: linger
+  Deadline second_look_;  // armed while something moves
   std::unique_ptr<Dialogue> dialogue_;
   std::unique_ptr<Story> story_;
   std::unique_ptr<Probe> probe_;  // nullptr: a client's session
@@ -144,9 +159,10 @@ class Session : public rum_session {
   void* data_ = nullptr;  // the module's
   SocketAddress address_;
   State state_ = State::kDialogue;
-  uint8_t ended_first_ = 0;  // relay: 1 + the side whose end came first
+  uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first
   uint8_t idle_looks_ = 0;
   bool module_open_ = false;  // session_open succeeded, session_close is owed
+  bool logged_in_ = false;    // counted as relaying, from the first time that a way flowed unseen
   bool kept_alive_ = false;   // the upstream socket has SO_KEEPALIVE; the client's inherits it
 };
 

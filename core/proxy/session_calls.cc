@@ -36,22 +36,30 @@ bool GoodNoteKey(std::string_view key) {
 
 }  // namespace
 
-bool Session::asking() const { return state_ == State::kDialogue && dialogue_->close_reason == 0; }
+bool Session::asking() const { return hooked() && dialogue_->close_reason == 0; }
 
 int32_t Session::Send(uint32_t which, const void* data, size_t size) {
   if (which > RUM_UPSTREAM || (!data && size)) return RUM_E_ARGUMENT;
-  bool hook_may_send = state_ == State::kDialogue || (state_ == State::kClosing && module_open_);
+  bool hook_may_send = hooked() || (state_ == State::kClosing && module_open_);
   Side& s = side(which);
-  if (!hook_may_send || !s.attached() || s.broken() || s.write_failed()) return RUM_E_STATE;
+  if (!hook_may_send || !s.attached() || s.shut() || s.broken() || s.write_failed()) {
+    return RUM_E_STATE;
+  }
   // From the relay on there is no dialogue, and the upstream is there.
   if (which == RUM_UPSTREAM && dialogue_ && !dialogue_->upstream_open) return RUM_E_STATE;
-  s.Queue(data, size);
+  QueueFor(which, data, size);
   return RUM_OK;
+}
+
+// Behind all that flows to this side, what is in a pipe included.
+void Session::QueueFor(uint32_t which, const void* bytes, size_t size) {
+  flows_[Other(which)].Empty(side(which), worker_);
+  side(which).Queue(bytes, size);
 }
 
 int32_t Session::Need(uint32_t which, size_t size) {
   if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  if (!asking()) return RUM_E_STATE;
+  if (!asking() || dialogue_->hand_over == which) return RUM_E_STATE;
   if (size > kWindowMost) return RUM_E_LIMIT;
   dialogue_->windows[which].need = size;
   return RUM_OK;
@@ -59,7 +67,7 @@ int32_t Session::Need(uint32_t which, size_t size) {
 
 int32_t Session::Forward(uint32_t from, uint64_t size) {
   if (from > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  if (!asking() || probe_) return RUM_E_STATE;
+  if (!asking() || probe_ || dialogue_->hand_over == from) return RUM_E_STATE;
   uint64_t& forward = dialogue_->windows[from].forward;
   if (forward + size < forward) return RUM_E_ARGUMENT;
   forward += size;
@@ -72,6 +80,27 @@ int32_t Session::AskRelay() {
   if (!d.upstream_open && !d.connect && !d.connector.active()) return RUM_E_STATE;
   d.relay = true;
   if (!d.tls[RUM_CLIENT].asked) d.login.Disarm();  // a handshake keeps its deadline
+  return RUM_OK;
+}
+
+int32_t Session::AskRelayFrom(uint32_t which) {
+  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+  if (!asking() || dialogue_->relay || dialogue_->hand_over) return RUM_E_STATE;
+  Dialogue& d = *dialogue_;
+  auto turning = [&](uint32_t s) {
+    return d.tls[s].asked && (!d.tls[s].begun || side(s).handshaking());
+  };
+  if (!d.upstream_open || turning(RUM_CLIENT) || turning(RUM_UPSTREAM)) return RUM_E_STATE;
+  d.hand_over = which;
+  d.login.Disarm();
+  return RUM_OK;
+}
+
+int32_t Session::AskTakeBack(uint32_t which) {
+  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+  if (!asking() || dialogue_->relay || dialogue_->hand_over != which) return RUM_E_STATE;
+  if (side(which).ended()) return RUM_E_STATE;  // which has been passed on
+  dialogue_->hand_over.reset();
   return RUM_OK;
 }
 
@@ -113,7 +142,7 @@ int32_t Session::StartTls(uint32_t which, const char* server_name, size_t size) 
   if (which > RUM_UPSTREAM || (!server_name && size) || size > 253) return RUM_E_ARGUMENT;
   if (!asking()) return RUM_E_STATE;
   Dialogue& d = *dialogue_;
-  if (d.tls[which].asked || (which == RUM_UPSTREAM ? !d.upstream_open : probing())) {
+  if (d.hand_over || d.tls[which].asked || (which == RUM_UPSTREAM ? !d.upstream_open : probing())) {
     return RUM_E_STATE;
   }
   if (TlsModeOf(which) == RUM_TLS_OFF) return RUM_E_UNSUPPORTED;
@@ -202,7 +231,7 @@ int32_t Session::Note(const char* key, const void* value, size_t size) {
 }
 
 void Session::AskClose(uint32_t reason, std::string_view text) {
-  if (state_ != State::kDialogue || dialogue_->close_reason) return;
+  if (!asking()) return;
   if (reason == RUM_CLOSE_PROBED && !probe_) reason = RUM_CLOSE_MODULE;
   dialogue_->close_reason = KnownCloseReason(reason);
   dialogue_->close_text = text.substr(0, 256);

@@ -1,5 +1,5 @@
 // The dialogue of a session: what is due is done one step at a time, each a hook of the module or
-// what it asked for, until the relay begins or the session ends.
+// what it asked for, until both ways are relayed or the session ends.
 #include <algorithm>
 
 #include "map/map_file.h"
@@ -14,13 +14,18 @@ namespace rum {
 
 void Session::Converse() {
   bool again = true;
-  while (again) {
-    while (state_ == State::kDialogue && Step()) {
+  for (unsigned rounds = 0; again; ++rounds) {
+    while (hooked() && Step()) {
     }
-    if (state_ != State::kDialogue) return;
+    if (!hooked()) return;
+    if (state_ == State::kWatch) {
+      if (rounds == kWatchRounds) return worker_.CallBack(*this);
+      again = MoveWatch();
+      continue;
+    }
     again = false;
     for (Side& s : sides_) {
-      if (!s.attached() || !s.waiting()) continue;
+      if (!s.attached() || !s.waiting() || s.write_failed()) continue;
       bool held = s.waiting() > kHighWater;  // the other side was not read meanwhile
       s.Flush();
       again |= s.write_failed() || (held && s.waiting() <= kHighWater);
@@ -55,14 +60,19 @@ bool Session::Step() {
     return true;
   }
   if (d.outcome) return DeliverOutcome();
+  if (d.hand_over != d.handed) {
+    HandOver();
+    return true;
+  }
+  bool watch = state_ == State::kWatch;
   // With a connect under way the module is told first: some protocols must not leave a server that
   // has just accepted without a word.
   bool client_lost = side(RUM_CLIENT).broken() || side(RUM_CLIENT).write_failed();
-  if (client_lost && (d.relay || !d.connector.active())) {
+  if (!watch && client_lost && (d.relay || !d.connector.active())) {
     AskClose(RUM_CLOSE_CLIENT_GONE, {});
     return true;
   }
-  if (d.upstream_open && side(RUM_UPSTREAM).broken()) {
+  if (!watch && d.upstream_open && side(RUM_UPSTREAM).broken()) {
     AskClose(RUM_CLOSE_UPSTREAM_GONE, {});
     return true;
   }
@@ -91,6 +101,7 @@ bool Session::Step() {
     return true;
   }
   if (d.pause) return false;
+  if (watch) return Deliver(Other(*d.handed)) || DeliverEnd(Other(*d.handed));
   return Deliver(RUM_CLIENT) || Deliver(RUM_UPSTREAM) || DeliverEnd(RUM_CLIENT) ||
          DeliverEnd(RUM_UPSTREAM);
 }
@@ -139,7 +150,10 @@ bool Session::Fill(uint32_t which) {
   if (!(which == RUM_CLIENT ? module.client_data : module.upstream_data) && !w.forward) {
     return false;  // nobody looks: the bytes wait in the kernel for the relay
   }
-  if (side(Other(which)).waiting() > kHighWater) return false;
+  if (state_ == State::kWatch ? w.forward || Unread(which)
+                              : side(Other(which)).waiting() > kHighWater) {
+    return false;
+  }
   size_t room = std::min(w.most() - std::min(w.most(), w.bytes.size()), Worker::kBufferSize);
   if (room == 0) return false;
   size_t n = s.Read(worker_.buffer(), room);
@@ -162,7 +176,7 @@ bool Session::Deliver(uint32_t which) {
   if (w.forward && !w.bytes.empty()) {
     if (which == RUM_CLIENT && !d.upstream_open) return came;  // it is still being connected
     size_t n = std::min<uint64_t>(w.forward, w.bytes.size());
-    side(Other(which)).Queue(w.bytes.data(), n);
+    QueueFor(Other(which), w.bytes.data(), n);
     w.bytes.Consume(n);
     w.forward -= n;
     w.fresh = !w.bytes.empty();
@@ -204,7 +218,11 @@ bool Session::DeliverEnd(uint32_t which) {
   w.end_told = true;
   const rum_module& module = config_->module();
   if (module.side_end && module.side_end(data_, this, which) == RUM_KEEP) return true;
-  AskClose(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_GONE : RUM_CLOSE_UPSTREAM_GONE, {});
+  if (state_ == State::kWatch) {
+    AskRelay();  // nothing is left to watch; the relay passes the end on
+  } else {
+    AskClose(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_GONE : RUM_CLOSE_UPSTREAM_GONE, {});
+  }
   return true;
 }
 
@@ -230,7 +248,8 @@ bool Session::AdvanceTls(uint32_t which) {
     const TlsContexts& contexts = *worker_.tls();
     std::string_view early(reinterpret_cast<const char*>(window.data()), window.size());
     if (!s.StartTls(which == RUM_CLIENT ? contexts.server : contexts.client, which == RUM_CLIENT,
-                    contexts.upstream_name.empty() ? tls.name : contexts.upstream_name, early)) {
+                    contexts.upstream_name.empty() ? tls.name : contexts.upstream_name, early,
+                    tls.own)) {
       AskClose(RUM_CLOSE_NO_RESOURCES, "TLS");
     }
     window.Clear();

@@ -77,8 +77,9 @@ size_t Side::Write(const uint8_t* bytes, size_t size) {
 }
 
 bool Side::StartTls(std::shared_ptr<const TlsContext> context, bool server, std::string_view name,
-                    std::string_view early) {
-  tls_ = TlsStream::Begin(*this, std::move(context), server, name, early, std::move(out_));
+                    std::string_view early, bool whole) {
+  tls_ = TlsStream::Begin(*this, std::move(context), server, name, early,
+                          whole ? Buffer() : std::move(out_));
   tls_readable_ = true;
   return tls_ != nullptr;
 }

@@ -59,10 +59,11 @@ class Side {
   void KeepAlive();
   bool shut() const { return shut_; }
 
-  // Begins TLS: what waits goes out in plain text first, `early` is what the peer sent already.
-  // Until Handshake() is done nothing else is read or written. False: no memory.
+  // Begins TLS. What waits goes out in plain text first, or inside TLS when the whole of this side
+  // is TLS; `early` is what the peer sent already. Until Handshake() is done nothing else is read
+  // or written. False: no memory.
   [[nodiscard]] bool StartTls(std::shared_ptr<const TlsContext> context, bool server,
-                              std::string_view name, std::string_view early);
+                              std::string_view name, std::string_view early, bool whole);
   bool plain() const { return !tls_; }
   bool handshaking() const { return tls_ && !tls_->open(); }
   TlsStream::Handshake Handshake();

@@ -60,9 +60,8 @@ Worker::Worker(Proxy& proxy, unsigned index)
 Worker::~Worker() {
   while (sessions_) sessions_->OnLingerDeadline();
   graveyard_.clear();
-  for (auto* list :
-       {&login, &connecting, &first_byte, &idle, &half_close, &linger, &second_look, &retry,
-        &probe})
+  for (auto* list : {&login, &connecting, &first_byte, &idle, &half_close, &linger, &second_look,
+                     &retry, &probe})
     list->reset();
   if (call_back_timer_) event_free(call_back_timer_);
   if (wake_event_) event_free(wake_event_);

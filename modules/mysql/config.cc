@@ -6,7 +6,16 @@
 
 namespace rum::mysql {
 
-enum Option : size_t { kVersion, kAuth, kUnknownUser, kCapabilities, kClientAttributes, kGreeting };
+enum Option : size_t {
+  kVersion,
+  kAuth,
+  kUnknownUser,
+  kCapabilities,
+  kClientAttributes,
+  kGreeting,
+  kChangeUser,
+  kCompression
+};
 
 // Where nothing else is known. It suits MariaDB 10.x, whose drivers pick their SQL by it
 // (Connector/J above all).
@@ -36,8 +45,14 @@ const rum_option kOptions[kOptionCount] = {
      "learn: version and capabilities follow the servers; fixed: they are those of the options; "
      "without it learn, but fixed with --mysql-version or --mysql-capabilities",
      RUM_OPTION_CHOICE, 0},
+    {"mysql-change-user", "allow|same|deny", "allow",
+     "whether a client that is logged in may become another user by COM_CHANGE_USER: any, only "
+     "itself again, or none",
+     RUM_OPTION_CHOICE, 0},
+    {"mysql-compress", nullptr, nullptr,
+     "offer compression to clients, which works where their servers have it", RUM_OPTION_FLAG, 0},
 };
-static_assert(kGreeting + 1 == kOptionCount);
+static_assert(kCompression + 1 == kOptionCount);
 
 namespace {
 
@@ -129,8 +144,20 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
     }
     config.promise.capabilities = config.capabilities = bits;
   }
-  config.learns = given(kGreeting) ? value(kGreeting) == "learn"
-                                   : !given(kVersion) && !given(kCapabilities);
+  config.learns =
+      given(kGreeting) ? value(kGreeting) == "learn" : !given(kVersion) && !given(kCapabilities);
+
+  if (value(kChangeUser) == "same") config.change_user = ChangeUserMode::kSame;
+  if (value(kChangeUser) == "deny") config.change_user = ChangeUserMode::kDeny;
+  if (!value(kCompression).empty()) {
+    if (config.change_user != ChangeUserMode::kAllow) {
+      return {.why =
+                  "--mysql-compress: a COM_CHANGE_USER cannot be seen under compression; leave out "
+                  "--mysql-change-user or this"};
+    }
+    config.capabilities |= kCompress;
+    config.promise.capabilities |= kCompress;
+  }
 
   if (value(kAuth) == "relay") config.auth = AuthMode::kRelay;
   if (value(kAuth) == "rewrite") config.auth = AuthMode::kRewrite;
@@ -159,6 +186,9 @@ std::string Describe(const Config& config, const Fleet::Sight& sight) {
                                  {"auth", auth},
                                  {"unknown_user", config.unknown_to_default ? "default" : "deny"},
                                  {"client_attrs", config.client_attributes ? "on" : "off"}};
+  json["change_user"] = config.change_user == ChangeUserMode::kAllow  ? "allow"
+                        : config.change_user == ChangeUserMode::kSame ? "same"
+                                                                      : "deny";
   nlohmann::json versions = nlohmann::json::object();
   for (const auto& [address, server] : sight.servers) {
     if (versions.contains(server.version) || versions.size() < kVersionsTold) {

@@ -21,18 +21,25 @@ enum class AuthMode : uint8_t {
   kRewrite,  // check and rewrite wherever a hash is stored
 };
 
+enum class ChangeUserMode : uint8_t {
+  kAllow,  // as the servers have it
+  kSame,   // only to the user who logged in
+  kDeny,
+};
+
 struct Config {
   Promise promise;               // what greetings say, until or instead of what servers teach
   bool learns = true;            // greetings follow the servers
   uint32_t capabilities = 0;     // the most that a greeting promises, learned or not
   std::shared_ptr<Fleet> fleet;  // shared by all configurations that there are
   AuthMode auth = AuthMode::kAuto;
+  ChangeUserMode change_user = ChangeUserMode::kAllow;
   bool unknown_to_default = true;  // users that the map does not know go to -d
   bool client_attributes = false;  // tell servers who the client is
 };
 
 // The table for the module's description.
-constexpr size_t kOptionCount = 6;
+constexpr size_t kOptionCount = 8;
 extern const rum_option kOptions[kOptionCount];
 
 // `values` are in the order of kOptions, NULL for what was not given and has no default.

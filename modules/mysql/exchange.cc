@@ -34,6 +34,10 @@ PluginKind KindOfPlugin(std::string_view name) {
   return PluginKind::kClear;
 }
 
+bool SendsPasswordFirst(std::string_view plugin) {
+  return plugin == "mysql_clear_password" || plugin == "dialog";
+}
+
 bool ProvesSomething(std::string_view proof) {
   return !proof.empty() && proof != std::string_view("\0", 1);
 }

@@ -23,6 +23,9 @@ PluginKind KindOfPlugin(std::string_view name);
 // False for an empty proof; with a lone NUL some plugins say that there is no password.
 bool ProvesSomething(std::string_view proof);
 
+// Clients that start with this plugin have sent the password itself.
+bool SendsPasswordFirst(std::string_view plugin);
+
 enum class Link : uint8_t { kOpen, kUnix, kTls };
 // Who listens on the way reads nothing there: an end that knows only its own link may take it for
 // fit to carry the password itself.

@@ -61,8 +61,10 @@ Census TakeCensus(const Servers& servers) {
       family.lowest = version;
       family.lowest_text = Shown(server.version);
     }
-    // By its version too: DEPRECATE_EOF is announced by servers that do it wrong.
-    census.capabilities &= (server.capabilities | kAlways) & OfferedCapabilities(version);
+    // By its version too: DEPRECATE_EOF is announced by servers that do it wrong. Whether COMPRESS
+    // is offered at all is the configuration's affair.
+    census.capabilities &=
+        (server.capabilities | kAlways) & (OfferedCapabilities(version) | kCompress);
   }
   return census;
 }

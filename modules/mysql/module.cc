@@ -3,7 +3,6 @@
 #include <rum/module.h>
 #include <time.h>
 
-#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -11,6 +10,7 @@
 
 #include "mysql/config.h"
 #include "mysql/fleet.h"
+#include "mysql/kill_table.h"
 #include "mysql/metrics.h"
 #include "mysql/own_errors.h"
 #include "mysql/own_key.h"
@@ -23,21 +23,12 @@ using rum::mysql::Bytes;
 using rum::mysql::Config;
 using rum::mysql::Conversation;
 using rum::mysql::Fleet;
+using rum::mysql::KillTable;
 using rum::mysql::Pace;
 using rum::mysql::Probe;
 using rum::mysql::Session;
 
 const rum_host* host;
-
-// Ids in greetings have 31 bits, for drivers that keep them in a signed integer, and lie above
-// those that servers give, so that a KILL that goes astray hits nobody.
-constexpr uint32_t kFirstId = 0x40000001;
-constexpr uint32_t kIds = 0x3ffffffe;
-std::atomic<uint32_t> next_id{0};
-
-uint32_t NextConnectionId() {
-  return kFirstId + next_id.fetch_add(1, std::memory_order_relaxed) % kIds;
-}
 
 // What is known of the servers, and where it is kept between two processes.
 // It goes with the last configuration.
@@ -50,8 +41,9 @@ struct Desk {
   Fleet::View view;
 };
 
-// All that a session keeps: a pointer, which is null from the relay on.
+// All that a session keeps: its id (0: a probe), and a pointer, which is null from the relay on.
 struct Seat {
+  uint32_t connection_id = 0;
   std::unique_ptr<Conversation> talk;
 };
 
@@ -145,8 +137,9 @@ int32_t OpenSession(rum_session* session, const void* config, void* worker_data,
     auto* desk = static_cast<Desk*>(worker_data);
     auto login = std::make_unique<Session>(*host, session, *static_cast<const Config*>(config),
                                            &desk->pace, desk->view);
-    if (!login->Open(NextConnectionId())) return RUM_E_FAILED;
-    *data = new Seat{std::move(login)};
+    uint32_t id = KillTable::OfProcess().NextId();
+    if (!login->Open(id)) return RUM_E_FAILED;
+    *data = new Seat{id, std::move(login)};
     return RUM_OK;
   } catch (...) {
     return RUM_E_MEMORY;
@@ -160,7 +153,7 @@ int32_t OpenProbe(rum_session* session, const void* config, void* worker_data,
     auto probe = std::make_unique<Probe>(*host, session, *static_cast<const Config*>(config),
                                          desk->view, *asked);
     if (!probe->Open()) return RUM_E_FAILED;
-    *data = new Seat{std::move(probe)};
+    *data = new Seat{0, std::move(probe)};
     return RUM_OK;
   } catch (...) {
     return RUM_E_MEMORY;
@@ -201,7 +194,9 @@ void Resumed(void* data, rum_session* session, uint64_t, int32_t status, void*) 
 
 void CloseSession(void* data, rum_session* session, uint32_t reason) {
   Run(data, session, [&](Conversation& s) { s.OnClose(reason); });
-  delete static_cast<Seat*>(data);
+  auto* seat = static_cast<Seat*>(data);
+  KillTable::OfProcess().Remove(seat->connection_id);
+  delete seat;
 }
 
 // In place of a greeting: no SQL state, which clients would show as text.

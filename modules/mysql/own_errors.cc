@@ -109,6 +109,10 @@ ServerError ServerWantsOldPassword() {
           "The password of this account is stored in the format before MySQL 4.1; set it again"};
 }
 
+ServerError CannotCompress() {
+  return {1105, kGeneral, "This account can only be used without compression here"};
+}
+
 ServerError ErrorForReason(uint32_t reason) {
   for (const ReasonRow& row : kReasons) {
     if (row.reason == reason) return {row.code, row.state, row.text};

@@ -25,6 +25,7 @@ ServerError AccessDenied(std::string_view user, std::string_view host, bool with
 ServerError TooManySessionsOf(std::string_view user);
 ServerError ServerLacks(std::string_view capabilities);
 ServerError ServerWantsOldPassword();
+ServerError CannotCompress();
 
 // For a session that ends with one of rum's reasons (RUM_CLOSE_...) before its login is over.
 ServerError ErrorForReason(uint32_t reason);

@@ -33,7 +33,7 @@ bool Session::Open(uint32_t connection_id) {
   promised_ = promise.capabilities;
   Greeting greeting;
   greeting.version = std::move(promise.version);
-  greeting.connection_id = connection_id;
+  greeting.connection_id = connection_id_ = connection_id;
   greeting.nonce = nonce_;
   greeting.capabilities = promised_;
   if (TlsMode(RUM_CLIENT) != RUM_TLS_OFF) greeting.capabilities |= kSsl;
@@ -45,6 +45,7 @@ bool Session::Open(uint32_t connection_id) {
 }
 
 int64_t Session::OnClientData(Bytes bytes) {
+  if (state_ == State::kWatching) return WatchClient(bytes);
   // What a client sends too early stays where it is, and is passed on after the login.
   if (state_ != State::kAwaitResponse && state_ != State::kAwaitToken &&
       state_ != State::kAwaitAnswer && state_ != State::kAwaitCipher) {
@@ -281,7 +282,8 @@ int32_t Session::OnSideEnd(uint32_t side) {
 }
 
 void Session::OnClose(uint32_t reason) {
-  if (relaying()) return;
+  // Where in what flows rum ended it nobody knows: nothing can be said there.
+  if (relaying() || state_ == State::kWatching) return;
   bool broken = reason == RUM_CLOSE_UPSTREAM_GONE || reason == RUM_CLOSE_UPSTREAM_RESET;
   if (broken) farewell_ = Farewell::kNone;
   LeaveUpstream();

@@ -1,5 +1,6 @@
 // One login: greets the client, learns who it is and where it goes, lets client and server agree or
-// rewrites the proof of the password, and steps aside. Lives until the relay begins.
+// rewrites the proof of the password, watches the client's first packets or all of them, and steps
+// aside. Lives until both ways are relayed.
 #pragma once
 
 #include <rum/module.h>
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "mysql/auth.h"
+#include "mysql/commands.h"
 #include "mysql/config.h"
 #include "mysql/conversation.h"
 #include "mysql/exchange.h"
@@ -66,8 +68,10 @@ class Session final : public Conversation {
     kAwaitCipher,       // the client has rum's key; left by the password under it
     kDelaySwitch,       // an unknown user waits for its switch; left by a timer
     kDelayDenial,       // an unknown user has answered it; left by a timer
-    kRelaying,          // logged in: nothing is owned
-    kClosed,            // close() was called
+    kWatching,  // logged in: the server's bytes flow, the client's are seen; left when enough
+                // packets were, or by COM_CHANGE_USER to kAwaitVerdict
+    kRelaying,  // logged in: nothing is owned
+    kClosed,    // close() was called
   };
 
   // What must be said to the upstream before it is left: a server counts clients that break off a
@@ -125,12 +129,22 @@ class Session final : public Conversation {
     return TlsActive(side) ? Link::kTls : is_unix ? Link::kUnix : Link::kOpen;
   }
 
+  // After the login (session_watch.cc).
+  [[nodiscard]] bool LetFlow();
+  bool ExposedByChangeUser() const;
+  bool MustWatchToTheEnd() const;
+  int64_t WatchClient(Bytes bytes);
+  void StopWatching();
+  bool TranslateKill(Bytes payload);
+  void TakeChangeUser(Bytes payload);
+
   // Whether a wrong password of this client is found by rum, whoever it says it is: known and
   // unknown users must see the same.
   bool RewritesForClient() const;
   bool TlsActive(uint32_t side) const { return tls_ && tls_->active(handle_, side) == 1; }
   int32_t TlsMode(uint32_t side) const { return tls_ ? tls_->mode(handle_, side) : RUM_TLS_OFF; }
   bool ClientHas(uint32_t bits) const { return (response_.capabilities & bits) == bits; }
+  bool HasUpstream(uint32_t bits) const { return (upstream_capabilities_ & bits) == bits; }
   void DelayAs(Pace::Step step, State state);
   struct ClientPeer {
     std::string host;  // "localhost" for a unix socket, as servers call it
@@ -180,13 +194,21 @@ class Session final : public Conversation {
   Greeting upstream_greeting_;  // from the greeting until our response
   Response response_;           // capabilities are those in force on the client's side
   std::string destination_;
-  std::string upstream_;               // the server's address
   std::optional<Hash> stored_;         // SHA1(SHA1(password)) from the map
   std::optional<Ed25519Key> ed25519_;  // from the map
   std::optional<Hash> password_hash_;  // SHA1(password): wiped as soon as it was used
   Exchange exchange_;
-  std::optional<Secret> password_;  // only in kAwaitServerKey
-  uint64_t since_ = 0;              // when the step began that the pace is taken of
+  std::optional<Secret> password_;      // only in kAwaitServerKey
+  uint32_t connection_id_ = 0;          // in rum's greeting
+  uint32_t thread_id_ = 0;              // in the server's
+  Nonce upstream_nonce_{};              // the same
+  uint32_t upstream_capabilities_ = 0;  // in force toward the server
+  std::string upstream_;                // the server's address
+  CommandReader commands_;
+  bool logged_in_ = false;  // once, and perhaps anew
+  bool watched_to_the_end_ = false;
+  uint8_t watched_packets_ = 0;
+  uint64_t since_ = 0;  // when the step began that the pace is taken of
   uint64_t timer_ = 0;
 };
 

@@ -12,11 +12,6 @@
 namespace rum::mysql {
 namespace {
 
-// No server has it, so that each asks for the plugin of the account: that one request is what the
-// relay rests on, and each client understands one.
-constexpr char kNoPlugin[] = "rum_has_no_plugin";
-// Clients that start with one of these have sent the password itself.
-constexpr std::string_view kClearPlugins[] = {"mysql_clear_password", "dialog"};
 // Who breaks off a login that the client has left.
 constexpr char kNobody[] = "rum_client_has_left";
 
@@ -75,7 +70,8 @@ void Session::TakeGreeting(Bytes payload) {
   if (client_left_) return Close(RUM_CLOSE_CLIENT_GONE, {});
   // What the client was promised and goes on to use in all that follows, and what the way of
   // logging in rests on, cannot be done without.
-  uint32_t needed = kProtocol41 | kSecureConnection | (response_.capabilities & kDeprecateEof);
+  uint32_t needed =
+      kProtocol41 | kSecureConnection | (response_.capabilities & (kDeprecateEof | kCompress));
   if (!rewriting_) needed |= kPluginAuth;
   uint32_t missing = needed & ~greeting.value.capabilities;
   if (missing != 0) {
@@ -122,11 +118,18 @@ bool Session::WantsUpstreamTls() const {
 // In force toward the server: what the client uses, rum offered and the server has. Fields whose
 // flag falls away are left out.
 void Session::Respond() {
+  if (ClientHas(kCompress) && ExposedByChangeUser()) {
+    return Refuse(CannotCompress(), RUM_CLOSE_UNSUPPORTED,
+                  "a COM_CHANGE_USER must be seen on this link, and the client compresses");
+  }
   Greeting greeting = std::move(upstream_greeting_);
   Response response;
   std::swap(response, response_);
   response_.capabilities = response.capabilities;  // kept, as the user is, for an ERR to come
   response_.user = response.user;
+  response_.charset = response.charset;
+  thread_id_ = greeting.connection_id;
+  upstream_nonce_ = greeting.nonce;
   response.capabilities &= greeting.capabilities & ~kSsl;
   if (rewriting_) {
     std::optional<Hash> token = MakeToken(*password_hash_, greeting.nonce, *stored_);
@@ -140,12 +143,12 @@ void Session::Respond() {
     response.capabilities |= kPluginAuth;
     // The length lets the server log whether a password was used; the proof itself is worthless
     // there, or is the password.
-    bool clear = std::find(std::begin(kClearPlugins), std::end(kClearPlugins), response.plugin) !=
-                 std::end(kClearPlugins);
+    bool clear = SendsPasswordFirst(response.plugin);
     response.auth.assign(clear ? 0 : std::min(response.auth.size(), kMaxShownAuth), '\0');
     response.plugin = kNoPlugin;
   }
   if (TlsActive(RUM_UPSTREAM)) response.capabilities |= kSsl;
+  upstream_capabilities_ = response.capabilities;
   if (config_.client_attributes) TellWhoTheClientIs(&response);
   Send(RUM_UPSTREAM, BuildResponse(response, back_++));
   farewell_ = Farewell::kAnswer;
@@ -153,7 +156,7 @@ void Session::Respond() {
 }
 
 // Only where the client sends attributes, too: the server expects them again in a COM_CHANGE_USER,
-// which comes from the client as it is.
+// which comes from the client.
 void Session::TellWhoTheClientIs(Response* response) const {
   if ((response->capabilities & kConnectAttributes) == 0) return;
   ClientPeer peer = FindClientPeer();
@@ -198,14 +201,12 @@ void Session::TakeOk(Bytes payload) {
                   "the server took rum's own system user for a proof");
   }
   PassOk(payload);
-  if (host_.relay(handle_) != RUM_OK) {
+  if (!LetFlow()) {
     farewell_ = Farewell::kQuit;
     told_ = true;
     return Close(RUM_CLOSE_MODULE, "the relay did not begin");
   }
-  Count(rewriting_ ? kRewrittenLogins : kRelayedLogins);
   farewell_ = Farewell::kNone;
-  state_ = State::kRelaying;
 }
 
 // Errors are written anew: one in place of a greeting has no SQL state, and clients would cut it

@@ -44,7 +44,7 @@ const std::vector<Layout>& Layouts() {
         MEMBER(rum_host, resume),      MEMBER(rum_host, timer),      MEMBER(rum_host, timer_cancel),
         MEMBER(rum_host, now),         MEMBER(rum_host, peer),       MEMBER(rum_host, note),
         MEMBER(rum_host, log),         MEMBER(rum_host, metric_add), MEMBER(rum_host, close),
-        MEMBER(rum_host, extension)}},
+        MEMBER(rum_host, extension),   MEMBER(rum_host, relay_from), MEMBER(rum_host, take_back)}},
       {"rum_probe",
        sizeof(rum_probe),
        {MEMBER(rum_probe, struct_size), MEMBER(rum_probe, is_default),

@@ -272,10 +272,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   world.Begin(settings >> 5);
   for (size_t step = 0; step < kMostSteps && !play.over() && host.open(); ++step) {
     world.Step();
-    if (host.relaying()) break;  // from here on the peers' own bytes are passed on
+    if (host.relaying() || host.handed_over()) break;  // peers' own bytes are passed on from here
     world.Listen();
   }
-  if (host.open() && !host.relaying()) {
+  while (host.handed_over() && !play.over()) {
+    host.Feed(play.Byte() % 2 ? RUM_CLIENT : RUM_UPSTREAM, play.Text());
+  }
+  if (host.open() && !host.relaying() && !host.handed_over()) {
     host.CloseByRum(RUM_CLOSE_LOGIN_TIMEOUT);
     world.Listen();
   }

@@ -220,6 +220,23 @@ typedef struct rum_host {
 
   /* [any] A group of further calls by name and revision, "rum.NAME/1"; NULL: not here. */
   const void *(*extension)(const char *name);
+
+  /* [worker] Hands one way over, so that a module can watch the other: the bytes that `side` sends are
+   * rum's from here on and flow to the other side as in the relay; what was not consumed goes first.
+   * The data hook of the other side, timers, pauses and look-ups go on; that side's unconsumed
+   * bytes and its end are told once more. What is sent to a side comes
+   * behind what has flowed to it by then: whether that is between two messages, rum cannot know.
+   * While a side takes nothing, the other one is not read. The login deadline ends here, and the
+   * session counts as relaying. The end of `side` is passed on, and no hook tells of it; the end of
+   * the other one comes by side_end. A connection that breaks ends the session, as in the relay.
+   * relay() hands the rest over. RUM_E_STATE: no upstream is there, a TLS handshake is under way, or
+   * a way is handed over already. */
+  int32_t (*relay_from)(rum_session *session, uint32_t side);
+
+  /* [worker] Takes that way back: what `side` sends comes to its data hook again, from the first byte
+   * on that rum has not read yet. What was read has gone on. No login deadline is armed again.
+   * RUM_E_STATE: the way of `side` is not handed over, or its end has been passed on. */
+  int32_t (*take_back)(rum_session *session, uint32_t side);
 } rum_host;
 
 /* The group "rum.tls/1": what a module that speaks TLS inside its protocol needs to know. */
@@ -340,7 +357,8 @@ typedef struct rum_module {
   void (*tls_open)(void *data, rum_session *session, uint32_t side, int32_t status);
 
   /* [worker] A side has sent all it will send (end of file); its last data hook has been called.
-   * RUM_END, or NULL hook: the session ends (RUM_CLOSE_CLIENT_GONE or _UPSTREAM_GONE).
+   * RUM_END, or NULL hook: the session ends (RUM_CLOSE_CLIENT_GONE or _UPSTREAM_GONE); after
+   * relay_from() it does not, but the end is passed on behind what was not consumed, as by relay().
    * RUM_KEEP: it goes on; the side can still be sent to. */
   int32_t (*side_end)(void *data, rum_session *session, uint32_t side);
 
@@ -353,8 +371,9 @@ typedef struct rum_module {
 
   /* [worker] The last hook: free `data`. `reason` says why (RUM_CLOSE_...). send() still works for a
    * side that is there and has not broken: last words, such as an error in the module's protocol
-   * when rum ends the session. All other calls answer RUM_E_STATE, except peer, note, log, now
-   * and metric_add. */
+   * when rum ends the session. After relay() and relay_from() they would come into the middle of
+   * what flows: say nothing then. All other calls answer RUM_E_STATE, except peer, note, log, now and
+   * metric_add. */
   void (*session_close)(void *data, rum_session *session, uint32_t reason);
 
   /* [worker] The bytes to say to a client that is turned away before a session exists, `reason`

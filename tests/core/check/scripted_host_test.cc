@@ -621,5 +621,79 @@ TEST(SideEnd, FindsAnAnswerThatIsNone) {
   EXPECT_TRUE(Violates(host, "side_end returned 5"));
 }
 
+// -- one way handed over
+// ---------------------------------------------------------------------------
+
+TEST(RelayFrom, HandsOneWayOverAndTakesItBack) {
+  LittleModule little;
+  little.open = [](rum_session* s) {
+    EXPECT_EQ(rum_calls->relay_from(s, RUM_UPSTREAM), RUM_E_STATE);
+    return Connect(s, "tcp:a:1");
+  };
+  little.connected = [](rum_session* s, uint32_t) {
+    EXPECT_EQ(rum_calls->relay_from(s, RUM_UPSTREAM), RUM_OK);
+    EXPECT_EQ(rum_calls->relay_from(s, RUM_CLIENT), RUM_E_STATE);
+    EXPECT_EQ(rum_calls->need(s, RUM_UPSTREAM, 1), RUM_E_STATE);
+    EXPECT_EQ(rum_calls->take_back(s, RUM_CLIENT), RUM_E_STATE);
+  };
+  little.client = [](rum_session* s, std::string_view bytes) {
+    if (bytes == "login") {
+      EXPECT_EQ(rum_calls->take_back(s, RUM_UPSTREAM), RUM_OK);
+    }
+    Send(s, RUM_UPSTREAM, "<" + std::string(bytes) + ">");
+    return All(bytes);
+  };
+  little.upstream = [](rum_session* s, std::string_view bytes) {
+    Send(s, RUM_CLIENT, "[" + std::string(bytes) + "]");
+    EXPECT_EQ(rum_calls->relay_from(s, RUM_UPSTREAM), RUM_OK);
+    return All(bytes);
+  };
+  ScriptedHost host(little.table());
+  ASSERT_TRUE(host.Start());
+  host.Open();
+  host.ConnectOutcome(0);
+  EXPECT_EQ(host.handed_over(), RUM_UPSTREAM);
+  host.Feed(RUM_UPSTREAM, "unseen");
+  EXPECT_EQ(host.TakeSent(RUM_CLIENT), "unseen");
+  host.Feed(RUM_CLIENT, "login");
+  EXPECT_EQ(host.TakeSent(RUM_UPSTREAM), "<login>");
+  EXPECT_EQ(host.handed_over(), std::nullopt);
+  host.Feed(RUM_UPSTREAM, "seen");
+  EXPECT_EQ(host.TakeSent(RUM_CLIENT), "[seen]");
+  host.Feed(RUM_UPSTREAM, "unseen");
+  EXPECT_EQ(host.TakeSent(RUM_CLIENT), "unseen");
+  host.End(RUM_CLIENT);
+  EXPECT_TRUE(host.relaying());
+  host.End(RUM_UPSTREAM);
+  EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT);
+  EXPECT_NO_VIOLATION(host);
+}
+
+TEST(RelayFrom, TheEndOfTheWayThatFlowsIsPassedOnAndTheOtherIsStillSeen) {
+  LittleModule little;
+  little.open = [](rum_session* s) { return Connect(s, "tcp:a:1"); };
+  little.connected = [](rum_session* s, uint32_t) { rum_calls->relay_from(s, RUM_UPSTREAM); };
+  little.client = [](rum_session* s, std::string_view bytes) {
+    EXPECT_EQ(Send(s, RUM_CLIENT, "too late"), RUM_E_STATE);
+    EXPECT_EQ(rum_calls->take_back(s, RUM_UPSTREAM), RUM_E_STATE);
+    Send(s, RUM_UPSTREAM, bytes);
+    return All(bytes);
+  };
+  little.end = [](rum_session*, uint32_t side) {
+    EXPECT_EQ(side, RUM_CLIENT);
+    return RUM_END;
+  };
+  ScriptedHost host(little.table());
+  ASSERT_TRUE(host.Start());
+  host.Open();
+  host.ConnectOutcome(0);
+  host.End(RUM_UPSTREAM);
+  host.Feed(RUM_CLIENT, "seen");
+  EXPECT_EQ(host.TakeSent(RUM_UPSTREAM), "seen");
+  host.End(RUM_CLIENT);
+  EXPECT_EQ(host.closed(), RUM_CLOSE_UPSTREAM);
+  EXPECT_NO_VIOLATION(host);
+}
+
 }  // namespace
 }  // namespace rum

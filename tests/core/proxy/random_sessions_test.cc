@@ -10,10 +10,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "support/patience.h"
@@ -112,25 +115,118 @@ void Judge(const Outcome& outcome, const Plan& own, const Plan& other) {
   }
 }
 
-class RandomSessions : public testing::TestWithParam<const char*> {};
+// A module that passes everything on, in ways that change at random: it looks at both sides, at one
+// of them while the other flows, lets bytes through, leaves some lying, and at last steps aside.
+class Meddler {
+ public:
+  explicit Meddler(uint64_t seed) : random_(seed) {}
 
-INSTANTIATE_TEST_SUITE_P(Sockets, RandomSessions, testing::Values("tcp", "unix"),
-                         [](const auto& info) { return std::string(info.param); });
+  void Begin(rum_session* s) {
+    begun_ = true;
+    HandOver(s);
+  }
+  bool begun() const { return begun_; }
+
+  int64_t Data(rum_session* s, uint32_t side, std::string_view bytes) {
+    size_t n = 1 + random_() % bytes.size();
+    switch (random_() % 12) {
+      case 0:  // wait for more, unless that is all
+        if (asked_) break;
+        asked_ = true;
+        host->need(s, side, bytes.size() + 1);
+        return 0;
+      case 1:
+      case 2:
+        host->forward(s, side, random_() % (size_t{1} << (random_() % 22)));
+        break;
+      case 3:
+        if (watching_ && random_() % 2) {
+          // Refused when the end of that side has been passed on.
+          if (host->take_back(s, 1 - side) == RUM_OK) watching_ = false;
+        } else if (!watching_) {
+          HandOver(s);
+        }
+        break;
+      case 4:
+        if (random_() % 8 == 0) host->relay(s);
+        break;
+      default:
+        break;
+    }
+    asked_ = false;
+    Send(s, 1 - side, bytes.substr(0, n));
+    return static_cast<int64_t>(n);
+  }
+
+  int32_t End(rum_session* s) {
+    if (watching_ || !begun_) return begun_ ? RUM_END : RUM_KEEP;
+    host->relay(s);
+    return RUM_KEEP;
+  }
+
+ private:
+  void HandOver(rum_session* s) {
+    watching_ = true;
+    EXPECT_EQ(host->relay_from(s, random_() % 2), RUM_OK);
+  }
+
+  std::mt19937_64 random_;
+  bool begun_ = false;
+  bool watching_ = false;
+  bool asked_ = false;
+};
+
+class RandomSessions : public testing::TestWithParam<std::tuple<const char*, bool>> {};
+
+INSTANTIATE_TEST_SUITE_P(Sockets, RandomSessions,
+                         testing::Combine(testing::Values("tcp", "unix"), testing::Bool()),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param)) +
+                                  (std::get<1>(info.param) ? "Watched" : "Relayed");
+                         });
 
 TEST_P(RandomSessions, KeepBytesExactAndLeaveNothingBehind) {
   constexpr int kThreads = 8;
   constexpr int kEach = 25;
-  bool unix_sockets = GetParam() == std::string("unix");
+  bool unix_sockets = std::get<0>(GetParam()) == std::string("unix");
+  bool watched = std::get<1>(GetParam());
   Folder folder;
   auto server =
       unix_sockets ? std::make_unique<Server>(folder / "server") : std::make_unique<Server>();
   Hooks hooks;
   hooks.session_open = [&](rum_session* s) {
     Connect(s, server->address());
-    return host->relay(s);
+    return watched ? RUM_OK : host->relay(s);
   };
   std::atomic<int> closed = 0;
   hooks.session_close = [&](rum_session*, uint32_t) { closed++; };
+  std::mutex meddlers_mutex;
+  std::map<rum_session*, std::shared_ptr<Meddler>> meddlers;
+  uint64_t meddlers_made = 0;
+  auto meddler = [&](rum_session* s) {
+    std::lock_guard lock(meddlers_mutex);
+    auto& one = meddlers[s];
+    if (!one) one = std::make_shared<Meddler>(++meddlers_made);
+    return one;
+  };
+  if (watched) {
+    hooks.upstream_open = [&](rum_session* s, uint32_t reason) {
+      if (reason == 0) meddler(s)->Begin(s);
+    };
+    // What a client says before its server is there waits.
+    hooks.client_data = [&](rum_session* s, std::string_view bytes) -> int64_t {
+      return meddler(s)->begun() ? meddler(s)->Data(s, RUM_CLIENT, bytes) : 0;
+    };
+    hooks.side_end = [&](rum_session* s, uint32_t) { return meddler(s)->End(s); };
+    hooks.upstream_data = [&](rum_session* s, std::string_view bytes) {
+      return meddler(s)->Data(s, RUM_UPSTREAM, bytes);
+    };
+    hooks.session_close = [&](rum_session* s, uint32_t) {
+      closed++;
+      std::lock_guard lock(meddlers_mutex);
+      meddlers.erase(s);
+    };
+  }
   RunningProxy proxy(hooks, [&](Settings& s) {
     s.workers = 2;
     s.half_close_timeout = 60s;

@@ -160,6 +160,8 @@ class Login : public testing::Test {
   void ClientSays(uint8_t sequence, std::string_view payload) {
     ASSERT_TRUE(host.Feed(RUM_CLIENT, Packet(sequence, payload)));
   }
+  // The server's bytes flow; the client's may still be seen.
+  bool LoggedIn() const { return host.relaying() || host.handed_over() == RUM_UPSTREAM; }
   std::string ClientHears() { return host.TakeSent(RUM_CLIENT); }
   std::string ServerHears() { return host.TakeSent(RUM_UPSTREAM); }
 

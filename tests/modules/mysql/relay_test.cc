@@ -49,10 +49,10 @@ TEST_F(Relay, LetsServerAndClientAgreeByOneSwitch) {
   EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 2));
   ClientSays(3, TokenFor(kServerNonce));
   EXPECT_EQ(ServerHears(), Packet(3, TokenFor(kServerNonce)));
-  EXPECT_FALSE(host.relaying());
+  EXPECT_FALSE(LoggedIn());
   host.Feed(RUM_UPSTREAM, OkPacket(4));
   EXPECT_EQ(ClientHears(), OkPacket(4));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
   EXPECT_EQ(host.notes()["auth"], "relay");
   EXPECT_EQ(host.notes()["plugin"], "mysql_native_password");
   EXPECT_EQ(host.metric("mysql_relayed_logins"), 1u);
@@ -70,7 +70,7 @@ TEST_F(Relay, WorksWhenEveryByteComesAlone) {
   EXPECT_EQ(ServerHears(), Packet(3, "proof"));
   for (char byte : OkPacket(4)) host.Feed(RUM_UPSTREAM, {&byte, 1});
   EXPECT_EQ(ClientHears(), OkPacket(4));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
 }
 
 TEST_F(Relay, PassesOnWhatTheClientSentTooEarly) {
@@ -97,7 +97,7 @@ TEST_F(Relay, FastAuthNeedsNoAnswer) {
   ServerHears();
   host.Feed(RUM_UPSTREAM, Packet(4, FromHex("0103")) + OkPacket(5));
   EXPECT_EQ(ClientHears(), Packet(4, FromHex("0103")) + OkPacket(5));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
 }
 
 TEST_F(Relay, FullAuthTakesAnAnswerForEachQuestion) {
@@ -113,7 +113,7 @@ TEST_F(Relay, FullAuthTakesAnAnswerForEachQuestion) {
   ClientSays(9, "");
   EXPECT_EQ(ServerHears(), Packet(9, ""));
   host.Feed(RUM_UPSTREAM, OkPacket(10));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
 }
 
 TEST_F(Relay, SaysNothingAfterTheLogin) {
@@ -132,7 +132,7 @@ TEST_F(Relay, AUserWithoutPasswordLogsIn) {
   ClientSays(3, "");
   EXPECT_EQ(ServerHears(), Packet(3, ""));
   host.Feed(RUM_UPSTREAM, OkPacket(4));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
 }
 
 TEST_F(Relay, AClientWithoutPluginsIsTrustedToKnowTheSwitch) {
@@ -377,7 +377,7 @@ TEST_F(Relay, AUnixSocketLetsInWhoAnsweredASwitch) {
   ServerSwitches();
   ClientSays(3, "proof");
   host.Feed(RUM_UPSTREAM, OkPacket(4));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
 }
 
 TEST_F(Relay, OverTcpTheServerDecidesAlone) {
@@ -386,7 +386,7 @@ TEST_F(Relay, OverTcpTheServerDecidesAlone) {
   Connect();
   host.Feed(RUM_UPSTREAM, OkPacket(2));
   EXPECT_EQ(ClientHears(), OkPacket(2));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
 }
 
 // What a server hears when the login breaks off: never a silent end.

@@ -27,7 +27,7 @@ TEST_F(Rewriting, MakesTheTokenForTheServersNonce) {
   EXPECT_EQ(asked.auth, TokenFor(kServerNonce));
   host.Feed(RUM_UPSTREAM, OkPacket(2));
   EXPECT_EQ(ClientHears(), OkPacket(2));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
   EXPECT_EQ(host.notes()["auth"], "rewrite");
   EXPECT_EQ(host.metric("mysql_rewritten_logins"), 1u);
 }
@@ -92,7 +92,7 @@ TEST_F(Rewriting, AServerThatWantsAnotherPluginIsRelayed) {
   ClientSays(3, std::string(64, 'e'));
   EXPECT_EQ(ServerHears(), Packet(3, std::string(64, 'e')));
   host.Feed(RUM_UPSTREAM, OkPacket(4));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
 }
 
 TEST_F(Rewriting, UsersWithoutAHashAreRelayed) {
@@ -109,7 +109,7 @@ TEST_F(Rewriting, MayUseAUnixSocketWithoutASwitch) {
   Respond("root", TokenFor(greeting.nonce));
   Connect();
   host.Feed(RUM_UPSTREAM, OkPacket(2));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
 }
 
 TEST_F(Rewriting, ATokenOfAnotherSessionIsWorthless) {
@@ -257,7 +257,7 @@ TEST_F(Routing, UnknownUsersGoToTheDefaultDestination) {
   ServerSwitches();
   ClientSays(3, "x");
   host.Feed(RUM_UPSTREAM, OkPacket(4));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
 }
 
 TEST_F(Routing, UnknownUsersAreDeniedWhenAskedFor) {
@@ -412,7 +412,7 @@ TEST_F(Routing, DescribesItself) {
   Start({{"mysql-version", "mysql57"}, {"mysql-auth", "rewrite"}, {"mysql-unknown-user", "deny"}});
   EXPECT_EQ(host.Stats(), R"({"version":"5.7.44","capabilities":"80fff7df","greeting":"fixed",)"
                           R"("servers":0,"mixed":false,"auth":"rewrite","unknown_user":"deny",)"
-                          R"("client_attrs":"off","versions":{}})");
+                          R"("client_attrs":"off","change_user":"allow","versions":{}})");
 }
 
 TEST_F(Routing, GreetsWithTheVersionThatWasAskedFor) {

@@ -47,7 +47,7 @@ TEST_F(Tls, LogsInByTlsOnBothSides) {
   EXPECT_EQ(ServerHears(), Packet(4, "proof"));
   host.Feed(RUM_UPSTREAM, OkPacket(5));
   EXPECT_EQ(ClientHears(), OkPacket(5));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
 }
 
 TEST_F(Tls, RewritesByTls) {

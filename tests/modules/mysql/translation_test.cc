@@ -92,7 +92,7 @@ class Translation : public TlsLogin {
   void ExpectLoggedIn(uint8_t server, uint8_t client) {
     host.Feed(RUM_UPSTREAM, OkPacket(server));
     EXPECT_EQ(ClientHears(), OkPacket(client));
-    EXPECT_TRUE(host.relaying());
+    EXPECT_TRUE(LoggedIn());
     host.CloseByRum(RUM_CLOSE_KILLED);
   }
 

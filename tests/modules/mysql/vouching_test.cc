@@ -37,7 +37,7 @@ class Vouching : public TlsLogin {
   // The client hears this in place of the server's OK, and the session is over.
   void ExpectOk(uint8_t sequence, const std::string& ok) {
     EXPECT_EQ(ClientHears(), Packet(sequence, ok));
-    EXPECT_TRUE(host.relaying());
+    EXPECT_TRUE(LoggedIn());
     host.CloseByRum(RUM_CLOSE_KILLED);
   }
 

@@ -1,0 +1,357 @@
+// After the login: KILL, COM_CHANGE_USER, and how long a client is watched.
+#include <gtest/gtest.h>
+
+#include "mysql/commands.h"
+#include "mysql/kill_table.h"
+#include "tls_login.h"
+
+namespace rum::mysql {
+namespace {
+
+class Watching : public TlsLogin {
+ protected:
+  std::string Query(const std::string& text) { return Packet(0, "\x03" + text); }
+
+  // A login by relay; what was said is forgotten.
+  void LogIn(const std::string& user = "alice", uint32_t capabilities = kClient,
+             uint32_t server = kServer) {
+    Greet();
+    Respond(user, TokenFor(greeting.nonce), capabilities);
+    Connect(server);
+    ServerSwitches();
+    ClientSays(3, TokenFor(kServerNonce));
+    host.Feed(RUM_UPSTREAM, OkPacket(4));
+    ASSERT_TRUE(LoggedIn());
+    ClientHears();
+    ServerHears();
+  }
+  // By rewriting: the server does not switch.
+  void LogInByHash(uint32_t capabilities = kClient) {
+    Greet();
+    Respond("alice", TokenFor(greeting.nonce), capabilities);
+    Connect(kServer);
+    host.Feed(RUM_UPSTREAM, OkPacket(2));
+    ASSERT_TRUE(LoggedIn());
+    ClientHears();
+    ServerHears();
+  }
+
+  std::string Changing(const std::string& user, const std::string& auth,
+                       const std::string& plugin = "mysql_native_password",
+                       uint32_t capabilities = kClient) {
+    ChangeUser change;
+    change.user = user;
+    change.auth = auth;
+    change.database = "db";
+    change.charset = 45;
+    change.plugin = plugin;
+    return BuildChangeUser(change, capabilities);
+  }
+
+  // What the server was asked, with no proof in it.
+  void ExpectDemand(const std::string& user, size_t auth_size = 20) {
+    EXPECT_EQ(ServerHears(), Changing(user, std::string(auth_size, '\0'), "rum_has_no_plugin"));
+    EXPECT_EQ(host.handed_over(), std::nullopt) << "the server's answer must be seen";
+  }
+  // The rest of a change that the server asks a proof for.
+  void Prove() {
+    ServerSwitches(1);
+    EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 1));
+    ClientSays(2, TokenFor(kServerNonce));
+    EXPECT_EQ(ServerHears(), Packet(2, TokenFor(kServerNonce)));
+    host.Feed(RUM_UPSTREAM, OkPacket(3));
+    EXPECT_EQ(ClientHears(), OkPacket(3));
+    EXPECT_EQ(host.handed_over(), RUM_UPSTREAM);
+  }
+
+  uint32_t Other(const std::string& user = "alice", const std::string& peer = "10.1.2.3:3306",
+                 uint32_t thread = 4711) {
+    uint32_t id = KillTable::OfProcess().NextId();
+    KillTable::OfProcess().Add(id, user, peer, thread);
+    return id;
+  }
+};
+
+TEST_F(Watching, StopsAfterThreePackets) {
+  Start();
+  LogIn();
+  for (const char* text : {"one", "two", "three"}) {
+    EXPECT_FALSE(host.relaying());
+    host.Feed(RUM_CLIENT, Query(text));
+    EXPECT_EQ(ServerHears(), Query(text));
+  }
+  EXPECT_TRUE(host.relaying());
+  host.Feed(RUM_CLIENT, Changing("bob", "x"));
+  EXPECT_EQ(ServerHears(), Changing("bob", "x"));
+}
+
+TEST_F(Watching, ResultsFlowUnseen) {
+  Start();
+  LogIn();
+  host.Feed(RUM_CLIENT, Query("SELECT 1"));
+  host.Feed(RUM_UPSTREAM, "no packets at all");
+  EXPECT_EQ(ClientHears(), "no packets at all");
+  host.End(RUM_CLIENT);
+  EXPECT_TRUE(host.relaying());
+}
+
+TEST_F(Watching, WhatComesInPiecesGoesOnWhole) {
+  Start();
+  LogIn();
+  std::string big(100000, 'x');
+  std::string all = Query("SET x") + Query("SELECT '" + big + "'") + Query("SELECT 2") + "rest";
+  for (size_t at = 0; at < all.size(); at += 977) host.Feed(RUM_CLIENT, all.substr(at, 977));
+  EXPECT_EQ(ServerHears(), all);
+  EXPECT_TRUE(host.relaying());
+}
+
+TEST_F(Watching, SaysNothingWhenRumEndsIt) {
+  Start();
+  LogIn();
+  host.Feed(RUM_CLIENT, "\1\0\0"s);
+  host.CloseByRum(RUM_CLOSE_DRAIN);
+  EXPECT_EQ(ClientHears(), "");
+  EXPECT_EQ(ServerHears(), "");
+}
+
+TEST_F(Watching, TranslatesAKillOfTheSameUsersSessionOnTheSameServer) {
+  Start();
+  uint32_t other = Other();
+  LogIn();
+  host.Feed(RUM_CLIENT, Query("SET AUTOCOMMIT = 0"));
+  ServerHears();
+  host.Feed(RUM_CLIENT, Query("KILL QUERY " + std::to_string(other)));
+  EXPECT_EQ(ServerHears(), Query("KILL QUERY 4711"));
+  EXPECT_EQ(host.metric("mysql_kills"), 1u);
+  KillTable::OfProcess().Remove(other);
+}
+
+TEST_F(Watching, TranslatesTheBinaryKillAndTheSessionsOwnId) {
+  Start();
+  LogIn();
+  std::string own = PacketWriter().WriteU8(0x0c).WriteU32(greeting.connection_id).Finish(0);
+  host.Feed(RUM_CLIENT, own);
+  EXPECT_EQ(ServerHears(), PacketWriter().WriteU8(0x0c).WriteU32(7).Finish(0));
+}
+
+TEST_F(Watching, LeavesEveryOtherKillAsItIs) {
+  Start();
+  std::vector<uint32_t> ids = {Other("bob"), Other("alice", "10.1.2.4:3306"), 12, 0x7ffffffe};
+  for (uint32_t id : ids) {
+    LogIn();
+    std::string kill = Query("KILL " + std::to_string(id));
+    host.Feed(RUM_CLIENT, kill);
+    EXPECT_EQ(ServerHears(), kill);
+    KillTable::OfProcess().Remove(id);
+    host.CloseByRum(RUM_CLOSE_KILLED);
+  }
+  EXPECT_EQ(host.metric("mysql_kills"), 0u);
+}
+
+TEST_F(Watching, ASessionThatIsOverIsNotFound) {
+  Start();
+  LogIn();
+  uint32_t id = greeting.connection_id;
+  EXPECT_EQ(KillTable::OfProcess().Find(id, "alice", "10.1.2.3:3306"), 7u);
+  for (int i = 0; i < 3; ++i) host.Feed(RUM_CLIENT, Query("x"));
+  EXPECT_TRUE(KillTable::OfProcess().Find(id, "alice", "10.1.2.3:3306"));
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  EXPECT_FALSE(KillTable::OfProcess().Find(id, "alice", "10.1.2.3:3306"));
+}
+
+// -- COM_CHANGE_USER ------------------------------------------------------------------------------
+
+TEST_F(Watching, AfterARewrittenLoginAChangeOfTheUserIsLed) {
+  Start({{"mysql-auth", "rewrite"}});
+  LogInByHash();
+  for (int i = 0; i < 10; ++i) host.Feed(RUM_CLIENT, Query("x"));
+  ServerHears();
+  EXPECT_FALSE(host.relaying());
+  for (int i = 0; i < 3; ++i) {
+    host.Feed(RUM_CLIENT, Changing("bob", TokenFor(greeting.nonce)));
+    ExpectDemand("bob");
+    Prove();
+    host.Feed(RUM_CLIENT, Query("SELECT 1"));
+    EXPECT_EQ(ServerHears(), Query("SELECT 1"));
+  }
+  EXPECT_EQ(host.metric("mysql_user_changes"), 3u);
+  EXPECT_EQ(host.metric("mysql_rewritten_logins"), 1u);
+  EXPECT_EQ(host.notes()["changed_to"], "bob");
+  EXPECT_EQ(host.user(), "alice");
+  EXPECT_EQ(KillTable::OfProcess().Find(greeting.connection_id, "bob", "10.1.2.3:3306"), 7u);
+}
+
+TEST_F(Watching, AClientWithoutPluginsIsGivenTheTokenForTheServersNonce) {
+  Start();
+  LogInByHash(kOldClient);
+  auto change = [&](const std::string& user, const std::string& token) {
+    return Changing(user, token, "", kOldClient);
+  };
+  host.Feed(RUM_CLIENT, change("alice", TokenFor(greeting.nonce)));
+  EXPECT_EQ(ServerHears(), change("alice", TokenFor(kServerNonce)));
+  host.Feed(RUM_UPSTREAM, OkPacket(1));
+  EXPECT_EQ(ClientHears(), OkPacket(1));
+  // Of another user rum knows no hash.
+  host.Feed(RUM_CLIENT, change("bob", TokenFor(greeting.nonce)));
+  EXPECT_EQ(ServerHears(), change("bob", TokenFor(greeting.nonce)));
+  ServerSays(1, "\xff\x15\x04#28000Access denied for user 'bob'@'10.9.9.9'");
+  ExpectError(1, 1045, "28000", RUM_CLOSE_UPSTREAM_DENIED);
+  EXPECT_EQ(error.text, "Access denied for user 'bob'@'192.0.2.1' (using password: YES)");
+}
+
+TEST_F(Watching, AServerThatRefusesTheChangeEndsTheSession) {
+  Start({{"mysql-auth", "rewrite"}});
+  LogInByHash();
+  host.Feed(RUM_CLIENT, Changing("bob", ""));
+  ExpectDemand("bob", 0);
+  ServerSays(1, "\xff\x15\x04#28000Access denied for user 'bob'@'10.9.9.9' (using password: NO)");
+  ExpectError(1, 1045, "28000", RUM_CLOSE_UPSTREAM_DENIED);
+  EXPECT_EQ(ServerHears(), "");
+}
+
+TEST_F(Watching, AChangeThatIsCutShortIsEndedTowardTheServer) {
+  Start({{"mysql-auth", "rewrite"}});
+  LogInByHash();
+  host.Feed(RUM_CLIENT, Changing("bob", ""));
+  ExpectDemand("bob", 0);
+  ServerSwitches(1);
+  ClientHears();
+  host.End(RUM_CLIENT);
+  EXPECT_EQ(ServerHears(), Packet(2, ""));
+  EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+}
+
+TEST_F(Watching, WhenOnlyTheClientsLinkIsSafeNoPasswordGoesOn) {
+  Start();
+  Offer(RUM_TLS_ON, RUM_TLS_OFF);
+  GreetByTls();
+  RespondByTls("alice", TokenFor(greeting.nonce));
+  Connect(kTlsServer);
+  ServerSwitches();
+  ClientSays(4, TokenFor(kServerNonce));
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  ServerHears(), ClientHears();
+  for (int i = 0; i < 10; ++i) host.Feed(RUM_CLIENT, Query("x"));
+  EXPECT_FALSE(host.relaying());
+  ServerHears();
+  // A client whose first plugin sends the password itself.
+  host.Feed(RUM_CLIENT, Changing("bob", "secret\0"s, "mysql_clear_password"));
+  ExpectDemand("bob", 0);
+  ServerSays(1, Asking("mysql_clear_password"));
+  ExpectError(1, 1105, "08S01", RUM_CLOSE_UNSUPPORTED);
+}
+
+// An account that is rum's own system user needs no proof over a unix socket.
+TEST_F(Watching, OverAUnixSocketAChangeThatNeedsNoProofIsRefused) {
+  Start();
+  host.peer[RUM_UPSTREAM] = "unix:/run/mysqld/mysqld.sock";
+  LogIn();
+  for (int i = 0; i < 10; ++i) host.Feed(RUM_CLIENT, Query("x"));
+  EXPECT_FALSE(host.relaying());
+  ServerHears();
+  host.Feed(RUM_CLIENT, Changing("root", ""));
+  ExpectDemand("root", 0);
+  host.Feed(RUM_UPSTREAM, OkPacket(1));
+  ExpectError(1, 1045, "28000", RUM_CLOSE_DENIED);
+  EXPECT_EQ(ServerHears(), Packet(0, "\x01"));
+}
+
+TEST_F(Watching, SameLetsAUserBecomeItselfAndNobodyElse) {
+  Start({{"mysql-change-user", "same"}});
+  LogIn();
+  for (int i = 0; i < 10; ++i) host.Feed(RUM_CLIENT, Query("x"));
+  ServerHears();
+  host.Feed(RUM_CLIENT, Changing("alice", TokenFor(greeting.nonce)));
+  ExpectDemand("alice");
+  Prove();
+  host.Feed(RUM_CLIENT, Changing("bob", TokenFor(greeting.nonce)) + Query("SELECT 1"));
+  EXPECT_EQ(ServerHears(), Packet(0, "\x01"));
+  ExpectError(1, 1045, "28000", RUM_CLOSE_DENIED);
+  EXPECT_EQ(error.text, "Access denied for user 'bob'@'192.0.2.1' (using password: YES)");
+  EXPECT_EQ(host.metric("mysql_denied_user_changes"), 1u);
+}
+
+TEST_F(Watching, DenyLetsNobody) {
+  Start({{"mysql-change-user", "deny"}});
+  LogIn();
+  host.Feed(RUM_CLIENT, Changing("alice", TokenFor(greeting.nonce)));
+  ExpectError(1, 1045, "28000", RUM_CLOSE_DENIED);
+}
+
+TEST_F(Watching, DataThatLookLikeACommandAreNone) {
+  Start({{"mysql-change-user", "deny"}});
+  LogIn();
+  host.Feed(RUM_CLIENT, Query("LOAD DATA LOCAL INFILE 'x' INTO TABLE t"));
+  for (int n = 2; n < 600; ++n) {
+    host.Feed(RUM_CLIENT, Packet(static_cast<uint8_t>(n),
+                                 "\x11"
+                                 "bob\0\0"s));
+  }
+  host.Feed(RUM_CLIENT, Packet(static_cast<uint8_t>(600), ""));
+  EXPECT_TRUE(host.open());
+  host.Feed(RUM_CLIENT, Changing("bob", ""));
+  EXPECT_EQ(host.closed(), RUM_CLOSE_DENIED);
+}
+
+TEST_F(Watching, ACommandThatCannotBeReadEndsTheSession) {
+  Start({{"mysql-change-user", "same"}});
+  for (const std::string& packet : {Packet(0,
+                                           "\x11"
+                                           "bob"),
+                                    "\xff\xff\xff\0\x11"s + std::string(100, 'x')}) {
+    LogIn();
+    host.Feed(RUM_CLIENT, packet);
+    ExpectError(1, 1043, "08S01", RUM_CLOSE_CLIENT_PROTOCOL);
+  }
+}
+
+TEST_F(Watching, AServerThatHasEndedIsNotAsked) {
+  Start({{"mysql-change-user", "same"}});
+  LogIn();
+  host.End(RUM_UPSTREAM);
+  host.Feed(RUM_CLIENT, Changing("alice", TokenFor(greeting.nonce)));
+  EXPECT_EQ(ServerHears(), "");
+  EXPECT_EQ(host.closed(), RUM_CLOSE_UPSTREAM);
+}
+
+// -- compression ----------------------------------------------------------------------------------
+
+TEST_F(Watching, CompressionIsOfferedWhenAskedForAndEndsTheWatch) {
+  Start({{"mysql-compress", "1"}});
+  Greet();
+  EXPECT_TRUE(greeting.capabilities & kCompress);
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  LogIn("alice", kClient | kCompress, kServer | kCompress);
+  EXPECT_TRUE(host.relaying());
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  LogIn("alice", kClient, kServer | kCompress);
+  EXPECT_FALSE(host.relaying());
+}
+
+TEST_F(Watching, AServerWithoutCompressionCannotBeUsedByAClientThatCompresses) {
+  Start({{"mysql-compress", "1"}});
+  Greet();
+  Respond("alice", TokenFor(greeting.nonce), kClient | kCompress);
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, ServerGreeting(kServer & ~uint32_t{kCompress}));
+  ExpectError(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
+}
+
+TEST_F(Watching, CompressionIsRefusedWhereAChangeOfTheUserMustBeSeen) {
+  Start({{"mysql-compress", "1"}});
+  host.peer[RUM_UPSTREAM] = "unix:/run/mysqld/mysqld.sock";
+  Greet();
+  Respond("alice", TokenFor(greeting.nonce), kClient | kCompress);
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, ServerGreeting(kServer | kCompress));
+  ExpectError(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
+}
+
+TEST_F(Watching, CompressionAndRulesForChangesExcludeEachOther) {
+  auto status = host.Start({{"mysql-compress", "1"}, {"mysql-change-user", "same"}});
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.error().text.find("--mysql-compress"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace rum::mysql
