@@ -145,7 +145,13 @@ void Listener::OnReadable(evutil_socket_t, short, void* self) {
 
 void Listener::OnRested(evutil_socket_t, short, void* self) {
   auto& listener = *static_cast<Listener*>(self);
-  event_add(listener.readable_, nullptr);
+  // While not even the reserve is to be had there is none for a client either.
+  if (!listener.reserve_) listener.reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (listener.reserve_) {
+    event_add(listener.readable_, nullptr);
+  } else {
+    event_add(listener.rested_, &kRest);
+  }
 }
 
 void Listener::Accept() {

@@ -16,6 +16,7 @@
 #include "mysql/own_key.h"
 #include "mysql/probe.h"
 #include "mysql/session.h"
+#include "mysql/system_user.h"
 
 namespace {
 
@@ -123,6 +124,7 @@ int32_t NewConfig(const char* const* values, size_t count, void** config, char* 
 void FreeConfig(void* config) { delete static_cast<Config*>(config); }
 
 int32_t StartWorker(rum_worker*, const void*, void** worker_data) {
+  rum::mysql::SystemUser();
   *worker_data = new (std::nothrow) Desk;
   return *worker_data != nullptr ? RUM_OK : RUM_E_MEMORY;
 }

@@ -4,11 +4,7 @@
 #include <algorithm>
 
 namespace rum::mysql {
-namespace {
-
-constexpr size_t kMaxUser = 512;  // what identify() takes; the longest that a client library sends
-
-}  // namespace
+namespace {}  // namespace
 
 Session::Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace,
                  Fleet::View& view)
@@ -153,6 +149,11 @@ void Session::LookUpUser() {
 }
 
 void Session::OnLookedUp(int32_t status, Bytes value) {
+  if (state_ == State::kAwaitChangeMap) {
+    Parsed<Record> record = ParseRecord(value);
+    if (status == RUM_FOUND && record.ok()) stored_ = record.value.secret;
+    return SendChangeUser();
+  }
   if (state_ != State::kAwaitMap && state_ != State::kAwaitResponse) return;
   since_ = host_.now();
   // Unsupported: no map was asked for, and so everybody is unknown to it.

@@ -26,6 +26,8 @@
 
 namespace rum::mysql {
 
+constexpr size_t kMaxUser = 512;  // what identify() takes; the longest that a client library sends
+
 class Session final : public Conversation {
  public:
   // All of them outlive the session. [worker], as everything here.
@@ -61,6 +63,7 @@ class Session final : public Conversation {
     kAwaitConnect,      // a connection is under way; left by its outcome
     kAwaitGreeting,     // an upstream is there; left by its greeting, then the response is let go
     kAwaitUpstreamTls,  // rum asked the upstream for TLS; left when it is there
+    kAwaitChangeMap,    // another user is to come, and is looked up; left by the answer
     kAwaitVerdict,      // the server is to speak; left by OK, ERR, or what the client must answer
     kAwaitAnswer,       // the client is to answer; left by one packet of it
     kAwaitServerKey,    // the client's password is held; left by the server's public key
@@ -137,6 +140,12 @@ class Session final : public Conversation {
   void StopWatching();
   bool TranslateKill(Bytes payload);
   void TakeChangeUser(Bytes payload);
+  void SendChangeUser();
+  void GoOnAsBefore(const ServerError& error);
+  // The token for the server's nonce, when the one of the client is for the nonce that it keeps.
+  std::optional<Hash> TranslateToken(Bytes token, const Nonce& server_nonce) const;
+  // rum's own system user would be let in without a proof, or after a wrong one.
+  bool IsSystemUserThere(std::string_view user) const;
 
   // Whether a wrong password of this client is found by rum, whoever it says it is: known and
   // unknown users must see the same.
@@ -205,7 +214,9 @@ class Session final : public Conversation {
   uint32_t upstream_capabilities_ = 0;  // in force toward the server
   std::string upstream_;                // the server's address
   CommandReader commands_;
-  bool logged_in_ = false;  // once, and perhaps anew
+  std::optional<ChangeUser> change_;  // until it is sent
+  std::string former_user_;           // while a change is under way
+  bool logged_in_ = false;            // once, and perhaps anew
   bool watched_to_the_end_ = false;
   uint8_t watched_packets_ = 0;
   uint64_t since_ = 0;  // when the step began that the pace is taken of

@@ -39,7 +39,8 @@ void Session::TakePluginRequest(Bytes payload) {
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server's switch has no nonce");
   }
   if (!exchange_.MayAsk(links())) return RefuseClearText();
-  if (exchange_.kind() == PluginKind::kNative) scramble_ = exchange_.nonce();
+  // In a change of the user clients keep what they had.
+  if (exchange_.kind() == PluginKind::kNative && !logged_in_) scramble_ = exchange_.nonce();
   Count(kSwitches);
   if (!rewriting_ && !switched_) pace_.Add(Pace::Step::kSwitch, host_.now() - since_);
   switched_ = true;
@@ -66,10 +67,15 @@ void Session::TakeAnswer(Bytes payload) {
   with_password_ = ProvesSomething(AsText(payload));
   since_ = host_.now();
   switch (exchange_.Judge(payload, links())) {
-    case Exchange::Step::kPass:
-      PassToUpstream(payload);
+    case Exchange::Step::kPass: {
+      std::optional<Hash> token;
+      if (exchange_.kind() == PluginKind::kNative) {
+        token = TranslateToken(payload, exchange_.nonce());
+      }
+      PassToUpstream(token ? Bytes(*token) : payload);
       state_ = State::kAwaitVerdict;
       return;
+    }
     case Exchange::Step::kEncrypt:
       return AskForServerKey(payload);
     case Exchange::Step::kOfferKey:

@@ -122,6 +122,11 @@ void Session::Respond() {
     return Refuse(CannotCompress(), RUM_CLOSE_UNSUPPORTED,
                   "a COM_CHANGE_USER must be seen on this link, and the client compresses");
   }
+  if (!rewriting_ && IsSystemUserThere(response_.user)) {
+    Count(kServerDenials);
+    return Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
+                  "over a unix socket the server may take rum's own system user for a proof");
+  }
   Greeting greeting = std::move(upstream_greeting_);
   Response response;
   std::swap(response, response_);
@@ -228,6 +233,7 @@ void Session::PassError(Bytes payload) {
   }
   Note("error", code);
   Count(kServerDenials);
+  if (logged_in_) return GoOnAsBefore(error);
   std::string why = "the server refused the login with error " + code;
   if (state_ == State::kAwaitServerKey) why += " when it was asked for its RSA key";
   Refuse(error, RUM_CLOSE_UPSTREAM_DENIED, why);

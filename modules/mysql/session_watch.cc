@@ -5,6 +5,7 @@
 
 #include "mysql/kill_table.h"
 #include "mysql/session.h"
+#include "mysql/system_user.h"
 
 namespace rum::mysql {
 namespace {
@@ -35,9 +36,12 @@ bool Session::LetFlow() {
   } else {
     Count(rewriting_ ? kRewrittenLogins : kRelayedLogins);
     watched_to_the_end_ = MustWatchToTheEnd();
-    if (stored_ && HasUpstream(kPluginAuth)) Wipe(&*stored_), stored_.reset();
   }
   logged_in_ = true;
+  if (stored_) {
+    Wipe(&*stored_);
+    stored_.reset();
+  }
   KillTable::OfProcess().Add(connection_id_, response_.user, upstream_, thread_id_);
   if (ClientHas(kCompress)) {  // what follows cannot be read
     if (host_.relay(handle_) != RUM_OK) return false;
@@ -112,6 +116,11 @@ void Session::TakeChangeUser(Bytes payload) {
     return Refuse(AccessDenied(change.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
                   "--mysql-change-user forbids this change of the user");
   }
+  if (IsSystemUserThere(change.user)) {
+    Count(kDeniedUserChanges);
+    return Refuse(AccessDenied(change.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
+                  "over a unix socket the server may take rum's own system user for a proof");
+  }
   // The end of the server has been passed on: there is nobody to ask, and no way to answer.
   if (host_.take_back(handle_, RUM_UPSTREAM) != RUM_OK) {
     farewell_ = Farewell::kNone;
@@ -120,26 +129,60 @@ void Session::TakeChangeUser(Bytes payload) {
   }
   Count(kUserChanges);
   Note("changed_to", std::string_view(change.user).substr(0, kMaxNote));
+  former_user_ = std::exchange(response_.user, change.user);
+  change_ = std::move(change);
+  // Only a client that rum gave a nonce may use one that the server does not know.
+  bool look_up =
+      RewritesForClient() && !response_.user.empty() && response_.user.size() <= kMaxUser;
+  if (look_up && host_.lookup(handle_, response_.user.data(), response_.user.size()) == RUM_OK) {
+    state_ = State::kAwaitChangeMap;
+    return;
+  }
+  SendChangeUser();
+}
+
+void Session::SendChangeUser() {
+  ChangeUser change = std::move(*change_);
+  change_.reset();
   if (HasUpstream(kPluginAuth)) {
-    bool clear = SendsPasswordFirst(change.plugin);
-    change.auth.assign(clear ? 0 : change.auth.size(), '\0');
+    // The server asks for the proof anew, with its own nonce.
+    change.auth.assign(SendsPasswordFirst(change.plugin) ? 0 : change.auth.size(), '\0');
     change.plugin = kNoPlugin;
     if (!change.charset) change.charset = response_.charset;
     rewriting_ = false;
-  } else if (same && stored_) {
-    // A client that cannot be asked anew has used the nonce that rum gave it.
-    std::optional<Hash> hash = CheckToken(AsBytes(change.auth), nonce_, *stored_);
-    std::optional<Hash> token = hash ? MakeToken(*hash, upstream_nonce_, *stored_) : std::nullopt;
-    if (hash) Wipe(&*hash);
-    if (token) change.auth = AsText(*token);
+  } else if (std::optional<Hash> token = TranslateToken(AsBytes(change.auth), upstream_nonce_)) {
+    change.auth = AsText(*token);
   }
-  response_.user = change.user;
   exchange_ = Exchange(rewriting_ ? PluginKind::kNative : PluginKind::kClear);
   switched_ = false;
   since_ = host_.now();
   Send(RUM_UPSTREAM, BuildChangeUser(change, upstream_capabilities_));
   farewell_ = Farewell::kAnswer;
   state_ = State::kAwaitVerdict;
+}
+
+std::optional<Hash> Session::TranslateToken(Bytes token, const Nonce& server_nonce) const {
+  if (!logged_in_ || !stored_) return std::nullopt;
+  std::optional<Hash> hash = CheckToken(token, scramble_, *stored_);
+  if (!hash) return std::nullopt;
+  std::optional<Hash> translated = MakeToken(*hash, server_nonce, *stored_);
+  Wipe(&*hash);
+  return translated;
+}
+
+// MariaDB goes on with the user that there was; a server that does not closes the connection
+// itself.
+void Session::GoOnAsBefore(const ServerError& error) {
+  Send(RUM_CLIENT, BuildError(error, front_));
+  response_.user = std::move(former_user_);
+  if (!LetFlow()) {
+    told_ = true;
+    Close(RUM_CLOSE_MODULE, "the relay did not begin");
+  }
+}
+
+bool Session::IsSystemUserThere(std::string_view user) const {
+  return unix_upstream_ && !user.empty() && user == SystemUser();
 }
 
 }  // namespace rum::mysql

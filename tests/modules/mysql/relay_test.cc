@@ -358,10 +358,10 @@ TEST_F(Relay, NotesOnlyNamesThatArePlain) {
 }
 
 TEST_F(Relay, AUnixSocketLetsNobodyInWithoutAProof) {
-  AddUser("root", "", "sock:/run/mysqld/mysqld.sock");
+  AddUser("plain", "", "sock:/run/mysqld/mysqld.sock");
   host.peer[RUM_UPSTREAM] = "unix";
   Greet();
-  Respond("root", "");
+  Respond("plain", "");
   Connect();
   host.Feed(RUM_UPSTREAM, OkPacket(2));
   ExpectError(2, 1045, "28000", RUM_CLOSE_DENIED);
@@ -369,10 +369,10 @@ TEST_F(Relay, AUnixSocketLetsNobodyInWithoutAProof) {
 }
 
 TEST_F(Relay, AUnixSocketLetsInWhoAnsweredASwitch) {
-  AddUser("root", "", "sock:/run/mysqld/mysqld.sock");
+  AddUser("plain", "", "sock:/run/mysqld/mysqld.sock");
   host.peer[RUM_UPSTREAM] = "unix:/run/mysqld/mysqld.sock";
   Greet();
-  Respond("root", "");
+  Respond("plain", "");
   Connect();
   ServerSwitches();
   ClientSays(3, "proof");

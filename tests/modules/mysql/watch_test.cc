@@ -3,6 +3,7 @@
 
 #include "mysql/commands.h"
 #include "mysql/kill_table.h"
+#include "mysql/system_user.h"
 #include "tls_login.h"
 
 namespace rum::mysql {
@@ -61,6 +62,18 @@ class Watching : public TlsLogin {
     EXPECT_EQ(ServerHears(), Packet(2, TokenFor(kServerNonce)));
     host.Feed(RUM_UPSTREAM, OkPacket(3));
     EXPECT_EQ(ClientHears(), OkPacket(3));
+    EXPECT_EQ(host.handed_over(), RUM_UPSTREAM);
+  }
+
+  // The change was refused and the session goes on.
+  void ExpectRefusal(uint8_t sequence, const std::string& text) {
+    auto said = Split(ClientHears());
+    ASSERT_EQ(said.size(), 1u);
+    EXPECT_EQ(said[0].sequence, sequence);
+    auto parsed = ParseError(AsBytes(said[0].payload));
+    ASSERT_TRUE(parsed.ok()) << parsed.why;
+    EXPECT_EQ(parsed.value.code, 1045);
+    EXPECT_EQ(parsed.value.text, text);
     EXPECT_EQ(host.handed_over(), RUM_UPSTREAM);
   }
 
@@ -191,22 +204,53 @@ TEST_F(Watching, AClientWithoutPluginsIsGivenTheTokenForTheServersNonce) {
   EXPECT_EQ(ServerHears(), change("alice", TokenFor(kServerNonce)));
   host.Feed(RUM_UPSTREAM, OkPacket(1));
   EXPECT_EQ(ClientHears(), OkPacket(1));
-  // Of another user rum knows no hash.
+  // Of another user rum knows no hash here.
   host.Feed(RUM_CLIENT, change("bob", TokenFor(greeting.nonce)));
   EXPECT_EQ(ServerHears(), change("bob", TokenFor(greeting.nonce)));
   ServerSays(1, "\xff\x15\x04#28000Access denied for user 'bob'@'10.9.9.9'");
-  ExpectError(1, 1045, "28000", RUM_CLOSE_UPSTREAM_DENIED);
-  EXPECT_EQ(error.text, "Access denied for user 'bob'@'192.0.2.1' (using password: YES)");
+  ExpectRefusal(1, "Access denied for user 'bob'@'192.0.2.1' (using password: YES)");
 }
 
-TEST_F(Watching, AServerThatRefusesTheChangeEndsTheSession) {
+// What libmariadb does: it answers the server's question with the nonce that it keeps.
+TEST_F(Watching, AProofForTheNonceThatRumGaveIsTranslated) {
+  Start({{"mysql-auth", "rewrite"}});
+  AddUser("bob", kStoredText, "tcp:db1.internal:3306");
+  LogInByHash();
+  for (const char* user : {"bob", "alice", "bob"}) {
+    host.Feed(RUM_CLIENT, Changing(user, TokenFor(greeting.nonce)));
+    ExpectDemand(user);
+    ServerSwitches(1);
+    ClientHears();
+    ClientSays(2, TokenFor(greeting.nonce));
+    EXPECT_EQ(ServerHears(), Packet(2, TokenFor(kServerNonce)));
+    host.Feed(RUM_UPSTREAM, OkPacket(3));
+    EXPECT_EQ(ClientHears(), OkPacket(3));
+  }
+  // A wrong password stays what it is.
+  host.Feed(RUM_CLIENT, Changing("alice", std::string(20, 'x')));
+  ExpectDemand("alice");
+  ServerSwitches(1);
+  ClientSays(2, std::string(20, 'y'));
+  EXPECT_EQ(ServerHears(), Packet(2, std::string(20, 'y')));
+}
+
+// MariaDB keeps the session as it was; a server that does not closes it.
+TEST_F(Watching, AfterARefusedChangeTheSessionGoesOnAsTheUserThatItWas) {
   Start({{"mysql-auth", "rewrite"}});
   LogInByHash();
   host.Feed(RUM_CLIENT, Changing("bob", ""));
   ExpectDemand("bob", 0);
-  ServerSays(1, "\xff\x15\x04#28000Access denied for user 'bob'@'10.9.9.9' (using password: NO)");
-  ExpectError(1, 1045, "28000", RUM_CLOSE_UPSTREAM_DENIED);
-  EXPECT_EQ(ServerHears(), "");
+  ServerSwitches(1);
+  ClientHears();
+  ClientSays(2, "");
+  ServerHears();
+  ServerSays(3, "\xff\x15\x04#28000Access denied for user 'bob'@'10.9.9.9' (using password: NO)");
+  ExpectRefusal(3, "Access denied for user 'bob'@'192.0.2.1' (using password: NO)");
+  host.Feed(RUM_CLIENT, Query("KILL " + std::to_string(greeting.connection_id)));
+  EXPECT_EQ(ServerHears(), Query("KILL 7")) << "it is alice's still";
+  host.End(RUM_UPSTREAM);
+  host.End(RUM_CLIENT);
+  EXPECT_EQ(host.closed(), RUM_CLOSE_UPSTREAM);
 }
 
 TEST_F(Watching, AChangeThatIsCutShortIsEndedTowardTheServer) {
@@ -249,11 +293,30 @@ TEST_F(Watching, OverAUnixSocketAChangeThatNeedsNoProofIsRefused) {
   for (int i = 0; i < 10; ++i) host.Feed(RUM_CLIENT, Query("x"));
   EXPECT_FALSE(host.relaying());
   ServerHears();
-  host.Feed(RUM_CLIENT, Changing("root", ""));
-  ExpectDemand("root", 0);
+  host.Feed(RUM_CLIENT, Changing("daemons", ""));
+  ExpectDemand("daemons", 0);
   host.Feed(RUM_UPSTREAM, OkPacket(1));
   ExpectError(1, 1045, "28000", RUM_CLOSE_DENIED);
   EXPECT_EQ(ServerHears(), Packet(0, "\x01"));
+}
+
+// An account may have that as a second way, tried after a wrong password.
+TEST_F(Watching, OverAUnixSocketRumsOwnSystemUserIsRefused) {
+  Start();
+  ASSERT_NE(SystemUser(), "");
+  host.peer[RUM_UPSTREAM] = "unix:/run/mysqld/mysqld.sock";
+  LogIn();
+  host.Feed(RUM_CLIENT, Changing(SystemUser(), TokenFor(greeting.nonce)));
+  ExpectError(1, 1045, "28000", RUM_CLOSE_DENIED);
+  EXPECT_EQ(ServerHears(), Packet(0, "\x01"));
+  AddUser(SystemUser(), "", "sock:/run/mysqld/mysqld.sock");
+  Greet();
+  Respond(SystemUser(), TokenFor(greeting.nonce));
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, ServerGreeting());
+  ExpectError(2, 1045, "28000", RUM_CLOSE_DENIED);
+  host.peer[RUM_UPSTREAM] = "10.1.2.3:3306";
+  LogIn(SystemUser());
 }
 
 TEST_F(Watching, SameLetsAUserBecomeItselfAndNobodyElse) {
