@@ -316,7 +316,10 @@ TEST(Resume, OfASessionThatClosesAtTheSameMomentGivesOrDropsOnce) {
   };
   RunningProxy proxy(hooks, [](Settings& s) { s.workers = 2; });
   for (int i = 0; i < kSessions; ++i) proxy.Client();
-  ASSERT_TRUE(Eventually([&] { return next == kSessions; }));
+  ASSERT_TRUE(Eventually([&] {
+    std::lock_guard lock(mutex);  // the number is counted before its thread is there
+    return threads.size() == kSessions;
+  }));
   for (auto& thread : threads) thread.join();
   for (Payload& payload : payloads) {
     EXPECT_TRUE(Eventually([&] { return payload.given + payload.dropped == 1; }));
