@@ -1,9 +1,13 @@
 """Servers of several releases: that each is up with its accounts, and what is particular to one."""
 
+import os
+import subprocess
+import sys
+
 from mysql_setup import front, port_of
 from support import clients, matrix, net, newer_servers, server_trees
 from support.certificates import Authority
-from support.harness import check, same, test
+from support.harness import check, end_with_parent, has, same, test
 
 
 def kind_is_up(t, kind):
@@ -86,3 +90,57 @@ def _(t):
                 same((answer.ok, answer.port), (True, server.port),
                      "%s, %s, cached %s: %r" % (client, authority and "TLS", cached, answer))
                 check(in_cache(), "the login has filled the cache")
+
+
+# Makes the tree "fake" and tells how often its maker ran; $1 says what the maker is to do.
+MAKER = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from support import server_trees
+server_trees.TREES["fake"] = ("sid", [], [])
+
+def make(name, folder, say):
+    os.makedirs(folder + "/files/usr/share/x/charsets")
+    os.makedirs(folder + "/files/usr/lib/x86_64-linux-gnu")
+    open(folder + "/files/usr/lib/x86_64-linux-gnu/ld-linux.so.2", "w").close()
+    say("made")
+    time.sleep(0.3)
+    if sys.argv[2] == "fails":
+        raise server_trees.Unavailable("the mirror is away")
+    if sys.argv[2] == "dies":
+        os._exit(9)
+    server_trees.write_stamp(folder)
+
+server_trees.fill = make
+try:
+    print(server_trees.tree("fake").folder)
+except server_trees.Unavailable as e:
+    print("unavailable:", e)
+"""
+
+
+@test("The cache of servers is made once, and again when it is half-made or damaged")
+def _(t):
+    def start(how="works"):
+        here = os.path.dirname(os.path.abspath(__file__))
+        return subprocess.Popen([sys.executable, "-B", "-c", MAKER, here, how],
+                                env=dict(os.environ, XDG_CACHE_HOME=t.path("cache")),
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                preexec_fn=end_with_parent)
+
+    def said(process):
+        return process.communicate(timeout=60)[0]
+
+    has(said(start("fails")), "unavailable: the mirror is away")
+    same(said(start("dies")).strip(), "made")
+    # Of several at the same time one makes it; the half-made one of before is gone.
+    outputs = [said(one) for one in [start() for _ in range(4)]]
+    same(sum(text.count("made\n") for text in outputs), 1, repr(outputs))
+    folder, = {text.splitlines()[-1] for text in outputs}
+    check("made" not in said(start()), "one that is whole is used as it is")
+    for damage in (lambda: os.remove(folder + "/files/usr/lib/x86_64-linux-gnu/ld-linux.so.2"),
+                   lambda: os.truncate(folder + "/" + server_trees.STAMP, 3),
+                   lambda: open(folder + "/files/more", "w").close()):
+        damage()
+        has(said(start()), "made")
+        check("made" not in said(start()), "whole again")

@@ -73,7 +73,7 @@ def caches_password(kind, user):
 
 
 class Server(mariadb.MariaDB):
-    """One process. tls: None, or (certificate, key)."""
+    """One process of the kind. tls: None, or (certificate, key). plugins: the folder of its plugins."""
 
     def __init__(self, kind, made, plugins, folder, name, tls=None, options=(), bind="127.0.0.1"):
         self.kind, self.name, self.folder, self.tree = kind, name, folder, made
@@ -93,19 +93,8 @@ class Server(mariadb.MariaDB):
                "--max-connections=300", "--max-allowed-packet=64M", "--local-infile=1",
                "--character-set-server=utf8mb4", "--innodb-buffer-pool-size=32M",
                "--innodb-flush-log-at-trx-commit=0", "--performance-schema=0",
-               "--key-buffer-size=1M", "--long-query-time=3600",
-               "--plugin-dir=" + plugins]
-        if kind == "mysql-sid":
-            own += ["--mysqlx=0", "--plugin-load-add=clear_text_plugin.so", "--secure-file-priv=" + self.data, "--innodb-doublewrite=0", "--log-error-verbosity=2",
-                    # Without: no version of TLS at all, and no certificate of its own making.
-                    *([] if tls else ["--tls-version=", "--auto-generate-certs=0"])]
-        else:
-            own += ["--plugin-load-add=auth_ed25519", "--plugin-load-add=clear_text_plugin",
-                    "--aria-pagecache-buffer-size=2M"]
-            if kind == "mariadb-trixie":
-                own.append("--plugin-load-add=auth_parsec")
-            if not tls:
-                own.append("--skip-ssl")
+               "--key-buffer-size=1M", "--long-query-time=3600", "--plugin-dir=" + plugins]
+        own += self._mysql_options(tls) if kind == "mysql-sid" else self._mariadb_options(tls)
         if tls:
             own += ["--ssl-cert=" + tls[0], "--ssl-key=" + tls[1]]
         command = made.command("usr/sbin/mysqld" if kind == "mysql-sid" else "usr/sbin/mariadbd",
@@ -113,6 +102,23 @@ class Server(mariadb.MariaDB):
         self.process = subprocess.Popen(command + own + list(options), stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                         preexec_fn=end_with_parent)
+
+    def _mysql_options(self, tls):
+        options = ["--plugin-load-add=clear_text_plugin.so", "--mysqlx=0",
+                   "--secure-file-priv=" + self.data, "--innodb-doublewrite=0",
+                   "--log-error-verbosity=2"]
+        if not tls:  # no version of it, and no certificate of the server's own making
+            options += ["--tls-version=", "--auto-generate-certs=0"]
+        return options
+
+    def _mariadb_options(self, tls):
+        options = ["--plugin-load-add=clear_text_plugin", "--plugin-load-add=auth_ed25519",
+                   "--aria-pagecache-buffer-size=2M"]
+        if self.kind == "mariadb-trixie":
+            options.append("--plugin-load-add=auth_parsec")
+        if not tls:
+            options.append("--skip-ssl")
+        return options
 
     def admin_all(self, statements):
         """Runs statements as root on one connection."""
@@ -124,9 +130,11 @@ class Server(mariadb.MariaDB):
 
     def fill_cache(self, user):
         """Has the server cache the password of an account of caching_sha2_password."""
-        done = subprocess.run(self.tree.client("--socket=" + self.socket, "--user=" + user, "--password1=" + password(user),
-                               "--password2=" + SECOND_PASSWORD, "--enable-cleartext-plugin", "-e", "DO 0"),
-                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            self.tree.client("--socket=" + self.socket, "--user=" + user,
+                             "--password1=" + password(user), "--password2=" + SECOND_PASSWORD,
+                             "--enable-cleartext-plugin", "-e", "DO 0"),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
         if done.returncode:
             raise AssertionError("%s: %s" % (user, done.stdout.decode("utf-8", "replace")))
 

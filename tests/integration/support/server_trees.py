@@ -92,7 +92,7 @@ def tree(name, say=print):
             shutil.rmtree(folder, ignore_errors=True)
             begin = time.monotonic()
             try:
-                _make(name, folder, say)
+                fill(name, folder, say)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -134,12 +134,12 @@ def _is_whole(folder):
         return False
 
 
-def _make(name, folder, say):
+def fill(name, folder, say):
     suite, packages, alone = TREES[name]
     os.makedirs(os.path.join(folder, "files"))
     with _apt(folder, suite) as apt:
         say("%s: asking for the packages of %s" % (name, suite))
-        apt("update")
+        apt("update", "--error-on=any")
         say("%s: fetching %s" % (name, " ".join(packages + alone)))
         apt("install", "--yes", "--download-only", *packages)
         if alone:
@@ -155,6 +155,11 @@ def _make(name, folder, say):
     made = Tree(name, folder)
     say("%s: initializing a data folder" % name)
     initialize(made)
+    write_stamp(folder)
+
+
+def write_stamp(folder):
+    """The last act: what is in the folder is whole."""
     measure = _measure(folder)
     part = os.path.join(folder, STAMP + ".part")
     with open(part, "w") as f:

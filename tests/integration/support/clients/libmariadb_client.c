@@ -1,22 +1,22 @@
-/* For each line "HOST PORT USER PASSWORD DATABASE AUTHORITY" (with tabs) of stdin: logs in, by TLS if
- * there is an authority, asks, and prints "ok PORT WORD" or "error CODE TEXT". With the arguments
- * OTHER_USER OTHER_PASSWORD it then changes to that one (COM_CHANGE_USER), asks who it is, and prints
- * "changed USER". */
+/* For each line "HOST PORT USER PASSWORD DATABASE AUTHORITY" (with tabs) of stdin: logs in, by TLS
+ * if there is an authority, asks, and prints "ok PORT WORD" or "error CODE TEXT". With the
+ * arguments OTHER_USER OTHER_PASSWORD it then changes to that one (COM_CHANGE_USER), asks who it
+ * is, and prints "changed USER". */
 #include <mysql.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int Fail(MYSQL *db) {
+static int Fail(MYSQL* db) {
   printf("error %u %s\n", mysql_errno(db), mysql_error(db));
   mysql_close(db);
   return 0;
 }
 
 /* The first column of the first row, into `text`; 0: an error. */
-static int Ask(MYSQL *db, const char *query, char *text, size_t size) {
+static int Ask(MYSQL* db, const char* query, char* text, size_t size) {
   if (mysql_query(db, query) != 0) return 0;
-  MYSQL_RES *result = mysql_store_result(db);
+  MYSQL_RES* result = mysql_store_result(db);
   MYSQL_ROW row = result != NULL ? mysql_fetch_row(result) : NULL;
   snprintf(text, size, "%s", row != NULL && row[0] != NULL ? row[0] : "");
   mysql_free_result(result);
@@ -24,9 +24,9 @@ static int Ask(MYSQL *db, const char *query, char *text, size_t size) {
 }
 
 /* The same by a prepared statement with one parameter. */
-static int AskPrepared(MYSQL *db, int id, char *text, size_t size) {
+static int AskPrepared(MYSQL* db, int id, char* text, size_t size) {
   static const char query[] = "SELECT text FROM word WHERE id = ?";
-  MYSQL_STMT *statement = mysql_stmt_init(db);
+  MYSQL_STMT* statement = mysql_stmt_init(db);
   MYSQL_BIND in, out;
   memset(&in, 0, sizeof in);
   memset(&out, 0, sizeof out);
@@ -45,13 +45,13 @@ static int AskPrepared(MYSQL *db, int id, char *text, size_t size) {
   return ok;
 }
 
-static int LogIn(char *line, const char *other, const char *other_password) {
+static int LogIn(char* line, const char* other, const char* other_password) {
   enum { kHost, kPort, kUser, kPassword, kDatabase, kAuthority, kFields };
-  char *field[kFields];
+  char* field[kFields];
   for (int i = 0; i < kFields; i++) {
     field[i] = line != NULL ? strsep(&line, "\t") : "";
   }
-  MYSQL *db = mysql_init(NULL);
+  MYSQL* db = mysql_init(NULL);
   unsigned seconds = 10;
   mysql_options(db, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
   if (field[kAuthority][0] != '\0') {
@@ -77,7 +77,7 @@ static int LogIn(char *line, const char *other, const char *other_password) {
   return 0;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   char line[4096];
   setlinebuf(stdout);
   while (fgets(line, sizeof line, stdin) != NULL) {
