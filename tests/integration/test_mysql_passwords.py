@@ -75,7 +75,7 @@ def run(command):
 
 def by_program(kind, address, user, word, *more, host="127.0.0.1"):
     """What the client of the tree prints: the server's port, or its complaint."""
-    return run(kind.client("-h" + host, "-P%d" % port_of(address), "-u" + user, "-p" + word, *more,
+    return run(kind.tree.client("-h" + host, "-P%d" % port_of(address), "-u" + user, "-p" + word, *more,
                            "-Ne", "SELECT @@port"))
 
 
@@ -217,7 +217,7 @@ def _(t):
     path = write_map(t, row("two", "sock:" + server.socket))
 
     def log_in(here, first):
-        return run(mysql.client("-h127.0.0.1", "-P%d" % port_of(here), "-utwo", "--password1=" + first,
+        return run(mysql.tree.client("-h127.0.0.1", "-P%d" % port_of(here), "-utwo", "--password1=" + first,
                                 "--password2=second", "--enable-cleartext-plugin", "-Ne",
                                 "SELECT @@port"))
 
@@ -277,7 +277,7 @@ def _(t):
         has(by_program(kind, here, "native", word, host=FAR), "NOT trusted")
         same(by_program(kind, here, "native", word, "--disable-ssl-verify-server-cert", host=FAR),
              str(server.port))
-    has(run(kind.client("-h" + FAR, "-P%d" % port_of(here), "-uempty", "-Ne", "SELECT @@port")),
+    has(run(kind.tree.client("-h" + FAR, "-P%d" % port_of(here), "-uempty", "-Ne", "SELECT @@port")),
         str(server.port), "without a password it only warns")
 
 
