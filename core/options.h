@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "limits/login_guard.h"
+#include "limits/user_limits.h"
 #include "tls/tls_contexts.h"
 
 namespace rum {
@@ -38,6 +40,9 @@ struct Settings {
   bool log_logins = false;
 
   TlsSettings tls;
+
+  UserLimit user_limit;
+  LoginGuard::Settings login_guard;
 
   Millis connect_timeout{6000};
   Millis first_byte_timeout{6000};

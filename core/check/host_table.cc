@@ -244,6 +244,24 @@ const rum_tls kTls = {
     .fingerprint = TlsFingerprint,
 };
 
+int32_t Admit(rum_session* handle, const void* record, size_t size) {
+  ScriptedSession* session = Find(handle, "admit");
+  if (!session) return RUM_E_STATE;
+  if (!Sensible("admit", record, size)) return RUM_E_ARGUMENT;
+  return session->Admit(record, size);
+}
+
+void LoginFailed(rum_session* handle) {
+  if (ScriptedSession* session = Find(handle, "login_failed")) session->LoginFailed();
+}
+
+const rum_limits kLimits = {
+    .struct_size = sizeof(rum_limits),
+    .reserved = 0,
+    .admit = Admit,
+    .login_failed = LoginFailed,
+};
+
 const void* Extension(const char* name) {
   if (!Sensible("extension", name, 1)) return nullptr;
   std::lock_guard lock(registry().mutex);
@@ -251,7 +269,9 @@ const void* Extension(const char* name) {
     const auto& extensions = registry().current->extensions;
     if (auto found = extensions.find(name); found != extensions.end()) return found->second;
   }
-  return std::string_view(name) == RUM_TLS_1 ? &kTls : nullptr;
+  if (std::string_view(name) == RUM_TLS_1) return &kTls;
+  if (std::string_view(name) == RUM_LIMITS_1) return &kLimits;
+  return nullptr;
 }
 
 }  // namespace

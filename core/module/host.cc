@@ -87,8 +87,18 @@ const rum_tls kTls = {
     [](rum_session* s, uint8_t* digest) { return Of(s).TlsFingerprint(digest); },
 };
 
+const rum_limits kLimits = {
+    sizeof(rum_limits),
+    0,
+    [](rum_session* s, const void* record, size_t size) { return Of(s).Admit(record, size); },
+    [](rum_session* s) { Of(s).LoginFailed(); },
+};
+
 const void* Extension(const char* name) {
-  return name && std::strcmp(name, RUM_TLS_1) == 0 ? &kTls : nullptr;
+  if (!name) return nullptr;
+  if (std::strcmp(name, RUM_TLS_1) == 0) return &kTls;
+  if (std::strcmp(name, RUM_LIMITS_1) == 0) return &kLimits;
+  return nullptr;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <random>
 
+#include "limits/admission.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "options.h"
@@ -34,7 +35,8 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
     : settings_(std::move(settings)),
       module_config_(std::move(module_config)),
       resolver_(std::make_unique<Resolver>(base, settings_->dns_refresh, settings_->dns_timeout,
-                                           settings_->resolv_conf)) {}
+                                           settings_->resolv_conf)),
+      admission_(std::make_unique<Admission>(settings_->user_limit, settings_->login_guard)) {}
 
 Proxy::~Proxy() {
   {

@@ -13,6 +13,7 @@
 
 namespace rum {
 
+class Admission;
 class Listener;
 class MapFile;
 class ModuleConfig;
@@ -60,6 +61,8 @@ class Proxy {
   std::vector<Address> DefaultDestinations() const;
 
   Resolver& resolver() { return *resolver_; }
+  Admission& admission() { return *admission_; }
+  const Admission& admission() const { return *admission_; }
   const std::shared_ptr<const Settings>& settings() const { return settings_; }
   const std::shared_ptr<const ModuleConfig>& module_config() const { return module_config_; }
   const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }
@@ -69,6 +72,7 @@ class Proxy {
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const ModuleConfig> module_config_;
   std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<Admission> admission_;
   std::shared_ptr<const MapFile> map_;
   std::shared_ptr<const TlsContexts> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -33,6 +33,7 @@ struct TlsContexts;
 class Worker : public rum_worker {
  public:
   static constexpr size_t kBufferSize = 64 * 1024;
+  static constexpr size_t kRefusalMost = 512;
 
   Worker(Proxy& proxy, unsigned index);
   ~Worker();
@@ -50,6 +51,8 @@ class Worker : public rum_worker {
   void Adopt(Listener& listener, Fd client, const SocketAddress& address);
   // [worker] Turns a client away with the module's words for `reason`.
   void Refuse(Fd client, uint32_t reason);
+  // [worker] These words; returns how many bytes of at most kRefusalMost they have.
+  size_t WriteRefusal(uint32_t reason, uint8_t* words);
   // [worker] No session may begin any more; the loop ends when the last one is gone.
   void Drain();
   // [worker] Ends every session.
