@@ -118,7 +118,14 @@ sub refuse_open_secrets {
 
 # --- Accounts: each becomes a hash {user, host, secret, usable} -----------------------------------
 
-# The secret is the hash of mysql_native_password. Any other plugin has none: its users are relayed.
+# The secret is the hash of mysql_native_password, or the public key of ed25519. Any other plugin has
+# none: its users are relayed.
+sub secret_of {
+    my ($plugin, $string) = @_;
+    return $string =~ m{^[A-Za-z0-9+/]{43}$} ? "ed25519:$string" : '' if $plugin eq 'ed25519';
+    return native_secret($plugin, $string);
+}
+
 sub native_secret {
     my ($plugin, $string) = @_;
     return '' if $plugin !~ /^(?:mysql_native_password)?$/;
@@ -145,7 +152,7 @@ sub account_of_user_row {
     my $usable = is_remote_login($plugin, $string);
     $usable = 0 if ($row->{account_locked} // 'N') eq 'Y';    # the roles of MySQL 8, too
     $usable = 0 if ($row->{is_role} // 'N') eq 'Y';
-    my $secret = native_secret($plugin, $string);
+    my $secret = secret_of($plugin, $string);
     # With a second password that is still good, the first alone would turn its users away.
     $secret = '' if ($row->{user_attributes} // '') =~ /"additional_password"/;
     return { user => $row->{user}, host => $row->{host}, secret => $secret, usable => $usable };
@@ -163,7 +170,7 @@ sub account_of_global_priv {
     my @open = grep { is_remote_login($_->[0], $_->[1]) }
       map { [$_->{plugin} // '', $_->{authentication_string} // ''] } @ways;
     $account->{usable} = @open > 0;
-    $account->{secret} = native_secret(@{ $open[0] }) if @open == 1;
+    $account->{secret} = secret_of(@{ $open[0] }) if @open == 1;
     return $account;
 }
 
@@ -530,7 +537,7 @@ user, and of different passwords none is exported.
 =item B<--no-secrets>
 
 Export no hashes, only where users go. rum needs hashes only for clients that do not know plugins,
-and for C<--mysql-auth rewrite>.
+for C<--mysql-auth rewrite>, and to vouch for its certificate before MariaDB's clients since 11.4.
 
 =item B<--allow-empty>
 
@@ -614,7 +621,8 @@ All users but those who cannot log in through a proxy: roles, locked accounts, a
 those that only know the operating system's user (unix_socket, auth_socket), or that have a hash
 which no password fits; and accounts for localhost only, unless the destination is on this machine.
 
-The secret of a user is the hash of mysql_native_password. Users of other plugins, of several
+The secret of a user is the hash of mysql_native_password, or C<ed25519:> and the public key of
+ed25519. Users of other plugins, of several
 plugins, or with a second password that is still good have an empty secret: rum passes their login on
 to the server. Names are exported as the server keeps them, in UTF-8.
 

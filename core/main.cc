@@ -1,12 +1,14 @@
 // Options, module, workers; then wait for signals; then stop. The only place that ends the process.
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 #include "admin/http.h"
 #include "base/log.h"
@@ -15,9 +17,11 @@
 #include "map/map_file.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
+#include "module/state_store.h"
 #include "options.h"
 #include "proxy/proxy.h"
 #include "tls/tls_contexts.h"
+#include "upstream/prober.h"
 
 #ifdef HAVE_LIBSYSTEMD
 #include <systemd/sd-daemon.h>
@@ -28,6 +32,7 @@ namespace {
 
 constexpr timeval kTlsLook = {2, 0};
 constexpr timeval kIdleLook = {0, 20000};  // how often the end of a drain is looked for
+constexpr timeval kFirstProbes = {1, 0};   // clients wait no longer for the servers' answers
 constexpr timeval kAfterCut = {3, 0};      // longer than last words may take
 
 void TellSystemd(const char* state) {
@@ -77,24 +82,28 @@ std::vector<std::string> Complaints(const MapFile& map) {
 // The running process: everything that lives on the main loop.
 class Daemon {
  public:
-  Daemon(CommandLine line, Background& background)
-      : settings_(std::move(line.settings)),
+  Daemon(int argc, char** argv, CommandLine line, Background& background)
+      : argc_(argc),
+        argv_(argv),
+        settings_(std::move(line.settings)),
         module_(std::move(line.module)),
         background_(background),
         base_(event_base_new()) {}
   ~Daemon() {
     // First what could call back into what goes next.
     for (event* e : signals_) event_free(e);
-    for (event* e : {idle_look_, drain_over_, tls_look_}) {
+    for (event* e : {first_probes_, idle_look_, drain_over_, tls_look_}) {
       if (e) event_free(e);
     }
     statistics_.reset();
     watcher_.reset();
     proxy_.reset();
+    state_.reset();
     event_base_free(base_);
   }
 
   Status Start() {
+    state_ = std::make_unique<StateStore>(base_, settings_->tls.state_dir, settings_->listeners);
     auto config = ModuleConfig::Make(module_, settings_->module_values);
     if (!config) return config.error();
     proxy_ = std::make_unique<Proxy>(base_, settings_, *config);
@@ -112,6 +121,7 @@ class Daemon {
               log::Warning("{}: {}", settings_->map, text);
             }
             proxy_->SetMap(std::move(map));
+            proxy_->prober().SetMapDestinations(watcher_->destinations());
           },
           [](const Error& error) { log::Error("{}", error.text); });
       if (auto started = watcher_->Start(); !started) return started;
@@ -134,19 +144,33 @@ class Daemon {
     return proxy_->Start();
   }
 
+  // Clients are served when the servers have been asked once, or a second has passed.
   void Run() {
-    std::string where;
-    for (const Address& address : settings_->listeners) where += " " + address.text();
-    log::Info("rum {} serves{} with {} ({} workers)", PACKAGE_VERSION, where, module_->table().name,
-              settings_->workers);
-    background_.Ready();
-    TellSystemd("READY=1");
+    first_probes_ = evtimer_new(base_, OnFirstProbesOver, this);
+    event_add(first_probes_, &kFirstProbes);
+    proxy_->prober().Start([this] { OnFirstProbesOver(-1, 0, this); });
     event_base_dispatch(base_);
     proxy_->Join();
     log::Info("rum ends");
   }
 
  private:
+  static void OnFirstProbesOver(evutil_socket_t, short, void* self) {
+    auto& daemon = *static_cast<Daemon*>(self);
+    event_del(daemon.first_probes_);
+    if (!std::exchange(daemon.serving_, true) && !daemon.draining_) daemon.Serve();
+  }
+
+  void Serve() {
+    proxy_->Serve();
+    std::string where;
+    for (const Address& address : settings_->listeners) where += " " + address.text();
+    log::Info("rum {} serves{} with {} ({} workers)", PACKAGE_VERSION, where, module_->table().name,
+              settings_->workers);
+    background_.Ready();
+    TellSystemd("READY=1");
+  }
+
   Overview overview() const { return {*proxy_, watcher_.get(), started_, draining_}; }
 
   // Certificates are renewed in their place: the new files serve the next client.
@@ -161,10 +185,44 @@ class Daemon {
     daemon.proxy_->SetTls(std::move(*tls));
   }
 
+  // Reads the configuration again. With one mistake in it nothing changes.
+  void Reload() {
+    auto line = ReadCommandLine(argc_, argv_, module_);
+    if (!line) return RefuseReload(line.error());
+    rum::Reload plan = PlanReload(*settings_, *line->settings);
+    if (plan.applied.empty() && plan.kept.empty()) return;
+    auto config = ModuleConfig::Make(module_, plan.settings->module_values);
+    if (!config) return RefuseReload(config.error());
+    auto tls = TlsContexts::Make(plan.settings->tls);
+    if (!tls) return RefuseReload(tls.error());
+    if (auto changed = log::Change(plan.settings->log); !changed) {
+      return RefuseReload(changed.error());
+    }
+    settings_ = plan.settings;
+    proxy_->SetTls(std::move(*tls));
+    tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
+    proxy_->Reload(settings_, std::move(*config));
+    log::Info("the configuration is read again; applied: {}", Names(plan.applied));
+    if (!plan.kept.empty()) {
+      log::Warning("these have changed too and need a new process: {}", Names(plan.kept));
+    }
+  }
+
+  static void RefuseReload(const Error& error) {
+    std::string text = error.text;
+    for (size_t at; (at = text.find('\n')) != text.npos;) text.replace(at, 1, "; ");
+    log::Error("the configuration is not applied, nothing has changed: {}", text);
+  }
+
+  static std::string Names(const std::vector<std::string>& names) {
+    return names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", "));
+  }
+
   static void OnSignal(evutil_socket_t number, short, void* self) {
     auto& daemon = *static_cast<Daemon*>(self);
     switch (number) {
       case SIGHUP:
+        daemon.Reload();
         if (daemon.watcher_) daemon.watcher_->check_now();
         [[fallthrough]];
       case SIGUSR1:
@@ -213,10 +271,13 @@ class Daemon {
     event_base_loopbreak(base_);
   }
 
+  const int argc_;
+  char** const argv_;
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const Module> module_;
   Background& background_;
   event_base* base_;
+  std::unique_ptr<StateStore> state_;
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<MapWatcher> watcher_;
   std::unique_ptr<StatisticsServer> statistics_;
@@ -224,9 +285,11 @@ class Daemon {
   std::vector<event*> signals_;
   TlsFilesStamp tls_stamp_;
   event* tls_look_ = nullptr;
+  event* first_probes_ = nullptr;
   event* idle_look_ = nullptr;
   event* drain_over_ = nullptr;
   uint64_t started_ = NowMillis();
+  bool serving_ = false;
   bool draining_ = false;
   bool cut_ = false;  // --drain-timeout is over
 };
@@ -277,7 +340,7 @@ int Main(int argc, char** argv) {
   if (auto opened = log::Open(line->settings->log); !opened) return fail(opened.error());
   int code = 0;
   {
-    Daemon daemon(std::move(*line), background);
+    Daemon daemon(argc, argv, std::move(*line), background);
     if (auto started = daemon.Start(); started) {
       daemon.Run();
     } else {

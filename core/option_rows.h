@@ -12,6 +12,7 @@ struct OptionRow {
   const char* value;  // nullptr: a flag
   const char* group;
   const char* help;
+  bool reload = false;  // HUP applies a change of it; others need a new process
 };
 
 inline constexpr OptionRow kOptionRows[] = {
@@ -19,13 +20,13 @@ inline constexpr OptionRow kOptionRows[] = {
      "listen here; may be repeated"},
     {"-d,--destination", "ADDR[,ADDR...]",
      "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
-     "the default destination; of several the first that answers is taken"},
+     "the default destination; of several the first that answers is taken", true},
     {"-f,--failover", "ADDR[,ADDR...]",
      "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
-     "the same as -d with a list"},
+     "the same as -d with a list", true},
     {"-R,--random", "ADDR[,ADDR...]",
      "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
-     "as -d, in an order drawn anew for each client"},
+     "as -d, in an order drawn anew for each client", true},
     {"--socket-mode", "OCTAL",
      "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
      "the mode of unix sockets that rum listens on (0777)"},
@@ -35,58 +36,66 @@ inline constexpr OptionRow kOptionRows[] = {
     {"-M,--map", "FILE", "Protocol",
      "the user map, a CDB made by rum-map; taken anew when replaced"},
     {"--module-dir", "DIR", "Protocol", "where modules are (" RUM_MODULE_DIR ")"},
+    {"--state-dir", "DIR", "Protocol",
+     "where rum keeps what it has learned, and its own certificate (" RUM_STATE_DIR ")"},
 
     {"--tls", "off|on|require", "TLS",
-     "offer TLS to clients inside the protocol, or insist on it (off)"},
+     "offer TLS to clients inside the protocol, or insist on it (off)", true},
     {"--tls-cert", "FILE", "TLS",
-     "certificate and chain, PEM; without it rum makes one that signs itself"},
-    {"--tls-key", "FILE", "TLS", "its key, PEM (in the file of --tls-cert)"},
-    {"--tls-ca", "FILE", "TLS", "clients must show a certificate signed by one of these"},
-    {"--tls-min-version", "1.2|1.3", "TLS", "the oldest version of TLS, on both sides (1.2)"},
-    {"--tls-ciphers", "LIST", "TLS", "ciphers for TLS 1.2 as OpenSSL writes them"},
+     "certificate and chain, PEM; without it rum makes one that signs itself", true},
+    {"--tls-key", "FILE", "TLS", "its key, PEM (in the file of --tls-cert)", true},
+    {"--tls-ca", "FILE", "TLS", "clients must show a certificate signed by one of these", true},
+    {"--tls-min-version", "1.2|1.3", "TLS", "the oldest version of TLS, on both sides (1.2)", true},
+    {"--tls-ciphers", "LIST", "TLS", "ciphers for TLS 1.2 as OpenSSL writes them", true},
     {"--upstream-tls", "mirror|off|require|verify", "TLS",
-     "TLS to servers: when the client has it, never, always, or always and verified (mirror)"},
-    {"--upstream-tls-ca", "FILE", "TLS", "authorities for verify (the system's)"},
+     "TLS to servers: when the client has it, never, always, or always and verified (mirror)",
+     true},
+    {"--upstream-tls-ca", "FILE", "TLS", "authorities for verify (the system's)", true},
     {"--upstream-tls-name", "NAME", "TLS",
-     "the name that servers' certificates must have (the host)"},
-    {"--state-dir", "DIR", "TLS", "where rum keeps its own certificate (" RUM_STATE_DIR ")"},
+     "the name that servers' certificates must have (the host)", true},
 
     {"--max-connections-per-user", "N", "Limits",
-     "connections of one user at a time; the map may say otherwise (off)"},
+     "connections of one user at a time; the map may say otherwise (off)", true},
     {"--user-rate", "N/TIME", "Limits",
-     "logins of one user, such as 5/s or 100/m; the map may say otherwise (off)"},
+     "logins of one user, such as 5/s or 100/m; the map may say otherwise (off)", true},
     {"--login-failures", "N/TIME", "Limits",
-     "block an address from which more logins fail, such as 20/m (off)"},
-    {"--login-block", "TIME", "Limits", "for how long it is blocked (1m)"},
+     "block an address from which more logins fail, such as 20/m (off)", true},
+    {"--login-block", "TIME", "Limits", "for how long it is blocked (1m)", true},
     {"--login-exempt", "NET[,NET...]", "Limits",
-     "networks and addresses that are never blocked, such as 10.0.0.0/8,2001:db8::/32"},
+     "networks and addresses that are never blocked, such as 10.0.0.0/8,2001:db8::/32", true},
 
     {"-b,--background", nullptr, "Running",
      "run in the background; returns when everything is bound and loaded"},
     {"-p,--pidfile", "FILE", "Running", "write the process id here"},
     {"-w,--workers", "N", "Running", "threads that serve clients (one a core)"},
+    {"--config", "FILE", "Running",
+     "read options from FILE and FILE.d/*.conf, as name = value; the command line wins"},
     {"--check", nullptr, "Running",
      "report every mistake in the command line and the map, and end"},
 
     {"-m,--stats", "ADDR", "Log and statistics",
      "statistics over HTTP here: /stats (JSON), /metrics (Prometheus), /live, /ready"},
     {"-l,--log", "TARGET", "Log and statistics",
-     "stderr, syslog or a file (stderr; with -b syslog)"},
-    {"--log-format", "text|json", "Log and statistics", "the form of log lines (text)"},
-    {"-v,--verbose", nullptr, "Log and statistics", "log what helps to find a fault, too"},
-    {"-L,--log-logins", nullptr, "Log and statistics", "a line for each login when it is through"},
+     "stderr, syslog or a file (stderr; with -b syslog)", true},
+    {"--log-format", "text|json", "Log and statistics", "the form of log lines (text)", true},
+    {"-v,--verbose", nullptr, "Log and statistics", "log what helps to find a fault, too", true},
+    {"-L,--log-logins", nullptr, "Log and statistics", "a line for each login when it is through",
+     true},
 
     {"--connect-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "for one attempt to reach a server (6s)"},
+     "for one attempt to reach a server (6s)", true},
     {"--first-byte-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "for the first byte of a server that speaks first (6s)"},
+     "for the first byte of a server that speaks first (6s)", true},
     {"--login-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "from accept to the end of the login (8s)"},
+     "from accept to the end of the login (8s)", true},
     {"--half-close-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "when one side has ended and nothing moves (30s)"},
-    {"--idle-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)", "when nothing moves (off)"},
+     "when one side has ended and nothing moves (30s)", true},
+    {"--idle-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)", "when nothing moves (off)",
+     true},
     {"--drain-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "how long sessions may go on after TERM (30s)"},
+     "how long sessions may go on after TERM (30s)", true},
+    {"--probe-interval", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "ask each server in use who it is, and whether it is well, this often; off: never (60s)"},
     {"--dns-refresh", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
      "ask for names that are in use again after this long; off: once (30s)"},
     {"--dns-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
@@ -101,6 +110,7 @@ inline constexpr OptionRow kOptionRows[] = {
 struct DurationRow {
   const char* name;
   Millis Settings::*member;
+  bool reload = true;  // as in the row of the option
 };
 
 inline constexpr DurationRow kDurationRows[] = {
@@ -110,8 +120,9 @@ inline constexpr DurationRow kDurationRows[] = {
     {"half-close-timeout", &Settings::half_close_timeout},
     {"idle-timeout", &Settings::idle_timeout},
     {"drain-timeout", &Settings::drain_timeout},
-    {"dns-refresh", &Settings::dns_refresh},
-    {"dns-timeout", &Settings::dns_timeout},
+    {"probe-interval", &Settings::probe_interval, false},
+    {"dns-refresh", &Settings::dns_refresh, false},
+    {"dns-timeout", &Settings::dns_timeout, false},
 };
 
 // Names that version 6.7 had: understood, and in rum(8), but not in --help. `implied`: the old one
@@ -146,8 +157,9 @@ inline constexpr const char* kFooter =
     "  rum -s tcp:0.0.0.0:3306 -d tcp:db0:3306 -M users.cdb -m tcp:127.0.0.1:8306\n"
     "      sends each user to the server that users.cdb names, the others to db0\n"
     "\n"
-    "TERM drains and ends, a second TERM or QUIT ends at once; HUP looks at the map now and\n"
-    "opens the log again, USR1 opens the log again. Exit: 0 fine, 1 configuration, 2 usage,\n"
+    "TERM drains and ends, a second TERM or QUIT ends at once; HUP reads the options again, looks\n"
+    "at the map now and opens the log again, USR1 opens the log again. Exit: 0 fine, 1 "
+    "configuration, 2 usage,\n"
     "3 address, 4 map, 5 module. More: man rum";
 
 }  // namespace rum

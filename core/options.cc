@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "config.h"
+#include "config_file.h"
 #include "module/host.h"
 #include "module/module_config.h"
 #include "option_rows.h"
@@ -22,6 +23,8 @@ constexpr unsigned kWorkersMost = 256;
 
 // What the command line held, as text, by long name.
 using Texts = std::map<std::string, std::vector<std::string>>;
+// Where those of them stand that come from a configuration file, in the same order.
+using Places = std::map<std::string, std::vector<std::string>>;
 
 std::string LongName(std::string_view flags) {
   size_t dashes = flags.find("--");
@@ -151,17 +154,19 @@ std::string Unexpected(const Texts& texts, const std::vector<std::string>& extra
 
 class Reader {
  public:
-  Reader(const Texts& texts, Settings& settings) : texts_(texts), s_(settings) {}
+  Reader(const Texts& texts, const Places& places, Settings& settings)
+      : texts_(texts), places_(places), s_(settings) {}
 
   std::vector<std::string> errors;
 
   void ReadAll(const Module* module) {
-    for (const std::string& text : Many("listen")) {
-      if (auto address = Take(ParseAddress(text, true), "listen")) s_.listeners.push_back(*address);
+    for (size_t i = 0; i < Many("listen").size(); ++i) {
+      auto address = Take(ParseAddress(Many("listen")[i], true), "listen", i);
+      if (address) s_.listeners.push_back(*address);
     }
     for (const char* name : {"destination", "failover", "random"}) {
-      for (const std::string& text : Many(name)) {
-        auto addresses = Take(ParseAddresses(text), name);
+      for (size_t i = 0; i < Many(name).size(); ++i) {
+        auto addresses = Take(ParseAddresses(Many(name)[i]), name, i);
         if (!addresses) continue;
         s_.destinations.insert(s_.destinations.end(), addresses->begin(), addresses->end());
         if (name == std::string("random")) s_.shuffle_destinations = true;
@@ -169,7 +174,8 @@ class Reader {
     }
     if (auto text = One("stats")) s_.stats = Take(ParseAddress(*text, true), "stats");
     if (auto text = One("map")) s_.map = *text;
-    for (const char* name : {"protocol", "module-dir"}) One(name);  // taken already; once is enough
+    for (const char* name : {"protocol", "module-dir", "config"})
+      One(name);  // taken already; once is enough
     if (auto text = One("pidfile")) s_.pidfile = *text;
     if (auto text = One("log")) s_.log.target = *text;
     if (auto text = One("resolv-conf")) s_.resolv_conf = *text;
@@ -193,11 +199,11 @@ class Reader {
   // What makes no sense as a whole.
   void Judge() {
     if (Many("listen").empty()) {
-      errors.push_back("no address to listen on: give one, as in -s tcp:0.0.0.0:3306");
+      Wrong("no address to listen on: give one, as in -s tcp:0.0.0.0:3306");
     }
     if (!Given("destination") && !Given("failover") && !Given("random") && s_.map.empty() &&
         !Given("protocol")) {
-      errors.push_back("no destination: give one, as in -d tcp:db0:3306, or a user map with -M");
+      Wrong("no destination: give one, as in -d tcp:db0:3306, or a user map with -M");
     }
     if (s_.background && s_.log.target == "stderr") s_.log.target = "syslog";
     if (!s_.check) return;
@@ -206,13 +212,13 @@ class Reader {
       std::string folder = path.find('/') == path.npos ? "." : path.substr(0, path.rfind('/') + 1);
       bool writable = ::access(path.c_str(), W_OK) == 0 ||
                       (errno == ENOENT && ::access(folder.c_str(), W_OK) == 0);
-      if (!writable) errors.push_back("'" + path + "' cannot be written: " + std::strerror(errno));
+      if (!writable) Wrong("'" + path + "' cannot be written: " + std::strerror(errno));
     }
   }
 
   std::optional<std::string> One(const std::string& name) {
     auto& values = Many(name);
-    if (values.size() > 1) errors.push_back("--" + name + " is given more than once");
+    if (values.size() > 1) Wrong("--" + name + " is given more than once", 1);
     return values.empty() ? std::nullopt : std::optional(values.back());
   }
   bool Given(const std::string& name) { return !Many(name).empty(); }
@@ -224,10 +230,22 @@ class Reader {
     return found == texts_.end() ? none : found->second;
   }
 
+  // `text` begins with the option that it is about, if there is one; what stands in a file is told
+  // by its place. `index`: of the option's values.
+  void Wrong(const std::string& text, size_t index = 0) {
+    size_t end = text.find_first_of(": ");
+    auto place = text.starts_with("--") ? places_.find(text.substr(2, end - 2)) : places_.end();
+    if (place == places_.end() || index >= place->second.size()) {
+      errors.push_back(text);
+    } else {
+      errors.push_back(place->second[index] + ": " + text.substr(2));
+    }
+  }
+
   template <class T>
-  std::optional<T> Take(Result<T> result, const std::string& name) {
+  std::optional<T> Take(Result<T> result, const std::string& name, size_t index = 0) {
     if (result) return std::move(*result);
-    errors.push_back("--" + name + ": " + result.error().text);
+    Wrong("--" + name + ": " + result.error().text, index);
     return std::nullopt;
   }
 
@@ -257,7 +275,7 @@ class Reader {
 
   void ReadLimits() {
     if (auto text = One("max-connections-per-user")) {
-      uint32_t& most = s_.user_limit.max;
+      uint32_t& most = s_.admission.limit.max;
       auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), most);
       if (*text != "off" &&
           (error != std::errc() || end != text->data() + text->size() || most == 0)) {
@@ -265,9 +283,9 @@ class Reader {
                          "' is not a number from 1 on, or off");
       }
     }
-    LoginGuard::Settings& guard = s_.login_guard;
+    LoginGuard::Settings& guard = s_.admission.guard;
     for (const auto& [name, target] :
-         {std::pair{"user-rate", &s_.user_limit.rate}, {"login-failures", &guard.failures}}) {
+         {std::pair{"user-rate", &s_.admission.limit.rate}, {"login-failures", &guard.failures}}) {
       if (auto text = One(name)) {
         if (auto rate = Take(ParseRate(*text), name)) *target = *rate;
       }
@@ -293,7 +311,7 @@ class Reader {
     }
     std::string words;
     for (const auto& [word, value] : modes) words += (words.empty() ? "" : ", ") + word;
-    errors.push_back(std::string("--") + name + ": '" + *text + "' is not one of " + words);
+    Wrong(std::string("--") + name + ": '" + *text + "' is not one of " + words);
   }
 
   void ReadLogFormat() {
@@ -301,7 +319,7 @@ class Reader {
     if (!text) return;
     s_.log.json = *text == "json";
     if (*text != "json" && *text != "text") {
-      errors.push_back("--log-format: '" + *text + "' is not text or json");
+      Wrong("--log-format: '" + *text + "' is not text or json");
     }
   }
 
@@ -311,7 +329,7 @@ class Reader {
     unsigned mode = 0;
     auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), mode, 8);
     if (error != std::errc() || end != text->data() + text->size() || mode > 0777) {
-      errors.push_back("--socket-mode: '" + *text + "' is not an octal mode up to 0777");
+      Wrong("--socket-mode: '" + *text + "' is not an octal mode up to 0777");
     }
     s_.socket_mode = mode;
   }
@@ -324,7 +342,7 @@ class Reader {
     auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
     if (error != std::errc() || end != text->data() + text->size() || number < 1 ||
         number > kWorkersMost) {
-      errors.push_back("--workers: '" + *text + "' is not a number from 1 to 256");
+      Wrong("--workers: '" + *text + "' is not a number from 1 to 256");
       return;
     }
     s_.workers = number;
@@ -336,13 +354,14 @@ class Reader {
       auto value = One(option.name);
       if (value) {
         auto checked = CheckOptionValue(option, *value);
-        if (!checked) errors.push_back(checked.error().text);
+        if (!checked) Wrong(checked.error().text);
       }
       s_.module_values.push_back(std::move(value));
     }
   }
 
   const Texts& texts_;
+  const Places& places_;
   Settings& s_;
 };
 
@@ -369,13 +388,92 @@ void AddModuleOptions(CLI::App& app, Texts& texts, const Module& module,
   }
 }
 
+const OldName* FindOldName(std::string_view name) {
+  auto row = std::find_if(std::begin(kOldNames), std::end(kOldNames),
+                          [&](const OldName& r) { return name == r.old; });
+  return row == std::end(kOldNames) ? nullptr : row;
+}
+
+std::string CurrentName(const std::string& name) {
+  const OldName* old = FindOldName(name);
+  return old ? old->now : name;
+}
+
+// Whether a flag is set; nothing: its value is neither yes nor no.
+std::optional<bool> ReadFlag(const ConfigItem& item) {
+  for (const char* yes : {"true", "yes", "on", "1"}) {
+    if (item.bare || item.value == yes) return true;
+  }
+  for (const char* no : {"false", "no", "off", "0"}) {
+    if (item.value == no) return false;
+  }
+  return std::nullopt;
+}
+
+// These belong to one run and not to a configuration.
+bool OnlyOnCommandLine(std::string_view name) {
+  return name == "config" || name == "check" || name == "version" || name == "help";
+}
+
+// Adds what the files say of options that the command line does not give. A later file replaces
+// what an earlier one says of the same option. `all_known`: the module's options are in `app`.
+void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool all_known,
+               Texts& texts, Places& places, std::vector<std::string>& errors) {
+  constexpr const char* kDestinations[] = {"destination", "failover", "random"};  // one thing
+  auto is_destination = [&](std::string_view name) {
+    return std::find(std::begin(kDestinations), std::end(kDestinations), name) !=
+           std::end(kDestinations);
+  };
+  std::map<std::string, bool> given;
+  bool destination_given = false;
+  for (const auto& [name, values] : texts) {
+    given[name] = !values.empty();
+    destination_given |= given[name] && is_destination(name);
+  }
+  std::map<std::string, std::string> from;  // the file that spoke last of an option
+  for (const ConfigItem& item : items) {
+    const CLI::Option* option = app.get_option_no_throw("--" + item.name);
+    if (!option && !all_known) continue;
+    if (!option || OnlyOnCommandLine(item.name)) {
+      std::string nearest = option ? "" : Nearest(texts, item.name);
+      errors.push_back(item.where + ": " +
+                       (option ? "'" + item.name + "' belongs on the command line"
+                               : "unknown option '" + item.name + "'" +
+                                     (nearest.empty() ? "" : ", did you mean " + nearest + "?")));
+      continue;
+    }
+    std::string name = CurrentName(item.name), value = item.value;
+    if (given[name] || (destination_given && is_destination(name))) continue;
+    std::optional<bool> set = true;
+    if (option->get_items_expected_max() == 0) {
+      const OldName* old = FindOldName(item.name);
+      set = ReadFlag(item);
+      value = old && old->implied ? old->implied : "1";
+    }
+    if (!set || (item.bare && value.empty())) {
+      errors.push_back(item.where + ": " + item.name +
+                       (set ? " needs a value" : ": '" + item.value + "' is neither yes nor no"));
+      continue;
+    }
+    std::string file = item.where.substr(0, item.where.rfind(':'));
+    if (from[name] != file) {
+      texts[name].clear();
+      places[name].clear();
+      from[name] = file;
+    }
+    if (!*set) continue;
+    texts[name].push_back(value);
+    places[name].push_back(item.where);
+  }
+}
+
 std::string Join(const std::vector<std::string>& lines) {
   std::string all;
   for (const std::string& line : lines) (all += all.empty() ? "" : "\n") += line;
   return all;
 }
 
-Result<CommandLine> Read(int argc, char** argv) {
+Result<CommandLine> Read(int argc, char** argv, std::shared_ptr<const Module> loaded) {
   CommandLine line;
   auto settings = std::make_shared<Settings>();
 
@@ -391,15 +489,21 @@ Result<CommandLine> Read(int argc, char** argv) {
     return line;
   }
   std::vector<std::string> errors;
+  std::vector<ConfigItem> items;
+  if (!first["config"].empty()) items = ReadConfigFiles(first["config"].back(), errors);
   auto last = [&](const char* name) {
-    return first[name].empty() ? std::string() : first[name].back();
+    if (!first[name].empty()) return first[name].back();
+    auto item = std::find_if(items.rbegin(), items.rend(),
+                             [&](const ConfigItem& i) { return CurrentName(i.name) == name; });
+    return item == items.rend() ? std::string() : item->value;
   };
   settings->module_dir = ModuleDirectory(last("module-dir"));
   settings->protocol = last("protocol");
   if (settings->protocol.empty()) {
     settings->protocol = last("map").empty() ? "passthrough.so" : RUM_MAP_MODULE;
   }
-  auto module = Module::Load(settings->protocol, settings->module_dir, kHost);
+  auto module = loaded ? Result<std::shared_ptr<const Module>>(std::move(loaded))
+                       : Module::Load(settings->protocol, settings->module_dir, kHost);
   if (module) {
     line.module = *module;
   } else {
@@ -426,7 +530,9 @@ Result<CommandLine> Read(int argc, char** argv) {
     if (line.module && !check) return Error{Fault::kUsage, Unexpected(texts, extras)};
     if (line.module) errors.push_back(Unexpected(texts, extras));
   }
-  Reader reader(texts, *settings);
+  Places places;
+  AddConfig(items, app, line.module != nullptr, texts, places, errors);
+  Reader reader(texts, places, *settings);
   reader.ReadAll(line.module.get());
   reader.Judge();
   errors.insert(errors.end(), reader.errors.begin(), reader.errors.end());
@@ -435,19 +541,49 @@ Result<CommandLine> Read(int argc, char** argv) {
     // --check answers 0 or 1, nothing else.
     return Error{settings->check ? Fault::kConfig : fault, Join(errors)};
   }
+  settings->given = std::move(texts);
   line.settings = std::move(settings);
   return line;
 }
 
 }  // namespace
 
-Result<CommandLine> ReadCommandLine(int argc, char** argv) {
+Result<CommandLine> ReadCommandLine(int argc, char** argv, std::shared_ptr<const Module> loaded) {
   try {
-    return Read(argc, argv);
+    return Read(argc, argv, std::move(loaded));
   } catch (const CLI::Error& e) {
     bool check = std::find(argv, argv + argc, std::string_view("--check")) != argv + argc;
     return Error{check ? Fault::kConfig : Fault::kUsage, e.what()};
   }
+}
+
+Reload PlanReload(const Settings& running, const Settings& fresh) {
+  auto settings = std::make_shared<Settings>(running);
+  settings->destinations = fresh.destinations;
+  settings->shuffle_destinations = fresh.shuffle_destinations;
+  settings->admission = fresh.admission;
+  settings->log = fresh.log;
+  settings->log_logins = fresh.log_logins;
+  settings->tls = fresh.tls;
+  settings->tls.state_dir = running.tls.state_dir;
+  settings->tls.first = running.tls.first;
+  settings->module_values = fresh.module_values;
+  for (const DurationRow& row : kDurationRows) {
+    if (row.reload) (*settings).*row.member = fresh.*row.member;
+  }
+  Reload reload;
+  for (const auto& [name, values] : fresh.given) {
+    auto before = running.given.find(name);
+    if (before != running.given.end() && before->second == values) continue;
+    // A module's options are applied by the module: what has no row is one of them.
+    auto row = std::find_if(std::begin(kOptionRows), std::end(kOptionRows),
+                            [&](const OptionRow& r) { return LongName(r.flags) == name; });
+    bool applied = row == std::end(kOptionRows) || row->reload;
+    (applied ? reload.applied : reload.kept).push_back(name);
+    if (applied) settings->given[name] = values;
+  }
+  reload.settings = std::move(settings);
+  return reload;
 }
 
 }  // namespace rum

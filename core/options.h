@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,8 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "limits/login_guard.h"
-#include "limits/user_limits.h"
+#include "limits/admission.h"
 #include "tls/tls_contexts.h"
 
 namespace rum {
@@ -22,6 +22,8 @@ class Module;
 
 // Everything a run of rum was asked for. Does not change once made.
 struct Settings {
+  std::map<std::string, std::vector<std::string>> given;  // all that follows, as text by long name
+
   std::vector<Address> listeners;
   mode_t socket_mode = 0777;
   std::vector<Address> destinations;
@@ -41,8 +43,7 @@ struct Settings {
 
   TlsSettings tls;
 
-  UserLimit user_limit;
-  LoginGuard::Settings login_guard;
+  Admission::Settings admission;
 
   Millis connect_timeout{6000};
   Millis first_byte_timeout{6000};
@@ -50,6 +51,7 @@ struct Settings {
   Millis half_close_timeout{30000};
   Millis idle_timeout{0};
   Millis drain_timeout{30000};
+  Millis probe_interval{60000};
   Millis dns_refresh{30000};
   Millis dns_timeout{2000};
   std::string resolv_conf = "/etc/resolv.conf";
@@ -63,8 +65,17 @@ struct CommandLine {
   std::string text;  // --help or --version asked for this: print it and exit 0
 };
 
-// [main] Reads the command line and loads the module it names. The error's text may have several
-// lines: every mistake that was found, one a line.
-Result<CommandLine> ReadCommandLine(int argc, char** argv);
+// [main] Reads the command line and loads the module it names, or takes `loaded` for it. The
+// error's text may have several lines: every mistake that was found, one a line.
+Result<CommandLine> ReadCommandLine(int argc, char** argv,
+                                    std::shared_ptr<const Module> loaded = nullptr);
+
+// What a running process makes of settings that were read again.
+struct Reload {
+  std::shared_ptr<const Settings> settings;  // the running ones, with what can change taken over
+  std::vector<std::string> applied;          // long names of what has changed
+  std::vector<std::string> kept;             // of what has changed and needs a new process
+};
+Reload PlanReload(const Settings& running, const Settings& fresh);
 
 }  // namespace rum

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -16,6 +17,7 @@
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
+#include "upstream/prober.h"
 
 namespace rum {
 namespace {
@@ -47,6 +49,8 @@ constexpr CounterRow kRows[] = {
     {&Counters::connect_failures, "upstream", "connect_failures",
      "rum_upstream_connect_failures_total", "counter",
      "Attempts to connect to one address that failed"},
+    {&Counters::probes, "probes", "made", "rum_probes_total", "counter",
+     "Times that rum itself asked a server"},
     {&Counters::client_bytes, "bytes", "client_received", "rum_client_received_bytes_total",
      "counter", "Bytes received from clients"},
     {&Counters::upstream_bytes, "bytes", "upstream_received", "rum_upstream_received_bytes_total",
@@ -107,6 +111,42 @@ nlohmann::ordered_json ModuleJson(const Proxy& proxy) {
   return json;
 }
 
+constexpr std::string_view kHealthWords[] = {"unknown", "well", "unwell"};
+// Of the destinations that were probed so many are told one by one, those that are unwell first.
+constexpr size_t kDestinationsTold = 100;
+
+size_t CountHealth(const Prober& prober, DestinationHealth::State state) {
+  return static_cast<size_t>(
+      std::count_if(prober.destinations().begin(), prober.destinations().end(),
+                    [state](const auto& one) { return one.second.state == state; }));
+}
+
+void AddHealth(const Prober& prober, nlohmann::ordered_json& probes) {
+  using State = DestinationHealth::State;
+  probes["failures"] = prober.failures();
+  for (size_t i = 0; i < std::size(kHealthWords); ++i) {
+    probes[std::string(kHealthWords[i])] =
+        prober.on() ? CountHealth(prober, static_cast<State>(i)) : 0;
+  }
+  probes["destinations"] = nlohmann::ordered_json::array();
+  for (State state : {State::kUnwell, State::kWell, State::kUnknown}) {
+    for (const auto& [key, health] : prober.destinations()) {
+      if (!prober.on() || health.state != state) continue;
+      if (probes["destinations"].size() >= kDestinationsTold) return;
+      nlohmann::ordered_json one = {{"address", key},
+                                    {"state", kHealthWords[static_cast<size_t>(state)]},
+                                    {"since", health.since},
+                                    {"seconds", static_cast<double>(health.micros) / 1e6}};
+      if (state == State::kUnwell) {
+        one["reason"] = CloseReasonWord(health.reason);
+        one["detail"] = health.text;
+      }
+      for (const auto& [name, value] : health.notes) one["notes"][name] = value;
+      probes["destinations"].push_back(std::move(one));
+    }
+  }
+}
+
 // As the text form wants it for HELP.
 std::string EscapeHelp(std::string_view text) {
   std::string out;
@@ -160,6 +200,7 @@ std::string StatisticsJson(const Overview& overview) {
   for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
     json["limits"]["refused"][std::string(verdict.word)] = SumRefused(proxy, verdict.number);
   }
+  AddHealth(proxy.prober(), json["probes"]);
   json["map"]["configured"] = overview.map != nullptr;
   if (overview.map) {
     const MapWatchStats& stats = overview.map->stats();
@@ -215,6 +256,14 @@ std::string StatisticsPrometheus(const Overview& overview) {
   for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
     fmt::format_to(std::back_inserter(out), "rum_admissions_refused_total{{verdict=\"{}\"}} {}\n",
                    verdict.word, SumRefused(proxy, verdict.number));
+  }
+  one("rum_probe_failures_total", "counter", "Probes that found a server unwell",
+      proxy.prober().failures());
+  head("rum_destinations", "gauge", "Servers in use, by what their last probe found");
+  for (size_t i = 0; i < std::size(kHealthWords); ++i) {
+    auto state = static_cast<DestinationHealth::State>(i);
+    fmt::format_to(std::back_inserter(out), "rum_destinations{{state=\"{}\"}} {}\n",
+                   kHealthWords[i], proxy.prober().on() ? CountHealth(proxy.prober(), state) : 0);
   }
   if (overview.map) {
     const MapWatchStats& stats = overview.map->stats();

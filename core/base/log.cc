@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -72,11 +73,24 @@ class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
   spdlog::memory_buf_t lines_;
 };
 
+// Where lines go.
+struct Target {
+  std::shared_ptr<spdlog::logger> logger;
+  std::shared_ptr<FileSink> file;  // nullptr: syslog
+};
+
+struct Switch {
+  Target target;  // without a logger: it stays
+  std::string pattern;
+};
+
 struct Line {
   std::chrono::system_clock::time_point time;
   Level level;
   std::string text;
-  bool reopen = false;  // no line: the file is to be opened again here
+  // No lines, but what is to be done behind those before.
+  bool reopen = false;             // the file is to be opened again
+  std::optional<Switch> change{};  // the target or its pattern is another one
 };
 
 // The queue and its thread. Lives for ever, since a thread that hangs in its target may outlive us.
@@ -90,15 +104,15 @@ struct Writer {
   bool closing = false;
   bool over = true;
   // The thread's own.
-  std::shared_ptr<spdlog::logger> logger;
-  std::shared_ptr<FileSink> file;  // nullptr: syslog
+  Target target;
   bool reopen = false;
 
   void Run();
-  void WriteAll(const std::vector<Line>& all);
+  void WriteAll(std::vector<Line>& all);
 };
 
 Writer& writer = *new Writer;
+Options current;  // the main thread's
 
 // Waits for a first line, then a moment for more, and writes them together: the callers pay for an
 // uncontended lock, and the thread is woken at most twenty times a second.
@@ -134,16 +148,20 @@ spdlog::level::level_enum Spd(Level level) {
   }
 }
 
-void Writer::WriteAll(const std::vector<Line>& all) {
-  if (reopen && file) reopen = !file->Reopen();
-  for (const Line& line : all) {
-    if (!line.reopen) {
-      logger->log(line.time, spdlog::source_loc{}, Spd(line.level), line.text);
-    } else if (file) {
-      reopen = !file->Reopen();  // tried again with every batch until it succeeds
+void Writer::WriteAll(std::vector<Line>& all) {
+  if (reopen && target.file) reopen = !target.file->Reopen();
+  for (Line& line : all) {
+    if (line.change) {
+      target.logger->flush();
+      if (line.change->target.logger) target = std::move(line.change->target), reopen = false;
+      target.logger->set_pattern(line.change->pattern);
+    } else if (!line.reopen) {
+      target.logger->log(line.time, spdlog::source_loc{}, Spd(line.level), line.text);
+    } else if (target.file) {
+      reopen = !target.file->Reopen();  // tried again with every batch until it succeeds
     }
   }
-  logger->flush();
+  target.logger->flush();
 }
 
 void Push(Line line) {
@@ -154,7 +172,7 @@ void Push(Line line) {
       std::fprintf(stderr, "rum: %s\n", line.text.c_str());
       return;
     }
-    if (writer.lines.size() >= kQueue && !line.reopen) {
+    if (writer.lines.size() >= kQueue && !line.reopen && !line.change) {
       ++dropped;
       return;
     }
@@ -166,11 +184,12 @@ void Push(Line line) {
   if (wake) writer.wake.notify_one();
 }
 
-}  // namespace
+const char* PatternOf(const Options& options) {
+  if (options.json) return R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})";
+  return options.target == "syslog" ? "%v" : "%Y-%m-%dT%H:%M:%S.%e%z %l %v";
+}
 
-Status Open(const Options& options) {
-  json = options.json;
-  least = options.level;
+Result<Target> MakeTarget(const Options& options) {
   std::shared_ptr<FileSink> file;
   spdlog::sink_ptr sink;
   if (options.target == "syslog") {
@@ -185,16 +204,22 @@ Status Open(const Options& options) {
     sink = file = std::make_shared<FileSink>(stderr_too ? "" : options.target, std::move(fd));
   }
   auto logger = std::make_shared<spdlog::logger>("rum", sink);
-  if (options.json) {
-    logger->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})");
-  } else {
-    logger->set_pattern(file ? "%Y-%m-%dT%H:%M:%S.%e%z %l %v" : "%v");
-  }
+  logger->set_pattern(PatternOf(options));
   logger->set_level(spdlog::level::debug);
   logger->set_error_handler([](const std::string&) { ++dropped; });
+  return Target{std::move(logger), std::move(file)};
+}
+
+}  // namespace
+
+Status Open(const Options& options) {
+  auto target = MakeTarget(options);
+  if (!target) return target.error();
+  current = options;
+  json = options.json;
+  least = options.level;
   std::lock_guard lock(writer.mutex);
-  writer.logger = std::move(logger);
-  writer.file = std::move(file);
+  writer.target = std::move(*target);
   writer.closing = writer.over = writer.hurry = writer.reopen = false;
   writer.open = true;
   try {
@@ -214,9 +239,24 @@ bool Close() {
   writer.closing = true;
   writer.wake.notify_one();
   if (!writer.ended.wait_for(lock, kCloseWait, [] { return writer.over; })) return false;
-  writer.logger.reset();
-  writer.file.reset();
+  writer.target = {};
   return true;
+}
+
+Status Change(const Options& options) {
+  if (options == current) return Ok();
+  Switch change = {{}, PatternOf(options)};
+  // The same target is not opened again: to let go of syslog is to lose the name in its lines.
+  if (options.target != current.target) {
+    auto target = MakeTarget(options);
+    if (!target) return target.error();
+    change.target = std::move(*target);
+  }
+  current = options;
+  json = options.json;
+  least = options.level;
+  Push({.time = {}, .level = Level::kError, .text = {}, .change = std::move(change)});
+  return Ok();
 }
 
 void Reopen() { Push({.time = {}, .level = Level::kError, .text = {}, .reopen = true}); }

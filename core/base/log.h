@@ -18,6 +18,7 @@ struct Options {
   std::string target = "stderr";  // "stderr", "syslog" or a file
   bool json = false;
   Level level = Level::kInfo;
+  bool operator==(const Options&) const = default;
 };
 
 // [main] Begins to write; before that lines go to stderr at once. After a fork, not before: it
@@ -26,6 +27,8 @@ Status Open(const Options& options);
 // [main] Writes what waits and ends the thread. False: the target takes nothing, the thread hangs
 // in it, and the process should end by _exit.
 bool Close();
+// [main] Goes on with other options, between two lines. On failure everything stays as it was.
+Status Change(const Options& options);
 // [any] Opens the file again by its name, after it was rotated away.
 void Reopen();
 bool Json();

@@ -262,6 +262,31 @@ const rum_limits kLimits = {
     .login_failed = LoginFailed,
 };
 
+int32_t Save(const char* name, const void* bytes, size_t size) {
+  if (!Sensible("save", name, 1) || !Sensible("save", bytes, size)) return RUM_E_ARGUMENT;
+  std::lock_guard lock(registry().mutex);
+  if (!registry().current) return RUM_E_UNSUPPORTED;
+  registry().current->state[name].assign(static_cast<const char*>(size ? bytes : ""), size);
+  return RUM_OK;
+}
+
+size_t Load(const char* name, void* bytes, size_t size) {
+  if (!Sensible("load", name, 1) || !Sensible("load", bytes, size)) return 0;
+  std::lock_guard lock(registry().mutex);
+  if (!registry().current) return 0;
+  auto found = registry().current->state.find(name);
+  if (found == registry().current->state.end()) return 0;
+  if (found->second.size() <= size) found->second.copy(static_cast<char*>(bytes), size);
+  return found->second.size();
+}
+
+const rum_state kState = {
+    .struct_size = sizeof(rum_state),
+    .reserved = 0,
+    .save = Save,
+    .load = Load,
+};
+
 const void* Extension(const char* name) {
   if (!Sensible("extension", name, 1)) return nullptr;
   std::lock_guard lock(registry().mutex);
@@ -269,9 +294,10 @@ const void* Extension(const char* name) {
     const auto& extensions = registry().current->extensions;
     if (auto found = extensions.find(name); found != extensions.end()) return found->second;
   }
-  if (std::string_view(name) == RUM_TLS_1) return &kTls;
-  if (std::string_view(name) == RUM_LIMITS_1) return &kLimits;
-  return nullptr;
+  std::string_view wanted = name;
+  if (wanted == RUM_TLS_1) return &kTls;
+  if (wanted == RUM_LIMITS_1) return &kLimits;
+  return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 
 }  // namespace

@@ -187,14 +187,18 @@ class Player {
     if (host_.open()) return Fail("a session is open already");
     session_deeds_ = host_.deeds().size();
     opened_ = true;
-    return host_.Open() || Fail("the session cannot be opened");
+    if (line_->word != Word::kProbe) {
+      return host_.Open() || Fail("the session cannot be opened");
+    }
+    auto user = line_->name.empty() ? std::nullopt : std::optional(line_->name);
+    return host_.OpenProbe(line_->text, user) || Fail("the module has no hook probe_open");
   }
 
   bool Step(size_t i, size_t next) {
     if (line_->word < Word::kOpen) return SetWorld();
     if (line_->word == Word::kRefusal) return Refuse();
     if (!line_->expects() && !Leftovers()) return false;
-    if (line_->word == Word::kOpen) return Open();
+    if (line_->word == Word::kOpen || line_->word == Word::kProbe) return Open();
     if (!opened_ && !Open()) return false;
     if (line_->expects()) return Expect();
     if (line_->word == Word::kFeed) return Feed(i, next);

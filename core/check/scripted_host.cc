@@ -179,6 +179,14 @@ bool ScriptedHost::Open() {
   return true;
 }
 
+bool ScriptedHost::OpenProbe(const std::string& destination, std::optional<std::string> user,
+                             bool is_default) {
+  if (open() || !module_.probe_open || (!world_->started && !Start())) return false;
+  session_ = std::make_unique<ScriptedSession>(*this, world_->config);
+  session_->OpenProbe(destination, user, is_default);
+  return true;
+}
+
 bool ScriptedHost::Feed(uint32_t side, std::string_view bytes) {
   return session_ && side <= RUM_UPSTREAM && session_->Feed(side, bytes);
 }

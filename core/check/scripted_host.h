@@ -79,6 +79,7 @@ class ScriptedHost {
   uint32_t tls_mode[2] = {RUM_TLS_OFF, RUM_TLS_OFF};
   std::string client_certificate = std::string(32, '\x5a');  // its SHA-256
   std::string peer[2] = {"192.0.2.1:40112", "192.0.2.2:3306"};
+  std::map<std::string, std::string> state;       // what save() of "rum.state/1" keeps
   std::map<std::string, const void*> extensions;  // beside rum's own, or in place of one of them
   // Look-ups are answered from this map at once after the hook, when there is one. Without it the
   // driver answers by MapAnswer().
@@ -95,6 +96,10 @@ class ScriptedHost {
   // Life of the session. False: that cannot happen now, such as the outcome of a connect that
   // nobody asked for, or bytes from a side that is not there.
   bool Open();  // true as well when session_open refuses: see closed()
+  // A probe: a session without a client, for which ConnectOutcome() is due next. An empty
+  // destination: only where `user` would go is asked. False: the module has no hook for it.
+  bool OpenProbe(const std::string& destination, std::optional<std::string> user = {},
+                 bool is_default = false);
   bool Feed(uint32_t side, std::string_view bytes);
   bool End(uint32_t side);               // end of file
   bool Reset(uint32_t side);             // the connection broke

@@ -21,8 +21,8 @@ constexpr std::string_view kOwnKeys[] = {
     "time",     "level",  "message"};
 
 // The reasons that rum/module.h marks with (module).
-bool ForModules(uint32_t reason) {
-  return reason == RUM_CLOSE_CLIENT || reason == RUM_CLOSE_UPSTREAM ||
+bool ForModules(uint32_t reason, bool probe) {
+  return (probe && reason == RUM_CLOSE_PROBED) || reason == RUM_CLOSE_CLIENT || reason == RUM_CLOSE_UPSTREAM ||
          reason == RUM_CLOSE_CLIENT_GONE || reason == RUM_CLOSE_UPSTREAM_GONE ||
          (reason >= RUM_CLOSE_NO_DESTINATION && reason <= RUM_CLOSE_LIMIT) ||
          reason == RUM_CLOSE_MODULE || reason == RUM_CLOSE_BLOCKED;
@@ -94,6 +94,34 @@ void ScriptedSession::Open() {
   if (status < 0) {
     refused = true;
     EndWith(RUM_CLOSE_MODULE, "session_open failed");
+  }
+  Settle();
+}
+
+void ScriptedSession::OpenProbe(const std::string& destination,
+                                const std::optional<std::string>& who, bool is_default) {
+  probe = true;
+  aimed_ = !destination.empty();
+  sides[RUM_CLIENT].there = false;
+  // Good for this hook only: they go with it.
+  auto address = std::make_unique<std::string>(destination);
+  auto name = std::make_unique<std::string>(who.value_or(""));
+  auto told = std::make_unique<rum_probe>();
+  *told = {.struct_size = sizeof(rum_probe),
+           .is_default = is_default,
+           .destination = destination.empty() ? nullptr : address->c_str(),
+           .user = who ? name->c_str() : nullptr,
+           .user_size = name->size()};
+  int32_t status = 0;
+  Run("probe_open", [&] {
+    status = module_.probe_open(handle(), config_ ? config_->pointer : nullptr,
+                                host_.world_->worker_data, told.get(), &data_);
+  });
+  if (status < 0) {
+    refused = true;
+    EndWith(RUM_CLOSE_MODULE, "probe_open failed");
+  } else if (!destination.empty()) {
+    connect = destination;
   }
   Settle();
 }
@@ -449,7 +477,7 @@ void ScriptedSession::Finish() {
   timers_.clear();
   lookup.reset();
   connect.reset();
-  if (module_.session_open && !refused && module_.session_close) {
+  if ((probe || module_.session_open) && !refused && module_.session_close) {
     Run("session_close", [&] { module_.session_close(data_, handle(), reason); });
   }
   over = true;
@@ -491,7 +519,7 @@ int32_t ScriptedSession::Need(uint32_t side, size_t size) {
 }
 
 int32_t ScriptedSession::Forward(uint32_t from, uint64_t size) {
-  if (Ending()) return Refuse("forward", RUM_E_STATE);
+  if (Ending() || probe) return Refuse("forward", RUM_E_STATE);
   uint64_t& forward = sides[from].forward;
   if (forward + size < forward) return Refuse("forward", RUM_E_ARGUMENT);
   forward += size;
@@ -499,7 +527,9 @@ int32_t ScriptedSession::Forward(uint32_t from, uint64_t size) {
 }
 
 int32_t ScriptedSession::Relay() {
-  if (Ending() || (!connect && !sides[RUM_UPSTREAM].there)) return Refuse("relay", RUM_E_STATE);
+  if (Ending() || probe || (!connect && !sides[RUM_UPSTREAM].there)) {
+    return Refuse("relay", RUM_E_STATE);
+  }
   if (!relay) host_.deeds_.push_back({Kind::kRelay, 0, 0, {}, {}});
   relay = true;
   return RUM_OK;
@@ -524,12 +554,18 @@ int32_t ScriptedSession::Identify(const void* name, size_t size) {
 }
 
 int32_t ScriptedSession::Connect(const char* address, size_t size) {
-  if (Ending() || connect || sides[RUM_UPSTREAM].there) return Refuse("connect", RUM_E_STATE);
+  if (Ending() || connect || sides[RUM_UPSTREAM].there || aimed_) {
+    return Refuse("connect", RUM_E_STATE);
+  }
   if (size == 0 && host_.default_destination.empty()) return Refuse("connect", RUM_E_UNSUPPORTED);
   std::string_view text(size ? address : "", size);
   if (size && !ParseAddresses(text)) return Refuse("connect", RUM_E_ARGUMENT);
-  connect.emplace(text);
-  host_.deeds_.push_back({Kind::kConnect, 0, 0, {}, *connect});
+  if (probe) {  // the way is all that was asked for
+    EndWith(RUM_CLOSE_PROBED);
+  } else {
+    connect.emplace(text);
+  }
+  host_.deeds_.push_back({Kind::kConnect, 0, 0, {}, std::string(text)});
   return RUM_OK;
 }
 
@@ -632,7 +668,7 @@ int32_t ScriptedSession::Admit(const void* record, size_t size) {
 void ScriptedSession::LoginFailed() { host_.deeds_.push_back({Kind::kLoginFailed, 0, 0, {}, {}}); }
 
 void ScriptedSession::Close(uint32_t why, const char* words, size_t size) {
-  if (!ForModules(why)) {
+  if (!ForModules(why, probe)) {
     host_table::Violate(*host_.world_,
                         "close() with reason " + std::to_string(why) + ", which is not a module's");
     why = RUM_CLOSE_MODULE;

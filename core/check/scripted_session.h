@@ -81,6 +81,8 @@ class ScriptedSession {
 
   // The driver's side.
   void Open();
+  void OpenProbe(const std::string& destination, const std::optional<std::string>& user,
+                 bool is_default);
   bool Feed(uint32_t side, std::string_view bytes);
   bool End(uint32_t side);
   bool Reset(uint32_t side);
@@ -142,6 +144,7 @@ class ScriptedSession {
   std::string text;
   bool over = false;     // session_close has run, or was not owed
   bool refused = false;  // session_open returned negative
+  bool probe = false;    // there is no client
   std::map<std::string, std::string> notes;
   std::string user;
   bool identified = false;
@@ -178,6 +181,7 @@ class ScriptedSession {
   int depth_ = 0;                        // a hook is running
   bool settling_ = false;
   int idle_hooks_ = 0;
+  bool aimed_ = false;  // a probe of one destination
   bool relay_begun_ = false;
   bool end_passed_[2] = {false, false};
   uint32_t ended_first_ = 0;  // relay: 1 + the side

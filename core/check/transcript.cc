@@ -5,6 +5,7 @@
 #include <charconv>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include "base/address.h"
 #include "base/clock.h"
@@ -257,6 +258,7 @@ class LineReader {
 
   Status ReadEvent(const std::string& word) {
     if (word == "open") return Just(Word::kOpen);
+    if (word == "probe") return ReadProbe();
     if (word == "wait") return Just(Word::kWait);
     if (word == "end") return JustSide(Word::kEnd);
     if (word == "reset") return JustSide(Word::kReset);
@@ -284,6 +286,23 @@ class LineReader {
       return reason ? Done() : reason;
     }
     return Bad("'" + word + "' begins no line: see rum-check --help for those that there are");
+  }
+
+  // "probe ADDRESS", "probe ADDRESS user NAME" or "probe user NAME".
+  Status ReadProbe() {
+    line_.word = Word::kProbe;
+    std::string word = Next();
+    if (word != "user") {
+      if (auto all = ParseAddresses(word); !all) return all.error();
+      line_.text = std::exchange(word, rest_.empty() ? "" : Next());
+    }
+    if (word == "user") {
+      line_.name = Next();
+      if (line_.name.empty()) return Bad("the user is missing");
+    } else if (!word.empty()) {
+      return Bad("write: probe ADDRESS [user NAME], or probe user NAME");
+    }
+    return Done();
   }
 
   Status ReadExpect() {

@@ -26,6 +26,7 @@ struct TranscriptLine {
     kMapNone,
     // What happens.
     kOpen,
+    kProbe,       // text: the destination, empty: none; name: the user, empty: nobody
     kFeed,        // side, pattern
     kEnd,         // side
     kReset,       // side

@@ -20,11 +20,11 @@ int32_t JudgeRules(const MapRules& rules, const Visitor& visitor, int64_t now_se
   return RUM_OK;
 }
 
-int32_t Admission::Admit(const Visitor& visitor, std::string_view record,
+int32_t Admission::Admit(const Settings& settings, const Visitor& visitor, std::string_view record,
                          UserLimits::Place* place) {
   place->Release();
-  if (guard_.Blocks(visitor.address)) return RUM_REFUSED_BLOCKED;
-  UserLimit limit = limit_;
+  if (guard_.Blocks(settings.guard, visitor.address)) return RUM_REFUSED_BLOCKED;
+  UserLimit limit = settings.limit;
   if (!record.empty()) {
     auto parsed = ParseMapRecord(record);
     auto rules = parsed ? ParseMapRules(parsed->tail) : Result<MapRules>(parsed.error());

@@ -1,5 +1,5 @@
 // Whether a user may log in here and now: the rules of the record, the limits of the user, and
-// whether the address is blocked. One for all workers.
+// whether the address is blocked. One for all workers; what is counted outlives a reload.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,15 @@ int32_t JudgeRules(const MapRules& rules, const Visitor& visitor, int64_t now_se
 
 class Admission {
  public:
-  // `limit` is for users whose record says nothing.
-  Admission(const UserLimit& limit, LoginGuard::Settings guard)
-      : limit_(limit), guard_(std::move(guard)) {}
+  struct Settings {
+    UserLimit limit;  // for users whose record says nothing
+    LoginGuard::Settings guard;
+  };
 
   // [any] `record` is the value of the user's record; empty: the map does not know the user. The
-  // place is taken when the answer is RUM_OK, and given back before anything else is done.
-  int32_t Admit(const Visitor& visitor, std::string_view record, UserLimits::Place* place);
+  // place is taken when the answer is RUM_OK; what it held before is given back first.
+  int32_t Admit(const Settings& settings, const Visitor& visitor, std::string_view record,
+                UserLimits::Place* place);
 
   UserLimits& users() { return users_; }
   LoginGuard& guard() { return guard_; }
@@ -38,7 +40,6 @@ class Admission {
   const LoginGuard& guard() const { return guard_; }
 
  private:
-  const UserLimit limit_;
   UserLimits users_;
   LoginGuard guard_;
 };

@@ -8,6 +8,10 @@
 namespace rum {
 namespace {
 
+bool Watches(const LoginGuard::Settings& settings, const SocketAddress& address) {
+  return settings.failures.on() && address.ip() && !settings.exempt.Contains(address);
+}
+
 Cidr KeyOf(const SocketAddress& address) { return Cidr::Around(address, 32, 64); }
 
 struct Entry {
@@ -37,20 +41,15 @@ struct LoginGuard::Shard {
   std::list<Cidr> order;  // who failed last is last
 };
 
-LoginGuard::LoginGuard(Settings settings, Clock clock)
-    : settings_(std::move(settings)), clock_(clock), shards_(new Shard[kShards]) {}
+LoginGuard::LoginGuard(Clock clock) : clock_(clock), shards_(new Shard[kShards]) {}
 LoginGuard::~LoginGuard() = default;
-
-bool LoginGuard::Watches(const SocketAddress& address) const {
-  return settings_.failures.on() && address.ip() && !settings_.exempt.Contains(address);
-}
 
 LoginGuard::Shard& LoginGuard::ShardOf(const Cidr& key) const {
   return shards_[(Cidr::Hash()(key) >> 40) % kShards];
 }
 
-bool LoginGuard::Blocks(const SocketAddress& address) const {
-  if (!Watches(address)) return false;
+bool LoginGuard::Blocks(const Settings& settings, const SocketAddress& address) const {
+  if (!Watches(settings, address)) return false;
   Cidr key = KeyOf(address);
   Shard& shard = ShardOf(key);
   std::lock_guard lock(shard.mutex);
@@ -58,8 +57,8 @@ bool LoginGuard::Blocks(const SocketAddress& address) const {
   return found != shard.addresses.end() && found->second.blocked_until > clock_();
 }
 
-bool LoginGuard::Failed(const SocketAddress& address) {
-  if (!Watches(address)) return false;
+bool LoginGuard::Failed(const Settings& settings, const SocketAddress& address) {
+  if (!Watches(settings, address)) return false;
   Cidr key = KeyOf(address);
   Shard& shard = ShardOf(key);
   std::lock_guard lock(shard.mutex);
@@ -74,10 +73,10 @@ bool LoginGuard::Failed(const SocketAddress& address) {
   bool blocks = false;
   // Logins that were under way when the block began do not make it longer.
   if (entry.blocked_until <= now) {
-    entry.failures.Take(settings_.failures, now);
-    if (!entry.failures.Has(settings_.failures, now)) {
+    entry.failures.Take(settings.failures, now);
+    if (!entry.failures.Has(settings.failures, now)) {
       blocks = true;
-      entry.blocked_until = now + static_cast<uint64_t>(settings_.block.count()) * 1000;
+      entry.blocked_until = now + static_cast<uint64_t>(settings.block.count()) * 1000;
       entry.failures.Refill();
     }
   }

@@ -17,6 +17,7 @@ class LoginGuard {
   static constexpr size_t kShards = 64;
   static constexpr size_t kAddressesMost = 1024;  // of a shard; then the oldest go
 
+  // What the operator wants; the same for all calls, until a reload.
   struct Settings {
     Rate failures;  // off: nobody is ever blocked
     Millis block{60000};
@@ -24,24 +25,21 @@ class LoginGuard {
   };
   using Clock = uint64_t (*)();  // microseconds; never goes back
 
-  explicit LoginGuard(Settings settings, Clock clock = NowMicros);
+  explicit LoginGuard(Clock clock = NowMicros);
   ~LoginGuard();
   LoginGuard(const LoginGuard&) = delete;
 
-  bool Blocks(const SocketAddress& address) const;
+  bool Blocks(const Settings& settings, const SocketAddress& address) const;
   // Counts one failed login. True: the address is blocked from here on.
-  bool Failed(const SocketAddress& address);
+  bool Failed(const Settings& settings, const SocketAddress& address);
 
-  const Settings& settings() const { return settings_; }
   size_t blocked() const;  // addresses that are blocked now
   size_t watched() const;  // all that are remembered
 
  private:
   struct Shard;
-  bool Watches(const SocketAddress& address) const;
   Shard& ShardOf(const Cidr& key) const;
 
-  const Settings settings_;
   const Clock clock_;
   const std::unique_ptr<Shard[]> shards_;
 };

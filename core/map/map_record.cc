@@ -30,6 +30,13 @@ std::string FormatMapRecord(const MapRecord& record) {
 }
 
 bool IsHashedSecret(std::string_view secret) {
+  constexpr std::string_view kKey = "ed25519:";
+  if (secret.starts_with(kKey)) {
+    secret.remove_prefix(kKey.size());
+    return secret.size() == 43 && std::all_of(secret.begin(), secret.end(), [](unsigned char c) {
+             return std::isalnum(c) != 0 || c == '+' || c == '/';
+           });
+  }
   return secret.size() == 41 && secret[0] == '*' &&
          std::all_of(secret.begin() + 1, secret.end(),
                      [](unsigned char c) { return std::isxdigit(c) != 0; });

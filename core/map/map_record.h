@@ -22,7 +22,8 @@ Result<MapRecord> ParseMapRecord(std::string_view value);
 // The inverse; secret and destination contain no NUL.
 std::string FormatMapRecord(const MapRecord& record);
 
-// `*` and 40 hexadecimal digits: SHA1(SHA1(password)).
+// `*` and 40 hexadecimal digits, SHA1(SHA1(password)); or `ed25519:` and 43 characters of base64, a
+// public key.
 bool IsHashedSecret(std::string_view secret);
 
 }  // namespace rum

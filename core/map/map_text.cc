@@ -27,7 +27,9 @@ Status CheckUser(std::string_view user) {
 
 Status CheckSecret(std::string_view secret) {
   if (secret.empty() || IsHashedSecret(secret)) return Ok();
-  return Bad("has a secret that is not * and 40 hexadecimal digits");  // without showing it
+  return Bad(
+      "has a secret that is neither * and 40 hexadecimal digits nor ed25519: and 43 characters of "
+      "base64");  // without showing it
 }
 
 Status CheckDestination(std::string_view destination) {

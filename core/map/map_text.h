@@ -16,10 +16,10 @@ struct MapEntry {
 };
 
 // Columns stand between blanks or tabs, each in the form of FormatColumn (`-` is an empty one). The
-// secret is `*` and 40 hexadecimal digits, the destination an address list. The rules are words as
-// map_rules.h has them, or `tail=BYTES`, all that follows in the record, for rules in the older
-// form. `user = value` gives the value as raw bytes, for records that have no better form. nullopt:
-// a comment or an empty line.
+// secret is of a form that IsHashedSecret() knows, the destination an address list. The rules are
+// words as map_rules.h has them, or `tail=BYTES`, all that follows in the record, for rules in the
+// older form. `user = value` gives the value as raw bytes, for records that have no better form.
+// nullopt: a comment or an empty line.
 Result<std::optional<MapEntry>> ParseMapLine(std::string_view line);
 
 // The line of a record, without its newline: ParseMapLine gives the same bytes back, whatever they

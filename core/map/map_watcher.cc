@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "map/map_destinations.h"
 
 namespace rum {
 
@@ -30,6 +31,7 @@ struct MapWatcher::Outcome {
   std::shared_ptr<const MapFile> map;
   Error error;
   uint64_t micros = 0;
+  std::vector<std::string> destinations;
 };
 
 namespace {
@@ -37,6 +39,8 @@ namespace {
 // A file that is rewritten in place is left alone until it looks the same twice, but for no more
 // looks than this: a file that changes all the time is loaded (or refused) nevertheless.
 constexpr int kMaxWaits = 2;
+// More servers than this are not told of.
+constexpr size_t kDestinationsMost = 4096;
 // The machine, not the file, failed (no memory, no descriptor): try again after so many looks.
 constexpr int kLooksUntilRetry = 10;
 
@@ -166,7 +170,8 @@ class MapWatcher::Thread {
       // kernel takes long, and no worker shall have to do it.
       handed_out_.push_back(*map);
       tried_.stamp = (*map)->stamp();  // perhaps a newer version than the one that was seen
-      return Outcome{std::move(*map), {}, NowMicros() - start};
+      auto destinations = DestinationsOf(**map, kDestinationsMost, &stop_);
+      return Outcome{std::move(*map), {}, NowMicros() - start, std::move(destinations)};
     }
     if (map.error().fault == Fault::kSystem) looks_until_retry_ = kLooksUntilRetry;
     const bool known = again && !urgent && map.error().text == told_;
@@ -177,7 +182,7 @@ class MapWatcher::Thread {
   std::optional<Outcome> Tell() {
     if (!untold_) return std::nullopt;
     told_ = untold_->text;
-    return Outcome{nullptr, *std::exchange(untold_, std::nullopt), 0};
+    return Outcome{nullptr, *std::exchange(untold_, std::nullopt), 0, {}};
   }
 
   // [helper]
@@ -257,6 +262,7 @@ void MapWatcher::Apply(Outcome outcome) {
     stats_.loaded_at = now;
     stats_.load_micros = outcome.micros;
     stats_.last_error.clear();
+    destinations_ = std::move(outcome.destinations);
     on_map_(std::move(outcome.map));
     return;
   }

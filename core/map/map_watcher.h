@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "map/map_file.h"
@@ -49,6 +50,8 @@ class MapWatcher {
 
   // [main]
   const MapWatchStats& stats() const { return stats_; }
+  // [main] The addresses in the map in use, see map_destinations.h; known when on_map is called.
+  const std::vector<std::string>& destinations() const { return destinations_; }
 
  private:
   class Thread;
@@ -63,6 +66,7 @@ class MapWatcher {
   const OnError on_error_;
   const std::chrono::milliseconds interval_;
   MapWatchStats stats_;
+  std::vector<std::string> destinations_;
   std::unique_ptr<Thread> thread_;
 };
 

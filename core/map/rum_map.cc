@@ -237,8 +237,8 @@ class Silence {
   bool on_ = false;
 };
 
-// Blocks the signals but for the time in ppoll(), so that none comes just before a read and leaves
-// it waiting.
+// Blocks the signals but for the time in ppoll(), from before the first prompt on, so that none
+// comes just before a read and leaves it waiting.
 class SignalsWhileWaiting {
  public:
   SignalsWhileWaiting() {
@@ -258,8 +258,7 @@ class SignalsWhileWaiting {
 };
 
 // One line of standard input, without its end.
-Result<std::string> ReadPassword() {
-  SignalsWhileWaiting signals;
+Result<std::string> ReadPassword(SignalsWhileWaiting& signals) {
   std::string password;
   password.reserve(kMaxPassword);  // so that no copy is left behind by growing
   for (;;) {
@@ -275,17 +274,18 @@ Result<std::string> ReadPassword() {
 }
 
 Result<std::string> AskForPassword() {
-  if (!isatty(STDIN_FILENO)) return ReadPassword();
+  SignalsWhileWaiting signals;
+  if (!isatty(STDIN_FILENO)) return ReadPassword(signals);
   CatchSignals();
   Silence silence;  // before the prompt: nothing typed after it is shown
   if (!silence.on()) {
     return Error{Fault::kSystem, "the terminal would show what is typed: not asking"};
   }
   fputs("Password: ", stderr);
-  auto first = ReadPassword();
+  auto first = ReadPassword(signals);
   if (!first) return first;
   fputs("Again: ", stderr);
-  auto second = ReadPassword();
+  auto second = ReadPassword(signals);
   if (!second) return second;
   const bool same = *first == *second;
   OPENSSL_cleanse(second->data(), second->size());
@@ -322,8 +322,8 @@ them:
 Rules: allow=NETWORK,... deny=NETWORK,... max=N rate=N/s tls=require from=TIME until=TIME
 disabled note=TEXT. A rule that is not known is an error.
 
-The secret is what `rum-map hash` prints, or - for none. In names a blank is \s, a backslash \\
-and any other byte \xHH. Lines that begin with # are comments.
+The secret is what `rum-map hash` prints, ed25519: and a public key, or - for none. In names a blank
+is \s, a backslash \\ and any other byte \xHH. Lines that begin with # are comments.
 
   rum-map build users.cdb users.txt    makes the map; rum notices it within two seconds
   rum-map check users.cdb              tells what is wrong with it

@@ -1,11 +1,12 @@
 #include "module/host.h"
 
-#include <cstring>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
+#include "module/state_store.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
@@ -94,11 +95,14 @@ const rum_limits kLimits = {
     [](rum_session* s) { Of(s).LoginFailed(); },
 };
 
+const rum_state kState = {sizeof(rum_state), 0, StateStore::SaveForModule,
+                          StateStore::LoadForModule};
+
 const void* Extension(const char* name) {
-  if (!name) return nullptr;
-  if (std::strcmp(name, RUM_TLS_1) == 0) return &kTls;
-  if (std::strcmp(name, RUM_LIMITS_1) == 0) return &kLimits;
-  return nullptr;
+  std::string_view wanted = name ? name : "";
+  if (wanted == RUM_TLS_1) return &kTls;
+  if (wanted == RUM_LIMITS_1) return &kLimits;
+  return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 
 }  // namespace

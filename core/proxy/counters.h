@@ -37,6 +37,7 @@ struct alignas(64) Counters {
   Counter upstream_bytes;   // received from servers
   Counter spliced_bytes;    // of these, moved by splice
   Counter refused;          // clients turned away before a session existed
+  Counter probes;           // sessions without a client, which no other row counts
   Counter accept_failures;  // accept(2) failed, for lack of descriptors for example
   Counter login_failures;   // told by the module
   Counter login_blocks;     // of these, such that blocked the client's address

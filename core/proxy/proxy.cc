@@ -4,14 +4,15 @@
 
 #include <algorithm>
 #include <mutex>
-#include <random>
 
 #include "limits/admission.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "options.h"
 #include "proxy/listener.h"
+#include "proxy/probe.h"
 #include "proxy/worker.h"
+#include "upstream/prober.h"
 #include "upstream/resolver.h"
 
 namespace rum {
@@ -36,7 +37,8 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       module_config_(std::move(module_config)),
       resolver_(std::make_unique<Resolver>(base, settings_->dns_refresh, settings_->dns_timeout,
                                            settings_->resolv_conf)),
-      admission_(std::make_unique<Admission>(settings_->user_limit, settings_->login_guard)) {}
+      admission_(std::make_unique<Admission>()),
+      prober_(std::make_unique<Prober>(base, *this, settings_->probe_interval)) {}
 
 Proxy::~Proxy() {
   {
@@ -76,18 +78,32 @@ Status Proxy::Start() {
     std::lock_guard lock(mutex);
     the_proxy = this;
   }
+  return status;
+}
+
+void Proxy::Serve() {
+  if (draining_) return;
   // Only now: the first client may be handed to any worker.
   listening_ = listeners_.size();
   for (size_t i = 0; i < listeners_.size(); ++i) {
     Worker& worker = *workers_[i % workers_.size()];
     worker.Post([listener = listeners_[i].get(), &worker] { listener->Attach(worker); });
   }
-  return status;
+}
+
+// One after the other, so that no worker has much of it.
+void Proxy::BeginProbe(Probe probe) {
+  Worker& worker = *workers_[next_prober_++ % workers_.size()];
+  worker.load.fetch_add(1, std::memory_order_relaxed);
+  auto shared = std::make_shared<Probe>(std::move(probe));
+  bool posted = worker.Post([&worker, shared] { worker.BeginProbe(std::move(*shared)); });
+  if (!posted) worker.load.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Proxy::Drain() {
   if (draining_) return;
   draining_ = true;
+  prober_->Stop();
   auto drain_workers = [this] {
     for (auto& worker : workers_) worker->Post([w = worker.get()] { w->Drain(); });
   };
@@ -136,6 +152,16 @@ void Proxy::SetTls(std::shared_ptr<const TlsContexts> tls) {
   for (auto& worker : workers_) worker->Post([w = worker.get(), tls] { w->set_tls(tls); });
 }
 
+void Proxy::Reload(std::shared_ptr<const Settings> settings,
+                   std::shared_ptr<const ModuleConfig> config) {
+  settings_ = settings;
+  module_config_ = config;
+  for (auto& worker : workers_) {
+    worker->Post([w = worker.get(), settings, config] { w->Reload(settings, config); });
+  }
+  prober_->Follow();
+}
+
 Worker& Proxy::LeastLoaded(Worker& self) {
   Worker* least = &self;
   uint32_t load = self.load.load(std::memory_order_relaxed);
@@ -147,15 +173,6 @@ Worker& Proxy::LeastLoaded(Worker& self) {
     }
   }
   return *least;
-}
-
-std::vector<Address> Proxy::DefaultDestinations() const {
-  auto destinations = settings_->destinations;
-  if (settings_->shuffle_destinations && destinations.size() > 1) {
-    thread_local std::minstd_rand random(std::random_device{}());
-    std::shuffle(destinations.begin(), destinations.end(), random);
-  }
-  return destinations;
 }
 
 }  // namespace rum

@@ -17,8 +17,10 @@ class Admission;
 class Listener;
 class MapFile;
 class ModuleConfig;
+class Prober;
 class Resolver;
 class Worker;
+struct Probe;
 struct Settings;
 struct TlsContexts;
 
@@ -36,8 +38,10 @@ class Proxy {
 
   // [main] Binds every address; nothing is accepted yet.
   Status Bind();
-  // [main] Starts the workers; from here on clients are served.
+  // [main] Starts the workers.
   Status Start();
+  // [main] From here on clients are served; those who came since Bind() wait in the kernel's queue.
+  void Serve();
   // [main] No new clients; sessions go on.
   void Drain();
   // [main] Ends every session.
@@ -49,20 +53,27 @@ class Proxy {
   // [main] Drains, and waits for the workers.
   void Join();
 
+  // [main] Asks a server on rum's own account. Only when the module has a hook for it, and after
+  // Start().
+  void BeginProbe(Probe probe);
+
   // [main] Gives the workers a new map. Before Start() too.
   void SetMap(std::shared_ptr<const MapFile> map);
   const std::shared_ptr<const MapFile>& map() const { return map_; }
   // [main] Gives the workers new certificates. Before Start() too.
   void SetTls(std::shared_ptr<const TlsContexts> tls);
+  // [main] Goes on with other settings and another configuration of the module.
+  void Reload(std::shared_ptr<const Settings> settings, std::shared_ptr<const ModuleConfig> config);
 
   // [worker] Who takes the next client that `self` accepted.
   Worker& LeastLoaded(Worker& self);
-  // [worker] The default destinations in the order to try; empty: there are none.
-  std::vector<Address> DefaultDestinations() const;
 
   Resolver& resolver() { return *resolver_; }
   Admission& admission() { return *admission_; }
   const Admission& admission() const { return *admission_; }
+  Prober& prober() { return *prober_; }  // [main]
+  const Prober& prober() const { return *prober_; }
+  // [main]
   const std::shared_ptr<const Settings>& settings() const { return settings_; }
   const std::shared_ptr<const ModuleConfig>& module_config() const { return module_config_; }
   const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }
@@ -73,10 +84,12 @@ class Proxy {
   std::shared_ptr<const ModuleConfig> module_config_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<Admission> admission_;
+  std::unique_ptr<Prober> prober_;
   std::shared_ptr<const MapFile> map_;
   std::shared_ptr<const TlsContexts> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  size_t next_prober_ = 0;  // the worker that makes the next probe
   bool draining_ = false;
   std::atomic<size_t> listening_ = 0;  // listeners that are not closed yet
 };

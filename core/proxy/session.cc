@@ -7,6 +7,7 @@
 #include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
+#include "proxy/probe.h"
 #include "proxy/proxy.h"
 #include "proxy/session_log.h"
 #include "proxy/worker.h"
@@ -19,7 +20,7 @@ constexpr size_t kLingerReads = 16;
 
 }  // namespace
 
-Session::Session(Worker& worker, Listener& listener, const SocketAddress& address)
+Session::Session(Worker& worker, Listener* listener, const SocketAddress& address)
     : worker_(worker),
       listener_(listener),
       id_(worker.NextSessionId()),
@@ -32,7 +33,7 @@ Session::Session(Worker& worker, Listener& listener, const SocketAddress& addres
 Session::~Session() = default;
 
 void Session::Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address) {
-  auto* session = new Session(worker, listener, address);
+  auto* session = new Session(worker, &listener, address);
   worker.Enlist(*session);
   if (!session->side(RUM_CLIENT).Attach(worker.base(), std::move(client), OnClientEvent, session)) {
     return session->Finish(RUM_CLOSE_NO_RESOURCES, {});
@@ -57,7 +58,8 @@ void Session::Open(Worker& worker, Listener& listener, Fd client, const SocketAd
 
 // Before the module sees the client, so that nothing of the protocol is done for it.
 bool Session::TurnedAway() {
-  if (!worker_.proxy().admission().guard().Blocks(address_)) return false;
+  if (!worker_.proxy().admission().guard().Blocks(worker_.settings().admission.guard, address_))
+    return false;
   // In front of a TLS handshake nothing can be said.
   if (!dialogue_->tls[RUM_CLIENT].asked) {
     uint8_t words[Worker::kRefusalMost];
@@ -125,7 +127,7 @@ void Session::StartRelay() {
     side(Other(from)).Queue(bytes.data(), bytes.size());
   }
   CloseDialogue();
-  if (worker_.settings().log_logins) LogLogin(*story_, listener_, address_, id_);
+  if (worker_.settings().log_logins) LogLogin(*story_, *listener_, address_, id_);
   state_ = State::kRelay;
   worker_.counters.relaying.Add(1);
   worker_.idle->Arm(deadline_, *this);
@@ -274,11 +276,15 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   for (Side& s : sides_) {
     if (s.attached()) s.Flush();
   }
-  worker_.counters.ended[reason].Add(1);
-  if (relayed) worker_.counters.relaying.Sub(1);
-  worker_.counters.active.Sub(1);
-  LogSession({*story_, listener_, address_, id_, opened_, reason, text, sides_[RUM_CLIENT],
-              sides_[RUM_UPSTREAM]});
+  if (probe_) {
+    TellProber(reason, text);
+  } else {
+    worker_.counters.ended[reason].Add(1);
+    if (relayed) worker_.counters.relaying.Sub(1);
+    worker_.counters.active.Sub(1);
+    LogSession({*story_, *listener_, address_, id_, opened_, reason, text, sides_[RUM_CLIENT],
+                sides_[RUM_UPSTREAM]});
+  }
   if (!relayed) {
     CloseDialogue();
     return Linger();

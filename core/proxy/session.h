@@ -26,6 +26,7 @@ class Listener;
 class ModuleConfig;
 class Worker;
 struct Dialogue;
+struct Probe;
 
 // What is told of a session in its log line. Written during the dialogue, then only read.
 struct Story {
@@ -40,11 +41,14 @@ class Session : public rum_session {
  public:
   // [worker] Begins a session for an accepted, non-blocking socket. It destroys itself.
   static void Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address);
+  // [worker] Begins a session without a client, for which the module must have a hook.
+  static void OpenProbe(Worker& worker, Probe probe);
   ~Session();
   Session(const Session&) = delete;
 
   uint64_t id() const { return id_; }
   Worker& worker() { return worker_; }
+  bool probing() const { return probe_ != nullptr; }
 
   // [worker] The host calls; rum/module.h says what they promise.
   int32_t Send(uint32_t side, const void* data, size_t size);
@@ -92,7 +96,7 @@ class Session : public rum_session {
     kDead,     // in the graveyard until the turn ends
   };
 
-  Session(Worker& worker, Listener& listener, const SocketAddress& address);
+  Session(Worker& worker, Listener* listener, const SocketAddress& address);
   static void OnClientEvent(evutil_socket_t, short what, void* self);
   static void OnUpstreamEvent(evutil_socket_t, short what, void* self);
   static void OnModuleTimer(evutil_socket_t, short, void* timer);
@@ -121,7 +125,7 @@ class Session : public rum_session {
 
   // The end.
   void Finish(uint32_t reason, std::string_view text);
-  void TellLog(uint32_t reason, std::string_view text);
+  void TellProber(uint32_t reason, std::string_view text);
   void Linger();
   void Die();
 
@@ -131,7 +135,7 @@ class Session : public rum_session {
   static uint32_t Other(uint32_t which) { return 1 - which; }
 
   Worker& worker_;
-  Listener& listener_;
+  Listener* listener_;  // nullptr: a probe, which has no client
   uint64_t id_;
   uint64_t opened_;          // monotonic microseconds
   uint64_t seen_bytes_ = 0;  // at the last look of a deadline
@@ -141,6 +145,7 @@ class Session : public rum_session {
   Deadline second_look_;  // relay: armed while something moves
   std::unique_ptr<Dialogue> dialogue_;
   std::unique_ptr<Story> story_;
+  std::unique_ptr<Probe> probe_;  // nullptr: a client's session
   std::shared_ptr<const ModuleConfig> config_;
   void* data_ = nullptr;  // the module's
   SocketAddress address_;

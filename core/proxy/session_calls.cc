@@ -8,6 +8,7 @@
 #include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
+#include "proxy/probe.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
@@ -60,7 +61,7 @@ int32_t Session::Need(uint32_t which, size_t size) {
 
 int32_t Session::Forward(uint32_t from, uint64_t size) {
   if (from > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  if (!asking()) return RUM_E_STATE;
+  if (!asking() || probe_) return RUM_E_STATE;
   uint64_t& forward = dialogue_->windows[from].forward;
   if (forward + size < forward) return RUM_E_ARGUMENT;
   forward += size;
@@ -68,7 +69,7 @@ int32_t Session::Forward(uint32_t from, uint64_t size) {
 }
 
 int32_t Session::AskRelay() {
-  if (!asking()) return RUM_E_STATE;
+  if (!asking() || probe_) return RUM_E_STATE;
   Dialogue& d = *dialogue_;
   if (!d.upstream_open && !d.connect && !d.connector.active()) return RUM_E_STATE;
   d.relay = true;
@@ -97,8 +98,9 @@ int32_t Session::AskConnect(const char* address, size_t size) {
   if (!asking()) return RUM_E_STATE;
   Dialogue& d = *dialogue_;
   if (d.connect || d.connector.active() || d.upstream_open) return RUM_E_STATE;
+  if (probe_ && probe_->destination) return RUM_E_STATE;
   if (size == 0) {
-    auto destinations = worker_.proxy().DefaultDestinations();
+    auto destinations = worker_.DefaultDestinations();
     if (destinations.empty()) return RUM_E_UNSUPPORTED;
     d.connect = std::move(destinations);
     return RUM_OK;
@@ -113,7 +115,9 @@ int32_t Session::StartTls(uint32_t which, const char* server_name, size_t size) 
   if (which > RUM_UPSTREAM || (!server_name && size) || size > 253) return RUM_E_ARGUMENT;
   if (!asking()) return RUM_E_STATE;
   Dialogue& d = *dialogue_;
-  if (d.tls[which].asked || (which == RUM_UPSTREAM && !d.upstream_open)) return RUM_E_STATE;
+  if (d.tls[which].asked || (which == RUM_UPSTREAM ? !d.upstream_open : probing())) {
+    return RUM_E_STATE;
+  }
   if (TlsModeOf(which) == RUM_TLS_OFF) return RUM_E_UNSUPPORTED;
   std::string name(server_name ? server_name : "", size);
   if (which == RUM_UPSTREAM && name.empty()) name = d.upstream_host;
@@ -147,18 +151,19 @@ int32_t Session::Admit(const void* record, size_t size) {
   // What goes through a unix socket does not leave the machine.
   bool safe_way = TlsActive(RUM_CLIENT) == 1 || !address_.ip();
   int32_t verdict = worker_.proxy().admission().Admit(
-      {story_->user, address_, safe_way}, {static_cast<const char*>(record), size}, &place_);
+      worker_.settings().admission, {story_->user, address_, safe_way},
+      {static_cast<const char*>(record), size}, &place_);
   if (verdict > 0) worker_.counters.admissions_refused[verdict].Add(1);
   return verdict;
 }
 
 void Session::LoginFailed() {
   worker_.counters.login_failures.Add(1);
-  LoginGuard& guard = worker_.proxy().admission().guard();
-  if (!guard.Failed(address_)) return;
+  const LoginGuard::Settings& guard = worker_.settings().admission.guard;
+  if (!worker_.proxy().admission().guard().Failed(guard, address_)) return;
   worker_.counters.login_blocks.Add(1);
   log::Warning("{}: too many failed logins ({}), blocked for {}", address_.host(),
-               FormatRate(guard.settings().failures), FormatDuration(guard.settings().block));
+               FormatRate(guard.failures), FormatDuration(guard.block));
 }
 
 uint64_t Session::Pause() {
@@ -188,7 +193,8 @@ void Session::CancelTimer(uint64_t ticket) {
 
 std::string Session::Peer(uint32_t which) const {
   if (which == RUM_CLIENT) {
-    return address_.ip() ? address_.text() : "unix:" + listener_.address().host;
+    if (!listener_) return {};
+    return address_.ip() ? address_.text() : "unix:" + listener_->address().host;
   }
   const Side& s = sides_[RUM_UPSTREAM];
   if (!s.attached()) return {};

@@ -5,6 +5,7 @@
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "proxy/dialogue.h"
+#include "proxy/probe.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
 #include "tls/tls_contexts.h"
@@ -23,6 +24,8 @@ void Session::Converse() {
       bool held = s.waiting() > kHighWater;  // the other side was not read meanwhile
       s.Flush();
       again |= s.write_failed() || (held && s.waiting() <= kHighWater);
+      // Nobody will take it. With it kept, this loop would go round until the connector is done.
+      if (s.write_failed()) s.DropWaiting();
     }
   }
 }
@@ -38,6 +41,11 @@ bool Session::Step() {
   if (d.connect) {
     auto destinations = std::move(*d.connect);
     d.connect.reset();
+    if (probe_ && !probe_->destination) {  // only the way was asked for
+      probe_->route = std::move(destinations);
+      AskClose(RUM_CLOSE_PROBED, {});
+      return true;
+    }
     d.connector.Start(std::move(destinations));
     return true;
   }

@@ -12,6 +12,7 @@
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "options.h"
+#include "proxy/probe.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 
@@ -23,6 +24,8 @@ constexpr Millis kLinger(2000);
 constexpr Millis kSecondLook(1000);
 // A unix socket whose backlog is full is tried again this soon.
 constexpr Millis kRetry(20);
+// rum/module.h promises that a probe is over by then.
+constexpr Millis kProbe(10000);
 
 }  // namespace
 
@@ -46,6 +49,7 @@ Worker::Worker(Proxy& proxy, unsigned index)
   half_close = make(s.half_close_timeout, [](Session& session) { session.OnHalfCloseDeadline(); });
   second_look = make(kSecondLook, [](Session& session) { session.OnSecondLook(); });
   retry = make(kRetry, phase);
+  probe = make(kProbe, [](Session& session) { session.OnLoginDeadline(); });
   linger = make(kLinger, [](Session& session) { session.OnLingerDeadline(); });
   wake_.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   wake_event_ = event_new(base_, wake_.get(), EV_READ | EV_PERSIST, OnPosted, this);
@@ -56,8 +60,8 @@ Worker::Worker(Proxy& proxy, unsigned index)
 Worker::~Worker() {
   while (sessions_) sessions_->OnLingerDeadline();
   graveyard_.clear();
-  for (auto* list :
-       {&login, &connecting, &first_byte, &idle, &half_close, &linger, &second_look, &retry})
+  for (auto* list : {&login, &connecting, &first_byte, &idle, &half_close, &linger, &second_look,
+                     &retry, &probe})
     list->reset();
   if (call_back_timer_) event_free(call_back_timer_);
   if (wake_event_) event_free(wake_event_);
@@ -144,6 +148,17 @@ void Worker::Adopt(Listener& listener, Fd client, const SocketAddress& address) 
   Session::Open(*this, listener, std::move(client), address);
 }
 
+void Worker::BeginProbe(Probe request) {
+  if (draining_) {
+    load.fetch_sub(1, std::memory_order_relaxed);
+    ProbeOutcome drained;
+    drained.reason = RUM_CLOSE_DRAIN;
+    return request.done(std::move(drained));
+  }
+  counters.probes.Add(1);
+  Session::OpenProbe(*this, std::move(request));
+}
+
 void Worker::Refuse(Fd client, uint32_t reason) {
   uint8_t words[kRefusalMost];
   size_t size = WriteRefusal(reason, words);
@@ -157,11 +172,24 @@ size_t Worker::WriteRefusal(uint32_t reason, uint8_t* words) {
   return size <= kRefusalMost ? size : 0;
 }
 
+void Worker::Reload(std::shared_ptr<const Settings> settings,
+                    std::shared_ptr<const ModuleConfig> config) {
+  const Settings& s = *settings;
+  login->set_duration(s.login_timeout);
+  connecting->set_duration(s.connect_timeout);
+  first_byte->set_duration(s.first_byte_timeout);
+  idle->set_duration(s.idle_timeout / 4);
+  half_close->set_duration(s.half_close_timeout);
+  settings_ = std::move(settings);
+  if (auto hook = config->module().worker_reload) hook(module_data_, config->get());
+  module_config_ = std::move(config);
+}
+
 void Worker::Enlist(Session& session) {
   session.next = sessions_;
   if (sessions_) sessions_->prev = &session;
   sessions_ = &session;
-  counters.active.Add(1);
+  if (!session.probing()) counters.active.Add(1);
 }
 
 void Worker::Bury(std::unique_ptr<Session> session) {
@@ -178,6 +206,10 @@ void Worker::Sweep() {
 
 void Worker::Drain() {
   draining_ = true;
+  for (Session *session = sessions_, *next; session; session = next) {
+    next = session->next;
+    if (session->probing()) session->End(RUM_CLOSE_DRAIN);  // nobody waits for its answer
+  }
   if (!sessions_) event_base_loopbreak(base_);
 }
 
@@ -192,6 +224,14 @@ void Worker::Stop() {
   draining_ = true;
   EndSessions(RUM_CLOSE_DRAIN);
   event_base_loopbreak(base_);
+}
+
+std::vector<Address> Worker::DefaultDestinations() {
+  auto destinations = settings_->destinations;
+  if (settings_->shuffle_destinations) {
+    std::shuffle(destinations.begin(), destinations.end(), random_);
+  }
+  return destinations;
 }
 
 uint64_t Worker::TakeTicket(Session& session) {

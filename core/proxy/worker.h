@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -27,6 +28,7 @@ class Listener;
 class MapFile;
 class ModuleConfig;
 class Proxy;
+struct Probe;
 struct Settings;
 struct TlsContexts;
 
@@ -49,6 +51,8 @@ class Worker : public rum_worker {
 
   // [worker] A listener accepted this socket for this worker.
   void Adopt(Listener& listener, Fd client, const SocketAddress& address);
+  // [worker] Begins a probe that was counted in `load` already.
+  void BeginProbe(Probe probe);
   // [worker] Turns a client away with the module's words for `reason`.
   void Refuse(Fd client, uint32_t reason);
   // [worker] These words; returns how many bytes of at most kRefusalMost they have.
@@ -58,8 +62,15 @@ class Worker : public rum_worker {
   // [worker] Ends every session.
   void EndSessions(uint32_t reason);
 
+  // [worker] Goes on with other settings and another configuration of the module; what sessions
+  // have begun with they keep, but for the timeouts.
+  void Reload(std::shared_ptr<const Settings> settings, std::shared_ptr<const ModuleConfig> config);
+
   // [worker] Ends every session and the loop, without waiting for last words to arrive.
   void Stop();
+
+  // [worker] The default destinations in the order to try; empty: there are none.
+  std::vector<Address> DefaultDestinations();
 
   // [worker] Tickets: promises whose answer may come after the session is gone.
   uint64_t NewTicketNumber() { return (uint64_t{index_} << 48) | ++last_ticket_; }
@@ -96,7 +107,7 @@ class Worker : public rum_worker {
 
   // Deadlines that sessions share; see options of the same names.
   std::unique_ptr<Deadlines> login, connecting, first_byte, idle, half_close, linger, second_look,
-      retry;
+      retry, probe;
 
  private:
   friend class Turn;
@@ -120,6 +131,7 @@ class Worker : public rum_worker {
   std::unordered_map<uint64_t, Session*> tickets_;
   Session* sessions_ = nullptr;
   bool draining_ = false;
+  std::minstd_rand random_{std::random_device{}()};
 
   std::vector<Session*> call_backs_;
   event* call_back_timer_ = nullptr;

@@ -1,6 +1,7 @@
 #include "mysql/capabilities.h"
 
 #include <charconv>
+#include <cstdio>
 
 namespace rum::mysql {
 namespace {
@@ -14,7 +15,8 @@ struct Row {
   uint32_t mariadb;  // the same for MariaDB
 };
 
-// Flags above DEPRECATE_EOF are MySQL's or MariaDB's alone and are never offered. DEPRECATE_EOF is
+// Flags above DEPRECATE_EOF are MySQL's or MariaDB's alone and are never offered, but for the one
+// that the relay of a login needs and that changes nothing after it. DEPRECATE_EOF is
 // in MySQL 5.7 and MariaDB 10.2.0 too, but their query caches answer in the wrong form (MySQL bug
 // 83346), so it begins where that ended.
 constexpr Row kRows[] = {
@@ -43,6 +45,7 @@ constexpr Row kRows[] = {
     {kExpiredPasswords, "EXPIRED_PASSWORDS", 50600, 100000},
     {kSessionTrack, "SESSION_TRACK", 50700, 100200},
     {kDeprecateEof, "DEPRECATE_EOF", 80000, 100208},
+    {kMultiFactor, "MULTI_FACTOR_AUTHENTICATION", 80027, kNever},
     {kRememberOptions, "REMEMBER_OPTIONS", 0, 0},
 };
 
@@ -90,6 +93,12 @@ std::string NameCapabilities(uint32_t bits) {
     names += row.name;
   }
   return names;
+}
+
+std::string HexOf(uint32_t bits) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%08x", bits);
+  return text;
 }
 
 }  // namespace rum::mysql

@@ -34,6 +34,7 @@ enum Capability : uint32_t {
   kExpiredPasswords = 1u << 22,
   kSessionTrack = 1u << 23,
   kDeprecateEof = 1u << 24,
+  kMultiFactor = 1u << 28,  // MySQL only: matters during the login and never after it
   kRememberOptions = 1u << 31,
 };
 
@@ -52,5 +53,7 @@ uint32_t OfferedCapabilities(const ServerVersion& version);
 
 // "DEPRECATE_EOF, PLUGIN_AUTH" for the known flags in `bits`.
 std::string NameCapabilities(uint32_t bits);
+// "81fff7df".
+std::string HexOf(uint32_t bits);
 
 }  // namespace rum::mysql

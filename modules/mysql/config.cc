@@ -1,19 +1,22 @@
 #include "mysql/config.h"
 
 #include <charconv>
-#include <cstdio>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 namespace rum::mysql {
 
-enum Option : size_t { kVersion, kAuth, kUnknownUser, kCapabilities };
+enum Option : size_t { kVersion, kAuth, kUnknownUser, kCapabilities, kClientAttributes, kGreeting };
 
-// The default suits MariaDB 10.x, whose drivers pick their SQL by it (Connector/J above all).
+// Where nothing else is known. It suits MariaDB 10.x, whose drivers pick their SQL by it
+// (Connector/J above all).
 constexpr char kDefaultVersion[] = "5.5.5-10.11.0-MariaDB";
 
 const rum_option kOptions[kOptionCount] = {
-    {"mysql-version", "VERSION", kDefaultVersion,
-     "the server version in the greeting, such as 8.0.40, or a name such as mysql80 or mariadb1011",
+    {"mysql-version", "VERSION", nullptr,
+     "the server version in the greeting, such as 8.0.40, or a name such as mysql80 or "
+     "mariadb1011; "
+     "without it the servers' own",
      RUM_OPTION_TEXT, 't'},
     {"mysql-auth", "auto|relay|rewrite", "auto",
      "relay lets server and client agree; rewrite checks the stored hash first; auto rewrites only "
@@ -25,8 +28,16 @@ const rum_option kOptions[kOptionCount] = {
     {"mysql-capabilities", "HEX", nullptr,
      "the capability flags in the greeting; without it they follow from the version",
      RUM_OPTION_TEXT, 0},
+    {"mysql-client-attrs", "on|off", "off",
+     "tell servers the client's address and user by the connection attributes _client_ip, "
+     "_client_port and _client_user",
+     RUM_OPTION_CHOICE, 0},
+    {"mysql-greeting", "learn|fixed", nullptr,
+     "learn: version and capabilities follow the servers; fixed: they are those of the options; "
+     "without it learn, but fixed with --mysql-version or --mysql-capabilities",
+     RUM_OPTION_CHOICE, 0},
 };
-static_assert(kCapabilities + 1 == kOptionCount);
+static_assert(kGreeting + 1 == kOptionCount);
 
 namespace {
 
@@ -57,6 +68,7 @@ constexpr VersionName kVersionNames[] = {
 };
 
 constexpr size_t kMaxVersion = 60;  // what clients reserve for it
+constexpr size_t kVersionsTold = 50;
 constexpr uint32_t kNeeded = kProtocol41 | kSecureConnection;
 constexpr uint8_t kUtf8 = 33;  // utf8_general_ci: servers before 5.5.3 know no utf8mb4
 constexpr uint32_t kFirstUtf8Mb4 = 50503;
@@ -81,19 +93,22 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
     return preset != nullptr ? preset : "";
   };
   Config config;
-  config.version = value(kVersion);
+  std::string& text = config.promise.version;
+  text = value(kVersion);
+  if (text.empty()) text = kDefaultVersion;
   for (const VersionName& row : kVersionNames) {
-    if (row.name == config.version) config.version = row.version;
+    if (row.name == text) text = row.version;
   }
-  ServerVersion version = ReadVersion(config.version);
-  if (version.number == 0 || config.version.size() > kMaxVersion || !IsPlain(config.version)) {
+  ServerVersion version = ReadVersion(text);
+  if (version.number == 0 || text.size() > kMaxVersion || !IsPlain(text)) {
     return {
         .why =
             "--mysql-version: write a version of at most 60 characters, such as 8.0.40 or "
             "5.5.5-10.11.0-MariaDB, or a name such as mysql57, mysql80, mariadb106, mariadb118"};
   }
-  config.capabilities = OfferedCapabilities(version);
-  if (version.number < kFirstUtf8Mb4) config.charset = kUtf8;
+  config.promise.capabilities = OfferedCapabilities(version);
+  config.capabilities = AllOffered();
+  if (version.number < kFirstUtf8Mb4) config.promise.charset = kUtf8;
 
   std::string_view hex = value(kCapabilities);
   if (!hex.empty()) {
@@ -110,28 +125,48 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
                   "needed"};
     }
     if ((bits & kLongPassword) == 0 || (bits & ~AllOffered()) != 0) {
-      return {.why = "--mysql-capabilities: bit 0 must be set, and only flags of 81fff7df may be"};
+      return {.why = "--mysql-capabilities: bit 0 must be set, and only flags of 91fff7df may be"};
     }
-    config.capabilities = bits;
+    config.promise.capabilities = config.capabilities = bits;
   }
+  bool given = !value(kVersion).empty() || !hex.empty();
+  config.learns = value(kGreeting) == "learn" || (value(kGreeting).empty() && !given);
 
   if (value(kAuth) == "relay") config.auth = AuthMode::kRelay;
   if (value(kAuth) == "rewrite") config.auth = AuthMode::kRewrite;
   config.unknown_to_default = value(kUnknownUser) != "deny";
+  config.client_attributes = value(kClientAttributes) == "on";
   return {.value = std::move(config)};
 }
 
-std::string DescribeConfig(const Config& config) {
+Promise PromiseNow(const Config& config, const Fleet::Sight& sight) {
+  Promise promise = config.learns && sight.promise ? *sight.promise : config.promise;
+  promise.capabilities &= config.capabilities;
+  return promise;
+}
+
+std::string Describe(const Config& config, const Fleet::Sight& sight) {
   const char* auth = config.auth == AuthMode::kRelay     ? "relay"
                      : config.auth == AuthMode::kRewrite ? "rewrite"
                                                          : "auto";
-  char text[256];
-  std::snprintf(text, sizeof text,
-                "{\"version\":\"%s\",\"capabilities\":\"%08x\",\"auth\":\"%s\","
-                "\"unknown_user\":\"%s\"}",
-                config.version.c_str(), config.capabilities, auth,
-                config.unknown_to_default ? "default" : "deny");
-  return text;
+  Promise promise = PromiseNow(config, sight);
+  const char* from = !config.learns ? "fixed" : sight.promise ? "learned" : "default";
+  nlohmann::ordered_json json = {{"version", promise.version},
+                                 {"capabilities", HexOf(promise.capabilities)},
+                                 {"greeting", from},
+                                 {"servers", sight.servers.size()},
+                                 {"mixed", sight.mixed},
+                                 {"auth", auth},
+                                 {"unknown_user", config.unknown_to_default ? "default" : "deny"},
+                                 {"client_attrs", config.client_attributes ? "on" : "off"}};
+  nlohmann::json versions = nlohmann::json::object();
+  for (const auto& [address, server] : sight.servers) {
+    if (versions.contains(server.version) || versions.size() < kVersionsTold) {
+      versions[server.version] = versions.value(server.version, 0) + 1;
+    }
+  }
+  json["versions"] = std::move(versions);
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace rum::mysql

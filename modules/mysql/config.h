@@ -1,13 +1,16 @@
-// The module's options, and the configuration that is made of them: a value that never changes.
+// The module's options, and the configuration that is made of them: a value that never changes,
+// and a way to what is known of the servers.
 #pragma once
 
 #include <rum/module.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "mysql/capabilities.h"
+#include "mysql/fleet.h"
 #include "mysql/reader.h"
 
 namespace rum::mysql {
@@ -19,21 +22,26 @@ enum class AuthMode : uint8_t {
 };
 
 struct Config {
-  std::string version;        // in the greeting
-  uint32_t capabilities = 0;  // in the greeting, and the most that a client may use
-  uint8_t charset = 45;       // in the greeting: utf8mb4_general_ci
+  Promise promise;               // what greetings say, until or instead of what servers teach
+  bool learns = true;            // greetings follow the servers
+  uint32_t capabilities = 0;     // the most that a greeting promises, learned or not
+  std::shared_ptr<Fleet> fleet;  // shared by all configurations that there are
   AuthMode auth = AuthMode::kAuto;
   bool unknown_to_default = true;  // users that the map does not know go to -d
+  bool client_attributes = false;  // tell servers who the client is
 };
 
 // The table for the module's description.
-constexpr size_t kOptionCount = 4;
+constexpr size_t kOptionCount = 6;
 extern const rum_option kOptions[kOptionCount];
 
 // `values` are in the order of kOptions, NULL for what was not given and has no default.
 Parsed<Config> ReadConfig(const char* const* values, size_t count);
 
+// What a greeting says now.
+Promise PromiseNow(const Config& config, const Fleet::Sight& sight);
+
 // For the hook `stats`.
-std::string DescribeConfig(const Config& config);
+std::string Describe(const Config& config, const Fleet::Sight& sight);
 
 }  // namespace rum::mysql

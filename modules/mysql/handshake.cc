@@ -12,8 +12,6 @@ constexpr uint8_t kProtocolVersion = 10;
 constexpr size_t kNonceInFirstPart = 8;
 // Capabilities, packet size, character set and filler: what an SSLRequest consists of.
 constexpr size_t kFixedResponse = 32;
-// The servers take this much and refuse more.
-constexpr size_t kMaxAttributes = 65535;
 
 std::string ToString(Bytes bytes) { return std::string(AsText(bytes)); }
 

@@ -13,6 +13,9 @@ namespace rum::mysql {
 constexpr size_t kNonceSize = 20;
 using Nonce = std::array<uint8_t, kNonceSize>;
 
+// The servers take this much of connection attributes and refuse more.
+constexpr size_t kMaxAttributes = 65535;
+
 constexpr std::string_view kNativePlugin = "mysql_native_password";
 
 // Protocol version 10, the only one since MySQL 3.21.

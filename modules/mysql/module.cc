@@ -1,6 +1,7 @@
 // Glue between rum and the login: the table of hooks, options and counters; nothing thrown gets
 // past this file.
 #include <rum/module.h>
+#include <time.h>
 
 #include <atomic>
 #include <cstdio>
@@ -9,15 +10,21 @@
 #include <new>
 
 #include "mysql/config.h"
+#include "mysql/fleet.h"
 #include "mysql/metrics.h"
 #include "mysql/own_errors.h"
+#include "mysql/own_key.h"
+#include "mysql/probe.h"
 #include "mysql/session.h"
 
 namespace {
 
 using rum::mysql::Bytes;
 using rum::mysql::Config;
+using rum::mysql::Conversation;
+using rum::mysql::Fleet;
 using rum::mysql::Pace;
+using rum::mysql::Probe;
 using rum::mysql::Session;
 
 const rum_host* host;
@@ -32,9 +39,20 @@ uint32_t NextConnectionId() {
   return kFirstId + next_id.fetch_add(1, std::memory_order_relaxed) % kIds;
 }
 
+// What is known of the servers, and where it is kept between two processes.
+// It goes with the last configuration.
+std::weak_ptr<Fleet> the_fleet;  // [main]
+constexpr char kKeptAs[] = "mysql-fleet";
+
+// What the sessions of one worker share.
+struct Desk {
+  Pace pace;
+  Fleet::View view;
+};
+
 // All that a session keeps: a pointer, which is null from the relay on.
 struct Seat {
-  std::unique_ptr<Session> login;
+  std::unique_ptr<Conversation> talk;
 };
 
 void Write(const char* text, char* error, size_t error_size) {
@@ -44,17 +62,17 @@ void Write(const char* text, char* error, size_t error_size) {
 // Runs a hook of a login, and lets go of the login once it is over.
 template <class Hook>
 auto Run(void* data, rum_session* session, Hook hook) noexcept
-    -> decltype(hook(*(Session*)nullptr)) {
-  using Answer = decltype(hook(*(Session*)nullptr));
+    -> decltype(hook(*(Conversation*)nullptr)) {
+  using Answer = decltype(hook(*(Conversation*)nullptr));
   auto* seat = static_cast<Seat*>(data);
-  if (!seat->login) return Answer();
+  if (!seat->talk) return Answer();
   try {
     if constexpr (std::is_void_v<Answer>) {
-      hook(*seat->login);
-      if (seat->login->relaying()) seat->login.reset();
+      hook(*seat->talk);
+      if (seat->talk->relaying()) seat->talk.reset();
     } else {
-      Answer answer = hook(*seat->login);
-      if (seat->login->relaying()) seat->login.reset();
+      Answer answer = hook(*seat->talk);
+      if (seat->talk->relaying()) seat->talk.reset();
       return answer;
     }
   } catch (...) {
@@ -64,9 +82,33 @@ auto Run(void* data, rum_session* session, Hook hook) noexcept
   }
 }
 
+const rum_state* StateCalls() {
+  return static_cast<const rum_state*>(host->extension(RUM_STATE_1));
+}
+
 int32_t Init(const rum_host* table, char*, size_t) {
   host = table;
   return RUM_OK;
+}
+
+std::shared_ptr<Fleet> ShareFleet() {
+  if (auto fleet = the_fleet.lock()) return fleet;
+  auto fleet = std::make_shared<Fleet>(
+      [](uint32_t level, const std::string& text) {
+        std::string line = "mysql: " + text;
+        host->log(nullptr, level, line.data(), line.size());
+      },
+      [](const std::string& text) {
+        const rum_state* state = StateCalls();
+        if (state != nullptr) state->save(kKeptAs, text.data(), text.size());
+      });
+  const rum_state* state = StateCalls();
+  std::string text(state != nullptr ? state->load(kKeptAs, nullptr, 0) : 0, '\0');
+  if (!text.empty() && state->load(kKeptAs, text.data(), text.size()) == text.size()) {
+    fleet->Remember(text, ::time(nullptr));
+  }
+  the_fleet = fleet;
+  return fleet;
 }
 
 int32_t NewConfig(const char* const* values, size_t count, void** config, char* error,
@@ -77,6 +119,7 @@ int32_t NewConfig(const char* const* values, size_t count, void** config, char* 
       Write(read.why, error, error_size);
       return RUM_E_ARGUMENT;
     }
+    read.value.fleet = ShareFleet();
     *config = new Config(std::move(read.value));
     return RUM_OK;
   } catch (...) {
@@ -88,19 +131,36 @@ int32_t NewConfig(const char* const* values, size_t count, void** config, char* 
 void FreeConfig(void* config) { delete static_cast<Config*>(config); }
 
 int32_t StartWorker(rum_worker*, const void*, void** worker_data) {
-  *worker_data = new (std::nothrow) Pace;
+  *worker_data = new (std::nothrow) Desk;
   return *worker_data != nullptr ? RUM_OK : RUM_E_MEMORY;
 }
 
-void StopWorker(void* worker_data) { delete static_cast<Pace*>(worker_data); }
+void StopWorker(void* worker_data) {
+  rum::mysql::FinishOwnKey();
+  delete static_cast<Desk*>(worker_data);
+}
 
 int32_t OpenSession(rum_session* session, const void* config, void* worker_data, void** data) {
   try {
-    auto seat = std::make_unique<Seat>();
-    seat->login = std::make_unique<Session>(*host, session, *static_cast<const Config*>(config),
-                                            static_cast<Pace*>(worker_data));
-    if (!seat->login->Open(NextConnectionId())) return RUM_E_FAILED;
-    *data = seat.release();
+    auto* desk = static_cast<Desk*>(worker_data);
+    auto login = std::make_unique<Session>(*host, session, *static_cast<const Config*>(config),
+                                           &desk->pace, desk->view);
+    if (!login->Open(NextConnectionId())) return RUM_E_FAILED;
+    *data = new Seat{std::move(login)};
+    return RUM_OK;
+  } catch (...) {
+    return RUM_E_MEMORY;
+  }
+}
+
+int32_t OpenProbe(rum_session* session, const void* config, void* worker_data,
+                  const rum_probe* asked, void** data) {
+  try {
+    auto* desk = static_cast<Desk*>(worker_data);
+    auto probe = std::make_unique<Probe>(*host, session, *static_cast<const Config*>(config),
+                                         desk->view, *asked);
+    if (!probe->Open()) return RUM_E_FAILED;
+    *data = new Seat{std::move(probe)};
     return RUM_OK;
   } catch (...) {
     return RUM_E_MEMORY;
@@ -108,35 +168,39 @@ int32_t OpenSession(rum_session* session, const void* config, void* worker_data,
 }
 
 int64_t ClientData(void* data, rum_session* session, const uint8_t* bytes, size_t size) {
-  return Run(data, session, [&](Session& s) { return s.OnClientData({bytes, size}); });
+  return Run(data, session, [&](Conversation& s) { return s.OnClientData({bytes, size}); });
 }
 
 int64_t UpstreamData(void* data, rum_session* session, const uint8_t* bytes, size_t size) {
-  return Run(data, session, [&](Session& s) { return s.OnUpstreamData({bytes, size}); });
+  return Run(data, session, [&](Conversation& s) { return s.OnUpstreamData({bytes, size}); });
 }
 
 void UpstreamOpen(void* data, rum_session* session, uint32_t reason) {
-  Run(data, session, [&](Session& s) { s.OnUpstreamOpen(reason); });
+  Run(data, session, [&](Conversation& s) { s.OnUpstreamOpen(reason); });
 }
 
 void LookedUp(void* data, rum_session* session, int32_t status, const uint8_t* value, size_t size) {
-  Run(data, session, [&](Session& s) { s.OnLookedUp(status, {value, size}); });
+  Run(data, session, [&](Conversation& s) { s.OnLookedUp(status, {value, size}); });
 }
 
 void TlsOpen(void* data, rum_session* session, uint32_t side, int32_t status) {
-  Run(data, session, [&](Session& s) { s.OnTlsOpen(side, status); });
+  Run(data, session, [&](Conversation& s) { s.OnTlsOpen(side, status); });
 }
 
 int32_t SideEnd(void* data, rum_session* session, uint32_t side) {
-  return Run(data, session, [&](Session& s) { return s.OnSideEnd(side); });
+  return Run(data, session, [&](Conversation& s) { return s.OnSideEnd(side); });
 }
 
 void Timeout(void* data, rum_session* session, uint64_t ticket) {
-  Run(data, session, [&](Session& s) { s.OnTimeout(ticket); });
+  Run(data, session, [&](Conversation& s) { s.OnTimeout(ticket); });
+}
+
+void Resumed(void* data, rum_session* session, uint64_t, int32_t status, void*) {
+  Run(data, session, [&](Conversation& s) { s.OnResumed(status); });
 }
 
 void CloseSession(void* data, rum_session* session, uint32_t reason) {
-  Run(data, session, [&](Session& s) { s.OnClose(reason); });
+  Run(data, session, [&](Conversation& s) { s.OnClose(reason); });
   delete static_cast<Seat*>(data);
 }
 
@@ -156,7 +220,9 @@ size_t Refusal(const void*, uint32_t reason, uint8_t* bytes, size_t size) {
 
 size_t Stats(const void* config, char* json, size_t size) {
   try {
-    std::string text = rum::mysql::DescribeConfig(*static_cast<const Config*>(config));
+    Fleet::View view;
+    const auto& now = *static_cast<const Config*>(config);
+    std::string text = rum::mysql::Describe(now, view.Look(*now.fleet));
     if (text.size() > size) return 0;
     std::memcpy(json, text.data(), text.size());
     return text.size();
@@ -195,8 +261,9 @@ constinit const rum_module RUM_MODULE_SYMBOL = {
     .tls_open = TlsOpen,
     .side_end = SideEnd,
     .timeout = Timeout,
-    .resumed = nullptr,
+    .resumed = Resumed,
     .session_close = CloseSession,
     .refusal = Refusal,
     .stats = Stats,
+    .probe_open = OpenProbe,
 };

@@ -72,6 +72,18 @@ ServerError ServerWithoutTls() {
           "asked for"};
 }
 
+ServerError ForeignKey() {
+  return {1105, kGeneral,
+          "The password came encrypted with a key of the database server, which is behind a proxy; "
+          "ask for the public key at each login, or use TLS"};
+}
+
+ServerError CannotEncrypt() {
+  return {1105, kGeneral,
+          "The password of this account cannot be encrypted for its database server, which has no "
+          "TLS"};
+}
+
 ServerError OutOfOrder() { return {1156, kNetwork, "Got packets out of order"}; }
 
 ServerError TlsNotOffered() { return {1043, kNetwork, "Bad handshake: TLS is not offered here"}; }

@@ -17,6 +17,9 @@ ServerError OutOfOrder();
 ServerError TlsNotOffered();
 ServerError TlsRequired();
 ServerError ServerWithoutTls();
+// The client encrypted the password with a key that is not rum's.
+ServerError ForeignKey();
+ServerError CannotEncrypt();
 // As the servers word it. Names are cut to what they show of them.
 ServerError AccessDenied(std::string_view user, std::string_view host, bool with_password);
 // The user has more of a resource than its limit: connections, or logins within a time.

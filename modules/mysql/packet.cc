@@ -22,6 +22,11 @@ Frame ReadFrame(Bytes bytes, uint8_t sequence_due) {
   return frame;
 }
 
+std::string BuildHeader(size_t payload_size, uint8_t sequence) {
+  return {static_cast<char>(payload_size), static_cast<char>(payload_size >> 8),
+          static_cast<char>(payload_size >> 16), static_cast<char>(sequence)};
+}
+
 PacketWriter& PacketWriter::WriteLength(uint64_t value) {
   if (value < 0xfb) return WriteLittleEndian(value, 1);
   if (value <= 0xffff) return WriteU8(0xfc).WriteLittleEndian(value, 2);
@@ -35,11 +40,7 @@ PacketWriter& PacketWriter::WriteLittleEndian(uint64_t value, size_t size) {
 }
 
 std::string PacketWriter::Finish(uint8_t sequence) {
-  size_t length = packet_.size() - kHeaderSize;
-  packet_[0] = static_cast<char>(length);
-  packet_[1] = static_cast<char>(length >> 8);
-  packet_[2] = static_cast<char>(length >> 16);
-  packet_[3] = static_cast<char>(sequence);
+  packet_.replace(0, kHeaderSize, BuildHeader(packet_.size() - kHeaderSize, sequence));
   return std::move(packet_);
 }
 

@@ -33,6 +33,9 @@ struct Frame {
 // another protocol are refused at once and not waited for.
 Frame ReadFrame(Bytes bytes, uint8_t sequence_due);
 
+// The header of a packet whose payload is sent behind it.
+std::string BuildHeader(size_t payload_size, uint8_t sequence);
+
 // Writes one packet. The payload must stay below 2^24-1 bytes; kMaxPayload keeps it there.
 class PacketWriter {
  public:

@@ -2,6 +2,7 @@
 // add.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string_view>
 
@@ -10,10 +11,15 @@
 
 namespace rum::mysql {
 
+using Ed25519Key = std::array<uint8_t, 32>;
+
+// What is stored of a password, at most one of both. Nothing: no secret, or one of another form.
 struct Record {
-  // SHA1(SHA1(password)), written as '*' and 40 hexadecimal digits. Nothing: none is stored, or
-  // what is stored is of another plugin and cannot be used to rewrite a login.
+  // SHA1(SHA1(password)), written as '*' and 40 hexadecimal digits.
   std::optional<Hash> secret;
+  // The public key of an account of the plugin ed25519, written as "ed25519:" and what MariaDB
+  // shows of it: 43 characters of base64.
+  std::optional<Ed25519Key> ed25519;
   // Points into the value that was parsed. One address or a list; rum judges it, not this parser.
   std::string_view destination;
 };

@@ -9,6 +9,7 @@ namespace {
 
 constexpr uint8_t kOkMark = 0x00;
 constexpr uint8_t kMoreMark = 0x01;
+constexpr uint8_t kNextFactorMark = 0x02;
 constexpr uint8_t kSwitchMark = 0xfe;
 constexpr uint8_t kErrorMark = 0xff;
 constexpr uint8_t kFastAuthDone = 0x03;
@@ -43,6 +44,8 @@ ReplyKind KindOfReply(Bytes payload) {
       return ReplyKind::kError;
     case kSwitchMark:
       return payload.size() == 1 ? ReplyKind::kOldSwitch : ReplyKind::kSwitch;
+    case kNextFactorMark:
+      return ReplyKind::kNextFactor;
     case kMoreMark:
       return payload.size() == 2 && payload[1] == kFastAuthDone ? ReplyKind::kFastAuthOk
                                                                 : ReplyKind::kMore;
@@ -80,12 +83,13 @@ std::string_view StateOfError(uint16_t code) {
   return "HY000";
 }
 
-Parsed<std::string> ParseSwitch(Bytes payload) {
+Parsed<PluginRequest> ParsePluginRequest(Bytes payload) {
   Reader reader(payload);
-  if (reader.ReadU8() != kSwitchMark) return {.why = "this is no switch of the plugin"};
+  uint8_t mark = reader.ReadU8();
+  if (mark != kSwitchMark && mark != kNextFactorMark) return {.why = "this asks for no plugin"};
   Bytes plugin = reader.ReadUntilNulOrEnd();
   if (!reader.ok() || plugin.empty()) return {.why = "the switch names no plugin"};
-  return {.value = std::string(AsText(plugin))};
+  return {.value = {.plugin = AsText(plugin), .data = reader.ReadBytes(reader.left())}};
 }
 
 std::string BuildNativeSwitch(const Nonce& nonce, uint8_t sequence) {

@@ -4,28 +4,25 @@
 #include <algorithm>
 
 #include "mysql/admission.h"
-#include "mysql/record.h"
 
 namespace rum::mysql {
 namespace {
 
 constexpr size_t kMaxUser = 512;  // what identify() takes; the longest that a client library sends
 
-// With a single NUL byte some plugins say that there is no password.
-bool ProvesSomething(std::string_view proof) {
-  return !proof.empty() && proof != std::string_view("\0", 1);
-}
-
 }  // namespace
 
-Session::Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace)
+Session::Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace,
+                 Fleet::View& view)
     : host_(host),
       tls_(host.extension ? static_cast<const rum_tls*>(host.extension(RUM_TLS_1)) : nullptr),
       limits_(host.extension ? static_cast<const rum_limits*>(host.extension(RUM_LIMITS_1))
                              : nullptr),
       handle_(handle),
       config_(config),
-      pace_(*pace) {}
+      pace_(*pace),
+      fleet_(*config.fleet),
+      view_(view) {}
 
 Session::~Session() {
   Wipe(&record_);
@@ -36,14 +33,16 @@ Session::~Session() {
 bool Session::Open(uint32_t connection_id) {
   std::optional<Nonce> nonce = MakeNonce();
   if (!nonce) return false;
-  nonce_ = *nonce;
+  nonce_ = scramble_ = *nonce;
+  Promise promise = PromiseNow(config_, view_.Look(fleet_));
+  promised_ = promise.capabilities;
   Greeting greeting;
-  greeting.version = config_.version;
+  greeting.version = std::move(promise.version);
   greeting.connection_id = connection_id;
   greeting.nonce = nonce_;
-  greeting.capabilities = config_.capabilities;
+  greeting.capabilities = promised_;
   if (TlsMode(RUM_CLIENT) != RUM_TLS_OFF) greeting.capabilities |= kSsl;
-  greeting.charset = config_.charset;
+  greeting.charset = promise.charset;
   greeting.plugin = kNativePlugin;
   Send(RUM_CLIENT, BuildGreeting(greeting));
   ++front_;
@@ -53,7 +52,7 @@ bool Session::Open(uint32_t connection_id) {
 int64_t Session::OnClientData(Bytes bytes) {
   // What a client sends too early stays where it is, and is passed on after the login.
   if (state_ != State::kAwaitResponse && state_ != State::kAwaitToken &&
-      state_ != State::kAwaitAnswer) {
+      state_ != State::kAwaitAnswer && state_ != State::kAwaitCipher) {
     return 0;
   }
   Frame frame = ReadFrame(bytes, front_);
@@ -78,6 +77,8 @@ int64_t Session::OnClientData(Bytes bytes) {
     TakeResponse(frame.payload);
   } else if (state_ == State::kAwaitToken) {
     TakeToken(frame.payload);
+  } else if (state_ == State::kAwaitCipher) {
+    TakeCipher(frame.payload);
   } else {
     TakeAnswer(frame.payload);
   }
@@ -100,7 +101,7 @@ void Session::TakeResponse(Bytes payload) {
   }
   response_ = std::move(parsed.value);
   // Some clients set flags that were not offered to them, and do not mean it.
-  response_.capabilities &= config_.capabilities;
+  response_.capabilities &= promised_;
   with_password_ = ProvesSomething(response_.auth);
   if (!ClientHas(kProtocol41 | kSecureConnection)) {
     return Refuse(ClientTooOld(true), RUM_CLOSE_UNSUPPORTED,
@@ -168,9 +169,10 @@ void Session::GoOnKnown(Bytes value) {
   Parsed<Record> record = ParseRecord(value);
   if (!record.ok()) return RefuseFor(RUM_CLOSE_BAD_DESTINATION, record.why);
   known_ = true;
-  if (RewritesForClient() && record.value.secret) {
+  stored_ = record.value.secret;
+  ed25519_ = record.value.ed25519;
+  if (RewritesForClient() && stored_) {
     rewriting_ = true;
-    stored_ = record.value.secret;
     destination_ = record.value.destination;
     record_ = AsText(value);
     return DemandToken();
@@ -230,7 +232,7 @@ void Session::DemandToken() {
 void Session::SendOwnSwitch() {
   std::optional<Nonce> nonce = MakeNonce();
   if (!nonce) return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
-  nonce_ = *nonce;
+  nonce_ = scramble_ = *nonce;
   Send(RUM_CLIENT, BuildNativeSwitch(nonce_, front_++));
   state_ = State::kAwaitToken;
   WaitFor(RUM_CLIENT, kHeaderSize);
@@ -300,14 +302,6 @@ bool Session::Connect(std::string_view destination) {
   }
 }
 
-void Session::TakeAnswer(Bytes payload) {
-  with_password_ = ProvesSomething(AsText(payload));
-  since_ = host_.now();
-  PacketWriter packet;
-  Send(RUM_UPSTREAM, packet.WriteBytes(payload).Finish(back_++));
-  state_ = State::kAwaitVerdict;
-}
-
 int32_t Session::OnSideEnd(uint32_t side) {
   if (side == RUM_UPSTREAM) {
     farewell_ = Farewell::kNone;
@@ -334,14 +328,16 @@ void Session::OnClose(uint32_t reason) {
   state_ = State::kClosed;
 }
 
-std::string Session::ClientHost() const {
+Session::ClientPeer Session::FindClientPeer() const {
   char text[128] = {};
   size_t size = host_.peer(handle_, RUM_CLIENT, text, sizeof text);
   std::string_view peer(text, std::min(size, sizeof text - 1));
-  if (peer.starts_with("unix")) return "localhost";
-  peer = peer.substr(0, peer.rfind(':'));
-  if (peer.starts_with('[') && peer.ends_with(']')) peer = peer.substr(1, peer.size() - 2);
-  return std::string(peer);
+  if (peer.starts_with("unix")) return {.host = "localhost", .port = {}};
+  size_t colon = peer.rfind(':');
+  std::string_view host = peer.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  std::string_view port = colon == peer.npos ? std::string_view() : peer.substr(colon + 1);
+  return {.host = std::string(host), .port = std::string(port)};
 }
 
 // A side that is not there is noticed by rum, which ends the session.
@@ -352,6 +348,12 @@ void Session::Send(uint32_t side, std::string_view packet) {
 void Session::PassToClient(Bytes payload) {
   PacketWriter packet;
   Send(RUM_CLIENT, packet.WriteBytes(payload).Finish(front_++));
+}
+
+// In two pieces: the payload may be a password, of which the module makes no copy.
+void Session::PassToUpstream(Bytes payload) {
+  Send(RUM_UPSTREAM, BuildHeader(payload.size(), back_++));
+  Send(RUM_UPSTREAM, AsText(payload));
 }
 
 void Session::WaitFor(uint32_t side, size_t size) {

@@ -11,37 +11,42 @@
 
 #include "mysql/auth.h"
 #include "mysql/config.h"
+#include "mysql/conversation.h"
+#include "mysql/exchange.h"
+#include "mysql/fleet.h"
 #include "mysql/handshake.h"
 #include "mysql/metrics.h"
 #include "mysql/own_errors.h"
 #include "mysql/pace.h"
 #include "mysql/packet.h"
+#include "mysql/record.h"
+#include "mysql/rsa.h"
 
 namespace rum::mysql {
 
-class Session {
+class Session final : public Conversation {
  public:
   // All of them outlive the session. [worker], as everything here.
-  Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace);
-  ~Session();
+  Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace,
+          Fleet::View& view);
+  ~Session() override;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   // Greets the client; false when that is not possible.
   [[nodiscard]] bool Open(uint32_t connection_id);
 
-  // The hooks of the same names. Data: how many bytes were consumed.
-  int64_t OnClientData(Bytes bytes);
-  int64_t OnUpstreamData(Bytes bytes);
-  void OnLookedUp(int32_t status, Bytes value);
-  void OnUpstreamOpen(uint32_t reason);
-  void OnTlsOpen(uint32_t side, int32_t status);
-  int32_t OnSideEnd(uint32_t side);
-  void OnTimeout(uint64_t ticket);
-  void OnClose(uint32_t reason);
+  int64_t OnClientData(Bytes bytes) override;
+  int64_t OnUpstreamData(Bytes bytes) override;
+  void OnLookedUp(int32_t status, Bytes value) override;
+  void OnUpstreamOpen(uint32_t reason) override;
+  void OnTlsOpen(uint32_t side, int32_t status) override;
+  int32_t OnSideEnd(uint32_t side) override;
+  void OnTimeout(uint64_t ticket) override;
+  void OnResumed(int32_t status) override;
+  void OnClose(uint32_t reason) override;
 
-  // The login is over and this object is of no more use.
-  bool relaying() const { return state_ == State::kRelaying; }
+  bool relaying() const override { return state_ == State::kRelaying; }
 
  private:
   // What is owned in every state: the nonce and the sequence numbers. From kAwaitMap on the
@@ -56,6 +61,9 @@ class Session {
     kAwaitUpstreamTls,  // rum asked the upstream for TLS; left when it is there
     kAwaitVerdict,      // the server is to speak; left by OK, ERR, or what the client must answer
     kAwaitAnswer,       // the client is to answer; left by one packet of it
+    kAwaitServerKey,    // the client's password is held; left by the server's public key
+    kAwaitOwnKey,       // paused until rum's own key is made; left by the end of the pause
+    kAwaitCipher,       // the client has rum's key; left by the password under it
     kDelaySwitch,       // an unknown user waits for its switch; left by a timer
     kDelayDenial,       // an unknown user has answered it; left by a timer
     kRelaying,          // logged in: nothing is owned
@@ -76,7 +84,6 @@ class Session {
   void BeginClientTls();
   void LookUpUser();
   void TakeToken(Bytes payload);
-  void TakeAnswer(Bytes payload);
 
   // Ways to go on once it is known who the client is.
   void GoOnUnknown();
@@ -95,14 +102,33 @@ class Session {
   // The upstream's side.
   void TakeGreeting(Bytes payload);
   void Respond();
-  // Whether the upstream is to be TLS, and whether a password in the clear may go there.
   bool WantsUpstreamTls() const;
-  bool MayPassClearText() const;
+  void TellWhoTheClientIs(Response* response) const;
   void TakeVerdict(Bytes payload);
-  void TakeSwitch(Bytes payload);
   void TakeOk(Bytes payload);
   void PassError(Bytes payload);
   void LeaveUpstream();
+
+  // What server and client say to each other about the password (session_auth.cc).
+  void TakePluginRequest(Bytes payload);
+  void TakeMore(Bytes payload);
+  void TakeAnswer(Bytes payload);
+  void AskForServerKey(Bytes password);
+  void TakeServerKey(Bytes payload);
+  void OfferOwnKey();
+  void SendOwnKey(const RsaKey& key);
+  void TakeCipher(Bytes payload);
+  void RefuseClearText();
+  void PassOk(Bytes payload);
+  // Nothing: the OK is passed on as it came.
+  std::optional<std::string> VouchForCertificate(Bytes ok) const;
+  Links links() const {
+    return {.client = LinkOf(RUM_CLIENT, unix_client_),
+            .server = LinkOf(RUM_UPSTREAM, unix_upstream_)};
+  }
+  Link LinkOf(uint32_t side, bool is_unix) const {
+    return TlsActive(side) ? Link::kTls : is_unix ? Link::kUnix : Link::kOpen;
+  }
 
   // Whether a wrong password of this client is found by rum, whoever it says it is: known and
   // unknown users must see the same.
@@ -111,10 +137,16 @@ class Session {
   int32_t TlsMode(uint32_t side) const { return tls_ ? tls_->mode(handle_, side) : RUM_TLS_OFF; }
   bool ClientHas(uint32_t bits) const { return (response_.capabilities & bits) == bits; }
   void DelayAs(Pace::Step step, State state);
-  std::string ClientHost() const;
+  struct ClientPeer {
+    std::string host;  // "localhost" for a unix socket, as servers call it
+    std::string port;  // empty there
+  };
+  ClientPeer FindClientPeer() const;
+  std::string ClientHost() const { return FindClientPeer().host; }
 
   void Send(uint32_t side, std::string_view packet);
   void PassToClient(Bytes payload);
+  void PassToUpstream(Bytes payload);
   void WaitFor(uint32_t side, size_t size);
   void Note(const char* key, std::string_view value);
   void Count(Metric metric);
@@ -129,6 +161,8 @@ class Session {
   rum_session* const handle_;
   const Config& config_;
   Pace& pace_;
+  Fleet& fleet_;
+  Fleet::View& view_;
 
   State state_ = State::kAwaitResponse;
   Farewell farewell_ = Farewell::kNone;
@@ -146,15 +180,21 @@ class Session {
 
   bool unix_client_ = false;
 
-  Nonce nonce_{};
+  uint32_t promised_ = 0;  // the capabilities in our greeting
+  Nonce nonce_{};          // the last one that rum gave to the client
+  Nonce scramble_{};       // the last one that a client keeps: by rum, or for the native plugin
   Greeting upstream_greeting_;  // from the greeting until our response
   Response response_;           // capabilities are those in force on the client's side
   std::string destination_;
   std::string record_;                 // of the map, until the token was judged
   int32_t verdict_ = RUM_OK;           // of admit()
+  std::string upstream_;               // the server's address
   std::optional<Hash> stored_;         // SHA1(SHA1(password)) from the map
+  std::optional<Ed25519Key> ed25519_;  // from the map
   std::optional<Hash> password_hash_;  // SHA1(password): wiped as soon as it was used
-  uint64_t since_ = 0;                 // when the step began that the pace is taken of
+  Exchange exchange_;
+  std::optional<Secret> password_;  // only in kAwaitServerKey
+  uint64_t since_ = 0;              // when the step began that the pace is taken of
   uint64_t timer_ = 0;
 };
 

@@ -1,9 +1,12 @@
 // The half of a login that talks to the server: its greeting, our response, its verdict, and the
 // farewell when a login breaks off.
+#include <time.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
+#include "mysql/attributes.h"
 #include "mysql/session.h"
 
 namespace rum::mysql {
@@ -17,35 +20,25 @@ constexpr std::string_view kClearPlugins[] = {"mysql_clear_password", "dialog"};
 // Who breaks off a login that the client has left.
 constexpr char kNobody[] = "rum_client_has_left";
 
-// Plugins whose answers are worthless to who reads them on the way.
-constexpr std::string_view kProvingPlugins[] = {"mysql_native_password", "client_ed25519",
-                                                "parsec"};
-
 constexpr size_t kMaxShownAuth = 250;
-
-bool IsPluginName(std::string_view name) {
-  auto plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
-  };
-  return name.size() <= 64 && std::all_of(name.begin(), name.end(), plain);
-}
 
 }  // namespace
 
 void Session::OnUpstreamOpen(uint32_t reason) {
   if (state_ != State::kAwaitConnect) return;
   if (reason != 0) return;  // the session ends with it, and OnClose tells the client
-  char peer[8] = {};
+  char peer[128] = {};
   size_t size = host_.peer(handle_, RUM_UPSTREAM, peer, sizeof peer);
-  unix_upstream_ = std::string_view(peer, std::min(size, sizeof peer - 1)).starts_with("unix");
+  upstream_.assign(peer, std::min(size, sizeof peer - 1));
+  unix_upstream_ = upstream_.starts_with("unix");
   farewell_ = Farewell::kResponse;
   state_ = State::kAwaitGreeting;
 }
 
 int64_t Session::OnUpstreamData(Bytes bytes) {
   if (state_ != State::kAwaitGreeting && state_ != State::kAwaitVerdict &&
-      state_ != State::kAwaitAnswer) {
+      state_ != State::kAwaitAnswer && state_ != State::kAwaitServerKey &&
+      state_ != State::kAwaitCipher) {
     return 0;
   }
   Frame frame = ReadFrame(bytes, back_);
@@ -78,6 +71,7 @@ void Session::TakeGreeting(Bytes payload) {
     farewell_ = Farewell::kNone;
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, greeting.why);
   }
+  fleet_.Saw(view_, upstream_, greeting.value, std::nullopt, ::time(nullptr));
   if (client_left_) return Close(RUM_CLOSE_CLIENT_GONE, {});
   // What the client was promised and goes on to use in all that follows, and what the way of
   // logging in rests on, cannot be done without.
@@ -88,7 +82,9 @@ void Session::TakeGreeting(Bytes payload) {
     Count(kServerFaults);
     std::string names = NameCapabilities(missing);
     return Refuse(ServerLacks(names), RUM_CLOSE_UNSUPPORTED,
-                  "the server lacks " + names + "; give the oldest server's --mysql-version");
+                  "the server lacks " + names +
+                      (config_.learns ? "; the next clients are promised less"
+                                      : "; give the oldest server's --mysql-version"));
   }
   upstream_greeting_ = std::move(greeting.value);
   if (!WantsUpstreamTls()) return Respond();
@@ -109,7 +105,7 @@ void Session::TakeGreeting(Bytes payload) {
 }
 
 // mirror: who came by TLS goes on by TLS where the server has it. What must not be read on a plain
-// link is held back in TakeSwitch.
+// link is held back or encrypted when the client is to be asked.
 bool Session::WantsUpstreamTls() const {
   switch (TlsMode(RUM_UPSTREAM)) {
     case RUM_TLS_REQUIRE:
@@ -121,12 +117,6 @@ bool Session::WantsUpstreamTls() const {
     default:
       return false;
   }
-}
-
-// A client sends its password itself only when it believes the way to be safe: it sees TLS to rum,
-// and cannot see the plain link behind it.
-bool Session::MayPassClearText() const {
-  return TlsActive(RUM_UPSTREAM) || unix_upstream_ || !TlsActive(RUM_CLIENT);
 }
 
 // In force toward the server: what the client uses, rum offered and the server has. Fields whose
@@ -141,10 +131,10 @@ void Session::Respond() {
   if (rewriting_) {
     std::optional<Hash> token = MakeToken(*password_hash_, greeting.nonce, *stored_);
     Wipe(&*password_hash_);
-    Wipe(&*stored_);
     if (!token) return RefuseFor(RUM_CLOSE_MODULE, "SHA1 failed");
     response.plugin = kNativePlugin;
     response.auth = AsText(*token);
+    exchange_ = Exchange(PluginKind::kNative);
   } else {
     // Clients that do not know of plugins may still understand the switch (mysqljs does).
     response.capabilities |= kPluginAuth;
@@ -156,15 +146,26 @@ void Session::Respond() {
     response.plugin = kNoPlugin;
   }
   if (TlsActive(RUM_UPSTREAM)) response.capabilities |= kSsl;
+  if (config_.client_attributes) TellWhoTheClientIs(&response);
   Send(RUM_UPSTREAM, BuildResponse(response, back_++));
   farewell_ = Farewell::kAnswer;
   state_ = State::kAwaitVerdict;
 }
 
+// Only where the client sends attributes, too: the server expects them again in a COM_CHANGE_USER,
+// which comes from the client as it is.
+void Session::TellWhoTheClientIs(Response* response) const {
+  if ((response->capabilities & kConnectAttributes) == 0) return;
+  ClientPeer peer = FindClientPeer();
+  response->attributes = WithClientFacts(
+      response->attributes, {.ip = peer.host, .port = peer.port, .user = response->user});
+}
+
 void Session::TakeVerdict(Bytes payload) {
   ReplyKind kind = KindOfReply(payload);
   if (kind == ReplyKind::kError) return PassError(payload);
-  if (state_ == State::kAwaitAnswer) {
+  if (state_ == State::kAwaitServerKey) return TakeServerKey(payload);
+  if (state_ != State::kAwaitVerdict) {
     Count(kServerFaults);
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server spoke when the client was due");
   }
@@ -173,7 +174,8 @@ void Session::TakeVerdict(Bytes payload) {
     case ReplyKind::kOk:
       return TakeOk(payload);
     case ReplyKind::kSwitch:
-      return TakeSwitch(payload);
+    case ReplyKind::kNextFactor:
+      return TakePluginRequest(payload);
     case ReplyKind::kOldSwitch:
       return Refuse(ServerWantsOldPassword(), RUM_CLOSE_UNSUPPORTED,
                     "the account's password is from before 4.1");
@@ -182,32 +184,8 @@ void Session::TakeVerdict(Bytes payload) {
       return PassToClient(payload);
     case ReplyKind::kMore:
     case ReplyKind::kError:
-      break;
+      return TakeMore(payload);
   }
-  PassToClient(payload);
-  WaitFor(RUM_CLIENT, kHeaderSize);
-}
-
-void Session::TakeSwitch(Bytes payload) {
-  Parsed<std::string> plugin = ParseSwitch(payload);
-  if (!plugin.ok()) {
-    Count(kServerFaults);
-    return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, plugin.why);
-  }
-  Note("plugin", IsPluginName(plugin.value) ? plugin.value : "?");
-  bool proving = std::find(std::begin(kProvingPlugins), std::end(kProvingPlugins), plugin.value) !=
-                 std::end(kProvingPlugins);
-  if (!proving && !MayPassClearText()) {
-    state_ = State::kAwaitAnswer;
-    return Refuse(
-        ServerWithoutTls(), RUM_CLOSE_UNSUPPORTED,
-        "the client has TLS and the server has not: its password could be read on the way");
-  }
-  Count(kSwitches);
-  if (!rewriting_ && !switched_) pace_.Add(Pace::Step::kSwitch, host_.now() - since_);
-  switched_ = true;
-  PassToClient(payload);
-  WaitFor(RUM_CLIENT, kHeaderSize);
 }
 
 void Session::TakeOk(Bytes payload) {
@@ -220,7 +198,7 @@ void Session::TakeOk(Bytes payload) {
     return Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
                   "the server took rum's own system user for a proof");
   }
-  PassToClient(payload);
+  PassOk(payload);
   if (host_.relay(handle_) != RUM_OK) {
     farewell_ = Farewell::kQuit;
     told_ = true;
@@ -251,7 +229,9 @@ void Session::PassError(Bytes payload) {
   }
   Note("error", code);
   Count(kServerDenials);
-  Refuse(error, RUM_CLOSE_UPSTREAM_DENIED, "the server refused the login with error " + code);
+  std::string why = "the server refused the login with error " + code;
+  if (state_ == State::kAwaitServerKey) why += " when it was asked for its RSA key";
+  Refuse(error, RUM_CLOSE_UPSTREAM_DENIED, why);
 }
 
 void Session::LeaveUpstream() {
@@ -273,7 +253,8 @@ void Session::LeaveUpstream() {
     }
     case Farewell::kAnswer: {
       // When the server is to speak, its packet takes the number in between.
-      uint8_t sequence = state_ == State::kAwaitAnswer ? back_ : static_cast<uint8_t>(back_ + 1);
+      bool server_due = state_ == State::kAwaitVerdict || state_ == State::kAwaitServerKey;
+      uint8_t sequence = server_due ? static_cast<uint8_t>(back_ + 1) : back_;
       Send(RUM_UPSTREAM, PacketWriter().Finish(sequence));
       break;
     }

@@ -32,6 +32,7 @@ require $script;
 
 my $HASH_A = '*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19';    # of 'password'
 my $HASH_B = '*6BB4837EB74329105EE4568DDA7DC67ED2CA2AD9';    # of '123456'
+my $KEY = 'ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY';           # of 'secret', by ed25519
 
 # --- Servers --------------------------------------------------------------------------------------
 
@@ -305,7 +306,9 @@ subtest 'reads rows of mysql.user of each version' => sub {
     is($read->($row->('', ''), password => '', is_role => 'Y'), 'unusable');
     is($read->($row->('mysql_native_password', $HASH_A), password => $HASH_A), "usable $HASH_A");
     is($read->($row->('unix_socket', ''), password => ''), 'unusable');
-    is($read->($row->('ed25519', 'x' x 43), password => ''), 'usable ');
+    is($read->($row->('ed25519', $KEY), password => ''), "usable ed25519:$KEY");
+    is($read->($row->('ed25519', 'x' x 42), password => ''), 'usable ', 'no key');
+    is($read->($row->('ed25519', 'x' x 42 . '='), password => ''), 'usable ', 'no key');
     is($read->($row->('mysql_old_password', '5d2e19393cc5ef67')), 'usable ');
 };
 
@@ -329,6 +332,7 @@ subtest 'reads rows of mysql.global_priv' => sub {
     is($read->("{$native,\"auth_or\":[{\"plugin\":\"ed25519\",\"authentication_string\":\"x\"},{}]}"),
         'usable ', 'of two ways neither is stored');
     is($read->('{"plugin":"ed25519","authentication_string":"x"}'), 'usable ');
+    is($read->(qq({"plugin":"ed25519","authentication_string":"$KEY"})), "usable ed25519:$KEY");
     is($read->($_), 'unusable', "'$_'") for '', '{', '[]', 'null', '{"auth_or":[1]}';
 };
 

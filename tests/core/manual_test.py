@@ -211,6 +211,16 @@ def compare_options(manual):
         check("--" + name in code, "the manual mentions --%s, which is no option" % name)
 
 
+def compare_reload(manual):
+    """The options that the manual says HUP applies are those of the table in option_rows.h."""
+    rows = re.findall(r'{"(?:-\w,)?--([a-z-]+)",(.*?)}', read("core", "option_rows.h"), re.S)
+    code = {name for name, rest in rows if re.search(r",\s*true$", rest)}
+    said = re.search(r"A change of(.*?)and of the module's options", manual, re.S)
+    words = re.findall(r"^\.Fl -([a-z-]+)", said.group(1), re.M) if said else []
+    check(len(code) > 10, "no option is applied by HUP")
+    same(code, words, "the option that HUP applies")
+
+
 def compare_statistics(manual, served):
     json_paths, metrics = [], []
     for item in items(manual, "STATISTICS"):
@@ -301,6 +311,7 @@ def main():
     manual = read("core", "rum.8")
     served = serve("passthrough.so")
     compare_options(manual)
+    compare_reload(manual)
     compare_statistics(manual, served)
     compare_reasons(manual, served)
     compare_log(manual, served)

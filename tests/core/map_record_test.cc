@@ -54,6 +54,12 @@ TEST(MapRecord, RefusesARecordWithoutDestination) {
 TEST(MapRecord, KnowsAHashedSecretByItsForm) {
   EXPECT_TRUE(IsHashedSecret(kSecret));
   EXPECT_TRUE(IsHashedSecret("*2470c0c06dee42fd1618bb99005adca2ec9d1e19"));
+  const std::string key = "ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4/JY";
+  EXPECT_TRUE(IsHashedSecret(key));
+  for (const auto& secret : {key.substr(8), key + "0", key.substr(0, 50), key.substr(0, 50) + "=",
+                             key.substr(0, 50) + "\0"s, "ed25519:"s}) {
+    EXPECT_FALSE(IsHashedSecret(secret)) << QuoteBytes(secret);
+  }
   for (const auto& secret :
        {""s, "*"s, kSecret.substr(1), kSecret + "0"s, kSecret.substr(0, 40),
         kSecret.substr(0, 40) + "G"s, kSecret.substr(0, 40) + "\0"s, "x" + kSecret.substr(1)}) {
@@ -133,7 +139,8 @@ TEST(MapText, SaysWhatIsWrongWithALine) {
             "a line has three columns (user, secret or -, destination), not 2");
   EXPECT_EQ(Why("alice - -"), "user 'alice' has no destination");
   EXPECT_EQ(Why("alice secret tcp:a:1"),
-            "user 'alice' has a secret that is not * and 40 hexadecimal digits");
+            "user 'alice' has a secret that is neither * and 40 hexadecimal digits nor ed25519: and "
+            "43 characters of base64");
   EXPECT_EQ(Why("- - tcp:a:1"), "user '' is an empty name, by which nobody can log in");
   EXPECT_EQ(Why(std::string(513, 'u') + " - tcp:a:1"),
             "user '" + std::string(80, 'u') + "...' has a name of more than 512 bytes");

@@ -45,6 +45,10 @@ const std::vector<Layout>& Layouts() {
         MEMBER(rum_host, now),         MEMBER(rum_host, peer),       MEMBER(rum_host, note),
         MEMBER(rum_host, log),         MEMBER(rum_host, metric_add), MEMBER(rum_host, close),
         MEMBER(rum_host, extension)}},
+      {"rum_probe",
+       sizeof(rum_probe),
+       {MEMBER(rum_probe, struct_size), MEMBER(rum_probe, is_default),
+        MEMBER(rum_probe, destination), MEMBER(rum_probe, user), MEMBER(rum_probe, user_size)}},
       {"rum_module",
        sizeof(rum_module),
        {MEMBER(rum_module, struct_size),   MEMBER(rum_module, abi),
@@ -62,7 +66,7 @@ const std::vector<Layout>& Layouts() {
         MEMBER(rum_module, tls_open),      MEMBER(rum_module, side_end),
         MEMBER(rum_module, timeout),       MEMBER(rum_module, resumed),
         MEMBER(rum_module, session_close), MEMBER(rum_module, refusal),
-        MEMBER(rum_module, stats)}},
+        MEMBER(rum_module, stats),         MEMBER(rum_module, probe_open)}},
   };
   return layouts;
 }

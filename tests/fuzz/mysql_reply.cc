@@ -9,8 +9,8 @@ using namespace rum::mysql;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Bytes bytes(data, size);
   ReplyKind kind = KindOfReply(bytes);
-  auto change = ParseSwitch(bytes);
-  if (change.ok() && kind != ReplyKind::kSwitch) std::abort();
+  auto request = ParsePluginRequest(bytes);
+  if (request.ok() && kind != ReplyKind::kSwitch && kind != ReplyKind::kNextFactor) std::abort();
   auto error = ParseError(bytes);
   if (!error.ok()) return 0;
   if (kind != ReplyKind::kError) std::abort();

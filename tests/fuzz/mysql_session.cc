@@ -18,6 +18,13 @@ using rum::ScriptedHost;
 namespace {
 
 constexpr size_t kMostSteps = 64;
+constexpr char kServerKey[] =
+    "\1-----BEGIN PUBLIC KEY-----\n"
+    "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDL2fZ6PzPMKJP9E+DWPSd/Pk1R\n"
+    "PN5oIOSb12FelOMm9ALeipmXsSP08MUo25tdHiXom4A29gtCPvuU8AkKVN+ylf9/\n"
+    "UrJSMV7etcQE1wUCXRB+oP5btKp8EfufR9o7jGqFYt/tfTPPnaE2awrRA6TNqM7m\n"
+    "Duz8L5v3AZf5pDGdLwIDAQAB\n"
+    "-----END PUBLIC KEY-----\n";
 
 class Play {
  public:
@@ -124,6 +131,7 @@ void World::Greet() {
 
 void World::Reply() {
   using namespace std::string_literals;
+  // The last is a key of 1024 bits, the smallest that is taken.
   const std::string replies[] = {
       "\0\0\0\2\0\0\0"s,
       BuildNativeSwitch(nonce_, 0).substr(kHeaderSize),
@@ -134,8 +142,15 @@ void World::Reply() {
       "\xfe",
       "\xfe"
       "client_ed25519\0nonce"s,
+      "\xfe"
+      "caching_sha2_password\0abcdefghijklmnopqrst\0"s,
+      "\xfe"
+      "sha256_password\0abcdefghijklmnopqrst\0"s,
+      "\2mysql_clear_password\0"s,
+      "\0\0\0\2\x40\0\0\3abc\3\0\1\2"s,
+      kServerKey,
   };
-  Say(RUM_UPSTREAM, replies[play_.Byte() % 8]);
+  Say(RUM_UPSTREAM, replies[play_.Byte() % (sizeof replies / sizeof replies[0])]);
 }
 
 void World::Begin(uint8_t steps) {
@@ -164,7 +179,7 @@ void World::Begin(uint8_t steps) {
 
 void World::Step() {
   using namespace std::string_literals;
-  uint8_t what = play_.Byte() % 21;
+  uint8_t what = play_.Byte() % 22;
   uint32_t side = what & 1;
   switch (what) {
     case 0:
@@ -224,6 +239,10 @@ void World::Step() {
     case 20:
       Say(RUM_CLIENT, "\x85\xae\xff\x19\0\0\0\1\xff"s + std::string(23, '\0'));
       break;
+    case 21:
+      Say(RUM_CLIENT, (play_.Byte() & 1) != 0 ? "\1" : "\2");
+      if (host_.paused()) host_.WaitResumed(60'000);
+      break;
   }
 }
 
@@ -235,6 +254,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   uint8_t settings = play.Byte();
   ScriptedHost host(rum_module_v1);
   if (!host.Start({{"mysql-auth", kModes[settings % 3]},
+                   {"mysql-client-attrs", (settings & 8) != 0 ? "on" : "off"},
                    {"mysql-version", (settings & 4) != 0 ? "mysql51" : "mysql80"}})) {
     std::abort();
   }

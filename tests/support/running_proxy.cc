@@ -103,6 +103,7 @@ RunningProxy::RunningProxy(Hooks hooks, const Change& change)
         EXPECT_TRUE(bound.ok()) << (bound ? "" : bound.error().text);
         auto running = proxy_->Start();
         EXPECT_TRUE(running.ok()) << (running ? "" : running.error().text);
+        proxy_->Serve();
         for (const auto& listener : proxy_->listeners()) addresses_.push_back(listener->text());
         started.set_value();
       },

@@ -39,6 +39,15 @@ pub struct ModuleOption {
     pub short_name: u32,
 }
 
+// The group "rum.limits/1".
+#[repr(C)]
+pub struct Limits {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub admit: unsafe extern "C" fn(*mut Session, *const c_void, usize) -> i32,
+    pub login_failed: unsafe extern "C" fn(*mut Session),
+}
+
 #[repr(C)]
 pub struct Metric {
     pub name: *const c_char,
@@ -70,6 +79,15 @@ pub struct Host {
     pub metric_add: unsafe extern "C" fn(*mut Session, u32, u64),
     pub close: unsafe extern "C" fn(*mut Session, u32, *const c_char, usize),
     pub extension: unsafe extern "C" fn(*const c_char) -> *const c_void,
+}
+
+#[repr(C)]
+pub struct Probe {
+    pub struct_size: u32,
+    pub is_default: u32,
+    pub destination: *const c_char,
+    pub user: *const c_char,
+    pub user_size: usize,
 }
 
 // Hooks are Option: None is the NULL of the header.
@@ -116,13 +134,19 @@ pub struct Module {
     pub session_close: Option<unsafe extern "C" fn(*mut c_void, *mut Session, u32)>,
     pub refusal: Option<unsafe extern "C" fn(*const c_void, u32, *mut u8, usize) -> usize>,
     pub stats: Option<unsafe extern "C" fn(*const c_void, *mut c_char, usize) -> usize>,
+    pub probe_open: Option<
+        unsafe extern "C" fn(
+            *mut Session, *const c_void, *mut c_void, *const Probe, *mut *mut c_void,
+        ) -> i32,
+    >,
 }
 
 // The sizes of version 1.0 on 64-bit machines. Tables only grow at the end.
 const _: () = assert!(size_of::<ModuleOption>() == 40);
 const _: () = assert!(size_of::<Metric>() == 16);
 const _: () = assert!(size_of::<Host>() == 168);
-const _: () = assert!(size_of::<Module>() == 232);
+const _: () = assert!(size_of::<Probe>() == 32);
+const _: () = assert!(size_of::<Module>() == 240);
 
 // Constant tables of pointers to constant text: any thread may read them.
 unsafe impl Sync for ModuleOption {}

@@ -27,9 +27,11 @@
  *   session_open -> any of { client_data, upstream_open, upstream_data, looked_up, tls_open,
  *   side_end, timeout, resumed } in the order in which things happen -> session_close, exactly once
  *   for every session_open that returned RUM_OK.
+ *   A probe is a session without a client: probe_open in place of session_open, then the same.
  *
  * CHANGES
- *   1.0 (rum 1.0): first version, with the groups "rum.tls/1" and "rum.limits/1".
+ *   1.0 (rum 1.0): first version, with the groups "rum.tls/1", "rum.limits/1" and "rum.state/1", and
+ *     probes.
  */
 #ifndef RUM_MODULE_H
 #define RUM_MODULE_H
@@ -104,7 +106,8 @@ typedef struct rum_worker rum_worker;
 #define RUM_CLOSE_MODULE 26u             /* the module failed (module) */
 #define RUM_CLOSE_DRAIN 27u              /* rum stopped, and the session outlived --drain-timeout */
 #define RUM_CLOSE_KILLED 28u             /* an operator ended it */
-#define RUM_CLOSE_BLOCKED 29u            /* --login-failures blocks the client's address (module) */
+#define RUM_CLOSE_PROBED 29u             /* a probe has learned what it wanted (module, probes) */
+#define RUM_CLOSE_BLOCKED 30u            /* --login-failures blocks the client's address (module) */
 
 /* Types of options. rum checks the value before the module sees it. */
 #define RUM_OPTION_TEXT 0u     /* any text */
@@ -273,6 +276,32 @@ typedef struct rum_limits {
    * call. Not for a login that failed for any other reason. */
   void (*login_failed)(rum_session *session);
 } rum_limits;
+/* The group "rum.state/1": a few bytes that outlive the process, in files of --state-dir. What other
+ * rum processes on the machine keep is apart: they listen on other addresses. */
+#define RUM_STATE_1 "rum.state/1"
+
+typedef struct rum_state {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* [any] Keeps at most 1 MiB under a name of [a-z0-9_-]{1,64} that starts with the module's. They
+   * are written within seconds, whole or not at all, by another thread; of several the last counts.
+   * Readable by rum's user only. RUM_E_UNSUPPORTED: this process keeps nothing (--check). A disk
+   * that takes nothing is told in the log, not here. */
+  int32_t (*save)(const char *name, const void *bytes, size_t size);
+  /* [main] In config_new: what was kept last, by an earlier process perhaps. Returns its size and
+   * copies it if it fits into `size`; 0: there is nothing. Anybody may have changed the file: judge
+   * what is in it. */
+  size_t (*load)(const char *name, void *bytes, size_t size);
+} rum_state;
+
+/* What a probe is for. Good until probe_open returns. */
+typedef struct rum_probe {
+  uint32_t struct_size;
+  uint32_t is_default;     /* 1: it is one of the default destinations (-d) */
+  const char *destination; /* "tcp:db1:3306"; NULL: only where `user` would be sent is asked */
+  const char *user;        /* who is asked about (--explain), as identify() takes it; NULL: nobody */
+  size_t user_size;
+} rum_probe;
 
 /* What a module does for rum. */
 typedef struct rum_module {
@@ -369,6 +398,22 @@ typedef struct rum_module {
   /* [main] One JSON object about the module for /stats, at most `size` bytes, no NUL; returns its
    * length. Never a secret. NULL hook: none. */
   size_t (*stats)(const void *config, char *json, size_t size);
+
+  /* [worker] rum asks a server who it is and whether it is well, on its own account: at start, when
+   * the map brings a new destination, and every --probe-interval. The session has no client: for
+   * RUM_CLIENT, send and start_tls answer RUM_E_STATE, and so do relay and forward. rum connects to
+   * probe->destination when this hook has returned; upstream_open, upstream_data, tls_open, timeout,
+   * side_end, looked_up and session_close follow as in any session. The module ends it by close():
+   * RUM_CLOSE_PROBED says that the server is well, anything else that it is not, with a text for the
+   * operator. A probe takes 10 seconds at most. Leave the server as its protocol wants it; end only
+   * after its last word, since it may count those who break off.
+   * With probe->user (--explain) what was found is told by note(), and printed. Without a
+   * destination nothing is connected: the module answers by connect() with the address where it
+   * would send this user, which ends the probe, or by close() with the reason why nowhere.
+   * Store your own state in *data. Negative: the probe is dropped, and no hook follows. NULL hook:
+   * rum does not probe. */
+  int32_t (*probe_open)(rum_session *session, const void *config, void *worker_data,
+                        const rum_probe *probe, void **data);
 } rum_module;
 
 /* What the module exports. In a static build (--enable-builtin-modules) the build defines

@@ -43,24 +43,29 @@ TEST(JudgeRules, AppliesEachRule) {
 
 class AdmissionTest : public testing::Test {
  protected:
-  int32_t Ask(Admission& admission, const std::string& record, UserLimits::Place* place) {
+  // An admission with its settings.
+  struct Door {
+    Admission::Settings settings;
+    Admission admission{};
+  };
+  int32_t Ask(Door& door, const std::string& record, UserLimits::Place* place) {
     SocketAddress address = At("192.0.2.1");
-    return admission.Admit({"alice", address, false}, record, place);
+    return door.admission.Admit(door.settings, {"alice", address, false}, record, place);
   }
   // How many sessions the user gets, of at most ten.
-  int Count(Admission& admission, const std::string& record) {
+  int Count(Door& door, const std::string& record) {
     std::vector<UserLimits::Place> places(10);
     int count = 0;
-    for (auto& place : places) count += Ask(admission, record, &place) == RUM_OK;
+    for (auto& place : places) count += Ask(door, record, &place) == RUM_OK;
     return count;
   }
 };
 
 TEST_F(AdmissionTest, TheRecordSaysMoreThanTheDefault) {
-  Admission none({}, {});
+  Door none{{{}, {}}};
   EXPECT_EQ(Count(none, ""), 10);
   EXPECT_EQ(Count(none, Record("max=3")), 3);
-  Admission two({2, {}}, {});
+  Door two{{{2, {}}, {}}};
   EXPECT_EQ(Count(two, ""), 2);
   EXPECT_EQ(Count(two, Record("note=x")), 2);
   EXPECT_EQ(Count(two, "\0tcp:a:1\0"s), 2);
@@ -69,30 +74,30 @@ TEST_F(AdmissionTest, TheRecordSaysMoreThanTheDefault) {
 }
 
 TEST_F(AdmissionTest, WhatIsNotUnderstoodIsNoAdmission) {
-  Admission admission({}, {});
+  Door door{{{}, {}}};
   UserLimits::Place place;
   for (const std::string& record : {Record("later=1"), "\0tcp:a:1\0\x01\x05"s, "no record"s}) {
-    EXPECT_EQ(Ask(admission, record, &place), RUM_REFUSED_RULES);
+    EXPECT_EQ(Ask(door, record, &place), RUM_REFUSED_RULES);
     EXPECT_FALSE(place);
   }
 }
 
 TEST_F(AdmissionTest, ARefusalGivesBackWhatTheSessionHadBefore) {
-  Admission admission({1, {}}, {});
+  Door door{{{1, {}}, {}}};
   UserLimits::Place place;
-  EXPECT_EQ(Ask(admission, "", &place), RUM_OK);
-  EXPECT_EQ(Ask(admission, Record("disabled"), &place), RUM_REFUSED_DISABLED);
+  EXPECT_EQ(Ask(door, "", &place), RUM_OK);
+  EXPECT_EQ(Ask(door, Record("disabled"), &place), RUM_REFUSED_DISABLED);
   EXPECT_FALSE(place);
-  EXPECT_EQ(admission.users().users(), 0u);
+  EXPECT_EQ(door.admission.users().users(), 0u);
 }
 
 TEST_F(AdmissionTest, TheRateIsThatOfTheRecord) {
-  Admission admission({0, {1, Millis(3600000)}}, {});
+  Door door{{{0, {1, Millis(3600000)}}, {}}};
   UserLimits::Place place;
-  EXPECT_EQ(Ask(admission, Record("rate=2/h"), &place), RUM_OK);
-  EXPECT_EQ(Ask(admission, Record("rate=2/h"), &place), RUM_OK);
-  EXPECT_EQ(Ask(admission, Record("rate=2/h"), &place), RUM_REFUSED_RATE);
-  EXPECT_EQ(Ask(admission, Record("rate=off"), &place), RUM_OK);
+  EXPECT_EQ(Ask(door, Record("rate=2/h"), &place), RUM_OK);
+  EXPECT_EQ(Ask(door, Record("rate=2/h"), &place), RUM_OK);
+  EXPECT_EQ(Ask(door, Record("rate=2/h"), &place), RUM_REFUSED_RATE);
+  EXPECT_EQ(Ask(door, Record("rate=off"), &place), RUM_OK);
 }
 
 // -- through a whole rum --------------------------------------------------------------------------
@@ -125,7 +130,7 @@ Hooks Doorman() {
 
 TEST(Limits, PlacesAreFreeAsSoonAsASessionHasEnded) {
   RunningProxy proxy(Doorman(), [](Settings& s) {
-    s.user_limit.max = 2;
+    s.admission.limit.max = 2;
     s.workers = 3;
   });
   const std::string full = std::to_string(RUM_REFUSED_CONNECTIONS);
@@ -155,7 +160,7 @@ TEST(Limits, PlacesAreFreeAsSoonAsASessionHasEnded) {
 }
 
 TEST(Limits, AUserMayBeAskedForAgainInTheSameSession) {
-  RunningProxy proxy(Doorman(), [](Settings& s) { s.user_limit.max = 1; });
+  RunningProxy proxy(Doorman(), [](Settings& s) { s.admission.limit.max = 1; });
   Peer client = proxy.Client();
   for (const char* user : {"alice", "bob", "alice"}) {
     client.Send(user);
@@ -191,8 +196,8 @@ TEST(Limits, ABlockedAddressIsTurnedAwayBeforeTheModuleSeesIt) {
     return RUM_OK;
   };
   RunningProxy proxy(hooks, [](Settings& s) {
-    s.login_guard.failures = {2, Millis(3600000)};
-    s.login_guard.block = Millis(3600000);
+    s.admission.guard.failures = {2, Millis(3600000)};
+    s.admission.guard.block = Millis(3600000);
     s.workers = 2;
   });
   Peer early = proxy.Client();  // there before the block

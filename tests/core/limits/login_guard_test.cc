@@ -14,11 +14,25 @@ SocketAddress At(const std::string& host, uint16_t port = 40000) {
   return *SocketAddress::Numeric(host, port);
 }
 
+// A guard with its settings.
+class Guard {
+ public:
+  explicit Guard(LoginGuard::Settings settings) : settings_(std::move(settings)) {}
+  bool Blocks(const SocketAddress& address) { return guard_.Blocks(settings_, address); }
+  bool Failed(const SocketAddress& address) { return guard_.Failed(settings_, address); }
+  size_t blocked() const { return guard_.blocked(); }
+  size_t watched() const { return guard_.watched(); }
+
+ private:
+  LoginGuard::Settings settings_;
+  LoginGuard guard_{Clock};
+};
+
 class LoginGuardTest : public testing::Test {
  protected:
   LoginGuardTest() { now = 1000 * kSecond; }
   // How many failures it takes.
-  int FailUntilBlocked(LoginGuard& guard, const std::string& host) {
+  int FailUntilBlocked(Guard& guard, const std::string& host) {
     for (int i = 1; i <= 1000; ++i) {
       if (guard.Failed(At(host, static_cast<uint16_t>(i)))) return i;
     }
@@ -27,7 +41,7 @@ class LoginGuardTest : public testing::Test {
 };
 
 TEST_F(LoginGuardTest, BlocksAnAddressForAWhile) {
-  LoginGuard guard({{5, Millis(60000)}, Millis(30000), {}}, Clock);
+  Guard guard({{5, Millis(60000)}, Millis(30000), {}});
   for (int i = 0; i < 4; ++i) EXPECT_FALSE(guard.Failed(At("192.0.2.1")));
   EXPECT_FALSE(guard.Blocks(At("192.0.2.1")));
   EXPECT_TRUE(guard.Failed(At("192.0.2.1", 50000)));
@@ -44,7 +58,7 @@ TEST_F(LoginGuardTest, BlocksAnAddressForAWhile) {
 }
 
 TEST_F(LoginGuardTest, ForgivesInTime) {
-  LoginGuard guard({{5, Millis(60000)}, Millis(30000), {}}, Clock);
+  Guard guard({{5, Millis(60000)}, Millis(30000), {}});
   for (int i = 0; i < 100; ++i) {
     EXPECT_FALSE(guard.Failed(At("192.0.2.1")));
     now += 12 * kSecond;  // five a minute
@@ -53,13 +67,13 @@ TEST_F(LoginGuardTest, ForgivesInTime) {
 }
 
 TEST_F(LoginGuardTest, OneFailureIsEnoughIfSaid) {
-  LoginGuard guard({{1, Millis(60000)}, Millis(30000), {}}, Clock);
+  Guard guard({{1, Millis(60000)}, Millis(30000), {}});
   EXPECT_TRUE(guard.Failed(At("192.0.2.1")));
   EXPECT_TRUE(guard.Blocks(At("192.0.2.1")));
 }
 
 TEST_F(LoginGuardTest, FailuresDuringTheBlockDoNotMakeItLonger) {
-  LoginGuard guard({{2, Millis(60000)}, Millis(30000), {}}, Clock);
+  Guard guard({{2, Millis(60000)}, Millis(30000), {}});
   EXPECT_EQ(FailUntilBlocked(guard, "192.0.2.1"), 2);
   now += 29 * kSecond;
   for (int i = 0; i < 100; ++i) EXPECT_FALSE(guard.Failed(At("192.0.2.1")));
@@ -69,7 +83,7 @@ TEST_F(LoginGuardTest, FailuresDuringTheBlockDoNotMakeItLonger) {
 }
 
 TEST_F(LoginGuardTest, TakesAnIpv6NetworkOf64BitsForOneAddress) {
-  LoginGuard guard({{3, Millis(60000)}, Millis(30000), {}}, Clock);
+  Guard guard({{3, Millis(60000)}, Millis(30000), {}});
   EXPECT_FALSE(guard.Failed(At("2001:db8::1")));
   EXPECT_FALSE(guard.Failed(At("2001:db8::2")));
   EXPECT_TRUE(guard.Failed(At("2001:db8:0:0:ffff::3")));
@@ -82,7 +96,7 @@ TEST_F(LoginGuardTest, TakesAnIpv6NetworkOf64BitsForOneAddress) {
 }
 
 TEST_F(LoginGuardTest, NeverBlocksWhoIsExemptOrOnAUnixSocketOrWhenOff) {
-  LoginGuard guard({{1, Millis(60000)}, Millis(30000), *CidrSet::Parse("10.0.0.0/8")}, Clock);
+  Guard guard({{1, Millis(60000)}, Millis(30000), *CidrSet::Parse("10.0.0.0/8")});
   sockaddr unix_address = {};
   unix_address.sa_family = AF_UNIX;
   auto unix_client = SocketAddress::From(&unix_address, sizeof unix_address);
@@ -92,13 +106,13 @@ TEST_F(LoginGuardTest, NeverBlocksWhoIsExemptOrOnAUnixSocketOrWhenOff) {
   }
   EXPECT_FALSE(guard.Blocks(At("10.1.2.3")) || guard.Blocks(unix_client));
   EXPECT_EQ(guard.watched(), 0u);
-  LoginGuard off({}, Clock);
+  Guard off({});
   for (int i = 0; i < 10; ++i) EXPECT_FALSE(off.Failed(At("192.0.2.1")));
   EXPECT_FALSE(off.Blocks(At("192.0.2.1")));
 }
 
 TEST_F(LoginGuardTest, IsBoundedAndForgetsTheOldestFirst) {
-  LoginGuard guard({{2, Millis(86400000)}, Millis(3600000), {}}, Clock);
+  Guard guard({{2, Millis(86400000)}, Millis(3600000), {}});
   const size_t most = LoginGuard::kShards * LoginGuard::kAddressesMost;
   for (uint32_t i = 0; i < most + 30000; ++i) {
     guard.Failed(At("10." + std::to_string(i >> 16 & 255) + "." + std::to_string(i >> 8 & 255) +

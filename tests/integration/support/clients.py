@@ -42,7 +42,9 @@ def _need(name, package):
 
 
 def run(context, command, **more):
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    if "input" not in more:
+        more["stdin"] = subprocess.DEVNULL
+    done = subprocess.run(command, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=30 * context.scale,
                           preexec_fn=end_with_parent, cwd=context.folder, **more)
     return done.stdout.decode("utf-8", "replace")
@@ -68,22 +70,44 @@ def pymysql_client(context, port, user, word):
         return Answer("ok %s %s" % cursor.fetchone())
 
 
-def php_client(context, port, user, word):
-    return Answer(run(context, [_need("php", "php-cli php-mysql"), os.path.join(CLIENTS, "mysqli.php"),
-                                "127.0.0.1", str(port), user, word, mariadb.DATABASE]))
+# Programs that read logins from stdin, one a line, and answer with a line each.
 
 
-def _perl(driver):
-    def client(context, port, user, word):
-        return Answer(run(context, [_need("perl", "perl libdbi-perl"), os.path.join(CLIENTS, "dbi.pl"),
-                                    driver, "127.0.0.1", str(port), user, word, mariadb.DATABASE]))
-    return client
+def login_line(port, user, word, authority="", host="127.0.0.1", database=mariadb.DATABASE):
+    """authority: the file with the certificate that signed the server's; the login is by TLS then."""
+    return "\t".join((host, str(port), user, word, database, authority)) + "\n"
 
 
-def node_client(context, port, user, word):
+def _many(context, command, lines, **more):
+    done = run(context, command, input="".join(lines).encode(), **more)
+    return [Answer(line) for line in done.splitlines() if line.startswith(("ok ", "error "))] + [
+        Answer(done)] * len(lines)  # one that ended early has no answer for the rest
+
+
+def php_logins(context, lines):
+    return _many(context, [_need("php", "php-cli php-mysql"), os.path.join(CLIENTS, "mysqli.php")],
+                 lines)
+
+
+def perl_logins(driver):
+    def logins(context, lines):
+        return _many(context, [_need("perl", "perl libdbi-perl"), os.path.join(CLIENTS, "dbi.pl"),
+                               driver], lines)
+    return logins
+
+
+def node_logins(context, lines):
     env = dict(os.environ, NODE_PATH=os.path.join(node_modules(), "node_modules"))
-    return Answer(run(context, [_need("node", "nodejs"), os.path.join(CLIENTS, "mysql2.js"),
-                                "127.0.0.1", str(port), user, word, mariadb.DATABASE], env=env))
+    return _many(context, [_need("node", "nodejs"), os.path.join(CLIENTS, "mysql2.js")], lines,
+                 env=env)
+
+
+def libmariadb_logins(context, lines):
+    return _many(context, [_libmariadb(context)], lines)
+
+
+def _one(logins):
+    return lambda context, port, user, word: logins(context, [login_line(port, user, word)])[0]
 
 
 def node_modules():
@@ -103,19 +127,28 @@ def node_modules():
     return place
 
 
-def libmariadb_client(context, port, user, word, *other):
+def _libmariadb(context):
     built = context.run.build.libmariadb_client
     if not built:
         raise Missing("mariadb_config is not here (Debian: libmariadb-dev)")
-    return Answer(run(context, [built, "127.0.0.1", str(port), user, word, mariadb.DATABASE, *other]))
+    return built
 
+
+def libmariadb_client(context, port, user, word, *other):
+    """`other`: a user and a password to change to behind the login."""
+    return Answer(run(context, [_libmariadb(context), *other],
+                      input=login_line(port, user, word).encode()))
+
+
+node_client = _one(node_logins)
+php_client = _one(php_logins)
 
 ALL = {
     "the mariadb program": mariadb_program,
     "PyMySQL": pymysql_client,
     "node mysql2": node_client,
     "PHP mysqli": php_client,
-    "Perl DBD::mysql": _perl("mysql"),
-    "Perl DBD::MariaDB": _perl("MariaDB"),
+    "Perl DBD::mysql": _one(perl_logins("mysql")),
+    "Perl DBD::MariaDB": _one(perl_logins("MariaDB")),
     "a C program with libmariadb": libmariadb_client,
 }

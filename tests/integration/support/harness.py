@@ -30,8 +30,8 @@ class Test:
 
 
 def test(name, seconds=60, needs=(), alone=False):
-    """Marks a test. needs: 'mariadb' for the two servers, or a module's file. alone: it takes so much
-    of the machine that nothing else runs beside it."""
+    """Marks a test. needs: 'mariadb' for the two servers, a kind of newer_servers, or a module's file.
+    alone: it takes so much of the machine that nothing else runs beside it."""
 
     def mark(function):
         if any(other.name == name for other in TESTS):
@@ -127,8 +127,8 @@ class Context:
 class Run:
     """What all tests share."""
 
-    def __init__(self, build, folder, servers):
-        self.build, self.folder, self.servers = build, folder, servers
+    def __init__(self, build, folder, servers, newer):
+        self.build, self.folder, self.servers, self.newer = build, folder, servers, newer
 
 
 class _Stopped(BaseException):

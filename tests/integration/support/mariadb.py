@@ -9,8 +9,7 @@ import shutil
 import signal
 import subprocess
 
-from support import net
-from support.build import program
+from support import net, server_trees
 from support.harness import end_with_parent
 from support.mysql_wire import stored_hash
 
@@ -68,10 +67,10 @@ def create_statements(server):
 
 
 class MariaDB:
-    def __init__(self, template, folder, name, options=(), bind="127.0.0.1"):
+    def __init__(self, tree, folder, name, options=(), bind="127.0.0.1"):
         self.name, self.folder = name, folder
         self.data = os.path.join(folder, name)
-        shutil.copytree(template, self.data)
+        shutil.copytree(tree.template, self.data)
         self.port = net.free_port()
         self.socket = os.path.join(folder, name + ".sock")
         self.log = os.path.join(folder, name + ".err")
@@ -80,20 +79,19 @@ class MariaDB:
         init = os.path.join(folder, name + ".sql")
         with open(init, "w") as f:
             f.write(create_statements(name[0]))
-        command = [program("mariadbd"), "--no-defaults", "--datadir=" + self.data,
-                   "--socket=" + self.socket, "--port=%d" % self.port, "--bind-address=" + bind,
-                   "--pid-file=" + os.path.join(folder, name + ".pid"), "--log-error=" + self.log,
-                   "--init-file=" + init, "--plugin-load-add=auth_ed25519",
-                   "--max-allowed-packet=64M", "--local-infile=1", "--character-set-server=utf8mb4",
-                   "--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0",
-                   "--performance-schema=0", "--key-buffer-size=1M", "--aria-pagecache-buffer-size=2M",
-                   "--tmpdir=" + self.data,
-                   # A statement that took long would carry the flag SERVER_QUERY_WAS_SLOW in its end.
-                   "--long-query-time=3600"]
+        command = tree.command("usr/sbin/mariadbd", *server_trees.server_options(tree))
+        command += ["--datadir=" + self.data, "--socket=" + self.socket,
+                    "--port=%d" % self.port, "--bind-address=" + bind,
+                    "--pid-file=" + os.path.join(folder, name + ".pid"), "--log-error=" + self.log,
+                    "--init-file=" + init, "--plugin-load-add=auth_ed25519",
+                    "--max-allowed-packet=64M", "--local-infile=1", "--character-set-server=utf8mb4",
+                    "--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0",
+                    "--performance-schema=0", "--key-buffer-size=1M", "--aria-pagecache-buffer-size=2M",
+                    "--tmpdir=" + self.data,
+                    # A statement that took long would carry the flag SERVER_QUERY_WAS_SLOW in its end.
+                    "--long-query-time=3600"]
         if not any(o.startswith("--max-connections") for o in options):
             command += ["--max-connections=1500", "--back-log=1500"]
-        if os.getuid() == 0:
-            command.append("--user=root")
         self.process = subprocess.Popen(command + list(options), stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                         preexec_fn=end_with_parent)
@@ -140,31 +138,20 @@ class MariaDB:
 
 
 class Servers:
-    """The two servers A and B of a run, and the template for further ones."""
+    """The two servers A and B of a run, and further ones for tests that need their own."""
 
     def __init__(self, folder):
-        if not program("mariadbd") or not program("mariadb-install-db"):
-            raise RuntimeError("no MariaDB server here (Debian: mariadb-server)")
         self.folder = os.path.join(folder, "mariadb")
         os.mkdir(self.folder)
-        self.template = os.path.join(self.folder, "template")
-        command = [program("mariadb-install-db"), "--no-defaults", "--datadir=" + self.template,
-                   "--auth-root-authentication-method=normal", "--skip-test-db",
-                   "--innodb-log-file-size=8M"]
-        if os.getuid() == 0:
-            command.append("--user=root")
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True)
-        if done.returncode:
-            raise RuntimeError("mariadb-install-db failed:\n" + done.stdout[-3000:])
-        self.a = MariaDB(self.template, self.folder, "A")
-        self.b = MariaDB(self.template, self.folder, "B")
+        self.tree = server_trees.tree("mariadb-bookworm")
+        self.a = MariaDB(self.tree, self.folder, "A")
+        self.b = MariaDB(self.tree, self.folder, "B")
         self.a.wait()
         self.b.wait()
 
     def own(self, context, options=(), bind="127.0.0.1", name="A"):
         """A server of a test, ended with it. It has the accounts of A or B."""
-        server = MariaDB(self.template, context.folder, "%s-own-%d" % (name, context.number()),
+        server = MariaDB(self.tree, context.folder, "%s-own-%d" % (name, context.number()),
                          options, bind)
         context.keep(server)
         return server.wait()

@@ -55,6 +55,8 @@ class Rum:
             self.stats_address = stats
         if log:
             self.arguments += ["--log-format", log]
+        if "--state-dir" not in self.arguments:
+            self.arguments += ["--state-dir", context.path(self.name + ".state")]
         self.env = environment(context, self.report_path)
         self.env.update(env or {})
         self.descriptor_limit = descriptors

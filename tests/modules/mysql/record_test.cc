@@ -45,6 +45,32 @@ TEST(Record, TakesSecretsOfOtherPluginsForNone) {
   }
 }
 
+TEST(Record, ReadsAPublicKey) {
+  // What MariaDB shows for the password "secret".
+  std::string value = "ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY\0tcp:b:1\0"s;
+  auto record = ParseRecord(AsBytes(value));
+  ASSERT_TRUE(record.ok());
+  EXPECT_FALSE(record.value.secret);
+  ASSERT_TRUE(record.value.ed25519);
+  EXPECT_EQ(AsText(*record.value.ed25519),
+            FromHex("648814444520e4f56043a2ec9215e63be7992d2d270bc6dee873e3616478 6096"));
+  EXPECT_EQ(record.value.destination, "tcp:b:1");
+}
+
+TEST(Record, TakesAPublicKeyOfAnotherFormForNone) {
+  for (const char* secret : {"ed25519:", "ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY",
+                             "ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJ",
+                             "ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY=",
+                             "ed25519: IgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY",
+                             "ed25519:ZIgUREUg5PVgQ6LskhXmO=eZLS0nC8be6HPjYWR4YJY"}) {
+    std::string value = secret + "\0tcp:b:1\0"s;
+    auto record = ParseRecord(AsBytes(value));
+    EXPECT_TRUE(record.ok()) << secret;
+    EXPECT_FALSE(record.value.ed25519) << secret;
+    EXPECT_FALSE(record.value.secret) << secret;
+  }
+}
+
 TEST(Record, LeavesWhatComesAfterTheDestinationAlone) {
   std::string value = "\0tcp:b:1\0later\0formats\0"s;
   EXPECT_EQ(ParseRecord(AsBytes(value)).value.destination, "tcp:b:1");

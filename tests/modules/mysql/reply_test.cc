@@ -27,7 +27,7 @@ TEST(Reply, TellsWhatAServerSaysDuringALogin) {
       {FromHex("010300"), ReplyKind::kMore},
       {FromHex("01"), ReplyKind::kMore},
       {"\x01-----BEGIN PUBLIC KEY-----", ReplyKind::kMore},
-      {"\x02mysql_clear_password\0"s, ReplyKind::kMore},
+      {"\x02mysql_clear_password\0"s, ReplyKind::kNextFactor},
       {"\x04Password: ", ReplyKind::kMore},
       {"", ReplyKind::kMore},
   };
@@ -82,22 +82,26 @@ TEST(Reply, WritesTheSwitchInItsExactBytes) {
             FromHex("2c000002fe") + "mysql_native_password\0"s + std::string(20, 'n') + "\0"s);
 }
 
-TEST(Reply, ReadsTheNameOfASwitch) {
-  EXPECT_EQ(ParseSwitch(AsBytes("\xfe"
-                                "client_ed25519\0abc\0d"s))
-                .value,
-            "client_ed25519");
-  EXPECT_EQ(ParseSwitch(AsBytes("\xfe"
-                                "dialog"s))
-                .value,
-            "dialog");
-  EXPECT_FALSE(ParseSwitch(AsBytes("\xfe")).ok());
-  EXPECT_FALSE(ParseSwitch(AsBytes("\xfe\0abc"s)).ok());
-  EXPECT_FALSE(ParseSwitch(AsBytes("\x01"
-                                   "abc\0"s))
-                   .ok());
+TEST(Reply, ReadsWhichPluginIsAskedForAndWhatItIsTold) {
+  const std::string change =
+      "\xfe"
+      "client_ed25519\0abc\0d"s;
+  auto request = ParsePluginRequest(AsBytes(change));
+  EXPECT_EQ(request.value.plugin, "client_ed25519");
+  EXPECT_EQ(AsText(request.value.data), "abc\0d"s);
+  const std::string factor = "\x02mysql_clear_password\0"s;
+  request = ParsePluginRequest(AsBytes(factor));
+  EXPECT_EQ(request.value.plugin, "mysql_clear_password");
+  EXPECT_TRUE(request.value.data.empty());
+  const std::string short_one =
+      "\xfe"
+      "dialog";
+  EXPECT_EQ(ParsePluginRequest(AsBytes(short_one)).value.plugin, "dialog");
+  for (const std::string& wrong : {"\xfe"s, "\xfe\0abc"s, "\x02"s, "\x01\x61\0"s, ""s}) {
+    EXPECT_FALSE(ParsePluginRequest(AsBytes(wrong)).ok());
+  }
   std::string own = BuildNativeSwitch(Nonce{}, 2);
-  EXPECT_EQ(ParseSwitch(Payload(own)).value, kNativePlugin);
+  EXPECT_EQ(ParsePluginRequest(Payload(own)).value.plugin, kNativePlugin);
 }
 
 TEST(Reply, SurvivesEveryCutAndChange) {
@@ -107,7 +111,7 @@ TEST(Reply, SurvivesEveryCutAndChange) {
     if (error.ok()) {
       EXPECT_TRUE(error.value.state.empty() || error.value.state.size() == 5);
     }
-    ParseSwitch(bytes);
+    ParsePluginRequest(bytes);
   };
   for (const std::string& payload : {"\xff\x15\x04#28000Access denied"s,
                                      "\xfe"

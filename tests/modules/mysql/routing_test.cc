@@ -404,7 +404,7 @@ TEST_F(Routing, SaysWhyAClientIsTurnedAway) {
 TEST_F(Routing, DescribesItself) {
   Start({{"mysql-version", "mysql57"}, {"mysql-auth", "rewrite"}, {"mysql-unknown-user", "deny"}});
   EXPECT_EQ(host.Stats(), R"({"version":"5.7.44","capabilities":"80fff7df","auth":"rewrite",)"
-                          R"("unknown_user":"deny"})");
+                          R"("unknown_user":"deny","client_attrs":"off"})");
 }
 
 TEST_F(Routing, GreetsWithTheVersionThatWasAskedFor) {

@@ -1,36 +1,11 @@
 // TLS inside the protocol: asked for by the client, taken on to the server, and what may go where.
-#include "login.h"
+#include "tls_login.h"
 
 namespace rum::mysql {
 namespace {
 
-class Tls : public Login {
+class Tls : public TlsLogin {
  protected:
-  static constexpr uint32_t kTlsServer = kServer | kSsl;
-
-  void Offer(uint32_t clients, uint32_t servers = RUM_TLS_MIRROR) {
-    host.tls_mode[RUM_CLIENT] = clients;
-    host.tls_mode[RUM_UPSTREAM] = servers;
-  }
-
-  std::string SslRequest(uint8_t sequence = 1) {
-    return Packet(sequence, FromHex("85aeff19 00000001 ff") + std::string(23, '\0'));
-  }
-
-  // A client that has asked for TLS and has it.
-  void GreetByTls() {
-    Greet();
-    host.Feed(RUM_CLIENT, SslRequest());
-    ASSERT_TRUE(host.TlsOutcome(RUM_CLIENT, RUM_OK));
-  }
-
-  // Responses inside TLS are the client's second packet.
-  void RespondByTls(const std::string& user, const std::string& auth) {
-    std::string packet = ResponsePacket(user, auth);
-    packet[3] = 2;
-    ASSERT_TRUE(host.Feed(RUM_CLIENT, packet));
-  }
-
   // Up to the request for TLS that the server hears, which is read and left out.
   void ReachServersTls(const std::string& user = "alice", const std::string& auth = "") {
     GreetByTls();
@@ -56,7 +31,7 @@ TEST_F(Tls, IsOfferedWhenRumHasIt) {
 
 TEST_F(Tls, LogsInByTlsOnBothSides) {
   Offer(RUM_TLS_ON);
-  ReachServersTls();
+  ReachServersTls("plain");
   EXPECT_EQ(host.notes()["tls"], "client");
   host.TlsOutcome(RUM_UPSTREAM, RUM_OK);
   auto said = Split(ServerHears());
@@ -64,7 +39,7 @@ TEST_F(Tls, LogsInByTlsOnBothSides) {
   EXPECT_EQ(said[0].sequence, 2);
   auto response = ParseResponse(AsBytes(said[0].payload));
   ASSERT_TRUE(response.ok());
-  EXPECT_EQ(response.value.user, "alice");
+  EXPECT_EQ(response.value.user, "plain");
   EXPECT_NE(response.value.capabilities & kSsl, 0u);
   ServerSwitches(3);
   EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 3));
@@ -186,24 +161,63 @@ TEST_F(Tls, TheClientIsToldThatTheServersTlsFailed) {
 
 TEST_F(Tls, ProofsMayGoOnWithoutTlsAndPasswordsMayNot) {
   Offer(RUM_TLS_ON);
-  for (const char* plugin : {"mysql_native_password", "client_ed25519", "parsec"}) {
+  for (const char* plugin : {"mysql_native_password", "client_ed25519", "parsec",
+                             "caching_sha2_password", "sha256_password"}) {
     GreetByTls();
     RespondByTls("alice", "");
     Connect();  // without TLS
-    ServerSays(2, "\xfe"s + plugin + "\0nonce"s);
+    ServerSays(2, Asking(plugin));
     EXPECT_EQ(Split(ClientHears()).size(), 1u) << plugin;
     host.CloseByRum(RUM_CLOSE_KILLED);
     ClientHears();
   }
-  for (const char* plugin :
-       {"caching_sha2_password", "sha256_password", "mysql_clear_password", "dialog", "new_one"}) {
+  for (const char* plugin : {"mysql_clear_password", "dialog", "new_one"}) {
     GreetByTls();
     RespondByTls("alice", "");
     Connect();
-    ServerSays(2, "\xfe"s + plugin + "\0nonce"s);
+    ServerSays(2, Asking(plugin));
     ExpectError(3, 1105, "08S01", RUM_CLOSE_UNSUPPORTED);
     EXPECT_EQ(ServerHears(), Packet(3, "")) << plugin;
   }
+}
+
+TEST_F(Tls, ASecondFactorInTheClearMayNotGoOnWithoutTls) {
+  Offer(RUM_TLS_ON);
+  GreetByTls();
+  RespondByTls("alice", "");
+  Connect();
+  ServerSays(2, Asking("mysql_native_password"));
+  ClientHears();
+  ClientSays(4, "proof");
+  ServerHears();
+  ServerSays(4, "\x02mysql_clear_password\0"s);
+  ExpectError(5, 1105, "08S01", RUM_CLOSE_UNSUPPORTED);
+  EXPECT_EQ(ServerHears(), Packet(5, ""));
+}
+
+TEST_F(Tls, PasswordsMayGoOnToAUnixSocketAndByTls) {
+  Offer(RUM_TLS_ON);
+  host.peer[RUM_UPSTREAM] = "unix:/run/db.sock";
+  for (const char* plugin : {"mysql_clear_password", "dialog", "new_one"}) {
+    GreetByTls();
+    RespondByTls("alice", "");
+    Connect();
+    ServerSays(2, Asking(plugin));
+    EXPECT_EQ(ClientHears(), Packet(3, Asking(plugin)));
+    ClientSays(4, "password\0"s);
+    EXPECT_EQ(ServerHears(), Packet(3, "password\0"s));
+    host.CloseByRum(RUM_CLOSE_KILLED);
+    ClientHears();
+  }
+}
+
+TEST_F(Tls, AServerThatAsksForNoPluginGetsNoPasswordWithoutTls) {
+  Offer(RUM_TLS_ON);
+  GreetByTls();
+  RespondByTls("alice", "");
+  Connect();
+  ServerSays(2, "\x01Password: ");
+  ExpectError(3, 1105, "08S01", RUM_CLOSE_UNSUPPORTED);
 }
 
 TEST_F(Tls, AfterAProofNoOtherPluginMayAskForThePassword) {
@@ -227,10 +241,10 @@ TEST_F(Tls, APlainClientDecidesItself) {
   Greet();
   Respond("alice", "");
   Connect();
-  ServerSays(2,
-             "\xfe"
-             "caching_sha2_password\0nonce"s);
-  EXPECT_EQ(Split(ClientHears()).size(), 1u);
+  ServerSays(2, Asking("mysql_clear_password"));
+  EXPECT_EQ(ClientHears(), Packet(2, Asking("mysql_clear_password")));
+  ClientSays(3, "password\0"s);
+  EXPECT_EQ(ServerHears(), Packet(3, "password\0"s));
 }
 
 TEST_F(Tls, AClientThatLeavesDuringTheServersHandshakeWaitsForIt) {

@@ -1,6 +1,7 @@
-/* libmariadb_client HOST PORT USER PASSWORD DATABASE [OTHER_USER OTHER_PASSWORD]
- * Logs in, asks, and prints "ok PORT WORD" or "error CODE TEXT". With another user it then changes to
- * that one (COM_CHANGE_USER), asks who it is, and prints "changed USER". */
+/* For each line "HOST PORT USER PASSWORD DATABASE AUTHORITY" (with tabs) of stdin: logs in, by TLS if
+ * there is an authority, asks, and prints "ok PORT WORD" or "error CODE TEXT". With the arguments
+ * OTHER_USER OTHER_PASSWORD it then changes to that one (COM_CHANGE_USER), asks who it is, and prints
+ * "changed USER". */
 #include <mysql.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,24 +45,44 @@ static int AskPrepared(MYSQL *db, int id, char *text, size_t size) {
   return ok;
 }
 
-int main(int argc, char **argv) {
-  if (argc < 6) return 2;
+static int LogIn(char *line, const char *other, const char *other_password) {
+  enum { kHost, kPort, kUser, kPassword, kDatabase, kAuthority, kFields };
+  char *field[kFields];
+  for (int i = 0; i < kFields; i++) {
+    field[i] = line != NULL ? strsep(&line, "\t") : "";
+  }
   MYSQL *db = mysql_init(NULL);
   unsigned seconds = 10;
   mysql_options(db, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
-  if (mysql_real_connect(db, argv[1], argv[3], argv[4], argv[5], (unsigned)atoi(argv[2]), NULL, 0) ==
-      NULL) {
+  if (field[kAuthority][0] != '\0') {
+    my_bool on = 1;
+    mysql_options(db, MYSQL_OPT_SSL_ENFORCE, &on);
+    mysql_options(db, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &on);
+    mysql_options(db, MYSQL_OPT_SSL_CA, field[kAuthority]);
+  }
+  if (mysql_real_connect(db, field[kHost], field[kUser], field[kPassword], field[kDatabase],
+                         (unsigned)atoi(field[kPort]), NULL, 0) == NULL) {
     return Fail(db);
   }
   char port[64], word[256], user[256];
   if (!Ask(db, "SELECT @@port", port, sizeof port)) return Fail(db);
   if (!AskPrepared(db, 2, word, sizeof word)) return Fail(db);
   printf("ok %s %s\n", port, word);
-  if (argc >= 8) {
-    if (mysql_change_user(db, argv[6], argv[7], argv[5]) != 0) return Fail(db);
+  if (other != NULL) {
+    if (mysql_change_user(db, other, other_password, field[kDatabase]) != 0) return Fail(db);
     if (!Ask(db, "SELECT SUBSTRING_INDEX(USER(), '@', 1)", user, sizeof user)) return Fail(db);
     printf("changed %s\n", user);
   }
   mysql_close(db);
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  char line[4096];
+  setlinebuf(stdout);
+  while (fgets(line, sizeof line, stdin) != NULL) {
+    line[strcspn(line, "\n")] = '\0';
+    LogIn(line, argc >= 3 ? argv[1] : NULL, argc >= 3 ? argv[2] : NULL);
+  }
   return 0;
 }

@@ -1,21 +1,29 @@
-// mysql2.js HOST PORT USER PASSWORD DATABASE: logs in, asks, and prints "ok PORT WORD" or "error CODE TEXT".
-const mysql = require('mysql2');
-const [host, port, user, password, database] = process.argv.slice(2);
-const db = mysql.createConnection({host, port: Number(port), user, password, database, connectTimeout: 10000});
-const fail = (e) => {
-  console.log(`error ${e.errno} ${e.message}`);
-  process.exit(0);
-};
-db.on('error', fail);
-db.connect((e) => {
-  if (e) return fail(e);
-  db.query('SELECT @@port AS port', (e, rows) => {
-    if (e) return fail(e);
-    const where = rows[0].port;
-    db.execute('SELECT text FROM word WHERE id = ?', [2], (e, rows) => {
-      if (e) return fail(e);
-      console.log(`ok ${where} ${rows[0].text}`);
-      db.end();
-    });
-  });
-});
+// For each line "HOST PORT USER PASSWORD DATABASE AUTHORITY" (with tabs) of stdin: logs in, by TLS if
+// there is an authority, asks, and prints "ok PORT WORD" or "error CODE TEXT".
+const fs = require('fs');
+const mysql = require('mysql2/promise');
+
+async function logIn(line) {
+  const [host, port, user, password, database, authority] = line.split('\t');
+  const settings = {host, port: Number(port), user, password, database, connectTimeout: 10000,
+                    enableCleartextPlugin: true};
+  if (authority) settings.ssl = {ca: fs.readFileSync(authority)};
+  const db = await mysql.createConnection(settings);
+  db.connection.on('error', () => {});  // also an error behind the end of a failed statement
+  try {
+    const [ports] = await db.query('SELECT @@port AS port');
+    const [words] = await db.execute('SELECT text FROM word WHERE id = ?', [2]);
+    return `ok ${ports[0].port} ${words[0].text}`;
+  } finally {
+    db.end().catch(() => {});
+  }
+}
+
+async function main() {
+  for (const line of fs.readFileSync(0, 'utf8').split('\n').filter((l) => l)) {
+    console.log(await logIn(line).catch(
+        (e) => `error ${e.errno || 0} ${e.code} ${e.message}`.replace(/\n/g, ' ')));
+  }
+}
+
+main();

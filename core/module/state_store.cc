@@ -1,0 +1,151 @@
+#include "module/state_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "map/atomic_file.h"
+#include "rum/module.h"
+
+namespace rum {
+namespace {
+
+// What changes often is written once in so long.
+constexpr timeval kGather = {1, 0};
+constexpr size_t kNameMost = 64;
+
+std::mutex mutex;  // guards the_store, so that it is not used while it goes
+StateStore* the_store = nullptr;
+
+bool IsName(std::string_view name) {
+  return !name.empty() && name.size() <= kNameMost &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+         });
+}
+
+// Tells processes apart by where they listen, in whatever order that was written (FNV-1a).
+std::string KeyOf(const std::vector<Address>& listeners) {
+  std::vector<std::string> texts;
+  for (const Address& address : listeners) texts.push_back(address.text());
+  std::sort(texts.begin(), texts.end());
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const std::string& text : texts) {
+    for (char c : text + '\n') hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  }
+  return fmt::format("{:016x}", hash);
+}
+
+Status WriteFile(const std::string& path, std::string_view bytes) {
+  auto file = AtomicFile::Make(path);
+  if (!file) return file.error();
+  while (!bytes.empty()) {
+    ssize_t n = TEMP_FAILURE_RETRY(::write(file->fd(), bytes.data(), bytes.size()));
+    if (n <= 0) {
+      return Error{Fault::kSystem, path + ": cannot be written: " + std::strerror(errno)};
+    }
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return file->Publish(0600);
+}
+
+}  // namespace
+
+StateStore::StateStore(event_base* base, std::string directory,
+                       const std::vector<Address>& listeners)
+    : directory_(std::move(directory)), key_(KeyOf(listeners)), queue_(base) {
+  due_ = evtimer_new(base, OnDue, this);
+  std::lock_guard lock(mutex);
+  the_store = this;
+}
+
+StateStore::~StateStore() {
+  {
+    std::lock_guard lock(mutex);
+    the_store = nullptr;
+  }
+  event_free(due_);
+  WriteAll();
+}
+
+int32_t StateStore::SaveForModule(const char* name, const void* bytes, size_t size) {
+  if (!name || !IsName(name) || (!bytes && size)) return RUM_E_ARGUMENT;
+  if (size > kBytesMost) return RUM_E_LIMIT;
+  std::lock_guard lock(mutex);
+  if (!the_store) return RUM_E_UNSUPPORTED;
+  the_store->Save(name, {static_cast<const char*>(bytes), size});
+  return RUM_OK;
+}
+
+size_t StateStore::LoadForModule(const char* name, void* bytes, size_t size) {
+  if (!name || !IsName(name) || (!bytes && size)) return 0;
+  std::lock_guard lock(mutex);
+  if (!the_store) return 0;
+  std::string text = the_store->Load(name);
+  if (!text.empty() && text.size() <= size) std::memcpy(bytes, text.data(), text.size());
+  return text.size();
+}
+
+void StateStore::Save(std::string_view name, std::string bytes) {
+  std::lock_guard lock(mutex_);
+  bool first = waiting_.empty();
+  waiting_.insert_or_assign(std::string(name), std::move(bytes));
+  if (first) queue_.Post([this] { event_add(due_, &kGather); });
+}
+
+std::string StateStore::Load(std::string_view name) const {
+  std::string path = PathOf(name);
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+  if (!fd && errno == ENOENT) return {};
+  std::string bytes(kBytesMost + 1, '\0');
+  size_t have = 0;
+  ssize_t n = -1;
+  while (fd && have < bytes.size() &&
+         (n = TEMP_FAILURE_RETRY(::read(fd.get(), &bytes[have], bytes.size() - have))) > 0) {
+    have += static_cast<size_t>(n);
+  }
+  if (n != 0) {
+    log::Warning("{}: cannot be read and is not used: {}", path,
+                 n < 0 ? std::strerror(errno) : "it is too long");
+    return {};
+  }
+  bytes.resize(have);
+  return bytes;
+}
+
+std::string StateStore::PathOf(std::string_view name) const {
+  return directory_ + "/" + std::string(name) + "." + key_ + ".state";
+}
+
+void StateStore::OnDue(evutil_socket_t, short, void* self) {
+  static_cast<StateStore*>(self)->WriteAll();
+}
+
+void StateStore::WriteAll() {
+  std::map<std::string, std::string, std::less<>> waiting;
+  {
+    std::lock_guard lock(mutex_);
+    waiting.swap(waiting_);
+  }
+  if (waiting.empty()) return;
+  ::mkdir(directory_.c_str(), 0700);  // if that fails, the files tell why
+  Status written = Ok();
+  for (const auto& [name, bytes] : waiting) {
+    if (auto one = WriteFile(PathOf(name), bytes); !one) written = one;
+  }
+  if (written) {
+    told_ = false;
+  } else if (!told_) {
+    told_ = true;
+    log::Warning("{}; what the module has learned is forgotten at a restart (see --state-dir)",
+                 written.error().text);
+  }
+}
+
+}  // namespace rum
