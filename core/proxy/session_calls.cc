@@ -226,6 +226,7 @@ int32_t Session::Note(const char* key, const void* value, size_t size) {
 
 void Session::AskClose(uint32_t reason, std::string_view text) {
   if (state_ != State::kDialogue || dialogue_->close_reason) return;
+  if (reason == RUM_CLOSE_PROBED && !probe_) reason = RUM_CLOSE_MODULE;
   dialogue_->close_reason = KnownCloseReason(reason);
   dialogue_->close_text = text.substr(0, 256);
 }

@@ -60,6 +60,7 @@ void Prober::Add(const Address& address, bool is_default, Known* before) {
   std::string key = address.text();
   if (destinations_.size() >= kDestinationsMost || destinations_.contains(key)) return;
   if (auto known = before->extract(key)) {
+    known.mapped().is_default = is_default;
     destinations_.insert(std::move(known));
     return;
   }

@@ -93,9 +93,9 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
     return preset != nullptr ? preset : "";
   };
   Config config;
+  auto given = [&](Option option) { return option < count && values[option] != nullptr; };
   std::string& text = config.promise.version;
-  text = value(kVersion);
-  if (text.empty()) text = kDefaultVersion;
+  text = given(kVersion) ? value(kVersion) : kDefaultVersion;
   for (const VersionName& row : kVersionNames) {
     if (row.name == text) text = row.version;
   }
@@ -129,8 +129,8 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
     }
     config.promise.capabilities = config.capabilities = bits;
   }
-  bool given = !value(kVersion).empty() || !hex.empty();
-  config.learns = value(kGreeting) == "learn" || (value(kGreeting).empty() && !given);
+  config.learns = given(kGreeting) ? value(kGreeting) == "learn"
+                                   : !given(kVersion) && !given(kCapabilities);
 
   if (value(kAuth) == "relay") config.auth = AuthMode::kRelay;
   if (value(kAuth) == "rewrite") config.auth = AuthMode::kRewrite;

@@ -229,6 +229,7 @@ const std::map<std::string, Sample>& Samples() {
       {"half-close-timeout", duration(&Settings::half_close_timeout)},
       {"idle-timeout", duration(&Settings::idle_timeout)},
       {"drain-timeout", duration(&Settings::drain_timeout)},
+      {"probe-interval", duration(&Settings::probe_interval)},
       {"dns-refresh", duration(&Settings::dns_refresh)},
       {"dns-timeout", duration(&Settings::dns_timeout)},
   };

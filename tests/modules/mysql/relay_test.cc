@@ -196,6 +196,7 @@ TEST_F(Relay, PassesAttributesOf64KiB) {
 }
 
 TEST_F(Relay, AServerWithoutWhatTheClientWasPromisedIsNamed) {
+  Start({{"mysql-version", "mysql80"}});
   Greet();
   Respond("alice", "");
   host.ConnectOutcome(0);

@@ -403,8 +403,9 @@ TEST_F(Routing, SaysWhyAClientIsTurnedAway) {
 
 TEST_F(Routing, DescribesItself) {
   Start({{"mysql-version", "mysql57"}, {"mysql-auth", "rewrite"}, {"mysql-unknown-user", "deny"}});
-  EXPECT_EQ(host.Stats(), R"({"version":"5.7.44","capabilities":"80fff7df","auth":"rewrite",)"
-                          R"("unknown_user":"deny","client_attrs":"off"})");
+  EXPECT_EQ(host.Stats(), R"({"version":"5.7.44","capabilities":"80fff7df","greeting":"fixed",)"
+                          R"("servers":0,"mixed":false,"auth":"rewrite","unknown_user":"deny",)"
+                          R"("client_attrs":"off","versions":{}})");
 }
 
 TEST_F(Routing, GreetsWithTheVersionThatWasAskedFor) {
