@@ -62,6 +62,23 @@ void RaiseDescriptorLimit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// What an operator must know of the rules in a map that is otherwise good.
+std::vector<std::string> Complaints(const MapFile& map) {
+  std::vector<std::string> all;
+  const MapRulesCount& rules = map.rules();
+  if (rules.refused) {
+    all.push_back(
+        fmt::format("{} of the users cannot log in, for the rules of their records cannot "
+                    "be read (rum-map check names them): {}",
+                    rules.refused, rules.first_refused));
+  }
+  if (rules.with_countries) {
+    all.push_back(fmt::format("{} of the users have rules about countries, which are not obeyed",
+                              rules.with_countries));
+  }
+  return all;
+}
+
 // The running process: everything that lives on the main loop.
 class Daemon {
  public:
@@ -100,6 +117,9 @@ class Daemon {
           base_, settings_->map,
           [this](std::shared_ptr<const MapFile> map) {
             log::Info("{}: the map is loaded, {} records", settings_->map, map->records());
+            for (const std::string& text : Complaints(*map)) {
+              log::Warning("{}: {}", settings_->map, text);
+            }
             proxy_->SetMap(std::move(map));
             proxy_->prober().SetMapDestinations(watcher_->destinations());
           },
@@ -283,6 +303,9 @@ int Check(const CommandLine& line) {
   if (!line.settings->map.empty()) {
     auto map = MapFile::Load(line.settings->map);
     if (!map) mistakes += Lines(map.error().text);
+    if (map && (*map)->rules().refused) {
+      mistakes += Lines(line.settings->map + ": " + Complaints(**map).front());
+    }
   }
   std::fputs(mistakes.empty() ? "rum: the configuration is good\n" : mistakes.c_str(),
              mistakes.empty() ? stdout : stderr);

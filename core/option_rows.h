@@ -54,6 +54,16 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--upstream-tls-name", "NAME", "TLS",
      "the name that servers' certificates must have (the host)", true},
 
+    {"--max-connections-per-user", "N", "Limits",
+     "connections of one user at a time; the map may say otherwise (off)", true},
+    {"--user-rate", "N/TIME", "Limits",
+     "logins of one user, such as 5/s or 100/m; the map may say otherwise (off)", true},
+    {"--login-failures", "N/TIME", "Limits",
+     "block an address from which more logins fail, such as 20/m (off)", true},
+    {"--login-block", "TIME", "Limits", "for how long it is blocked (1m)", true},
+    {"--login-exempt", "NET[,NET...]", "Limits",
+     "networks and addresses that are never blocked, such as 10.0.0.0/8,2001:db8::/32", true},
+
     {"-b,--background", nullptr, "Running",
      "run in the background; returns when everything is bound and loaded"},
     {"-p,--pidfile", "FILE", "Running", "write the process id here"},

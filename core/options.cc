@@ -184,6 +184,7 @@ class Reader {
     s_.log_logins = Given("log-logins");
     if (Given("verbose")) s_.log.level = log::Level::kDebug;
     ReadTls();
+    ReadLimits();
     ReadLogFormat();
     ReadSocketMode();
     ReadWorkers();
@@ -270,6 +271,34 @@ class Reader {
       if (auto text = One(name)) *target = *text;
     }
     for (const Address& address : s_.listeners) tls.first |= address.tls;
+  }
+
+  void ReadLimits() {
+    if (auto text = One("max-connections-per-user")) {
+      uint32_t& most = s_.admission.limit.max;
+      auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), most);
+      if (*text != "off" &&
+          (error != std::errc() || end != text->data() + text->size() || most == 0)) {
+        errors.push_back("--max-connections-per-user: '" + *text +
+                         "' is not a number from 1 on, or off");
+      }
+    }
+    LoginGuard::Settings& guard = s_.admission.guard;
+    for (const auto& [name, target] :
+         {std::pair{"user-rate", &s_.admission.limit.rate}, {"login-failures", &guard.failures}}) {
+      if (auto text = One(name)) {
+        if (auto rate = Take(ParseRate(*text), name)) *target = *rate;
+      }
+    }
+    if (auto text = One("login-block")) {
+      if (auto time = Take(ParseDuration(*text), "login-block")) guard.block = *time;
+      if (guard.block.count() == 0) {
+        errors.push_back("--login-block: a time is needed; --login-failures off blocks nobody");
+      }
+    }
+    for (const std::string& text : Many("login-exempt")) {
+      if (auto set = Take(CidrSet::Parse(text), "login-exempt")) guard.exempt.Add(*set);
+    }
   }
 
   void ReadTlsMode(const char* name, const std::map<std::string, TlsMode>& modes, TlsMode& mode) {
@@ -532,6 +561,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   auto settings = std::make_shared<Settings>(running);
   settings->destinations = fresh.destinations;
   settings->shuffle_destinations = fresh.shuffle_destinations;
+  settings->admission = fresh.admission;
   settings->log = fresh.log;
   settings->log_logins = fresh.log_logins;
   settings->tls = fresh.tls;

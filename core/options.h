@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "limits/admission.h"
 #include "tls/tls_contexts.h"
 
 namespace rum {
@@ -41,6 +42,8 @@ struct Settings {
   bool log_logins = false;
 
   TlsSettings tls;
+
+  Admission::Settings admission;
 
   Millis connect_timeout{6000};
   Millis first_byte_timeout{6000};

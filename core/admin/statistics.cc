@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
+#include "limits/admission.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
 #include "options.h"
@@ -62,6 +63,10 @@ constexpr CounterRow kRows[] = {
      "Questions for a name that the map does not have"},
     {&Counters::lookup_failures, "map", "lookup_failures", "rum_map_lookup_failures_total",
      "counter", "Questions that no map could answer"},
+    {&Counters::login_failures, "limits", "login_failures", "rum_login_failures_total", "counter",
+     "Logins that failed for a wrong password or an unknown user"},
+    {&Counters::login_blocks, "limits", "login_blocks", "rum_login_blocks_total", "counter",
+     "Times that an address was blocked for failed logins"},
 };
 
 template <class Get>
@@ -77,6 +82,12 @@ uint64_t SumOf(const Proxy& proxy, Counter Counters::*member) {
 
 uint64_t SumEnded(const Proxy& proxy, uint32_t reason) {
   return Sum(proxy, [reason](const Counters& c) -> const Counter& { return c.ended[reason]; });
+}
+
+uint64_t SumRefused(const Proxy& proxy, int32_t verdict) {
+  return Sum(proxy, [verdict](const Counters& c) -> const Counter& {
+    return c.admissions_refused[static_cast<size_t>(verdict)];
+  });
 }
 
 uint64_t SumModule(const Proxy& proxy, size_t i) {
@@ -184,6 +195,11 @@ std::string StatisticsJson(const Overview& overview) {
   for (const CloseReason& reason : kCloseReasons) {
     json["sessions"]["ended"][std::string(reason.word)] = SumEnded(proxy, reason.number);
   }
+  json["limits"]["users"] = proxy.admission().users().users();
+  json["limits"]["blocked_addresses"] = proxy.admission().guard().blocked();
+  for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
+    json["limits"]["refused"][std::string(verdict.word)] = SumRefused(proxy, verdict.number);
+  }
   AddHealth(proxy.prober(), json["probes"]);
   json["map"]["configured"] = overview.map != nullptr;
   if (overview.map) {
@@ -192,6 +208,8 @@ std::string StatisticsJson(const Overview& overview) {
     json["map"]["loaded"] = map != nullptr;
     json["map"]["records"] = map ? map->records() : 0;
     json["map"]["bytes"] = map ? map->bytes() : 0;
+    json["map"]["bad_rules"] = map ? map->rules().refused : 0;
+    json["map"]["country_rules"] = map ? map->rules().with_countries : 0;
     json["map"]["loads"] = stats.loads;
     json["map"]["load_failures"] = stats.failures;
     json["map"]["loaded_at"] = stats.loaded_at;
@@ -229,6 +247,16 @@ std::string StatisticsPrometheus(const Overview& overview) {
     fmt::format_to(std::back_inserter(out), "rum_sessions_ended_total{{reason=\"{}\"}} {}\n",
                    reason.word, SumEnded(proxy, reason.number));
   }
+  one("rum_users_active", "gauge", "Users who have a session that counts for them",
+      proxy.admission().users().users());
+  one("rum_addresses_blocked", "gauge", "Addresses that are blocked for failed logins",
+      proxy.admission().guard().blocked());
+  head("rum_admissions_refused_total", "counter",
+       "Logins refused by the rules of the user or a limit, by verdict");
+  for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
+    fmt::format_to(std::back_inserter(out), "rum_admissions_refused_total{{verdict=\"{}\"}} {}\n",
+                   verdict.word, SumRefused(proxy, verdict.number));
+  }
   one("rum_probe_failures_total", "counter", "Probes that found a server unwell",
       proxy.prober().failures());
   head("rum_destinations", "gauge", "Servers in use, by what their last probe found");
@@ -242,6 +270,10 @@ std::string StatisticsPrometheus(const Overview& overview) {
     auto map = proxy.map();
     one("rum_map_records", "gauge", "Records in the user map", map ? map->records() : 0);
     one("rum_map_bytes", "gauge", "Size of the user map", map ? map->bytes() : 0);
+    one("rum_map_bad_rules", "gauge", "Users who cannot log in since their rules cannot be read",
+        map ? map->rules().refused : 0);
+    one("rum_map_country_rules", "gauge", "Users with rules about countries, which are not obeyed",
+        map ? map->rules().with_countries : 0);
     one("rum_map_loads_total", "counter", "User maps loaded", stats.loads);
     one("rum_map_load_failures_total", "counter", "User maps refused", stats.failures);
     one("rum_map_loaded_timestamp_seconds", "gauge", "When the user map was loaded",

@@ -258,6 +258,24 @@ const rum_tls kTls = {
     .fingerprint = TlsFingerprint,
 };
 
+int32_t Admit(rum_session* handle, const void* record, size_t size) {
+  ScriptedSession* session = Find(handle, "admit");
+  if (!session) return RUM_E_STATE;
+  if (!Sensible("admit", record, size)) return RUM_E_ARGUMENT;
+  return session->Admit(record, size);
+}
+
+void LoginFailed(rum_session* handle) {
+  if (ScriptedSession* session = Find(handle, "login_failed")) session->LoginFailed();
+}
+
+const rum_limits kLimits = {
+    .struct_size = sizeof(rum_limits),
+    .reserved = 0,
+    .admit = Admit,
+    .login_failed = LoginFailed,
+};
+
 int32_t Save(const char* name, const void* bytes, size_t size) {
   if (!Sensible("save", name, 1) || !Sensible("save", bytes, size)) return RUM_E_ARGUMENT;
   std::lock_guard lock(registry().mutex);
@@ -292,6 +310,7 @@ const void* Extension(const char* name) {
   }
   std::string_view wanted = name;
   if (wanted == RUM_TLS_1) return &kTls;
+  if (wanted == RUM_LIMITS_1) return &kLimits;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 

@@ -82,6 +82,10 @@ std::string Describe(const Deed& deed) {
       return "# metric " + deed.name + " + " + std::to_string(deed.number);
     case Kind::kRefused:
       return "# " + deed.name + "() was refused: error -" + std::to_string(deed.number);
+    case Kind::kAdmit:
+      return "expect admit " + bytes;
+    case Kind::kLoginFailed:
+      return "expect login-failed";
   }
   return "#";
 }
@@ -224,8 +228,8 @@ class Player {
       case Word::kPeer:
         host_.peer[line_->side] = line_->text;
         return true;
-      case Word::kUserLimit:
-        host_.user_limit_reached = line_->number;
+      case Word::kAdmission:
+        host_.admission = static_cast<int32_t>(line_->number);
         return true;
       case Word::kMapNone:
         host_.has_map = false;
@@ -383,6 +387,10 @@ class Player {
         return Did(Kind::kTimer, "no timer of that length was started");
       case Word::kExpectPause:
         return Did(Kind::kPause, "pause() was not called");
+      case Word::kExpectAdmit:
+        return Did(Kind::kAdmit, "admit() was not called with such a record");
+      case Word::kExpectLoginFailed:
+        return Did(Kind::kLoginFailed, "login_failed() was not called");
       default:
         return Not("a line that cannot be played");
     }
@@ -396,7 +404,8 @@ class Player {
     for (size_t i = session_deeds_; i < deeds.size(); ++i) {
       const Deed& deed = deeds[i];
       if (deed.kind != kind) continue;
-      if (kind != Kind::kPause && deed.number != line_->number) continue;
+      bool numbered = kind == Kind::kLog || kind == Kind::kTimer;
+      if (numbered && deed.number != line_->number) continue;
       if (deed.bytes.find(*part) != std::string::npos) return true;
     }
     return Not(otherwise);

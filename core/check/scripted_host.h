@@ -37,6 +37,8 @@ struct Deed {
     kLog,        // number: the level; bytes: the line
     kMetric,     // name: the counter; number: what was added
     kRefused,    // name: the host call; number: the error as a positive number
+    kAdmit,      // bytes: the record; number: the verdict
+    kLoginFailed,
   };
   Kind kind;
   uint32_t side = 0;
@@ -74,13 +76,13 @@ class ScriptedHost {
   // The world around the session; to be set before the call that asks for it.
   std::string default_destination = "tcp:default.test:1";  // -d; empty: there is none
   bool has_map = true;                                     // -M; without it lookup() is refused
-  bool user_limit_reached = false;                         // what identify() finds
+  int32_t admission = RUM_OK;                              // what admit() answers
   // What "rum.tls/1" says of a side, RUM_TLS_...; OFF: start_tls() is refused.
   uint32_t tls_mode[2] = {RUM_TLS_OFF, RUM_TLS_OFF};
   std::string client_certificate = std::string(32, '\x5a');  // its SHA-256
   std::string peer[2] = {"192.0.2.1:40112", "192.0.2.2:3306"};
   std::map<std::string, std::string> state;       // what save() of "rum.state/1" keeps
-  std::map<std::string, const void*> extensions;  // beside "rum.tls/1" and "rum.state/1"
+  std::map<std::string, const void*> extensions;  // beside rum's own, or in place of one of them
   // Look-ups are answered from this map at once after the hook, when there is one. Without it the
   // driver answers by MapAnswer().
   void AddToMap(std::string key, std::string value);

@@ -26,7 +26,7 @@ bool ForModules(uint32_t reason, bool probe) {
          reason == RUM_CLOSE_UPSTREAM || reason == RUM_CLOSE_CLIENT_GONE ||
          reason == RUM_CLOSE_UPSTREAM_GONE ||
          (reason >= RUM_CLOSE_NO_DESTINATION && reason <= RUM_CLOSE_LIMIT) ||
-         reason == RUM_CLOSE_MODULE;
+         reason == RUM_CLOSE_MODULE || reason == RUM_CLOSE_BLOCKED;
 }
 
 }  // namespace
@@ -577,7 +577,8 @@ int32_t ScriptedSession::Identify(const void* name, size_t size) {
   if (size > kUserMost) return Refuse("identify", RUM_E_ARGUMENT);
   user.assign(static_cast<const char*>(name), size);
   host_.deeds_.push_back({Kind::kIdentify, 0, 0, {}, user});
-  return host_.user_limit_reached ? Refuse("identify", RUM_E_LIMIT) : RUM_OK;
+  identified = true;
+  return RUM_OK;
 }
 
 int32_t ScriptedSession::Connect(const char* address, size_t size) {
@@ -683,6 +684,16 @@ int32_t ScriptedSession::TlsFingerprint(uint8_t* digest) {
   std::memcpy(digest, bytes.data(), bytes.size());
   return RUM_OK;
 }
+
+int32_t ScriptedSession::Admit(const void* record, size_t size) {
+  if (Ending() || !identified) return Refuse("admit", RUM_E_STATE);
+  std::string bytes(static_cast<const char*>(size ? record : ""), size);
+  host_.deeds_.push_back(
+      {Kind::kAdmit, 0, static_cast<uint64_t>(host_.admission), {}, std::move(bytes)});
+  return host_.admission;
+}
+
+void ScriptedSession::LoginFailed() { host_.deeds_.push_back({Kind::kLoginFailed, 0, 0, {}, {}}); }
 
 void ScriptedSession::Close(uint32_t why, const char* words, size_t size) {
   if (!ForModules(why, probe)) {

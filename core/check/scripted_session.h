@@ -113,6 +113,8 @@ class ScriptedSession {
   void MetricAdd(uint32_t index, uint64_t delta);
   void Close(uint32_t reason, const char* text, size_t size);
   int32_t TlsFingerprint(uint8_t* digest);
+  int32_t Admit(const void* record, size_t size);
+  void LoginFailed();
 
   // [any] The registry's mutex is held.
   void KeepAnswer(const Answer& answer) { answers_.push_back(answer); }
@@ -148,6 +150,7 @@ class ScriptedSession {
   bool probe = false;    // there is no client
   std::map<std::string, std::string> notes;
   std::string user;
+  bool identified = false;
   uint64_t hook_calls = 0;
 
  private:

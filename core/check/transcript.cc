@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "limits/verdicts.h"
 #include "rum/module.h"
 
 namespace rum {
@@ -42,7 +43,6 @@ constexpr Choice kLevels[] = {{"error", RUM_LOG_ERROR},
                               {"warning", RUM_LOG_WARNING},
                               {"info", RUM_LOG_INFO},
                               {"debug", RUM_LOG_DEBUG}};
-constexpr Choice kReached[] = {{"reached", 1}, {"free", 0}};
 constexpr Choice kAnswers[] = {{"found", 0}, {"not-found", 1}, {"unavailable", 2}};
 constexpr uint64_t kTlsFailed = 100, kTlsOk = 101;
 constexpr Choice kTlsWords[] = {{"off", RUM_TLS_OFF},         {"on", RUM_TLS_ON},
@@ -151,6 +151,17 @@ class LineReader {
     return Bad("'" + word + "' is no reason: write one such as CLIENT_PROTOCOL");
   }
 
+  Status VerdictWord() {
+    std::string word = Next(), all = "ok";
+    if (word == all) return Ok();
+    for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
+      line_.number = static_cast<uint64_t>(verdict.number);
+      if (word == verdict.word) return Ok();
+      (all += ", ") += verdict.word;
+    }
+    return Bad("'" + word + "' is none of " + all);
+  }
+
   Status Duration() {
     auto duration = ParseDuration(Next());
     if (!duration) return duration.error();
@@ -229,10 +240,10 @@ class LineReader {
       line_.text = Next();
       return line_.text.empty() ? Status(Bad("the address is missing")) : Done();
     }
-    if (word == "user-limit") {
-      line_.word = Word::kUserLimit;
-      Status choice = OneOf(kReached);
-      return choice ? Done() : choice;
+    if (word == "admission") {
+      line_.word = Word::kAdmission;
+      Status verdict = VerdictWord();
+      return verdict ? Done() : verdict;
     }
     if (word == "map") {
       if (rest_ == "broken" || rest_ == "none") {
@@ -307,6 +318,11 @@ class LineReader {
     if (word == "relay-from") return JustSide(Word::kExpectRelayFrom);
     if (word == "take-back") return JustSide(Word::kExpectTakeBack);
     if (word == "pause") return Just(Word::kExpectPause);
+    if (word == "login-failed") return Just(Word::kExpectLoginFailed);
+    if (word == "admit") {
+      line_.word = Word::kExpectAdmit;
+      return Bytes(false);
+    }
     if (word == "open") return Just(Word::kExpectOpen);
     if (word == "lookup" || word == "identify") {
       line_.word = word == "lookup" ? Word::kExpectLookup : Word::kExpectIdentify;

@@ -20,7 +20,7 @@ struct TranscriptLine {
     kDestination,  // text; empty: none
     kTls,          // side, number: RUM_TLS_...
     kPeer,         // side, text
-    kUserLimit,    // number: 1 reached, 0 not
+    kAdmission,    // number: RUM_OK or RUM_REFUSED_...
     kMap,          // key, pattern: the value
     kMapBroken,
     kMapNone,
@@ -54,6 +54,8 @@ struct TranscriptLine {
     kExpectMetric,     // name, number
     kExpectTimer,      // number: milliseconds
     kExpectPause,
+    kExpectAdmit,  // pattern: is in the record
+    kExpectLoginFailed,
     kExpectOpen,
   };
   Word word;

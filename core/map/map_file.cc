@@ -10,6 +10,9 @@
 #include <limits>
 
 #include "base/fd.h"
+#include "map/column.h"
+#include "map/map_record.h"
+#include "map/map_rules.h"
 #include "map/map_validate.h"
 
 namespace rum {
@@ -20,6 +23,18 @@ constexpr size_t kChunk = 1 << 20;
 std::string Why(int error) { return std::strerror(error); }
 
 int64_t Nanoseconds(const timespec& t) { return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec; }
+
+// A record that is no record, or whose rules are none, harms its own user only.
+void CountRules(std::string_view user, std::string_view value, MapRulesCount& count) {
+  auto record = ParseMapRecord(value);
+  if (!record || record->tail.empty()) return;
+  auto rules = ParseMapRules(record->tail);
+  if (rules) {
+    count.with_countries += rules->countries != 0;
+  } else if (++count.refused == 1) {
+    count.first_refused = "user " + QuoteBytes(user) + " " + rules.error().text;
+  }
+}
 
 Error BadFile(const std::string& path, const std::string& why) {
   return Error{Fault::kMap, path + ": " + why};
@@ -139,6 +154,9 @@ Result<std::shared_ptr<const MapFile>> MapFile::Open(const std::string& name, Me
 
   MapValidateHooks hooks;
   if (stop) hooks.progress = [stop](uint32_t) { return !*stop; };
+  hooks.record = [&map](std::string_view user, std::string_view value) {
+    CountRules(user, value, map->rules_);
+  };
   auto shape = ValidateMap(map->all(), hooks);
   if (!shape) return BadFile(name, shape.error().text);
   map->records_ = shape->records;

@@ -28,6 +28,13 @@ struct FileStamp {
   bool operator==(const FileStamp&) const = default;
 };
 
+// What the rules of a map's users need to be told.
+struct MapRulesCount {
+  uint64_t refused = 0;         // users whose rules cannot be read, and who cannot log in therefore
+  std::string first_refused;    // "user 'x' has rules ..."
+  uint64_t with_countries = 0;  // users with rules about countries, which nothing obeys
+};
+
 class MapFile {
  public:
   enum class Answer { kFound, kNotFound, kBroken };
@@ -55,6 +62,7 @@ class MapFile {
   uint64_t records() const { return records_; }
   uint64_t duplicates() const { return duplicates_; }  // records that look-ups never return
   uint64_t bytes() const { return cdb_.cdb_fsize; }
+  const MapRulesCount& rules() const { return rules_; }
   const FileStamp& stamp() const { return stamp_; }  // all zero for FromBytes
 
  private:
@@ -72,6 +80,7 @@ class MapFile {
   uint64_t records_ = 0;
   uint64_t duplicates_ = 0;
   uint32_t records_end_ = 0;
+  MapRulesCount rules_;
   FileStamp stamp_;
 };
 

@@ -1,4 +1,4 @@
-// The value of a map's record: secret, NUL, destination, NUL, and whatever a later format appends.
+// The value of a map's record: secret, NUL, destination, NUL, and the user's rules.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace rum {
 struct MapRecord {
   std::string_view secret;       // empty: none is stored
   std::string_view destination;  // never empty
-  std::string_view tail;         // bytes after the second NUL, not interpreted
+  std::string_view tail;         // bytes after the second NUL: see map_rules.h
 };
 
 // The NUL after the destination may be missing when nothing follows it. Errors complete the

@@ -1,18 +1,19 @@
 #include "map/map_text.h"
 
-#include <array>
+#include <vector>
 
 #include "base/address.h"
 #include "base/escape.h"
 #include "map/column.h"
 #include "map/map_record.h"
+#include "map/map_rules.h"
 
 namespace rum {
 namespace {
 
 constexpr std::string_view kBlanks = " \t";
 constexpr std::string_view kRaw = "=";
-constexpr size_t kColumns = 4;
+constexpr size_t kColumns = 3;  // before the rules
 // Modules hand over names of 1 to 512 bytes.
 constexpr size_t kMaxUser = 512;
 
@@ -40,41 +41,47 @@ Status CheckDestination(std::string_view destination) {
   return Bad(std::move(why));
 }
 
+Status CheckRules(std::string_view tail) {
+  auto rules = ParseMapRules(tail);
+  return rules ? Ok() : Status(rules.error());
+}
+
 }  // namespace
 
 Result<std::optional<MapEntry>> ParseMapLine(std::string_view line) {
   if (line.ends_with('\r')) line.remove_suffix(1);
-  std::array<std::string_view, kColumns> words;
-  size_t count = 0;
+  std::vector<std::string_view> words;
   for (size_t at = line.find_first_not_of(kBlanks); at != line.npos;) {
-    if (count == 0 && line[at] == '#') return std::optional<MapEntry>();
-    if (count == kColumns) return Bad("more than four columns; a blank in a name is written \\s");
+    if (words.empty() && line[at] == '#') return std::optional<MapEntry>();
     size_t end = line.find_first_of(kBlanks, at);
-    words[count++] = line.substr(at, end - at);
+    words.push_back(line.substr(at, end - at));
     at = line.find_first_not_of(kBlanks, end);
   }
-  if (count == 0) return std::optional<MapEntry>();
-  const bool raw = count > 1 && words[1] == kRaw;
-  if (count < 3) {
+  if (words.empty()) return std::optional<MapEntry>();
+  const bool raw = words.size() > 1 && words[1] == kRaw;
+  if (words.size() < kColumns) {
     return Bad("a line has three columns (user, secret or -, destination), not " +
-               std::to_string(count));
+               std::to_string(words.size()));
   }
-  std::array<std::string, kColumns> columns;
-  for (size_t i = 0; i < count; ++i) {
+  std::string columns[kColumns];
+  for (size_t i = 0; i < kColumns; ++i) {
     if (raw && i == 1) continue;
     auto column = ParseColumn(words[i]);
     if (!column) return column.error();
     columns[i] = std::move(*column);
   }
+  auto& [user, secret, destination] = columns;
   if (raw) {
-    if (count != 3) return Bad("a line with = has three columns (user, =, value)");
-    return std::optional(MapEntry{std::move(columns[0]), std::move(columns[2])});
+    if (words.size() != kColumns) return Bad("a line with = has three columns (user, =, value)");
+    return std::optional(MapEntry{std::move(user), std::move(destination)});
   }
-  auto& [user, secret, destination, tail] = columns;
-  for (const Status& s : {CheckUser(user), CheckSecret(secret), CheckDestination(destination)}) {
+  auto tail = MakeMapRules({words.begin() + kColumns, words.end()});
+  if (!tail) return tail.error();
+  for (const Status& s :
+       {CheckUser(user), CheckSecret(secret), CheckDestination(destination), CheckRules(*tail)}) {
     if (!s) return Bad("user " + QuoteBytes(user) + " " + s.error().text);
   }
-  return std::optional(MapEntry{user, FormatMapRecord({secret, destination, tail})});
+  return std::optional(MapEntry{user, FormatMapRecord({secret, destination, *tail})});
 }
 
 Status CheckMapEntry(std::string_view user, std::string_view value) {
@@ -82,7 +89,8 @@ Status CheckMapEntry(std::string_view user, std::string_view value) {
   auto record = ParseMapRecord(value);
   if (!record) return record.error();
   if (Status s = CheckSecret(record->secret); !s) return s;
-  return CheckDestination(record->destination);
+  if (Status s = CheckDestination(record->destination); !s) return s;
+  return CheckRules(record->tail);
 }
 
 std::string FormatMapLine(std::string_view user, std::string_view value) {
@@ -92,8 +100,7 @@ std::string FormatMapLine(std::string_view user, std::string_view value) {
     return line + " = " + FormatColumn(value);
   }
   line += ' ' + FormatColumn(record->secret) + ' ' + FormatColumn(record->destination);
-  if (!record->tail.empty()) line += ' ' + FormatColumn(record->tail);
-  return line;
+  return line + FormatMapRules(record->tail);
 }
 
 }  // namespace rum

@@ -1,4 +1,4 @@
-// The text form of a map: one `user secret destination [tail]` a line, and back without loss.
+// The text form of a map: one `user secret destination [rule...]` a line, and back without loss.
 #pragma once
 
 #include <optional>
@@ -16,17 +16,18 @@ struct MapEntry {
 };
 
 // Columns stand between blanks or tabs, each in the form of FormatColumn (`-` is an empty one). The
-// secret is of a form that IsHashedSecret() knows, the destination an address list. `user = value` gives
-// the value as raw bytes, for records that have no better form. nullopt: a comment or an empty
-// line.
+// secret is of a form that IsHashedSecret() knows, the destination an address list. The rules are
+// words as map_rules.h has them, or `tail=BYTES`, all that follows in the record, for rules in the
+// older form. `user = value` gives the value as raw bytes, for records that have no better form.
+// nullopt: a comment or an empty line.
 Result<std::optional<MapEntry>> ParseMapLine(std::string_view line);
 
 // The line of a record, without its newline: ParseMapLine gives the same bytes back, whatever they
 // are.
 std::string FormatMapLine(std::string_view user, std::string_view value);
 
-// Whether look-ups can use the record: its destination and secret are well formed, and the user is
-// one that can log in. Errors complete the sentence "user 'x' ...".
+// Whether look-ups can use the record: its destination, secret and rules are well formed, and the
+// user is one that can log in. Errors complete the sentence "user 'x' ...".
 Status CheckMapEntry(std::string_view user, std::string_view value);
 
 }  // namespace rum

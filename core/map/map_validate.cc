@@ -86,8 +86,10 @@ class Validator {
       if (room < kRecordHeader) return Broken(position);
       uint64_t key_size = Word(position), value_size = Word(position + 4);
       if (key_size + value_size > room - kRecordHeader) return Broken(position);
-      if (Status s = FindSlot(position, bytes_.substr(position + kRecordHeader, key_size)); !s) {
-        return s;
+      std::string_view key = bytes_.substr(position + kRecordHeader, key_size);
+      if (Status s = FindSlot(position, key); !s) return s;
+      if (hooks_.record) {
+        hooks_.record(key, bytes_.substr(position + kRecordHeader + key_size, value_size));
       }
       ++shape_.records;
       position += static_cast<uint32_t>(kRecordHeader + key_size + value_size);

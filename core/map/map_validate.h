@@ -22,6 +22,8 @@ struct MapShape {
 struct MapValidateHooks {
   // Called each few megabytes with the position reached; false stops with an error.
   std::function<bool(uint32_t position)> progress;
+  // Each record, when it has been found by a look-up of its key.
+  std::function<void(std::string_view key, std::string_view value)> record;
   // The record at `hidden` has the same key as the one at `found`, which look-ups return.
   std::function<void(uint32_t found, uint32_t hidden)> duplicate;
 };
@@ -31,7 +33,7 @@ Status CheckMapSize(uint64_t bytes);
 
 // Checks that header, records and tables fill the file without a gap, that each record is in the
 // slot where a look-up of its key finds it, and that no slot points anywhere else. What a value
-// holds is not looked at. The error is a sentence about the file, without its name.
+// holds is left to the hooks. The error is a sentence about the file, without its name.
 Result<MapShape> ValidateMap(std::string_view bytes, const MapValidateHooks& hooks = {});
 
 // Calls `visit` for each record, in the order of the file, until it returns false. Only for bytes

@@ -26,6 +26,7 @@
 #include "map/map_build.h"
 #include "map/map_file.h"
 #include "map/map_record.h"
+#include "map/map_rules.h"
 #include "map/map_text.h"
 
 namespace rum {
@@ -130,7 +131,7 @@ int Dump(const std::string& path, const std::string& out) {
 }
 
 struct Counts {
-  uint64_t users = 0, secrets = 0, tails = 0, problems = 0;
+  uint64_t users = 0, secrets = 0, rules = 0, problems = 0;
   std::unordered_set<std::string_view> destinations;
 };
 
@@ -148,7 +149,7 @@ void CheckRecord(const std::string& path, const MapFile& map, std::string_view u
   if (Status s = CheckMapEntry(user, value); !s) problem(s.error().text);
   if (auto record = ParseMapRecord(value)) {
     counts.secrets += !record->secret.empty();
-    counts.tails += !record->tail.empty();
+    counts.rules += !record->tail.empty();
     counts.destinations.insert(record->destination);
   }
 }
@@ -164,6 +165,11 @@ int Check(const std::string& path, bool quiet) {
     fprintf(stderr, "%s: warning: everybody on this machine can read it (chmod o= %s)\n",
             path.c_str(), path.c_str());
   }
+  if (uint64_t users = (*map)->rules().with_countries) {
+    fprintf(stderr,
+            "%s: warning: users with rules about countries, which rum does not obey: %llu\n",
+            path.c_str(), static_cast<unsigned long long>(users));
+  }
   Counts counts;
   (*map)->Visit([&](std::string_view user, std::string_view value) {
     CheckRecord(path, **map, user, value, counts);
@@ -178,8 +184,8 @@ int Check(const std::string& path, bool quiet) {
            static_cast<unsigned long long>(counts.users),
            static_cast<unsigned long long>(counts.secrets), counts.destinations.size(),
            static_cast<unsigned long long>((*map)->bytes()));
-    if (counts.tails) {
-      printf(", %llu with a tail", static_cast<unsigned long long>(counts.tails));
+    if (counts.rules) {
+      printf(", %llu with rules", static_cast<unsigned long long>(counts.rules));
     }
     printf("; %llu problems\n", static_cast<unsigned long long>(counts.problems));
   }
@@ -207,7 +213,7 @@ int Get(const std::string& path, const std::string& user) {
   AppendEscaped(destination, record->destination);
   puts(destination.c_str());
   printf("secret %s\n", record->secret.empty() ? "none" : "stored");
-  if (!record->tail.empty()) printf("tail %zu bytes\n", record->tail.size());
+  for (const std::string& rule : DescribeMapRules(record->tail)) puts(rule.c_str());
   return kDone;
 }
 
@@ -304,12 +310,17 @@ int Hash() {
   return kDone;
 }
 
-constexpr char kFooter[] = R"(The text form of a map has one user a line, in three columns:
+constexpr char kFooter[] =
+    R"(The text form of a map has one user a line, in three columns, and rules behind
+them:
 
   # user   secret                                     destination
   alice    *2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19  tcp:db1.example.net:3306
   bob      -                                          tcp:db2.example.net:3306,tcp:db3.example.net:3306
-  carol    -                                          sock:/run/db/db.sock
+  carol    -                                          sock:/run/db/db.sock  max=20 allow=10.0.0.0/8
+
+Rules: allow=NETWORK,... deny=NETWORK,... max=N rate=N/s tls=require from=TIME until=TIME
+disabled note=TEXT. A rule that is not known is an error.
 
 The secret is what `rum-map hash` prints, ed25519: and a public key, or - for none. In names a blank
 is \s, a backslash \\ and any other byte \xHH. Lines that begin with # are comments.

@@ -90,12 +90,20 @@ const rum_tls kTls = {
     [](rum_session* s, uint8_t* digest) { return Of(s).TlsFingerprint(digest); },
 };
 
+const rum_limits kLimits = {
+    sizeof(rum_limits),
+    0,
+    [](rum_session* s, const void* record, size_t size) { return Of(s).Admit(record, size); },
+    [](rum_session* s) { Of(s).LoginFailed(); },
+};
+
 const rum_state kState = {sizeof(rum_state), 0, StateStore::SaveForModule,
                           StateStore::LoadForModule};
 
 const void* Extension(const char* name) {
   std::string_view wanted = name ? name : "";
   if (wanted == RUM_TLS_1) return &kTls;
+  if (wanted == RUM_LIMITS_1) return &kLimits;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "limits/verdicts.h"
 #include "proxy/close_reasons.h"
 
 namespace rum {
@@ -32,12 +33,15 @@ struct alignas(64) Counters {
   Counter connects;          // connections made to servers
   Counter connect_failures;  // attempts on one address that failed
   Counter lookups, lookup_misses, lookup_failures;
-  Counter client_bytes;                  // received from clients
-  Counter upstream_bytes;                // received from servers
-  Counter spliced_bytes;                 // of these, moved by splice
-  Counter refused;                       // clients turned away before a session existed
-  Counter probes;                        // sessions without a client, which no other row counts
-  Counter accept_failures;               // accept(2) failed, for lack of descriptors for example
+  Counter client_bytes;     // received from clients
+  Counter upstream_bytes;   // received from servers
+  Counter spliced_bytes;    // of these, moved by splice
+  Counter refused;          // clients turned away before a session existed
+  Counter probes;           // sessions without a client, which no other row counts
+  Counter accept_failures;  // accept(2) failed, for lack of descriptors for example
+  Counter login_failures;   // told by the module
+  Counter login_blocks;     // of these, such that blocked the client's address
+  Counter admissions_refused[kAdmissionVerdictCount + 1];  // by verdict; [0] is unused
   Counter ended[kCloseReasonCount + 1];  // sessions that ended, by reason; [0] is unused
   std::vector<Counter> module;           // the module's own, by its table
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "limits/admission.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "options.h"
@@ -36,6 +37,7 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       module_config_(std::move(module_config)),
       resolver_(std::make_unique<Resolver>(base, settings_->dns_refresh, settings_->dns_timeout,
                                            settings_->resolv_conf)),
+      admission_(std::make_unique<Admission>()),
       prober_(std::make_unique<Prober>(base, *this, settings_->probe_interval)) {}
 
 Proxy::~Proxy() {

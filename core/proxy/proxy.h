@@ -13,6 +13,7 @@
 
 namespace rum {
 
+class Admission;
 class Listener;
 class MapFile;
 class ModuleConfig;
@@ -68,6 +69,8 @@ class Proxy {
   Worker& LeastLoaded(Worker& self);
 
   Resolver& resolver() { return *resolver_; }
+  Admission& admission() { return *admission_; }
+  const Admission& admission() const { return *admission_; }
   Prober& prober() { return *prober_; }  // [main]
   const Prober& prober() const { return *prober_; }
   // [main]
@@ -80,6 +83,7 @@ class Proxy {
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const ModuleConfig> module_config_;
   std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<Admission> admission_;
   std::unique_ptr<Prober> prober_;
   std::shared_ptr<const MapFile> map_;
   std::shared_ptr<const TlsContexts> tls_;

@@ -2,11 +2,13 @@
 // session_dialogue.cc, the watch in session_watch.cc, what modules ask of it in session_calls.cc.
 #include "proxy/session.h"
 
+#include "limits/admission.h"
 #include "module/module_config.h"
 #include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
+#include "proxy/proxy.h"
 #include "proxy/session_log.h"
 #include "proxy/worker.h"
 
@@ -40,6 +42,7 @@ void Session::Open(Worker& worker, Listener& listener, Fd client, const SocketAd
   if (listener.address().tls) {
     session->dialogue_->tls[RUM_CLIENT] = {.asked = true, .begun = false, .own = true, .name = {}};
   }
+  if (session->TurnedAway()) return;
   const rum_module& module = session->config_->module();
   if (!module.session_open) {
     if (session->AskConnect("", 0) != RUM_OK) session->AskClose(RUM_CLOSE_NO_DESTINATION, {});
@@ -51,6 +54,20 @@ void Session::Open(Worker& worker, Listener& listener, Fd client, const SocketAd
     if (status < 0) session->AskClose(RUM_CLOSE_MODULE, "session_open failed");
   }
   session->Converse();
+}
+
+// Before the module sees the client, so that nothing of the protocol is done for it.
+bool Session::TurnedAway() {
+  if (!worker_.proxy().admission().guard().Blocks(worker_.settings().admission.guard, address_))
+    return false;
+  // In front of a TLS handshake nothing can be said.
+  if (!dialogue_->tls[RUM_CLIENT].asked) {
+    uint8_t words[Worker::kRefusalMost];
+    size_t size = worker_.WriteRefusal(RUM_CLOSE_BLOCKED, words);
+    side(RUM_CLIENT).Queue(words, size);
+  }
+  Finish(RUM_CLOSE_BLOCKED, {});
+  return true;
 }
 
 // -- events ---------------------------------------------------------------------------------------
@@ -275,6 +292,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (module.session_close) module.session_close(data_, this, reason);
     module_open_ = false;
   }
+  place_.Release();  // before the client learns of the end, and comes again
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
     if (!relayed) flows_[Other(which)].Empty(side(which), worker_);
     if (side(which).attached()) side(which).Flush();

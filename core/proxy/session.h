@@ -13,6 +13,7 @@
 
 #include "base/address.h"
 #include "base/fd.h"
+#include "limits/user_limits.h"
 #include "proxy/deadlines.h"
 #include "proxy/relay.h"
 #include "proxy/side.h"
@@ -64,6 +65,8 @@ class Session : public rum_session {
   int32_t TlsModeOf(uint32_t side) const;
   int32_t TlsActive(uint32_t side) const;
   int32_t TlsFingerprint(uint8_t* digest) const;
+  int32_t Admit(const void* record, size_t size);
+  void LoginFailed();
   uint64_t Pause();
   uint64_t AddTimer(uint64_t milliseconds);
   void CancelTimer(uint64_t ticket);
@@ -104,6 +107,9 @@ class Session : public rum_session {
   static void OnUpstreamEvent(evutil_socket_t, short what, void* self);
   static void OnModuleTimer(evutil_socket_t, short, void* timer);
   void OnEvent(uint32_t side, short what);
+
+  // The address is blocked: the client has been told, and the session ends.
+  bool TurnedAway();
 
   // The dialogue.
   void Converse();
@@ -158,6 +164,7 @@ class Session : public rum_session {
   std::shared_ptr<const ModuleConfig> config_;
   void* data_ = nullptr;  // the module's
   SocketAddress address_;
+  UserLimits::Place place_;  // from admit() to the end
   State state_ = State::kDialogue;
   uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first
   uint8_t idle_looks_ = 0;

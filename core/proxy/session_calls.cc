@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/log.h"
+#include "limits/admission.h"
 #include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
@@ -170,6 +172,27 @@ int32_t Session::TlsFingerprint(uint8_t* digest) const {
   if (!tls) return RUM_E_STATE;
   std::copy(tls->context().fingerprint().begin(), tls->context().fingerprint().end(), digest);
   return RUM_OK;
+}
+
+int32_t Session::Admit(const void* record, size_t size) {
+  if (!record && size) return RUM_E_ARGUMENT;
+  if (!asking() || !story_->identified) return RUM_E_STATE;
+  // What goes through a unix socket does not leave the machine.
+  bool safe_way = TlsActive(RUM_CLIENT) == 1 || !address_.ip();
+  int32_t verdict = worker_.proxy().admission().Admit(
+      worker_.settings().admission, {story_->user, address_, safe_way},
+      {static_cast<const char*>(record), size}, &place_);
+  if (verdict > 0) worker_.counters.admissions_refused[verdict].Add(1);
+  return verdict;
+}
+
+void Session::LoginFailed() {
+  worker_.counters.login_failures.Add(1);
+  const LoginGuard::Settings& guard = worker_.settings().admission.guard;
+  if (!worker_.proxy().admission().guard().Failed(guard, address_)) return;
+  worker_.counters.login_blocks.Add(1);
+  log::Warning("{}: too many failed logins ({}), blocked for {}", address_.host(),
+               FormatRate(guard.failures), FormatDuration(guard.block));
 }
 
 uint64_t Session::Pause() {

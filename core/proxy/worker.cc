@@ -160,13 +160,16 @@ void Worker::BeginProbe(Probe request) {
 }
 
 void Worker::Refuse(Fd client, uint32_t reason) {
-  uint8_t words[512];
-  size_t size = 0;
-  if (auto refusal = module_config_->module().refusal) {
-    size = refusal(module_config_->get(), reason, words, sizeof words);
-  }
-  if (size && size <= sizeof words) (void)!::send(client.get(), words, size, MSG_NOSIGNAL);
+  uint8_t words[kRefusalMost];
+  size_t size = WriteRefusal(reason, words);
+  if (size) (void)!::send(client.get(), words, size, MSG_NOSIGNAL);
   counters.refused.Add(1);
+}
+
+size_t Worker::WriteRefusal(uint32_t reason, uint8_t* words) {
+  auto refusal = module_config_->module().refusal;
+  size_t size = refusal ? refusal(module_config_->get(), reason, words, kRefusalMost) : 0;
+  return size <= kRefusalMost ? size : 0;
 }
 
 void Worker::Reload(std::shared_ptr<const Settings> settings,

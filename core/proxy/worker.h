@@ -35,6 +35,7 @@ struct TlsContexts;
 class Worker : public rum_worker {
  public:
   static constexpr size_t kBufferSize = 64 * 1024;
+  static constexpr size_t kRefusalMost = 512;
 
   Worker(Proxy& proxy, unsigned index);
   ~Worker();
@@ -54,6 +55,8 @@ class Worker : public rum_worker {
   void BeginProbe(Probe probe);
   // [worker] Turns a client away with the module's words for `reason`.
   void Refuse(Fd client, uint32_t reason);
+  // [worker] These words; returns how many bytes of at most kRefusalMost they have.
+  size_t WriteRefusal(uint32_t reason, uint8_t* words);
   // [worker] No session may begin any more; the loop ends when the last one is gone.
   void Drain();
   // [worker] Ends every session.

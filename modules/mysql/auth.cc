@@ -69,4 +69,9 @@ std::optional<Hash> MakeToken(const Hash& password_hash, const Nonce& nonce, con
 
 void Wipe(Hash* hash) { OPENSSL_cleanse(hash->data(), hash->size()); }
 
+void Wipe(std::string* text) {
+  OPENSSL_cleanse(text->data(), text->size());
+  text->clear();
+}
+
 }  // namespace rum::mysql

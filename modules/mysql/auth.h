@@ -27,5 +27,6 @@ std::optional<Hash> CheckToken(Bytes token, const Nonce& nonce, const Hash& stor
 std::optional<Hash> MakeToken(const Hash& password_hash, const Nonce& nonce, const Hash& stored);
 
 void Wipe(Hash* hash);
+void Wipe(std::string* text);
 
 }  // namespace rum::mysql

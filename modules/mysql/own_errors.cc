@@ -46,6 +46,8 @@ constexpr ReasonRow kReasons[] = {
     {RUM_CLOSE_NO_RESOURCES, 1040, "08004", "Too many connections"},
     {RUM_CLOSE_DRAIN, 1053, kNetwork, "Server shutdown in progress"},
     {RUM_CLOSE_KILLED, 1927, "70100", "Connection was killed"},
+    {RUM_CLOSE_BLOCKED, 1129, kGeneral,
+     "Your address is blocked for a while because of too many failed logins"},
 };
 
 }  // namespace
@@ -93,10 +95,10 @@ ServerError AccessDenied(std::string_view user, std::string_view host, bool with
   return {1045, "28000", std::move(text)};
 }
 
-ServerError TooManySessionsOf(std::string_view user) {
+ServerError UserLimitReached(std::string_view user, std::string_view resource) {
   std::string text = "User '";
-  text.append(user.substr(0, kShownUser)).append("' has as many connections as it may have");
-  return {1226, "42000", std::move(text)};
+  text.append(user.substr(0, kShownUser)).append("' has exceeded the '").append(resource);
+  return {1226, "42000", text.append("' resource")};
 }
 
 ServerError ServerLacks(std::string_view capabilities) {

@@ -22,7 +22,8 @@ ServerError ForeignKey();
 ServerError CannotEncrypt();
 // As the servers word it. Names are cut to what they show of them.
 ServerError AccessDenied(std::string_view user, std::string_view host, bool with_password);
-ServerError TooManySessionsOf(std::string_view user);
+// The user has more of a resource than its limit: connections, or logins within a time.
+ServerError UserLimitReached(std::string_view user, std::string_view resource);
 ServerError ServerLacks(std::string_view capabilities);
 ServerError ServerWantsOldPassword();
 ServerError CannotCompress();

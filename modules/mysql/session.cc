@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "mysql/admission.h"
+
 namespace rum::mysql {
 namespace {}  // namespace
 
@@ -10,6 +12,8 @@ Session::Session(const rum_host& host, rum_session* handle, const Config& config
                  Fleet::View& view)
     : host_(host),
       tls_(host.extension ? static_cast<const rum_tls*>(host.extension(RUM_TLS_1)) : nullptr),
+      limits_(host.extension ? static_cast<const rum_limits*>(host.extension(RUM_LIMITS_1))
+                             : nullptr),
       handle_(handle),
       config_(config),
       pace_(*pace),
@@ -17,6 +21,7 @@ Session::Session(const rum_host& host, rum_session* handle, const Config& config
       view_(view) {}
 
 Session::~Session() {
+  Wipe(&record_);
   if (stored_) Wipe(&*stored_);
   if (password_hash_) Wipe(&*password_hash_);
 }
@@ -137,9 +142,7 @@ void Session::LookUpUser() {
   since_ = host_.now();
   // No map has such names, and rum takes none that are longer.
   if (user.empty() || user.size() > kMaxUser) return GoOnUnknown();
-  if (host_.identify(handle_, user.data(), user.size()) == RUM_E_LIMIT) {
-    return Refuse(TooManySessionsOf(user), RUM_CLOSE_LIMIT, "the user has too many sessions");
-  }
+  host_.identify(handle_, user.data(), user.size());
   int32_t status = host_.lookup(handle_, user.data(), user.size());
   if (status == RUM_OK) {
     state_ = State::kAwaitMap;
@@ -173,16 +176,41 @@ void Session::GoOnKnown(Bytes value) {
   if (RewritesForClient() && stored_) {
     rewriting_ = true;
     destination_ = record.value.destination;
+    record_ = AsText(value);
     return DemandToken();
   }
-  Connect(record.value.destination);
+  if (Admitted(value)) Connect(record.value.destination);
 }
 
 void Session::GoOnUnknown() {
   bool to_default = config_.unknown_to_default && response_.user.size() <= kMaxUser;
-  if (to_default && Connect({})) return;
+  // rum connects when this hook has returned, and not at all if the session is closed by then.
+  if (to_default && Connect({})) {
+    Admitted({});
+    return;
+  }
+  RefuseAsUnknown();
+}
+
+void Session::RefuseAsUnknown() {
+  known_ = false;
   if (RewritesForClient()) return DemandToken();
   DelayAs(Pace::Step::kSwitch, State::kDelaySwitch);
+}
+
+bool Session::Admitted(Bytes record) {
+  if (state_ == State::kClosed) return false;
+  if (!limits_) return true;
+  verdict_ = limits_->admit(handle_, record.data(), record.size());
+  if (verdict_ == RUM_OK) return true;
+  if (LooksLikeAWrongPassword(verdict_)) {
+    // Who has proved the password gets the answer at once, as for a wrong one.
+    rewriting_ ? Deny() : RefuseAsUnknown();
+    return false;
+  }
+  Refuse(ErrorForVerdict(verdict_, response_.user), ReasonForVerdict(verdict_),
+         TextForVerdict(verdict_));
+  return false;
 }
 
 bool Session::RewritesForClient() const {
@@ -222,7 +250,10 @@ void Session::TakeToken(Bytes payload) {
 void Session::JudgeToken(std::string_view token) {
   password_hash_ = CheckToken(AsBytes(token), nonce_, stored_.value_or(Hash{}));
   if (!known_ || !password_hash_) return Deny();
-  Connect(destination_);
+  // Only now, so that a guess costs the user none of the limits.
+  bool admitted = Admitted(AsBytes(record_));
+  Wipe(&record_);
+  if (admitted) Connect(destination_);
 }
 
 void Session::DelayAs(Pace::Step step, State state) {
@@ -239,6 +270,11 @@ void Session::OnTimeout(uint64_t ticket) {
 }
 
 void Session::Deny() {
+  if (limits_) limits_->login_failed(handle_);
+  if (verdict_ != RUM_OK) {
+    return Refuse(AccessDenied(response_.user, ClientHost(), with_password_),
+                  ReasonForVerdict(verdict_), TextForVerdict(verdict_));
+  }
   Count(known_ ? kWrongPasswords : kUnknownUsers);
   uint32_t reason = RUM_CLOSE_DENIED;
   if (!known_ && config_.unknown_to_default) reason = RUM_CLOSE_NO_DESTINATION;

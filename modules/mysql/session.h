@@ -99,6 +99,11 @@ class Session final : public Conversation {
   void JudgeToken(std::string_view token);
   void SendOwnSwitch();
   void Deny();
+  // What an unknown user sees: the steps and the error of a wrong password.
+  void RefuseAsUnknown();
+  // Asks rum whether the user may come in; false: the client is refused. Empty: of a user that the
+  // map does not know.
+  bool Admitted(Bytes record);
   bool Connect(std::string_view destination);
 
   // The upstream's side.
@@ -174,7 +179,8 @@ class Session final : public Conversation {
   void Close(uint32_t reason, std::string_view log_text);
 
   const rum_host& host_;
-  const rum_tls* const tls_;  // nullptr: this rum has none
+  const rum_tls* const tls_;        // nullptr: this rum has none
+  const rum_limits* const limits_;  // the same
   rum_session* const handle_;
   const Config& config_;
   Pace& pace_;
@@ -203,6 +209,8 @@ class Session final : public Conversation {
   Greeting upstream_greeting_;  // from the greeting until our response
   Response response_;           // capabilities are those in force on the client's side
   std::string destination_;
+  std::string record_;                 // of the map, until the token was judged
+  int32_t verdict_ = RUM_OK;           // of admit()
   std::optional<Hash> stored_;         // SHA1(SHA1(password)) from the map
   std::optional<Ed25519Key> ed25519_;  // from the map
   std::optional<Hash> password_hash_;  // SHA1(password): wiped as soon as it was used

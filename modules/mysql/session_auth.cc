@@ -137,6 +137,7 @@ void Session::SendOwnKey(const RsaKey& key) {
 void Session::TakeCipher(Bytes payload) {
   std::optional<Secret> password = FindOwnKey()->Decrypt(payload, exchange_.nonce());
   if (!password) {
+    if (limits_) limits_->login_failed(handle_);
     Count(kClientFaults);
     return Refuse(AccessDenied(response_.user, ClientHost(), true), RUM_CLOSE_DENIED,
                   "the client's password is not encrypted with rum's RSA key and OAEP");

@@ -201,6 +201,7 @@ void Session::TakeOk(Bytes payload) {
   // user (unix_socket, auth_socket): whoever comes through rum would be let in.
   if (unix_upstream_ && !rewriting_ && !switched_) {
     farewell_ = Farewell::kQuit;
+    if (limits_) limits_->login_failed(handle_);
     Count(kServerDenials);
     return Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
                   "the server took rum's own system user for a proof");
@@ -229,6 +230,7 @@ void Session::PassError(Bytes payload) {
   // The server names the address it sees, which is rum's, and unknown users must read the same.
   if (error.code == 1045 || error.code == 1698) {
     if (!rewriting_ && switched_) pace_.Add(Pace::Step::kDenial, host_.now() - since_);
+    if (limits_) limits_->login_failed(handle_);
     error = AccessDenied(response_.user, ClientHost(), with_password_);
   }
   Note("error", code);

@@ -73,11 +73,11 @@ class RumMap(unittest.TestCase):
 
     def test_builds_a_map_that_an_independent_writer_would_make(self):
         done = self.build(f"# comment\n\nalice {SECRET} tcp:db1:3306\nbob - tcp:db2:1,sock:/x\n"
-                          "a\\sb\\x00\t-\ttcp:c:1 t\\x0a\n")
+                          "a\\sb\\x00\t-\ttcp:c:1 max=5 note=a\\sb\n")
         self.assertEqual(self.read(self.cdb), make_cdb([
             (b"alice", SECRET.encode() + b"\0tcp:db1:3306\0"),
             (b"bob", b"\0tcp:db2:1,sock:/x\0"),
-            (b"a b\0", b"\0tcp:c:1\0t\n")]))
+            (b"a b\0", b"\0tcp:c:1\0\x80max=5 note=a\\sb")]))
         self.assertEqual(done.stdout.decode(),
                          f"{self.cdb}: 3 users, {os.path.getsize(self.cdb)} bytes\n")
         self.assertEqual(done.stderr, b"")
@@ -204,15 +204,74 @@ class RumMap(unittest.TestCase):
         self.assertEqual(done.returncode, 6)
         self.assertIn(b"No space left", done.stderr)
 
+    # rules
+
+    # Version 6.7: 10.0.0.0/8 and the country SK.
+    OLDER = b"\x03\x01\x0a\0\0\0\xff\0\0\0\x01SK"
+
+    def test_rules_are_built_dumped_and_built_again(self):
+        text = ("alice - tcp:a:1 allow=10.0.0.0/8,2001:db8::/32 deny=10.6.0.0/16 max=5 rate=20/m "
+                "tls=require from=2026-01-01T00:00:00Z until=2027-01-01T00:00:00Z disabled "
+                "note=see\\sticket\\s7\n"
+                "bob - tcp:a:1 max=off rate=off\n"
+                "carol - tcp:a:1 tail=\\x03\\x01\\x0a\\x00\\x00\\x00\\xff\\x00\\x00\\x00\\x01SK\n")
+        self.build(text)
+        self.assertIn((b"carol", b"\0tcp:a:1\0" + self.OLDER), self.records(self.read(self.cdb)))
+        self.assertEqual(self.run_tool("dump", self.cdb).stdout.decode(), text)
+
+    def records(self, data):
+        at, end, found = 2048, struct.unpack_from("<I", data)[0], []
+        while at < end:
+            key, value = struct.unpack_from("<II", data, at)
+            found.append((data[at + 8:at + 8 + key], data[at + 8 + key:at + 8 + key + value]))
+            at += 8 + key + value
+        return found
+
+    def test_rules_that_are_wrong_are_errors_with_file_and_line(self):
+        text = self.write("users.txt", "alice - tcp:a:1 max=5\nbob - tcp:a:1 mx=5\n"
+                                       "carol - tcp:a:1 allow=10.0.0.1/8\n")
+        done = self.run_tool("build", self.cdb, text, code=1)
+        self.assertEqual(done.stderr.decode().splitlines()[:2], [
+            f"{text}:2: user 'bob' has rules that cannot be read: 'mx' is none of allow, deny, max, "
+            "rate, tls, from, until, disabled, note",
+            f"{text}:3: user 'carol' has rules that cannot be read: allow='10.0.0.1/8': there are "
+            "bits behind the length of the network, write 10.0.0.0/8"])
+
+    def test_check_names_users_whose_rules_cannot_be_read(self):
+        self.write("users.cdb", make_cdb([
+            (b"alice", b"\0tcp:a:1\0\x80max=5"), (b"bob", b"\0tcp:a:1\0\x80later=5"),
+            (b"carol", b"\0tcp:a:1\0" + self.OLDER), (b"dave", b"\0tcp:a:1\0\x01\x02")]))
+        os.chmod(self.cdb, 0o640)
+        done = self.run_tool("check", self.cdb, code=1)
+        lines = done.stderr.decode().splitlines()
+        self.assertEqual(len(lines), 3, lines)
+        self.assertEqual(lines[0], f"{self.cdb}: warning: users with rules about countries, which rum "
+                                   "does not obey: 1")
+        self.assertIn("user 'bob' has rules that cannot be read: 'later' is none of", lines[1])
+        self.assertIn("user 'dave' has rules that cannot be read: the list of addresses is cut off",
+                      lines[2])
+        self.assertIn(b"4 with rules; 2 problems\n", done.stdout)
+        # What cannot be read is not lost either.
+        text = self.run_tool("dump", self.cdb).stdout
+        before = self.read(self.cdb)
+        self.run_tool("build", self.cdb, stdin=text)
+        self.assertEqual(self.read(self.cdb), before)
+
+    def test_get_shows_the_rules_of_the_older_form_in_words(self):
+        self.write("users.cdb", make_cdb([(b"carol", b"\0tcp:a:1\0" + self.OLDER)]))
+        self.assertEqual(self.run_tool("get", self.cdb, "carol").stdout.decode().splitlines()[2:],
+                         ["countries, which rum does not look at: SK",
+                          "may come only from 10.0.0.0/8"])
+
     # check
 
     def test_check_counts_what_a_good_map_has(self):
-        self.build(f"alice {SECRET} tcp:a:1\nbob - tcp:a:1\ncarol - tcp:b:1 tail\n")
+        self.build(f"alice {SECRET} tcp:a:1\nbob - tcp:a:1\ncarol - tcp:b:1 max=5\n")
         done = self.run_tool("check", self.cdb)
         self.assertEqual(done.stderr, b"")
         self.assertEqual(done.stdout.decode(),
                          f"{self.cdb}: 3 users (1 with a stored secret), 2 destinations, "
-                         f"{os.path.getsize(self.cdb)} bytes, 1 with a tail; 0 problems\n")
+                         f"{os.path.getsize(self.cdb)} bytes, 1 with rules; 0 problems\n")
         self.assertEqual(self.run_tool("check", "-q", self.cdb).stdout, b"")
 
     def test_check_names_each_bad_record(self):
@@ -257,12 +316,13 @@ class RumMap(unittest.TestCase):
     # get
 
     def test_get_tells_where_a_user_goes_and_never_the_secret(self):
-        self.build(f"alice {SECRET} tcp:a:1\nbob - sock:/a\\sb t\n-x - tcp:c:1\n")
+        self.build(f"alice {SECRET} tcp:a:1\nbob - sock:/a\\sb max=5 allow=10.0.0.0/8\n-x - tcp:c:1\n")
         done = self.run_tool("get", self.cdb, "alice")
         self.assertEqual(done.stdout, b"destination tcp:a:1\nsecret stored\n")
         self.assertNotIn(SECRET.encode(), done.stdout + done.stderr)
         self.assertEqual(self.run_tool("get", self.cdb, "bob").stdout,
-                         b"destination sock:/a b\nsecret none\ntail 1 bytes\n")
+                         b"destination sock:/a b\nsecret none\n"
+                         b"may come only from 10.0.0.0/8\nat most 5 connections\n")
         self.run_tool("get", self.cdb, "--", "-x")
 
     def test_get_says_when_there_is_no_such_user_or_no_map(self):

@@ -259,7 +259,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::abort();
   }
   if ((settings & 8) == 0) host.default_destination = "";
-  host.user_limit_reached = (settings & 16) != 0;
+  if (settings & 16) host.admission = settings % 9;
   uint8_t world_settings = play.Byte();
   constexpr uint32_t kClientTls[] = {RUM_TLS_OFF, RUM_TLS_ON, RUM_TLS_REQUIRE, RUM_TLS_ON};
   constexpr uint32_t kServerTls[] = {RUM_TLS_OFF, RUM_TLS_MIRROR, RUM_TLS_REQUIRE, RUM_TLS_VERIFY};

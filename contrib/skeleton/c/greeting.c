@@ -86,8 +86,11 @@ static int64_t client_data(void* data, rum_session* session, const uint8_t* byte
   if (name > 0 && bytes[name - 1] == '\r') name--;
   if (name == 0 || name > MAX_NAME) return RUM_E_ARGUMENT; /* a breach of our protocol */
 
-  /* The user is in the log line, the statistics and the limits per user from here on. */
-  if (rum->identify(session, bytes, name) != RUM_OK) {
+  /* The user is in the log line from here on, and counts for the limits per user. There is no map
+   * here, so there is no record to show: a module with one calls admit() when it has answered. */
+  const rum_limits* limits = rum->extension(RUM_LIMITS_1);
+  rum->identify(session, bytes, name);
+  if (limits != NULL && limits->admit(session, NULL, 0) != RUM_OK) {
     static const char full[] = "too many of you\r\n";
     rum->send(session, RUM_CLIENT, full, sizeof full - 1);
     rum->close(session, RUM_CLOSE_LIMIT, NULL, 0);

@@ -149,8 +149,11 @@ unsafe extern "C" fn client_data(
 
 impl Greeting {
     unsafe fn enter(&mut self, session: *mut Session, name: &[u8]) {
-        // The user is in the log line, the statistics and the limits per user from here on.
-        if (host().identify)(session, name.as_ptr() as *const c_void, name.len()) != rum::OK {
+        // The user is in the log line from here on, and counts for the limits per user. There is no
+        // map here, so there is no record to show: a module with one asks when it has answered.
+        (host().identify)(session, name.as_ptr() as *const c_void, name.len());
+        let limits = (host().extension)(text!("rum.limits/1")) as *const rum::Limits;
+        if !limits.is_null() && ((*limits).admit)(session, null(), 0) != rum::OK {
             let full = b"too many of you\r\n";
             (host().send)(session, rum::CLIENT, full.as_ptr() as *const c_void, full.len());
             (host().close)(session, rum::CLOSE_LIMIT, null(), 0);

@@ -39,6 +39,15 @@ pub struct ModuleOption {
     pub short_name: u32,
 }
 
+// The group "rum.limits/1".
+#[repr(C)]
+pub struct Limits {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub admit: unsafe extern "C" fn(*mut Session, *const c_void, usize) -> i32,
+    pub login_failed: unsafe extern "C" fn(*mut Session),
+}
+
 #[repr(C)]
 pub struct Metric {
     pub name: *const c_char,

@@ -30,7 +30,8 @@
  *   A probe is a session without a client: probe_open in place of session_open, then the same.
  *
  * CHANGES
- *   1.0 (rum 1.0): first version, with the groups "rum.tls/1" and "rum.state/1", and probes.
+ *   1.0 (rum 1.0): first version, with the groups "rum.tls/1", "rum.limits/1" and "rum.state/1", and
+ *     probes.
  */
 #ifndef RUM_MODULE_H
 #define RUM_MODULE_H
@@ -106,6 +107,7 @@ typedef struct rum_worker rum_worker;
 #define RUM_CLOSE_DRAIN 27u              /* rum stopped, and the session outlived --drain-timeout */
 #define RUM_CLOSE_KILLED 28u             /* an operator ended it */
 #define RUM_CLOSE_PROBED 29u             /* a probe has learned what it wanted (module, probes) */
+#define RUM_CLOSE_BLOCKED 30u            /* --login-failures blocks the client's address (module) */
 
 /* Types of options. rum checks the value before the module sees it. */
 #define RUM_OPTION_TEXT 0u     /* any text */
@@ -161,9 +163,8 @@ typedef struct rum_host {
    * no answer comes. */
   int32_t (*lookup)(rum_session *session, const void *key, size_t size);
 
-  /* [worker] Says who the client is: for the log, the statistics and limits per user. At most 512
-   * bytes, kept as they are and escaped where they are shown. RUM_E_LIMIT: this user has as many
-   * sessions as allowed; the module should tell the client and close. */
+  /* [worker] Says who the client is: for the log, the statistics, and the rules and limits of the
+   * group "rum.limits/1". At most 512 bytes, kept as they are and escaped where they are shown. */
   int32_t (*identify)(rum_session *session, const void *user, size_t size);
 
   /* [worker] Connects the upstream side: "tcp:host:port", "tcp:[v6]:port", "sock:path", or a list of
@@ -260,6 +261,38 @@ typedef struct rum_tls {
   int32_t (*fingerprint)(rum_session *session, uint8_t *digest);
 } rum_tls;
 
+/* The group "rum.limits/1": whether a user may come in, and the guessing of passwords. */
+#define RUM_LIMITS_1 "rum.limits/1"
+/* Verdicts of admit() beside RUM_OK. From RULES to TLS the user is to see no more than a wrong
+ * password, since the rules are nobody's business. */
+#define RUM_REFUSED_RULES 1       /* the record's rules cannot be read, and may be restrictions */
+#define RUM_REFUSED_DISABLED 2    /* the record says so */
+#define RUM_REFUSED_TIME 3        /* not at this time */
+#define RUM_REFUSED_ADDRESS 4     /* not from the client's address */
+#define RUM_REFUSED_TLS 5         /* only by TLS, or by a unix socket */
+#define RUM_REFUSED_CONNECTIONS 6 /* the user has as many sessions as allowed */
+#define RUM_REFUSED_RATE 7        /* the user logs in too often */
+#define RUM_REFUSED_BLOCKED 8     /* too many logins have failed from the client's address */
+
+typedef struct rum_limits {
+  uint32_t struct_size;
+  uint32_t reserved;
+
+  /* [worker] Asks whether the user of identify() may come in: `record` is the value that looked_up
+   * got, of which rum reads the rules; size 0: the map does not know this user, who is let in by
+   * another way such as the default destination. To be asked before a server is touched, and, where
+   * the module itself checks a password, after that, so that a guess costs the user nothing. RUM_OK:
+   * the session counts for this user until it ends; rum notices that by itself. A positive verdict,
+   * RUM_REFUSED_...: the module tells the client in its own protocol and closes. May be asked again
+   * when the client tries another login; what counted before then counts no more.
+   * RUM_E_STATE: identify() was not called, or the session closes. */
+  int32_t (*admit)(rum_session *session, const void *record, size_t size);
+
+  /* [worker] The client's login failed: a wrong password, whoever found it, an unknown user, or a
+   * refusal that looks like one. Counts for the client's address (--login-failures), once for each
+   * call. Not for a login that failed for any other reason. */
+  void (*login_failed)(rum_session *session);
+} rum_limits;
 /* The group "rum.state/1": a few bytes that outlive the process, in files of --state-dir. What other
  * rum processes on the machine keep is apart: they listen on other addresses. */
 #define RUM_STATE_1 "rum.state/1"
@@ -377,8 +410,8 @@ typedef struct rum_module {
   void (*session_close)(void *data, rum_session *session, uint32_t reason);
 
   /* [worker] The bytes to say to a client that is turned away before a session exists, `reason`
-   * being RUM_CLOSE_LIMIT, _NO_RESOURCES or _DRAIN. Returns how many of at most `size` were written
-   * to `bytes`. NULL hook: nothing is said. */
+   * being RUM_CLOSE_LIMIT, _NO_RESOURCES, _DRAIN or _BLOCKED. Returns how many of at most `size`
+   * were written to `bytes`. NULL hook: nothing is said. */
   size_t (*refusal)(const void *config, uint32_t reason, uint8_t *bytes, size_t size);
 
   /* [main] One JSON object about the module for /stats, at most `size` bytes, no NUL; returns its

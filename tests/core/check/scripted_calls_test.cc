@@ -241,14 +241,34 @@ TEST(Identify, KeepsTheBytesAndTellsOfTheLimit) {
   ScriptedHost host(little.table());
   host.Open();
   EXPECT_EQ(host.user(), user);
+}
 
+TEST(ScriptedCalls, AdmitAnswersWhatTheTestSaysAndIsNoted) {
+  LittleModule little;
+  std::vector<int32_t> answers;
   little.open = [&](rum_session* s) {
-    EXPECT_EQ(rum_calls->identify(s, "u", 1), RUM_E_LIMIT);
+    auto limits = static_cast<const rum_limits*>(rum_calls->extension(RUM_LIMITS_1));
+    EXPECT_EQ(limits->struct_size, sizeof(rum_limits));
+    EXPECT_EQ(limits->admit(s, "r", 1), RUM_E_STATE);  // of whom?
+    rum_calls->identify(s, "u", 1);
+    answers.push_back(limits->admit(s, nullptr, 0));
+    answers.push_back(limits->admit(s, "r", 1));
+    limits->login_failed(s);
     return RUM_OK;
   };
-  ScriptedHost full(little.table());
-  full.user_limit_reached = true;
-  full.Open();
+  ScriptedHost host(little.table());
+  host.admission = RUM_REFUSED_RATE;
+  host.Open();
+  EXPECT_EQ(answers, (std::vector<int32_t>{RUM_REFUSED_RATE, RUM_REFUSED_RATE}));
+  std::vector<std::string> records;
+  size_t failures = 0;
+  for (const Deed& deed : host.deeds()) {
+    if (deed.kind == Deed::Kind::kAdmit) records.push_back(deed.bytes);
+    failures += deed.kind == Deed::Kind::kLoginFailed;
+  }
+  EXPECT_EQ(records, (std::vector<std::string>{"", "r"}));
+  EXPECT_EQ(failures, 1u);
+  EXPECT_EQ(host.violations(), std::vector<std::string>{});
 }
 
 // -- TLS ------------------------------------------------------------------------------------------

@@ -148,7 +148,7 @@ TEST(Transcript, RefusesEveryWordThatIsIncomplete) {
                            "tls client maybe",
                            "peer client",
                            "peer x y",
-                           "user-limit maybe",
+                           "admission maybe",
                            "map",
                            "map \"a\"",
                            "map = \"b\"",

@@ -182,6 +182,23 @@ const std::map<std::string, Sample>& Samples() {
       {"random",
        {"tcp:b:2,tcp:c:3",
         [](auto& s) { return s.destinations.size() == 2 && s.shuffle_destinations; }}},
+      {"max-connections-per-user", {"7", [](auto& s) { return s.admission.limit.max == 7; }}},
+      {"user-rate",
+       {"5/m",
+        [](auto& s) {
+          return s.admission.limit.rate == Rate{5, Millis(60000)};
+        }}},
+      {"login-failures",
+       {"20/90s",
+        [](auto& s) {
+          return s.admission.guard.failures == Rate{20, Millis(90000)};
+        }}},
+      {"login-block", {"5m", [](auto& s) { return s.admission.guard.block == Millis(300000); }}},
+      {"login-exempt",
+       {"10.0.0.0/8,unix",
+        [](auto& s) {
+          return s.admission.guard.exempt.Contains(*SocketAddress::Numeric("10.1.1.1", 1));
+        }}},
       {"socket-mode", {"0660", [](auto& s) { return s.socket_mode == 0660; }}},
       {"protocol", {"good.so", [](auto& s) { return s.protocol == "good.so"; }}},
       {"map", {"users.cdb", [](auto& s) { return s.map == "users.cdb"; }}},
@@ -248,6 +265,21 @@ TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
     EXPECT_STRNE(row.help, "");
   }
   for (const DurationRow& row : kDurationRows) EXPECT_TRUE(Samples().contains(row.name));
+}
+
+TEST(Options, LimitsThatMakeNoSenseAreMistakes) {
+  const std::string rest = "-s tcp:a:1 -d tcp:b:2 ";
+  for (const char* wrong :
+       {"--max-connections-per-user 0", "--max-connections-per-user x",
+        "--max-connections-per-user -1", "--user-rate 5", "--user-rate 5/d", "--login-failures 0/s",
+        "--login-block off", "--login-exempt localhost", "--login-exempt 10.0.0.1/8"}) {
+    EXPECT_FALSE(ReadLine(rest + wrong).ok()) << wrong;
+  }
+  auto off = ReadLine(rest + "--max-connections-per-user off --user-rate off --login-failures off");
+  const Settings* s = Good(off);
+  ASSERT_TRUE(s);
+  EXPECT_EQ(s->admission.limit.max, 0u);
+  EXPECT_FALSE(s->admission.limit.rate.on() || s->admission.guard.failures.on());
 }
 
 TEST(Options, TheOldNamesMeanTheNewOnes) {

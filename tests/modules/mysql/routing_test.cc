@@ -310,13 +310,6 @@ TEST_F(Routing, PassesAListOfDestinationsOnForFailover) {
   EXPECT_EQ(host.connecting(), "tcp:db1.internal:3306,tcp:[::1]:3307,sock:/run/db");
 }
 
-TEST_F(Routing, AUserWithTooManySessionsIsTold) {
-  host.user_limit_reached = true;
-  Greet();
-  Respond("alice", "x");
-  ExpectError(2, 1226, "42000", RUM_CLOSE_LIMIT);
-}
-
 TEST_F(Routing, LooksNamesUpAsTheyCome) {
   std::string user = "\xc5\xbe\xff%n'\"\n";
   AddUser(user, "", "tcp:db2.internal:3306");

@@ -113,12 +113,8 @@ static int64_t client_data(void* data, rum_session* session, const uint8_t* byte
     memcpy(box->name, line + 5, length - 5);
     box->name[length - 5] = 0;
     rum->note(session, "box", box->name, length - 5);
-    if (rum->identify(session, box->name, length - 5) == RUM_E_LIMIT) {
-      say(session, RUM_CLIENT, "500 too many\r\n");
-      rum->close(session, RUM_CLOSE_LIMIT, "of this user", 12);
-    } else {
-      rum->lookup(session, box->name, length - 5);
-    }
+    rum->identify(session, box->name, length - 5);
+    rum->lookup(session, box->name, length - 5);
   } else if (line_is(line, length, "STARTTLS")) {
     if (rum->start_tls(session, RUM_CLIENT, NULL, 0) == RUM_OK) {
       say(session, RUM_CLIENT, "220 go\r\n");
@@ -159,11 +155,18 @@ static int64_t upstream_data(void* data, rum_session* session, const uint8_t* by
 
 static void looked_up(void* data, rum_session* session, int32_t status, const uint8_t* value,
                       size_t size) {
+  const rum_limits* limits = rum->extension(RUM_LIMITS_1);
   (void)data;
   if (status == RUM_FOUND) {
+    if (limits->admit(session, value, size) != RUM_OK) {
+      say(session, RUM_CLIENT, "500 too many\r\n");
+      rum->close(session, RUM_CLOSE_LIMIT, "of this user", 12);
+      return;
+    }
     if (rum->connect(session, (const char*)value, size) == RUM_OK) return;
     rum->close(session, RUM_CLOSE_BAD_DESTINATION, NULL, 0);
   } else if (status == RUM_NOT_FOUND) {
+    limits->login_failed(session);
     say(session, RUM_CLIENT, "500 nobody\r\n");
     rum->close(session, RUM_CLOSE_DENIED, "no such user", 12);
   } else {

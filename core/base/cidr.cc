@@ -1,0 +1,151 @@
+#include "base/cidr.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <random>
+
+namespace rum {
+namespace {
+
+constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+Error Bad(std::string_view text, const std::string& why) {
+  return Error{Fault::kUsage, "'" + std::string(text) + "': " + why};
+}
+
+struct Ip {
+  std::array<uint8_t, 16> bytes = {};
+  bool v6 = false;
+};
+
+Ip Unwrap(const uint8_t* v6) {
+  Ip ip;
+  if (std::memcmp(v6, kMapped, sizeof kMapped) == 0) {
+    std::copy_n(v6 + sizeof kMapped, 4, ip.bytes.begin());
+  } else {
+    std::copy_n(v6, 16, ip.bytes.begin());
+    ip.v6 = true;
+  }
+  return ip;
+}
+
+Ip IpOf(const SocketAddress& address) {
+  if (address.family() == AF_INET6) {
+    return Unwrap(reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr.s6_addr);
+  }
+  Ip ip;
+  std::memcpy(ip.bytes.data(), &reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr, 4);
+  return ip;
+}
+
+// Clears what stands behind the first `bits`.
+std::array<uint8_t, 16> Mask(std::array<uint8_t, 16> bytes, unsigned bits) {
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    unsigned left = bits > 8 * i ? bits - static_cast<unsigned>(8 * i) : 0;
+    if (left < 8) bytes[i] &= static_cast<uint8_t>(0xff00 >> left);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Result<Cidr> Cidr::Parse(std::string_view text) {
+  size_t slash = text.find('/');
+  std::string host(text.substr(0, slash));
+  auto address = host.find('\0') == host.npos ? SocketAddress::Numeric(host, 0)
+                                              : Result<SocketAddress>(Error{});
+  if (!address) return Bad(text, "not a network (write 192.0.2.0/24, 2001:db8::/32 or an address)");
+  Ip ip = IpOf(*address);
+  unsigned wrapped = address->family() == AF_INET6 && !ip.v6 ? 96 : 0;
+  unsigned most = ip.v6 ? 128 : 32 + wrapped;
+  unsigned bits = most;
+  if (slash != text.npos) {
+    std::string_view length = text.substr(slash + 1);
+    auto [end, error] = std::from_chars(length.data(), length.data() + length.size(), bits);
+    if (error != std::errc() || end != length.data() + length.size() || bits > most ||
+        bits < wrapped) {
+      return Bad(text, "the length of the network is not a number from " + std::to_string(wrapped) +
+                           " to " + std::to_string(most));
+    }
+  }
+  Cidr cidr;
+  cidr.bits_ = static_cast<uint8_t>(bits - wrapped);
+  cidr.v6_ = ip.v6;
+  cidr.bytes_ = Mask(ip.bytes, cidr.bits_);
+  if (cidr.bytes_ != ip.bytes) {
+    return Bad(text, "there are bits behind the length of the network, write " + cidr.text());
+  }
+  return cidr;
+}
+
+Cidr Cidr::Around(const SocketAddress& address, unsigned v4_bits, unsigned v6_bits) {
+  Ip ip = IpOf(address);
+  Cidr cidr;
+  cidr.v6_ = ip.v6;
+  cidr.bits_ = static_cast<uint8_t>(ip.v6 ? v6_bits : v4_bits);
+  cidr.bytes_ = Mask(ip.bytes, cidr.bits_);
+  return cidr;
+}
+
+bool Cidr::Contains(const SocketAddress& address) const {
+  if (!address.ip()) return false;
+  Ip ip = IpOf(address);
+  return ip.v6 == v6_ && Mask(ip.bytes, bits_) == bytes_;
+}
+
+std::string Cidr::text() const {
+  char buffer[INET6_ADDRSTRLEN] = "";
+  inet_ntop(v6_ ? AF_INET6 : AF_INET, bytes_.data(), buffer, sizeof buffer);
+  return buffer + ("/" + std::to_string(bits_));
+}
+
+size_t Cidr::Hash::operator()(const Cidr& cidr) const {
+  static const std::array<uint64_t, 2> seeds = [] {
+    std::random_device random;
+    auto draw = [&] { return uint64_t{random()} << 32 | random(); };
+    return std::array{draw(), draw()};
+  }();
+  uint64_t words[2];
+  std::memcpy(words, cidr.bytes_.data(), sizeof words);
+  uint64_t hash = cidr.bits_ + (cidr.v6_ ? 256u : 0u);
+  for (int i = 0; i < 2; ++i) {
+    hash = (hash ^ words[i] ^ seeds[i]) * 0x9e3779b97f4a7c15;
+    hash ^= hash >> 32;
+    hash *= seeds[1 - i] | 1;
+    hash ^= hash >> 29;
+  }
+  return hash;
+}
+
+Result<CidrSet> CidrSet::Parse(std::string_view text) {
+  CidrSet set;
+  for (std::string_view rest = text;;) {
+    size_t comma = rest.find(',');
+    std::string_view one = rest.substr(0, comma);
+    if (one == "unix") {
+      set.unix_ = true;
+    } else {
+      auto network = Cidr::Parse(one);
+      if (!network) return network.error();
+      set.networks_.push_back(*network);
+    }
+    if (comma == rest.npos) return set;
+    rest = rest.substr(comma + 1);
+  }
+}
+
+void CidrSet::Add(const CidrSet& other) {
+  networks_.insert(networks_.end(), other.networks_.begin(), other.networks_.end());
+  unix_ |= other.unix_;
+}
+
+bool CidrSet::Contains(const SocketAddress& address) const {
+  if (!address.ip()) return unix_;
+  return std::any_of(networks_.begin(), networks_.end(),
+                     [&](const Cidr& network) { return network.Contains(address); });
+}
+
+}  // namespace rum

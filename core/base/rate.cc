@@ -1,0 +1,62 @@
+#include "base/rate.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace rum {
+namespace {
+
+constexpr uint32_t kCountMost = 1'000'000;
+constexpr Millis kPeriodMost = std::chrono::hours(24);
+
+// What one costs, in microseconds.
+uint64_t Interval(Rate rate) {
+  return std::max<uint64_t>(static_cast<uint64_t>(rate.period.count()) * 1000 / rate.count, 1);
+}
+
+}  // namespace
+
+Result<Rate> ParseRate(std::string_view text) {
+  if (text == "off") return Rate{};
+  size_t slash = text.find('/');
+  std::string_view number = text.substr(0, slash);
+  Rate rate;
+  auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), rate.count);
+  bool good = slash != text.npos && error == std::errc() && end == number.data() + number.size() &&
+              rate.count >= 1 && rate.count <= kCountMost;
+  if (good) {
+    std::string period(text.substr(slash + 1));
+    // A unit alone means one of it. Without a unit it would not be plain what is meant.
+    if (!period.empty() && period[0] >= 'a') period.insert(0, 1, '1');
+    auto duration = ParseDuration(period);
+    good = duration && !period.empty() && period.back() >= 'a' && *duration <= kPeriodMost &&
+           duration->count() > 0;
+    if (good) rate.period = *duration;
+  }
+  if (good) return rate;
+  return Error{Fault::kUsage, "'" + std::string(text) +
+                                  "' is not a rate: write how often within which time, as in 5/s, "
+                                  "100/m or 20/90s, or off"};
+}
+
+std::string FormatRate(Rate rate) {
+  if (!rate.on()) return "off";
+  std::string period = FormatDuration(rate.period);
+  if (period[0] == '1' && period[1] >= 'a') period.erase(0, 1);
+  return std::to_string(rate.count) + "/" + period;
+}
+
+bool Bucket::Has(Rate rate, uint64_t now) const {
+  if (!rate.on()) return true;
+  uint64_t wait = full_at_ > now ? full_at_ - now : 0;
+  return wait <= (rate.count - 1) * Interval(rate);
+}
+
+bool Bucket::Take(Rate rate, uint64_t now) {
+  if (!rate.on()) return true;
+  if (!Has(rate, now)) return false;
+  full_at_ = std::max(full_at_, now) + Interval(rate);
+  return true;
+}
+
+}  // namespace rum

@@ -1,0 +1,416 @@
+#include "map/map_rules.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <limits>
+
+#include "base/escape.h"
+#include "map/column.h"
+
+namespace rum {
+namespace {
+
+constexpr char kText = '\x80';
+constexpr std::string_view kRawName = "tail=";
+
+// The older form.
+constexpr uint8_t kAddresses = 1;
+constexpr uint8_t kCountries = 2;
+constexpr size_t kPair = 8;  // an address and its mask, in the order of the network
+constexpr size_t kCountry = 2;
+
+Error Bad(std::string text) {
+  return Error{Fault::kMap, "has rules that cannot be read: " + std::move(text)};
+}
+
+std::string Quote(std::string_view text) { return QuoteBytes(text); }
+
+// A number of so many digits at `at`, which moves behind it.
+std::optional<int> Digits(std::string_view text, size_t& at, size_t count) {
+  if (text.size() - at < count) return std::nullopt;
+  int number = 0;
+  auto [end, error] = std::from_chars(text.data() + at, text.data() + at + count, number);
+  if (error != std::errc() || end != text.data() + at + count || text[at] == '-') {
+    return std::nullopt;
+  }
+  at += count;
+  return number;
+}
+
+// "2026-12-31T23:59:59Z" or with an offset, "+01:00"; fractions of a second are left out. RFC 3339.
+std::optional<int64_t> ReadDate(std::string_view text) {
+  size_t at = 0;
+  tm t = {};
+  struct Field {
+    int* target;
+    size_t digits;
+    std::string_view behind;
+  };
+  for (const Field& field : {Field{&t.tm_year, 4, "-"},
+                             {&t.tm_mon, 2, "-"},
+                             {&t.tm_mday, 2, "Tt"},
+                             {&t.tm_hour, 2, ":"},
+                             {&t.tm_min, 2, ":"},
+                             {&t.tm_sec, 2, ".Zz+-"}}) {
+    auto number = Digits(text, at, field.digits);
+    if (!number || at == text.size() || field.behind.find(text[at]) == field.behind.npos) {
+      return std::nullopt;
+    }
+    *field.target = *number;
+    ++at;
+  }
+  char zone = text[at - 1];
+  if (zone == '.') {
+    size_t end = std::min(text.find_first_not_of("0123456789", at), text.size());
+    if (end == at || end == text.size()) return std::nullopt;
+    zone = text[end];
+    at = end + 1;
+  }
+  int offset = 0;
+  if (zone == '+' || zone == '-') {
+    auto hours = Digits(text, at, 2);
+    if (!hours || *hours > 23 || at == text.size() || text[at++] != ':') return std::nullopt;
+    auto minutes = Digits(text, at, 2);
+    if (!minutes || *minutes > 59) return std::nullopt;
+    offset = (*hours * 60 + *minutes) * (zone == '+' ? 60 : -60);
+  } else if (zone != 'Z' && zone != 'z') {
+    return std::nullopt;
+  }
+  if (at != text.size()) return std::nullopt;
+  const tm asked = t;
+  t.tm_year -= 1900;
+  t.tm_mon -= 1;
+  t.tm_sec = std::min(t.tm_sec, 59);  // a leap second is the one before it
+  int64_t seconds = timegm(&t);
+  // A date that does not exist comes back as another one.
+  if (t.tm_year + 1900 != asked.tm_year || t.tm_mon + 1 != asked.tm_mon ||
+      t.tm_mday != asked.tm_mday || t.tm_hour != asked.tm_hour || t.tm_min != asked.tm_min ||
+      asked.tm_sec > 60) {
+    return std::nullopt;
+  }
+  return seconds - offset;
+}
+
+Result<int64_t> ReadTime(std::string_view name, std::string_view text) {
+  int64_t seconds = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error == std::errc() && end == text.data() + text.size() && seconds >= 0) return seconds;
+  if (auto date = ReadDate(text)) return *date;
+  return Bad(std::string(name) + "=" + Quote(text) +
+             " is not a time: write 2026-12-31T23:59:59Z, or seconds since 1970");
+}
+
+std::string WriteTime(int64_t seconds) {
+  time_t time = seconds;
+  tm t;
+  char text[64] = "";
+  if (!gmtime_r(&time, &t) || !strftime(text, sizeof text, "%FT%TZ", &t)) {
+    return std::to_string(seconds);
+  }
+  return text;
+}
+
+// A shorter form of the error of a part.
+Error Inside(std::string_view name, const Error& error) {
+  std::string text;
+  AppendPrintable(text, error.text);
+  return Bad(std::string(name) + "=" + text);
+}
+
+// -- the text -------------------------------------------------------------------------------------
+
+// One attribute: its name, what stands behind '=', and whether there is one.
+struct Word {
+  std::string_view name, value;
+  bool valued;
+};
+
+using ReadWord = Status (*)(const Word& word, MapRules& rules);
+
+struct Attribute {
+  std::string_view name;
+  bool valued;
+  ReadWord read;
+};
+
+constexpr Attribute kAttributes[] = {
+    {"allow", true,
+     [](const Word& word, MapRules& rules) -> Status {
+       auto set = CidrSet::Parse(word.value);
+       if (!set) return Inside(word.name, set.error());
+       rules.allow = std::move(*set);
+       return Ok();
+     }},
+    {"deny", true,
+     [](const Word& word, MapRules& rules) -> Status {
+       auto set = CidrSet::Parse(word.value);
+       if (!set) return Inside(word.name, set.error());
+       rules.deny = std::move(*set);
+       return Ok();
+     }},
+    {"max", true,
+     [](const Word& word, MapRules& rules) -> Status {
+       uint32_t number = 0;
+       const char* last = word.value.data() + word.value.size();
+       auto [end, error] = std::from_chars(word.value.data(), last, number);
+       if (word.value != "off" && (error != std::errc() || end != last || number == 0)) {
+         return Bad("max=" + Quote(word.value) + " is not a number from 1 on, or off");
+       }
+       rules.max = number;
+       return Ok();
+     }},
+    {"rate", true,
+     [](const Word& word, MapRules& rules) -> Status {
+       auto rate = ParseRate(word.value);
+       if (!rate) return Inside(word.name, rate.error());
+       rules.rate = *rate;
+       return Ok();
+     }},
+    {"tls", true,
+     [](const Word& word, MapRules& rules) -> Status {
+       if (word.value != "require") return Bad("tls=" + Quote(word.value) + " is not tls=require");
+       rules.needs_tls = true;
+       return Ok();
+     }},
+    {"from", true,
+     [](const Word& word, MapRules& rules) -> Status {
+       auto time = ReadTime(word.name, word.value);
+       if (!time) return time.error();
+       rules.from = *time;
+       return Ok();
+     }},
+    {"until", true,
+     [](const Word& word, MapRules& rules) -> Status {
+       auto time = ReadTime(word.name, word.value);
+       if (!time) return time.error();
+       rules.until = *time;
+       return Ok();
+     }},
+    {"disabled", false,
+     [](const Word&, MapRules& rules) -> Status {
+       rules.disabled = true;
+       return Ok();
+     }},
+    {"note", true,
+     [](const Word& word, MapRules& rules) -> Status {
+       rules.note = word.value;
+       return Ok();
+     }},
+};
+
+// Calls `visit` with each word, until it returns an error.
+template <class Visit>
+Status EachWord(std::string_view text, Visit visit) {
+  while (!text.empty()) {
+    size_t end = std::min(text.find(' '), text.size());
+    if (end > 0) {
+      auto word = ParseColumn(text.substr(0, end));
+      if (!word) return Bad(word.error().text);
+      if (Status s = visit(*word); !s) return s;
+    }
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return Ok();
+}
+
+Result<MapRules> ParseText(std::string_view text) {
+  MapRules rules;
+  uint32_t seen = 0;
+  Status status = EachWord(text, [&](std::string_view word) -> Status {
+    size_t sign = word.find('=');
+    std::string_view name = word.substr(0, sign);
+    auto found = std::find_if(std::begin(kAttributes), std::end(kAttributes),
+                              [&](const Attribute& a) { return a.name == name; });
+    if (found == std::end(kAttributes)) {
+      std::string all;
+      for (const Attribute& a : kAttributes) (all += all.empty() ? "" : ", ") += a.name;
+      return Bad(Quote(name) + " is none of " + all);
+    }
+    if (found->valued != (sign != word.npos)) {
+      return Bad(std::string(name) + (found->valued
+                                          ? " needs a value: " + std::string(name) + "=..."
+                                          : " takes no value"));
+    }
+    uint32_t bit = 1u << (found - kAttributes);
+    if (seen & bit) return Bad(std::string(name) + " is there twice");
+    seen |= bit;
+    std::string_view value = sign == word.npos ? std::string_view() : word.substr(sign + 1);
+    return found->read({name, value, found->valued}, rules);
+  });
+  if (!status) return status.error();
+  if (rules.from && rules.until && *rules.until <= *rules.from) {
+    return Bad("until is not after from");
+  }
+  return rules;
+}
+
+// -- the older form -------------------------------------------------------------------------------
+
+struct Older {
+  std::vector<std::string> networks;
+  std::vector<std::string> countries;
+  bool addresses = false;  // there is a list of them, perhaps an empty one
+};
+
+uint32_t Word32(std::string_view bytes) {
+  uint32_t word = 0;
+  for (char c : bytes.substr(0, 4)) word = word << 8 | static_cast<uint8_t>(c);
+  return word;
+}
+
+Result<Older> ReadOlder(std::string_view tail) {
+  const auto flags = static_cast<uint8_t>(tail[0]);
+  if (flags & ~(kAddresses | kCountries)) {
+    return Bad("the form " + std::to_string(flags) + " is not known");
+  }
+  std::string_view rest = tail.substr(1);
+  auto take_list = [&](size_t size) -> std::optional<std::string_view> {
+    if (rest.empty()) return std::nullopt;
+    size_t bytes = size * static_cast<uint8_t>(rest[0]);
+    if (rest.size() - 1 < bytes) return std::nullopt;
+    std::string_view list = rest.substr(1, bytes);
+    rest.remove_prefix(1 + bytes);
+    return list;
+  };
+  Older older;
+  if (flags & kAddresses) {
+    auto list = take_list(kPair);
+    if (!list) return Bad("the list of addresses is cut off");
+    // A list of none restricted nothing.
+    older.addresses = !list->empty();
+    for (; !list->empty(); list->remove_prefix(kPair)) {
+      uint32_t address = Word32(*list), mask = Word32(list->substr(4));
+      if (address == 0 && mask == 0) break;  // ended the list, whatever its count was
+      auto bits = static_cast<unsigned>(std::countl_one(mask));
+      if (bits < 32 && mask << bits != 0) return Bad("a mask is not that of a network");
+      address &= mask;
+      older.networks.push_back(std::to_string(address >> 24) + "." +
+                               std::to_string(address >> 16 & 255) + "." +
+                               std::to_string(address >> 8 & 255) + "." +
+                               std::to_string(address & 255) + "/" + std::to_string(bits));
+    }
+  }
+  if (flags & kCountries) {
+    auto list = take_list(kCountry);
+    if (!list) return Bad("the list of countries is cut off");
+    for (; !list->empty(); list->remove_prefix(kCountry)) {
+      older.countries.emplace_back(list->substr(0, kCountry));
+    }
+  }
+  if (!rest.empty()) return Bad("there are bytes behind them");
+  return older;
+}
+
+std::string Join(const std::vector<std::string>& words, const char* between) {
+  std::string all;
+  for (const std::string& word : words) (all += all.empty() ? "" : between) += word;
+  return all;
+}
+
+Result<MapRules> ParseOlder(std::string_view tail) {
+  auto older = ReadOlder(tail);
+  if (!older) return older.error();
+  MapRules rules;
+  if (older->addresses) {
+    rules.allow.emplace();
+    if (!older->networks.empty()) {
+      auto set = CidrSet::Parse(Join(older->networks, ","));
+      if (!set) return Bad(set.error().text);
+      rules.allow = std::move(*set);
+    }
+  }
+  rules.countries = static_cast<uint32_t>(older->countries.size());
+  return rules;
+}
+
+bool IsText(std::string_view tail) { return tail[0] == kText; }
+
+}  // namespace
+
+Result<MapRules> ParseMapRules(std::string_view tail) {
+  if (tail.empty()) return MapRules{};
+  return IsText(tail) ? ParseText(tail.substr(1)) : ParseOlder(tail);
+}
+
+Result<std::string> MakeMapRules(const std::vector<std::string_view>& words) {
+  if (words.empty() || (words.size() == 1 && words[0] == "-")) return std::string();
+  if (words.size() == 1 && words[0].starts_with(kRawName)) {
+    std::string_view bytes = words[0].substr(kRawName.size());
+    return bytes.empty() ? Result<std::string>(std::string()) : ParseColumn(bytes);
+  }
+  std::string tail(1, kText);
+  for (std::string_view word : words) {
+    auto bytes = ParseColumn(word);
+    if (!bytes) return bytes;
+    if (tail.size() > 1) tail += ' ';
+    tail += FormatColumn(*bytes);
+  }
+  return tail;
+}
+
+std::string FormatMapRules(std::string_view tail) {
+  if (tail.empty()) return {};
+  if (IsText(tail)) {
+    std::vector<std::string_view> words;
+    for (std::string_view rest = tail.substr(1); !rest.empty();) {
+      size_t end = std::min(rest.find(' '), rest.size());
+      if (end > 0) words.push_back(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    auto same = MakeMapRules(words);
+    bool plain = !words.empty() && same && *same == tail;
+    if (plain) return " " + std::string(tail.substr(1));
+  }
+  return " " + std::string(kRawName) + FormatColumn(tail);
+}
+
+std::vector<std::string> DescribeMapRules(std::string_view tail) {
+  std::vector<std::string> lines;
+  auto rules = ParseMapRules(tail);
+  if (!rules) return {rules.error().text};
+  if (tail.empty()) return lines;
+  std::string allow, deny;
+  if (IsText(tail)) {
+    // The lists as they were written.
+    (void)EachWord(tail.substr(1), [&](std::string_view word) -> Status {
+      if (word.starts_with("allow=")) allow = word.substr(6);
+      if (word.starts_with("deny=")) deny = word.substr(5);
+      return Ok();
+    });
+  } else if (auto older = ReadOlder(tail)) {
+    allow = Join(older->networks, ",");
+    if (!older->countries.empty()) {
+      std::string line = "countries, which rum does not look at: ";
+      AppendEscaped(line, Join(older->countries, ","));
+      lines.push_back(std::move(line));
+    }
+  }
+  if (rules->disabled) lines.push_back("disabled");
+  if (rules->allow) {
+    lines.push_back(allow.empty() ? "may come from nowhere" : "may come only from " + allow);
+  }
+  if (!deny.empty()) lines.push_back("may not come from " + deny);
+  if (rules->needs_tls) lines.push_back("must come by TLS");
+  if (rules->from) lines.push_back("not before " + WriteTime(*rules->from));
+  if (rules->until) lines.push_back("not from " + WriteTime(*rules->until) + " on");
+  if (rules->max) {
+    lines.push_back(*rules->max == 0 ? "any number of connections"
+                                     : "at most " + std::to_string(*rules->max) +
+                                           (*rules->max == 1 ? " connection" : " connections"));
+  }
+  if (rules->rate) {
+    lines.push_back(rules->rate->on() ? "at most " + FormatRate(*rules->rate) + " logins"
+                                      : "any number of logins");
+  }
+  if (!rules->note.empty()) {
+    std::string line = "note ";
+    AppendEscaped(line, rules->note);
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+}  // namespace rum

@@ -1,0 +1,228 @@
+// Who is let in: the rules in their order, defaults and exceptions, and through a whole rum.
+#include "limits/admission.h"
+
+#include <gtest/gtest.h>
+
+#include "proxy/proxy.h"
+#include "rum/module.h"
+#include "support/patience.h"
+#include "support/running_proxy.h"
+
+namespace rum {
+namespace {
+
+using namespace std::string_literals;
+using namespace rum::test;
+
+SocketAddress At(const std::string& host) { return *SocketAddress::Numeric(host, 40000); }
+
+std::string Record(const std::string& words) { return "\0tcp:a:1\0\x80"s + words; }
+
+int32_t Judge(const std::string& words, bool safe_way = false, int64_t now = 1000) {
+  auto rules = ParseMapRules("\x80" + words);
+  EXPECT_TRUE(rules.ok()) << words;
+  SocketAddress address = At("192.0.2.1");
+  return JudgeRules(*rules, {"alice", address, safe_way}, now);
+}
+
+TEST(JudgeRules, AppliesEachRule) {
+  EXPECT_EQ(Judge(""), RUM_OK);
+  EXPECT_EQ(Judge("disabled"), RUM_REFUSED_DISABLED);
+  EXPECT_EQ(Judge("from=1000"), RUM_OK);
+  EXPECT_EQ(Judge("from=1001"), RUM_REFUSED_TIME);
+  EXPECT_EQ(Judge("until=1001"), RUM_OK);
+  EXPECT_EQ(Judge("until=1000"), RUM_REFUSED_TIME);
+  EXPECT_EQ(Judge("allow=192.0.2.0/24"), RUM_OK);
+  EXPECT_EQ(Judge("allow=192.0.3.0/24,unix"), RUM_REFUSED_ADDRESS);
+  EXPECT_EQ(Judge("deny=192.0.2.1"), RUM_REFUSED_ADDRESS);
+  EXPECT_EQ(Judge("allow=192.0.2.0/24 deny=192.0.2.1"), RUM_REFUSED_ADDRESS);
+  EXPECT_EQ(Judge("deny=192.0.2.2"), RUM_OK);
+  EXPECT_EQ(Judge("tls=require"), RUM_REFUSED_TLS);
+  EXPECT_EQ(Judge("tls=require", true), RUM_OK);
+}
+
+class AdmissionTest : public testing::Test {
+ protected:
+  // An admission with its settings.
+  struct Door {
+    Admission::Settings settings;
+    Admission admission{};
+  };
+  int32_t Ask(Door& door, const std::string& record, UserLimits::Place* place) {
+    SocketAddress address = At("192.0.2.1");
+    return door.admission.Admit(door.settings, {"alice", address, false}, record, place);
+  }
+  // How many sessions the user gets, of at most ten.
+  int Count(Door& door, const std::string& record) {
+    std::vector<UserLimits::Place> places(10);
+    int count = 0;
+    for (auto& place : places) count += Ask(door, record, &place) == RUM_OK;
+    return count;
+  }
+};
+
+TEST_F(AdmissionTest, TheRecordSaysMoreThanTheDefault) {
+  Door none{{{}, {}}};
+  EXPECT_EQ(Count(none, ""), 10);
+  EXPECT_EQ(Count(none, Record("max=3")), 3);
+  Door two{{{2, {}}, {}}};
+  EXPECT_EQ(Count(two, ""), 2);
+  EXPECT_EQ(Count(two, Record("note=x")), 2);
+  EXPECT_EQ(Count(two, "\0tcp:a:1\0"s), 2);
+  EXPECT_EQ(Count(two, Record("max=3")), 3);
+  EXPECT_EQ(Count(two, Record("max=off")), 10);
+}
+
+TEST_F(AdmissionTest, WhatIsNotUnderstoodIsNoAdmission) {
+  Door door{{{}, {}}};
+  UserLimits::Place place;
+  for (const std::string& record : {Record("later=1"), "\0tcp:a:1\0\x01\x05"s, "no record"s}) {
+    EXPECT_EQ(Ask(door, record, &place), RUM_REFUSED_RULES);
+    EXPECT_FALSE(place);
+  }
+}
+
+TEST_F(AdmissionTest, ARefusalGivesBackWhatTheSessionHadBefore) {
+  Door door{{{1, {}}, {}}};
+  UserLimits::Place place;
+  EXPECT_EQ(Ask(door, "", &place), RUM_OK);
+  EXPECT_EQ(Ask(door, Record("disabled"), &place), RUM_REFUSED_DISABLED);
+  EXPECT_FALSE(place);
+  EXPECT_EQ(door.admission.users().users(), 0u);
+}
+
+TEST_F(AdmissionTest, TheRateIsThatOfTheRecord) {
+  Door door{{{0, {1, Millis(3600000)}}, {}}};
+  UserLimits::Place place;
+  EXPECT_EQ(Ask(door, Record("rate=2/h"), &place), RUM_OK);
+  EXPECT_EQ(Ask(door, Record("rate=2/h"), &place), RUM_OK);
+  EXPECT_EQ(Ask(door, Record("rate=2/h"), &place), RUM_REFUSED_RATE);
+  EXPECT_EQ(Ask(door, Record("rate=off"), &place), RUM_OK);
+}
+
+// -- through a whole rum --------------------------------------------------------------------------
+
+const rum_limits& Limits() {
+  return *static_cast<const rum_limits*>(host->extension(RUM_LIMITS_1));
+}
+
+// A client says a name and is told a verdict; "fail" counts as a failed login.
+Hooks Doorman() {
+  Hooks hooks;
+  hooks.client_data = [](rum_session* s, std::string_view bytes) {
+    if (bytes == "fail") {
+      Limits().login_failed(s);
+      Send(s, RUM_CLIENT, "f");
+      return static_cast<int64_t>(bytes.size());
+    }
+    Identify(s, bytes);
+    int32_t verdict = Limits().admit(s, nullptr, 0);
+    Send(s, RUM_CLIENT, std::to_string(verdict));
+    if (verdict != RUM_OK) Close(s, RUM_CLOSE_LIMIT);
+    return static_cast<int64_t>(bytes.size());
+  };
+  hooks.refusal = [](uint32_t reason, uint8_t* bytes, size_t size) {
+    std::string text = "refused " + std::to_string(reason);
+    return text.copy(reinterpret_cast<char*>(bytes), size);
+  };
+  return hooks;
+}
+
+TEST(Limits, PlacesAreFreeAsSoonAsASessionHasEnded) {
+  RunningProxy proxy(Doorman(), [](Settings& s) {
+    s.admission.limit.max = 2;
+    s.workers = 3;
+  });
+  const std::string full = std::to_string(RUM_REFUSED_CONNECTIONS);
+  Peer one = proxy.Client(), two = proxy.Client();
+  for (Peer* peer : {&one, &two}) {
+    peer->Send("alice");
+    EXPECT_EQ(peer->Receive(1), "0");
+  }
+  for (int i = 0; i < 5; ++i) {
+    Peer more = proxy.Client();
+    more.Send("alice");
+    EXPECT_EQ(more.ReceiveAll(), full);
+  }
+  Peer bob = proxy.Client();
+  bob.Send("bob");
+  EXPECT_EQ(bob.Receive(1), "0");
+  EXPECT_EQ(proxy.proxy().admission().users().users(), 2u);
+  one.Reset();
+  EXPECT_TRUE(Eventually([&] {
+    Peer again = proxy.Client();
+    again.Send("alice");
+    return again.Receive(1) == "0";
+  }));
+  two.Close();
+  bob.Close();
+  EXPECT_TRUE(Eventually([&] { return proxy.proxy().admission().users().users() == 0; }));
+}
+
+TEST(Limits, AUserMayBeAskedForAgainInTheSameSession) {
+  RunningProxy proxy(Doorman(), [](Settings& s) { s.admission.limit.max = 1; });
+  Peer client = proxy.Client();
+  for (const char* user : {"alice", "bob", "alice"}) {
+    client.Send(user);
+    EXPECT_EQ(client.Receive(1), "0");
+  }
+  EXPECT_EQ(proxy.proxy().admission().users().users(), 1u);
+}
+
+TEST(Limits, AdmitWantsAUserAndASession) {
+  Journal journal;
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) {
+    journal.Add(std::to_string(Limits().admit(s, nullptr, 0)));
+    Identify(s, "alice");
+    journal.Add(std::to_string(Limits().admit(s, nullptr, 1)));
+    Close(s, RUM_CLOSE_DENIED);
+    journal.Add(std::to_string(Limits().admit(s, nullptr, 0)));
+    return RUM_OK;
+  };
+  RunningProxy proxy(hooks);
+  Peer client = proxy.Client();
+  client.WaitForEnd();
+  EXPECT_EQ(journal.entries(),
+            (std::vector{std::to_string(RUM_E_STATE), std::to_string(RUM_E_ARGUMENT),
+                         std::to_string(RUM_E_STATE)}));
+}
+
+TEST(Limits, ABlockedAddressIsTurnedAwayBeforeTheModuleSeesIt) {
+  Journal journal;
+  Hooks hooks = Doorman();
+  hooks.session_open = [&](rum_session*) {
+    journal.Add("open");
+    return RUM_OK;
+  };
+  RunningProxy proxy(hooks, [](Settings& s) {
+    s.admission.guard.failures = {2, Millis(3600000)};
+    s.admission.guard.block = Millis(3600000);
+    s.workers = 2;
+  });
+  Peer early = proxy.Client();  // there before the block
+  early.Send("fail");
+  EXPECT_EQ(early.Receive(1), "f");
+  Peer client = proxy.Client();
+  client.Send("fail");
+  EXPECT_EQ(client.Receive(1), "f");
+  client.Close();
+  EXPECT_EQ(proxy.NextReason(), "client_gone");
+  for (int i = 0; i < 3; ++i) {
+    Peer blocked = proxy.Client();
+    EXPECT_EQ(blocked.ReceiveAll(), "refused " + std::to_string(RUM_CLOSE_BLOCKED));
+    EXPECT_EQ(proxy.NextReason(), "blocked");
+  }
+  EXPECT_EQ(journal.Count("open"), 2u);
+  EXPECT_EQ(proxy.Ended(RUM_CLOSE_BLOCKED), 3u);
+  // Who is inside already gets no further.
+  early.Send("alice");
+  EXPECT_EQ(early.Receive(1), std::to_string(RUM_REFUSED_BLOCKED));
+  EXPECT_EQ(proxy.Sum(&Counters::login_failures), 2u);
+  EXPECT_EQ(proxy.Sum(&Counters::login_blocks), 1u);
+  EXPECT_NE(proxy.LogText().find("127.0.0.1: too many failed logins (2/h), blocked for 1h"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace rum

@@ -1,0 +1,134 @@
+// Addresses from which logins fail: blocked in time, for a time, and never without bound.
+#include "limits/login_guard.h"
+
+#include <gtest/gtest.h>
+
+namespace rum {
+namespace {
+
+uint64_t now = 0;
+uint64_t Clock() { return now; }
+constexpr uint64_t kSecond = 1'000'000;
+
+SocketAddress At(const std::string& host, uint16_t port = 40000) {
+  return *SocketAddress::Numeric(host, port);
+}
+
+// A guard with its settings.
+class Guard {
+ public:
+  explicit Guard(LoginGuard::Settings settings) : settings_(std::move(settings)) {}
+  bool Blocks(const SocketAddress& address) { return guard_.Blocks(settings_, address); }
+  bool Failed(const SocketAddress& address) { return guard_.Failed(settings_, address); }
+  size_t blocked() const { return guard_.blocked(); }
+  size_t watched() const { return guard_.watched(); }
+
+ private:
+  LoginGuard::Settings settings_;
+  LoginGuard guard_{Clock};
+};
+
+class LoginGuardTest : public testing::Test {
+ protected:
+  LoginGuardTest() { now = 1000 * kSecond; }
+  // How many failures it takes.
+  int FailUntilBlocked(Guard& guard, const std::string& host) {
+    for (int i = 1; i <= 1000; ++i) {
+      if (guard.Failed(At(host, static_cast<uint16_t>(i)))) return i;
+    }
+    return 0;
+  }
+};
+
+TEST_F(LoginGuardTest, BlocksAnAddressForAWhile) {
+  Guard guard({{5, Millis(60000)}, Millis(30000), {}});
+  for (int i = 0; i < 4; ++i) EXPECT_FALSE(guard.Failed(At("192.0.2.1")));
+  EXPECT_FALSE(guard.Blocks(At("192.0.2.1")));
+  EXPECT_TRUE(guard.Failed(At("192.0.2.1", 50000)));
+  EXPECT_TRUE(guard.Blocks(At("192.0.2.1", 1)));
+  EXPECT_FALSE(guard.Blocks(At("192.0.2.2")));
+  EXPECT_EQ(guard.blocked(), 1u);
+  now += 30 * kSecond - 1;
+  EXPECT_TRUE(guard.Blocks(At("192.0.2.1")));
+  now += 1;
+  EXPECT_FALSE(guard.Blocks(At("192.0.2.1")));
+  EXPECT_EQ(guard.blocked(), 0u);
+  // And it begins anew.
+  EXPECT_EQ(FailUntilBlocked(guard, "192.0.2.1"), 5);
+}
+
+TEST_F(LoginGuardTest, ForgivesInTime) {
+  Guard guard({{5, Millis(60000)}, Millis(30000), {}});
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_FALSE(guard.Failed(At("192.0.2.1")));
+    now += 12 * kSecond;  // five a minute
+  }
+  EXPECT_FALSE(guard.Blocks(At("192.0.2.1")));
+}
+
+TEST_F(LoginGuardTest, OneFailureIsEnoughIfSaid) {
+  Guard guard({{1, Millis(60000)}, Millis(30000), {}});
+  EXPECT_TRUE(guard.Failed(At("192.0.2.1")));
+  EXPECT_TRUE(guard.Blocks(At("192.0.2.1")));
+}
+
+TEST_F(LoginGuardTest, FailuresDuringTheBlockDoNotMakeItLonger) {
+  Guard guard({{2, Millis(60000)}, Millis(30000), {}});
+  EXPECT_EQ(FailUntilBlocked(guard, "192.0.2.1"), 2);
+  now += 29 * kSecond;
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(guard.Failed(At("192.0.2.1")));
+  now += kSecond;
+  EXPECT_FALSE(guard.Blocks(At("192.0.2.1")));
+  EXPECT_EQ(FailUntilBlocked(guard, "192.0.2.1"), 2);
+}
+
+TEST_F(LoginGuardTest, TakesAnIpv6NetworkOf64BitsForOneAddress) {
+  Guard guard({{3, Millis(60000)}, Millis(30000), {}});
+  EXPECT_FALSE(guard.Failed(At("2001:db8::1")));
+  EXPECT_FALSE(guard.Failed(At("2001:db8::2")));
+  EXPECT_TRUE(guard.Failed(At("2001:db8:0:0:ffff::3")));
+  EXPECT_TRUE(guard.Blocks(At("2001:db8::9")));
+  EXPECT_FALSE(guard.Blocks(At("2001:db8:0:1::1")));
+  // An IPv4 address in the clothes of IPv6 is that address.
+  EXPECT_EQ(FailUntilBlocked(guard, "::ffff:192.0.2.1"), 3);
+  EXPECT_TRUE(guard.Blocks(At("192.0.2.1")));
+  EXPECT_FALSE(guard.Blocks(At("192.0.2.2")));
+}
+
+TEST_F(LoginGuardTest, NeverBlocksWhoIsExemptOrOnAUnixSocketOrWhenOff) {
+  Guard guard({{1, Millis(60000)}, Millis(30000), *CidrSet::Parse("10.0.0.0/8")});
+  sockaddr unix_address = {};
+  unix_address.sa_family = AF_UNIX;
+  auto unix_client = SocketAddress::From(&unix_address, sizeof unix_address);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_FALSE(guard.Failed(At("10.1.2.3")));
+    EXPECT_FALSE(guard.Failed(unix_client));
+  }
+  EXPECT_FALSE(guard.Blocks(At("10.1.2.3")) || guard.Blocks(unix_client));
+  EXPECT_EQ(guard.watched(), 0u);
+  Guard off({});
+  for (int i = 0; i < 10; ++i) EXPECT_FALSE(off.Failed(At("192.0.2.1")));
+  EXPECT_FALSE(off.Blocks(At("192.0.2.1")));
+}
+
+TEST_F(LoginGuardTest, IsBoundedAndForgetsTheOldestFirst) {
+  Guard guard({{2, Millis(86400000)}, Millis(3600000), {}});
+  const size_t most = LoginGuard::kShards * LoginGuard::kAddressesMost;
+  for (uint32_t i = 0; i < most + 30000; ++i) {
+    guard.Failed(At("10." + std::to_string(i >> 16 & 255) + "." + std::to_string(i >> 8 & 255) +
+                    "." + std::to_string(i & 255)));
+  }
+  EXPECT_LE(guard.watched(), most);
+  EXPECT_GT(guard.watched(), most / 2);
+  // The last one is still known: its second failure blocks.
+  EXPECT_TRUE(guard.Failed(At("10.1.117.47")));
+  // Time makes all of them go, a shard with each failure that comes to it.
+  now += 2 * 86400 * kSecond;
+  for (uint32_t i = 0; i < 3000; ++i) {
+    guard.Failed(At("172.16." + std::to_string(i >> 8) + "." + std::to_string(i & 255)));
+  }
+  EXPECT_LE(guard.watched(), 3000u);
+}
+
+}  // namespace
+}  // namespace rum

@@ -1,0 +1,193 @@
+// The rules and limits of users: what clients see of each verdict, and when rum is asked.
+#include "login.h"
+
+namespace rum::mysql {
+namespace {
+
+size_t CountOf(const ScriptedHost& host, Deed::Kind kind) {
+  size_t count = 0;
+  for (const Deed& deed : host.deeds()) count += deed.kind == kind;
+  return count;
+}
+
+// The verdicts that nobody is to learn of.
+constexpr int32_t kHidden[] = {RUM_REFUSED_RULES, RUM_REFUSED_DISABLED, RUM_REFUSED_TIME,
+                               RUM_REFUSED_ADDRESS, RUM_REFUSED_TLS};
+
+class Admission : public Login {
+ protected:
+  // All that a client hears of a login with this name, up to the end.
+  std::string Refused(const std::string& user, const std::string& mode,
+                      uint32_t capabilities = kClient) {
+    Greet();
+    Respond(user, mode == "rewrite" ? TokenFor(greeting.nonce) : "x", capabilities);
+    std::string heard = ClientHears();
+    auto said = Split(heard);
+    if (!said.empty() && said[0].payload[0] == '\xfe') {
+      heard.replace(heard.size() - 21, 20, "the nonce is at random");
+      ClientSays(static_cast<uint8_t>(said[0].sequence + 1), "12345678901234567890");
+      heard += ClientHears();
+    }
+    EXPECT_TRUE(host.closed().has_value());
+    return heard;
+  }
+};
+
+TEST_F(Admission, IsAskedWithTheRecordBeforeTheServerIs) {
+  AddUser("ruled", "", "tcp:db1.internal:3306");
+  Greet();
+  Respond("ruled", "x");
+  EXPECT_EQ(host.connecting(), "tcp:db1.internal:3306");
+  std::vector<Deed::Kind> kinds;
+  for (const Deed& deed : host.deeds()) {
+    if (deed.kind == Deed::Kind::kAdmit) {
+      EXPECT_EQ(deed.bytes, "\0tcp:db1.internal:3306\0"s);
+    }
+    if (deed.kind == Deed::Kind::kAdmit || deed.kind == Deed::Kind::kConnect) {
+      kinds.push_back(deed.kind);
+    }
+  }
+  EXPECT_EQ(kinds, (std::vector{Deed::Kind::kAdmit, Deed::Kind::kConnect}));
+}
+
+TEST_F(Admission, OfAUserWhoGoesToTheDefaultIsAskedWithoutARecord) {
+  host.default_destination = "tcp:db0.internal:3306";
+  Greet();
+  Respond("carol", "x");
+  EXPECT_EQ(host.connecting(), "");
+  ASSERT_EQ(CountOf(host, Deed::Kind::kAdmit), 1u);
+  for (const Deed& deed : host.deeds()) {
+    if (deed.kind == Deed::Kind::kAdmit) {
+      EXPECT_EQ(deed.bytes, "");
+    }
+  }
+  host.admission = RUM_REFUSED_CONNECTIONS;
+  host.ConnectOutcome(RUM_CLOSE_CONNECT_REFUSED);
+  ClientHears();
+  Greet();
+  Respond("carol", "x");
+  EXPECT_FALSE(host.connecting());
+  ExpectError(2, 1226, "42000", RUM_CLOSE_LIMIT);
+}
+
+TEST_F(Admission, IsNotAskedForWhoGoesNowhere) {
+  Refused("carol", "auto");
+  EXPECT_EQ(CountOf(host, Deed::Kind::kAdmit), 0u);
+}
+
+class AdmissionByMode : public Admission, public testing::WithParamInterface<const char*> {
+ protected:
+  void SetUp() override { Start({{"mysql-auth", GetParam()}}); }
+};
+INSTANTIATE_TEST_SUITE_P(Modes, AdmissionByMode, testing::Values("auto", "relay", "rewrite"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(AdmissionByMode, RefusedByRulesReadsLikeAnUnknownUser) {
+  for (const std::string user : {"alice", "plain"}) {
+    for (uint32_t capabilities : {kClient, kOldClient}) {
+      host.admission = RUM_OK;
+      std::string unknown = Refused(std::string(user.size(), 'z'), GetParam(), capabilities);
+      for (int32_t verdict : kHidden) {
+        size_t failures = CountOf(host, Deed::Kind::kLoginFailed);
+        host.admission = verdict;
+        std::string refused = Refused(user, GetParam(), capabilities);
+        for (size_t at; (at = refused.find(user)) != refused.npos;) {
+          refused.replace(at, user.size(), user.size(), 'z');
+        }
+        EXPECT_EQ(refused, unknown) << user << " " << verdict;
+        EXPECT_EQ(host.closed(), RUM_CLOSE_DENIED);
+        EXPECT_NE(host.close_text(), "");
+        // A failure for who watches, or the difference would show by never being blocked.
+        EXPECT_EQ(CountOf(host, Deed::Kind::kLoginFailed), failures + 1);
+      }
+    }
+  }
+  EXPECT_EQ(CountOf(host, Deed::Kind::kConnect), 0u);
+}
+
+TEST_P(AdmissionByMode, RefusedByALimitIsToldAsServersDo) {
+  struct Row {
+    int32_t verdict;
+    uint16_t code;
+    const char* state;
+    uint32_t reason;
+    const char* text;
+  };
+  const Row rows[] = {
+      {RUM_REFUSED_CONNECTIONS, 1226, "42000", RUM_CLOSE_LIMIT,
+       "User 'alice' has exceeded the 'max_user_connections' resource"},
+      {RUM_REFUSED_RATE, 1226, "42000", RUM_CLOSE_LIMIT,
+       "User 'alice' has exceeded the 'login_rate' resource"},
+      {RUM_REFUSED_BLOCKED, 1129, "HY000", RUM_CLOSE_BLOCKED,
+       "Your address is blocked for a while because of too many failed logins"},
+  };
+  for (const Row& row : rows) {
+    host.admission = row.verdict;
+    Greet();
+    Respond("alice", TokenFor(greeting.nonce));
+    EXPECT_FALSE(host.connecting());
+    ExpectError(2, row.code, row.state, row.reason);
+    EXPECT_EQ(error.text, row.text);
+  }
+  EXPECT_EQ(CountOf(host, Deed::Kind::kLoginFailed), 0u);
+}
+
+TEST_F(Admission, IsAskedAfterThePasswordWhereRumChecksIt) {
+  Start({{"mysql-auth", "rewrite"}});
+  host.admission = RUM_REFUSED_CONNECTIONS;
+  Greet();
+  Respond("alice", "12345678901234567890");
+  ExpectError(2, 1045, "28000", RUM_CLOSE_DENIED);
+  EXPECT_EQ(CountOf(host, Deed::Kind::kAdmit), 0u);
+  EXPECT_EQ(CountOf(host, Deed::Kind::kLoginFailed), 1u);
+  Greet();
+  Respond("alice", TokenFor(greeting.nonce));
+  ExpectError(2, 1226, "42000", RUM_CLOSE_LIMIT);
+}
+
+TEST_F(Admission, AVerdictOfALaterRumIsNoAdmission) {
+  for (int32_t verdict : {99, static_cast<int32_t>(RUM_E_STATE)}) {
+    host.admission = verdict;
+    EXPECT_NE(Refused("alice", "auto").find("Access denied"), std::string::npos);
+    EXPECT_EQ(host.close_text(), "rum does not let the user in");
+  }
+}
+
+TEST_F(Admission, ARumWithoutTheGroupLetsEverybodyIn) {
+  host.extensions[RUM_LIMITS_1] = nullptr;
+  Greet();
+  Respond("alice", "x");
+  EXPECT_EQ(host.connecting(), "tcp:db1.internal:3306");
+  host.ConnectOutcome(RUM_CLOSE_CONNECT_REFUSED);
+  ClientHears();
+  Refused("carol", "auto");
+}
+
+TEST_F(Admission, TheServersDenialIsAFailedLoginAndOtherErrorsAreNot) {
+  for (const auto& [code, failures] :
+       {std::pair{1045, 1u}, {1698, 2u}, {1049, 2u}, {1203, 2u}, {1862, 2u}}) {
+    Greet();
+    Respond("alice", "x");
+    Connect();
+    ServerSwitches();
+    ClientSays(3, "12345678901234567890");
+    std::string payload = "\xff";
+    payload += static_cast<char>(code & 255);
+    payload += static_cast<char>(code >> 8);
+    ServerSays(4, payload + "#28000no");
+    EXPECT_EQ(host.closed(), RUM_CLOSE_UPSTREAM_DENIED);
+    EXPECT_EQ(CountOf(host, Deed::Kind::kLoginFailed), failures) << code;
+    ClientHears();
+    ServerHears();
+  }
+}
+
+TEST_F(Admission, ABlockedAddressIsToldInPlaceOfAGreeting) {
+  EXPECT_EQ(host.Refusal(RUM_CLOSE_BLOCKED),
+            Packet(0,
+                   "\xff\x69\x04Your address is blocked for a while because of too many failed "
+                   "logins"));
+}
+
+}  // namespace
+}  // namespace rum::mysql
