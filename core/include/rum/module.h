@@ -420,12 +420,12 @@ typedef struct rum_module {
 
   /* [worker] rum asks a server who it is and whether it is well, on its own account: at start, when
    * the map brings a new destination, and every --probe-interval. The session has no client: for
-   * RUM_CLIENT, send and start_tls answer RUM_E_STATE, and so do relay and forward. rum connects to
-   * probe->destination when this hook has returned; upstream_open, upstream_data, tls_open, timeout,
-   * side_end, looked_up and session_close follow as in any session. The module ends it by close():
-   * RUM_CLOSE_PROBED says that the server is well, anything else that it is not, with a text for the
-   * operator. A probe takes 10 seconds at most. Leave the server as its protocol wants it; end only
-   * after its last word, since it may count those who break off.
+   * RUM_CLIENT, send and start_tls answer RUM_E_STATE, and so do relay, relay_from and forward. rum
+   * connects to probe->destination when this hook has returned; upstream_open, upstream_data,
+   * tls_open, timeout, side_end, looked_up and session_close follow as in any session. The module
+   * ends it by close(): RUM_CLOSE_PROBED says that the server is well, anything else that it is not,
+   * with a text for the operator. A probe takes 10 seconds at most. Leave the server as its protocol
+   * wants it; end only after its last word, since it may count those who break off.
    * With probe->user (--explain) what was found is told by note(), and printed. Without a
    * destination nothing is connected: the module answers by connect() with the address where it
    * would send this user, which ends the probe, or by close() with the reason why nowhere.
