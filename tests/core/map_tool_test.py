@@ -286,7 +286,7 @@ class RumMap(unittest.TestCase):
         problems = [line for line in errors if "warning" not in line]
         self.assertEqual(len(problems), 7, errors)
         self.assertIn(f"{self.cdb}: user 'a\\x1b[2J' has a bad destination", problems[0])
-        self.assertIn("user 'b' has a secret that is not", problems[1])
+        self.assertIn("user 'b' has a secret that is neither", problems[1])
         self.assertIn("user 'c' has no destination", problems[2])
         self.assertIn("user 'd' has no destination", problems[3])
         self.assertIn("user '' is an empty name", problems[4])
