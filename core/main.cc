@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "daemon/background.h"
+#include "explain.h"
 #include "map/map_file.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
@@ -324,6 +325,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   if (line->settings->check) return Check(*line);
+  if (!line->settings->explain.empty()) return Explain(*line);
 
   Background background;
   auto fail = [&](const Error& error) {
