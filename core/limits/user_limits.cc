@@ -1,5 +1,6 @@
 #include "limits/user_limits.h"
 
+#include <algorithm>
 #include <functional>
 #include <random>
 #include <utility>
@@ -100,6 +101,24 @@ UserLimits::Place& UserLimits::Place::operator=(Place&& other) noexcept {
 
 void UserLimits::Place::Release() {
   if (node_) limits_->GiveBack(*std::exchange(node_, nullptr));
+}
+
+std::vector<std::pair<std::string, uint32_t>> UserLimits::Top(size_t most) const {
+  std::vector<std::pair<std::string, uint32_t>> top;
+  auto more = [](const auto& a, const auto& b) {
+    return a.second != b.second ? a.second > b.second : a.first < b.first;
+  };
+  for (size_t i = 0; i < kShards; ++i) {
+    std::lock_guard lock(shards_[i].mutex);
+    for (const auto& [user, entry] : shards_[i].users) {
+      if (entry.sessions == 0) continue;
+      if (top.size() == most && entry.sessions < top.back().second) continue;
+      top.emplace_back(user, entry.sessions);
+      std::inplace_merge(top.begin(), top.end() - 1, top.end(), more);
+      if (top.size() > most) top.pop_back();
+    }
+  }
+  return top;
 }
 
 }  // namespace rum

@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "base/rate.h"
 
@@ -67,6 +69,8 @@ class UserLimits {
   Answer Take(std::string_view user, const UserLimit& limit, Place* place);
 
   size_t users() const { return users_.load(std::memory_order_relaxed); }  // who have a session
+  // Those who have the most sessions, the most first. Locks one shard after the other.
+  std::vector<std::pair<std::string, uint32_t>> Top(size_t most) const;
   size_t entries() const;  // those whose bucket is not full as well
 
  private:

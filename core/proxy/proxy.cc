@@ -11,6 +11,7 @@
 #include "options.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
+#include "proxy/session_list.h"
 #include "proxy/worker.h"
 #include "upstream/prober.h"
 #include "upstream/resolver.h"
@@ -38,7 +39,8 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       resolver_(std::make_unique<Resolver>(base, settings_->dns_refresh, settings_->dns_timeout,
                                            settings_->resolv_conf)),
       admission_(std::make_unique<Admission>()),
-      prober_(std::make_unique<Prober>(base, *this, settings_->probe_interval)) {}
+      prober_(std::make_unique<Prober>(base, *this, settings_->probe_interval)),
+      lister_(std::make_unique<SessionLister>(base, *this)) {}
 
 Proxy::~Proxy() {
   {

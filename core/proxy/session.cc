@@ -142,6 +142,8 @@ void Session::LoggedIn() {
   logged_in_ = true;
   if (worker_.settings().log_logins) LogLogin(*story_, *listener_, address_, id_);
   worker_.counters.relaying.Add(1);
+  worker_.counters.logins.Add(1);
+  worker_.counters.login_times.Add(NowMicros() - opened_);
   worker_.idle->Arm(deadline_, *this);
 }
 
@@ -303,6 +305,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     worker_.counters.ended[reason].Add(1);
     if (logged_in_) worker_.counters.relaying.Sub(1);
     worker_.counters.active.Sub(1);
+    worker_.counters.session_times.Add(NowMicros() - opened_);
     LogSession({*story_, *listener_, address_, id_, opened_, reason, text, sides_[RUM_CLIENT],
                 sides_[RUM_UPSTREAM]});
   }
