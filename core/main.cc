@@ -34,7 +34,8 @@ namespace {
 constexpr timeval kTlsLook = {2, 0};
 constexpr timeval kIdleLook = {0, 20000};  // how often the end of a drain is looked for
 constexpr timeval kFirstProbes = {1, 0};   // clients wait no longer for the servers' answers
-constexpr timeval kAfterCut = {3, 0};      // longer than last words may take
+constexpr mode_t kControlMode = 0600;
+constexpr timeval kAfterCut = {3, 0};  // longer than last words may take
 
 void TellSystemd(const char* state) {
 #ifdef HAVE_LIBSYSTEMD
@@ -96,6 +97,7 @@ class Daemon {
     for (event* e : {first_probes_, idle_look_, drain_over_, tls_look_}) {
       if (e) event_free(e);
     }
+    control_.reset();
     statistics_.reset();
     watcher_.reset();
     proxy_.reset();
@@ -132,6 +134,20 @@ class Daemon {
                                            [this] { return overview(); });
       if (!server) return server.error();
       statistics_ = std::move(*server);
+    }
+    if (settings_->control) {
+      auto server = StatisticsServer::Open(
+          base_, *settings_->control, kControlMode, [this] { return overview(); },
+          Actions{.reload = [this] { return ReloadAll(); },
+                  .drain = [this] { draining_ ? Stop() : Drain(); },
+                  .set_log_level =
+                      [this](log::Level level) {
+                        auto options = settings_->log;
+                        options.level = level;
+                        return log::Change(options);
+                      }});
+      if (!server) return server.error();
+      control_ = std::move(*server);
     }
     tls_look_ = event_new(base_, -1, EV_PERSIST, OnTlsLook, this);
     event_add(tls_look_, &kTlsLook);
@@ -186,12 +202,18 @@ class Daemon {
     daemon.proxy_->SetTls(std::move(*tls));
   }
 
+  Status ReloadAll() {
+    auto read = Reload();
+    if (watcher_) watcher_->check_now();
+    return read;
+  }
+
   // Reads the configuration again. With one mistake in it nothing changes.
-  void Reload() {
+  Status Reload() {
     auto line = ReadCommandLine(argc_, argv_, module_);
     if (!line) return RefuseReload(line.error());
     rum::Reload plan = PlanReload(*settings_, *line->settings);
-    if (plan.applied.empty() && plan.kept.empty()) return;
+    if (plan.applied.empty() && plan.kept.empty()) return Ok();
     auto config = ModuleConfig::Make(module_, plan.settings->module_values);
     if (!config) return RefuseReload(config.error());
     auto tls = TlsContexts::Make(plan.settings->tls);
@@ -207,12 +229,14 @@ class Daemon {
     if (!plan.kept.empty()) {
       log::Warning("these have changed too and need a new process: {}", Names(plan.kept));
     }
+    return Ok();
   }
 
-  static void RefuseReload(const Error& error) {
+  static Status RefuseReload(const Error& error) {
     std::string text = error.text;
     for (size_t at; (at = text.find('\n')) != text.npos;) text.replace(at, 1, "; ");
     log::Error("the configuration is not applied, nothing has changed: {}", text);
+    return error;
   }
 
   static std::string Names(const std::vector<std::string>& names) {
@@ -223,8 +247,7 @@ class Daemon {
     auto& daemon = *static_cast<Daemon*>(self);
     switch (number) {
       case SIGHUP:
-        daemon.Reload();
-        if (daemon.watcher_) daemon.watcher_->check_now();
+        (void)daemon.ReloadAll();
         [[fallthrough]];
       case SIGUSR1:
         log::Reopen();
@@ -282,6 +305,7 @@ class Daemon {
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<MapWatcher> watcher_;
   std::unique_ptr<StatisticsServer> statistics_;
+  std::unique_ptr<StatisticsServer> control_;
   Pidfile pidfile_;
   std::vector<event*> signals_;
   TlsFilesStamp tls_stamp_;

@@ -78,6 +78,8 @@ inline constexpr OptionRow kOptionRows[] = {
 
     {"-m,--stats", "ADDR", "Log and statistics",
      "statistics over HTTP here: /stats (JSON), /metrics (Prometheus), /live, /ready"},
+    {"--control", "sock:PATH", "Log and statistics",
+     "the same here, with commands for rumctl: only the owner may open it"},
     {"-l,--log", "TARGET", "Log and statistics",
      "stderr, syslog or a file (stderr; with -b syslog)", true},
     {"--log-format", "text|json", "Log and statistics", "the form of log lines (text)", true},

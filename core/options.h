@@ -33,6 +33,7 @@ struct Settings {
   std::string module_dir;
   std::string map;  // empty: none
   std::optional<Address> stats;
+  std::optional<Address> control;
 
   bool background = false;
   bool check = false;

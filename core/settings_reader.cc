@@ -22,6 +22,12 @@ constexpr unsigned kWorkersMost = 256;
 void SettingsReader::ReadAll(const Module* module) {
   ReadAddresses();
   if (auto text = One("stats")) s_.stats = Take(ParseAddress(*text, true), "stats");
+  if (auto text = One("control")) {
+    s_.control = Take(ParseAddress(*text, true), "control");
+    if (s_.control && s_.control->kind != Address::Kind::kUnix) {
+      Wrong("--control: '" + *text + "' is not a unix socket, such as sock:/run/rum/control.sock");
+    }
+  }
   if (auto text = One("map")) s_.map = *text;
   for (const char* name : {"protocol", "module-dir", "config"})
     One(name);  // taken already; once is enough

@@ -1,4 +1,5 @@
-// Statistics over HTTP (-m), on the main loop. Nothing can be changed by it.
+// HTTP on the main loop: statistics (-m), by which nothing can be changed, and the same with
+// commands on a socket that only the owner may open (--control).
 #pragma once
 
 #include <event2/event.h>
@@ -6,12 +7,15 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "admin/history.h"
 #include "admin/statistics.h"
 #include "base/address.h"
+#include "base/log.h"
 #include "base/result.h"
 
 struct evconnlistener;
@@ -20,12 +24,20 @@ struct evhttp_request;
 
 namespace rum {
 
+// [main] What the commands do; sessions are ended without it.
+struct Actions {
+  std::function<Status()> reload;  // as SIGHUP
+  std::function<void()> drain;     // as SIGTERM
+  std::function<Status(log::Level)> set_log_level;
+};
+
 class StatisticsServer {
  public:
-  // [main] Listens. `overview` is asked at each request.
+  // [main] Listens. `overview` is asked at each request. Without `actions` there are no commands.
   static Result<std::unique_ptr<StatisticsServer>> Open(event_base* base, const Address& address,
                                                         mode_t socket_mode,
-                                                        std::function<Overview()> overview);
+                                                        std::function<Overview()> overview,
+                                                        std::optional<Actions> actions = {});
   ~StatisticsServer();
   StatisticsServer(const StatisticsServer&) = delete;
 
@@ -33,7 +45,9 @@ class StatisticsServer {
   StatisticsServer() = default;
 
   void Serve(evhttp_request* request);
-  void ServeSessions(evhttp_request* request);
+  bool Act(evhttp_request* request, std::string_view what);
+  // Asks the workers and answers when they have told. With `end` the sessions end, too.
+  void AskSessions(evhttp_request* request, uint32_t end);
   static void OnAcceptError(evconnlistener*, void* self);
   static void OnRested(evutil_socket_t, short, void* self);
 
@@ -42,6 +56,7 @@ class StatisticsServer {
   event* rested_ = nullptr;
   std::string path_;  // of a unix socket, to remove
   std::function<Overview()> overview_;
+  std::optional<Actions> actions_;
   std::unique_ptr<History> history_;
   struct Pending;
   std::set<std::shared_ptr<Pending>> pending_;  // requests that wait for the workers

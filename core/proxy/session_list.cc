@@ -13,6 +13,7 @@
 namespace rum {
 
 bool Session::Matches(const SessionFilter& filter) const {
+  if (filter.id && id_ != *filter.id) return false;
   if (filter.user && (!story_->identified || story_->user != *filter.user)) return false;
   if (filter.destination && story_->destination != *filter.destination) return false;
   return !filter.ip || (address_.ip() ? address_.host() : "unix") == *filter.ip;
@@ -41,9 +42,10 @@ void Worker::BeginList(std::shared_ptr<SessionLister::Request> request) {
 void Worker::GoOnListing(std::shared_ptr<SessionLister::Request> request) {
   SessionList part;
   for (size_t i = 0; list_next_ && i < SessionLister::kSlice; ++i) {
-    const Session& session = *std::exchange(list_next_, list_next_->next);
+    Session& session = *std::exchange(list_next_, list_next_->next);
     if (session.probing() || !session.Matches(request->filter)) continue;
     if (++part.matched <= request->most) part.entries.push_back(session.Tell());
+    if (request->end_reason) session.End(request->end_reason, "by an operator");
   }
   bool more = list_next_ != nullptr;
   {
@@ -66,10 +68,11 @@ void SessionLister::Request::Told(SessionList part) {
 
 SessionLister::SessionLister(event_base* base, Proxy& proxy) : proxy_(proxy), queue_(base) {}
 
-void SessionLister::Ask(SessionFilter filter, size_t most, Done done) {
+void SessionLister::Ask(SessionFilter filter, size_t most, uint32_t end, Done done) {
   auto request = std::make_shared<Request>();
   request->filter = std::move(filter);
   request->most = std::min(most, kMost);
+  request->end_reason = end;
   request->done = std::move(done);
   request->end = [this] { queue_.Post([this] { Finish(); }); };
   requests_.push_back(std::move(request));

@@ -21,6 +21,7 @@ class Proxy;
 
 // Which of them; all that is given must hold.
 struct SessionFilter {
+  std::optional<uint64_t> id;
   std::optional<std::string> user;
   std::optional<std::string> ip;           // "192.0.2.7", "2001:db8::1", "unix"
   std::optional<std::string> destination;  // as it is written in the options or the map
@@ -55,13 +56,14 @@ class SessionLister {
   SessionLister(const SessionLister&) = delete;
 
   // [main] One list after the other: who asks often waits for himself. `done` comes on this thread,
-  // unless the process ends before.
-  void Ask(SessionFilter filter, size_t most, Done done);
+  // unless the process ends before. With a reason in `end` the sessions end as they are told.
+  void Ask(SessionFilter filter, size_t most, uint32_t end, Done done);
 
   // What the workers fill.
   struct Request {
     SessionFilter filter;
     size_t most;
+    uint32_t end_reason;
     Done done;         // [main]
     std::mutex mutex;  // guards what follows
     SessionList list;

@@ -185,6 +185,7 @@ const std::map<std::string, Sample>& Samples() {
       {"explain", {"u", [](auto& s) { return s.explain == "u"; }}},
       {"from",
        {"192.0.2.7", [](auto& s) { return s.explain_from && s.explain_from->host() == "192.0.2.7"; }}},
+      {"control", {"sock:/c", [](auto& s) { return s.control && s.control->host == "/c"; }}},
       {"max-connections-per-user", {"7", [](auto& s) { return s.admission.limit.max == 7; }}},
       {"user-rate",
        {"5/m",
