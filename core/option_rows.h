@@ -54,6 +54,12 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--upstream-tls-name", "NAME", "TLS",
      "the name that servers' certificates must have (the host)", true},
 
+    {"--proxy-from", "NET[,NET...]", "Clients",
+     "clients from these networks, such as 10.0.0.0/8 or unix, send a PROXY header first (none)",
+     true},
+    {"--send-proxy", "off|v1|v2", "Clients",
+     "tell servers the client's address by a PROXY header (off)", true},
+
     {"--max-connections-per-user", "N", "Limits",
      "connections of one user at a time; the map may say otherwise (off)", true},
     {"--user-rate", "N/TIME", "Limits",

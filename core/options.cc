@@ -184,6 +184,7 @@ class Reader {
     s_.log_logins = Given("log-logins");
     if (Given("verbose")) s_.log.level = log::Level::kDebug;
     ReadTls();
+    ReadClients();
     ReadLimits();
     ReadLogFormat();
     ReadSocketMode();
@@ -298,6 +299,22 @@ class Reader {
     }
     for (const std::string& text : Many("login-exempt")) {
       if (auto set = Take(CidrSet::Parse(text), "login-exempt")) guard.exempt.Add(*set);
+    }
+  }
+
+  void ReadClients() {
+    if (auto text = One("send-proxy")) {
+      s_.send_proxy = *text == "v1"   ? ProxyVersion::kV1
+                      : *text == "v2" ? ProxyVersion::kV2
+                                      : ProxyVersion::kOff;
+      if (*text != "v1" && *text != "v2" && *text != "off") {
+        Wrong("--send-proxy: '" + *text + "' is not off, v1 or v2");
+      }
+    }
+    for (const auto& [name, set] : {std::pair{"proxy-from", &s_.proxy_from}}) {
+      for (size_t i = 0; i < Many(name).size(); ++i) {
+        if (auto networks = Take(CidrSet::Parse(Many(name)[i]), name, i)) set->Add(*networks);
+      }
     }
   }
 
@@ -561,6 +578,8 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   auto settings = std::make_shared<Settings>(running);
   settings->destinations = fresh.destinations;
   settings->shuffle_destinations = fresh.shuffle_destinations;
+  settings->proxy_from = fresh.proxy_from;
+  settings->send_proxy = fresh.send_proxy;
   settings->admission = fresh.admission;
   settings->log = fresh.log;
   settings->log_logins = fresh.log_logins;

@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/cidr.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/proxy_header.h"
 #include "base/result.h"
 #include "limits/admission.h"
 #include "tls/tls_contexts.h"
@@ -26,6 +28,8 @@ struct Settings {
 
   std::vector<Address> listeners;
   mode_t socket_mode = 0777;
+  CidrSet proxy_from;  // clients that must send a PROXY header
+  ProxyVersion send_proxy = ProxyVersion::kOff;
   std::vector<Address> destinations;
   bool shuffle_destinations = false;
 

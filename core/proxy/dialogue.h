@@ -47,7 +47,9 @@ struct Dialogue {
   Window windows[2];
   Connector connector;
   Deadline login;  // from accept to relay
-  Deadline phase;  // connecting, or the first byte
+  Deadline phase;  // the PROXY header, connecting, or the first byte
+
+  bool header = false;  // the client must send a PROXY header first; nothing else is done until then
 
   // Requests of the module, served when its hook has returned.
   std::optional<std::string> lookup;

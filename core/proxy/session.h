@@ -29,10 +29,17 @@ class Worker;
 struct Dialogue;
 struct Probe;
 
+// What a PROXY header has changed.
+struct Told {
+  SocketAddress peer;         // who is really connected
+  SocketAddress destination;  // where the client went, as the header has it
+};
+
 // What is told of a session in its log line. Written during the dialogue, then only read.
 struct Story {
   std::string user;
   bool identified = false;
+  std::unique_ptr<const Told> told;  // nullptr: the client is the peer
   std::string destination;
   uint64_t connect_micros = 0;
   std::vector<std::pair<std::string, std::string>> notes;
@@ -79,7 +86,7 @@ class Session : public rum_session {
   void OnResumed(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* payload));
   void OnSecondLook();
   void OnLoginDeadline();
-  void OnPhaseDeadline();  // connecting, or waiting for the server's first byte
+  void OnPhaseDeadline();  // of the PROXY header, connecting, or the server's first byte
   void OnIdleDeadline();
   void OnHalfCloseDeadline();
   void OnLingerDeadline();
@@ -108,8 +115,13 @@ class Session : public rum_session {
   static void OnModuleTimer(evutil_socket_t, short, void* timer);
   void OnEvent(uint32_t side, short what);
 
-  // The address is blocked: the client has been told, and the session ends.
-  bool TurnedAway();
+  // The PROXY headers: session_header.cc.
+  bool ReadHeader();
+  void SendHeader();
+
+  // The beginning: session_open.cc.
+  void Welcome();     // the client's address is known
+  bool TurnedAway();  // the client may not come in; it has been told, and the session ends
 
   // The dialogue.
   void Converse();

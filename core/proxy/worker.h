@@ -107,7 +107,7 @@ class Worker : public rum_worker {
 
   // Deadlines that sessions share; see options of the same names.
   std::unique_ptr<Deadlines> login, connecting, first_byte, idle, half_close, linger, second_look,
-      retry, probe;
+      retry, probe, header;
 
  private:
   friend class Turn;

@@ -182,6 +182,12 @@ const std::map<std::string, Sample>& Samples() {
       {"random",
        {"tcp:b:2,tcp:c:3",
         [](auto& s) { return s.destinations.size() == 2 && s.shuffle_destinations; }}},
+      {"proxy-from",
+       {"10.0.0.0/8,unix",
+        [](auto& s) {
+          return s.proxy_from.Contains(*SocketAddress::Numeric("10.1.1.1", 1));
+        }}},
+      {"send-proxy", {"v2", [](auto& s) { return s.send_proxy == ProxyVersion::kV2; }}},
       {"max-connections-per-user", {"7", [](auto& s) { return s.admission.limit.max == 7; }}},
       {"user-rate",
        {"5/m",
