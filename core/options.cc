@@ -274,19 +274,36 @@ class Reader {
     for (const Address& address : s_.listeners) tls.first |= address.tls;
   }
 
+  // A number from 1 on; `off` is 0.
+  void ReadLimit(const char* name, uint32_t& most) {
+    auto text = One(name);
+    if (!text || *text == "off") return;
+    auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), most);
+    if (error != std::errc() || end != text->data() + text->size() || most == 0) {
+      Wrong(std::string("--") + name + ": '" + *text + "' is not a number from 1 on, or off");
+    }
+  }
+
   void ReadLimits() {
-    if (auto text = One("max-connections-per-user")) {
-      uint32_t& most = s_.admission.limit.max;
-      auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), most);
-      if (*text != "off" &&
-          (error != std::errc() || end != text->data() + text->size() || most == 0)) {
-        errors.push_back("--max-connections-per-user: '" + *text +
-                         "' is not a number from 1 on, or off");
+    Gate::Settings& gate = s_.gate;
+    ReadLimit("max-connections", gate.max_connections);
+    ReadLimit("max-connections-per-ip", gate.max_connections_per_ip);
+    ReadLimit("max-connecting", gate.max_connecting);
+    ReadLimit("max-connecting-per-destination", gate.max_connecting_per_destination);
+    ReadLimit("max-connections-per-user", s_.admission.limit.max);
+    if (auto text = One("ip-prefix")) {
+      auto [end, error] =
+          std::from_chars(text->data(), text->data() + text->size(), gate.ip_prefix);
+      if (error != std::errc() || end != text->data() + text->size() || gate.ip_prefix < 1 ||
+          gate.ip_prefix > 128) {
+        Wrong("--ip-prefix: '" + *text + "' is not a number from 1 to 128");
       }
     }
     LoginGuard::Settings& guard = s_.admission.guard;
-    for (const auto& [name, target] :
-         {std::pair{"user-rate", &s_.admission.limit.rate}, {"login-failures", &guard.failures}}) {
+    for (const auto& [name, target] : {std::pair{"user-rate", &s_.admission.limit.rate},
+                                       {"login-failures", &guard.failures},
+                                       {"connection-rate", &gate.rate},
+                                       {"connection-rate-per-ip", &gate.rate_per_ip}}) {
       if (auto text = One(name)) {
         if (auto rate = Take(ParseRate(*text), name)) *target = *rate;
       }
@@ -311,9 +328,18 @@ class Reader {
         Wrong("--send-proxy: '" + *text + "' is not off, v1 or v2");
       }
     }
-    for (const auto& [name, set] : {std::pair{"proxy-from", &s_.proxy_from}}) {
+    for (const auto& [name, set] : {std::pair{"proxy-from", &s_.proxy_from},
+                                    {"allow", &s_.gate.allow},
+                                    {"deny", &s_.gate.deny}}) {
       for (size_t i = 0; i < Many(name).size(); ++i) {
         if (auto networks = Take(CidrSet::Parse(Many(name)[i]), name, i)) set->Add(*networks);
+      }
+    }
+    for (const char* name : {"allow", "deny"}) {
+      const CidrSet& set = name == std::string("allow") ? s_.gate.allow : s_.gate.deny;
+      if (set.has_unix()) {
+        Wrong(std::string("--") + name + ": clients of unix sockets have no address; see "
+              "--socket-mode");
       }
     }
   }
@@ -580,6 +606,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->shuffle_destinations = fresh.shuffle_destinations;
   settings->proxy_from = fresh.proxy_from;
   settings->send_proxy = fresh.send_proxy;
+  settings->gate = fresh.gate;
   settings->admission = fresh.admission;
   settings->log = fresh.log;
   settings->log_logins = fresh.log_logins;

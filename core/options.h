@@ -16,6 +16,7 @@
 #include "base/proxy_header.h"
 #include "base/result.h"
 #include "limits/admission.h"
+#include "limits/gate.h"
 #include "tls/tls_contexts.h"
 
 namespace rum {
@@ -47,6 +48,7 @@ struct Settings {
 
   TlsSettings tls;
 
+  Gate::Settings gate;
   Admission::Settings admission;
 
   Millis connect_timeout{6000};

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "limits/admission.h"
+#include "limits/gate.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
 #include "options.h"
@@ -87,6 +88,12 @@ uint64_t SumEnded(const Proxy& proxy, uint32_t reason) {
 uint64_t SumRefused(const Proxy& proxy, int32_t verdict) {
   return Sum(proxy, [verdict](const Counters& c) -> const Counter& {
     return c.admissions_refused[static_cast<size_t>(verdict)];
+  });
+}
+
+uint64_t SumTurnedAway(const Proxy& proxy, Refusal refusal) {
+  return Sum(proxy, [refusal](const Counters& c) -> const Counter& {
+    return c.turned_away[static_cast<size_t>(refusal)];
   });
 }
 
@@ -195,10 +202,14 @@ std::string StatisticsJson(const Overview& overview) {
   for (const CloseReason& reason : kCloseReasons) {
     json["sessions"]["ended"][std::string(reason.word)] = SumEnded(proxy, reason.number);
   }
-  json["limits"]["users"] = proxy.admission().users().users();
+  json["limits"]["users"] = proxy.admission().users().active();
   json["limits"]["blocked_addresses"] = proxy.admission().guard().blocked();
   for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
     json["limits"]["refused"][std::string(verdict.word)] = SumRefused(proxy, verdict.number);
+  }
+  json["limits"]["addresses"] = proxy.gate().addresses();
+  for (const RefusalRow& row : kRefusals) {
+    json["limits"]["turned_away"][std::string(row.word)] = SumTurnedAway(proxy, row.refusal);
   }
   AddHealth(proxy.prober(), json["probes"]);
   json["map"]["configured"] = overview.map != nullptr;
@@ -248,7 +259,7 @@ std::string StatisticsPrometheus(const Overview& overview) {
                    reason.word, SumEnded(proxy, reason.number));
   }
   one("rum_users_active", "gauge", "Users who have a session that counts for them",
-      proxy.admission().users().users());
+      proxy.admission().users().active());
   one("rum_addresses_blocked", "gauge", "Addresses that are blocked for failed logins",
       proxy.admission().guard().blocked());
   head("rum_admissions_refused_total", "counter",
@@ -256,6 +267,14 @@ std::string StatisticsPrometheus(const Overview& overview) {
   for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
     fmt::format_to(std::back_inserter(out), "rum_admissions_refused_total{{verdict=\"{}\"}} {}\n",
                    verdict.word, SumRefused(proxy, verdict.number));
+  }
+  one("rum_addresses_active", "gauge", "Addresses that have a session, if these are counted",
+      proxy.gate().addresses());
+  head("rum_clients_turned_away_total", "counter",
+       "Clients turned away by access lists and limits, by the option");
+  for (const RefusalRow& row : kRefusals) {
+    fmt::format_to(std::back_inserter(out), "rum_clients_turned_away_total{{option=\"{}\"}} {}\n",
+                   row.word, SumTurnedAway(proxy, row.refusal));
   }
   one("rum_probe_failures_total", "counter", "Probes that found a server unwell",
       proxy.prober().failures());

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/un.h>
 
+#include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
@@ -54,6 +55,7 @@ void Connector::TryDestination() {
   address_ = 0;
   give_up_ = 0;
   Worker& worker = session_.worker();
+  if (!MayTry(destination)) return NextDestination(RUM_CLOSE_LIMIT);
   if (destination.kind == Address::Kind::kUnix) return TryAddress();
   if (auto numeric = SocketAddress::Numeric(destination.host, destination.port)) {
     addresses_.push_back(*numeric);
@@ -73,6 +75,24 @@ void Connector::TryDestination() {
       if (Session* session = worker.Redeem(ticket)) session->OnResolved(found);
     });
   });
+}
+
+// Not when too many are on their way to it already.
+bool Connector::MayTry(const Address& destination) {
+  if (session_.probing()) return true;
+  Worker& worker = session_.worker();
+  Refusal refusal = worker.proxy().gate().Connect(worker.settings().gate, destination,
+                                                  &session_.dialogue_->waiting);
+  if (refusal == Refusal::kNone) return true;
+  worker.counters.CountRefusal(refusal);
+  return false;
+}
+
+void Connector::Recount() {
+  if (!active() && !session_.dialogue_->upstream_open) return;
+  Worker& worker = session_.worker();
+  worker.proxy().gate().Recount(worker.settings().gate, destinations_[destination_],
+                                &session_.dialogue_->waiting);
 }
 
 void Connector::OnResolved(std::vector<SocketAddress> addresses) {
@@ -191,6 +211,7 @@ void Connector::Done(uint32_t reason) {
   worker.counters.connecting.Sub(1);
   session_.dialogue_->phase.Disarm();
   session_.story_->destination = destinations_[destination_].text();
+  if (reason != 0) session_.dialogue_->waiting.Release();
   if (reason == 0) {
     session_.story_->connect_micros = NowMicros() - began_;
     worker.counters.connects.Add(1);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "limits/gate.h"
 #include "proxy/buffer.h"
 #include "proxy/connector.h"
 #include "proxy/deadlines.h"
@@ -46,6 +47,7 @@ struct Dialogue {
 
   Window windows[2];
   Connector connector;
+  Gate::ByDestination::Place waiting;  // among those on their way to the same destination
   Deadline login;  // from accept to relay
   Deadline phase;  // the PROXY header, connecting, or the first byte
 

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "limits/admission.h"
+#include "limits/gate.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "options.h"
@@ -38,6 +39,7 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       resolver_(std::make_unique<Resolver>(base, settings_->dns_refresh, settings_->dns_timeout,
                                            settings_->resolv_conf)),
       admission_(std::make_unique<Admission>()),
+      gate_(std::make_unique<Gate>()),
       prober_(std::make_unique<Prober>(base, *this, settings_->probe_interval)) {}
 
 Proxy::~Proxy() {

@@ -102,6 +102,8 @@ void Session::StartRelay() {
 void Session::LoggedIn() {
   if (logged_in_) return;
   logged_in_ = true;
+  entry_.LoggedIn();
+  if (dialogue_) dialogue_->waiting.Release();
   if (worker_.settings().log_logins) LogLogin(*story_, *listener_, address_, id_);
   worker_.counters.relaying.Add(1);
   worker_.idle->Arm(deadline_, *this);
@@ -259,6 +261,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     module_open_ = false;
   }
   place_.Release();  // before the client learns of the end, and comes again
+  entry_.Release();
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
     if (!relayed) flows_[Other(which)].Empty(side(which), worker_);
     if (side(which).attached()) side(which).Flush();

@@ -13,6 +13,7 @@
 
 #include "base/address.h"
 #include "base/fd.h"
+#include "limits/gate.h"
 #include "limits/user_limits.h"
 #include "proxy/deadlines.h"
 #include "proxy/relay.h"
@@ -92,6 +93,7 @@ class Session : public rum_session {
   void OnLingerDeadline();
   void OnMoreToMove();  // the worker calls back after Moved::kSome
   void End(uint32_t reason, std::string_view text = {});  // rum itself ends it: drain, kill
+  void Recount();  // the worker has new settings: they may count what the old ones did not
 
   // The worker's list of sessions.
   Session* prev = nullptr;
@@ -122,6 +124,7 @@ class Session : public rum_session {
   // The beginning: session_open.cc.
   void Welcome();     // the client's address is known
   bool TurnedAway();  // the client may not come in; it has been told, and the session ends
+  void TurnAway(uint32_t reason, std::string_view detail);
 
   // The dialogue.
   void Converse();
@@ -176,6 +179,7 @@ class Session : public rum_session {
   std::shared_ptr<const ModuleConfig> config_;
   void* data_ = nullptr;  // the module's
   SocketAddress address_;
+  Gate::Place entry_;        // from the time when the client may come in to the end
   UserLimits::Place place_;  // from admit() to the end
   State state_ = State::kDialogue;
   uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first

@@ -117,7 +117,11 @@ bool Session::DeliverOutcome() {
   }
   const rum_module& module = config_->module();
   if (module.upstream_open && !d.relay) module.upstream_open(data_, this, reason);
-  if (reason != 0 && !d.connect) AskClose(reason, {});
+  if (reason != 0 && !d.connect) {
+    // Only the connector ends with it here.
+    bool limit = reason == RUM_CLOSE_LIMIT;
+    AskClose(reason, limit ? RowOf(Refusal::kMaxConnectingPerDestination).detail : "");
+  }
   return true;
 }
 

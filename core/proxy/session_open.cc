@@ -1,6 +1,7 @@
 // How a client's session begins: the PROXY header of those that come by another proxy, whether the
 // client may come in, and then the module.
 #include "limits/admission.h"
+#include "limits/gate.h"
 #include "module/module_config.h"
 #include "options.h"
 #include "proxy/dialogue.h"
@@ -47,16 +48,32 @@ void Session::Welcome() {
 
 // Before the module sees the client, so that nothing of the protocol is done for it.
 bool Session::TurnedAway() {
-  if (!worker_.proxy().admission().guard().Blocks(worker_.settings().admission.guard, address_))
-    return false;
+  Proxy& proxy = worker_.proxy();
+  const Settings& settings = worker_.settings();
+  if (proxy.admission().guard().Blocks(settings.admission.guard, address_)) {
+    TurnAway(RUM_CLOSE_BLOCKED, {});
+    return true;
+  }
+  Refusal refusal = proxy.gate().Enter(settings.gate, address_, &entry_);
+  if (refusal == Refusal::kNone) return false;
+  worker_.counters.CountRefusal(refusal);
+  TurnAway(RowOf(refusal).reason, RowOf(refusal).detail);
+  return true;
+}
+
+void Session::TurnAway(uint32_t reason, std::string_view detail) {
   // In front of a TLS handshake nothing can be said.
   if (!dialogue_->tls[RUM_CLIENT].asked) {
     uint8_t words[Worker::kRefusalMost];
-    size_t size = worker_.WriteRefusal(RUM_CLOSE_BLOCKED, words);
+    size_t size = worker_.WriteRefusal(reason, words);
     side(RUM_CLIENT).Queue(words, size);
   }
-  Finish(RUM_CLOSE_BLOCKED, {});
-  return true;
+  Finish(reason, detail);
+}
+
+void Session::Recount() {
+  worker_.proxy().gate().Recount(worker_.settings().gate, address_, &entry_);
+  if (dialogue_ && !logged_in_ && !probe_) dialogue_->connector.Recount();
 }
 
 }  // namespace rum

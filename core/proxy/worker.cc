@@ -187,6 +187,7 @@ void Worker::Reload(std::shared_ptr<const Settings> settings,
   settings_ = std::move(settings);
   if (auto hook = config->module().worker_reload) hook(module_data_, config->get());
   module_config_ = std::move(config);
+  for (Session* session = sessions_; session; session = session->next) session->Recount();
 }
 
 void Worker::Enlist(Session& session) {
