@@ -21,6 +21,7 @@ Hooks Refusing(Journal* journal) {
     journal->Add("open");
     return Send(s, RUM_CLIENT, "in");
   };
+  hooks.client_data = [](rum_session*, std::string_view) -> int64_t { return 0; };
   hooks.refusal = [](uint32_t reason, uint8_t* bytes, size_t size) {
     std::string text = "refused " + std::to_string(reason);
     return text.copy(reinterpret_cast<char*>(bytes), size);
