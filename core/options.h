@@ -29,7 +29,8 @@ struct Settings {
 
   std::vector<Address> listeners;
   mode_t socket_mode = 0777;
-  CidrSet proxy_from;  // clients that must send a PROXY header
+  std::vector<SocketAddress> source_addresses;  // of connections to servers; port 0
+  CidrSet proxy_from;                           // clients that must send a PROXY header
   ProxyVersion send_proxy = ProxyVersion::kOff;
   std::vector<Address> destinations;
   bool shuffle_destinations = false;
@@ -41,8 +42,11 @@ struct Settings {
 
   bool background = false;
   bool check = false;
+  std::string explain;  // the user of --explain; empty: not asked for
+  std::optional<SocketAddress> explain_from;
   std::string pidfile;
   unsigned workers = 1;
+  uint32_t nofile = 0;  // 0: all that the system allows
   log::Options log;
   bool log_logins = false;
 

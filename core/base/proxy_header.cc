@@ -111,7 +111,8 @@ ProxyHeader ParseV2(std::string_view bytes) {
   if (family >> 4 > 3 || (family & 15) > 2) return Bad("the PROXY header has an unknown family");
   if (kV2Fixed + length > ProxyHeader::kV2Most) return Bad("the PROXY header is too long");
   // What is said of a LOCAL connection does not count, however short it is.
-  if (command == kProxy && length < AddressSize(family)) return Bad("the PROXY header is too short");
+  if (command == kProxy && length < AddressSize(family))
+    return Bad("the PROXY header is too short");
   if (bytes.size() < kV2Fixed + length) return {};
   const uint8_t* a = b + kV2Fixed;
   // Datagrams and paths are not what a client of rum has; what follows the addresses is not needed.

@@ -21,7 +21,7 @@ struct ProxyEnds {
 };
 
 struct ProxyHeader {
-  static constexpr size_t kV1Most = 107;       // the end of line included
+  static constexpr size_t kV1Most = 107;        // the end of line included
   static constexpr size_t kV2Most = 16 + 4096;  // the protocol would allow 65551
 
   enum class Status : uint8_t { kMore, kGood, kBad };

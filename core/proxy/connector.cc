@@ -131,7 +131,7 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
     int on = 1;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
-  bool connected = ::connect(fd.get(), address, size) == 0;
+  bool connected = Connect(fd.get(), address, size);
   if (!connected && errno == EAGAIN && address->sa_family == AF_UNIX && Retry()) return true;
   if (!connected && errno != EINPROGRESS) {
     last_reason_ = ReasonOf(errno);
@@ -148,6 +148,28 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
     worker.connecting->Arm(session_.dialogue_->phase, session_);
   }
   return true;
+}
+
+// As connect(2), from one of --source-address that has the right family, if there is one. The ports
+// of one can be used up for a server while the next one has some left.
+bool Connector::Connect(int fd, const sockaddr* address, socklen_t size) {
+  Worker& worker = session_.worker();
+  const auto& sources = worker.settings().source_addresses;
+  const size_t first = worker.source;
+  bool bound = false;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const SocketAddress& source = sources[(first + i) % sources.size()];
+    if (source.family() != address->sa_family) continue;
+    int on = 1;  // the port is chosen by connect(2), which may take one again for another server
+    ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    bound = true;
+    if (::bind(fd, source.get(), source.size()) == 0 && ::connect(fd, address, size) == 0) {
+      return true;
+    }
+    if (errno != EADDRNOTAVAIL) return false;
+    worker.source = first + i + 1;
+  }
+  return !bound && ::connect(fd, address, size) == 0;
 }
 
 // A unix socket does not queue a client when its backlog is full, as TCP would: ask again, for as

@@ -41,6 +41,7 @@ class Connector {
   bool MayTry(const Address& destination);
   void TryAddress();
   bool Attempt(const sockaddr* address, socklen_t size);
+  bool Connect(int fd, const sockaddr* address, socklen_t size);
   bool Retry();
   void NextAddress(uint32_t reason);
   void NextDestination(uint32_t reason);

@@ -43,7 +43,7 @@ struct alignas(64) Counters {
   Counter login_failures;   // told by the module
   Counter login_blocks;     // of these, such that blocked the client's address
   Counter admissions_refused[kAdmissionVerdictCount + 1];  // by verdict; [0] is unused
-  Counter turned_away[kRefusalCount + 1];  // by refusal; [0] is unused
+  Counter turned_away[kRefusalCount + 1];                  // by refusal; [0] is unused
   Counter ended[kCloseReasonCount + 1];  // sessions that ended, by reason; [0] is unused
   std::vector<Counter> module;           // the module's own, by its table
 

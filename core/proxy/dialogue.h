@@ -48,10 +48,11 @@ struct Dialogue {
   Window windows[2];
   Connector connector;
   Gate::ByDestination::Place waiting;  // among those on their way to the same destination
-  Deadline login;  // from accept to relay
-  Deadline phase;  // the PROXY header, connecting, or the first byte
+  Deadline login;                      // from accept to relay
+  Deadline phase;                      // the PROXY header, connecting, or the first byte
 
-  bool header = false;  // the client must send a PROXY header first; nothing else is done until then
+  bool header =
+      false;  // the client must send a PROXY header first; nothing else is done until then
 
   // Requests of the module, served when its hook has returned.
   std::optional<std::string> lookup;

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <mutex>
 
+#include "base/log.h"
 #include "limits/admission.h"
+#include "limits/descriptors.h"
 #include "limits/gate.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
@@ -21,6 +23,11 @@ namespace {
 
 std::mutex mutex;  // guards the_proxy, so that it is not used while it goes
 Proxy* the_proxy = nullptr;
+
+void WarnOfDescriptors(const Settings& settings) {
+  auto missing = DescriptorsMissing(settings.gate.max_connections);
+  if (missing) log::Warning("{}", *missing);
+}
 
 }  // namespace
 
@@ -60,6 +67,7 @@ Status Proxy::Bind() {
 }
 
 Status Proxy::Start() {
+  WarnOfDescriptors(*settings_);
   for (unsigned i = 0; i < settings_->workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
     workers_.back()->set_map(map_);
@@ -156,6 +164,9 @@ void Proxy::SetTls(std::shared_ptr<const TlsContexts> tls) {
 
 void Proxy::Reload(std::shared_ptr<const Settings> settings,
                    std::shared_ptr<const ModuleConfig> config) {
+  if (settings->gate.max_connections != settings_->gate.max_connections) {
+    WarnOfDescriptors(*settings);
+  }
   settings_ = settings;
   module_config_ = config;
   for (auto& worker : workers_) {

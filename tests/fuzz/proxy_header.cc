@@ -1,9 +1,9 @@
 // A PROXY header: no more is asked for than the protocol allows, a cut one is never good, and the
 // addresses that are read can be written and read again.
+#include "base/proxy_header.h"
+
 #include <cstdlib>
 #include <string_view>
-
-#include "base/proxy_header.h"
 
 using namespace rum;
 

@@ -35,7 +35,8 @@ void ExpectEnds(const ProxyHeader& header, const std::string& source,
   EXPECT_EQ(header.ends->destination.text(), destination);
 }
 
-// Whatever comes byte by byte is "more" until it is whole, and what stands behind it changes nothing.
+// Whatever comes byte by byte is "more" until it is whole, and what stands behind it changes
+// nothing.
 void ExpectWhole(const std::string& bytes) {
   for (size_t size = 0; size < bytes.size(); ++size) {
     EXPECT_EQ(ParseProxyHeader(bytes.substr(0, size)).status, Status::kMore) << size;
@@ -65,16 +66,28 @@ TEST(ProxyHeader, OfAnUnknownConnectionTellsNoAddress) {
 }
 
 TEST(ProxyHeader, OfVersion1MustBeWrittenAsTheProtocolSays) {
-  for (const char* wrong :
-       {"PROXY TCP4 192.0.2.1 198.51.100.7 40112\r\n", "PROXY TCP4 192.0.2.1 198.51.100.7 1 2 3\r\n",
-        "PROXY TCP4  192.0.2.1 198.51.100.7 1 2\r\n", "PROXY TCP4 192.0.2.1 198.51.100.7 1 2 \r\n",
-        "PROXY TCP4 192.0.2.1 198.51.100.7 65536 2\r\n",
-        "PROXY TCP4 192.0.2.1 198.51.100.7 01 2\r\n", "PROXY TCP4 192.0.2.1 198.51.100.7 -1 2\r\n",
-        "PROXY TCP4 192.0.2.1 198.51.100.7 +1 2\r\n", "PROXY TCP4 192.0.2.256 198.51.100.7 1 2\r\n",
-        "PROXY TCP4 ::1 ::1 1 2\r\n", "PROXY TCP6 192.0.2.1 198.51.100.7 1 2\r\n",
-        "PROXY TCP5 192.0.2.1 198.51.100.7 1 2\r\n", "PROXY UDP4 192.0.2.1 198.51.100.7 1 2\r\n",
-        "PROXY tcp4 192.0.2.1 198.51.100.7 1 2\r\n", "PROXY \r\n", "PROXY UNKNOWNX\r\n", "proxy ",
-        "PROXY\tTCP4", "GET / HTTP/1.1\r\n", "X", "\r\nPROXY", "\x16\x03\x01"}) {
+  for (const char* wrong : {"PROXY TCP4 192.0.2.1 198.51.100.7 40112\r\n",
+                            "PROXY TCP4 192.0.2.1 198.51.100.7 1 2 3\r\n",
+                            "PROXY TCP4  192.0.2.1 198.51.100.7 1 2\r\n",
+                            "PROXY TCP4 192.0.2.1 198.51.100.7 1 2 \r\n",
+                            "PROXY TCP4 192.0.2.1 198.51.100.7 65536 2\r\n",
+                            "PROXY TCP4 192.0.2.1 198.51.100.7 01 2\r\n",
+                            "PROXY TCP4 192.0.2.1 198.51.100.7 -1 2\r\n",
+                            "PROXY TCP4 192.0.2.1 198.51.100.7 +1 2\r\n",
+                            "PROXY TCP4 192.0.2.256 198.51.100.7 1 2\r\n",
+                            "PROXY TCP4 ::1 ::1 1 2\r\n",
+                            "PROXY TCP6 192.0.2.1 198.51.100.7 1 2\r\n",
+                            "PROXY TCP5 192.0.2.1 198.51.100.7 1 2\r\n",
+                            "PROXY UDP4 192.0.2.1 198.51.100.7 1 2\r\n",
+                            "PROXY tcp4 192.0.2.1 198.51.100.7 1 2\r\n",
+                            "PROXY \r\n",
+                            "PROXY UNKNOWNX\r\n",
+                            "proxy ",
+                            "PROXY\tTCP4",
+                            "GET / HTTP/1.1\r\n",
+                            "X",
+                            "\r\nPROXY",
+                            "\x16\x03\x01"}) {
     EXPECT_EQ(ParseProxyHeader(wrong).status, Status::kBad) << wrong;
     EXPECT_STRNE(ParseProxyHeader(wrong).fault, "") << wrong;
   }
@@ -101,7 +114,10 @@ TEST(ProxyHeader, ReadsVersion2) {
 }
 
 TEST(ProxyHeader, OfVersion2MayHaveMoreBehindTheAddresses) {
-  std::string text = V2(0x21, 0x11, kFour + std::string("\x04\x00\x03" "abc", 6));
+  std::string text = V2(0x21, 0x11,
+                        kFour + std::string("\x04\x00\x03"
+                                            "abc",
+                                            6));
   ExpectEnds(ParseProxyHeader(text), "192.0.2.1:40112", "198.51.100.7:3306");
   ExpectWhole(text);
   ExpectWhole(V2(0x21, 0x11, kFour + std::string(4096 - 12, 'x')));
@@ -134,8 +150,8 @@ TEST(ProxyHeader, OfVersion2MustBeWrittenAsTheProtocolSays) {
 
 TEST(ProxyHeader, ThatWasWrittenIsReadAgain) {
   for (auto version : {ProxyVersion::kV1, ProxyVersion::kV2}) {
-    for (const ProxyEnds& ends : {Ends("192.0.2.1", 40112, "198.51.100.7", 3306),
-                                  Ends("2001:db8::1", 1, "::1", 65535)}) {
+    for (const ProxyEnds& ends :
+         {Ends("192.0.2.1", 40112, "198.51.100.7", 3306), Ends("2001:db8::1", 1, "::1", 65535)}) {
       std::string text = BuildProxyHeader(version, ends);
       ExpectWhole(text);
       ExpectEnds(ParseProxyHeader(text), ends.source.text(), ends.destination.text());

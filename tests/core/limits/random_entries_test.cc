@@ -86,8 +86,10 @@ class RandomEntries : public testing::Test {
     client.logged_in = true;
   }
   void Go(size_t at, bool fail) {
-    if (fail && !inside[at].logged_in) inside[at].peer.Send("fail");
-    else inside[at].peer.Reset();
+    if (fail && !inside[at].logged_in)
+      inside[at].peer.Send("fail");
+    else
+      inside[at].peer.Reset();
     inside.erase(inside.begin() + static_cast<std::ptrdiff_t>(at));
     proxy.NextEnd();  // what it had is given back before the line is written
   }

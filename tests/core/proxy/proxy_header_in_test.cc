@@ -39,8 +39,9 @@ Hooks Telling(Journal* journal = nullptr) {
 TEST(ProxyHeaderIn, TellsTheClientsAddressToTheModuleAndTheLog) {
   ProxyEnds six{*SocketAddress::Numeric("2001:db8::1", 1), *SocketAddress::Numeric("::1", 2)};
   RunningProxy proxy(Telling(), From("127.0.0.0/8"));
-  for (const auto& [header, told] : {std::pair(kHeader, "192.0.2.1:40112"),
-                                     {BuildProxyHeader(ProxyVersion::kV2, six), "[2001:db8::1]:1"}}) {
+  for (const auto& [header, told] :
+       {std::pair(kHeader, "192.0.2.1:40112"),
+        {BuildProxyHeader(ProxyVersion::kV2, six), "[2001:db8::1]:1"}}) {
     Peer client = proxy.Client();
     std::string name = client.name();
     EXPECT_TRUE(client.Send(header));
@@ -96,12 +97,11 @@ TEST(ProxyHeaderIn, ThatIsNoneEndsTheSessionUnseen) {
     std::string bytes, reason, detail;
     bool end;
   };
-  for (const Case& one : {Case{"hello", "client_protocol", "there is no PROXY header", false},
-                          {"PROXY TCP4 x\r\n", "client_protocol", "the PROXY header has a bad address",
-                           false},
-                          {kHeader.substr(0, 20), "client_protocol",
-                           "the PROXY header is cut short", true},
-                          {"", "client_gone", "", true}}) {
+  for (const Case& one :
+       {Case{"hello", "client_protocol", "there is no PROXY header", false},
+        {"PROXY TCP4 x\r\n", "client_protocol", "the PROXY header has a bad address", false},
+        {kHeader.substr(0, 20), "client_protocol", "the PROXY header is cut short", true},
+        {"", "client_gone", "", true}}) {
     Peer client = proxy.Client();
     EXPECT_TRUE(client.Send(one.bytes));
     if (one.end) client.ShutWrite();
@@ -189,8 +189,10 @@ TEST(ProxyHeaderIn, DecidesWhoIsBlocked) {
     s.proxy_from = *CidrSet::Parse("127.0.0.1");
     s.admission.guard.failures = {1, Millis(3600000)};
   });
-  for (const auto& [address, reason] : {std::pair("192.0.2.1", "denied"), {"192.0.2.1", "blocked"},
-                                        {"192.0.2.2", "denied"}, {"192.0.2.2", "blocked"}}) {
+  for (const auto& [address, reason] : {std::pair("192.0.2.1", "denied"),
+                                        {"192.0.2.1", "blocked"},
+                                        {"192.0.2.2", "denied"},
+                                        {"192.0.2.2", "blocked"}}) {
     Peer client = proxy.Client();
     EXPECT_TRUE(client.Send("PROXY TCP4 " + std::string(address) + " 198.51.100.7 1 2\r\nwrong"));
     client.ReceiveAll();
