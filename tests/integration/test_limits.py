@@ -1,11 +1,16 @@
 """Access lists and limits as MySQL clients see them, and that HUP applies them."""
 
+import json
+import os
+import shutil
 import signal
+import subprocess
 import threading
 
 from mysql_setup import front, port_of, row, tcp, write_map
 from support import mariadb, net, peers
-from support.harness import check, same, test
+from support.harness import Skipped, check, end_with_parent, same, test
+from support.rum import environment
 
 
 def refusal(address, source=None):
@@ -93,3 +98,59 @@ def connecting(t):
     same(code, 1040)
     same(rum.session()["detail"], "--max-connecting-per-destination")
     check(rum.wait_sessions(2, 30)[1]["reason"] == "first_byte_timeout", "the first one waited alone")
+
+
+@test("The log says which number to change when --max-connections may need more open files")
+def nofile(t):
+    rum = t.rum("-s", tcp(), "-d", tcp(), "--max-connections", "1000", "--nofile", "1200")
+    rum.wait_log("--max-connections 1000 may need 2200 open files and the limit is 1200")
+    rum.wait_log("lower --max-connections to 500")
+    with open("/proc/%d/limits" % rum.pid) as f:
+        same([line.split()[3] for line in f if line.startswith("Max open files")], ["1200"])
+
+
+# Runs in a network of its own, where the system has four ports to give.
+FEW_PORTS = """
+import json, socket, subprocess, sys
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as f:
+    f.write("20000 20003")
+server = socket.socket()
+server.bind(("127.0.0.1", 9000))
+server.listen(64)
+server.settimeout(20)
+rum = subprocess.Popen(sys.argv[2:], stderr=subprocess.PIPE, text=True)
+try:
+    while " serves " not in rum.stderr.readline():
+        pass
+    keep, seen = [], []
+    for _ in range(9):
+        keep.append(socket.socket(socket.AF_UNIX))
+        keep[-1].settimeout(20)
+        keep[-1].connect(sys.argv[1])
+        if len(seen) < 8:
+            connection, peer = server.accept()
+            keep.append(connection)
+            seen.append(peer[0])
+    seen.append(keep[-1].recv(1).decode() or "refused")
+    print(json.dumps(seen))
+finally:
+    rum.kill()
+    rum.wait()
+"""
+
+
+@test("When the ports of one source address are used up the next one is taken")
+def ports(t):
+    path = t.path("in")
+    command = ["unshare", "-n", "/usr/bin/python3", "-c", FEW_PORTS, path, t.run.build.rum, "-s",
+               "sock:" + path, "-d", "tcp:127.0.0.1:9000", "--source-address", "127.0.0.2,127.0.0.3",
+               "--login-timeout", "off"]
+    if os.geteuid() != 0 or not (shutil.which("unshare") and shutil.which("ip")):
+        raise Skipped("needs root, unshare and ip, for a network of its own")
+    done = subprocess.run(command, env=environment(t, t.path("rum.sanitizer")), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=50, preexec_fn=end_with_parent)
+    if "unshare failed" in done.stderr:
+        raise Skipped("no network of its own: " + done.stderr.strip())
+    same(done.returncode, 0, done.stderr[-500:])
+    same(json.loads(done.stdout), ["127.0.0.2"] * 4 + ["127.0.0.3"] * 4 + ["refused"])
