@@ -6,13 +6,17 @@
 
 #include <functional>
 #include <memory>
+#include <set>
+#include <string>
 
+#include "admin/history.h"
 #include "admin/statistics.h"
 #include "base/address.h"
 #include "base/result.h"
 
 struct evconnlistener;
 struct evhttp;
+struct evhttp_request;
 
 namespace rum {
 
@@ -28,14 +32,19 @@ class StatisticsServer {
  private:
   StatisticsServer() = default;
 
-  evhttp* http_ = nullptr;
+  void Serve(evhttp_request* request);
+  void ServeSessions(evhttp_request* request);
   static void OnAcceptError(evconnlistener*, void* self);
   static void OnRested(evutil_socket_t, short, void* self);
 
+  evhttp* http_ = nullptr;
   evconnlistener* listener_ = nullptr;  // http_'s
   event* rested_ = nullptr;
   std::string path_;  // of a unix socket, to remove
   std::function<Overview()> overview_;
+  std::unique_ptr<History> history_;
+  struct Pending;
+  std::set<std::shared_ptr<Pending>> pending_;  // requests that wait for the workers
 };
 
 }  // namespace rum

@@ -2,6 +2,7 @@
 // exact over all workers. Touched when a session begins and ends, never while bytes flow.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -11,6 +12,7 @@
 #include <random>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/rate.h"
 
@@ -105,6 +107,24 @@ class Places {
 
   // Keys that have a session.
   size_t active() const { return active_.load(std::memory_order_relaxed); }
+  // Those who have the most sessions, the most first. Locks one shard after the other.
+  std::vector<std::pair<Key, uint32_t>> Top(size_t most) const {
+    std::vector<std::pair<Key, uint32_t>> top;
+    auto more = [](const auto& a, const auto& b) {
+      return a.second != b.second ? a.second > b.second : a.first < b.first;
+    };
+    for (size_t i = 0; i < kShards; ++i) {
+      std::lock_guard lock(shards_[i].mutex);
+      for (const auto& [key, entry] : shards_[i].keys) {
+        if (entry.sessions == 0) continue;
+        if (top.size() == most && entry.sessions < top.back().second) continue;
+        top.emplace_back(key, entry.sessions);
+        std::inplace_merge(top.begin(), top.end() - 1, top.end(), more);
+        if (top.size() > most) top.pop_back();
+      }
+    }
+    return top;
+  }
   // Those whose bucket is not full as well.
   size_t entries() const {
     size_t sum = 0;

@@ -237,6 +237,7 @@ void Connector::Done(uint32_t reason) {
   if (reason == 0) {
     session_.story_->connect_micros = NowMicros() - began_;
     worker.counters.connects.Add(1);
+    if (!session_.probing()) worker.counters.connect_times.Add(session_.story_->connect_micros);
   }
   session_.ConnectDone(reason, destinations_[destination_]);
 }

@@ -14,6 +14,7 @@
 #include "options.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
+#include "proxy/session_list.h"
 #include "proxy/worker.h"
 #include "upstream/prober.h"
 #include "upstream/resolver.h"
@@ -47,7 +48,8 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
                                            settings_->resolv_conf)),
       admission_(std::make_unique<Admission>()),
       gate_(std::make_unique<Gate>()),
-      prober_(std::make_unique<Prober>(base, *this, settings_->probe_interval)) {}
+      prober_(std::make_unique<Prober>(base, *this, settings_->probe_interval)),
+      lister_(std::make_unique<SessionLister>(base, *this)) {}
 
 Proxy::~Proxy() {
   {

@@ -20,6 +20,7 @@ class MapFile;
 class ModuleConfig;
 class Prober;
 class Resolver;
+class SessionLister;
 class Worker;
 struct Probe;
 struct Settings;
@@ -74,7 +75,8 @@ class Proxy {
   const Admission& admission() const { return *admission_; }
   Gate& gate() { return *gate_; }
   const Gate& gate() const { return *gate_; }
-  Prober& prober() { return *prober_; }  // [main]
+  SessionLister& lister() const { return *lister_; }  // [main]
+  Prober& prober() { return *prober_; }               // [main]
   const Prober& prober() const { return *prober_; }
   // [main]
   const std::shared_ptr<const Settings>& settings() const { return settings_; }
@@ -89,6 +91,7 @@ class Proxy {
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<Gate> gate_;
   std::unique_ptr<Prober> prober_;
+  std::unique_ptr<SessionLister> lister_;
   std::shared_ptr<const MapFile> map_;
   std::shared_ptr<const TlsContexts> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;

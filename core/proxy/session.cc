@@ -106,6 +106,8 @@ void Session::LoggedIn() {
   if (dialogue_) dialogue_->waiting.Release();
   if (worker_.settings().log_logins) LogLogin(*story_, *listener_, address_, id_);
   worker_.counters.relaying.Add(1);
+  worker_.counters.logins.Add(1);
+  worker_.counters.login_times.Add(NowMicros() - opened_);
   worker_.idle->Arm(deadline_, *this);
 }
 
@@ -272,6 +274,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     worker_.counters.ended[reason].Add(1);
     if (logged_in_) worker_.counters.relaying.Sub(1);
     worker_.counters.active.Sub(1);
+    worker_.counters.session_times.Add(NowMicros() - opened_);
     LogSession({*story_, *listener_, address_, id_, opened_, reason, text, sides_[RUM_CLIENT],
                 sides_[RUM_UPSTREAM]});
   }

@@ -29,6 +29,8 @@ class ModuleConfig;
 class Worker;
 struct Dialogue;
 struct Probe;
+struct SessionEntry;
+struct SessionFilter;
 
 // What a PROXY header has changed.
 struct Told {
@@ -58,6 +60,10 @@ class Session : public rum_session {
   uint64_t id() const { return id_; }
   Worker& worker() { return worker_; }
   bool probing() const { return probe_ != nullptr; }
+
+  // [worker] For the list of sessions; not for probes.
+  bool Matches(const SessionFilter& filter) const;
+  SessionEntry Tell() const;
 
   // [worker] The host calls; rum/module.h says what they promise.
   int32_t Send(uint32_t side, const void* data, size_t size);

@@ -198,6 +198,7 @@ void Worker::Enlist(Session& session) {
 }
 
 void Worker::Bury(std::unique_ptr<Session> session) {
+  if (list_next_ == session.get()) list_next_ = session->next;
   (session->prev ? session->prev->next : sessions_) = session->next;
   if (session->next) session->next->prev = session->prev;
   load.fetch_sub(1, std::memory_order_relaxed);

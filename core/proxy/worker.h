@@ -19,6 +19,7 @@
 #include "proxy/counters.h"
 #include "proxy/deadlines.h"
 #include "proxy/pipes.h"
+#include "proxy/session_list.h"
 
 struct rum_worker {};  // what modules hold; always a Worker
 
@@ -61,6 +62,9 @@ class Worker : public rum_worker {
   void Drain();
   // [worker] Ends every session.
   void EndSessions(uint32_t reason);
+
+  // [worker] Tells the sessions in slices, one list at a time: session_list.cc.
+  void BeginList(std::shared_ptr<SessionLister::Request> request);
 
   // [worker] Goes on with other settings and another configuration of the module; what sessions
   // have begun with they keep, but for the timeouts.
@@ -116,6 +120,7 @@ class Worker : public rum_worker {
   friend class Turn;
   void Run();
   void RunTasks();
+  void GoOnListing(std::shared_ptr<SessionLister::Request> request);
   void Sweep();
   static void OnPosted(evutil_socket_t, short, void* self);
   static void OnCallBacks(evutil_socket_t, short, void* self);
@@ -133,6 +138,7 @@ class Worker : public rum_worker {
   uint64_t last_ticket_ = 0;
   std::unordered_map<uint64_t, Session*> tickets_;
   Session* sessions_ = nullptr;
+  Session* list_next_ = nullptr;  // the next one to be told
   bool draining_ = false;
   std::minstd_rand random_{std::random_device{}()};
 
