@@ -3,7 +3,6 @@
 #include <event2/thread.h>
 #include <fmt/ranges.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -15,6 +14,7 @@
 #include "config.h"
 #include "daemon/background.h"
 #include "explain.h"
+#include "limits/descriptors.h"
 #include "map/map_file.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
@@ -54,14 +54,6 @@ std::string Lines(const std::string& text) {
     begin = end + 1;
   }
   return out;
-}
-
-// Descriptors are what a proxy runs out of first: take all that the system allows.
-void RaiseDescriptorLimit() {
-  rlimit limit;
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 // What an operator must know of the rules in a map that is otherwise good.
@@ -361,7 +353,7 @@ int Main(int argc, char** argv) {
   if (line->settings->background) {
     if (auto entered = background.Enter(); !entered) return fail(entered.error());
   }
-  RaiseDescriptorLimit();
+  if (auto set = SetDescriptorLimit(line->settings->nofile); !set) return fail(set.error());
   evthread_use_pthreads();
   if (auto opened = log::Open(line->settings->log); !opened) return fail(opened.error());
   int code = 0;

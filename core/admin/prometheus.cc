@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "limits/admission.h"
+#include "limits/gate.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
 #include "proxy/proxy.h"
@@ -78,7 +79,7 @@ std::string StatisticsPrometheus(const Overview& overview) {
                    static_cast<double>(times.micros) / 1e6, times.count);
   }
   one("rum_users_active", "gauge", "Users who have a session that counts for them",
-      proxy.admission().users().users());
+      proxy.admission().users().active());
   one("rum_addresses_blocked", "gauge", "Addresses that are blocked for failed logins",
       proxy.admission().guard().blocked());
   head("rum_admissions_refused_total", "counter",
@@ -86,6 +87,14 @@ std::string StatisticsPrometheus(const Overview& overview) {
   for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
     fmt::format_to(std::back_inserter(out), "rum_admissions_refused_total{{verdict=\"{}\"}} {}\n",
                    verdict.word, SumRefused(proxy, verdict.number));
+  }
+  one("rum_addresses_active", "gauge", "Addresses that have a session, if these are counted",
+      proxy.gate().addresses());
+  head("rum_clients_turned_away_total", "counter",
+       "Clients turned away by access lists and limits, by the option");
+  for (const RefusalRow& row : kRefusals) {
+    fmt::format_to(std::back_inserter(out), "rum_clients_turned_away_total{{option=\"{}\"}} {}\n",
+                   row.word, SumTurnedAway(proxy, row.refusal));
   }
   one("rum_probe_failures_total", "counter", "Probes that found a server unwell",
       proxy.prober().failures());

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "limits/admission.h"
+#include "limits/gate.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
 #include "options.h"
@@ -96,10 +97,14 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
   for (const CloseReason& reason : kCloseReasons) {
     json["sessions"]["ended"][std::string(reason.word)] = SumEnded(proxy, reason.number);
   }
-  json["limits"]["users"] = proxy.admission().users().users();
+  json["limits"]["users"] = proxy.admission().users().active();
   json["limits"]["blocked_addresses"] = proxy.admission().guard().blocked();
   for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
     json["limits"]["refused"][std::string(verdict.word)] = SumRefused(proxy, verdict.number);
+  }
+  json["limits"]["addresses"] = proxy.gate().addresses();
+  for (const RefusalRow& row : kRefusals) {
+    json["limits"]["turned_away"][std::string(row.word)] = SumTurnedAway(proxy, row.refusal);
   }
   for (const Times& times : SumTimes(proxy)) {
     json["times"][times.name] = {{"count", times.count},

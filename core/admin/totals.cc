@@ -80,6 +80,12 @@ uint64_t SumEnded(const Proxy& proxy, uint32_t reason) {
   return Sum(proxy, [reason](const Counters& c) -> const Counter& { return c.ended[reason]; });
 }
 
+uint64_t SumTurnedAway(const Proxy& proxy, Refusal refusal) {
+  return Sum(proxy, [refusal](const Counters& c) -> const Counter& {
+    return c.turned_away[static_cast<size_t>(refusal)];
+  });
+}
+
 uint64_t SumRefused(const Proxy& proxy, int32_t verdict) {
   return Sum(proxy, [verdict](const Counters& c) -> const Counter& {
     return c.admissions_refused[static_cast<size_t>(verdict)];

@@ -33,6 +33,7 @@ std::span<const CounterRow> CounterRows();
 uint64_t SumOf(const Proxy& proxy, Counter Counters::*member);
 uint64_t SumEnded(const Proxy& proxy, uint32_t reason);
 uint64_t SumRefused(const Proxy& proxy, int32_t verdict);
+uint64_t SumTurnedAway(const Proxy& proxy, Refusal refusal);
 uint64_t SumModule(const Proxy& proxy, size_t metric);
 
 // A histogram of the workers as one: its bounds in microseconds, what was at most as long as each,

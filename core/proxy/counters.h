@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "limits/refusals.h"
 #include "limits/verdicts.h"
 #include "proxy/close_reasons.h"
 #include "proxy/counter.h"
@@ -38,11 +39,14 @@ struct alignas(64) Counters {
   Counter login_failures;   // told by the module
   Counter login_blocks;     // of these, such that blocked the client's address
   Counter admissions_refused[kAdmissionVerdictCount + 1];  // by verdict; [0] is unused
+  Counter turned_away[kRefusalCount + 1];                  // by refusal; [0] is unused
   Counter ended[kCloseReasonCount + 1];     // sessions that ended, by reason; [0] is unused
   Histogram<kLoginBounds> connect_times;    // until a server was connected
   Histogram<kLoginBounds> login_times;      // from accept to the relay
   Histogram<kSessionBounds> session_times;  // from accept to the end
   std::vector<Counter> module;              // the module's own, by its table
+
+  void CountRefusal(Refusal refusal) { turned_away[static_cast<size_t>(refusal)].Add(1); }
 };
 
 }  // namespace rum

@@ -14,6 +14,7 @@
 namespace rum {
 
 class Admission;
+class Gate;
 class Listener;
 class MapFile;
 class ModuleConfig;
@@ -72,6 +73,8 @@ class Proxy {
   Resolver& resolver() { return *resolver_; }
   Admission& admission() { return *admission_; }
   const Admission& admission() const { return *admission_; }
+  Gate& gate() { return *gate_; }
+  const Gate& gate() const { return *gate_; }
   SessionLister& lister() const { return *lister_; }  // [main]
   Prober& prober() { return *prober_; }               // [main]
   const Prober& prober() const { return *prober_; }
@@ -86,6 +89,7 @@ class Proxy {
   std::shared_ptr<const ModuleConfig> module_config_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<Admission> admission_;
+  std::unique_ptr<Gate> gate_;
   std::unique_ptr<Prober> prober_;
   std::unique_ptr<SessionLister> lister_;
   std::shared_ptr<const MapFile> map_;

@@ -103,6 +103,9 @@ class Worker : public rum_worker {
   void set_tls(std::shared_ptr<const TlsContexts> tls) { tls_ = std::move(tls); }
   uint64_t NextSessionId() { return (++last_session_id_) * 1024 + index_; }
 
+  // [worker] Of --source-address the one that is used; the next one when its ports are used up.
+  size_t source = 0;
+
   // [any] Connections given to this worker and not ended; the accepting thread balances by it.
   std::atomic<uint32_t> load = 0;
 
@@ -111,7 +114,7 @@ class Worker : public rum_worker {
 
   // Deadlines that sessions share; see options of the same names.
   std::unique_ptr<Deadlines> login, connecting, first_byte, idle, half_close, linger, second_look,
-      retry, probe;
+      retry, probe, header;
 
  private:
   friend class Turn;
