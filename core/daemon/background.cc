@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 namespace rum {
@@ -48,6 +49,7 @@ Status Background::Enter() {
     report_.reset();
     AwaitChild(std::move(read_end), child);
   }
+  forked_ = true;
   ::setsid();
   Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (null) {
@@ -62,6 +64,7 @@ void Background::Ready() {
   char zero = 0;
   (void)!::write(report_.get(), &zero, 1);
   report_.reset();
+  if (!forked_) return;
   // The caller's terminal or pipe is let go only now: errors until here were told to it.
   Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (null) ::dup2(null.get(), STDERR_FILENO);
@@ -87,8 +90,19 @@ Result<Pidfile> Pidfile::Write(const std::string& path) {
   return file;
 }
 
+void Pidfile::Restore() {
+  if (path_.empty() || mine()) return;
+  if (auto again = Write(path_)) again->path_.clear();  // that one is not to remove it
+}
+
+bool Pidfile::mine() const {
+  char text[32] = "";
+  Fd fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  return fd && ::read(fd.get(), text, sizeof text - 1) > 0 && std::atoi(text) == ::getpid();
+}
+
 Pidfile::~Pidfile() {
-  if (!path_.empty()) ::unlink(path_.c_str());
+  if (!path_.empty() && mine()) ::unlink(path_.c_str());
 }
 
 }  // namespace rum
