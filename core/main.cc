@@ -14,6 +14,7 @@
 #include "daemon/background.h"
 #include "daemon/daemon.h"
 #include "daemon/inherited_sockets.h"
+#include "daemon/privileges.h"
 #include "daemon/service.h"
 #include "daemon/successor.h"
 #include "map/map_file.h"
@@ -46,6 +47,8 @@ void RaiseDescriptorLimit() {
 // --check: what a start would find, without binding or serving anything.
 int Check(const CommandLine& line) {
   std::string mistakes;
+  auto identity = FindIdentity(line.settings->user, line.settings->group);
+  if (!identity) mistakes += Lines(identity.error().text);
   auto config = ModuleConfig::Make(line.module, line.settings->module_values);
   if (!config) mistakes += Lines(config.error().text);
   if (auto tls = TlsContexts::Make(line.settings->tls); !tls) mistakes += Lines(tls.error().text);
@@ -98,15 +101,21 @@ int Main(int argc, char** argv) {
   }
   if (line->settings->check) return Check(*line);
 
+  auto identity = FindIdentity(line->settings->user, line->settings->group);
+  if (!identity) return fail(identity.error());
+  if (*identity) ForbidNewPrivileges();
   if (line->settings->background && !takes_over) {
     if (auto entered = background.Enter(); !entered) return fail(entered.error());
+  }
+  if (const std::string& folder = line->settings->chroot; !folder.empty()) {
+    if (auto entered = EnterRoot(folder); !entered) return fail(entered.error());
   }
   RaiseDescriptorLimit();
   evthread_use_pthreads();
   if (auto opened = log::Open(line->settings->log); !opened) return fail(opened.error());
   int code = 0;
   {
-    Daemon daemon({argc, argv, std::move(program), std::move(*sockets), takes_over},
+    Daemon daemon({argc, argv, std::move(program), std::move(*sockets), takes_over, *identity},
                   std::move(*line), background, service);
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();

@@ -68,6 +68,9 @@ inline constexpr OptionRow kOptionRows[] = {
      "run in the background; returns when everything is bound and loaded"},
     {"-p,--pidfile", "FILE", "Running", "write the process id here"},
     {"-w,--workers", "N", "Running", "threads that serve clients (one a core)"},
+    {"--user", "NAME", "Running", "become this user when everything is bound and open"},
+    {"--group", "NAME", "Running", "and this group (the user's)"},
+    {"--chroot", "DIR", "Running", "make this the root folder before anything is bound or opened"},
     {"--config", "FILE", "Running",
      "read options from FILE and FILE.d/*.conf, as name = value; the command line wins"},
     {"--check", nullptr, "Running",
@@ -92,8 +95,10 @@ inline constexpr OptionRow kOptionRows[] = {
      "when one side has ended and nothing moves (30s)", true},
     {"--idle-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)", "when nothing moves (off)",
      true},
+    {"--drain-delay", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "how long /ready says 503 after TERM before clients are no longer taken (off)", true},
     {"--drain-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "how long sessions may go on after TERM (30s)", true},
+     "how long sessions may go on after TERM or USR2 (30s)", true},
     {"--probe-interval", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
      "ask each server in use who it is, and whether it is well, this often; off: never (60s)"},
     {"--dns-refresh", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
@@ -119,6 +124,7 @@ inline constexpr DurationRow kDurationRows[] = {
     {"login-timeout", &Settings::login_timeout},
     {"half-close-timeout", &Settings::half_close_timeout},
     {"idle-timeout", &Settings::idle_timeout},
+    {"drain-delay", &Settings::drain_delay},
     {"drain-timeout", &Settings::drain_timeout},
     {"probe-interval", &Settings::probe_interval, false},
     {"dns-refresh", &Settings::dns_refresh, false},
@@ -158,8 +164,7 @@ inline constexpr const char* kFooter =
     "      sends each user to the server that users.cdb names, the others to db0\n"
     "\n"
     "TERM drains and ends, a second TERM or QUIT ends at once; HUP reads the options again, looks\n"
-    "at the map now and opens the log again, USR1 opens the log again. Exit: 0 fine, 1 "
-    "configuration, 2 usage,\n"
-    "3 address, 4 map, 5 module. More: man rum";
+    "at the map now and opens the log again, USR1 opens the log again; USR2 hands over to a new\n"
+    "process. Exit: 0 fine, 1 configuration, 2 usage, 3 address, 4 map, 5 module. More: man rum";
 
 }  // namespace rum

@@ -37,6 +37,8 @@ struct Settings {
   bool background = false;
   bool check = false;
   std::string pidfile;
+  std::string user, group;  // to become; empty: stay
+  std::string chroot;       // empty: none
   unsigned workers = 1;
   log::Options log;
   bool log_logins = false;
@@ -50,6 +52,7 @@ struct Settings {
   Millis login_timeout{8000};
   Millis half_close_timeout{30000};
   Millis idle_timeout{0};
+  Millis drain_delay{0};
   Millis drain_timeout{30000};
   Millis probe_interval{60000};
   Millis dns_refresh{30000};

@@ -49,12 +49,11 @@ Status Background::Enter() {
     report_.reset();
     AwaitChild(std::move(read_end), child);
   }
-  forked_ = true;
   ::setsid();
-  Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (null) {
-    ::dup2(null.get(), STDIN_FILENO);
-    ::dup2(null.get(), STDOUT_FILENO);
+  null_.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (null_) {
+    ::dup2(null_.get(), STDIN_FILENO);
+    ::dup2(null_.get(), STDOUT_FILENO);
   }
   return Ok();
 }
@@ -64,10 +63,9 @@ void Background::Ready() {
   char zero = 0;
   (void)!::write(report_.get(), &zero, 1);
   report_.reset();
-  if (!forked_) return;
   // The caller's terminal or pipe is let go only now: errors until here were told to it.
-  Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (null) ::dup2(null.get(), STDERR_FILENO);
+  if (null_) ::dup2(null_.get(), STDERR_FILENO);
+  null_.reset();
 }
 
 void Background::Failed(int code, const std::string& text) {

@@ -24,7 +24,7 @@ class Background {
 
  private:
   Fd report_;
-  bool forked_ = false;
+  Fd null_;  // of a forked one, until it is ready
 };
 
 // The file with the process id. Removed when destroyed, unless another process has written its own.

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
+#include "proxy/listener.h"
 #include "upstream/prober.h"
 
 namespace rum {
@@ -95,7 +96,27 @@ Status Daemon::Start() {
   }
   Every(kTlsLook, OnTlsLook);
   WatchSignals();
+  if (auto dropped = DropPrivileges(); !dropped) return dropped;
   return proxy_->Start();
+}
+
+// What is bound and open now may have to be opened or removed by its name later: by a reload, the
+// next process, or at the end.
+Status Daemon::DropPrivileges() {
+  if (!origin_.identity) return Ok();
+  const Identity& identity = *origin_.identity;
+  std::vector<std::string> paths = {settings_->pidfile, settings_->log.target};
+  for (const auto& listener : proxy_->listeners()) {
+    if (listener->owns_file()) paths.push_back(listener->address().host);
+  }
+  if (settings_->stats && settings_->stats->kind == Address::Kind::kUnix) {
+    paths.push_back(settings_->stats->host);
+  }
+  for (const std::string& path : paths) {
+    if (!path.empty() && path != "stderr" && path != "syslog") GiveTo(identity, path);
+  }
+  GiveFolderTo(identity, settings_->tls.state_dir);
+  return Become(identity);
 }
 
 Status Daemon::WatchMap() {
@@ -218,11 +239,11 @@ void Daemon::OnSignal(evutil_socket_t number, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   switch (number) {
     case SIGHUP:
-      daemon.service_.Reloading();
+      if (!daemon.draining_) daemon.service_.Reloading();
       daemon.Reload();
       if (daemon.watcher_) daemon.watcher_->check_now();
       log::Reopen();
-      daemon.service_.Ready();
+      if (!daemon.draining_) daemon.service_.Ready();
       break;
     case SIGUSR1:
       log::Reopen();

@@ -4,12 +4,14 @@
 #include <event2/event.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "admin/http.h"
 #include "daemon/background.h"
 #include "daemon/inherited_sockets.h"
+#include "daemon/privileges.h"
 #include "daemon/service.h"
 #include "daemon/successor.h"
 #include "map/map_watcher.h"
@@ -31,7 +33,8 @@ class Daemon {
     char** argv;
     Program program;
     InheritedSockets sockets;
-    bool takes_over;  // from a process that serves until this one is ready
+    bool takes_over;                   // from a process that serves until this one is ready
+    std::optional<Identity> identity;  // who it is to become
   };
 
   // [main] What follows, too.
@@ -49,6 +52,7 @@ class Daemon {
   // daemon.cc
   Status WatchMap();
   void WatchSignals();
+  Status DropPrivileges();
   void Serve();
   Overview overview() const { return {*proxy_, watcher_.get(), started_, draining_}; }
   void Reload();

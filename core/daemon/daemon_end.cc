@@ -30,7 +30,18 @@ void Daemon::OnTerm() {
   draining_ = true;
   successor_.reset();
   service_.Stopping();
-  Drain();
+  if (settings_->drain_delay.count() == 0 || !serving_) return Drain();
+  log::Info(
+      "draining in {}: /ready says so, clients are taken until then; a second signal ends at "
+      "once",
+      FormatDuration(settings_->drain_delay));
+  events_.push_back(evtimer_new(base_, OnDelayOver, this));
+  timeval wait = TimevalOf(settings_->drain_delay);
+  event_add(events_.back(), &wait);
+}
+
+void Daemon::OnDelayOver(evutil_socket_t, short, void* self) {
+  static_cast<Daemon*>(self)->Drain();
 }
 
 // From here on no client is taken.
@@ -80,6 +91,9 @@ void Daemon::HandOver() {
   }
   if (draining_) return refuse("this process is ending");
   if (!serving_) return refuse("this process is still starting");
+  if (!settings_->chroot.empty()) {
+    return refuse("the program lies outside of --chroot; restart instead");
+  }
   if (::getpid() == 1) return refuse("process 1 cannot go without the others; restart instead");
   state_->WriteAll();  // so that the new one knows what this one has learned
   std::vector<HandoverNote::Socket> sockets;

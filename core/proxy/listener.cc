@@ -1,9 +1,9 @@
 #include "proxy/listener.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -134,7 +134,7 @@ Listener::Listener(Proxy& proxy, const Address& address, ListeningSocket socket)
     address_.port = SocketAddress::From(reinterpret_cast<sockaddr*>(&bound), size).port();
   }
   text_ = address_.text();
-  reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  reserve_.reset(::eventfd(0, EFD_CLOEXEC));
 }
 
 Listener::~Listener() { Close(); }
@@ -150,8 +150,7 @@ void Listener::Close(bool handed_over) {
   if (readable_) event_free(readable_);
   if (rested_) event_free(rested_);
   readable_ = rested_ = nullptr;
-  bool keep = keep_file_ || handed_over;
-  if (fd_ && address_.kind == Address::Kind::kUnix && !keep) ::unlink(address_.host.c_str());
+  if (fd_ && owns_file() && !handed_over) ::unlink(address_.host.c_str());
   fd_.reset();
 }
 
@@ -164,7 +163,7 @@ void Listener::OnReadable(evutil_socket_t, short, void* self) {
 void Listener::OnRested(evutil_socket_t, short, void* self) {
   auto& listener = *static_cast<Listener*>(self);
   // While not even the reserve is to be had there is none for a client either.
-  if (!listener.reserve_) listener.reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!listener.reserve_) listener.reserve_.reset(::eventfd(0, EFD_CLOEXEC));
   if (listener.reserve_) {
     event_add(listener.readable_, nullptr);
   } else {
@@ -224,10 +223,10 @@ void Listener::TurnAway() {
     Fd client(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     bool accepted = static_cast<bool>(client);
     if (accepted) worker_->Refuse(std::move(client), RUM_CLOSE_NO_RESOURCES);
-    reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    reserve_.reset(::eventfd(0, EFD_CLOEXEC));
     if (!accepted) return;
   }
-  if (!reserve_) reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!reserve_) reserve_.reset(::eventfd(0, EFD_CLOEXEC));
 }
 
 }  // namespace rum

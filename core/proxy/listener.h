@@ -37,6 +37,8 @@ class Listener {
 
   // [main, while it is open] For another process that is to listen as well.
   HandoverNote::Socket ForHandover() const { return {fd_.get(), keep_file_, asked_}; }
+  // Whether the file of a unix socket is this process's to remove.
+  bool owns_file() const { return address_.kind == Address::Kind::kUnix && !keep_file_; }
   const Address& address() const { return address_; }
   const std::string& text() const { return text_; }  // with the real port if port 0 was asked for
 
