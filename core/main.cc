@@ -17,6 +17,7 @@
 #include "daemon/privileges.h"
 #include "daemon/service.h"
 #include "daemon/successor.h"
+#include "explain.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "options.h"
@@ -100,6 +101,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   if (line->settings->check) return Check(*line);
+  if (!line->settings->explain.empty()) return Explain(*line);
 
   auto identity = FindIdentity(line->settings->user, line->settings->group);
   if (!identity) return fail(identity.error());

@@ -75,6 +75,9 @@ inline constexpr OptionRow kOptionRows[] = {
      "read options from FILE and FILE.d/*.conf, as name = value; the command line wins"},
     {"--check", nullptr, "Running",
      "report every mistake in the command line and the map, and end"},
+    {"--explain", "USER", "Running",
+     "tell what would become of this user's login: record, rules, server and its answer; and end"},
+    {"--from", "IP", "Running", "with --explain: whether the rules let the user in from there"},
 
     {"-m,--stats", "ADDR", "Log and statistics",
      "statistics over HTTP here: /stats (JSON), /metrics (Prometheus), /live, /ready"},

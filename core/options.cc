@@ -1,30 +1,21 @@
 #include "options.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
-#include <cstring>
 #include <map>
-#include <thread>
 
 #include "config.h"
 #include "config_file.h"
 #include "module/host.h"
 #include "module/module_config.h"
 #include "option_rows.h"
+#include "settings_reader.h"
 
 namespace rum {
 namespace {
 
-constexpr unsigned kWorkersMost = 256;
-
-// What the command line held, as text, by long name.
-using Texts = std::map<std::string, std::vector<std::string>>;
-// Where those of them stand that come from a configuration file, in the same order.
-using Places = std::map<std::string, std::vector<std::string>>;
+using Texts = OptionTexts;
+using Places = OptionPlaces;
 
 std::string LongName(std::string_view flags) {
   size_t dashes = flags.find("--");
@@ -152,222 +143,6 @@ std::string Unexpected(const Texts& texts, const std::vector<std::string>& extra
          (nearest.empty() ? " (rum --help lists all)" : ", did you mean --" + nearest + "?");
 }
 
-class Reader {
- public:
-  Reader(const Texts& texts, const Places& places, Settings& settings)
-      : texts_(texts), places_(places), s_(settings) {}
-
-  std::vector<std::string> errors;
-
-  void ReadAll(const Module* module) {
-    for (size_t i = 0; i < Many("listen").size(); ++i) {
-      auto address = Take(ParseAddress(Many("listen")[i], true), "listen", i);
-      if (address) s_.listeners.push_back(*address);
-    }
-    for (const char* name : {"destination", "failover", "random"}) {
-      for (size_t i = 0; i < Many(name).size(); ++i) {
-        auto addresses = Take(ParseAddresses(Many(name)[i]), name, i);
-        if (!addresses) continue;
-        s_.destinations.insert(s_.destinations.end(), addresses->begin(), addresses->end());
-        if (name == std::string("random")) s_.shuffle_destinations = true;
-      }
-    }
-    if (auto text = One("stats")) s_.stats = Take(ParseAddress(*text, true), "stats");
-    if (auto text = One("map")) s_.map = *text;
-    for (const char* name : {"protocol", "module-dir", "config"})
-      One(name);  // taken already; once is enough
-    if (auto text = One("pidfile")) s_.pidfile = *text;
-    if (auto text = One("user")) s_.user = *text;
-    if (auto text = One("group")) s_.group = *text;
-    if (auto text = One("chroot")) s_.chroot = *text;
-    if (auto text = One("log")) s_.log.target = *text;
-    if (auto text = One("resolv-conf")) s_.resolv_conf = *text;
-    s_.background = Given("background");
-    s_.check = Given("check");
-    s_.log_logins = Given("log-logins");
-    if (Given("verbose")) s_.log.level = log::Level::kDebug;
-    ReadTls();
-    ReadLimits();
-    ReadLogFormat();
-    ReadSocketMode();
-    ReadWorkers();
-    for (const DurationRow& row : kDurationRows) {
-      if (auto text = One(row.name)) {
-        if (auto duration = Take(ParseDuration(*text), row.name)) s_.*row.member = *duration;
-      }
-    }
-    if (module) ReadModule(*module);
-  }
-
-  // What makes no sense as a whole.
-  void Judge() {
-    if (Many("listen").empty()) {
-      Wrong("no address to listen on: give one, as in -s tcp:0.0.0.0:3306");
-    }
-    if (!Given("destination") && !Given("failover") && !Given("random") && s_.map.empty() &&
-        !Given("protocol")) {
-      Wrong("no destination: give one, as in -d tcp:db0:3306, or a user map with -M");
-    }
-    if (s_.background && s_.log.target == "stderr") s_.log.target = "syslog";
-    if (!s_.check) return;
-    for (const std::string& path : {s_.pidfile, s_.log.target}) {
-      if (path.empty() || path == "stderr" || path == "syslog") continue;
-      std::string folder = path.find('/') == path.npos ? "." : path.substr(0, path.rfind('/') + 1);
-      bool writable = ::access(path.c_str(), W_OK) == 0 ||
-                      (errno == ENOENT && ::access(folder.c_str(), W_OK) == 0);
-      if (!writable) Wrong("'" + path + "' cannot be written: " + std::strerror(errno));
-    }
-  }
-
-  std::optional<std::string> One(const std::string& name) {
-    auto& values = Many(name);
-    if (values.size() > 1) Wrong("--" + name + " is given more than once", 1);
-    return values.empty() ? std::nullopt : std::optional(values.back());
-  }
-  bool Given(const std::string& name) { return !Many(name).empty(); }
-
- private:
-  const std::vector<std::string>& Many(const std::string& name) {
-    static const std::vector<std::string> none;
-    auto found = texts_.find(name);
-    return found == texts_.end() ? none : found->second;
-  }
-
-  // `text` begins with the option that it is about, if there is one; what stands in a file is told
-  // by its place. `index`: of the option's values.
-  void Wrong(const std::string& text, size_t index = 0) {
-    size_t end = text.find_first_of(": ");
-    auto place = text.starts_with("--") ? places_.find(text.substr(2, end - 2)) : places_.end();
-    if (place == places_.end() || index >= place->second.size()) {
-      errors.push_back(text);
-    } else {
-      errors.push_back(place->second[index] + ": " + text.substr(2));
-    }
-  }
-
-  template <class T>
-  std::optional<T> Take(Result<T> result, const std::string& name, size_t index = 0) {
-    if (result) return std::move(*result);
-    Wrong("--" + name + ": " + result.error().text, index);
-    return std::nullopt;
-  }
-
-  void ReadTls() {
-    TlsSettings& tls = s_.tls;
-    ReadTlsMode("tls",
-                {{"off", TlsMode::kOff}, {"on", TlsMode::kOn}, {"require", TlsMode::kRequire}},
-                tls.clients);
-    ReadTlsMode("upstream-tls",
-                {{"mirror", TlsMode::kMirror},
-                 {"off", TlsMode::kOff},
-                 {"require", TlsMode::kRequire},
-                 {"verify", TlsMode::kVerify}},
-                tls.upstreams);
-    tls.state_dir = RUM_STATE_DIR;
-    const std::pair<const char*, std::string*> texts[] = {
-        {"tls-cert", &tls.files.certificate},      {"tls-key", &tls.files.key},
-        {"tls-ca", &tls.files.authorities},        {"tls-min-version", &tls.files.min_version},
-        {"tls-ciphers", &tls.files.ciphers},       {"upstream-tls-ca", &tls.upstream_authorities},
-        {"upstream-tls-name", &tls.upstream_name}, {"state-dir", &tls.state_dir},
-    };
-    for (const auto& [name, target] : texts) {
-      if (auto text = One(name)) *target = *text;
-    }
-    for (const Address& address : s_.listeners) tls.first |= address.tls;
-  }
-
-  void ReadLimits() {
-    if (auto text = One("max-connections-per-user")) {
-      uint32_t& most = s_.admission.limit.max;
-      auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), most);
-      if (*text != "off" &&
-          (error != std::errc() || end != text->data() + text->size() || most == 0)) {
-        errors.push_back("--max-connections-per-user: '" + *text +
-                         "' is not a number from 1 on, or off");
-      }
-    }
-    LoginGuard::Settings& guard = s_.admission.guard;
-    for (const auto& [name, target] :
-         {std::pair{"user-rate", &s_.admission.limit.rate}, {"login-failures", &guard.failures}}) {
-      if (auto text = One(name)) {
-        if (auto rate = Take(ParseRate(*text), name)) *target = *rate;
-      }
-    }
-    if (auto text = One("login-block")) {
-      if (auto time = Take(ParseDuration(*text), "login-block")) guard.block = *time;
-      if (guard.block.count() == 0) {
-        errors.push_back("--login-block: a time is needed; --login-failures off blocks nobody");
-      }
-    }
-    for (const std::string& text : Many("login-exempt")) {
-      if (auto set = Take(CidrSet::Parse(text), "login-exempt")) guard.exempt.Add(*set);
-    }
-  }
-
-  void ReadTlsMode(const char* name, const std::map<std::string, TlsMode>& modes, TlsMode& mode) {
-    auto text = One(name);
-    if (!text) return;
-    auto found = modes.find(*text);
-    if (found != modes.end()) {
-      mode = found->second;
-      return;
-    }
-    std::string words;
-    for (const auto& [word, value] : modes) words += (words.empty() ? "" : ", ") + word;
-    Wrong(std::string("--") + name + ": '" + *text + "' is not one of " + words);
-  }
-
-  void ReadLogFormat() {
-    auto text = One("log-format");
-    if (!text) return;
-    s_.log.json = *text == "json";
-    if (*text != "json" && *text != "text") {
-      Wrong("--log-format: '" + *text + "' is not text or json");
-    }
-  }
-
-  void ReadSocketMode() {
-    auto text = One("socket-mode");
-    if (!text) return;
-    unsigned mode = 0;
-    auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), mode, 8);
-    if (error != std::errc() || end != text->data() + text->size() || mode > 0777) {
-      Wrong("--socket-mode: '" + *text + "' is not an octal mode up to 0777");
-    }
-    s_.socket_mode = mode;
-  }
-
-  void ReadWorkers() {
-    s_.workers = std::clamp(std::thread::hardware_concurrency(), 1u, kWorkersMost);
-    auto text = One("workers");
-    if (!text) return;
-    unsigned number = 0;
-    auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-    if (error != std::errc() || end != text->data() + text->size() || number < 1 ||
-        number > kWorkersMost) {
-      Wrong("--workers: '" + *text + "' is not a number from 1 to 256");
-      return;
-    }
-    s_.workers = number;
-  }
-
-  void ReadModule(const Module& module) {
-    for (size_t i = 0; i < module.table().option_count; ++i) {
-      rum_option option = module.option(i);
-      auto value = One(option.name);
-      if (value) {
-        auto checked = CheckOptionValue(option, *value);
-        if (!checked) Wrong(checked.error().text);
-      }
-      s_.module_values.push_back(std::move(value));
-    }
-  }
-
-  const Texts& texts_;
-  const Places& places_;
-  Settings& s_;
-};
-
 void AddModuleOptions(CLI::App& app, Texts& texts, const Module& module,
                       std::vector<std::string>& errors) {
   const rum_module& table = module.table();
@@ -415,7 +190,8 @@ std::optional<bool> ReadFlag(const ConfigItem& item) {
 
 // These belong to one run and not to a configuration.
 bool OnlyOnCommandLine(std::string_view name) {
-  return name == "config" || name == "check" || name == "version" || name == "help";
+  return name == "config" || name == "check" || name == "explain" || name == "from" ||
+         name == "version" || name == "help";
 }
 
 // Adds what the files say of options that the command line does not give. A later file replaces
@@ -535,7 +311,7 @@ Result<CommandLine> Read(int argc, char** argv, std::shared_ptr<const Module> lo
   }
   Places places;
   AddConfig(items, app, line.module != nullptr, texts, places, errors);
-  Reader reader(texts, places, *settings);
+  SettingsReader reader(texts, places, *settings);
   reader.ReadAll(line.module.get());
   reader.Judge();
   errors.insert(errors.end(), reader.errors.begin(), reader.errors.end());

@@ -1,5 +1,8 @@
 """TLS inside the MySQL protocol: towards clients, towards servers, and what may go where."""
 
+import errno
+import random
+import socket
 import ssl
 import struct
 import subprocess
@@ -8,7 +11,7 @@ from mysql_setup import front, port_of, row, usual_map, write_map
 from support import net
 from support.build import program
 from support.certificates import Authority
-from support.harness import check, has, same, test
+from support.harness import check, full, has, same, test
 from support.mariadb import password
 from support.net import connect
 from support.peers import Script
@@ -160,6 +163,38 @@ def _(t):
     for record in rum.wait_sessions(3):
         same(record["reason"], "tls_failed")
         check("user" not in record, "nobody was identified: %r" % record)
+
+
+@test("Whatever stands behind the request for TLS, nobody is looked up and no server is asked",
+      needs=NEEDS, seconds=120)
+def _(t):
+    rum, here = front_tls(t, usual_map(t), Authority(t.folder))
+    noise = random.Random(5)
+    login = SSL_REQUEST[:32] + b"alice\0\0mysql_native_password\0"
+    count = 1000 if full() else 100
+    for _ in range(count):
+        record = bytes([noise.choice((22, 23, 21, 20, 128)), 3, noise.choice((0, 1, 3))])
+        behind = b"".join(noise.choice((
+            packet(noise.randrange(4), login), login, noise.randbytes(noise.randrange(40)),
+            record + len(login).to_bytes(2, "big") + login, record + b"\x40\0" + packet(2, login),
+            packet(1, SSL_REQUEST), packet(0, b"\3SELECT 1"))) for _ in range(noise.randrange(1, 6)))
+        text = packet(1, SSL_REQUEST) + behind
+        cut = noise.randrange(1, len(text))
+        with connect(here) as s:
+            s.recv(4096)
+            rest = b""
+            try:
+                s.sendall(text[:cut])
+                s.sendall(text[cut:])
+                s.shutdown(socket.SHUT_WR)
+                rest = net.read_all(s)
+            except OSError as e:
+                check(e.errno in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN), repr(e))
+            check(b"Access denied" not in rest and b"alice" not in rest, "an answer: %r" % rest)
+    for record in rum.wait_sessions(count, 20):
+        check("user" not in record, "somebody was identified: %r" % record)
+    stats = rum.stats()
+    same((stats["map"]["lookups"], stats["upstream"]["connects"]), (0, 0))
 
 
 @test("The handshake may begin in the same segment as the request for TLS", needs=NEEDS)

@@ -182,6 +182,9 @@ const std::map<std::string, Sample>& Samples() {
       {"random",
        {"tcp:b:2,tcp:c:3",
         [](auto& s) { return s.destinations.size() == 2 && s.shuffle_destinations; }}},
+      {"explain", {"u", [](auto& s) { return s.explain == "u"; }}},
+      {"from",
+       {"192.0.2.7", [](auto& s) { return s.explain_from && s.explain_from->host() == "192.0.2.7"; }}},
       {"max-connections-per-user", {"7", [](auto& s) { return s.admission.limit.max == 7; }}},
       {"user-rate",
        {"5/m",
@@ -257,6 +260,7 @@ TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
       std::vector<std::string> arguments = {spelling};
       if (row.value) arguments.push_back(sample->second.value);
       if (name != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
+      if (name == "from") arguments.insert(arguments.end(), {"--explain", "u"});
       if (!std::set<std::string>{"destination", "failover", "random"}.contains(name)) {
         arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
       }

@@ -1,0 +1,182 @@
+"""The greeting that follows the servers, the probes behind it, and --explain, with real servers."""
+
+import os
+import subprocess
+
+from mysql_setup import front, row, write_map
+from support import mariadb, net, peers
+from support.harness import check, has, same, test
+from support.mysql_wire import DEPRECATE_EOF, USUAL, Client, FakeServer, ServerError
+
+BOTH = ("mysql.so", "mariadb")
+OLD_AND_NEW = ("mysql.so", "mariadb", "mariadb-trixie")
+
+
+def version_of(address):
+    with Client(address) as c:
+        return c.greet().version
+
+
+def version_at(server):
+    """As the server itself greets."""
+    return version_of(server.address)
+
+
+def learned(rum, number):
+    """Waits until so many servers are known."""
+    net.until(lambda: rum.stats()["module"]["details"]["servers"] >= number, 20,
+              lambda: "%d servers are known: %s" % (number, rum.stats()["module"]["details"]))
+
+
+@test("The greeting has the lowest version of the servers in use, and is kept for the next start",
+      needs=OLD_AND_NEW)
+def _(t):
+    old, new = t.run.servers.a, t.run.newer["mariadb-trixie"].plain
+    check(version_at(old) != version_at(new), "the servers differ")
+    path = write_map(t, ("a", "", old.address), ("b", "", new.address))
+    arguments = ["--mysql-greeting", "learn", "--state-dir", t.path("state")]
+    rum, here = front(t, path, *arguments)
+    learned(rum, 2)
+    same(version_of(here), version_at(old))
+    details = rum.stats()["module"]["details"]
+    same((details["greeting"], details["mixed"], sum(details["versions"].values())),
+         ("learned", False, 2))
+    rum.finish()
+    # Both are kept, though the map has only the new one now and nobody is asked.
+    write_map(t, ("b", "", new.address))
+    rum = t.rum("-s", here, "-P", "mysql.so", "-M", path, *arguments, "--probe-interval", "off")
+    same(version_of(here), version_at(old))
+    rum.wait_log("so they were before the start")
+
+
+@test("With one server the greeting is that server's, before the first client comes", needs=BOTH)
+def _(t):
+    server = t.run.servers.a
+    rum, here = front(t, write_map(t, row(t, "alice", "A")), "--probe-interval", "60s",
+                      "-d", server.address)
+    same(version_of(here), version_at(server))
+    health, = rum.stats()["probes"]["destinations"]
+    same((health["address"], health["state"]), (server.address, "well"))
+    same(health["notes"]["version"], version_at(server))
+    same(rum.metric('rum_destinations{state="well"}'), 1)
+
+
+@test("A fixed greeting stays as it is told, whatever the servers are", needs=BOTH)
+def _(t):
+    rum, here = front(t, write_map(t, row(t, "alice", "A")), "-t", "mysql80", "--probe-interval",
+                      "60s")
+    net.until(lambda: rum.stats()["probes"]["well"] == 1, 20, "the server was asked")
+    same(version_of(here), "8.0.40")
+    same(rum.stats()["module"]["details"]["greeting"], "fixed")
+
+
+@test("Probes do not count as broken logins, and no client waits for a server that is dead",
+      needs=BOTH)
+def _(t):
+    server = t.run.servers.own(t, ["--max-connect-errors=5"], bind="127.0.0.1")
+    dead = t.keep(peers.NeverAccepts())
+    path = write_map(t, row(t, "alice", server.address), ("gone", "", dead.address))
+    rum, here = front(t, path, "--probe-interval", "50ms", "--connect-timeout", "500ms",
+                      preload=t.run.build.preload, env={"RUM_TEST_SOURCE": "127.0.0.3"})
+    net.until(lambda: rum.stats()["probes"]["made"] > 30, 30, "many probes")
+    same(server.status("Aborted_connects_preauth"), 0)
+    with Client(here) as c:
+        c.login("alice", mariadb.ACCOUNTS["alice"][0])
+        same(c.query("SELECT SUBSTRING_INDEX(USER(), '@', -1)"), ["127.0.0.3"])
+    unwell = rum.stats()["probes"]["destinations"][0]
+    same((unwell["address"], unwell["state"], unwell["reason"]),
+         (dead.address, "unwell", "connect_timeout"))
+    rum.wait_log("is not well")
+    same(rum.log().count("is not well"), 1, "told once")
+
+
+@test("A server that gets well again is told, and so is one that fell ill", needs="mysql.so")
+def _(t):
+    address = "tcp:127.0.0.1:%d" % net.free_port()
+    rum, here = front(t, write_map(t, ("a", "", address)), "--probe-interval", "50ms")
+    rum.wait_log("%s is not well: connect_refused" % address)
+    server = FakeServer("pw", address)
+    rum.wait_log("is well again")
+    server.close()
+    rum.wait_log("is not well", times=2)
+
+
+@test("A server that lacks what was promised is told to that client, and the greeting is lowered",
+      needs="mysql.so")
+def _(t):
+    poor = t.keep(FakeServer("pw", capabilities=0x80FFF7FF))  # without DEPRECATE_EOF
+    rum, here = front(t, write_map(t, ("a", "", poor.address)), "--mysql-greeting", "learn", "-t",
+                      "mysql80", "--probe-interval", "off")
+    with Client(here) as c:
+        try:
+            c.login("a", "pw", capabilities=USUAL | DEPRECATE_EOF)
+            check(False, "it logged in")
+        except ServerError as e:
+            same(e.code, 1105)
+            has(str(e), "DEPRECATE_EOF")
+        check(c.greeting.capabilities & DEPRECATE_EOF, "it is promised at first")
+    with Client(here) as c:
+        c.login("a", "pw")
+        check(not c.greeting.capabilities & DEPRECATE_EOF, "it is not promised any more")
+    rum.wait_log("clients are greeted with version")
+
+
+@test("MySQL and MariaDB behind one rum are warned of; the default servers say which it is",
+      needs=OLD_AND_NEW + ("mysql-sid",))
+def _(t):
+    mysql, maria = t.run.newer["mysql-sid"].plain, t.run.servers.a
+    path = write_map(t, ("a", "", maria.address), ("b", "", maria.address))
+    rum, here = front(t, path, "-d", mysql.address, "--mysql-greeting", "learn")
+    learned(rum, 2)
+    same(version_of(here), version_at(mysql))
+    rum.wait_log("run one rum for each family")
+    check(rum.stats()["module"]["details"]["mixed"], "mixed")
+
+
+def explain(t, *arguments):
+    """(exit code, {word: [rest of the line]}, all) of rum --explain."""
+    done = subprocess.run([t.run.build.rum, *arguments, "-P", "mysql.so"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+                          env=dict(os.environ, RUM_MODULE_DIR=t.run.build.modules))
+    told = {}
+    for line in done.stdout.splitlines():
+        word, _, rest = line.strip().partition(" ")
+        told.setdefault(word, []).append(rest.strip())
+    for secret in mariadb.SECRETS:
+        check(secret not in done.stdout, "a secret is told")
+    return done.returncode, told, done.stdout
+
+
+@test("--explain tells the record, the rules, the way, and what the servers say", needs=BOTH)
+def _(t):
+    server = t.run.servers.a
+    dead = "tcp:127.0.0.1:%d" % net.free_port()
+    rules = b"\x80allow=10.0.0.0/8 max=3"
+    path = write_map(t, row(t, "alice", "A"), row(t, "bob", "A", rest=rules), ("dead", "", dead),
+                     ("both", "", dead + "," + server.address), ("bad", "", "tcp:x"),
+                     row(t, "gone", "A", False))
+    code, told, text = explain(t, "-M", path, "--explain", "alice")
+    same(code, 0, text)
+    has(told["map"][0], server.address)
+    has(told["map"][0], "with a stored secret")
+    same(told["server"], [server.address])
+    same((told["state"], told["plugin"]), (["well"], ["mysql_native_password"]), text)
+    has(told["version"][0], version_at(server))
+
+    for address, code in (("10.1.2.3", 0), ("192.0.2.1", 1)):
+        got, told, text = explain(t, "-M", path, "--explain", "bob", "--from", address)
+        same(got, code, text)
+        has(told["rules"][0], "REFUSED: address" if code else "allowed from 10.1.2.3")
+    code, told, text = explain(t, "-M", path, "--explain", "dead")
+    same(code, 1, text)
+    has(told["state"][0], "NOT WELL: connect_refused")
+    code, told, text = explain(t, "-M", path, "--explain", "both")
+    same((code, told["server"], len(told["state"])), (0, [dead, server.address], 2), text)
+    for user, more, word in (("bad", [], "written wrong"), ("nobody", [], "no default destination"),
+                             ("nobody", ["-d", server.address, "--mysql-unknown-user", "deny"],
+                              "does not know the user")):
+        code, told, text = explain(t, "-M", path, *more, "--explain", user)
+        same(code, 1, text)
+        has(told["way"][0], word)
+    code, told, text = explain(t, "-M", path, "-d", server.address, "--explain", "nobody")
+    same((code, told["server"]), (0, [server.address]), text)
