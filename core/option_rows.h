@@ -69,7 +69,7 @@ inline constexpr OptionRow kOptionRows[] = {
     {"-p,--pidfile", "FILE", "Running", "write the process id here"},
     {"-w,--workers", "N", "Running", "threads that serve clients (one a core)"},
     {"--user", "NAME", "Running", "become this user when everything is bound and open"},
-    {"--group", "NAME", "Running", "and this group (the user's)"},
+    {"--group", "NAME", "Running", "and this group (that of --user)"},
     {"--chroot", "DIR", "Running", "make this the root folder before anything is bound or opened"},
     {"--config", "FILE", "Running",
      "read options from FILE and FILE.d/*.conf, as name = value; the command line wins"},

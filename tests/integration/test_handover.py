@@ -166,7 +166,7 @@ def _(t):
             with connect(address) as s:
                 same(net.read_exact(s, 1), b"2", "the new destination")
         check(not os.path.exists(t.path("old.sock")), "the socket that is named no more is removed")
-        has(rum.log(), "old.sock: bound until now, but no option names it")
+        rum.wait_log("old.sock: bound until now, but no option names it")
         echo_works(kept)
 
 

@@ -129,7 +129,7 @@ def _(t):
     program = activate(t, port, path, stats, other)
     rum = t.rum("-s", own, "-s", path, "-s", port.replace("127.0.0.1", "localhost"),
                 "-d", echo.address, "-m", stats, stats=stats, program=program)
-    has(rum.log(), "other.sock: bound by systemd, but no option names it")
+    rum.wait_log("other.sock: bound by systemd, but no option names it")
     for address in (port, path, own):
         with connect(address) as s:
             echo_works(s)

@@ -13,7 +13,7 @@ namespace rum {
 namespace {
 
 // Runs a shell script as the new process; returns how that ended, empty for ready.
-std::string Run(const std::string& script, Millis patience = Successor::kPatience) {
+std::string Outcome(const std::string& script, Millis patience = Successor::kPatience) {
   event_base* base = event_base_new();
   std::optional<std::string> outcome;
   auto successor = Successor::Start(
@@ -34,28 +34,29 @@ std::string Run(const std::string& script, Millis patience = Successor::kPatienc
 const std::string kReady = "r=${RUM_HANDOVER#ready:}; r=${r%%,*}; ";
 
 TEST(Successor, IsReadyWhenItWritesAZero) {
-  EXPECT_EQ(Run(kReady + "printf '\\0' >/proc/self/fd/$r"), "");
+  EXPECT_EQ(Outcome(kReady + "printf '\\0' >/proc/self/fd/$r"), "");
 }
 
 TEST(Successor, TellsWhyItFailed) {
-  EXPECT_EQ(Run(kReady + "printf '\\003rum: one\\nrum: two\\n' >/proc/self/fd/$r"), "one; two");
+  EXPECT_EQ(Outcome(kReady + "printf '\\003rum: one\\nrum: two\\n' >/proc/self/fd/$r"), "one; two");
 }
 
 TEST(Successor, ThatEndsIsToldWithTheLastLineThatItSaid) {
-  EXPECT_EQ(Run("echo first >&2; printf 'sec\\033ond\\n\\n' >&2; exit 7"),
+  EXPECT_EQ(Outcome("echo first >&2; printf 'sec\\033ond\\n\\n' >&2; exit 7"),
             "it ended with 7 before it was ready: sec\\x1bond");
-  EXPECT_EQ(Run("exit 0"), "it ended with 0 before it was ready");
-  EXPECT_EQ(Run("kill -SEGV $$"), "it was ended by signal 11 before it was ready");
+  EXPECT_EQ(Outcome("exit 0"), "it ended with 0 before it was ready");
+  EXPECT_EQ(Outcome("kill -SEGV $$"), "it was ended by signal 11 before it was ready");
 }
 
 TEST(Successor, ThatSaysTooMuchIsCut) {
-  std::string why = Run("i=0; while [ $i -lt 20000 ]; do printf 0123456789 >&2; i=$((i+1)); done");
+  std::string why =
+      Outcome("i=0; while [ $i -lt 20000 ]; do printf 0123456789 >&2; i=$((i+1)); done");
   EXPECT_TRUE(why.starts_with("it ended with 0 before it was ready: ")) << why;
   EXPECT_LT(why.size(), 500u);
 }
 
 TEST(Successor, IsEndedWhenItTakesTooLong) {
-  EXPECT_EQ(Run("echo still here >&2; exec sleep 3600", Millis(500)),
+  EXPECT_EQ(Outcome("echo still here >&2; exec sleep 3600", Millis(500)),
             "it was not ready in time: still here");
 }
 
