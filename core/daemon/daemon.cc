@@ -195,9 +195,8 @@ void Daemon::Serve() {
 
 void Daemon::OnServiceTick(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
-  if (daemon.service_.alive_interval().count()) daemon.service_.Alive();
-  daemon.service_.Status(fmt::format("{} {} sessions", daemon.draining_ ? "Ending;" : "Serving",
-                                     daemon.proxy_->Load()));
+  daemon.service_.Tick(fmt::format("{} {} sessions", daemon.draining_ ? "Ending;" : "Serving",
+                                   daemon.proxy_->Load()));
 }
 
 // Certificates are renewed in their place: the new files serve the next client.

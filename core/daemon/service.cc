@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -12,6 +13,8 @@
 namespace rum {
 namespace {
 
+constexpr timeval kSendTimeout = {1, 0};  // the main loop waits no longer for systemd
+
 Fd ConnectTo(std::string_view path) {
   sockaddr_un where = {};
   where.sun_family = AF_UNIX;
@@ -21,6 +24,7 @@ Fd ConnectTo(std::string_view path) {
   path.copy(where.sun_path, path.size());
   if (path[0] == '@') where.sun_path[0] = '\0';
   Fd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (fd) ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendTimeout, sizeof kSendTimeout);
   auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
   if (fd && ::connect(fd.get(), reinterpret_cast<sockaddr*>(&where), size) != 0) fd.reset();
   return fd;
@@ -44,9 +48,8 @@ Service::Service() {
   if (socket_ && mine) alive_interval_ = Millis(millis);
 }
 
-// The main loop waits for nobody: a message that systemd does not take now is dropped.
-void Service::Send(const std::string& text) {
-  if (socket_) (void)!::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+void Service::Send(const std::string& text, int flags) {
+  if (socket_) (void)!::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL | flags);
 }
 
 void Service::Ready() { Send("READY=1"); }
@@ -55,10 +58,8 @@ void Service::Reloading() { Send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string
 
 void Service::Stopping() { Send("STOPPING=1"); }
 
-void Service::Status(const std::string& text) {
-  if (text == told_) return;
-  told_ = text;
-  Send("STATUS=" + text);
+void Service::Tick(const std::string& status) {
+  Send("STATUS=" + status + (alive_interval_.count() ? "\nWATCHDOG=1" : ""), MSG_DONTWAIT);
 }
 
 void Service::HandOverTo(pid_t successor) {
@@ -66,7 +67,5 @@ void Service::HandOverTo(pid_t successor) {
   socket_.reset();
   alive_interval_ = Millis(0);
 }
-
-void Service::Alive() { Send("WATCHDOG=1"); }
 
 }  // namespace rum

@@ -20,21 +20,21 @@ class Service {
   void Ready();
   void Reloading();
   void Stopping();
-  void Status(const std::string& text);
+  // The status line, and a sign of life if that is wanted. What systemd does not take now is
+  // dropped: the next one comes soon.
+  void Tick(const std::string& status);
   // Another process is the service now; this one says nothing any more.
   void HandOverTo(pid_t successor);
-  void Alive();
 
   bool on() const { return static_cast<bool>(socket_); }
-  // How often Alive() is to be called; zero: never.
+  // How often Tick() is to be called at least; zero: no matter.
   Millis alive_interval() const { return alive_interval_; }
 
  private:
-  void Send(const std::string& text);
+  void Send(const std::string& text, int flags = 0);
 
   Fd socket_;
   Millis alive_interval_{0};
-  std::string told_;  // the last status
 };
 
 }  // namespace rum

@@ -265,6 +265,26 @@ def _(t):
     check(not os.path.exists("/proc/%d" % starting), "the new one is ended")
 
 
+@test("TERM to a process that has handed over is its first, and a second one ends it")
+def _(t):
+    echo = t.keep(Echo())
+    here = tcp()
+    rum = t.rum("-s", here, "-d", echo.address, "--drain-timeout", "1h")
+    with connect(here) as s:
+        echo_works(s)
+        old = rum.hand_over()
+        old.send_signal(signal.SIGUSR2)
+        rum.wait_log("no hand-over: this process is ending")
+        old.send_signal(signal.SIGTERM)
+        rum.wait_log("draining already, 1 sessions are left")
+        echo_works(s)
+        old.send_signal(signal.SIGTERM)
+        check(net.ended(s, 10) in ("closed", "reset"), "cut")
+        same(old.wait(10 * t.scale), 0, "exit code")
+    with connect(here) as s:
+        echo_works(s)
+
+
 @test("In the background, too: the new process goes on with the log and is no child of a shell")
 def _(t):
     from test_start import Daemon, wait_for
