@@ -230,7 +230,8 @@ void Daemon::Reload() {
   proxy_->Reload(settings_, std::move(*config));
   log::Info("the configuration is read again; applied: {}", Names(plan.applied));
   if (!plan.kept.empty()) {
-    log::Warning("these have changed too and need a new process (USR2): {}", Names(plan.kept));
+    log::Warning("these have changed too and need a new process: {}; USR2 makes one",
+                 Names(plan.kept));
   }
 }
 
