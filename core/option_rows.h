@@ -92,6 +92,9 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--nofile", "N|auto", "Running",
      "the limit of open files; auto: all that the system allows (auto)"},
     {"-w,--workers", "N", "Running", "threads that serve clients (one a core)"},
+    {"--user", "NAME", "Running", "become this user when everything is bound and open"},
+    {"--group", "NAME", "Running", "and this group (that of --user)"},
+    {"--chroot", "DIR", "Running", "make this the root folder before anything is bound or opened"},
     {"--config", "FILE", "Running",
      "read options from FILE and FILE.d/*.conf, as name = value; the command line wins"},
     {"--check", nullptr, "Running",
@@ -121,8 +124,10 @@ inline constexpr OptionRow kOptionRows[] = {
      "when one side has ended and nothing moves (30s)", true},
     {"--idle-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)", "when nothing moves (off)",
      true},
+    {"--drain-delay", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "how long /ready says 503 after TERM before clients are no longer taken (off)", true},
     {"--drain-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "how long sessions may go on after TERM (30s)", true},
+     "how long sessions may go on after TERM or USR2 (30s)", true},
     {"--probe-interval", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
      "ask each server in use who it is, and whether it is well, this often; off: never (60s)"},
     {"--dns-refresh", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
@@ -148,6 +153,7 @@ inline constexpr DurationRow kDurationRows[] = {
     {"login-timeout", &Settings::login_timeout},
     {"half-close-timeout", &Settings::half_close_timeout},
     {"idle-timeout", &Settings::idle_timeout},
+    {"drain-delay", &Settings::drain_delay},
     {"drain-timeout", &Settings::drain_timeout},
     {"probe-interval", &Settings::probe_interval, false},
     {"dns-refresh", &Settings::dns_refresh, false},
@@ -187,8 +193,7 @@ inline constexpr const char* kFooter =
     "      sends each user to the server that users.cdb names, the others to db0\n"
     "\n"
     "TERM drains and ends, a second TERM or QUIT ends at once; HUP reads the options again, looks\n"
-    "at the map now and opens the log again, USR1 opens the log again. Exit: 0 fine, 1 "
-    "configuration, 2 usage,\n"
-    "3 address, 4 map, 5 module. More: man rum";
+    "at the map now and opens the log again, USR1 opens the log again; USR2 hands over to a new\n"
+    "process. Exit: 0 fine, 1 configuration, 2 usage, 3 address, 4 map, 5 module. More: man rum";
 
 }  // namespace rum

@@ -46,6 +46,8 @@ struct Settings {
   std::string explain;  // the user of --explain; empty: not asked for
   std::optional<SocketAddress> explain_from;
   std::string pidfile;
+  std::string user, group;  // to become; empty: stay
+  std::string chroot;       // empty: none
   unsigned workers = 1;
   uint32_t nofile = 0;  // 0: all that the system allows
   log::Options log;
@@ -61,6 +63,7 @@ struct Settings {
   Millis login_timeout{8000};
   Millis half_close_timeout{30000};
   Millis idle_timeout{0};
+  Millis drain_delay{0};
   Millis drain_timeout{30000};
   Millis probe_interval{60000};
   Millis dns_refresh{30000};

@@ -32,6 +32,9 @@ void SettingsReader::ReadAll(const Module* module) {
   for (const char* name : {"protocol", "module-dir", "config"})
     One(name);  // taken already; once is enough
   if (auto text = One("pidfile")) s_.pidfile = *text;
+  if (auto text = One("user")) s_.user = *text;
+  if (auto text = One("group")) s_.group = *text;
+  if (auto text = One("chroot")) s_.chroot = *text;
   if (auto text = One("log")) s_.log.target = *text;
   if (auto text = One("resolv-conf")) s_.resolv_conf = *text;
   s_.background = Given("background");

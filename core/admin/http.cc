@@ -38,6 +38,8 @@ void Reply(evhttp_request* request, int code, const char* type, const std::strin
   evhttp_add_header(headers, "Content-Type", type);
   evhttp_add_header(headers, "Cache-Control", "no-store");
   evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+  // The next question is for the process that has taken over.
+  if (the_server->handed_over()) evhttp_add_header(headers, "Connection", "close");
   if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
     // libevent would send the body too, which the next answer would be taken for.
     evhttp_add_header(headers, "Content-Length", std::to_string(body.size()).c_str());
@@ -150,6 +152,8 @@ bool StatisticsServer::Act(evhttp_request* request, std::string_view what) {
   } else if (what == "/drain") {
     Answer(request, Ok(), "draining");
     actions_->drain();
+  } else if (what == "/upgrade") {
+    Answer(request, actions_->upgrade(), "a new process is starting, the log tells how it went");
   } else if (what == "/log") {
     std::string word = Query(request).Get("level").value_or("");
     auto level = std::find(std::begin(kLevels), std::end(kLevels), word);
@@ -198,16 +202,18 @@ Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(event_base* bas
                                                                  const Address& address,
                                                                  mode_t socket_mode,
                                                                  std::function<Overview()> overview,
+                                                                 InheritedSockets* inherited,
                                                                  std::optional<Actions> actions) {
-  auto fd = OpenListeningSocket(address, socket_mode);
-  if (!fd) return fd.error();
+  auto socket = OpenListeningSocket(address, socket_mode, inherited);
+  if (!socket) return socket.error();
   auto server = std::unique_ptr<StatisticsServer>(new StatisticsServer);
   server->overview_ = std::move(overview);
   server->actions_ = std::move(actions);
   server->history_ = std::make_unique<History>(
       base, [self = server.get()] { return TakeSample(self->overview_().proxy); });
   server->http_ = evhttp_new(base);
-  if (address.kind == Address::Kind::kUnix) server->path_ = address.host;
+  server->address_ = address;
+  server->keep_file_ = socket->keep_file;
   evhttp_set_allowed_methods(
       server->http_,
       static_cast<ev_uint16_t>(EVHTTP_REQ_GET | EVHTTP_REQ_HEAD |
@@ -221,11 +227,11 @@ Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(event_base* bas
         static_cast<StatisticsServer*>(self)->Serve(request);
       },
       server.get());
-  evhttp_bound_socket* bound = evhttp_accept_socket_with_handle(server->http_, fd->get());
-  if (!bound) return Error{Fault::kBind, "cannot serve statistics on " + address.text()};
-  (void)fd->release();  // evhttp closes it
+  server->bound_ = evhttp_accept_socket_with_handle(server->http_, socket->fd.get());
+  if (!server->bound_) return Error{Fault::kBind, "cannot serve statistics on " + address.text()};
+  (void)socket->fd.release();  // evhttp closes it
   server->rested_ = evtimer_new(base, OnRested, server.get());
-  server->listener_ = evhttp_bound_socket_get_listener(bound);
+  server->listener_ = evhttp_bound_socket_get_listener(server->bound_);
   // evhttp's listener hands its own argument to this callback, so the server is found by it.
   the_servers[server->listener_] = server.get();
   evconnlistener_set_error_cb(server->listener_, OnAcceptError);
@@ -242,11 +248,25 @@ void StatisticsServer::OnRested(evutil_socket_t, short, void* self) {
   evconnlistener_enable(static_cast<StatisticsServer*>(self)->listener_);
 }
 
+HandoverNote::Socket StatisticsServer::ForHandover() const {
+  return {evhttp_bound_socket_get_fd(bound_), keep_file_, address_};
+}
+
+void StatisticsServer::HandOver() {
+  event_del(rested_);
+  the_servers.erase(listener_);
+  evhttp_del_accept_socket(http_, bound_);
+  bound_ = nullptr;
+  listener_ = nullptr;
+}
+
 StatisticsServer::~StatisticsServer() {
   the_servers.erase(listener_);
   if (rested_) event_free(rested_);
   if (http_) evhttp_free(http_);
-  if (!path_.empty()) ::unlink(path_.c_str());
+  if (bound_ && address_.kind == Address::Kind::kUnix && !keep_file_) {
+    ::unlink(address_.host.c_str());
+  }
 }
 
 }  // namespace rum

@@ -17,29 +17,40 @@
 #include "base/address.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "daemon/inherited_sockets.h"
 
 struct evconnlistener;
 struct evhttp;
 struct evhttp_request;
+struct evhttp_bound_socket;
 
 namespace rum {
 
 // [main] What the commands do; sessions are ended without it.
 struct Actions {
-  std::function<Status()> reload;  // as SIGHUP
-  std::function<void()> drain;     // as SIGTERM
+  std::function<Status()> reload;   // as SIGHUP
+  std::function<Status()> upgrade;  // as SIGUSR2: begins it
+  std::function<void()> drain;      // as SIGTERM
   std::function<Status(log::Level)> set_log_level;
 };
 
 class StatisticsServer {
  public:
-  // [main] Listens. `overview` is asked at each request. Without `actions` there are no commands.
+  // [main] Listens, on a socket out of `inherited` if it is there. `overview` is asked at each
+  // request. Without `actions` there are no commands.
   static Result<std::unique_ptr<StatisticsServer>> Open(event_base* base, const Address& address,
                                                         mode_t socket_mode,
                                                         std::function<Overview()> overview,
+                                                        InheritedSockets* inherited = nullptr,
                                                         std::optional<Actions> actions = {});
   ~StatisticsServer();
   StatisticsServer(const StatisticsServer&) = delete;
+
+  // [main] For another process that is to listen as well.
+  HandoverNote::Socket ForHandover() const;
+  // [main] That process answers from now on; requests that are here already are answered here.
+  void HandOver();
+  bool handed_over() const { return !bound_; }
 
  private:
   StatisticsServer() = default;
@@ -52,9 +63,11 @@ class StatisticsServer {
   static void OnRested(evutil_socket_t, short, void* self);
 
   evhttp* http_ = nullptr;
-  evconnlistener* listener_ = nullptr;  // http_'s
+  evhttp_bound_socket* bound_ = nullptr;  // http_'s; nullptr: handed over
+  evconnlistener* listener_ = nullptr;    // bound_'s
   event* rested_ = nullptr;
-  std::string path_;  // of a unix socket, to remove
+  Address address_;
+  bool keep_file_ = false;  // of a unix socket
   std::function<Overview()> overview_;
   std::optional<Actions> actions_;
   std::unique_ptr<History> history_;

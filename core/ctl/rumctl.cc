@@ -187,6 +187,8 @@ constexpr Command kCommands[] = {
      "read the configuration and the map again, as HUP"},
     {"log", "error|warning|info|debug", "POST", "/log", "level", Done,
      "how much is logged, until the end"},
+    {"upgrade", "", "POST", "/upgrade", nullptr, Done,
+     "hand over to a new process of the program, as USR2"},
     {"drain", "", "POST", "/drain", nullptr, Done, "take no more clients and end, as TERM"},
     {"top", "", "GET", "/stats", nullptr, nullptr, "status and sessions, anew every two seconds"},
 };

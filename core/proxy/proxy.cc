@@ -2,7 +2,6 @@
 
 #include <signal.h>
 
-#include <algorithm>
 #include <mutex>
 
 #include "base/log.h"
@@ -59,11 +58,11 @@ Proxy::~Proxy() {
   Join();
 }
 
-Status Proxy::Bind() {
+Status Proxy::Bind(InheritedSockets* inherited) {
   for (const Address& address : settings_->listeners) {
-    auto fd = OpenListeningSocket(address, settings_->socket_mode);
-    if (!fd) return fd.error();
-    listeners_.push_back(std::make_unique<Listener>(*this, address, std::move(*fd)));
+    auto socket = OpenListeningSocket(address, settings_->socket_mode, inherited);
+    if (!socket) return socket.error();
+    listeners_.push_back(std::make_unique<Listener>(*this, address, std::move(*socket)));
   }
   return Ok();
 }
@@ -112,21 +111,25 @@ void Proxy::BeginProbe(Probe probe) {
   if (!posted) worker.load.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void Proxy::Drain() {
+void Proxy::Drain(bool handed_over) {
   if (draining_) return;
   draining_ = true;
   prober_->Stop();
   auto drain_workers = [this] {
     for (auto& worker : workers_) worker->Post([w = worker.get()] { w->Drain(); });
   };
-  if (listening_ == 0) return drain_workers();
+  if (listening_ == 0) {  // Serve() was not called: nobody else uses the listeners
+    for (auto& listener : listeners_) listener->Close(handed_over);
+    return drain_workers();
+  }
   // A worker may end only when nobody can hand it a client any more: the listener that closes last
   // tells them, behind every client that was handed over before.
   for (size_t i = 0; i < listeners_.size(); ++i) {
-    workers_[i % workers_.size()]->Post([this, listener = listeners_[i].get(), drain_workers] {
-      listener->Close();
-      if (--listening_ == 0) drain_workers();
-    });
+    workers_[i % workers_.size()]->Post(
+        [this, listener = listeners_[i].get(), handed_over, drain_workers] {
+          listener->Close(handed_over);
+          if (--listening_ == 0) drain_workers();
+        });
   }
 }
 
@@ -139,12 +142,13 @@ void Proxy::Stop() {
   for (auto& worker : workers_) worker->Post([w = worker.get()] { w->Stop(); });
 }
 
-bool Proxy::Idle() const {
-  return draining_ && listening_ == 0 &&
-         std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-           return worker->load.load(std::memory_order_relaxed) == 0;
-         });
+size_t Proxy::Load() const {
+  size_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->load.load(std::memory_order_relaxed);
+  return sum;
 }
+
+bool Proxy::Idle() const { return draining_ && listening_ == 0 && Load() == 0; }
 
 void Proxy::Join() {
   if (!workers_.empty()) {

@@ -15,6 +15,7 @@ namespace rum {
 
 class Admission;
 class Gate;
+class InheritedSockets;
 class Listener;
 class MapFile;
 class ModuleConfig;
@@ -38,14 +39,16 @@ class Proxy {
   // there is no such worker any more.
   static bool PostFor(uint64_t ticket, std::function<void(Worker& worker)> task);
 
-  // [main] Binds every address; nothing is accepted yet.
-  Status Bind();
+  // [main] Binds every address, or takes its socket out of `inherited`; nothing is accepted yet.
+  Status Bind(InheritedSockets* inherited = nullptr);
   // [main] Starts the workers.
   Status Start();
   // [main] From here on clients are served; those who came since Bind() wait in the kernel's queue.
   void Serve();
-  // [main] No new clients; sessions go on.
-  void Drain();
+  // [main] No new clients; sessions go on. `handed_over`: another process has the sockets as well.
+  void Drain(bool handed_over = false);
+  // [main] How many connections of clients there are, and probes.
+  size_t Load() const;
   // [main] Ends every session.
   void EndSessions(uint32_t reason);
   // [main] True once drained and every session is gone.
