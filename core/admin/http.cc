@@ -26,6 +26,8 @@ namespace {
 
 // By their listeners: -m and --control.
 std::map<evconnlistener*, StatisticsServer*> the_servers;
+// Another process answers from now on: who asks again is to reach that one.
+bool others_answer = false;
 
 constexpr timeval kRest = {0, 200000};
 constexpr int kTimeoutSeconds = 10;
@@ -39,7 +41,7 @@ void Reply(evhttp_request* request, int code, const char* type, const std::strin
   evhttp_add_header(headers, "Cache-Control", "no-store");
   evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
   // The next question is for the process that has taken over.
-  if (the_server->handed_over()) evhttp_add_header(headers, "Connection", "close");
+  if (others_answer) evhttp_add_header(headers, "Connection", "close");
   if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
     // libevent would send the body too, which the next answer would be taken for.
     evhttp_add_header(headers, "Content-Length", std::to_string(body.size()).c_str());
@@ -254,6 +256,7 @@ HandoverNote::Socket StatisticsServer::ForHandover() const {
 
 void StatisticsServer::HandOver() {
   event_del(rested_);
+  others_answer = true;
   the_servers.erase(listener_);
   evhttp_del_accept_socket(http_, bound_);
   bound_ = nullptr;
