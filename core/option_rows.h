@@ -30,6 +30,9 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--socket-mode", "OCTAL",
      "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
      "the mode of unix sockets that rum listens on (0777)"},
+    {"--source-address", "IP[,IP...]",
+     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
+     "connect to servers from this address; from the next one when its ports are used up", true},
 
     {"-P,--protocol", "MODULE", "Protocol",
      "the module that leads the conversation (passthrough.so; with -M " RUM_MAP_MODULE ")"},
@@ -54,6 +57,25 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--upstream-tls-name", "NAME", "TLS",
      "the name that servers' certificates must have (the host)", true},
 
+    {"--proxy-from", "NET[,NET...]", "Clients",
+     "clients from these networks, such as 10.0.0.0/8 or unix, send a PROXY header first (none)",
+     true},
+    {"--send-proxy", "off|v1|v2", "Clients",
+     "tell servers the client's address by a PROXY header (off)", true},
+    {"--allow", "NET[,NET...]", "Clients",
+     "only clients from these networks and addresses may come in (all)", true},
+    {"--deny", "NET[,NET...]", "Clients", "clients from these may not, whatever --allow says",
+     true},
+
+    {"--max-connections", "N", "Limits", "connections of clients at a time (off)", true},
+    {"--max-connections-per-ip", "N", "Limits", "of one address at a time (off)", true},
+    {"--ip-prefix", "BITS", "Limits", "IPv6 addresses of one network count as one (64)", true},
+    {"--max-connecting", "N", "Limits", "clients whose login is not over, at a time (off)", true},
+    {"--max-connecting-per-destination", "N", "Limits",
+     "of these, clients on their way to one destination (off)", true},
+    {"--connection-rate", "N/TIME", "Limits", "new connections, such as 500/s (off)", true},
+    {"--connection-rate-per-ip", "N/TIME", "Limits",
+     "new connections of one address, such as 10/s (off)", true},
     {"--max-connections-per-user", "N", "Limits",
      "connections of one user at a time; the map may say otherwise (off)", true},
     {"--user-rate", "N/TIME", "Limits",
@@ -67,7 +89,12 @@ inline constexpr OptionRow kOptionRows[] = {
     {"-b,--background", nullptr, "Running",
      "run in the background; returns when everything is bound and loaded"},
     {"-p,--pidfile", "FILE", "Running", "write the process id here"},
+    {"--nofile", "N|auto", "Running",
+     "the limit of open files; auto: all that the system allows (auto)"},
     {"-w,--workers", "N", "Running", "threads that serve clients (one a core)"},
+    {"--user", "NAME", "Running", "become this user when everything is bound and open"},
+    {"--group", "NAME", "Running", "and this group (that of --user)"},
+    {"--chroot", "DIR", "Running", "make this the root folder before anything is bound or opened"},
     {"--config", "FILE", "Running",
      "read options from FILE and FILE.d/*.conf, as name = value; the command line wins"},
     {"--check", nullptr, "Running",
@@ -78,6 +105,8 @@ inline constexpr OptionRow kOptionRows[] = {
 
     {"-m,--stats", "ADDR", "Log and statistics",
      "statistics over HTTP here: /stats (JSON), /metrics (Prometheus), /live, /ready"},
+    {"--control", "sock:PATH", "Log and statistics",
+     "the same here, with commands for rumctl: only the owner may open it"},
     {"-l,--log", "TARGET", "Log and statistics",
      "stderr, syslog or a file (stderr; with -b syslog)", true},
     {"--log-format", "text|json", "Log and statistics", "the form of log lines (text)", true},
@@ -95,8 +124,10 @@ inline constexpr OptionRow kOptionRows[] = {
      "when one side has ended and nothing moves (30s)", true},
     {"--idle-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)", "when nothing moves (off)",
      true},
+    {"--drain-delay", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "how long /ready says 503 after TERM before clients are no longer taken (off)", true},
     {"--drain-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "how long sessions may go on after TERM (30s)", true},
+     "how long sessions may go on after TERM or USR2 (30s)", true},
     {"--probe-interval", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
      "ask each server in use who it is, and whether it is well, this often; off: never (60s)"},
     {"--dns-refresh", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
@@ -122,6 +153,7 @@ inline constexpr DurationRow kDurationRows[] = {
     {"login-timeout", &Settings::login_timeout},
     {"half-close-timeout", &Settings::half_close_timeout},
     {"idle-timeout", &Settings::idle_timeout},
+    {"drain-delay", &Settings::drain_delay},
     {"drain-timeout", &Settings::drain_timeout},
     {"probe-interval", &Settings::probe_interval, false},
     {"dns-refresh", &Settings::dns_refresh, false},
@@ -161,8 +193,7 @@ inline constexpr const char* kFooter =
     "      sends each user to the server that users.cdb names, the others to db0\n"
     "\n"
     "TERM drains and ends, a second TERM or QUIT ends at once; HUP reads the options again, looks\n"
-    "at the map now and opens the log again, USR1 opens the log again. Exit: 0 fine, 1 "
-    "configuration, 2 usage,\n"
-    "3 address, 4 map, 5 module. More: man rum";
+    "at the map now and opens the log again, USR1 opens the log again; USR2 hands over to a new\n"
+    "process. Exit: 0 fine, 1 configuration, 2 usage, 3 address, 4 map, 5 module. More: man rum";
 
 }  // namespace rum

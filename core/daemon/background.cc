@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 namespace rum {
@@ -49,10 +50,10 @@ Status Background::Enter() {
     AwaitChild(std::move(read_end), child);
   }
   ::setsid();
-  Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (null) {
-    ::dup2(null.get(), STDIN_FILENO);
-    ::dup2(null.get(), STDOUT_FILENO);
+  null_.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (null_) {
+    ::dup2(null_.get(), STDIN_FILENO);
+    ::dup2(null_.get(), STDOUT_FILENO);
   }
   return Ok();
 }
@@ -63,8 +64,8 @@ void Background::Ready() {
   (void)!::write(report_.get(), &zero, 1);
   report_.reset();
   // The caller's terminal or pipe is let go only now: errors until here were told to it.
-  Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (null) ::dup2(null.get(), STDERR_FILENO);
+  if (null_) ::dup2(null_.get(), STDERR_FILENO);
+  null_.reset();
 }
 
 void Background::Failed(int code, const std::string& text) {
@@ -87,8 +88,19 @@ Result<Pidfile> Pidfile::Write(const std::string& path) {
   return file;
 }
 
+void Pidfile::Restore() {
+  if (path_.empty() || mine()) return;
+  if (auto again = Write(path_)) again->path_.clear();  // that one is not to remove it
+}
+
+bool Pidfile::mine() const {
+  char text[32] = "";
+  Fd fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  return fd && ::read(fd.get(), text, sizeof text - 1) > 0 && std::atoi(text) == ::getpid();
+}
+
 Pidfile::~Pidfile() {
-  if (!path_.empty()) ::unlink(path_.c_str());
+  if (!path_.empty() && mine()) ::unlink(path_.c_str());
 }
 
 }  // namespace rum

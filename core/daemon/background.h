@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -14,19 +15,24 @@ class Background {
   // [main, before any thread] Forks. Returns in the child only; the parent waits for Ready() or
   // Failed(), prints what it is told, and `_exit`s.
   Status Enter();
-  // [main] In the child, once. Without Enter() they do nothing.
+  // [main] Reports to a process that hands over to this one, on this pipe, in place of Enter().
+  void ReportTo(Fd report) { report_ = std::move(report); }
+  // [main] Once. Without Enter() or ReportTo() they do nothing.
   void Ready();
   void Failed(int code, const std::string& text);
-  bool entered() const { return static_cast<bool>(report_); }
+  bool reports() const { return static_cast<bool>(report_); }
 
  private:
   Fd report_;
+  Fd null_;  // of a forked one, until it is ready
 };
 
-// The file with the process id. Removed when destroyed.
+// The file with the process id. Removed when destroyed, unless another process has written its own.
 class Pidfile {
  public:
   static Result<Pidfile> Write(const std::string& path);
+  // Writes it again if something else is in it now.
+  void Restore();
   Pidfile() = default;
   Pidfile(Pidfile&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
   Pidfile& operator=(Pidfile&& other) noexcept {
@@ -36,6 +42,8 @@ class Pidfile {
   ~Pidfile();
 
  private:
+  bool mine() const;
+
   std::string path_;
 };
 

@@ -94,6 +94,7 @@ size_t StateStore::LoadForModule(const char* name, void* bytes, size_t size) {
 
 void StateStore::Save(std::string_view name, std::string bytes) {
   std::lock_guard lock(mutex_);
+  if (given_up_) return;
   bool first = waiting_.empty();
   waiting_.insert_or_assign(std::string(name), std::move(bytes));
   if (first) queue_.Post([this] { event_add(due_, &kGather); });
@@ -125,6 +126,12 @@ std::string StateStore::PathOf(std::string_view name) const {
 
 void StateStore::OnDue(evutil_socket_t, short, void* self) {
   static_cast<StateStore*>(self)->WriteAll();
+}
+
+void StateStore::GiveUp() {
+  std::lock_guard lock(mutex_);
+  given_up_ = true;
+  waiting_.clear();
 }
 
 void StateStore::WriteAll() {

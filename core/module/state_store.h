@@ -23,6 +23,10 @@ class StateStore {
   StateStore(event_base* base, std::string directory, const std::vector<Address>& listeners);
   // [main] Writes what waits. Nobody may save any more.
   ~StateStore();
+  // [main] Writes what waits, now.
+  void WriteAll();
+  // [main] Another process keeps the state from now on: nothing is written here any more.
+  void GiveUp();
   StateStore(const StateStore&) = delete;
   StateStore& operator=(const StateStore&) = delete;
 
@@ -34,7 +38,6 @@ class StateStore {
   void Save(std::string_view name, std::string bytes);
   std::string Load(std::string_view name) const;
   std::string PathOf(std::string_view name) const;
-  void WriteAll();
   static void OnDue(evutil_socket_t, short, void* self);
 
   const std::string directory_;
@@ -42,7 +45,8 @@ class StateStore {
   MainQueue queue_;
   event* due_ = nullptr;
   bool told_ = false;  // that the directory takes nothing
-  std::mutex mutex_;   // guards waiting_
+  std::mutex mutex_;   // guards waiting_ and given_up_
+  bool given_up_ = false;
   std::map<std::string, std::string, std::less<>> waiting_;
 };
 

@@ -1,9 +1,9 @@
 #include "proxy/listener.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -65,7 +65,7 @@ Result<Fd> OpenUnix(const Address& address, mode_t mode) {
   return fd;
 }
 
-Result<Fd> OpenTcp(const Address& address) {
+Result<ListeningSocket> OpenTcp(const Address& address, InheritedSockets* inherited) {
   addrinfo hints = {};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
@@ -85,6 +85,10 @@ Result<Fd> OpenTcp(const Address& address) {
       break;
     }
   }
+  if (inherited) {
+    auto taken = inherited->TakeBound(SocketAddress::From(chosen->ai_addr, chosen->ai_addrlen));
+    if (taken) return std::move(*taken);
+  }
   Fd fd(::socket(chosen->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return BindError(address, "", errno);
   int on = 1;
@@ -99,17 +103,30 @@ Result<Fd> OpenTcp(const Address& address) {
       ::listen(fd.get(), kBacklog) != 0) {
     return BindError(address, "", errno);
   }
-  return fd;
+  return ListeningSocket{std::move(fd)};
 }
 
 }  // namespace
 
-Result<Fd> OpenListeningSocket(const Address& address, mode_t socket_mode) {
-  return address.kind == Address::Kind::kUnix ? OpenUnix(address, socket_mode) : OpenTcp(address);
+Result<ListeningSocket> OpenListeningSocket(const Address& address, mode_t socket_mode,
+                                            InheritedSockets* inherited) {
+  bool is_unix = address.kind == Address::Kind::kUnix;
+  if (auto taken = inherited ? inherited->Take(address) : std::nullopt) {
+    if (is_unix && !taken->keep_file) ::chmod(address.host.c_str(), socket_mode);
+    return std::move(*taken);
+  }
+  if (!is_unix) return OpenTcp(address, inherited);
+  auto fd = OpenUnix(address, socket_mode);
+  if (!fd) return fd.error();
+  return ListeningSocket{std::move(*fd)};
 }
 
-Listener::Listener(Proxy& proxy, const Address& address, Fd fd)
-    : proxy_(proxy), address_(address), fd_(std::move(fd)) {
+Listener::Listener(Proxy& proxy, const Address& address, ListeningSocket socket)
+    : proxy_(proxy),
+      asked_(address),
+      address_(address),
+      fd_(std::move(socket.fd)),
+      keep_file_(socket.keep_file) {
   if (address_.kind == Address::Kind::kTcp && address_.port == 0) {
     sockaddr_storage bound;
     socklen_t size = sizeof bound;
@@ -117,7 +134,7 @@ Listener::Listener(Proxy& proxy, const Address& address, Fd fd)
     address_.port = SocketAddress::From(reinterpret_cast<sockaddr*>(&bound), size).port();
   }
   text_ = address_.text();
-  reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  reserve_.reset(::eventfd(0, EFD_CLOEXEC));
 }
 
 Listener::~Listener() { Close(); }
@@ -129,11 +146,11 @@ void Listener::Attach(Worker& worker) {
   event_add(readable_, nullptr);
 }
 
-void Listener::Close() {
+void Listener::Close(bool handed_over) {
   if (readable_) event_free(readable_);
   if (rested_) event_free(rested_);
   readable_ = rested_ = nullptr;
-  if (fd_ && address_.kind == Address::Kind::kUnix) ::unlink(address_.host.c_str());
+  if (fd_ && owns_file() && !handed_over) ::unlink(address_.host.c_str());
   fd_.reset();
 }
 
@@ -146,7 +163,7 @@ void Listener::OnReadable(evutil_socket_t, short, void* self) {
 void Listener::OnRested(evutil_socket_t, short, void* self) {
   auto& listener = *static_cast<Listener*>(self);
   // While not even the reserve is to be had there is none for a client either.
-  if (!listener.reserve_) listener.reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!listener.reserve_) listener.reserve_.reset(::eventfd(0, EFD_CLOEXEC));
   if (listener.reserve_) {
     event_add(listener.readable_, nullptr);
   } else {
@@ -206,10 +223,10 @@ void Listener::TurnAway() {
     Fd client(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     bool accepted = static_cast<bool>(client);
     if (accepted) worker_->Refuse(std::move(client), RUM_CLOSE_NO_RESOURCES);
-    reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    reserve_.reset(::eventfd(0, EFD_CLOEXEC));
     if (!accepted) return;
   }
-  if (!reserve_) reserve_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!reserve_) reserve_.reset(::eventfd(0, EFD_CLOEXEC));
 }
 
 }  // namespace rum

@@ -10,28 +10,35 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/result.h"
+#include "daemon/inherited_sockets.h"
 
 namespace rum {
 
 class Proxy;
 class Worker;
 
-// A bound, listening, non-blocking socket. A name is resolved here, which may block. A unix
-// socket's file left by a dead process is replaced; one that somebody answers on is not.
-Result<Fd> OpenListeningSocket(const Address& address, mode_t socket_mode);
+// A bound, listening, non-blocking socket, out of `inherited` if it is there. A name is resolved
+// here, which may block. A unix socket's file left by a dead process is replaced; one that somebody
+// answers on is not.
+Result<ListeningSocket> OpenListeningSocket(const Address& address, mode_t socket_mode,
+                                            InheritedSockets* inherited = nullptr);
 
 class Listener {
  public:
-  Listener(Proxy& proxy, const Address& address, Fd fd);
+  Listener(Proxy& proxy, const Address& address, ListeningSocket socket);
   ~Listener();
   Listener(const Listener&) = delete;
 
   // [main, before the worker runs, or worker] Accepts on this worker's loop from now on.
   void Attach(Worker& worker);
-  // [worker, the one it is attached to] No more clients: the socket is closed, a unix socket's file
-  // is removed.
-  void Close();
+  // [worker, the one it is attached to; main if there is none] No more clients: the socket is
+  // closed, a unix socket's file is removed unless another process listens on it from now on.
+  void Close(bool handed_over = false);
 
+  // [main, while it is open] For another process that is to listen as well.
+  HandoverNote::Socket ForHandover() const { return {fd_.get(), keep_file_, asked_}; }
+  // Whether the file of a unix socket is this process's to remove.
+  bool owns_file() const { return address_.kind == Address::Kind::kUnix && !keep_file_; }
   const Address& address() const { return address_; }
   const std::string& text() const { return text_; }  // with the real port if port 0 was asked for
 
@@ -43,9 +50,11 @@ class Listener {
   void TurnAway();
 
   Proxy& proxy_;
+  const Address asked_;  // as the options have it
   Address address_;
   std::string text_;
   Fd fd_;
+  const bool keep_file_;
   Fd reserve_;  // given up for a moment when descriptors run out, to tell a client so
   Worker* worker_ = nullptr;
   event* readable_ = nullptr;

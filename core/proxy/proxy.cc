@@ -2,15 +2,18 @@
 
 #include <signal.h>
 
-#include <algorithm>
 #include <mutex>
 
+#include "base/log.h"
 #include "limits/admission.h"
+#include "limits/descriptors.h"
+#include "limits/gate.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "options.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
+#include "proxy/session_list.h"
 #include "proxy/worker.h"
 #include "upstream/prober.h"
 #include "upstream/resolver.h"
@@ -20,6 +23,11 @@ namespace {
 
 std::mutex mutex;  // guards the_proxy, so that it is not used while it goes
 Proxy* the_proxy = nullptr;
+
+void WarnOfDescriptors(const Settings& settings) {
+  auto missing = DescriptorsMissing(settings.gate.max_connections);
+  if (missing) log::Warning("{}", *missing);
+}
 
 }  // namespace
 
@@ -38,7 +46,9 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       resolver_(std::make_unique<Resolver>(base, settings_->dns_refresh, settings_->dns_timeout,
                                            settings_->resolv_conf)),
       admission_(std::make_unique<Admission>()),
-      prober_(std::make_unique<Prober>(base, *this, settings_->probe_interval)) {}
+      gate_(std::make_unique<Gate>()),
+      prober_(std::make_unique<Prober>(base, *this, settings_->probe_interval)),
+      lister_(std::make_unique<SessionLister>(base, *this)) {}
 
 Proxy::~Proxy() {
   {
@@ -48,16 +58,17 @@ Proxy::~Proxy() {
   Join();
 }
 
-Status Proxy::Bind() {
+Status Proxy::Bind(InheritedSockets* inherited) {
   for (const Address& address : settings_->listeners) {
-    auto fd = OpenListeningSocket(address, settings_->socket_mode);
-    if (!fd) return fd.error();
-    listeners_.push_back(std::make_unique<Listener>(*this, address, std::move(*fd)));
+    auto socket = OpenListeningSocket(address, settings_->socket_mode, inherited);
+    if (!socket) return socket.error();
+    listeners_.push_back(std::make_unique<Listener>(*this, address, std::move(*socket)));
   }
   return Ok();
 }
 
 Status Proxy::Start() {
+  WarnOfDescriptors(*settings_);
   for (unsigned i = 0; i < settings_->workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
     workers_.back()->set_map(map_);
@@ -100,21 +111,25 @@ void Proxy::BeginProbe(Probe probe) {
   if (!posted) worker.load.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void Proxy::Drain() {
+void Proxy::Drain(bool handed_over) {
   if (draining_) return;
   draining_ = true;
   prober_->Stop();
   auto drain_workers = [this] {
     for (auto& worker : workers_) worker->Post([w = worker.get()] { w->Drain(); });
   };
-  if (listening_ == 0) return drain_workers();
+  if (listening_ == 0) {  // Serve() was not called: nobody else uses the listeners
+    for (auto& listener : listeners_) listener->Close(handed_over);
+    return drain_workers();
+  }
   // A worker may end only when nobody can hand it a client any more: the listener that closes last
   // tells them, behind every client that was handed over before.
   for (size_t i = 0; i < listeners_.size(); ++i) {
-    workers_[i % workers_.size()]->Post([this, listener = listeners_[i].get(), drain_workers] {
-      listener->Close();
-      if (--listening_ == 0) drain_workers();
-    });
+    workers_[i % workers_.size()]->Post(
+        [this, listener = listeners_[i].get(), handed_over, drain_workers] {
+          listener->Close(handed_over);
+          if (--listening_ == 0) drain_workers();
+        });
   }
 }
 
@@ -127,12 +142,13 @@ void Proxy::Stop() {
   for (auto& worker : workers_) worker->Post([w = worker.get()] { w->Stop(); });
 }
 
-bool Proxy::Idle() const {
-  return draining_ && listening_ == 0 &&
-         std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-           return worker->load.load(std::memory_order_relaxed) == 0;
-         });
+size_t Proxy::Load() const {
+  size_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->load.load(std::memory_order_relaxed);
+  return sum;
 }
+
+bool Proxy::Idle() const { return draining_ && listening_ == 0 && Load() == 0; }
 
 void Proxy::Join() {
   if (!workers_.empty()) {
@@ -154,6 +170,9 @@ void Proxy::SetTls(std::shared_ptr<const TlsContexts> tls) {
 
 void Proxy::Reload(std::shared_ptr<const Settings> settings,
                    std::shared_ptr<const ModuleConfig> config) {
+  if (settings->gate.max_connections != settings_->gate.max_connections) {
+    WarnOfDescriptors(*settings);
+  }
   settings_ = settings;
   module_config_ = config;
   for (auto& worker : workers_) {

@@ -14,11 +14,14 @@
 namespace rum {
 
 class Admission;
+class Gate;
+class InheritedSockets;
 class Listener;
 class MapFile;
 class ModuleConfig;
 class Prober;
 class Resolver;
+class SessionLister;
 class Worker;
 struct Probe;
 struct Settings;
@@ -36,14 +39,16 @@ class Proxy {
   // there is no such worker any more.
   static bool PostFor(uint64_t ticket, std::function<void(Worker& worker)> task);
 
-  // [main] Binds every address; nothing is accepted yet.
-  Status Bind();
+  // [main] Binds every address, or takes its socket out of `inherited`; nothing is accepted yet.
+  Status Bind(InheritedSockets* inherited = nullptr);
   // [main] Starts the workers.
   Status Start();
   // [main] From here on clients are served; those who came since Bind() wait in the kernel's queue.
   void Serve();
-  // [main] No new clients; sessions go on.
-  void Drain();
+  // [main] No new clients; sessions go on. `handed_over`: another process has the sockets as well.
+  void Drain(bool handed_over = false);
+  // [main] How many connections of clients there are, and probes.
+  size_t Load() const;
   // [main] Ends every session.
   void EndSessions(uint32_t reason);
   // [main] True once drained and every session is gone.
@@ -71,7 +76,10 @@ class Proxy {
   Resolver& resolver() { return *resolver_; }
   Admission& admission() { return *admission_; }
   const Admission& admission() const { return *admission_; }
-  Prober& prober() { return *prober_; }  // [main]
+  Gate& gate() { return *gate_; }
+  const Gate& gate() const { return *gate_; }
+  SessionLister& lister() const { return *lister_; }  // [main]
+  Prober& prober() { return *prober_; }               // [main]
   const Prober& prober() const { return *prober_; }
   // [main]
   const std::shared_ptr<const Settings>& settings() const { return settings_; }
@@ -84,7 +92,9 @@ class Proxy {
   std::shared_ptr<const ModuleConfig> module_config_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<Admission> admission_;
+  std::unique_ptr<Gate> gate_;
   std::unique_ptr<Prober> prober_;
+  std::unique_ptr<SessionLister> lister_;
   std::shared_ptr<const MapFile> map_;
   std::shared_ptr<const TlsContexts> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;

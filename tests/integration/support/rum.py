@@ -37,10 +37,47 @@ def environment(context, report):
     return env
 
 
+class Successor:
+    """A process that has taken over; what the tests use of subprocess.Popen. While the old one lives
+    it is the child of that one, and then of the test."""
+
+    def __init__(self, pid):
+        self.pid, self.returncode = pid, None
+
+    def poll(self):
+        if self.returncode is None:
+            try:
+                done, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                try:
+                    os.kill(self.pid, 0)
+                except ProcessLookupError:
+                    self.returncode = -1
+                return self.returncode
+            if done:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, seconds=None):
+        end = time.monotonic() + (seconds or 1e9)
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired("rum", seconds)
+            time.sleep(0.01)
+        return self.returncode
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+
+
 class Rum:
     def __init__(self, context, arguments, ready=True, stats=True, log="json", env=None,
-                 descriptors=None, preload=None, wait=True, check_descriptors=True):
+                 descriptors=None, preload=None, wait=True, check_descriptors=True, program=None):
         self.context = context
+        self.program = program or context.run.build.rum
         self.build = context.run.build
         number = context.number()
         self.name = "rum-%d" % number
@@ -69,6 +106,7 @@ class Rum:
         self.check_descriptors = check_descriptors
         self.process = None
         self.baseline = None
+        self.hand_overs = 0
         self.ended = False
         self.not_up = None  # why it is not up yet
         self.said = {}  # bodies of the statistics, looked through for secrets
@@ -93,7 +131,7 @@ class Rum:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptor_limit,) * 2)
 
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([self.build.rum] + self.arguments, env=self.env,
+            self.process = subprocess.Popen([self.program] + self.arguments, env=self.env,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             preexec_fn=prepare, cwd=self.context.folder)
         self.pid = self.process.pid
@@ -212,6 +250,21 @@ class Rum:
     def metric(self, name):
         """The sum of a counter over its labels."""
         return sum(v for k, v in self.metrics().items() if k == name or k.startswith(name + "{"))
+
+    # Hand-over
+
+    def hand_over(self, seconds=15):
+        """USR2; returns the old process, which may live on for its sessions. This is the new one now."""
+        old = self.process
+        self.signal(signal.SIGUSR2)
+        def serves():
+            found = re.findall(r"hand-over: process (\d+) serves", self.log())
+            return int(found[-1]) if len(found) > self.hand_overs else None
+        pid = net.until(serves, seconds * self.context.scale,
+                        lambda: "the new process serves:\n%s" % self.log()[-3000:])
+        self.hand_overs += 1
+        self.process, self.pid = Successor(pid), pid
+        return old
 
     # End
 

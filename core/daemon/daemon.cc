@@ -1,0 +1,292 @@
+// How the daemon starts, serves and reads its configuration again. Its end is in daemon_end.cc.
+#include "daemon/daemon.h"
+
+#include <fmt/ranges.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "config.h"
+#include "map/map_file.h"
+#include "module/module_config.h"
+#include "proxy/listener.h"
+#include "upstream/prober.h"
+
+namespace rum {
+namespace {
+
+constexpr timeval kTlsLook = {2, 0};
+constexpr timeval kFirstProbes = {1, 0};  // clients wait no longer for the servers' answers
+constexpr mode_t kControlMode = 0600;
+constexpr Millis kServiceTick(5000);  // how old the status line for systemd may be
+
+std::string Names(const std::vector<std::string>& names) {
+  return names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+Status RefuseReload(const Error& error) {
+  std::string text = error.text;
+  for (size_t at; (at = text.find('\n')) != text.npos;) text.replace(at, 1, "; ");
+  log::Error("the configuration is not applied, nothing has changed: {}", text);
+  return error;
+}
+
+}  // namespace
+
+std::vector<std::string> Complaints(const MapFile& map) {
+  std::vector<std::string> all;
+  const MapRulesCount& rules = map.rules();
+  if (rules.refused) {
+    all.push_back(
+        fmt::format("{} of the users cannot log in, for the rules of their records cannot "
+                    "be read (rum-map check names them): {}",
+                    rules.refused, rules.first_refused));
+  }
+  if (rules.with_countries) {
+    all.push_back(fmt::format("{} of the users have rules about countries, which are not obeyed",
+                              rules.with_countries));
+  }
+  return all;
+}
+
+Daemon::Daemon(Origin origin, CommandLine line, Background& background, Service& service)
+    : origin_(std::move(origin)),
+      settings_(std::move(line.settings)),
+      module_(std::move(line.module)),
+      background_(background),
+      service_(service),
+      base_(event_base_new()),
+      shared_(origin_.takes_over) {}
+
+Daemon::~Daemon() {
+  // First what could call back into what goes next.
+  for (event* e : events_) event_free(e);
+  successor_.reset();
+  for (auto* server : {statistics_.get(), control_.get()}) {
+    if (shared_ && server && !server->handed_over()) server->HandOver();
+  }
+  if (shared_ && proxy_) proxy_->Drain(true);
+  control_.reset();
+  statistics_.reset();
+  watcher_.reset();
+  proxy_.reset();
+  state_.reset();
+  event_base_free(base_);
+}
+
+Status Daemon::Start() {
+  state_ = std::make_unique<StateStore>(base_, settings_->tls.state_dir, settings_->listeners);
+  auto config = ModuleConfig::Make(module_, settings_->module_values);
+  if (!config) return config.error();
+  proxy_ = std::make_unique<Proxy>(base_, settings_, *config);
+  auto tls = TlsContexts::Make(settings_->tls);
+  if (!tls) return tls.error();
+  proxy_->SetTls(std::move(*tls));
+  tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
+  if (auto bound = proxy_->Bind(&origin_.sockets); !bound) return bound;
+  if (auto watched = WatchMap(); !watched) return watched;
+  if (settings_->stats) {
+    auto server = StatisticsServer::Open(
+        base_, *settings_->stats, settings_->socket_mode, [this] { return overview(); },
+        &origin_.sockets);
+    if (!server) return server.error();
+    statistics_ = std::move(*server);
+  }
+  if (settings_->control) {
+    auto server = StatisticsServer::Open(
+        base_, *settings_->control, kControlMode, [this] { return overview(); }, &origin_.sockets,
+        ControlActions());
+    if (!server) return server.error();
+    control_ = std::move(*server);
+  }
+  if (!origin_.takes_over) {  // else it is the other's until this one serves
+    auto pidfile = Pidfile::Write(settings_->pidfile);
+    if (!pidfile) return pidfile.error();
+    pidfile_ = std::move(*pidfile);
+  }
+  Every(kTlsLook, OnTlsLook);
+  WatchSignals();
+  if (auto dropped = DropPrivileges(); !dropped) return dropped;
+  return proxy_->Start();
+}
+
+// What is bound and open now may have to be opened or removed by its name later: by a reload, the
+// next process, or at the end.
+Status Daemon::DropPrivileges() {
+  if (!origin_.identity) return Ok();
+  const Identity& identity = *origin_.identity;
+  std::vector<std::string> paths = {settings_->pidfile, settings_->log.target};
+  for (const auto& listener : proxy_->listeners()) {
+    if (listener->owns_file()) paths.push_back(listener->address().host);
+  }
+  for (const auto& address : {settings_->stats, settings_->control}) {
+    if (address && address->kind == Address::Kind::kUnix) paths.push_back(address->host);
+  }
+  for (const std::string& path : paths) {
+    if (!path.empty() && path != "stderr" && path != "syslog") GiveTo(identity, path);
+  }
+  GiveFolderTo(identity, settings_->tls.state_dir);
+  return Become(identity);
+}
+
+Status Daemon::WatchMap() {
+  if (settings_->map.empty()) return Ok();
+  watcher_ = std::make_unique<MapWatcher>(
+      base_, settings_->map,
+      [this](std::shared_ptr<const MapFile> map) {
+        log::Info("{}: the map is loaded, {} records", settings_->map, map->records());
+        for (const std::string& text : Complaints(*map)) {
+          log::Warning("{}: {}", settings_->map, text);
+        }
+        proxy_->SetMap(std::move(map));
+        proxy_->prober().SetMapDestinations(watcher_->destinations());
+      },
+      [](const Error& error) { log::Error("{}", error.text); });
+  return watcher_->Start();
+}
+
+void Daemon::WatchSignals() {
+  for (int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2}) {
+    events_.push_back(evsignal_new(base_, number, OnSignal, this));
+    event_add(events_.back(), nullptr);
+  }
+}
+
+event* Daemon::Every(timeval interval, event_callback_fn callback) {
+  events_.push_back(event_new(base_, -1, EV_PERSIST, callback, this));
+  event_add(events_.back(), &interval);
+  return events_.back();
+}
+
+// Clients are served when the servers have been asked once, or a second has passed.
+Status Daemon::Run() {
+  events_.push_back(first_probes_ = evtimer_new(base_, OnFirstProbesOver, this));
+  event_add(first_probes_, &kFirstProbes);
+  proxy_->prober().Start([this] { OnFirstProbesOver(-1, 0, this); });
+  if (result_) event_base_dispatch(base_);
+  proxy_->Join();
+  log::Info("rum ends");
+  return result_;
+}
+
+void Daemon::OnFirstProbesOver(evutil_socket_t, short, void* self) {
+  auto& daemon = *static_cast<Daemon*>(self);
+  event_del(daemon.first_probes_);
+  if (!std::exchange(daemon.serving_, true) && !daemon.draining_) daemon.Serve();
+}
+
+void Daemon::Serve() {
+  if (origin_.takes_over) {
+    auto pidfile = Pidfile::Write(settings_->pidfile);
+    if (!pidfile) {
+      result_ = pidfile.error();
+      return Stop();
+    }
+    pidfile_ = std::move(*pidfile);
+  }
+  proxy_->Serve();
+  shared_ = false;
+  for (const std::string& address : origin_.sockets.CloseRest()) {
+    log::Warning("{}: bound {}, but no option names it: it is closed", address,
+                 origin_.takes_over ? "until now" : "by systemd");
+  }
+  std::string where;
+  for (const Address& address : settings_->listeners) where += " " + address.text();
+  log::Info("rum {} serves{} with {} ({} workers){}", PACKAGE_VERSION, where, module_->table().name,
+            settings_->workers, origin_.takes_over ? "; it takes over" : "");
+  background_.Ready();
+  service_.Ready();
+  if (!service_.on()) return;
+  Millis alive = service_.alive_interval();
+  auto tick = (alive.count() ? std::min(alive, kServiceTick) : kServiceTick).count();
+  Every({tick / 1000, tick % 1000 * 1000}, OnServiceTick);
+  OnServiceTick(-1, 0, this);
+}
+
+void Daemon::OnServiceTick(evutil_socket_t, short, void* self) {
+  auto& daemon = *static_cast<Daemon*>(self);
+  daemon.service_.Tick(fmt::format("{} {} sessions", daemon.draining_ ? "Ending;" : "Serving",
+                                   daemon.proxy_->Load()));
+}
+
+// Certificates are renewed in their place: the new files serve the next client.
+void Daemon::OnTlsLook(evutil_socket_t, short, void* self) {
+  auto& daemon = *static_cast<Daemon*>(self);
+  auto stamp = TlsFilesStamp::Of(daemon.settings_->tls);
+  if (stamp == daemon.tls_stamp_) return;
+  daemon.tls_stamp_ = stamp;
+  auto tls = TlsContexts::Make(daemon.settings_->tls);
+  if (!tls) return log::Error("{}; the certificates in use stay", tls.error().text);
+  log::Info("TLS: the certificates are loaded anew");
+  daemon.proxy_->SetTls(std::move(*tls));
+}
+
+// Reads the configuration again. With one mistake in it nothing changes.
+Status Daemon::Reload() {
+  auto line = ReadCommandLine(origin_.argc, origin_.argv, module_);
+  if (!line) return RefuseReload(line.error());
+  rum::Reload plan = PlanReload(*settings_, *line->settings);
+  if (plan.applied.empty() && plan.kept.empty()) return Ok();
+  auto config = ModuleConfig::Make(module_, plan.settings->module_values);
+  if (!config) return RefuseReload(config.error());
+  auto tls = TlsContexts::Make(plan.settings->tls);
+  if (!tls) return RefuseReload(tls.error());
+  if (auto changed = log::Change(plan.settings->log); !changed) {
+    return RefuseReload(changed.error());
+  }
+  settings_ = plan.settings;
+  proxy_->SetTls(std::move(*tls));
+  tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
+  proxy_->Reload(settings_, std::move(*config));
+  log::Info("the configuration is read again; applied: {}", Names(plan.applied));
+  if (!plan.kept.empty()) {
+    log::Warning("these have changed too and need a new process: {}; USR2 makes one",
+                 Names(plan.kept));
+  }
+  return Ok();
+}
+
+Status Daemon::ReloadAll() {
+  if (!draining_) service_.Reloading();
+  auto read = Reload();
+  if (watcher_) watcher_->check_now();
+  log::Reopen();
+  if (!draining_) service_.Ready();
+  return read;
+}
+
+Actions Daemon::ControlActions() {
+  return {.reload = [this] { return ReloadAll(); },
+          .upgrade = [this] { return HandOver(); },
+          .drain = [this] { OnTerm(); },
+          .set_log_level =
+              [this](log::Level level) {
+                auto options = settings_->log;
+                options.level = level;
+                return log::Change(options);
+              }};
+}
+
+void Daemon::OnSignal(evutil_socket_t number, short, void* self) {
+  auto& daemon = *static_cast<Daemon*>(self);
+  switch (number) {
+    case SIGHUP:
+      (void)daemon.ReloadAll();
+      break;
+    case SIGUSR1:
+      log::Reopen();
+      break;
+    case SIGUSR2:
+      (void)daemon.HandOver();
+      break;
+    case SIGQUIT:
+      daemon.Stop();
+      break;
+    default:
+      daemon.OnTerm();
+  }
+}
+
+}  // namespace rum

@@ -1,0 +1,104 @@
+// The running process: everything that lives on the main loop, from the first socket to the end.
+#pragma once
+
+#include <event2/event.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "admin/http.h"
+#include "daemon/background.h"
+#include "daemon/inherited_sockets.h"
+#include "daemon/privileges.h"
+#include "daemon/service.h"
+#include "daemon/successor.h"
+#include "map/map_watcher.h"
+#include "module/state_store.h"
+#include "options.h"
+#include "proxy/proxy.h"
+#include "tls/tls_contexts.h"
+
+namespace rum {
+
+// What an operator must know of the rules in a map that is otherwise good.
+std::vector<std::string> Complaints(const MapFile& map);
+
+class Daemon {
+ public:
+  // Where it comes from, and how the next one is made.
+  struct Origin {
+    int argc;
+    char** argv;
+    Program program;
+    InheritedSockets sockets;
+    bool takes_over;                   // from a process that serves until this one is ready
+    std::optional<Identity> identity;  // who it is to become
+  };
+
+  // [main] What follows, too.
+  Daemon(Origin origin, CommandLine line, Background& background, Service& service);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Binds, loads and opens everything, and starts the workers.
+  Status Start();
+  // Serves until a signal ends it. An error: it could not take over.
+  Status Run();
+
+ private:
+  // daemon.cc
+  Status WatchMap();
+  void WatchSignals();
+  Status DropPrivileges();
+  void Serve();
+  Overview overview() const { return {*proxy_, watcher_.get(), started_, draining_}; }
+  Actions ControlActions();
+  Status Reload();
+  Status ReloadAll();  // what SIGHUP asks for
+  static void OnFirstProbesOver(evutil_socket_t, short, void* self);
+  static void OnTlsLook(evutil_socket_t, short, void* self);
+  static void OnServiceTick(evutil_socket_t, short, void* self);
+  static void OnSignal(evutil_socket_t number, short, void* self);
+  event* Every(timeval interval, event_callback_fn callback);
+
+  // daemon_end.cc
+  void OnTerm();
+  void Drain();
+  void Stop();
+  Status HandOver();
+  void OnSuccessor(const std::string& failed);
+  static void OnDelayOver(evutil_socket_t, short, void* self);
+  static void OnIdleLook(evutil_socket_t, short, void* self);
+  static void OnDrainOver(evutil_socket_t, short, void* self);
+
+  Origin origin_;
+  std::shared_ptr<const Settings> settings_;
+  std::shared_ptr<const Module> module_;
+  Background& background_;
+  Service& service_;
+  event_base* base_;
+  std::unique_ptr<StateStore> state_;
+  std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<MapWatcher> watcher_;
+  std::unique_ptr<StatisticsServer> statistics_;
+  std::unique_ptr<StatisticsServer> control_;
+  std::unique_ptr<Successor> successor_;  // is being started
+  Pidfile pidfile_;
+  std::vector<event*> events_;
+  TlsFilesStamp tls_stamp_;
+  event* first_probes_ = nullptr;
+  event* drain_over_ = nullptr;
+  uint64_t started_ = NowMillis();
+  uint64_t told_ = 0;  // when the progress of the drain was logged, monotonic ms
+  Status result_ = Ok();
+  bool shared_;  // another process lives by the sockets: their files are left alone
+  bool serving_ = false;
+  bool draining_ = false;     // it is going to end
+  bool handed_over_ = false;  // another process has taken over
+  bool cut_ = false;          // --drain-timeout is over
+};
+
+}  // namespace rum

@@ -1,0 +1,131 @@
+// How the daemon ends: by itself after TERM, at once, or by handing over to a new process.
+#include <unistd.h>
+
+#include <utility>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "proxy/close_reasons.h"
+#include "proxy/listener.h"
+
+namespace rum {
+namespace {
+
+constexpr timeval kIdleLook = {0, 20000};  // how often the end of a drain is looked for
+constexpr timeval kAfterCut = {3, 0};      // longer than last words may take
+constexpr uint64_t kProgress = 10000;      // ms between two lines about a drain
+
+timeval TimevalOf(Millis time) { return {time.count() / 1000, time.count() % 1000 * 1000}; }
+
+}  // namespace
+
+void Daemon::OnTerm() {
+  // The one that has handed over is ending already, and this may be the signal to all of a service:
+  // the second one counts.
+  if (std::exchange(handed_over_, false)) {
+    return log::Info("draining already, {} sessions are left; a second signal ends at once",
+                     proxy_->Load());
+  }
+  if (draining_) return Stop();
+  draining_ = true;
+  successor_.reset();
+  service_.Stopping();
+  if (settings_->drain_delay.count() == 0 || !serving_) return Drain();
+  log::Info(
+      "draining in {}: /ready says so, clients are taken until then; a second signal ends at "
+      "once",
+      FormatDuration(settings_->drain_delay));
+  events_.push_back(evtimer_new(base_, OnDelayOver, this));
+  timeval wait = TimevalOf(settings_->drain_delay);
+  event_add(events_.back(), &wait);
+}
+
+void Daemon::OnDelayOver(evutil_socket_t, short, void* self) {
+  static_cast<Daemon*>(self)->Drain();
+}
+
+// From here on no client is taken.
+void Daemon::Drain() {
+  log::Info("draining: no new clients; sessions have {} to end; a second signal ends at once",
+            FormatDuration(settings_->drain_timeout));
+  proxy_->Drain(shared_);
+  told_ = NowMillis();
+  Every(kIdleLook, OnIdleLook);
+  events_.push_back(drain_over_ = evtimer_new(base_, OnDrainOver, this));
+  timeval wait = TimevalOf(settings_->drain_timeout);
+  if (settings_->drain_timeout.count()) event_add(drain_over_, &wait);
+}
+
+void Daemon::OnIdleLook(evutil_socket_t, short, void* self) {
+  auto& daemon = *static_cast<Daemon*>(self);
+  if (daemon.proxy_->Idle()) {
+    event_base_loopbreak(daemon.base_);
+  } else if (NowMillis() - daemon.told_ >= kProgress) {
+    daemon.told_ = NowMillis();
+    log::Info("draining: {} sessions are left", daemon.proxy_->Load());
+  }
+}
+
+void Daemon::OnDrainOver(evutil_socket_t, short, void* self) {
+  auto& daemon = *static_cast<Daemon*>(self);
+  if (daemon.cut_) return daemon.Stop();
+  daemon.cut_ = true;
+  log::Warning("draining: the time is over, ending the sessions that are left");
+  daemon.proxy_->EndSessions(RUM_CLOSE_DRAIN);
+  event_add(daemon.drain_over_, &kAfterCut);
+}
+
+void Daemon::Stop() {
+  draining_ = true;
+  successor_.reset();
+  proxy_->Drain(shared_);
+  proxy_->Stop();
+  event_base_loopbreak(base_);
+}
+
+// Starts the program anew and gives it the sockets. Until it says that it serves, nothing changes.
+Status Daemon::HandOver() {
+  auto refuse = [](const std::string& why) {
+    log::Error("no hand-over: {}", why);
+    return Error{Fault::kConfig, why};
+  };
+  if (successor_) {
+    return refuse("process " + std::to_string(successor_->pid()) + " is taking over already");
+  }
+  if (draining_) return refuse("this process is ending");
+  if (!serving_) return refuse("this process is still starting");
+  if (!settings_->chroot.empty()) {
+    return refuse("the program lies outside of --chroot; restart instead");
+  }
+  if (::getpid() == 1) return refuse("process 1 cannot go without the others; restart instead");
+  state_->WriteAll();  // so that the new one knows what this one has learned
+  std::vector<HandoverNote::Socket> sockets;
+  for (const auto& listener : proxy_->listeners()) sockets.push_back(listener->ForHandover());
+  for (auto* server : {statistics_.get(), control_.get()}) {
+    if (server) sockets.push_back(server->ForHandover());
+  }
+  auto successor = Successor::Start(base_, origin_.program, std::move(sockets),
+                                    [this](const std::string& failed) { OnSuccessor(failed); });
+  if (!successor) return refuse(successor.error().text);
+  successor_ = std::move(*successor);
+  log::Info("hand-over: process {} is starting, {}", successor_->pid(), origin_.program.path);
+  return Ok();
+}
+
+void Daemon::OnSuccessor(const std::string& failed) {
+  auto successor = std::move(successor_);
+  if (!failed.empty()) {
+    pidfile_.Restore();
+    return log::Error("the hand-over has failed, this process serves on: {}", failed);
+  }
+  log::Info("hand-over: process {} serves; {} sessions end here", successor->pid(), proxy_->Load());
+  draining_ = handed_over_ = shared_ = true;
+  service_.HandOverTo(successor->pid());
+  state_->GiveUp();
+  for (auto* server : {statistics_.get(), control_.get()}) {
+    if (server) server->HandOver();
+  }
+  Drain();
+}
+
+}  // namespace rum

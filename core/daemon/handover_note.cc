@@ -1,0 +1,86 @@
+#include "daemon/handover_note.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <optional>
+
+namespace rum {
+namespace {
+
+std::string Escape(std::string_view text) {
+  std::string out;
+  for (unsigned char c : text) {
+    out += c == ',' || c == '%' || c < 0x20 ? fmt::format("%{:02X}", c) : std::string(1, c);
+  }
+  return out;
+}
+
+std::optional<std::string> Unescape(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    unsigned value = 0;
+    if (text.size() - i < 3) return std::nullopt;
+    auto [end, error] = std::from_chars(&text[i + 1], &text[i + 1] + 2, value, 16);
+    if (error != std::errc() || end != &text[i + 1] + 2) return std::nullopt;
+    out += static_cast<char>(value);
+    i += 2;
+  }
+  return out;
+}
+
+// Cuts off what stands before the first `mark`.
+std::string_view Cut(std::string_view& rest, char mark) {
+  size_t end = rest.find(mark);
+  std::string_view part = rest.substr(0, end);
+  rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
+  return part;
+}
+
+// Adds one entry to the note; false: it cannot be read.
+bool ReadEntry(std::string_view entry, HandoverNote& note) {
+  std::string_view kind = Cut(entry, ':'), number = Cut(entry, ':');
+  int fd = -1;
+  auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), fd);
+  if (error != std::errc() || end != number.data() + number.size() || fd < 3) return false;
+  if (kind == "ready" || kind == "stderr") {
+    (kind == "ready" ? note.ready : note.error_output) = fd;
+    return entry.empty();
+  }
+  auto text = Unescape(entry);
+  if (!text || (kind != "own" && kind != "given")) return false;
+  auto address = ParseAddress(*text, true);
+  if (!address) return false;
+  note.sockets.push_back({fd, kind == "given", std::move(*address)});
+  return true;
+}
+
+}  // namespace
+
+std::string WriteHandoverNote(const HandoverNote& note) {
+  std::string out = fmt::format("ready:{},stderr:{}", note.ready, note.error_output);
+  for (const HandoverNote::Socket& socket : note.sockets) {
+    out += fmt::format(",{}:{}:{}", socket.given ? "given" : "own", socket.fd,
+                       Escape(socket.address.text()));
+  }
+  return out;
+}
+
+Result<HandoverNote> ReadHandoverNote(std::string_view text) {
+  HandoverNote note;
+  bool good = true;
+  for (std::string_view rest = text; good && !rest.empty();) {
+    good = ReadEntry(Cut(rest, ','), note);
+  }
+  if (!good || note.ready < 0 || note.error_output < 0) {
+    return Error{Fault::kUsage, std::string(kHandoverVariable) +
+                                    " cannot be read; it is for rum's own use, at a hand-over"};
+  }
+  return note;
+}
+
+}  // namespace rum

@@ -1,0 +1,31 @@
+// What the old process tells the new one in the environment: which descriptor is what.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace rum {
+
+inline constexpr const char* kHandoverVariable = "RUM_HANDOVER";
+
+// Written as "ready:7,stderr:8,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x"; in an address ',', '%'
+// and control characters stand as %XX.
+struct HandoverNote {
+  struct Socket {
+    int fd = -1;
+    bool given = false;  // by systemd, which removes a unix socket's file itself
+    Address address;     // as the old process was told it
+  };
+  int ready = -1;         // the pipe that the new process reports on
+  int error_output = -1;  // what is to be its standard error
+  std::vector<Socket> sockets;
+};
+
+std::string WriteHandoverNote(const HandoverNote& note);
+Result<HandoverNote> ReadHandoverNote(std::string_view text);
+
+}  // namespace rum

@@ -1,0 +1,232 @@
+#include "daemon/successor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string_view>
+
+#include "base/escape.h"
+
+extern char** environ;
+
+namespace rum {
+namespace {
+
+constexpr size_t kSaidMost = 4096;  // of what it says, the end is kept
+constexpr size_t kToldMost = 400;   // bytes of it in a log line
+
+struct Pipe {
+  Fd out, in;
+};
+
+Result<Pipe> MakePipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    return Error{Fault::kSystem, std::string("no pipe: ") + std::strerror(errno)};
+  }
+  Pipe pipe{Fd(ends[0]), Fd(ends[1])};
+  ::fcntl(pipe.out.get(), F_SETFL, O_NONBLOCK);
+  return pipe;
+}
+
+// The environment without what was meant for this process alone.
+std::vector<std::string> Environment(const HandoverNote& note) {
+  std::vector<std::string> all;
+  for (char** entry = environ; *entry; ++entry) {
+    std::string_view text = *entry;
+    std::string_view name = text.substr(0, text.find('='));
+    if (name != kHandoverVariable && name != "WATCHDOG_PID") all.emplace_back(text);
+  }
+  all.push_back(std::string(kHandoverVariable) + "=" + WriteHandoverNote(note));
+  return all;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& texts) {
+  std::vector<char*> all;
+  for (std::string& text : texts) all.push_back(text.data());
+  all.push_back(nullptr);
+  return all;
+}
+
+// posix_spawn is made for processes with threads: between fork and exec nothing but system calls.
+// Every descriptor of rum is close-on-exec; dup2 onto itself lifts that for those that are named.
+int Spawn(const Program& program, const HandoverNote& note, int error_pipe, pid_t& pid) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  posix_spawn_file_actions_adddup2(&actions, error_pipe, STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, note.ready, note.ready);
+  posix_spawn_file_actions_adddup2(&actions, note.error_output, note.error_output);
+  for (const HandoverNote::Socket& socket : note.sockets) {
+    posix_spawn_file_actions_adddup2(&actions, socket.fd, socket.fd);
+  }
+  sigset_t defaults, none;
+  sigemptyset(&none);
+  sigemptyset(&defaults);
+  sigaddset(&defaults, SIGPIPE);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &defaults);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  auto arguments = program.arguments;
+  auto environment = Environment(note);
+  int error = ::posix_spawn(&pid, program.path.c_str(), &actions, &attributes,
+                            Pointers(arguments).data(), Pointers(environment).data());
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  return error;
+}
+
+// Reads what is there; true: the other end is closed.
+bool ReadAll(int fd, std::string& text) {
+  char buffer[4096];
+  for (;;) {
+    ssize_t n = TEMP_FAILURE_RETRY(::read(fd, buffer, sizeof buffer));
+    if (n <= 0) return n == 0 || errno != EAGAIN;
+    text.append(buffer, static_cast<size_t>(n));
+    if (text.size() > kSaidMost) text.erase(0, text.size() - kSaidMost);
+  }
+}
+
+// Lines as one, without the "rum: " before them; `last`: only the last.
+std::string OneLine(std::string_view text, bool last) {
+  std::string out;
+  while (!text.empty()) {
+    size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text = end == text.npos ? std::string_view() : text.substr(end + 1);
+    if (line.starts_with("rum: ")) line.remove_prefix(5);
+    if (line.empty()) continue;
+    if (last) out.clear();
+    if (!out.empty()) out += "; ";
+    AppendPrintable(out, line);
+  }
+  return out.substr(0, kToldMost);
+}
+
+}  // namespace
+
+Program ThisProgram(int argc, char** argv) {
+  Program program;
+  program.arguments.assign(argv, argv + argc);
+  std::string name = argc > 0 ? argv[0] : "";
+  std::string found;
+  if (name.find('/') != name.npos) {
+    char folder[4096];
+    if (name[0] != '/' && ::getcwd(folder, sizeof folder)) name = std::string(folder) + "/" + name;
+    found = name;
+  } else if (const char* path = ::getenv("PATH"); path && !name.empty()) {
+    for (std::string_view rest = path; found.empty() && !rest.empty();) {
+      size_t end = rest.find(':');
+      std::string file = std::string(rest.substr(0, end)) + "/" + name;
+      if (file[0] == '/' && ::access(file.c_str(), X_OK) == 0) found = file;
+      rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
+    }
+  }
+  if (found.empty() || ::access(found.c_str(), X_OK) != 0) {
+    char file[4096];  // started under a name that is not its own
+    ssize_t n = ::readlink("/proc/self/exe", file, sizeof file);
+    if (n > 0) found.assign(file, static_cast<size_t>(n));
+  }
+  program.path = found;
+  return program;
+}
+
+Result<std::unique_ptr<Successor>> Successor::Start(event_base* base, const Program& program,
+                                                    std::vector<HandoverNote::Socket> sockets,
+                                                    Over over, Millis patience) {
+  auto report = MakePipe();
+  auto words = MakePipe();
+  Fd error_output(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
+  if (!error_output) error_output.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!report) return report.error();
+  if (!words) return words.error();
+  HandoverNote note;
+  note.ready = report->in.get();
+  note.error_output = error_output.get();
+  note.sockets = std::move(sockets);
+  auto successor = std::unique_ptr<Successor>(new Successor);
+  if (int error = Spawn(program, note, words->in.get(), successor->pid_)) {
+    successor->pid_ = -1;
+    return Error{Fault::kSystem,
+                 "'" + program.path + "' cannot be started: " + std::strerror(error)};
+  }
+  successor->over_ = std::move(over);
+  successor->report_ = std::move(report->out);
+  successor->words_ = std::move(words->out);
+  Successor* self = successor.get();
+  self->report_event_ = event_new(base, self->report_.get(), EV_READ | EV_PERSIST, OnReport, self);
+  self->words_event_ = event_new(base, self->words_.get(), EV_READ | EV_PERSIST, OnWords, self);
+  self->late_ = evtimer_new(base, OnLate, self);
+  timeval wait = {patience.count() / 1000, patience.count() % 1000 * 1000};
+  event_add(self->report_event_, nullptr);
+  event_add(self->words_event_, nullptr);
+  event_add(self->late_, &wait);
+  return successor;
+}
+
+Successor::~Successor() {
+  for (event* e : {report_event_, words_event_, late_}) {
+    if (e) event_free(e);
+  }
+  if (pid_ > 0 && !ready_) End();
+}
+
+// Kills it and tells how it has ended. A process that was ending already keeps its exit code.
+std::string Successor::End() {
+  int status = 0;
+  ::kill(pid_, SIGKILL);
+  TEMP_FAILURE_RETRY(::waitpid(pid_, &status, 0));
+  pid_ = -1;
+  if (WIFEXITED(status)) return "it ended with " + std::to_string(WEXITSTATUS(status));
+  return "it was ended by signal " + std::to_string(WTERMSIG(status));
+}
+
+void Successor::OnReport(evutil_socket_t, short, void* self) {
+  auto& successor = *static_cast<Successor*>(self);
+  bool closed = ReadAll(successor.report_.get(), successor.reported_);
+  // A single zero: ready. Else the exit code and the reason, whole when the pipe is closed.
+  if (successor.reported_ == std::string(1, '\0')) {
+    successor.ready_ = true;
+    return successor.Finish({});
+  }
+  if (closed) successor.Judge();
+}
+
+void Successor::Judge() {
+  std::string how = End();
+  ReadAll(words_.get(), said_);
+  std::string why = reported_.size() > 1 ? OneLine(std::string_view(reported_).substr(1), false)
+                                         : OneLine(said_, true);
+  if (reported_.size() <= 1) why = how + " before it was ready" + (why.empty() ? "" : ": ") + why;
+  Finish(why);
+}
+
+void Successor::OnWords(evutil_socket_t, short, void* self) {
+  auto& successor = *static_cast<Successor*>(self);
+  if (ReadAll(successor.words_.get(), successor.said_)) event_del(successor.words_event_);
+}
+
+void Successor::OnLate(evutil_socket_t, short, void* self) {
+  auto& successor = *static_cast<Successor*>(self);
+  successor.End();
+  ReadAll(successor.words_.get(), successor.said_);
+  std::string said = OneLine(successor.said_, true);
+  successor.Finish("it was not ready in time" + (said.empty() ? "" : ": " + said));
+}
+
+// The last thing that is done: `over_` may destroy this.
+void Successor::Finish(const std::string& failed) {
+  for (event* e : {report_event_, words_event_, late_}) event_del(e);
+  auto over = std::move(over_);
+  std::string why = failed;
+  over(why);
+}
+
+}  // namespace rum

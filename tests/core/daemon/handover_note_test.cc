@@ -1,0 +1,64 @@
+#include "daemon/handover_note.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace rum {
+namespace {
+
+HandoverNote Example() {
+  HandoverNote note{.ready = 7, .error_output = 8, .sockets = {}};
+  int fd = 9;
+  for (const char* text : {"tcp:0.0.0.0:3306", "tcp:[::1]:1", "tls:localhost:0",
+                           "sock:/run/a,b%c:d\n\te", "sock:relative"}) {
+    note.sockets.push_back({fd++, fd % 2 == 0, *ParseAddress(text, true)});
+  }
+  return note;
+}
+
+TEST(HandoverNote, SaysWhatWasWritten) {
+  HandoverNote note = Example();
+  auto read = ReadHandoverNote(WriteHandoverNote(note));
+  ASSERT_TRUE(read.ok()) << read.error().text;
+  EXPECT_EQ(read->ready, 7);
+  EXPECT_EQ(read->error_output, 8);
+  ASSERT_EQ(read->sockets.size(), note.sockets.size());
+  for (size_t i = 0; i < note.sockets.size(); ++i) {
+    EXPECT_EQ(read->sockets[i].fd, note.sockets[i].fd);
+    EXPECT_EQ(read->sockets[i].given, note.sockets[i].given);
+    EXPECT_EQ(read->sockets[i].address, note.sockets[i].address);
+  }
+}
+
+TEST(HandoverNote, IsOneReadableLine) {
+  HandoverNote note{.ready = 7, .error_output = 8, .sockets = {}};
+  note.sockets.push_back({5, false, *ParseAddress("tcp:0.0.0.0:3306")});
+  note.sockets.push_back({6, true, *ParseAddress("sock:/run/a,b")});
+  EXPECT_EQ(WriteHandoverNote(note),
+            "ready:7,stderr:8,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/a%2Cb");
+}
+
+TEST(HandoverNote, IsRefusedWhenItCannotBeRead) {
+  for (const char* text :
+       {"", "ready:7", "stderr:8", "ready:7,stderr:8,own:5", "ready:7,stderr:8,own:5:nonsense",
+        "ready:7,stderr:8,own:x:tcp:a:1", "ready:7,stderr:8,other:5:tcp:a:1", "ready:-1,stderr:8",
+        "ready:2,stderr:8", "ready:7:x,stderr:8", "ready:7,stderr:8,own:5:sock:/a%2",
+        "ready:7,stderr:8,own:5:sock:/a%GG", "ready:7,stderr:8,,", "ready:99999999999,stderr:8"}) {
+    auto read = ReadHandoverNote(text);
+    EXPECT_FALSE(read.ok()) << text;
+  }
+}
+
+TEST(HandoverNote, ThatWasCutAnywhereDoesNoHarm) {
+  std::string whole = WriteHandoverNote(Example());
+  for (size_t size = 0; size < whole.size(); ++size) {
+    auto read = ReadHandoverNote(whole.substr(0, size));
+    if (read) {
+      EXPECT_LE(read->sockets.size(), 5u);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace rum

@@ -1,0 +1,106 @@
+#include "daemon/inherited_sockets.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "proxy/listener.h"
+#include "support/folder.h"
+
+namespace rum {
+namespace {
+
+// A socket that listens, as another process would have it: the descriptor is nobody's.
+int Listen(const std::string& address) {
+  auto socket = OpenListeningSocket(*ParseAddress(address, true), 0600);
+  EXPECT_TRUE(socket.ok()) << socket.error().text;
+  return socket ? socket->fd.release() : -1;
+}
+
+SocketAddress Where(int fd) {
+  sockaddr_storage bound = {};
+  socklen_t size = sizeof bound;
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size);
+  return SocketAddress::From(reinterpret_cast<sockaddr*>(&bound), size);
+}
+
+HandoverNote NoteOf(int fd, const std::string& address, bool given = false) {
+  HandoverNote note;
+  note.sockets.push_back({fd, given, *ParseAddress(address, true)});
+  return note;
+}
+
+TEST(InheritedSockets, AreTakenOnceByHowTheyAreWritten) {
+  int fd = Listen("tcp:127.0.0.1:0");
+  auto sockets = InheritedSockets::Of(NoteOf(fd, "tcp:127.0.0.1:0"));
+  ASSERT_TRUE(sockets.ok());
+  EXPECT_FALSE(sockets->Take(*ParseAddress("tcp:127.0.0.1:1")));
+  auto taken = sockets->Take(*ParseAddress("tls:127.0.0.1:0", true));
+  ASSERT_TRUE(taken) << "with TLS it is the same socket";
+  EXPECT_EQ(taken->fd.get(), fd);
+  EXPECT_FALSE(taken->keep_file);
+  EXPECT_TRUE(::fcntl(fd, F_GETFD) & FD_CLOEXEC);
+  EXPECT_FALSE(sockets->Take(*ParseAddress("tcp:127.0.0.1:0", true)));
+}
+
+TEST(InheritedSockets, AreTakenByWhereTheyAreBound) {
+  int fd = Listen("tcp:127.0.0.1:0");
+  SocketAddress where = Where(fd);
+  auto sockets = InheritedSockets::Of(NoteOf(fd, "tcp:127.0.0.1:0"));
+  ASSERT_TRUE(sockets.ok());
+  std::string name = "tcp:localhost:" + std::to_string(where.port());
+  auto opened = OpenListeningSocket(*ParseAddress(name), 0600, &*sockets);
+  ASSERT_TRUE(opened.ok()) << opened.error().text;
+  EXPECT_EQ(opened->fd.get(), fd);
+}
+
+TEST(InheritedSockets, MayBeAUnixSocketWhoseModeIsSetAnew) {
+  test::Folder folder;
+  std::string path = folder / "in.sock";
+  int fd = Listen("sock:" + path);
+  auto sockets = InheritedSockets::Of(NoteOf(fd, "sock:" + path));
+  ASSERT_TRUE(sockets.ok());
+  auto opened = OpenListeningSocket(*ParseAddress("sock:" + path), 0640, &*sockets);
+  ASSERT_TRUE(opened.ok()) << opened.error().text;
+  EXPECT_EQ(opened->fd.get(), fd);
+  EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms(0640));
+}
+
+TEST(InheritedSockets, ThatNobodyWantsAreClosedAndTheirOwnFilesRemoved) {
+  test::Folder folder;
+  std::string own = folder / "own.sock", given = folder / "given.sock";
+  HandoverNote note = NoteOf(Listen("sock:" + own), "sock:" + own);
+  note.sockets.push_back({Listen("sock:" + given), true, *ParseAddress("sock:" + given)});
+  auto sockets = InheritedSockets::Of(note);
+  ASSERT_TRUE(sockets.ok());
+  EXPECT_EQ(sockets->CloseRest(), (std::vector<std::string>{"sock:" + own, "sock:" + given}));
+  EXPECT_FALSE(std::filesystem::exists(own));
+  EXPECT_TRUE(std::filesystem::exists(given)) << "systemd removes it itself";
+  EXPECT_TRUE(sockets->CloseRest().empty());
+}
+
+TEST(InheritedSockets, ThatDoNotListenAreAMistake) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  EXPECT_FALSE(InheritedSockets::Of(NoteOf(ends[0], "sock:/x")).ok());
+  EXPECT_FALSE(InheritedSockets::Of(NoteOf(::open("/dev/null", O_RDONLY), "sock:/x")).ok());
+  ::close(ends[1]);
+}
+
+TEST(InheritedSockets, OfSystemdAreForTheProcessThatItNames) {
+  ::setenv("LISTEN_FDS", "3", 1);
+  ::setenv("LISTEN_PID", "1", 1);
+  auto sockets = InheritedSockets::FromSystemd();
+  ASSERT_TRUE(sockets.ok());
+  EXPECT_TRUE(sockets->CloseRest().empty());
+  EXPECT_EQ(::getenv("LISTEN_FDS"), nullptr);
+  EXPECT_EQ(::getenv("LISTEN_PID"), nullptr);
+}
+
+}  // namespace
+}  // namespace rum
