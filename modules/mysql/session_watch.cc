@@ -24,9 +24,12 @@ bool Session::ExposedByChangeUser() const {
 }
 
 // After a rewritten login libmariadb proves the password with the nonce that rum gave, which the
-// server never saw.
+// server never saw. And a client that does not know of plugins leaves out a field which the server
+// demands when rum, to relay the login, said that it does.
 bool Session::MustWatchToTheEnd() const {
-  return ExposedByChangeUser() || rewriting_ || config_.change_user != ChangeUserMode::kAllow;
+  bool plugins_are_rums = HasUpstream(kPluginAuth) && !ClientHas(kPluginAuth);
+  return ExposedByChangeUser() || rewriting_ || plugins_are_rums ||
+         config_.change_user != ChangeUserMode::kAllow;
 }
 
 // After the first login, and after each further one that was led. False: the host refuses.

@@ -252,6 +252,20 @@ def _(t):
             same(c.query("SELECT SUBSTRING_INDEX(USER(), '@', 1)"), ["alice"])
 
 
+@test("A client without plugins that follows a switch changes its user by relay", needs=BOTH)
+def _(t):
+    # So does mysqljs.
+    _, here = front(t, usual_map(t, with_hash=False))
+    for packets in (0, 5):
+        with Client(here) as c:
+            c.login("alice", password("alice"), plugin_auth=False)
+            for number in range(packets):
+                same(c.query("SELECT %d" % number), [str(number)])
+            for user in ("alice", "other", "alice"):
+                change_user(c, user, password(user), plugin=False)
+                same(c.query("SELECT SUBSTRING_INDEX(USER(), '@', 1)"), [user])
+
+
 @test("--mysql-change-user same and deny", needs=BOTH)
 def _(t):
     for mode in ("relay", "rewrite"):

@@ -211,6 +211,20 @@ TEST_F(Watching, AClientWithoutPluginsIsGivenTheTokenForTheServersNonce) {
   ExpectRefusal(1, "Access denied for user 'bob'@'192.0.2.1' (using password: YES)");
 }
 
+// mysqljs: it follows a switch, and yet names no plugin. The server was told of plugins by rum.
+TEST_F(Watching, AClientWithoutPluginsThatWasRelayedIsLedToo) {
+  Start({{"mysql-auth", "relay"}});
+  LogIn("plain", kOldClient);
+  for (int i = 0; i < 10; ++i) host.Feed(RUM_CLIENT, Query("x"));
+  ServerHears();
+  EXPECT_FALSE(host.relaying());
+  for (const char* user : {"bob", "plain"}) {
+    host.Feed(RUM_CLIENT, Changing(user, TokenFor(greeting.nonce), "", kOldClient));
+    ExpectDemand(user);
+    Prove();
+  }
+}
+
 // What libmariadb does: it answers the server's question with the nonce that it keeps.
 TEST_F(Watching, AProofForTheNonceThatRumGaveIsTranslated) {
   Start({{"mysql-auth", "rewrite"}});
