@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -18,6 +17,7 @@
 #include "daemon/service.h"
 #include "daemon/successor.h"
 #include "explain.h"
+#include "limits/descriptors.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "options.h"
@@ -35,14 +35,6 @@ std::string Lines(const std::string& text) {
     begin = end + 1;
   }
   return out;
-}
-
-// Descriptors are what a proxy runs out of first: take all that the system allows.
-void RaiseDescriptorLimit() {
-  rlimit limit;
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 // --check: what a start would find, without binding or serving anything.
@@ -112,7 +104,7 @@ int Main(int argc, char** argv) {
   if (const std::string& folder = line->settings->chroot; !folder.empty()) {
     if (auto entered = EnterRoot(folder); !entered) return fail(entered.error());
   }
-  RaiseDescriptorLimit();
+  if (auto set = SetDescriptorLimit(line->settings->nofile); !set) return fail(set.error());
   evthread_use_pthreads();
   if (auto opened = log::Open(line->settings->log); !opened) return fail(opened.error());
   int code = 0;

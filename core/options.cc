@@ -340,6 +340,10 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   auto settings = std::make_shared<Settings>(running);
   settings->destinations = fresh.destinations;
   settings->shuffle_destinations = fresh.shuffle_destinations;
+  settings->source_addresses = fresh.source_addresses;
+  settings->proxy_from = fresh.proxy_from;
+  settings->send_proxy = fresh.send_proxy;
+  settings->gate = fresh.gate;
   settings->admission = fresh.admission;
   settings->log = fresh.log;
   settings->log_logins = fresh.log_logins;

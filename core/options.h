@@ -10,10 +10,13 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/cidr.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/proxy_header.h"
 #include "base/result.h"
 #include "limits/admission.h"
+#include "limits/gate.h"
 #include "tls/tls_contexts.h"
 
 namespace rum {
@@ -26,6 +29,9 @@ struct Settings {
 
   std::vector<Address> listeners;
   mode_t socket_mode = 0777;
+  std::vector<SocketAddress> source_addresses;  // of connections to servers; port 0
+  CidrSet proxy_from;                           // clients that must send a PROXY header
+  ProxyVersion send_proxy = ProxyVersion::kOff;
   std::vector<Address> destinations;
   bool shuffle_destinations = false;
 
@@ -33,6 +39,7 @@ struct Settings {
   std::string module_dir;
   std::string map;  // empty: none
   std::optional<Address> stats;
+  std::optional<Address> control;
 
   bool background = false;
   bool check = false;
@@ -42,11 +49,13 @@ struct Settings {
   std::string user, group;  // to become; empty: stay
   std::string chroot;       // empty: none
   unsigned workers = 1;
+  uint32_t nofile = 0;  // 0: all that the system allows
   log::Options log;
   bool log_logins = false;
 
   TlsSettings tls;
 
+  Gate::Settings gate;
   Admission::Settings admission;
 
   Millis connect_timeout{6000};

@@ -22,6 +22,12 @@ constexpr unsigned kWorkersMost = 256;
 void SettingsReader::ReadAll(const Module* module) {
   ReadAddresses();
   if (auto text = One("stats")) s_.stats = Take(ParseAddress(*text, true), "stats");
+  if (auto text = One("control")) {
+    s_.control = Take(ParseAddress(*text, true), "control");
+    if (s_.control && s_.control->kind != Address::Kind::kUnix) {
+      Wrong("--control: '" + *text + "' is not a unix socket, such as sock:/run/rum/control.sock");
+    }
+  }
   if (auto text = One("map")) s_.map = *text;
   for (const char* name : {"protocol", "module-dir", "config"})
     One(name);  // taken already; once is enough
@@ -44,6 +50,8 @@ void SettingsReader::ReadAll(const Module* module) {
   s_.log_logins = Given("log-logins");
   if (Given("verbose")) s_.log.level = log::Level::kDebug;
   ReadTls();
+  ReadClients();
+  ReadSourceAddresses();
   ReadLimits();
   ReadLogFormat();
   ReadSocketMode();
@@ -133,35 +141,6 @@ void SettingsReader::ReadTls() {
     if (auto text = One(name)) *target = *text;
   }
   for (const Address& address : s_.listeners) tls.first |= address.tls;
-}
-
-void SettingsReader::ReadLimits() {
-  if (auto text = One("max-connections-per-user")) {
-    uint32_t& most = s_.admission.limit.max;
-    auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), most);
-    if (*text != "off" &&
-        (error != std::errc() || end != text->data() + text->size() || most == 0)) {
-      errors.push_back("--max-connections-per-user: '" + *text +
-                       "' is not a number from 1 on, or off");
-    }
-  }
-  LoginGuard::Settings& guard = s_.admission.guard;
-  for (const auto& [name, target] :
-       {std::pair{"user-rate", &s_.admission.limit.rate}, {"login-failures", &guard.failures}}) {
-    if (auto text = One(name)) {
-      if (auto rate = Take(ParseRate(*text), name)) *target = *rate;
-    }
-  }
-  if (auto text = One("login-block")) {
-    if (auto time = Take(ParseDuration(*text), "login-block")) guard.block = *time;
-    if (guard.block.count() == 0) {
-      Wrong("--login-block: a time is needed; --login-failures off blocks nobody");
-    }
-  }
-  for (size_t i = 0; i < Many("login-exempt").size(); ++i) {
-    auto set = Take(CidrSet::Parse(Many("login-exempt")[i]), "login-exempt", i);
-    if (set) guard.exempt.Add(*set);
-  }
 }
 
 void SettingsReader::ReadTlsMode(const char* name, const std::map<std::string, TlsMode>& modes,

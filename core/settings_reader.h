@@ -50,6 +50,10 @@ class SettingsReader {
   void ReadAddresses();
   void ReadTls();
   void ReadTlsMode(const char* name, const std::map<std::string, TlsMode>& modes, TlsMode& mode);
+  // settings_limits.cc
+  void ReadClients();
+  void ReadNetworks(const char* name, CidrSet& set);
+  void ReadSourceAddresses();
   void ReadLimits();
   void ReadLogFormat();
   void ReadSocketMode();

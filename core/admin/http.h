@@ -1,4 +1,5 @@
-// Statistics over HTTP (-m), on the main loop. Nothing can be changed by it.
+// HTTP on the main loop: statistics (-m), by which nothing can be changed, and the same with
+// commands on a socket that only the owner may open (--control).
 #pragma once
 
 #include <event2/event.h>
@@ -6,25 +7,40 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
 
+#include "admin/history.h"
 #include "admin/statistics.h"
 #include "base/address.h"
+#include "base/log.h"
 #include "base/result.h"
 #include "daemon/inherited_sockets.h"
 
 struct evconnlistener;
 struct evhttp;
 struct evhttp_bound_socket;
+struct evhttp_request;
 
 namespace rum {
+
+// [main] What the commands do; sessions are ended without it.
+struct Actions {
+  std::function<Status()> reload;  // as SIGHUP
+  std::function<void()> drain;     // as SIGTERM
+  std::function<Status(log::Level)> set_log_level;
+};
 
 class StatisticsServer {
  public:
   // [main] Listens, on a socket out of `inherited` if it is there. `overview` is asked at each
-  // request.
+  // request. Without `actions` there are no commands.
   static Result<std::unique_ptr<StatisticsServer>> Open(event_base* base, const Address& address,
                                                         mode_t socket_mode,
                                                         std::function<Overview()> overview,
+                                                        std::optional<Actions> actions = {},
                                                         InheritedSockets* inherited = nullptr);
   ~StatisticsServer();
   StatisticsServer(const StatisticsServer&) = delete;
@@ -38,16 +54,24 @@ class StatisticsServer {
  private:
   StatisticsServer() = default;
 
-  evhttp* http_ = nullptr;
+  void Serve(evhttp_request* request);
+  bool Act(evhttp_request* request, std::string_view what);
+  // Asks the workers and answers when they have told. With `end` the sessions end, too.
+  void AskSessions(evhttp_request* request, uint32_t end);
   static void OnAcceptError(evconnlistener*, void* self);
   static void OnRested(evutil_socket_t, short, void* self);
 
+  evhttp* http_ = nullptr;
   evhttp_bound_socket* bound_ = nullptr;  // http_'s; nullptr: handed over
   evconnlistener* listener_ = nullptr;    // bound_'s
   event* rested_ = nullptr;
   Address address_;
   bool keep_file_ = false;  // of a unix socket
   std::function<Overview()> overview_;
+  std::optional<Actions> actions_;
+  std::unique_ptr<History> history_;
+  struct Pending;
+  std::set<std::shared_ptr<Pending>> pending_;  // requests that wait for the workers
 };
 
 }  // namespace rum

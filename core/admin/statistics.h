@@ -1,6 +1,8 @@
 // What is told over HTTP: the workers' counters summed up, as JSON and in Prometheus' text form.
 #pragma once
 
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace rum {
@@ -18,6 +20,8 @@ struct Overview {
 
 // [main] An empty string when clients can be served, else why not.
 std::string WhyNotReady(const Overview& overview);
+// [main] What is told, as a tree.
+nlohmann::ordered_json StatisticsTree(const Overview& overview);
 // [main] The documents of /stats and /metrics. Their fields are in rum(8).
 std::string StatisticsJson(const Overview& overview);
 std::string StatisticsPrometheus(const Overview& overview);

@@ -48,6 +48,7 @@ class CidrSet {
   // A peer of a unix socket is one whose address is not an IP address.
   bool Contains(const SocketAddress& address) const;
   bool empty() const { return networks_.empty() && !unix_; }
+  bool has_unix() const { return unix_; }
 
  private:
   std::vector<Cidr> networks_;

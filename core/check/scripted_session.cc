@@ -18,7 +18,7 @@ uint32_t Other(uint32_t side) { return 1 - side; }
 constexpr std::string_view kOwnKeys[] = {
     "id",       "client", "listener", "user",   "destination",       "connect",       "duration",
     "received", "sent",   "reason",   "detail", "upstream_received", "upstream_sent", "event",
-    "time",     "level",  "message"};
+    "time",     "level",  "message",  "via"};
 
 // The reasons that rum/module.h marks with (module).
 bool ForModules(uint32_t reason, bool probe) {

@@ -17,6 +17,7 @@
 namespace rum {
 namespace {
 
+constexpr mode_t kControlMode = 0600;
 constexpr timeval kTlsLook = {2, 0};
 constexpr timeval kFirstProbes = {1, 0};  // clients wait no longer for the servers' answers
 constexpr Millis kServiceTick(5000);      // how old the status line for systemd may be
@@ -25,10 +26,11 @@ std::string Names(const std::vector<std::string>& names) {
   return names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", "));
 }
 
-void RefuseReload(const Error& error) {
+Error RefuseReload(const Error& error) {
   std::string text = error.text;
   for (size_t at; (at = text.find('\n')) != text.npos;) text.replace(at, 1, "; ");
   log::Error("the configuration is not applied, nothing has changed: {}", text);
+  return error;
 }
 
 }  // namespace
@@ -62,8 +64,9 @@ Daemon::~Daemon() {
   // First what could call back into what goes next.
   for (event* e : events_) event_free(e);
   successor_.reset();
-  if (shared_ && statistics_ && !statistics_->handed_over()) statistics_->HandOver();
+  if (shared_) HandOverAdmin();
   if (shared_ && proxy_) proxy_->Drain(true);
+  control_.reset();
   statistics_.reset();
   watcher_.reset();
   proxy_.reset();
@@ -82,13 +85,7 @@ Status Daemon::Start() {
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
   if (auto bound = proxy_->Bind(&origin_.sockets); !bound) return bound;
   if (auto watched = WatchMap(); !watched) return watched;
-  if (settings_->stats) {
-    auto server = StatisticsServer::Open(
-        base_, *settings_->stats, settings_->socket_mode, [this] { return overview(); },
-        &origin_.sockets);
-    if (!server) return server.error();
-    statistics_ = std::move(*server);
-  }
+  if (auto opened = OpenAdmin(); !opened) return opened;
   if (!origin_.takes_over) {  // else it is the other's until this one serves
     auto pidfile = Pidfile::Write(settings_->pidfile);
     if (!pidfile) return pidfile.error();
@@ -109,8 +106,8 @@ Status Daemon::DropPrivileges() {
   for (const auto& listener : proxy_->listeners()) {
     if (listener->owns_file()) paths.push_back(listener->address().host);
   }
-  if (settings_->stats && settings_->stats->kind == Address::Kind::kUnix) {
-    paths.push_back(settings_->stats->host);
+  for (const auto& address : {settings_->stats, settings_->control}) {
+    if (address && address->kind == Address::Kind::kUnix) paths.push_back(address->host);
   }
   for (const std::string& path : paths) {
     if (!path.empty() && path != "stderr" && path != "syslog") GiveTo(identity, path);
@@ -133,6 +130,29 @@ Status Daemon::WatchMap() {
       },
       [](const Error& error) { log::Error("{}", error.text); });
   return watcher_->Start();
+}
+
+Status Daemon::OpenAdmin() {
+  auto open = [this](const std::optional<Address>& address, mode_t mode,
+                     std::optional<Actions> actions,
+                     std::unique_ptr<StatisticsServer>& target) -> Status {
+    if (!address) return Ok();
+    auto server = StatisticsServer::Open(
+        base_, *address, mode, [this] { return overview(); }, std::move(actions), &origin_.sockets);
+    if (!server) return server.error();
+    target = std::move(*server);
+    return Ok();
+  };
+  Actions actions{.reload = [this] { return ReloadAll(); },
+                  .drain = [this] { OnTerm(); },
+                  .set_log_level =
+                      [this](log::Level level) {
+                        auto options = settings_->log;
+                        options.level = level;
+                        return log::Change(options);
+                      }};
+  auto opened = open(settings_->stats, settings_->socket_mode, {}, statistics_);
+  return opened ? open(settings_->control, kControlMode, std::move(actions), control_) : opened;
 }
 
 void Daemon::WatchSignals() {
@@ -211,12 +231,18 @@ void Daemon::OnTlsLook(evutil_socket_t, short, void* self) {
   daemon.proxy_->SetTls(std::move(*tls));
 }
 
+Status Daemon::ReloadAll() {
+  auto read = Reload();
+  if (watcher_) watcher_->check_now();
+  return read;
+}
+
 // Reads the configuration again. With one mistake in it nothing changes.
-void Daemon::Reload() {
+Status Daemon::Reload() {
   auto line = ReadCommandLine(origin_.argc, origin_.argv, module_);
   if (!line) return RefuseReload(line.error());
   rum::Reload plan = PlanReload(*settings_, *line->settings);
-  if (plan.applied.empty() && plan.kept.empty()) return;
+  if (plan.applied.empty() && plan.kept.empty()) return Ok();
   auto config = ModuleConfig::Make(module_, plan.settings->module_values);
   if (!config) return RefuseReload(config.error());
   auto tls = TlsContexts::Make(plan.settings->tls);
@@ -233,6 +259,7 @@ void Daemon::Reload() {
     log::Warning("these have changed too and need a new process: {}; USR2 makes one",
                  Names(plan.kept));
   }
+  return Ok();
 }
 
 void Daemon::OnSignal(evutil_socket_t number, short, void* self) {
@@ -240,8 +267,7 @@ void Daemon::OnSignal(evutil_socket_t number, short, void* self) {
   switch (number) {
     case SIGHUP:
       if (!daemon.draining_) daemon.service_.Reloading();
-      daemon.Reload();
-      if (daemon.watcher_) daemon.watcher_->check_now();
+      (void)daemon.ReloadAll();
       log::Reopen();
       if (!daemon.draining_) daemon.service_.Ready();
       break;

@@ -98,12 +98,20 @@ void Daemon::HandOver() {
   state_->WriteAll();  // so that the new one knows what this one has learned
   std::vector<HandoverNote::Socket> sockets;
   for (const auto& listener : proxy_->listeners()) sockets.push_back(listener->ForHandover());
-  if (statistics_) sockets.push_back(statistics_->ForHandover());
+  for (const auto* server : {statistics_.get(), control_.get()}) {
+    if (server) sockets.push_back(server->ForHandover());
+  }
   auto successor = Successor::Start(base_, origin_.program, std::move(sockets),
                                     [this](const std::string& failed) { OnSuccessor(failed); });
   if (!successor) return refuse(successor.error().text);
   successor_ = std::move(*successor);
   log::Info("hand-over: process {} is starting, {}", successor_->pid(), origin_.program.path);
+}
+
+void Daemon::HandOverAdmin() {
+  for (auto* server : {statistics_.get(), control_.get()}) {
+    if (server && !server->handed_over()) server->HandOver();
+  }
 }
 
 void Daemon::OnSuccessor(const std::string& failed) {
@@ -116,7 +124,7 @@ void Daemon::OnSuccessor(const std::string& failed) {
   draining_ = handed_over_ = shared_ = true;
   service_.HandOverTo(successor->pid());
   state_->GiveUp();
-  if (statistics_) statistics_->HandOver();
+  HandOverAdmin();
   Drain();
 }
 

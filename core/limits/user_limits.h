@@ -1,82 +1,21 @@
-// How many sessions each user has, and how fast they came: exact over all workers. Touched when a
-// user logs in and when the session ends, never while bytes flow.
+// Sessions by name: of users, and those on their way to a server.
 #pragma once
 
-#include <array>
-#include <atomic>
-#include <cstdint>
-#include <list>
-#include <memory>
-#include <mutex>
+#include <functional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
-#include "base/rate.h"
+#include "limits/places.h"
 
 namespace rum {
 
-struct UserLimit {
-  uint32_t max = 0;  // sessions at a time; 0: any number
-  Rate rate;         // of logins
+struct NameHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
 };
 
-// [any] All of it. Memory: one entry for each user who has a session, and for at most
-// kIdleMost * kShards others whose bucket is not full again.
-class UserLimits {
-  struct Shard;
-  struct Entry;
-  using Node = std::pair<const std::string, Entry>;
-  struct Entry {
-    uint32_t sessions = 0;
-    Bucket bucket;
-    // Without a session: its place in the queue of those that wait to be forgotten.
-    std::list<Node*>::iterator idle;
-  };
-
- public:
-  static constexpr size_t kShards = 64;
-  static constexpr size_t kIdleMost = 1024;
-
-  enum class Answer : uint8_t { kTaken, kTooMany, kTooFast };
-
-  // One session of a user, counted until this goes. The table must outlive it.
-  class Place {
-   public:
-    Place() = default;
-    Place(Place&& other) noexcept;
-    Place& operator=(Place&& other) noexcept;
-    ~Place() { Release(); }
-    void Release();
-    explicit operator bool() const { return node_ != nullptr; }
-
-   private:
-    friend class UserLimits;
-    Place(UserLimits& limits, Node& node) : limits_(&limits), node_(&node) {}
-    UserLimits* limits_ = nullptr;
-    Node* node_ = nullptr;
-  };
-
-  using Clock = uint64_t (*)();  // microseconds; never goes back
-  explicit UserLimits(Clock clock = NowMicros);
-  ~UserLimits();
-  UserLimits(const UserLimits&) = delete;
-
-  // Takes a place for one more session; `place` gives back what it held before. A refusal costs
-  // nothing of the rate.
-  Answer Take(std::string_view user, const UserLimit& limit, Place* place);
-
-  size_t users() const { return users_.load(std::memory_order_relaxed); }  // who have a session
-  size_t entries() const;  // those whose bucket is not full as well
-
- private:
-  Shard& ShardOf(std::string_view user) const;
-  void GiveBack(Node& node);
-
-  const Clock clock_;
-  const uint64_t seed_;
-  const std::unique_ptr<Shard[]> shards_;
-  std::atomic<size_t> users_ = 0;
-};
+using UserLimit = PlaceLimit;
+using NamedPlaces = Places<std::string, std::string_view, NameHash>;
+using UserLimits = NamedPlaces;
 
 }  // namespace rum

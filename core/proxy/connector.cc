@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/un.h>
 
+#include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
@@ -54,6 +55,7 @@ void Connector::TryDestination() {
   address_ = 0;
   give_up_ = 0;
   Worker& worker = session_.worker();
+  if (!MayTry(destination)) return NextDestination(RUM_CLOSE_LIMIT);
   if (destination.kind == Address::Kind::kUnix) return TryAddress();
   if (auto numeric = SocketAddress::Numeric(destination.host, destination.port)) {
     addresses_.push_back(*numeric);
@@ -73,6 +75,24 @@ void Connector::TryDestination() {
       if (Session* session = worker.Redeem(ticket)) session->OnResolved(found);
     });
   });
+}
+
+// Not when too many are on their way to it already.
+bool Connector::MayTry(const Address& destination) {
+  if (session_.probing()) return true;
+  Worker& worker = session_.worker();
+  Refusal refusal = worker.proxy().gate().Connect(worker.settings().gate, destination,
+                                                  &session_.dialogue_->waiting);
+  if (refusal == Refusal::kNone) return true;
+  worker.counters.CountRefusal(refusal);
+  return false;
+}
+
+void Connector::Recount() {
+  if (!active() && !session_.dialogue_->upstream_open) return;
+  Worker& worker = session_.worker();
+  worker.proxy().gate().Recount(worker.settings().gate, destinations_[destination_],
+                                &session_.dialogue_->waiting);
 }
 
 void Connector::OnResolved(std::vector<SocketAddress> addresses) {
@@ -111,7 +131,7 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
     int on = 1;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
-  bool connected = ::connect(fd.get(), address, size) == 0;
+  bool connected = Connect(fd.get(), address, size);
   if (!connected && errno == EAGAIN && address->sa_family == AF_UNIX && Retry()) return true;
   if (!connected && errno != EINPROGRESS) {
     last_reason_ = ReasonOf(errno);
@@ -128,6 +148,28 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
     worker.connecting->Arm(session_.dialogue_->phase, session_);
   }
   return true;
+}
+
+// As connect(2), from one of --source-address that has the right family, if there is one. The ports
+// of one can be used up for a server while the next one has some left.
+bool Connector::Connect(int fd, const sockaddr* address, socklen_t size) {
+  Worker& worker = session_.worker();
+  const auto& sources = worker.settings().source_addresses;
+  const size_t first = worker.source;
+  bool bound = false;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const SocketAddress& source = sources[(first + i) % sources.size()];
+    if (source.family() != address->sa_family) continue;
+    int on = 1;  // the port is chosen by connect(2), which may take one again for another server
+    ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    bound = true;
+    if (::bind(fd, source.get(), source.size()) == 0 && ::connect(fd, address, size) == 0) {
+      return true;
+    }
+    if (errno != EADDRNOTAVAIL) return false;
+    worker.source = first + i + 1;
+  }
+  return !bound && ::connect(fd, address, size) == 0;
 }
 
 // A unix socket does not queue a client when its backlog is full, as TCP would: ask again, for as
@@ -191,9 +233,11 @@ void Connector::Done(uint32_t reason) {
   worker.counters.connecting.Sub(1);
   session_.dialogue_->phase.Disarm();
   session_.story_->destination = destinations_[destination_].text();
+  if (reason != 0) session_.dialogue_->waiting.Release();
   if (reason == 0) {
     session_.story_->connect_micros = NowMicros() - began_;
     worker.counters.connects.Add(1);
+    if (!session_.probing()) worker.counters.connect_times.Add(session_.story_->connect_micros);
   }
   session_.ConnectDone(reason, destinations_[destination_]);
 }

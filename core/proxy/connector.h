@@ -26,6 +26,9 @@ class Connector {
   void OnResolved(std::vector<SocketAddress> addresses);
   void OnDeadline();
 
+  // [worker] The settings are new: counts this session for its destination, or no more.
+  void Recount();
+
  private:
   enum class State : uint8_t {
     kIdle,        // owns nothing
@@ -35,8 +38,10 @@ class Connector {
   };
 
   void TryDestination();
+  bool MayTry(const Address& destination);
   void TryAddress();
   bool Attempt(const sockaddr* address, socklen_t size);
+  bool Connect(int fd, const sockaddr* address, socklen_t size);
   bool Retry();
   void NextAddress(uint32_t reason);
   void NextDestination(uint32_t reason);

@@ -2,34 +2,31 @@
 // by two threads, and no instruction is locked.
 #pragma once
 
-#include <atomic>
+#include <array>
 #include <cstdint>
 #include <vector>
 
+#include "limits/refusals.h"
 #include "limits/verdicts.h"
 #include "proxy/close_reasons.h"
+#include "proxy/counter.h"
+#include "proxy/histogram.h"
 
 namespace rum {
 
-class Counter {
- public:
-  // [worker]
-  void Add(uint64_t delta) {
-    value_.store(value_.load(std::memory_order_relaxed) + delta, std::memory_order_relaxed);
-  }
-  void Sub(uint64_t delta) { Add(0 - delta); }
-  // [any]
-  uint64_t get() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<uint64_t> value_ = 0;
-};
+inline constexpr std::array<uint64_t, 14> kLoginBounds = {
+    500,    1000,   2500,   5000,    10000,   25000,   50000,
+    100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
+inline constexpr std::array<uint64_t, 9> kSessionBounds = {100000,     1000000,     10000000,
+                                                           60000000,   300000000,   1800000000,
+                                                           3600000000, 14400000000, 86400000000};
 
 struct alignas(64) Counters {
   Counter accepted;          // connections taken from a listener for this worker
   Counter active;            // sessions now
   Counter relaying;          // of these, in the relay
   Counter connecting;        // of these, waiting for a server
+  Counter logins;            // sessions whose login succeeded, or whose module has none
   Counter connects;          // connections made to servers
   Counter connect_failures;  // attempts on one address that failed
   Counter lookups, lookup_misses, lookup_failures;
@@ -42,8 +39,14 @@ struct alignas(64) Counters {
   Counter login_failures;   // told by the module
   Counter login_blocks;     // of these, such that blocked the client's address
   Counter admissions_refused[kAdmissionVerdictCount + 1];  // by verdict; [0] is unused
-  Counter ended[kCloseReasonCount + 1];  // sessions that ended, by reason; [0] is unused
-  std::vector<Counter> module;           // the module's own, by its table
+  Counter turned_away[kRefusalCount + 1];                  // by refusal; [0] is unused
+  Counter ended[kCloseReasonCount + 1];     // sessions that ended, by reason; [0] is unused
+  Histogram<kLoginBounds> connect_times;    // until a server was connected
+  Histogram<kLoginBounds> login_times;      // from accept to the relay
+  Histogram<kSessionBounds> session_times;  // from accept to the end
+  std::vector<Counter> module;              // the module's own, by its table
+
+  void CountRefusal(Refusal refusal) { turned_away[static_cast<size_t>(refusal)].Add(1); }
 };
 
 }  // namespace rum

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "limits/gate.h"
 #include "proxy/buffer.h"
 #include "proxy/connector.h"
 #include "proxy/deadlines.h"
@@ -46,8 +47,12 @@ struct Dialogue {
 
   Window windows[2];
   Connector connector;
-  Deadline login;  // from accept to relay
-  Deadline phase;  // connecting, or the first byte
+  Gate::ByDestination::Place waiting;  // among those on their way to the same destination
+  Deadline login;                      // from accept to relay
+  Deadline phase;                      // the PROXY header, connecting, or the first byte
+
+  bool header =
+      false;  // the client must send a PROXY header first; nothing else is done until then
 
   // Requests of the module, served when its hook has returned.
   std::optional<std::string> lookup;

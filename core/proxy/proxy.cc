@@ -4,12 +4,16 @@
 
 #include <mutex>
 
+#include "base/log.h"
 #include "limits/admission.h"
+#include "limits/descriptors.h"
+#include "limits/gate.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "options.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
+#include "proxy/session_list.h"
 #include "proxy/worker.h"
 #include "upstream/prober.h"
 #include "upstream/resolver.h"
@@ -19,6 +23,11 @@ namespace {
 
 std::mutex mutex;  // guards the_proxy, so that it is not used while it goes
 Proxy* the_proxy = nullptr;
+
+void WarnOfDescriptors(const Settings& settings) {
+  auto missing = DescriptorsMissing(settings.gate.max_connections);
+  if (missing) log::Warning("{}", *missing);
+}
 
 }  // namespace
 
@@ -37,7 +46,9 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       resolver_(std::make_unique<Resolver>(base, settings_->dns_refresh, settings_->dns_timeout,
                                            settings_->resolv_conf)),
       admission_(std::make_unique<Admission>()),
-      prober_(std::make_unique<Prober>(base, *this, settings_->probe_interval)) {}
+      gate_(std::make_unique<Gate>()),
+      prober_(std::make_unique<Prober>(base, *this, settings_->probe_interval)),
+      lister_(std::make_unique<SessionLister>(base, *this)) {}
 
 Proxy::~Proxy() {
   {
@@ -57,6 +68,7 @@ Status Proxy::Bind(InheritedSockets* inherited) {
 }
 
 Status Proxy::Start() {
+  WarnOfDescriptors(*settings_);
   for (unsigned i = 0; i < settings_->workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
     workers_.back()->set_map(map_);
@@ -158,6 +170,9 @@ void Proxy::SetTls(std::shared_ptr<const TlsContexts> tls) {
 
 void Proxy::Reload(std::shared_ptr<const Settings> settings,
                    std::shared_ptr<const ModuleConfig> config) {
+  if (settings->gate.max_connections != settings_->gate.max_connections) {
+    WarnOfDescriptors(*settings);
+  }
   settings_ = settings;
   module_config_ = config;
   for (auto& worker : workers_) {

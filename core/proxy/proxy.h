@@ -14,12 +14,14 @@
 namespace rum {
 
 class Admission;
+class Gate;
 class InheritedSockets;
 class Listener;
 class MapFile;
 class ModuleConfig;
 class Prober;
 class Resolver;
+class SessionLister;
 class Worker;
 struct Probe;
 struct Settings;
@@ -74,7 +76,10 @@ class Proxy {
   Resolver& resolver() { return *resolver_; }
   Admission& admission() { return *admission_; }
   const Admission& admission() const { return *admission_; }
-  Prober& prober() { return *prober_; }  // [main]
+  Gate& gate() { return *gate_; }
+  const Gate& gate() const { return *gate_; }
+  SessionLister& lister() const { return *lister_; }  // [main]
+  Prober& prober() { return *prober_; }               // [main]
   const Prober& prober() const { return *prober_; }
   // [main]
   const std::shared_ptr<const Settings>& settings() const { return settings_; }
@@ -87,7 +92,9 @@ class Proxy {
   std::shared_ptr<const ModuleConfig> module_config_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<Admission> admission_;
+  std::unique_ptr<Gate> gate_;
   std::unique_ptr<Prober> prober_;
+  std::unique_ptr<SessionLister> lister_;
   std::shared_ptr<const MapFile> map_;
   std::shared_ptr<const TlsContexts> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;

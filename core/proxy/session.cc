@@ -1,8 +1,8 @@
-// The life of a session: accept, events, the relay, deadlines, the end. Its dialogue is in
-// session_dialogue.cc, the watch in session_watch.cc, what modules ask of it in session_calls.cc.
+// The life of a session: events, the relay, deadlines, the end. It begins in session_open.cc; its
+// dialogue is in session_dialogue.cc, the watch in session_watch.cc, what modules ask of it in
+// session_calls.cc.
 #include "proxy/session.h"
 
-#include "limits/admission.h"
 #include "module/module_config.h"
 #include "options.h"
 #include "proxy/dialogue.h"
@@ -31,44 +31,6 @@ Session::Session(Worker& worker, Listener* listener, const SocketAddress& addres
       address_(address) {}
 
 Session::~Session() = default;
-
-void Session::Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address) {
-  auto* session = new Session(worker, &listener, address);
-  worker.Enlist(*session);
-  if (!session->side(RUM_CLIENT).Attach(worker.base(), std::move(client), OnClientEvent, session)) {
-    return session->Finish(RUM_CLOSE_NO_RESOURCES, {});
-  }
-  worker.login->Arm(session->dialogue_->login, *session);
-  if (listener.address().tls) {
-    session->dialogue_->tls[RUM_CLIENT] = {.asked = true, .begun = false, .own = true, .name = {}};
-  }
-  if (session->TurnedAway()) return;
-  const rum_module& module = session->config_->module();
-  if (!module.session_open) {
-    if (session->AskConnect("", 0) != RUM_OK) session->AskClose(RUM_CLOSE_NO_DESTINATION, {});
-    session->AskRelay();
-  } else {
-    int32_t status = module.session_open(session, session->config_->get(), worker.module_data(),
-                                         &session->data_);
-    session->module_open_ = status >= 0;
-    if (status < 0) session->AskClose(RUM_CLOSE_MODULE, "session_open failed");
-  }
-  session->Converse();
-}
-
-// Before the module sees the client, so that nothing of the protocol is done for it.
-bool Session::TurnedAway() {
-  if (!worker_.proxy().admission().guard().Blocks(worker_.settings().admission.guard, address_))
-    return false;
-  // In front of a TLS handshake nothing can be said.
-  if (!dialogue_->tls[RUM_CLIENT].asked) {
-    uint8_t words[Worker::kRefusalMost];
-    size_t size = worker_.WriteRefusal(RUM_CLOSE_BLOCKED, words);
-    side(RUM_CLIENT).Queue(words, size);
-  }
-  Finish(RUM_CLOSE_BLOCKED, {});
-  return true;
-}
 
 // -- events ---------------------------------------------------------------------------------------
 
@@ -140,8 +102,12 @@ void Session::StartRelay() {
 void Session::LoggedIn() {
   if (logged_in_) return;
   logged_in_ = true;
+  entry_.LoggedIn();
+  if (dialogue_) dialogue_->waiting.Release();
   if (worker_.settings().log_logins) LogLogin(*story_, *listener_, address_, id_);
   worker_.counters.relaying.Add(1);
+  worker_.counters.logins.Add(1);
+  worker_.counters.login_times.Add(NowMicros() - opened_);
   worker_.idle->Arm(deadline_, *this);
 }
 
@@ -220,10 +186,14 @@ void Session::OnSecondLook() {
   relay ? MoveBoth(true, true) : Converse();
 }
 
-void Session::OnLoginDeadline() { End(RUM_CLOSE_LOGIN_TIMEOUT); }
+void Session::OnLoginDeadline() {
+  if (dialogue_ && dialogue_->header) return End(RUM_CLOSE_CLIENT_PROTOCOL, "no PROXY header came");
+  End(RUM_CLOSE_LOGIN_TIMEOUT);
+}
 
 void Session::OnPhaseDeadline() {
   if (state_ != State::kDialogue) return;
+  if (dialogue_->header) return OnLoginDeadline();
   if (!dialogue_->connector.active()) return End(RUM_CLOSE_FIRST_BYTE_TIMEOUT);
   dialogue_->connector.OnDeadline();
   Converse();
@@ -293,6 +263,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     module_open_ = false;
   }
   place_.Release();  // before the client learns of the end, and comes again
+  entry_.Release();
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
     if (!relayed) flows_[Other(which)].Empty(side(which), worker_);
     if (side(which).attached()) side(which).Flush();
@@ -303,6 +274,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     worker_.counters.ended[reason].Add(1);
     if (logged_in_) worker_.counters.relaying.Sub(1);
     worker_.counters.active.Sub(1);
+    worker_.counters.session_times.Add(NowMicros() - opened_);
     LogSession({*story_, *listener_, address_, id_, opened_, reason, text, sides_[RUM_CLIENT],
                 sides_[RUM_UPSTREAM]});
   }

@@ -13,6 +13,7 @@
 
 #include "base/address.h"
 #include "base/fd.h"
+#include "limits/gate.h"
 #include "limits/user_limits.h"
 #include "proxy/deadlines.h"
 #include "proxy/relay.h"
@@ -28,11 +29,20 @@ class ModuleConfig;
 class Worker;
 struct Dialogue;
 struct Probe;
+struct SessionEntry;
+struct SessionFilter;
+
+// What a PROXY header has changed.
+struct Told {
+  SocketAddress peer;         // who is really connected
+  SocketAddress destination;  // where the client went, as the header has it
+};
 
 // What is told of a session in its log line. Written during the dialogue, then only read.
 struct Story {
   std::string user;
   bool identified = false;
+  std::unique_ptr<const Told> told;  // nullptr: the client is the peer
   std::string destination;
   uint64_t connect_micros = 0;
   std::vector<std::pair<std::string, std::string>> notes;
@@ -50,6 +60,10 @@ class Session : public rum_session {
   uint64_t id() const { return id_; }
   Worker& worker() { return worker_; }
   bool probing() const { return probe_ != nullptr; }
+
+  // [worker] For the list of sessions; not for probes.
+  bool Matches(const SessionFilter& filter) const;
+  SessionEntry Tell() const;
 
   // [worker] The host calls; rum/module.h says what they promise.
   int32_t Send(uint32_t side, const void* data, size_t size);
@@ -79,12 +93,13 @@ class Session : public rum_session {
   void OnResumed(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* payload));
   void OnSecondLook();
   void OnLoginDeadline();
-  void OnPhaseDeadline();  // connecting, or waiting for the server's first byte
+  void OnPhaseDeadline();  // of the PROXY header, connecting, or the server's first byte
   void OnIdleDeadline();
   void OnHalfCloseDeadline();
   void OnLingerDeadline();
   void OnMoreToMove();  // the worker calls back after Moved::kSome
   void End(uint32_t reason, std::string_view text = {});  // rum itself ends it: drain, kill
+  void Recount();  // the worker has new settings: they may count what the old ones did not
 
   // The worker's list of sessions.
   Session* prev = nullptr;
@@ -108,8 +123,14 @@ class Session : public rum_session {
   static void OnModuleTimer(evutil_socket_t, short, void* timer);
   void OnEvent(uint32_t side, short what);
 
-  // The address is blocked: the client has been told, and the session ends.
-  bool TurnedAway();
+  // The PROXY headers: session_header.cc.
+  bool ReadHeader();
+  void SendHeader();
+
+  // The beginning: session_open.cc.
+  void Welcome();     // the client's address is known
+  bool TurnedAway();  // the client may not come in; it has been told, and the session ends
+  void TurnAway(uint32_t reason, std::string_view detail);
 
   // The dialogue.
   void Converse();
@@ -164,6 +185,7 @@ class Session : public rum_session {
   std::shared_ptr<const ModuleConfig> config_;
   void* data_ = nullptr;  // the module's
   SocketAddress address_;
+  Gate::Place entry_;        // from the time when the client may come in to the end
   UserLimits::Place place_;  // from admit() to the end
   State state_ = State::kDialogue;
   uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first

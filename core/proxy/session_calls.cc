@@ -27,7 +27,7 @@ constexpr uint64_t kTimerMost = 24 * 3600 * 1000;
 constexpr std::string_view kOwnKeys[] = {
     "id",       "client", "listener", "user",   "destination",       "connect",       "duration",
     "received", "sent",   "reason",   "detail", "upstream_received", "upstream_sent", "event",
-    "time",     "level",  "message"};
+    "time",     "level",  "message",  "via"};
 
 bool GoodNoteKey(std::string_view key) {
   if (std::find(std::begin(kOwnKeys), std::end(kOwnKeys), key) != std::end(kOwnKeys)) return false;

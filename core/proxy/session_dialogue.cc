@@ -42,6 +42,7 @@ bool Session::Step() {
     Finish(d.close_reason, d.close_text);
     return false;
   }
+  if (d.header) return ReadHeader();
   if (AdvanceTls(RUM_CLIENT) || AdvanceTls(RUM_UPSTREAM)) return true;
   if (d.connect) {
     auto destinations = std::move(*d.connect);
@@ -116,7 +117,11 @@ bool Session::DeliverOutcome() {
   }
   const rum_module& module = config_->module();
   if (module.upstream_open && !d.relay) module.upstream_open(data_, this, reason);
-  if (reason != 0 && !d.connect) AskClose(reason, {});
+  if (reason != 0 && !d.connect) {
+    // Only the connector ends with it here.
+    bool limit = reason == RUM_CLOSE_LIMIT;
+    AskClose(reason, limit ? RowOf(Refusal::kMaxConnectingPerDestination).detail : "");
+  }
   return true;
 }
 
@@ -228,6 +233,7 @@ bool Session::DeliverEnd(uint32_t which) {
 
 void Session::ConnectDone(uint32_t reason, const Address& destination) {
   if (destination.kind == Address::Kind::kTcp) dialogue_->upstream_host = destination.host;
+  if (reason == 0) SendHeader();
   if (reason != 0 || !destination.tls) {
     dialogue_->outcome = reason;
     return;
@@ -249,7 +255,7 @@ bool Session::AdvanceTls(uint32_t which) {
     std::string_view early(reinterpret_cast<const char*>(window.data()), window.size());
     if (!s.StartTls(which == RUM_CLIENT ? contexts.server : contexts.client, which == RUM_CLIENT,
                     contexts.upstream_name.empty() ? tls.name : contexts.upstream_name, early,
-                    tls.own)) {
+                    tls.own && which == RUM_CLIENT)) {  // to a server a PROXY header goes first
       AskClose(RUM_CLOSE_NO_RESOURCES, "TLS");
     }
     window.Clear();

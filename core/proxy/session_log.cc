@@ -60,6 +60,7 @@ void AddWho(Fields& fields, const Story& story, const Listener& listener,
             const SocketAddress& client, uint64_t id) {
   fields.Number("id", id);
   fields.Word("client", client.text());
+  if (story.told) fields.Word("via", story.told->peer.text());
   fields.Word("listener", listener.text());
   if (story.identified) fields.Quoted("user", story.user);
   if (!story.destination.empty()) fields.Word("destination", story.destination);

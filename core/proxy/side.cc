@@ -19,6 +19,13 @@ bool Side::Attach(event_base* base, Fd fd, event_callback_fn callback, void* arg
   return false;
 }
 
+SocketAddress Side::LocalAddress() const {
+  sockaddr_storage address;
+  socklen_t size = sizeof address;
+  if (::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+  return SocketAddress::From(reinterpret_cast<sockaddr*>(&address), size);
+}
+
 void Side::Notice(short what) {
   if (what & (EV_READ | EV_CLOSED)) readable_ = tls_readable_ = true;
   if (what & EV_WRITE) writable_ = true;

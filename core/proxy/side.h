@@ -9,6 +9,7 @@
 #include <memory>
 #include <string_view>
 
+#include "base/address.h"
 #include "base/fd.h"
 #include "proxy/buffer.h"
 #include "tls/tls_stream.h"
@@ -29,6 +30,7 @@ class Side {
   [[nodiscard]] bool Attach(event_base* base, Fd fd, event_callback_fn callback, void* argument);
   bool attached() const { return static_cast<bool>(fd_); }
   int fd() const { return fd_.get(); }
+  SocketAddress LocalAddress() const;  // of this end; without a family when there is none
   // Notes what libevent reported.
   void Notice(short what);
 

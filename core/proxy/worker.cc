@@ -26,6 +26,9 @@ constexpr Millis kSecondLook(1000);
 constexpr Millis kRetry(20);
 // rum/module.h promises that a probe is over by then.
 constexpr Millis kProbe(10000);
+// A proxy sends its header together with the connection. Modules without a login have no other
+// deadline for it.
+constexpr Millis kHeader(5000);
 
 }  // namespace
 
@@ -49,6 +52,7 @@ Worker::Worker(Proxy& proxy, unsigned index)
   half_close = make(s.half_close_timeout, [](Session& session) { session.OnHalfCloseDeadline(); });
   second_look = make(kSecondLook, [](Session& session) { session.OnSecondLook(); });
   retry = make(kRetry, phase);
+  header = make(kHeader, phase);
   probe = make(kProbe, [](Session& session) { session.OnLoginDeadline(); });
   linger = make(kLinger, [](Session& session) { session.OnLingerDeadline(); });
   wake_.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
@@ -61,7 +65,7 @@ Worker::~Worker() {
   while (sessions_) sessions_->OnLingerDeadline();
   graveyard_.clear();
   for (auto* list : {&login, &connecting, &first_byte, &idle, &half_close, &linger, &second_look,
-                     &retry, &probe})
+                     &retry, &probe, &header})
     list->reset();
   if (call_back_timer_) event_free(call_back_timer_);
   if (wake_event_) event_free(wake_event_);
@@ -183,6 +187,7 @@ void Worker::Reload(std::shared_ptr<const Settings> settings,
   settings_ = std::move(settings);
   if (auto hook = config->module().worker_reload) hook(module_data_, config->get());
   module_config_ = std::move(config);
+  for (Session* session = sessions_; session; session = session->next) session->Recount();
 }
 
 void Worker::Enlist(Session& session) {
@@ -193,6 +198,7 @@ void Worker::Enlist(Session& session) {
 }
 
 void Worker::Bury(std::unique_ptr<Session> session) {
+  if (list_next_ == session.get()) list_next_ = session->next;
   (session->prev ? session->prev->next : sessions_) = session->next;
   if (session->next) session->next->prev = session->prev;
   load.fetch_sub(1, std::memory_order_relaxed);

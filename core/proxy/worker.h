@@ -19,6 +19,7 @@
 #include "proxy/counters.h"
 #include "proxy/deadlines.h"
 #include "proxy/pipes.h"
+#include "proxy/session_list.h"
 
 struct rum_worker {};  // what modules hold; always a Worker
 
@@ -62,6 +63,9 @@ class Worker : public rum_worker {
   // [worker] Ends every session.
   void EndSessions(uint32_t reason);
 
+  // [worker] Tells the sessions in slices, one list at a time: session_list.cc.
+  void BeginList(std::shared_ptr<SessionLister::Request> request);
+
   // [worker] Goes on with other settings and another configuration of the module; what sessions
   // have begun with they keep, but for the timeouts.
   void Reload(std::shared_ptr<const Settings> settings, std::shared_ptr<const ModuleConfig> config);
@@ -99,6 +103,9 @@ class Worker : public rum_worker {
   void set_tls(std::shared_ptr<const TlsContexts> tls) { tls_ = std::move(tls); }
   uint64_t NextSessionId() { return (++last_session_id_) * 1024 + index_; }
 
+  // [worker] Of --source-address the one that is used; the next one when its ports are used up.
+  size_t source = 0;
+
   // [any] Connections given to this worker and not ended; the accepting thread balances by it.
   std::atomic<uint32_t> load = 0;
 
@@ -107,12 +114,13 @@ class Worker : public rum_worker {
 
   // Deadlines that sessions share; see options of the same names.
   std::unique_ptr<Deadlines> login, connecting, first_byte, idle, half_close, linger, second_look,
-      retry, probe;
+      retry, probe, header;
 
  private:
   friend class Turn;
   void Run();
   void RunTasks();
+  void GoOnListing(std::shared_ptr<SessionLister::Request> request);
   void Sweep();
   static void OnPosted(evutil_socket_t, short, void* self);
   static void OnCallBacks(evutil_socket_t, short, void* self);
@@ -130,6 +138,7 @@ class Worker : public rum_worker {
   uint64_t last_ticket_ = 0;
   std::unordered_map<uint64_t, Session*> tickets_;
   Session* sessions_ = nullptr;
+  Session* list_next_ = nullptr;  // the next one to be told
   bool draining_ = false;
   std::minstd_rand random_{std::random_device{}()};
 

@@ -48,6 +48,8 @@ constexpr ReasonRow kReasons[] = {
     {RUM_CLOSE_KILLED, 1927, "70100", "Connection was killed"},
     {RUM_CLOSE_BLOCKED, 1129, kGeneral,
      "Your address is blocked for a while because of too many failed logins"},
+    {RUM_CLOSE_NOT_ALLOWED, 1130, kGeneral,
+     "Your address is not allowed to connect to this MySQL server"},
 };
 
 }  // namespace

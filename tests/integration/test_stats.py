@@ -109,7 +109,7 @@ def _(t):
 def _(t):
     rum = t.rum("-s", tcp(), "-d", tcp())
     lines = rum.get("/metrics")[2].decode().splitlines()
-    helps, types, names, keys = set(), set(), set(), set()
+    helps, types, parts, names, keys = set(), set(), set(), set(), set()
     for line in lines:
         if line.startswith("# HELP "):
             check(line.split()[2] not in helps, "twice: " + line)
@@ -117,6 +117,8 @@ def _(t):
         elif line.startswith("# TYPE "):
             check(line.split()[3] in ("counter", "gauge", "histogram"), line)
             types.add(line.split()[2])
+            if line.endswith(" histogram"):
+                parts |= {line.split()[2] + end for end in ("_bucket", "_sum", "_count")}
         else:
             found = re.fullmatch(r'([a-z_]+)(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? '
                                  r'(\d+(\.\d+)?)', line)
@@ -126,7 +128,7 @@ def _(t):
             check(key not in keys, "twice: " + key)
             keys.add(key)
     same(helps, types)
-    same(names - types, set(), "samples without a type")
+    same(names - types - parts, set(), "samples without a type")
 
 
 @test("A module's counters are in the statistics", needs="mysql.so")
@@ -174,3 +176,93 @@ def _(t):
     same(ask(here), b"hello")
     for s in idle:
         s.close()
+
+
+def session_list(rum, query=""):
+    status, headers, body = rum.get("/sessions" + query)
+    same((status, headers["content-type"]), (200, "application/json"))
+    return json.loads(body)
+
+
+@test("The list of sessions is exact, filtered and bounded, while sessions come and go")
+def _(t):
+    echo = t.keep(Echo())
+    here, there = tcp(), "sock:" + t.path("in.sock")
+    rum = t.rum("-s", here, "-s", there, "-d", echo.address, "-w", "2")
+    held = [t.keep(connect(here, source="127.0.0.%d" % (2 + i % 2))) for i in range(2500)]
+    held += [t.keep(connect(there))]
+    held[7].sendall(b"1234")
+    same(net.read_exact(held[7], 4), b"1234")
+    net.until(lambda: rum.stats()["sessions"]["relaying"] == 2501, 20, "all are there")
+    everybody = session_list(rum, "?limit=10000")
+    same((everybody["matched"], len(everybody["sessions"])), (2501, 2501))
+    ids = [s["id"] for s in everybody["sessions"]]
+    same((ids, len(set(ids))), (sorted(ids), 2501))
+    spoke, = [s for s in everybody["sessions"] if s["received"]]
+    same((spoke["received"], spoke["sent"], spoke["state"], spoke["destination"]),
+         (4, 4, "relay", echo.address))
+    same(spoke["client"], "%s:%d" % held[7].getsockname())
+    for query, number in (("?ip=127.0.0.2", 1250), ("?ip=127.0.0.9", 0), ("?ip=unix", 1),
+                          ("?destination=" + echo.address, 2501), ("?user=nobody", 0),
+                          ("?destination=" + echo.address + "&ip=127.0.0.3", 1250)):
+        found = session_list(rum, query)
+        same((found["matched"], len(found["sessions"])), (number, min(number, 1000)), query)
+    same(len(session_list(rum, "?limit=3")["sessions"]), 3)
+    same(rum.get("/sessions?limit=many")[0], 400)
+
+    # Some ask and leave, some ask at once, while sessions end under their eyes.
+    for _ in range(20):
+        s = connect(rum.stats_address)
+        s.sendall(b"GET /sessions?limit=10000 HTTP/1.0\r\n\r\n")
+        s.close()
+    for s in held[:2000]:
+        s.close()
+        if s is held[1000]:
+            session_list(rum)
+    net.until(lambda: session_list(rum)["matched"] == 501, 20, "the others are gone")
+    for s in held:
+        s.close()
+
+
+@test("The page for people tells what there is, and shows a user's name as nothing but text",
+      needs="mysql.so")
+def _(t):
+    from mysql_setup import front, write_map
+    from support.mysql_wire import Client, FakeServer
+    server = t.keep(FakeServer("pw"))
+    name = "<script>alert(1)</script>&\"'"
+    rum, here = front(t, write_map(t, (name, "", server.address)), "--probe-interval", "60s")
+    with Client(here) as c:
+        c.login(name, "pw")
+        status, headers, body = rum.get("/")
+        same((status, headers["content-type"]), (200, "text/html; charset=utf-8"))
+        has(headers["content-security-policy"], "default-src 'none'")
+        page = body.decode()
+        check("<script>alert" not in page, "the name is code")
+        has(page, "&lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;")
+        for word in (server.address, 'class="well">serving', here, "User map"):
+            has(page, word)
+        same(session_list(rum, "?user=%3Cscript%3Ealert(1)%3C/script%3E%26%22%27")["matched"], 1)
+    check(not re.search(r"(src|href)=\"(?!/)", page), "it needs something from elsewhere")
+
+
+@test("The histograms count what happened")
+def _(t):
+    echo = t.keep(Echo())
+    good, bad = tcp(), tcp()
+    one, two = t.rum("-s", good, "-d", echo.address), t.rum("-s", bad, "-d", closed_port())
+    for _ in range(9):
+        ask(good, b"x")
+    for _ in range(4):
+        with connect(bad) as s:
+            net.ended(s)
+    one.wait_sessions(9), two.wait_sessions(4)
+    for rum, connects, sessions in ((one, 9, 9), (two, 0, 4)):
+        metrics, times = rum.metrics(), rum.stats()["times"]
+        for name, number in (("connect", connects), ("login", connects), ("session", sessions)):
+            full = "rum_%s_seconds" % name
+            same((metrics[full + "_count"], metrics[full + '_bucket{le="+Inf"}'],
+                  times[name]["count"]), (number,) * 3, full)
+            buckets = [v for k, v in metrics.items() if k.startswith(full + "_bucket")]
+            same(buckets, sorted(buckets), full)
+            check((metrics[full + "_sum"] > 0) == (number > 0), "the sum of " + full)

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "limits/gate.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "proxy/listener.h"
@@ -132,6 +133,10 @@ void RunningProxy::CheckTheEnd() {
   EXPECT_TRUE(Eventually([&] { return Sum(&Counters::active) == 0; }))
       << Sum(&Counters::active) << " sessions do not end";
   EXPECT_EQ(Sum(&Counters::relaying), 0u);
+  EXPECT_EQ(proxy_->gate().connections(), 0u);
+  EXPECT_EQ(proxy_->gate().connecting(), 0u);
+  EXPECT_EQ(proxy_->gate().addresses(), 0u);
+  EXPECT_EQ(proxy_->gate().destinations(), 0u);
   EXPECT_TRUE(Eventually([&] { return Sum(&Counters::connecting) == 0; }));
   uint64_t ended = 0;
   for (const CloseReason& reason : kCloseReasons) ended += Ended(reason.number);

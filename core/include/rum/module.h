@@ -108,6 +108,7 @@ typedef struct rum_worker rum_worker;
 #define RUM_CLOSE_KILLED 28u             /* an operator ended it */
 #define RUM_CLOSE_PROBED 29u             /* a probe has learned what it wanted (module, probes) */
 #define RUM_CLOSE_BLOCKED 30u            /* --login-failures blocks the client's address (module) */
+#define RUM_CLOSE_NOT_ALLOWED 31u        /* --allow and --deny do not let the client's address in */
 
 /* Types of options. rum checks the value before the module sees it. */
 #define RUM_OPTION_TEXT 0u     /* any text */
@@ -373,7 +374,7 @@ typedef struct rum_module {
   int64_t (*client_data)(void *data, rum_session *session, const uint8_t *bytes, size_t size);
 
   /* [worker] The outcome of connect(). `reason` 0: connected. Else one of RUM_CLOSE_CONNECT_TIMEOUT,
-   * _CONNECT_REFUSED, _CONNECT_FAILED, _UNRESOLVED, _NO_RESOURCES: unless the hook calls connect()
+   * _CONNECT_REFUSED, _CONNECT_FAILED, _UNRESOLVED, _NO_RESOURCES, _LIMIT: unless the hook calls connect()
    * again or close(), the session ends with it. */
   void (*upstream_open)(void *data, rum_session *session, uint32_t reason);
 
@@ -410,8 +411,8 @@ typedef struct rum_module {
   void (*session_close)(void *data, rum_session *session, uint32_t reason);
 
   /* [worker] The bytes to say to a client that is turned away before a session exists, `reason`
-   * being RUM_CLOSE_LIMIT, _NO_RESOURCES, _DRAIN or _BLOCKED. Returns how many of at most `size`
-   * were written to `bytes`. NULL hook: nothing is said. */
+   * being RUM_CLOSE_LIMIT, _NO_RESOURCES, _DRAIN, _BLOCKED or _NOT_ALLOWED. Returns how many of at
+   * most `size` were written to `bytes`. NULL hook: nothing is said. */
   size_t (*refusal)(const void *config, uint32_t reason, uint8_t *bytes, size_t size);
 
   /* [main] One JSON object about the module for /stats, at most `size` bytes, no NUL; returns its

@@ -88,7 +88,7 @@ TEST_F(AdmissionTest, ARefusalGivesBackWhatTheSessionHadBefore) {
   EXPECT_EQ(Ask(door, "", &place), RUM_OK);
   EXPECT_EQ(Ask(door, Record("disabled"), &place), RUM_REFUSED_DISABLED);
   EXPECT_FALSE(place);
-  EXPECT_EQ(door.admission.users().users(), 0u);
+  EXPECT_EQ(door.admission.users().active(), 0u);
 }
 
 TEST_F(AdmissionTest, TheRateIsThatOfTheRecord) {
@@ -147,7 +147,7 @@ TEST(Limits, PlacesAreFreeAsSoonAsASessionHasEnded) {
   Peer bob = proxy.Client();
   bob.Send("bob");
   EXPECT_EQ(bob.Receive(1), "0");
-  EXPECT_EQ(proxy.proxy().admission().users().users(), 2u);
+  EXPECT_EQ(proxy.proxy().admission().users().active(), 2u);
   one.Reset();
   EXPECT_TRUE(Eventually([&] {
     Peer again = proxy.Client();
@@ -156,7 +156,7 @@ TEST(Limits, PlacesAreFreeAsSoonAsASessionHasEnded) {
   }));
   two.Close();
   bob.Close();
-  EXPECT_TRUE(Eventually([&] { return proxy.proxy().admission().users().users() == 0; }));
+  EXPECT_TRUE(Eventually([&] { return proxy.proxy().admission().users().active() == 0; }));
 }
 
 TEST(Limits, AUserMayBeAskedForAgainInTheSameSession) {
@@ -166,7 +166,7 @@ TEST(Limits, AUserMayBeAskedForAgainInTheSameSession) {
     client.Send(user);
     EXPECT_EQ(client.Receive(1), "0");
   }
-  EXPECT_EQ(proxy.proxy().admission().users().users(), 1u);
+  EXPECT_EQ(proxy.proxy().admission().users().active(), 1u);
 }
 
 TEST(Limits, AdmitWantsAUserAndASession) {

@@ -92,10 +92,10 @@ TEST(RandomLogins, AgreeWithAModelInAnyOrder) {
         default:
           now += random() % 40'000;
       }
-      ASSERT_EQ(limits.users(), model.users());
+      ASSERT_EQ(limits.active(), model.users());
     }
     open.clear();
-    EXPECT_EQ(limits.users(), 0u);
+    EXPECT_EQ(limits.active(), 0u);
   }
 }
 
@@ -135,7 +135,7 @@ TEST(RandomLogins, OfManyThreadsNeverExceedTheLimitAndLeaveNothing) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_LE(most, kLimit);
   EXPECT_GT(taken, 0u);
-  EXPECT_EQ(limits.users(), 0u);
+  EXPECT_EQ(limits.active(), 0u);
   EXPECT_EQ(limits.entries(), 0u);
   // All places are free again.
   std::vector<Place> places(kLimit);

@@ -33,7 +33,7 @@ TEST_F(UserLimitsTest, GivesNoMoreThanThereAre) {
   EXPECT_FALSE(one_more);
   Place other;
   EXPECT_EQ(Take("bob", three, &other), Answer::kTaken);
-  EXPECT_EQ(limits.users(), 2u);
+  EXPECT_EQ(limits.active(), 2u);
   places[1].Release();
   EXPECT_EQ(Take("alice", three, &one_more), Answer::kTaken);
   EXPECT_EQ(Take("alice", three, &places[1]), Answer::kTooMany);
@@ -54,13 +54,13 @@ TEST_F(UserLimitsTest, APlaceGivesBackWhatItHeldBefore) {
   Place place;
   for (const char* user : {"alice", "bob", "alice", "alice"}) {
     EXPECT_EQ(Take(user, {1, {}}, &place), Answer::kTaken) << user;
-    EXPECT_EQ(limits.users(), 1u);
+    EXPECT_EQ(limits.active(), 1u);
   }
   Place moved = std::move(place);
   EXPECT_FALSE(place);
   EXPECT_EQ(Take("alice", {1, {}}, &place), Answer::kTooMany);
   moved = Place();
-  EXPECT_EQ(limits.users(), 0u);
+  EXPECT_EQ(limits.active(), 0u);
   EXPECT_EQ(limits.entries(), 0u);
 }
 
@@ -71,7 +71,7 @@ TEST_F(UserLimitsTest, KeepsToTheRateAndForgetsWhenTheBucketIsFull) {
   EXPECT_EQ(Take("alice", limit, &place), Answer::kTaken);
   EXPECT_EQ(Take("alice", limit, &place), Answer::kTooFast);
   EXPECT_FALSE(place);
-  EXPECT_EQ(limits.users(), 0u);
+  EXPECT_EQ(limits.active(), 0u);
   EXPECT_EQ(limits.entries(), 1u);  // or she could come at once again
   now += kSecond / 2;
   EXPECT_EQ(Take("alice", limit, &place), Answer::kTaken);

@@ -182,9 +182,43 @@ const std::map<std::string, Sample>& Samples() {
       {"random",
        {"tcp:b:2,tcp:c:3",
         [](auto& s) { return s.destinations.size() == 2 && s.shuffle_destinations; }}},
+      {"source-address",
+       {"127.0.0.2,::1",
+        [](auto& s) {
+          return s.source_addresses.size() == 2 && s.source_addresses[1].text() == "[::1]:0";
+        }}},
+      {"nofile", {"4096", [](auto& s) { return s.nofile == 4096; }}},
+      {"proxy-from",
+       {"10.0.0.0/8,unix",
+        [](auto& s) { return s.proxy_from.Contains(*SocketAddress::Numeric("10.1.1.1", 1)); }}},
+      {"send-proxy", {"v2", [](auto& s) { return s.send_proxy == ProxyVersion::kV2; }}},
+      {"allow",
+       {"10.0.0.0/8",
+        [](auto& s) { return s.gate.allow.Contains(*SocketAddress::Numeric("10.1.1.1", 1)); }}},
+      {"deny",
+       {"10.0.0.0/8,::1",
+        [](auto& s) { return s.gate.deny.Contains(*SocketAddress::Numeric("::1", 1)); }}},
+      {"max-connections", {"8", [](auto& s) { return s.gate.max_connections == 8; }}},
+      {"max-connections-per-ip", {"8", [](auto& s) { return s.gate.max_connections_per_ip == 8; }}},
+      {"ip-prefix", {"48", [](auto& s) { return s.gate.ip_prefix == 48; }}},
+      {"max-connecting", {"8", [](auto& s) { return s.gate.max_connecting == 8; }}},
+      {"max-connecting-per-destination",
+       {"8", [](auto& s) { return s.gate.max_connecting_per_destination == 8; }}},
+      {"connection-rate",
+       {"5/s",
+        [](auto& s) {
+          return s.gate.rate == Rate{5, Millis(1000)};
+        }}},
+      {"connection-rate-per-ip",
+       {"5/m",
+        [](auto& s) {
+          return s.gate.rate_per_ip == Rate{5, Millis(60000)};
+        }}},
       {"explain", {"u", [](auto& s) { return s.explain == "u"; }}},
       {"from",
-       {"192.0.2.7", [](auto& s) { return s.explain_from && s.explain_from->host() == "192.0.2.7"; }}},
+       {"192.0.2.7",
+        [](auto& s) { return s.explain_from && s.explain_from->host() == "192.0.2.7"; }}},
+      {"control", {"sock:/c", [](auto& s) { return s.control && s.control->host == "/c"; }}},
       {"max-connections-per-user", {"7", [](auto& s) { return s.admission.limit.max == 7; }}},
       {"user-rate",
        {"5/m",
@@ -277,10 +311,33 @@ TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
 
 TEST(Options, LimitsThatMakeNoSenseAreMistakes) {
   const std::string rest = "-s tcp:a:1 -d tcp:b:2 ";
-  for (const char* wrong :
-       {"--max-connections-per-user 0", "--max-connections-per-user x",
-        "--max-connections-per-user -1", "--user-rate 5", "--user-rate 5/d", "--login-failures 0/s",
-        "--login-block off", "--login-exempt localhost", "--login-exempt 10.0.0.1/8"}) {
+  for (const char* wrong : {"--max-connections 0",
+                            "--max-connections x",
+                            "--max-connecting -1",
+                            "--ip-prefix 0",
+                            "--ip-prefix 129",
+                            "--ip-prefix off",
+                            "--connection-rate 5",
+                            "--allow localhost",
+                            "--allow unix",
+                            "--deny 10.0.0.0/8,unix",
+                            "--deny 10.0.0.1/8",
+                            "--send-proxy v3",
+                            "--source-address db1",
+                            "--source-address 127.0.0.1,",
+                            "--source-address 127.0.0.1:80",
+                            "--nofile 0",
+                            "--nofile many",
+                            "--proxy-from x",
+                            "--max-connections-per-user 0",
+                            "--max-connections-per-user x",
+                            "--max-connections-per-user -1",
+                            "--user-rate 5",
+                            "--user-rate 5/d",
+                            "--login-failures 0/s",
+                            "--login-block off",
+                            "--login-exempt localhost",
+                            "--login-exempt 10.0.0.1/8"}) {
     EXPECT_FALSE(ReadLine(rest + wrong).ok()) << wrong;
   }
   auto off = ReadLine(rest + "--max-connections-per-user off --user-rate off --login-failures off");

@@ -14,6 +14,7 @@ class Build:
         self.scratch = scratch
         self.rum = self._program("rum")
         self.rum_map = self._program("rum-map", required=False)
+        self.rumctl = self._program("rumctl")
         self.modules = self._collect_modules()
         self.sanitizer = self._find_sanitizer()
         # Deadlines of tests grow with what the program costs.

@@ -1,0 +1,131 @@
+// The statistics in the text form of Prometheus.
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "admin/statistics.h"
+#include "admin/totals.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "config.h"
+#include "limits/admission.h"
+#include "limits/gate.h"
+#include "map/map_watcher.h"
+#include "module/module_config.h"
+#include "proxy/proxy.h"
+
+namespace rum {
+namespace {
+
+// As the text form wants it for HELP.
+std::string EscapeHelp(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '\\') out += '\\';
+    out += c == '\n' ? std::string("\\n") : std::string(1, c);
+  }
+  return out;
+}
+
+std::string EscapeLabel(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c == '\n' ? ' ' : c;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string StatisticsPrometheus(const Overview& overview) {
+  const Proxy& proxy = overview.proxy;
+  std::string out;
+  auto head = [&](std::string_view name, std::string_view type, std::string_view help) {
+    fmt::format_to(std::back_inserter(out), "# HELP {} {}.\n# TYPE {} {}\n", name, EscapeHelp(help),
+                   name, type);
+  };
+  auto one = [&](std::string_view name, std::string_view type, std::string_view help,
+                 uint64_t value) {
+    head(name, type, help);
+    fmt::format_to(std::back_inserter(out), "{} {}\n", name, value);
+  };
+  head("rum_info", "gauge", "The version that runs");
+  fmt::format_to(std::back_inserter(out), "rum_info{{version=\"{}\",module=\"{}\"}} 1\n",
+                 PACKAGE_VERSION, EscapeLabel(proxy.module_config()->module().name));
+  one("rum_uptime_seconds", "gauge", "Seconds since the start",
+      (NowMillis() - overview.started) / 1000);
+  one("rum_ready", "gauge", "1 when clients can be served", WhyNotReady(overview).empty());
+  one("rum_workers", "gauge", "Worker threads", proxy.workers().size());
+  for (const CounterRow& row : CounterRows()) {
+    one(row.metric, row.type, row.help, SumOf(proxy, row.member));
+  }
+  head("rum_sessions_ended_total", "counter", "Sessions that ended, by reason");
+  for (const CloseReason& reason : kCloseReasons) {
+    fmt::format_to(std::back_inserter(out), "rum_sessions_ended_total{{reason=\"{}\"}} {}\n",
+                   reason.word, SumEnded(proxy, reason.number));
+  }
+  for (const Times& times : SumTimes(proxy)) {
+    head(times.metric, "histogram", times.help);
+    auto bucket = [&](std::string_view bound, uint64_t value) {
+      fmt::format_to(std::back_inserter(out), "{}_bucket{{le=\"{}\"}} {}\n", times.metric, bound,
+                     value);
+    };
+    for (size_t i = 0; i < times.bounds.size(); ++i) {
+      bucket(fmt::format("{}", static_cast<double>(times.bounds[i]) / 1e6), times.within[i]);
+    }
+    bucket("+Inf", times.count);
+    fmt::format_to(std::back_inserter(out), "{0}_sum {1:.6f}\n{0}_count {2}\n", times.metric,
+                   static_cast<double>(times.micros) / 1e6, times.count);
+  }
+  one("rum_users_active", "gauge", "Users who have a session that counts for them",
+      proxy.admission().users().active());
+  one("rum_addresses_blocked", "gauge", "Addresses that are blocked for failed logins",
+      proxy.admission().guard().blocked());
+  head("rum_admissions_refused_total", "counter",
+       "Logins refused by the rules of the user or a limit, by verdict");
+  for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
+    fmt::format_to(std::back_inserter(out), "rum_admissions_refused_total{{verdict=\"{}\"}} {}\n",
+                   verdict.word, SumRefused(proxy, verdict.number));
+  }
+  one("rum_addresses_active", "gauge", "Addresses that have a session, if these are counted",
+      proxy.gate().addresses());
+  head("rum_clients_turned_away_total", "counter",
+       "Clients turned away by access lists and limits, by the option");
+  for (const RefusalRow& row : kRefusals) {
+    fmt::format_to(std::back_inserter(out), "rum_clients_turned_away_total{{option=\"{}\"}} {}\n",
+                   row.word, SumTurnedAway(proxy, row.refusal));
+  }
+  one("rum_probe_failures_total", "counter", "Probes that found a server unwell",
+      proxy.prober().failures());
+  head("rum_destinations", "gauge", "Servers in use, by what their last probe found");
+  for (size_t i = 0; i < std::size(kHealthWords); ++i) {
+    auto state = static_cast<DestinationHealth::State>(i);
+    fmt::format_to(std::back_inserter(out), "rum_destinations{{state=\"{}\"}} {}\n",
+                   kHealthWords[i], proxy.prober().on() ? CountHealth(proxy.prober(), state) : 0);
+  }
+  if (overview.map) {
+    const MapWatchStats& stats = overview.map->stats();
+    auto map = proxy.map();
+    one("rum_map_records", "gauge", "Records in the user map", map ? map->records() : 0);
+    one("rum_map_bytes", "gauge", "Size of the user map", map ? map->bytes() : 0);
+    one("rum_map_bad_rules", "gauge", "Users who cannot log in since their rules cannot be read",
+        map ? map->rules().refused : 0);
+    one("rum_map_country_rules", "gauge", "Users with rules about countries, which are not obeyed",
+        map ? map->rules().with_countries : 0);
+    one("rum_map_loads_total", "counter", "User maps loaded", stats.loads);
+    one("rum_map_load_failures_total", "counter", "User maps refused", stats.failures);
+    one("rum_map_loaded_timestamp_seconds", "gauge", "When the user map was loaded",
+        static_cast<uint64_t>(stats.loaded_at));
+  }
+  const ModuleConfig& config = *proxy.module_config();
+  for (size_t i = 0; i < config.module().metric_count; ++i) {
+    rum_metric metric = config.loaded().metric(i);
+    one(fmt::format("rum_{}_total", metric.name), "counter", metric.help ? metric.help : "",
+        SumModule(proxy, i));
+  }
+  one("rum_log_lines_dropped_total", "counter", "Log lines that were dropped", log::Dropped());
+  return out;
+}
+
+}  // namespace rum

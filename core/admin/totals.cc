@@ -1,0 +1,127 @@
+#include "admin/totals.h"
+
+#include <algorithm>
+
+#include "proxy/proxy.h"
+#include "proxy/worker.h"
+
+namespace rum {
+namespace {
+
+constexpr CounterRow kRows[] = {
+    {&Counters::accepted, "sessions", "accepted", "rum_sessions_total", "counter",
+     "Sessions begun"},
+    {&Counters::active, "sessions", "active", "rum_sessions_active", "gauge", "Sessions now"},
+    {&Counters::relaying, "sessions", "relaying", "rum_sessions_relaying", "gauge",
+     "Sessions whose login is over"},
+    {&Counters::logins, "sessions", "logins", "rum_logins_total", "counter",
+     "Logins that succeeded; connections, where there is no login"},
+    {&Counters::connecting, "sessions", "connecting", "rum_sessions_connecting", "gauge",
+     "Sessions that wait for a connection to a server"},
+    {&Counters::refused, "sessions", "refused", "rum_clients_refused_total", "counter",
+     "Clients turned away before a session began"},
+    {&Counters::accept_failures, "sessions", "accept_failures", "rum_accept_failures_total",
+     "counter", "Times that no client could be accepted"},
+    {&Counters::connects, "upstream", "connects", "rum_upstream_connects_total", "counter",
+     "Connections made to servers"},
+    {&Counters::connect_failures, "upstream", "connect_failures",
+     "rum_upstream_connect_failures_total", "counter",
+     "Attempts to connect to one address that failed"},
+    {&Counters::probes, "probes", "made", "rum_probes_total", "counter",
+     "Times that rum itself asked a server"},
+    {&Counters::client_bytes, "bytes", "client_received", "rum_client_received_bytes_total",
+     "counter", "Bytes received from clients"},
+    {&Counters::upstream_bytes, "bytes", "upstream_received", "rum_upstream_received_bytes_total",
+     "counter", "Bytes received from servers"},
+    {&Counters::spliced_bytes, "bytes", "spliced", "rum_spliced_bytes_total", "counter",
+     "Bytes of both that were moved by splice"},
+    {&Counters::lookups, "map", "lookups", "rum_map_lookups_total", "counter",
+     "Questions to the user map"},
+    {&Counters::lookup_misses, "map", "misses", "rum_map_misses_total", "counter",
+     "Questions for a name that the map does not have"},
+    {&Counters::lookup_failures, "map", "lookup_failures", "rum_map_lookup_failures_total",
+     "counter", "Questions that no map could answer"},
+    {&Counters::login_failures, "limits", "login_failures", "rum_login_failures_total", "counter",
+     "Logins that failed for a wrong password or an unknown user"},
+    {&Counters::login_blocks, "limits", "login_blocks", "rum_login_blocks_total", "counter",
+     "Times that an address was blocked for failed logins"},
+};
+
+template <class Get>
+uint64_t Sum(const Proxy& proxy, Get get) {
+  uint64_t sum = 0;
+  for (const auto& worker : proxy.workers()) sum += get(worker->counters).get();
+  return sum;
+}
+
+// Adds one worker's histogram to the sum.
+template <const auto& kBounds>
+void Add(const Histogram<kBounds>& histogram, Times& times) {
+  times.bounds.assign(kBounds.begin(), kBounds.end());
+  times.within.resize(kBounds.size());
+  uint64_t within = 0;
+  for (size_t i = 0; i < kBounds.size(); ++i) {
+    within += histogram.bucket(i);
+    times.within[i] += within;
+  }
+  times.count += within + histogram.bucket(kBounds.size());
+  times.micros += histogram.micros();
+}
+
+}  // namespace
+
+std::span<const CounterRow> CounterRows() { return kRows; }
+
+uint64_t SumOf(const Proxy& proxy, Counter Counters::*member) {
+  return Sum(proxy, [member](const Counters& c) -> const Counter& { return c.*member; });
+}
+
+uint64_t SumEnded(const Proxy& proxy, uint32_t reason) {
+  return Sum(proxy, [reason](const Counters& c) -> const Counter& { return c.ended[reason]; });
+}
+
+uint64_t SumTurnedAway(const Proxy& proxy, Refusal refusal) {
+  return Sum(proxy, [refusal](const Counters& c) -> const Counter& {
+    return c.turned_away[static_cast<size_t>(refusal)];
+  });
+}
+
+uint64_t SumRefused(const Proxy& proxy, int32_t verdict) {
+  return Sum(proxy, [verdict](const Counters& c) -> const Counter& {
+    return c.admissions_refused[static_cast<size_t>(verdict)];
+  });
+}
+
+uint64_t SumModule(const Proxy& proxy, size_t i) {
+  return Sum(proxy, [i](const Counters& c) -> const Counter& { return c.module[i]; });
+}
+
+std::array<Times, 3> SumTimes(const Proxy& proxy) {
+  std::array<Times, 3> all = {
+      Times{"connect", "rum_connect_seconds", "Until a server was connected", {}, {}, 0, 0},
+      Times{"login", "rum_login_seconds", "From accept to the end of the login", {}, {}, 0, 0},
+      Times{
+          "session", "rum_session_seconds", "From accept to the end of the session", {}, {}, 0, 0}};
+  for (const auto& worker : proxy.workers()) {
+    Add(worker->counters.connect_times, all[0]);
+    Add(worker->counters.login_times, all[1]);
+    Add(worker->counters.session_times, all[2]);
+  }
+  return all;
+}
+
+Sample TakeSample(const Proxy& proxy) {
+  return {.at = NowMillis(),
+          .active = SumOf(proxy, &Counters::active),
+          .logins = SumOf(proxy, &Counters::logins),
+          .client_bytes = SumOf(proxy, &Counters::client_bytes),
+          .upstream_bytes = SumOf(proxy, &Counters::upstream_bytes)};
+}
+
+size_t CountHealth(const Prober& prober, DestinationHealth::State state) {
+  return static_cast<size_t>(
+      std::count_if(prober.destinations().begin(), prober.destinations().end(),
+                    [state](const auto& one) { return one.second.state == state; }));
+}
+
+}  // namespace rum

@@ -1,0 +1,295 @@
+// rumctl: looks at a running rum and gives it commands, over the socket of --control.
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/escape.h"
+#include "base/fd.h"
+#include "base/result.h"
+#include "config.h"
+
+namespace rum {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr char kDefaultSocket[] = "/run/rum/control.sock";
+constexpr int kRefused = 1, kUsage = 2, kUnreachable = 3;
+constexpr size_t kMostBytes = 64 * 1024 * 1024;
+
+// The answer's body; the error's fault says whether rum could be asked at all.
+Result<std::string> Ask(const std::string& path, const char* method, const std::string& what) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return Error{Fault::kSystem, path + " is too long"};
+  std::memcpy(address.sun_path, path.data(), path.size());
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    return Error{Fault::kSystem, "no rum answers on " + path + ": " + std::strerror(errno) +
+                                     " (rum --control sock:PATH makes it, -s PATH names another)"};
+  }
+  std::string request = std::string(method) + " " + what + " HTTP/1.0\r\nContent-Length: 0\r\n\r\n";
+  if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) !=
+      static_cast<ssize_t>(request.size())) {
+    return Error{Fault::kSystem, path + ": " + std::strerror(errno)};
+  }
+  std::string answer;
+  char bytes[65536];
+  for (ssize_t n; (n = ::read(fd.get(), bytes, sizeof bytes)) != 0;) {
+    if (n < 0 || answer.size() > kMostBytes)
+      return Error{Fault::kSystem, path + ": no whole answer"};
+    answer.append(bytes, static_cast<size_t>(n));
+  }
+  size_t head = answer.find("\r\n\r\n");
+  if (answer.compare(0, 5, "HTTP/") != 0 || head == answer.npos) {
+    return Error{Fault::kSystem, path + ": this is not the control socket of a rum"};
+  }
+  std::string body = answer.substr(head + 4);
+  if (answer.compare(8, 5, " 200 ") == 0) return body;
+  auto json = Json::parse(body, nullptr, false);
+  std::string why =
+      json.is_object() && json.contains("error") ? json["error"].get<std::string>() : body;
+  while (!why.empty() && why.back() == '\n') why.pop_back();
+  return Error{Fault::kConfig, why};
+}
+
+// For a terminal: a name may hold anything.
+std::string Shown(const Json& value) {
+  if (!value.is_string()) return value.is_null() ? "" : value.dump();
+  std::string out;
+  AppendPrintable(out, value.get<std::string>());
+  return out;
+}
+
+std::string Duration(double seconds) {
+  char text[32];
+  if (seconds < 60) {
+    std::snprintf(text, sizeof text, "%.1fs", seconds);
+  } else if (seconds < 3600) {
+    std::snprintf(text, sizeof text, "%dm%02ds", static_cast<int>(seconds) / 60,
+                  static_cast<int>(seconds) % 60);
+  } else {
+    std::snprintf(text, sizeof text, "%.1fh", seconds / 3600);
+  }
+  return text;
+}
+
+// Columns as wide as what is in them.
+std::string Table(std::vector<std::vector<std::string>> rows) {
+  std::vector<size_t> width;
+  for (const auto& row : rows) {
+    width.resize(std::max(width.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      line += row[i];
+      if (i + 1 < row.size()) line.append(width[i] - row[i].size() + 2, ' ');
+    }
+    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return out;
+}
+
+std::string Status(const Json& s) {
+  const Json& sessions = s["sessions"];
+  std::string state = s["rum"]["ready"].get<bool>() ? "serving" : "NOT READY";
+  if (s["rum"]["draining"].get<bool>()) state = "draining";
+  return Table(
+      {{"rum", Shown(s["rum"]["version"]) + ", process " + Shown(s["rum"]["pid"]) + ", " + state},
+       {"up", Duration(s["rum"]["uptime_seconds"].get<double>())},
+       {"module", Shown(s["module"]["name"])},
+       {"sessions", Shown(sessions["active"]) + " now, " + Shown(sessions["relaying"]) +
+                        " logged in, " + Shown(sessions["connecting"]) + " connecting, " +
+                        Shown(sessions["accepted"]) + " since the start"},
+       {"logins", Shown(sessions["logins"]) + ", failed " + Shown(s["limits"]["login_failures"])},
+       {"servers", Shown(s["probes"]["well"]) + " well, " + Shown(s["probes"]["unwell"]) +
+                       " unwell, " + Shown(s["probes"]["unknown"]) + " unknown"},
+       {"users", Shown(s["limits"]["users"]) + " with sessions, " +
+                     Shown(s["limits"]["blocked_addresses"]) + " addresses blocked"}});
+}
+
+std::string Destinations(const Json& s) {
+  std::vector<std::vector<std::string>> rows = {{"ADDRESS", "STATE", "ASKED IN", "WHAT"}};
+  for (const Json& one : s["probes"]["destinations"]) {
+    std::string what =
+        one.contains("reason") ? Shown(one["reason"]) + " " + Shown(one["detail"]) : "";
+    if (one.contains("notes") && one["notes"].contains("version"))
+      what += Shown(one["notes"]["version"]);
+    rows.push_back(
+        {Shown(one["address"]), Shown(one["state"]), Duration(one["seconds"].get<double>()), what});
+  }
+  return Table(rows);
+}
+
+std::string Map(const Json& s) {
+  const Json& map = s["map"];
+  if (!map["configured"].get<bool>()) return "there is no user map\n";
+  return Table({{"records", Shown(map["records"])},
+                {"bytes", Shown(map["bytes"])},
+                {"loads", Shown(map["loads"]) + ", refused " + Shown(map["load_failures"])},
+                {"look-ups", Shown(map["lookups"]) + ", misses " + Shown(map["misses"])},
+                {"last error", Shown(map["last_error"])}});
+}
+
+std::string Sessions(const Json& s) {
+  std::vector<std::vector<std::string>> rows = {
+      {"ID", "CLIENT", "USER", "DESTINATION", "STATE", "AGE", "RECEIVED", "SENT"}};
+  for (const Json& one : s["sessions"]) {
+    rows.push_back(
+        {Shown(one["id"]), Shown(one["client"]), one.contains("user") ? Shown(one["user"]) : "-",
+         one.contains("destination") ? Shown(one["destination"]) : "-", Shown(one["state"]),
+         Duration(one["seconds"].get<double>()), Shown(one["received"]), Shown(one["sent"])});
+  }
+  std::string more = s["matched"].get<size_t>() > s["sessions"].size()
+                         ? "and more: " + Shown(s["matched"]) + " in all\n"
+                         : "";
+  return Table(rows) + more;
+}
+
+std::string Killed(const Json& s) { return Shown(s["matched"]) + " ended\n"; }
+std::string Done(const Json& s) { return Shown(s["done"]) + "\n"; }
+
+// What the command takes, as words KEY=VALUE that become the query.
+struct Command {
+  const char* name;
+  const char* words;  // for the help
+  const char* method;
+  const char* path;
+  const char* lone;  // the key of a word without one; nullptr: there is none
+  std::string (*show)(const Json&);
+  const char* help;
+};
+
+constexpr Command kCommands[] = {
+    {"status", "", "GET", "/stats", nullptr, Status, "what it is doing, in seven lines"},
+    {"sessions", "[user=U] [ip=IP] [destination=ADDR] [limit=N]", "GET", "/sessions", nullptr,
+     Sessions, "the sessions there are"},
+    {"destinations", "", "GET", "/stats", nullptr, Destinations,
+     "the servers, as probes found them"},
+    {"map", "", "GET", "/stats", nullptr, Map, "the user map"},
+    {"kill", "ID | user=U | ip=IP | destination=ADDR", "POST", "/kill", "id", Killed,
+     "end sessions; all that is given must hold"},
+    {"reload", "", "POST", "/reload", nullptr, Done,
+     "read the configuration and the map again, as HUP"},
+    {"log", "error|warning|info|debug", "POST", "/log", "level", Done,
+     "how much is logged, until the end"},
+    {"drain", "", "POST", "/drain", nullptr, Done, "take no more clients and end, as TERM"},
+    {"top", "", "GET", "/stats", nullptr, nullptr, "status and sessions, anew every two seconds"},
+};
+
+std::string Escaped(std::string_view text) {
+  std::string out;
+  for (unsigned char c : text) {
+    if (std::isalnum(c) || std::strchr("-._~:/", c)) {
+      out += static_cast<char>(c);
+    } else {
+      char hex[4];
+      std::snprintf(hex, sizeof hex, "%%%02X", c);
+      out += hex;
+    }
+  }
+  return out;
+}
+
+int Fail(const Error& error) {
+  std::fprintf(stderr, "rumctl: %s\n", error.text.c_str());
+  return error.fault == Fault::kSystem ? kUnreachable : kRefused;
+}
+
+// Until it is interrupted; once when nobody looks at a terminal.
+int Top(const std::string& socket) {
+  for (bool terminal = ::isatty(STDOUT_FILENO);;) {
+    auto stats = Ask(socket, "GET", "/stats");
+    if (!stats) return Fail(stats.error());
+    auto sessions = Ask(socket, "GET", "/sessions?limit=30");
+    if (!sessions) return Fail(sessions.error());
+    std::string text = Status(Json::parse(*stats)) + "\n" + Sessions(Json::parse(*sessions));
+    std::printf("%s%s", terminal ? "\x1b[H\x1b[2J" : "", text.c_str());
+    std::fflush(stdout);
+    if (!terminal) return 0;
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+  }
+}
+
+int Run(const Command& command, const std::vector<std::string>& words, const std::string& socket,
+        bool json) {
+  if (!command.show) return Top(socket);
+  std::string what = command.path;
+  char separator = '?';
+  for (const std::string& word : words) {
+    size_t equals = word.find('=');
+    if (equals == word.npos && !command.lone) {
+      std::fprintf(stderr, "rumctl: '%s' is not KEY=VALUE: %s %s\n", word.c_str(), command.name,
+                   command.words);
+      return kUsage;
+    }
+    std::string key = equals == word.npos ? command.lone : word.substr(0, equals);
+    if (!std::strstr(command.words, (key + "=").c_str()) &&
+        key != (command.lone ? command.lone : "")) {
+      std::fprintf(stderr, "rumctl: %s knows no '%s': %s\n", command.name, key.c_str(),
+                   command.words);
+      return kUsage;
+    }
+    what += separator + key + "=" + Escaped(equals == word.npos ? word : word.substr(equals + 1));
+    separator = '&';
+  }
+  auto body = Ask(socket, command.method, what);
+  if (!body) return Fail(body.error());
+  if (json) {
+    std::fputs(body->c_str(), stdout);
+    return 0;
+  }
+  auto tree = Json::parse(*body, nullptr, false);
+  if (tree.is_discarded()) return Fail({Fault::kSystem, "this is not the answer of a rum"});
+  std::fputs(command.show(tree).c_str(), stdout);
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("rumctl looks at a running rum and gives it commands.", "rumctl");
+  const char* from_environment = std::getenv("RUM_CONTROL");
+  std::string socket = from_environment ? from_environment : kDefaultSocket;
+  bool json = false;
+  app.add_option("-s,--socket", socket, "the socket of rum --control")->type_name("PATH");
+  app.add_flag("--json", json, "what rum answers, as JSON");
+  app.set_version_flag("--version", "rumctl " PACKAGE_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  std::vector<std::string> words;
+  for (const Command& command : kCommands) {
+    auto* sub = app.add_subcommand(command.name, command.help);
+    if (*command.words) sub->add_option("words", words, "")->type_name(command.words);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    return app.exit(e);
+  } catch (const CLI::Error& e) {
+    std::fprintf(stderr, "rumctl: %s (rumctl --help)\n", e.what());
+    return kUsage;
+  }
+  if (socket.starts_with("sock:")) socket.erase(0, 5);
+  std::string name = app.get_subcommands().front()->get_name();
+  auto command = std::find_if(std::begin(kCommands), std::end(kCommands),
+                              [&](const Command& c) { return name == c.name; });
+  return Run(*command, words, socket, json);
+}
+
+}  // namespace
+}  // namespace rum
+
+int main(int argc, char** argv) { return rum::Main(argc, argv); }

@@ -1,0 +1,50 @@
+#include "limits/descriptors.h"
+
+#include <errno.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace rum {
+namespace {
+
+// Both sides of a session; pipes for bulk are only taken when there are some to spare.
+constexpr uint64_t kEach = 2;
+// Listeners, workers, the log, the map, statistics, name servers, probes.
+constexpr uint64_t kOthers = 200;
+
+}  // namespace
+
+Status SetDescriptorLimit(uint32_t number) {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return Ok();
+  const rlim_t hard = limit.rlim_max;
+  limit.rlim_cur = number ? number : hard;
+  limit.rlim_max = std::max(limit.rlim_cur, hard);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) == 0 || !number) return Ok();
+  return Error{Fault::kSystem, fmt::format("--nofile: {} open files are not allowed ({}); the hard "
+                                           "limit is {} (ulimit -Hn, LimitNOFILE=)",
+                                           number, std::strerror(errno), hard)};
+}
+
+std::optional<std::string> DescriptorsMissing(uint32_t max_connections, uint64_t limit) {
+  const uint64_t need = kEach * max_connections + kOthers;
+  if (!max_connections || limit >= need) return std::nullopt;
+  uint64_t enough = limit > kOthers ? (limit - kOthers) / kEach : 0;
+  std::string lower =
+      enough ? fmt::format(", or lower --max-connections to {}", enough) : std::string();
+  return fmt::format(
+      "--max-connections {} may need {} open files and the limit is {}: raise it to {} (--nofile, "
+      "ulimit -Hn, LimitNOFILE=){}",
+      max_connections, need, limit, need, lower);
+}
+
+std::optional<std::string> DescriptorsMissing(uint32_t max_connections) {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::nullopt;
+  return DescriptorsMissing(max_connections, limit.rlim_cur);
+}
+
+}  // namespace rum

@@ -1,0 +1,20 @@
+// The limit of open files: descriptors are what a proxy runs out of first.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+
+namespace rum {
+
+// [main] Sets it; 0: to all that the system allows.
+Status SetDescriptorLimit(uint32_t number);
+
+// [main] The same for a given limit, pure: what an operator must change for so many clients at a
+// time. Nothing: there is enough, or `max_connections` is 0.
+std::optional<std::string> DescriptorsMissing(uint32_t max_connections, uint64_t limit);
+std::optional<std::string> DescriptorsMissing(uint32_t max_connections);
+
+}  // namespace rum

@@ -1,0 +1,83 @@
+// Who may come in, looked at before anything is done for a client: the access lists, how many there
+// may be, how many on their way to a server, and how fast they may come.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+#include "base/address.h"
+#include "base/cidr.h"
+#include "base/rate.h"
+#include "limits/places.h"
+#include "limits/refusals.h"
+#include "limits/user_limits.h"
+
+namespace rum {
+
+// [any] All of it. One for all workers; what is counted outlives a reload. What is off costs no
+// table: only two numbers are kept always.
+class Gate {
+ public:
+  // What the operator wants; 0 and off: any number.
+  struct Settings {
+    CidrSet allow, deny;  // an empty `allow` allows everybody
+    uint32_t max_connections = 0;
+    uint32_t max_connections_per_ip = 0;
+    uint32_t max_connecting = 0;
+    uint32_t max_connecting_per_destination = 0;
+    uint32_t ip_prefix = 64;  // bits of IPv6 that count as one address
+    Rate rate, rate_per_ip;
+  };
+  using ByIp = Places<Cidr, Cidr, Cidr::Hash>;
+  using ByDestination = NamedPlaces;
+
+  // What is counted for one client, until this goes.
+  class Place {
+   public:
+    Place() = default;
+    Place(Place&& other) noexcept;
+    Place& operator=(Place&& other) noexcept;
+    ~Place() { Release(); }
+    void LoggedIn();  // it is not connecting any more
+    void Release();
+
+   private:
+    friend class Gate;
+    Gate* gate_ = nullptr;  // nullptr: not in
+    bool connecting_ = false;
+    ByIp::Place ip_;
+  };
+
+  using Clock = ByIp::Clock;
+  explicit Gate(Clock clock = NowMicros) : clock_(clock), by_ip_(clock), by_destination_(clock) {}
+
+  // A client has come. The place is taken when the answer is kNone; a refusal costs no rate.
+  // Clients of unix sockets have no address: neither lists nor limits by address are for them.
+  Refusal Enter(const Settings& settings, const SocketAddress& address, Place* place);
+  // A client goes to a destination; `place` is given back when it is logged in or gone.
+  Refusal Connect(const Settings& settings, const Address& destination,
+                  ByDestination::Place* place);
+
+  // Counts a client that is in, or on its way, as new settings want it, whatever their limits.
+  void Recount(const Settings& settings, const SocketAddress& address, Place* place);
+  void Recount(const Settings& settings, const Address& destination, ByDestination::Place* place);
+
+  uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
+  uint32_t connecting() const { return connecting_.load(std::memory_order_relaxed); }
+  size_t addresses() const { return by_ip_.active(); }
+  size_t destinations() const { return by_destination_.active(); }
+
+ private:
+  Refusal EnterByRate(const Settings& settings, const SocketAddress& address, Place* place);
+  Refusal EnterByIp(const Settings& settings, const SocketAddress& address, Place* place);
+
+  const Clock clock_;
+  std::atomic<uint32_t> connections_ = 0, connecting_ = 0;
+  std::mutex mutex_;  // guards the next one
+  Bucket bucket_;     // of all clients
+  ByIp by_ip_;
+  ByDestination by_destination_;
+};
+
+}  // namespace rum

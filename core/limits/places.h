@@ -1,0 +1,182 @@
+// How many sessions each key has, such as a user, an address or a server, and how fast they came:
+// exact over all workers. Touched when a session begins and ends, never while bytes flow.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/rate.h"
+
+namespace rum {
+
+struct PlaceLimit {
+  uint32_t max = 0;  // sessions at a time; 0: any number
+  Rate rate;         // of their beginnings
+};
+
+enum class PlaceAnswer : uint8_t { kTaken, kTooMany, kTooFast };
+
+// [any] All of it. Memory: one entry for each key that has a session, and for at most
+// kIdleMost * kShards others whose bucket is not full again. `View` is what keys are looked up by.
+template <class Key, class View, class Hash>
+class Places {
+  struct Shard;
+  struct Entry;
+  using Node = std::pair<const Key, Entry>;
+  struct Entry {
+    uint32_t sessions = 0;
+    Bucket bucket;
+    // Without a session: its place in the queue of those that wait to be forgotten.
+    typename std::list<Node*>::iterator idle;
+  };
+
+ public:
+  static constexpr size_t kShards = 64;
+  static constexpr size_t kIdleMost = 1024;
+
+  using Answer = PlaceAnswer;
+
+  // One session of a key, counted until this goes. The table must outlive it.
+  class Place {
+   public:
+    Place() = default;
+    Place(Place&& other) noexcept
+        : places_(other.places_), node_(std::exchange(other.node_, nullptr)) {}
+    Place& operator=(Place&& other) noexcept {
+      if (this == &other) return *this;
+      Release();
+      places_ = other.places_;
+      node_ = std::exchange(other.node_, nullptr);
+      return *this;
+    }
+    ~Place() { Release(); }
+    void Release() {
+      if (node_) places_->GiveBack(*std::exchange(node_, nullptr));
+    }
+    explicit operator bool() const { return node_ != nullptr; }
+    const Key& key() const { return node_->first; }  // of one that is taken
+
+   private:
+    friend class Places;
+    Place(Places& places, Node& node) : places_(&places), node_(&node) {}
+    Places* places_ = nullptr;
+    Node* node_ = nullptr;
+  };
+
+  using Clock = uint64_t (*)();  // microseconds; never goes back
+  explicit Places(Clock clock = NowMicros)
+      : clock_(clock), seed_(std::random_device{}()), shards_(new Shard[kShards]) {}
+  Places(const Places&) = delete;
+
+  // Takes a place for one more session; `place` gives back what it held before. A refusal costs
+  // nothing of the rate.
+  Answer Take(const View& key, const PlaceLimit& limit, Place* place) {
+    place->Release();  // before the lock: it may be of the same shard
+    Shard& shard = ShardOf(key);
+    std::lock_guard lock(shard.mutex);
+    const uint64_t now = clock_();
+    shard.Tidy(now);
+    auto found = shard.keys.find(key);
+    if (found != shard.keys.end()) {
+      const Entry& entry = found->second;
+      if (limit.max && entry.sessions >= limit.max) return Answer::kTooMany;
+      if (!entry.bucket.Has(limit.rate, now)) return Answer::kTooFast;
+    } else {
+      found = shard.keys.emplace(Key(key), Entry{}).first;
+      found->second.idle = shard.idle.end();
+    }
+    Entry& entry = found->second;
+    if (entry.idle != shard.idle.end()) {
+      shard.idle.erase(entry.idle);
+      entry.idle = shard.idle.end();
+    }
+    entry.bucket.Take(limit.rate, now);
+    if (++entry.sessions == 1) active_.fetch_add(1, std::memory_order_relaxed);
+    *place = Place(*this, *found);
+    return Answer::kTaken;
+  }
+
+  // Keys that have a session.
+  size_t active() const { return active_.load(std::memory_order_relaxed); }
+  // Those who have the most sessions, the most first. Locks one shard after the other.
+  std::vector<std::pair<Key, uint32_t>> Top(size_t most) const {
+    std::vector<std::pair<Key, uint32_t>> top;
+    auto more = [](const auto& a, const auto& b) {
+      return a.second != b.second ? a.second > b.second : a.first < b.first;
+    };
+    for (size_t i = 0; i < kShards; ++i) {
+      std::lock_guard lock(shards_[i].mutex);
+      for (const auto& [key, entry] : shards_[i].keys) {
+        if (entry.sessions == 0) continue;
+        if (top.size() == most && entry.sessions < top.back().second) continue;
+        top.emplace_back(key, entry.sessions);
+        std::inplace_merge(top.begin(), top.end() - 1, top.end(), more);
+        if (top.size() > most) top.pop_back();
+      }
+    }
+    return top;
+  }
+  // Those whose bucket is not full as well.
+  size_t entries() const {
+    size_t sum = 0;
+    for (size_t i = 0; i < kShards; ++i) {
+      std::lock_guard lock(shards_[i].mutex);
+      sum += shards_[i].keys.size();
+    }
+    return sum;
+  }
+
+ private:
+  struct Shard {
+    // Forgets whose bucket is full again, and the oldest when there are too many. Buckets of
+    // different rates are not full in the order of the queue; the bound holds nevertheless.
+    void Tidy(uint64_t now) {
+      while (!idle.empty() && (idle.size() > kIdleMost || idle.front()->second.bucket.Full(now))) {
+        auto found = keys.find(idle.front()->first);
+        idle.pop_front();
+        keys.erase(found);
+      }
+    }
+
+    mutable std::mutex mutex;
+    std::unordered_map<Key, Entry, Hash, std::equal_to<>> keys;
+    std::list<Node*> idle;  // the longest first
+  };
+
+  // Seeded, so that who chooses keys does not choose their shard.
+  Shard& ShardOf(const View& key) const {
+    uint64_t hash = (Hash()(key) ^ seed_) * 0x9e3779b97f4a7c15;
+    return shards_[(hash >> 32) % kShards];
+  }
+
+  void GiveBack(Node& node) {
+    Shard& shard = ShardOf(node.first);
+    std::lock_guard lock(shard.mutex);
+    Entry& entry = node.second;
+    if (--entry.sessions > 0) return;
+    active_.fetch_sub(1, std::memory_order_relaxed);
+    const uint64_t now = clock_();
+    if (entry.bucket.Full(now)) {
+      shard.keys.erase(shard.keys.find(node.first));
+    } else {
+      entry.idle = shard.idle.insert(shard.idle.end(), &node);
+    }
+    shard.Tidy(now);
+  }
+
+  const Clock clock_;
+  const uint64_t seed_;
+  const std::unique_ptr<Shard[]> shards_;
+  std::atomic<size_t> active_ = 0;
+};
+
+}  // namespace rum

@@ -1,0 +1,35 @@
+// How long things took, by size: one for each worker, summed up by who asks.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "proxy/counter.h"
+
+namespace rum {
+
+// kBounds: the upper bounds of the buckets but the last, in microseconds, in order.
+template <const auto& kBounds>
+class Histogram {
+ public:
+  static constexpr size_t kBuckets = kBounds.size() + 1;  // the last one takes all that is longer
+
+  // [worker]
+  void Add(uint64_t micros) {
+    size_t i = 0;
+    while (i < kBounds.size() && micros > kBounds[i]) ++i;
+    buckets_[i].Add(1);
+    micros_.Add(micros);
+  }
+
+  // [any] What fell into bucket `i` alone, and the sum of all times.
+  uint64_t bucket(size_t i) const { return buckets_[i].get(); }
+  uint64_t micros() const { return micros_.get(); }
+
+ private:
+  std::array<Counter, kBuckets> buckets_;
+  Counter micros_;
+};
+
+}  // namespace rum

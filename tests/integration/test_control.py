@@ -1,0 +1,129 @@
+"""rumctl and the socket of --control: who may, what it shows, what it does."""
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+
+from support import net
+from support.harness import check, has, same, test
+from support.net import connect
+from support.peers import Echo
+from test_redirect import tcp
+
+
+def ctl(t, *words, code=0):
+    done = subprocess.run([t.run.build.rumctl, "-s", t.path("control"), *words],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=60)
+    same(done.returncode, code, done.stdout + done.stderr)
+    return done.stdout if code == 0 else done.stderr
+
+
+def start(t, *arguments):
+    echo = t.keep(Echo())
+    here = tcp()
+    return t.rum("-s", here, "-d", echo.address, "--control", "sock:" + t.path("control"),
+                 *arguments), here, echo
+
+
+@test("rumctl shows status, sessions, destinations and the map, as text and as JSON")
+def _(t):
+    rum, here, echo = start(t)
+    same(stat.S_IMODE(os.stat(t.path("control")).st_mode), 0o600, "the socket's mode")
+    with connect(here) as s:
+        s.sendall(b"12345")
+        same(net.read_exact(s, 5), b"12345")
+        has(ctl(t, "status"), "1 now, 1 logged in")
+        lines = ctl(t, "sessions").splitlines()
+        same(len(lines), 2, str(lines))
+        for word in ("%s:%d" % s.getsockname(), echo.address, "relay", " 5"):
+            has(lines[1], word)
+        same(json.loads(ctl(t, "--json", "sessions", "ip=127.0.0.9"))["matched"], 0)
+        has(ctl(t, "top"), echo.address)
+    has(ctl(t, "destinations"), "STATE")
+    has(ctl(t, "map"), "no user map")
+
+
+@test("kill ends the sessions that are meant, and no other")
+def _(t):
+    rum, here, echo = start(t)
+    held = [connect(here, source="127.0.0.%d" % (2 + i % 3)) for i in range(9)]
+    net.until(lambda: rum.stats()["sessions"]["relaying"] == 9, 10, "all are there")
+    ids = [s["id"] for s in json.loads(ctl(t, "--json", "sessions"))["sessions"]]
+    same(ctl(t, "kill", str(ids[0])), "1 ended\n")
+    same(ctl(t, "kill", str(ids[0])), "0 ended\n")
+    net.until(lambda: rum.stats()["sessions"]["active"] == 8, 10, "one is gone")
+    ended = int(ctl(t, "kill", "ip=127.0.0.3").split()[0])
+    check(2 <= ended <= 3, "%d ended" % ended)
+    same(ctl(t, "kill", "ip=127.0.0.4", "destination=tcp:elsewhere:1"), "0 ended\n")
+    has(ctl(t, "kill", code=1), "say which")
+    for record in rum.wait_sessions(1 + ended):
+        same((record["reason"], record["detail"]), ("killed", "by an operator"))
+    same(rum.stats()["sessions"]["active"], 8 - ended)
+    for s in held:
+        s.close()
+
+
+@test("Commands need the control socket, a POST and their words")
+def _(t):
+    rum, here, echo = start(t)
+    with connect(here):
+        net.until(lambda: rum.stats()["sessions"]["relaying"] == 1, 10, "it is there")
+        for address, request in ((rum.stats_address, b"POST /kill?ip=127.0.0.1"),
+                                 (rum.stats_address, b"GET /kill?ip=127.0.0.1"),
+                                 ("sock:" + t.path("control"), b"GET /kill?ip=127.0.0.1"),
+                                 ("sock:" + t.path("control"), b"POST /stats")):
+            with connect(address) as s:
+                s.sendall(request + b" HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
+                check(re.match(rb"HTTP/1.\d (404|405|501) ", net.read_all(s)), repr(request))
+        same(rum.stats()["sessions"]["active"], 1)
+    has(ctl(t, "frobnicate", code=2), "--help")
+    has(ctl(t, "status", "x", code=2), "rumctl")
+    has(ctl(t, "sessions", "colour=red", code=2), "knows no 'colour'")
+    has(ctl(t, "kill", "many", code=1), "numbers")
+    done = subprocess.run([t.run.build.rumctl, "-s", t.path("nobody"), "status"],
+                          stderr=subprocess.PIPE, text=True)
+    same(done.returncode, 3)
+    has(done.stderr, "--control")
+    refused = subprocess.run([t.run.build.rum, "-s", here, "-d", here, "--control", "tcp:127.0.0.1:1"],
+                             stderr=subprocess.PIPE, text=True,
+                             env=dict(os.environ, RUM_MODULE_DIR=t.run.build.modules))
+    same(refused.returncode, 2)
+    has(refused.stderr, "is not a unix socket")
+
+
+@test("reload tells what is wrong, log changes the level, drain ends the process")
+def _(t):
+    path = t.path("rum.conf")
+    with open(path, "w") as f:
+        f.write("idle-timeout = 1h\n")
+    rum, here, echo = start(t, "--config", path)
+    with open(path, "w") as f:
+        f.write("idle-timeout = soon\n")
+    has(ctl(t, "reload", code=1), path + ":1")
+    with open(path, "w") as f:
+        f.write("idle-timeout = 2h\n")
+    has(ctl(t, "reload"), "read again")
+    rum.wait_log("applied: idle-timeout")
+    ctl(t, "log", "debug")
+    rum.signal(signal.SIGHUP)
+    has(ctl(t, "log", "loud", code=1), "error, warning, info or debug")
+    with connect(here) as s:
+        has(ctl(t, "drain"), "draining")
+        net.until(lambda: rum.get("/ready")[0] == 503, 10, "it drains")
+        has(ctl(t, "status"), "draining")
+    same(rum.wait_exit(), 0)
+
+
+@test("rumctl(8) has the commands that rumctl has")
+def _(t):
+    text = subprocess.run([t.run.build.rumctl, "--help"], stdout=subprocess.PIPE, text=True).stdout
+    commands = set(re.findall(r"^  ([a-z]+) ", text[text.index("Subcommands"):], re.M))
+    check(len(commands) > 5, text)
+    page = os.path.join(os.path.dirname(__file__), "..", "..", "core", "ctl", "rumctl.8")
+    with open(page) as f:
+        section = re.search(r"^.Sh COMMANDS(.*?)^.Sh ", f.read(), re.M | re.S).group(1)
+    same(set(re.findall(r"^.It Cm ([a-z]+)", section, re.M)), commands)

@@ -1,0 +1,156 @@
+"""Access lists and limits as MySQL clients see them, and that HUP applies them."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+
+from mysql_setup import front, port_of, row, tcp, write_map
+from support import mariadb, net, peers
+from support.harness import Skipped, check, end_with_parent, same, test
+from support.rum import environment
+
+
+def refusal(address, source=None):
+    """The number of the error that a client gets in place of a greeting; 0: a greeting came."""
+    with net.connect(address, source=source) as client:
+        head = net.read_exact(client, 4)
+        body = net.read_exact(client, int.from_bytes(head[:3], "little"))
+        return int.from_bytes(body[1:3], "little") if body[0] == 255 else 0
+
+
+def config(t, text):
+    path = t.path("rum.conf")
+    with open(path, "w") as f:
+        f.write("probe-interval = off\n" + text)
+    return path
+
+
+@test("A MySQL client learns why it may not come in: 1130 by the lists, 1040 by a limit",
+      needs="mysql.so")
+def why(t):
+    path = write_map(t, row(t, "alice", tcp()))
+    rum, here = front(t, path, "--deny", "127.0.0.5", "--max-connections", "2",
+                      "--max-connections-per-ip", "1")
+    same(refusal(here, "127.0.0.5"), 1130)
+    with net.connect(here, source="127.0.0.2") as first:
+        net.read_exact(first, 4)
+        same(refusal(here, "127.0.0.2"), 1040)
+        with net.connect(here, source="127.0.0.3") as second:
+            net.read_exact(second, 4)
+            same(refusal(here, "127.0.0.4"), 1040)
+        rum.wait_sessions(4)
+        same(refusal(here, "127.0.0.4"), 0)
+    ends = [(s["reason"], s.get("detail")) for s in rum.wait_sessions(6)]
+    same(ends[:3], [("not_allowed", "in --deny"), ("limit", "--max-connections-per-ip"),
+                    ("limit", "--max-connections")])
+    limits = rum.stats()["limits"]["turned_away"]
+    same((limits["deny"], limits["max_connections_per_ip"], limits["max_connections"]), (1, 1, 1))
+    same(rum.metric("rum_clients_turned_away_total"), 3)
+    same(rum.stats()["limits"]["addresses"], 0)
+
+
+@test("HUP counts those who are in already, and lets everybody in again", needs="mysql.so")
+def reload(t):
+    path = write_map(t, row(t, "alice", tcp()))
+    rum, here = front(t, path, "--config", config(t, ""))
+    with net.connect(here) as inside:
+        net.read_exact(inside, 4)
+        config(t, "max-connections-per-ip = 1\n")
+        rum.signal(signal.SIGHUP)
+        rum.wait_log("applied: max-connections-per-ip")
+        net.until(lambda: rum.stats()["limits"]["addresses"] == 1, 10, "the client is counted")
+        same(refusal(here), 1040)
+        same(refusal(here, "127.0.0.2"), 0)
+        config(t, "")
+        rum.signal(signal.SIGHUP)
+        rum.wait_log("applied: max-connections-per-ip", times=2)
+        net.until(lambda: rum.stats()["limits"]["addresses"] == 0, 10, "nobody is counted")
+        same(refusal(here), 0)
+
+
+@test("With too many logins under way to a server the others hear 1040, and none waits",
+      needs="mysql.so")
+def connecting(t):
+    import pymysql
+    server = t.keep(peers.Sink())  # accepts and says nothing
+    path = write_map(t, row(t, "alice", server.address), row(t, "bob", server.address))
+    rum, here = front(t, path, "--max-connecting-per-destination", "1", "--mysql-auth", "relay")
+
+    def login(user):
+        return pymysql.connect(host="127.0.0.1", port=port_of(here), user=user,
+                               password=mariadb.password(user), connect_timeout=20)
+
+    def hang():
+        try:
+            login("alice")
+        except pymysql.err.MySQLError:
+            pass
+    threading.Thread(target=hang, daemon=True).start()
+    server.connection()
+    try:
+        login("bob")
+        code = 0
+    except pymysql.err.MySQLError as e:
+        code = e.args[0]
+    same(code, 1040)
+    same(rum.session()["detail"], "--max-connecting-per-destination")
+    check(rum.wait_sessions(2, 30)[1]["reason"] == "first_byte_timeout", "the first one waited alone")
+
+
+@test("The log says which number to change when --max-connections may need more open files")
+def nofile(t):
+    rum = t.rum("-s", tcp(), "-d", tcp(), "--max-connections", "1000", "--nofile", "1200")
+    rum.wait_log("--max-connections 1000 may need 2200 open files and the limit is 1200")
+    rum.wait_log("lower --max-connections to 500")
+    with open("/proc/%d/limits" % rum.pid) as f:
+        same([line.split()[3] for line in f if line.startswith("Max open files")], ["1200"])
+
+
+# Runs in a network of its own, where the system has four ports to give.
+FEW_PORTS = """
+import json, socket, subprocess, sys
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as f:
+    f.write("20000 20003")
+server = socket.socket()
+server.bind(("127.0.0.1", 9000))
+server.listen(64)
+server.settimeout(20)
+rum = subprocess.Popen(sys.argv[2:], stderr=subprocess.PIPE, text=True)
+try:
+    while " serves " not in rum.stderr.readline():
+        pass
+    keep, seen = [], []
+    for _ in range(9):
+        keep.append(socket.socket(socket.AF_UNIX))
+        keep[-1].settimeout(20)
+        keep[-1].connect(sys.argv[1])
+        if len(seen) < 8:
+            connection, peer = server.accept()
+            keep.append(connection)
+            seen.append(peer[0])
+    seen.append(keep[-1].recv(1).decode() or "refused")
+    print(json.dumps(seen))
+finally:
+    rum.kill()
+    rum.wait()
+"""
+
+
+@test("When the ports of one source address are used up the next one is taken")
+def ports(t):
+    path = t.path("in")
+    command = ["unshare", "-n", "/usr/bin/python3", "-c", FEW_PORTS, path, t.run.build.rum, "-s",
+               "sock:" + path, "-d", "tcp:127.0.0.1:9000", "--source-address", "127.0.0.2,127.0.0.3",
+               "--login-timeout", "off"]
+    if os.geteuid() != 0 or not (shutil.which("unshare") and shutil.which("ip")):
+        raise Skipped("needs root, unshare and ip, for a network of its own")
+    done = subprocess.run(command, env=environment(t, t.path("rum.sanitizer")), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=50, preexec_fn=end_with_parent)
+    if "unshare failed" in done.stderr:
+        raise Skipped("no network of its own: " + done.stderr.strip())
+    same(done.returncode, 0, done.stderr[-500:])
+    same(json.loads(done.stdout), ["127.0.0.2"] * 4 + ["127.0.0.3"] * 4 + ["refused"])
