@@ -26,8 +26,6 @@ namespace {
 
 // By their listeners: -m and --control.
 std::map<evconnlistener*, StatisticsServer*> the_servers;
-// Another process answers from now on: who asks again is to reach that one.
-bool others_answer = false;
 
 constexpr timeval kRest = {0, 200000};
 constexpr int kTimeoutSeconds = 10;
@@ -40,8 +38,8 @@ void Reply(evhttp_request* request, int code, const char* type, const std::strin
   evhttp_add_header(headers, "Content-Type", type);
   evhttp_add_header(headers, "Cache-Control", "no-store");
   evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
-  // The next question is for the process that has taken over.
-  if (others_answer) evhttp_add_header(headers, "Connection", "close");
+  // When they are handed over the next question is for the other process.
+  if (the_servers.empty()) evhttp_add_header(headers, "Connection", "close");
   if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
     // libevent would send the body too, which the next answer would be taken for.
     evhttp_add_header(headers, "Content-Length", std::to_string(body.size()).c_str());
@@ -204,8 +202,8 @@ Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(event_base* bas
                                                                  const Address& address,
                                                                  mode_t socket_mode,
                                                                  std::function<Overview()> overview,
-                                                                 InheritedSockets* inherited,
-                                                                 std::optional<Actions> actions) {
+                                                                 std::optional<Actions> actions,
+                                                                 InheritedSockets* inherited) {
   auto socket = OpenListeningSocket(address, socket_mode, inherited);
   if (!socket) return socket.error();
   auto server = std::unique_ptr<StatisticsServer>(new StatisticsServer);
@@ -256,7 +254,6 @@ HandoverNote::Socket StatisticsServer::ForHandover() const {
 
 void StatisticsServer::HandOver() {
   event_del(rested_);
-  others_answer = true;
   the_servers.erase(listener_);
   evhttp_del_accept_socket(http_, bound_);
   bound_ = nullptr;

@@ -21,8 +21,8 @@
 
 struct evconnlistener;
 struct evhttp;
-struct evhttp_request;
 struct evhttp_bound_socket;
+struct evhttp_request;
 
 namespace rum {
 
@@ -41,8 +41,8 @@ class StatisticsServer {
   static Result<std::unique_ptr<StatisticsServer>> Open(event_base* base, const Address& address,
                                                         mode_t socket_mode,
                                                         std::function<Overview()> overview,
-                                                        InheritedSockets* inherited = nullptr,
-                                                        std::optional<Actions> actions = {});
+                                                        std::optional<Actions> actions = {},
+                                                        InheritedSockets* inherited = nullptr);
   ~StatisticsServer();
   StatisticsServer(const StatisticsServer&) = delete;
 

@@ -17,16 +17,16 @@
 namespace rum {
 namespace {
 
+constexpr mode_t kControlMode = 0600;
 constexpr timeval kTlsLook = {2, 0};
 constexpr timeval kFirstProbes = {1, 0};  // clients wait no longer for the servers' answers
-constexpr mode_t kControlMode = 0600;
-constexpr Millis kServiceTick(5000);  // how old the status line for systemd may be
+constexpr Millis kServiceTick(5000);      // how old the status line for systemd may be
 
 std::string Names(const std::vector<std::string>& names) {
   return names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", "));
 }
 
-Status RefuseReload(const Error& error) {
+Error RefuseReload(const Error& error) {
   std::string text = error.text;
   for (size_t at; (at = text.find('\n')) != text.npos;) text.replace(at, 1, "; ");
   log::Error("the configuration is not applied, nothing has changed: {}", text);
@@ -64,9 +64,7 @@ Daemon::~Daemon() {
   // First what could call back into what goes next.
   for (event* e : events_) event_free(e);
   successor_.reset();
-  for (auto* server : {statistics_.get(), control_.get()}) {
-    if (shared_ && server && !server->handed_over()) server->HandOver();
-  }
+  if (shared_) HandOverAdmin();
   if (shared_ && proxy_) proxy_->Drain(true);
   control_.reset();
   statistics_.reset();
@@ -87,20 +85,7 @@ Status Daemon::Start() {
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
   if (auto bound = proxy_->Bind(&origin_.sockets); !bound) return bound;
   if (auto watched = WatchMap(); !watched) return watched;
-  if (settings_->stats) {
-    auto server = StatisticsServer::Open(
-        base_, *settings_->stats, settings_->socket_mode, [this] { return overview(); },
-        &origin_.sockets);
-    if (!server) return server.error();
-    statistics_ = std::move(*server);
-  }
-  if (settings_->control) {
-    auto server = StatisticsServer::Open(
-        base_, *settings_->control, kControlMode, [this] { return overview(); }, &origin_.sockets,
-        ControlActions());
-    if (!server) return server.error();
-    control_ = std::move(*server);
-  }
+  if (auto opened = OpenAdmin(); !opened) return opened;
   if (!origin_.takes_over) {  // else it is the other's until this one serves
     auto pidfile = Pidfile::Write(settings_->pidfile);
     if (!pidfile) return pidfile.error();
@@ -145,6 +130,30 @@ Status Daemon::WatchMap() {
       },
       [](const Error& error) { log::Error("{}", error.text); });
   return watcher_->Start();
+}
+
+Status Daemon::OpenAdmin() {
+  auto open = [this](const std::optional<Address>& address, mode_t mode,
+                     std::optional<Actions> actions,
+                     std::unique_ptr<StatisticsServer>& target) -> Status {
+    if (!address) return Ok();
+    auto server = StatisticsServer::Open(
+        base_, *address, mode, [this] { return overview(); }, std::move(actions), &origin_.sockets);
+    if (!server) return server.error();
+    target = std::move(*server);
+    return Ok();
+  };
+  Actions actions{.reload = [this] { return ReloadAll(); },
+                  .upgrade = [this] { return HandOver(); },
+                  .drain = [this] { OnTerm(); },
+                  .set_log_level =
+                      [this](log::Level level) {
+                        auto options = settings_->log;
+                        options.level = level;
+                        return log::Change(options);
+                      }};
+  auto opened = open(settings_->stats, settings_->socket_mode, {}, statistics_);
+  return opened ? open(settings_->control, kControlMode, std::move(actions), control_) : opened;
 }
 
 void Daemon::WatchSignals() {
@@ -223,6 +232,15 @@ void Daemon::OnTlsLook(evutil_socket_t, short, void* self) {
   daemon.proxy_->SetTls(std::move(*tls));
 }
 
+Status Daemon::ReloadAll() {
+  if (!draining_) service_.Reloading();
+  auto read = Reload();
+  if (watcher_) watcher_->check_now();
+  log::Reopen();
+  if (!draining_) service_.Ready();
+  return read;
+}
+
 // Reads the configuration again. With one mistake in it nothing changes.
 Status Daemon::Reload() {
   auto line = ReadCommandLine(origin_.argc, origin_.argv, module_);
@@ -246,27 +264,6 @@ Status Daemon::Reload() {
                  Names(plan.kept));
   }
   return Ok();
-}
-
-Status Daemon::ReloadAll() {
-  if (!draining_) service_.Reloading();
-  auto read = Reload();
-  if (watcher_) watcher_->check_now();
-  log::Reopen();
-  if (!draining_) service_.Ready();
-  return read;
-}
-
-Actions Daemon::ControlActions() {
-  return {.reload = [this] { return ReloadAll(); },
-          .upgrade = [this] { return HandOver(); },
-          .drain = [this] { OnTerm(); },
-          .set_log_level =
-              [this](log::Level level) {
-                auto options = settings_->log;
-                options.level = level;
-                return log::Change(options);
-              }};
 }
 
 void Daemon::OnSignal(evutil_socket_t number, short, void* self) {

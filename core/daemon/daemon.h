@@ -51,13 +51,13 @@ class Daemon {
  private:
   // daemon.cc
   Status WatchMap();
+  Status OpenAdmin();
   void WatchSignals();
   Status DropPrivileges();
   void Serve();
   Overview overview() const { return {*proxy_, watcher_.get(), started_, draining_}; }
-  Actions ControlActions();
-  Status Reload();
   Status ReloadAll();  // what SIGHUP asks for
+  Status Reload();
   static void OnFirstProbesOver(evutil_socket_t, short, void* self);
   static void OnTlsLook(evutil_socket_t, short, void* self);
   static void OnServiceTick(evutil_socket_t, short, void* self);
@@ -69,6 +69,7 @@ class Daemon {
   void Drain();
   void Stop();
   Status HandOver();
+  void HandOverAdmin();
   void OnSuccessor(const std::string& failed);
   static void OnDelayOver(evutil_socket_t, short, void* self);
   static void OnIdleLook(evutil_socket_t, short, void* self);
@@ -83,9 +84,8 @@ class Daemon {
   std::unique_ptr<StateStore> state_;
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<MapWatcher> watcher_;
-  std::unique_ptr<StatisticsServer> statistics_;
-  std::unique_ptr<StatisticsServer> control_;
-  std::unique_ptr<Successor> successor_;  // is being started
+  std::unique_ptr<StatisticsServer> statistics_, control_;  // -m, --control
+  std::unique_ptr<Successor> successor_;                    // is being started
   Pidfile pidfile_;
   std::vector<event*> events_;
   TlsFilesStamp tls_stamp_;

@@ -101,7 +101,7 @@ Status Daemon::HandOver() {
   state_->WriteAll();  // so that the new one knows what this one has learned
   std::vector<HandoverNote::Socket> sockets;
   for (const auto& listener : proxy_->listeners()) sockets.push_back(listener->ForHandover());
-  for (auto* server : {statistics_.get(), control_.get()}) {
+  for (const auto* server : {statistics_.get(), control_.get()}) {
     if (server) sockets.push_back(server->ForHandover());
   }
   auto successor = Successor::Start(base_, origin_.program, std::move(sockets),
@@ -110,6 +110,12 @@ Status Daemon::HandOver() {
   successor_ = std::move(*successor);
   log::Info("hand-over: process {} is starting, {}", successor_->pid(), origin_.program.path);
   return Ok();
+}
+
+void Daemon::HandOverAdmin() {
+  for (auto* server : {statistics_.get(), control_.get()}) {
+    if (server && !server->handed_over()) server->HandOver();
+  }
 }
 
 void Daemon::OnSuccessor(const std::string& failed) {
@@ -122,9 +128,7 @@ void Daemon::OnSuccessor(const std::string& failed) {
   draining_ = handed_over_ = shared_ = true;
   service_.HandOverTo(successor->pid());
   state_->GiveUp();
-  for (auto* server : {statistics_.get(), control_.get()}) {
-    if (server) server->HandOver();
-  }
+  HandOverAdmin();
   Drain();
 }
 

@@ -1,5 +1,6 @@
 """USR2: a new process takes over the sockets, and nobody notices. One that cannot changes nothing."""
 
+import json
 import os
 import select
 import shutil
@@ -120,7 +121,8 @@ def _(t):
 def _(t):
     echo = t.keep(Echo())
     here, path, pidfile = tcp(), "sock:" + t.path("in.sock"), t.path("rum.pid")
-    rum = t.rum("-s", here, "-s", path, "-d", echo.address, "-p", pidfile)
+    control = "sock:" + t.path("control")
+    rum = t.rum("-s", here, "-s", path, "-d", echo.address, "-p", pidfile, "--control", control)
     inode = os.stat(t.path("in.sock")).st_ino
     before = rum.descriptors()
     for _ in range(3):
@@ -129,6 +131,7 @@ def _(t):
             old = rum.hand_over()
             echo_works(s)
             same(rum.stats()["rum"]["pid"], rum.pid, "who answers -m")
+            same(json.loads(net.http_get(control, "/stats")[2])["rum"]["pid"], rum.pid, "--control")
             with open(pidfile) as f:
                 same(int(f.read()), rum.pid, "the pidfile")
             check(old.poll() is None, "the old one waits for its session")
