@@ -137,7 +137,7 @@ std::map<std::string, std::string> ReadMetrics(const std::string& text) {
       } else {
         std::string type = line.substr(space + 1);
         EXPECT_TRUE(types.emplace(name, type).second) << "two TYPE lines: " << name;
-        EXPECT_TRUE(type == "counter" || type == "gauge") << line;
+        EXPECT_TRUE(type == "counter" || type == "gauge" || type == "histogram") << line;
         EXPECT_EQ(type == "counter", name.ends_with("_total")) << line;
         if (!current.empty()) finished.insert(current);
         EXPECT_FALSE(finished.contains(name)) << "samples of " << name << " are scattered";
@@ -148,7 +148,13 @@ std::map<std::string, std::string> ReadMetrics(const std::string& text) {
     EXPECT_FALSE(line.starts_with("#")) << line;
     size_t name_end = line.find_first_of("{ ");
     std::string name = line.substr(0, name_end);
-    EXPECT_EQ(name, current) << "a sample without its TYPE before it: " << line;
+    std::string family = name;
+    if (types[current] == "histogram") {
+      for (std::string_view part : {"_bucket", "_sum", "_count"}) {
+        if (family == current + std::string(part)) family = current;
+      }
+    }
+    EXPECT_EQ(family, current) << "a sample without its TYPE before it: " << line;
     size_t value = line.rfind(' ');
     if (name_end == line.npos || value == line.npos) {
       ADD_FAILURE() << line;
@@ -173,7 +179,9 @@ std::map<std::string, std::string> ReadMetrics(const std::string& text) {
     }
     std::string number = line.substr(value + 1);
     EXPECT_FALSE(number.empty());
-    EXPECT_EQ(number.find_first_not_of("0123456789"), number.npos) << line;
+    EXPECT_EQ(number.find_first_not_of(name.ends_with("_sum") ? ".0123456789" : "0123456789"),
+              number.npos)
+        << line;
     EXPECT_TRUE(samples.emplace(line.substr(0, value), number).second) << "twice: " << line;
   }
   for (const auto& [name, type] : types) EXPECT_TRUE(helped.contains(name)) << name;
