@@ -209,8 +209,8 @@ class Rum:
     def records(self):
         """The log as objects, of the json format."""
         found = []
-        for line in self.log().splitlines():
-            if line.startswith("{"):
+        for line in self.log().splitlines(True):
+            if line.startswith("{") and line.endswith("\n"):  # the last one may be half written
                 found.append(json.loads(line))
         return found
 
