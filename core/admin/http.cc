@@ -49,6 +49,7 @@ void Reply(evhttp_request* request, int code, const char* type, const std::strin
   evhttp_send_reply(request, code, nullptr, nullptr);
 }
 
+constexpr std::string_view kFilters[] = {"id", "user", "ip", "destination"};
 constexpr std::string_view kLevels[] = {"error", "warning", "info", "debug"};
 
 // What stands behind the question mark.
@@ -65,16 +66,26 @@ class Query {
     const char* value = evhttp_find_header(&pairs_, name);
     return value ? std::optional<std::string>(value) : std::nullopt;
   }
-  struct MaybeNumber {
-    bool ok;
-    std::optional<uint64_t> value;
-  };
-  MaybeNumber Number(const char* name) const {
+  // Nothing when it is not given.
+  Result<std::optional<uint64_t>> Number(const char* name) const {
     auto text = Get(name);
-    if (!text) return {true, std::nullopt};
+    if (!text) return std::optional<uint64_t>();
     uint64_t value = 0;
     auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
-    return {error == std::errc() && end == text->data() + text->size(), value};
+    if (error != std::errc() || end != text->data() + text->size()) {
+      return Error{Fault::kUsage, "id and limit are numbers\n"};
+    }
+    return std::optional(value);
+  }
+  // What is asked that is none of these words.
+  template <size_t kCount>
+  std::optional<std::string> Unknown(const std::string_view (&words)[kCount]) const {
+    for (const evkeyval* pair = pairs_.tqh_first; pair; pair = pair->next.tqe_next) {
+      if (std::find(words, words + kCount, std::string_view(pair->key)) == words + kCount) {
+        return pair->key;
+      }
+    }
+    return std::nullopt;
   }
 
  private:
@@ -106,12 +117,12 @@ std::string SessionsJson(const SessionList& list) {
   return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-}  // namespace
-
 // Until the workers have answered the client may leave, and its request with it.
-struct StatisticsServer::Pending {
+struct Pending {
   evhttp_request* request;
 };
+
+}  // namespace
 
 void StatisticsServer::Serve(evhttp_request* request) {
   const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
@@ -176,21 +187,24 @@ void StatisticsServer::AskSessions(evhttp_request* request, uint32_t end) {
   filter.ip = query.Get("ip");
   filter.destination = query.Get("destination");
   auto id = query.Number("id"), most = query.Number("limit");
-  if (!id.ok || !most.ok) return Reply(request, 400, kText, "id and limit are numbers\n");
-  filter.id = id.value;
+  for (const auto& number : {id, most}) {
+    if (!number) return Reply(request, 400, kText, number.error().text);
+  }
+  // A filter that is mistyped must not let more sessions end.
+  if (end && query.Unknown(kFilters)) {
+    return Reply(request, 400, kText, "say which by id, user, ip or destination alone\n");
+  }
+  filter.id = *id;
   if (end && !filter.user && !filter.ip && !filter.destination && !filter.id) {
     return Reply(request, 400, kText, "say which: id, user, ip or destination\n");
   }
   auto pending = std::make_shared<Pending>(Pending{request});
-  pending_.insert(pending);
   evhttp_connection_set_closecb(
       evhttp_request_get_connection(request),
       [](evhttp_connection*, void* lost) { static_cast<Pending*>(lost)->request = nullptr; },
       pending.get());
   overview_().proxy.lister().Ask(
-      std::move(filter), most.value.value_or(kSessionsTold), end,
-      [this, pending](SessionList list) {
-        pending_.erase(pending);
+      std::move(filter), most->value_or(kSessionsTold), end, [pending](SessionList list) {
         if (!pending->request) return;
         evhttp_connection_set_closecb(evhttp_request_get_connection(pending->request), nullptr,
                                       nullptr);

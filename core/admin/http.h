@@ -8,7 +8,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 
@@ -71,8 +70,6 @@ class StatisticsServer {
   std::function<Overview()> overview_;
   std::optional<Actions> actions_;
   std::unique_ptr<History> history_;
-  struct Pending;
-  std::set<std::shared_ptr<Pending>> pending_;  // requests that wait for the workers
 };
 
 }  // namespace rum

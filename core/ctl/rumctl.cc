@@ -193,6 +193,14 @@ constexpr Command kCommands[] = {
     {"top", "", "GET", "/stats", nullptr, nullptr, "status and sessions, anew every two seconds"},
 };
 
+// Whether `key` is one of the words before '=' in what the command takes, as a whole.
+bool Knows(const Command& command, const std::string& key) {
+  if (command.lone && key == command.lone) return true;
+  std::string_view words = command.words;
+  size_t at = words.find(key + "=");
+  return at != words.npos && (at == 0 || !std::isalnum(static_cast<unsigned char>(words[at - 1])));
+}
+
 std::string Escaped(std::string_view text) {
   std::string out;
   for (unsigned char c : text) {
@@ -240,8 +248,7 @@ int Run(const Command& command, const std::vector<std::string>& words, const std
       return kUsage;
     }
     std::string key = equals == word.npos ? command.lone : word.substr(0, equals);
-    if (!std::strstr(command.words, (key + "=").c_str()) &&
-        key != (command.lone ? command.lone : "")) {
+    if (!Knows(command, key)) {
       std::fprintf(stderr, "rumctl: %s knows no '%s': %s\n", command.name, key.c_str(),
                    command.words);
       return kUsage;

@@ -84,6 +84,11 @@ def _(t):
     has(ctl(t, "status", "x", code=2), "rumctl")
     has(ctl(t, "sessions", "colour=red", code=2), "knows no 'colour'")
     has(ctl(t, "kill", "many", code=1), "numbers")
+    # A word that is mistyped must not let more sessions be meant: "p" is no part of "ip".
+    has(ctl(t, "kill", "ip=127.0.0.9", "p=127.0.0.1", code=2), "knows no 'p'")
+    with connect("sock:" + t.path("control")) as s:
+        s.sendall(b"POST /kill?ip=127.0.0.1&usr=x HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
+        has(net.read_all(s).decode(), "400")
     done = subprocess.run([t.run.build.rumctl, "-s", t.path("nobody"), "status"],
                           stderr=subprocess.PIPE, text=True)
     same(done.returncode, 3)
