@@ -50,6 +50,15 @@ std::string StatisticsPrometheus(const Overview& overview) {
     head(name, type, help);
     fmt::format_to(std::back_inserter(out), "{} {}\n", name, value);
   };
+  // A metric with one label, of which each row of a table is a value.
+  auto each = [&](std::string_view name, std::string_view type, std::string_view help,
+                  std::string_view label, const auto& rows, auto value) {
+    head(name, type, help);
+    for (const auto& row : rows) {
+      fmt::format_to(std::back_inserter(out), "{}{{{}=\"{}\"}} {}\n", name, label, row.word,
+                     value(row));
+    }
+  };
   head("rum_info", "gauge", "The version that runs");
   fmt::format_to(std::back_inserter(out), "rum_info{{version=\"{}\",module=\"{}\"}} 1\n",
                  PACKAGE_VERSION, EscapeLabel(proxy.module_config()->module().name));
@@ -60,11 +69,8 @@ std::string StatisticsPrometheus(const Overview& overview) {
   for (const CounterRow& row : CounterRows()) {
     one(row.metric, row.type, row.help, SumOf(proxy, row.member));
   }
-  head("rum_sessions_ended_total", "counter", "Sessions that ended, by reason");
-  for (const CloseReason& reason : kCloseReasons) {
-    fmt::format_to(std::back_inserter(out), "rum_sessions_ended_total{{reason=\"{}\"}} {}\n",
-                   reason.word, SumEnded(proxy, reason.number));
-  }
+  each("rum_sessions_ended_total", "counter", "Sessions that ended, by reason", "reason",
+       kCloseReasons, [&](const auto& row) { return SumEnded(proxy, row.number); });
   for (const Times& times : SumTimes(proxy)) {
     head(times.metric, "histogram", times.help);
     auto bucket = [&](std::string_view bound, uint64_t value) {
@@ -82,20 +88,14 @@ std::string StatisticsPrometheus(const Overview& overview) {
       proxy.admission().users().active());
   one("rum_addresses_blocked", "gauge", "Addresses that are blocked for failed logins",
       proxy.admission().guard().blocked());
-  head("rum_admissions_refused_total", "counter",
-       "Logins refused by the rules of the user or a limit, by verdict");
-  for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
-    fmt::format_to(std::back_inserter(out), "rum_admissions_refused_total{{verdict=\"{}\"}} {}\n",
-                   verdict.word, SumRefused(proxy, verdict.number));
-  }
+  each("rum_admissions_refused_total", "counter",
+       "Logins refused by the rules of the user or a limit, by verdict", "verdict",
+       kAdmissionVerdicts, [&](const auto& row) { return SumRefused(proxy, row.number); });
   one("rum_addresses_active", "gauge", "Addresses that have a session, if these are counted",
       proxy.gate().addresses());
-  head("rum_clients_turned_away_total", "counter",
-       "Clients turned away by access lists and limits, by the option");
-  for (const RefusalRow& row : kRefusals) {
-    fmt::format_to(std::back_inserter(out), "rum_clients_turned_away_total{{option=\"{}\"}} {}\n",
-                   row.word, SumTurnedAway(proxy, row.refusal));
-  }
+  each("rum_clients_turned_away_total", "counter",
+       "Clients turned away by access lists and limits, by the option", "option", kRefusals,
+       [&](const auto& row) { return SumTurnedAway(proxy, row.refusal); });
   one("rum_probe_failures_total", "counter", "Probes that found a server unwell",
       proxy.prober().failures());
   head("rum_destinations", "gauge", "Servers in use, by what their last probe found");

@@ -51,8 +51,7 @@ struct Dialogue {
   Deadline login;                      // from accept to relay
   Deadline phase;                      // the PROXY header, connecting, or the first byte
 
-  bool header =
-      false;  // the client must send a PROXY header first; nothing else is done until then
+  bool header = false;  // a PROXY header must come first; nothing else is done until then
 
   // Requests of the module, served when its hook has returned.
   std::optional<std::string> lookup;

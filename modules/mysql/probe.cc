@@ -16,7 +16,6 @@ namespace {
 // Who looks. A server may have such an account, without rights and without a password: then its log
 // does not tell of a login that failed.
 constexpr char kProber[] = "rum_probe";
-constexpr size_t kMaxUser = 512;
 // A plugin may ask more than once.
 constexpr int kMaxAnswers = 4;
 constexpr size_t kMaxNote = 256;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <optional>
 #include <string_view>
 
@@ -10,6 +11,9 @@
 #include "mysql/reader.h"
 
 namespace rum::mysql {
+
+// Of a user's name, in bytes: what identify() takes; the longest that a client library sends.
+constexpr size_t kMaxUser = 512;
 
 using Ed25519Key = std::array<uint8_t, 32>;
 

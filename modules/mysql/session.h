@@ -26,8 +26,6 @@
 
 namespace rum::mysql {
 
-constexpr size_t kMaxUser = 512;  // what identify() takes; the longest that a client library sends
-
 class Session final : public Conversation {
  public:
   // All of them outlive the session. [worker], as everything here.
