@@ -57,10 +57,19 @@ int Check(const CommandLine& line) {
   return mistakes.empty() ? 0 : static_cast<int>(Fault::kConfig);
 }
 
+struct Inheritance {
+  InheritedSockets sockets;
+  std::vector<HandoverNote::Hold> holds;
+};
+
 // What this process gets from the one that it takes over from, or else from systemd.
-Result<InheritedSockets> Inherit(Background& background) {
+Result<Inheritance> Inherit(Background& background) {
   const char* text = ::getenv(kHandoverVariable);
-  if (!text) return InheritedSockets::FromSystemd();
+  if (!text) {
+    auto sockets = InheritedSockets::FromSystemd();
+    if (!sockets) return sockets.error();
+    return Inheritance{std::move(*sockets), {}};
+  }
   auto note = ReadHandoverNote(text);
   ::unsetenv(kHandoverVariable);
   if (!note) return note.error();
@@ -69,7 +78,9 @@ Result<InheritedSockets> Inherit(Background& background) {
   // Until here standard error was a pipe to the other process, for what the loader might say.
   ::dup2(note->error_output, STDERR_FILENO);
   ::close(note->error_output);
-  return InheritedSockets::Of(*note);
+  auto sockets = InheritedSockets::Of(*note);
+  if (!sockets) return sockets.error();
+  return Inheritance{std::move(*sockets), std::move(note->holds)};
 }
 
 int Main(int argc, char** argv) {
@@ -83,8 +94,8 @@ int Main(int argc, char** argv) {
     background.reports() ? background.Failed(code, text) : (void)std::fputs(text.c_str(), stderr);
     return code;
   };
-  auto sockets = Inherit(background);
-  if (!sockets) return fail(sockets.error());
+  auto inherited = Inherit(background);
+  if (!inherited) return fail(inherited.error());
   const bool takes_over = background.reports();
   auto line = ReadCommandLine(argc, argv);
   if (!line) return fail(line.error());
@@ -109,7 +120,8 @@ int Main(int argc, char** argv) {
   if (auto opened = log::Open(line->settings->log); !opened) return fail(opened.error());
   int code = 0;
   {
-    Daemon daemon({argc, argv, std::move(program), std::move(*sockets), takes_over, *identity},
+    Daemon daemon({argc, argv, std::move(program), std::move(inherited->sockets), takes_over,
+                   *identity, std::move(inherited->holds)},
                   std::move(*line), background, service);
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();

@@ -7,6 +7,9 @@
 
 namespace rum {
 
+// The group of what rumctl can set.
+inline constexpr const char* kLimitsGroup = "Limits";
+
 struct OptionRow {
   const char* flags;
   const char* value;  // nullptr: a flag
@@ -26,7 +29,14 @@ inline constexpr OptionRow kOptionRows[] = {
      "the same as -d with a list", true},
     {"-R,--random", "ADDR[,ADDR...]",
      "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
-     "as -d, in an order drawn anew for each client", true},
+     "the same as -d with a list and --balance random", true},
+    {"--balance", "HOW", "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
+     "which of the list of -d: first, round-robin, random, least (sessions), source (address); the "
+     "others when it fails (first)",
+     true},
+    {"--breaker", "N/TIME|off",
+     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
+     "leave a server alone for a while when so many attempts in a row failed (5/10s)", true},
     {"--socket-mode", "OCTAL",
      "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
      "the mode of unix sockets that rum listens on (0777)"},
@@ -76,6 +86,8 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--connection-rate", "N/TIME", "Limits", "new connections, such as 500/s (off)", true},
     {"--connection-rate-per-ip", "N/TIME", "Limits",
      "new connections of one address, such as 10/s (off)", true},
+    {"--max-memory", "BYTES", "Limits",
+     "of the process, such as 512M or 2G: beyond it no client comes in (off)", true},
     {"--max-connections-per-user", "N", "Limits",
      "connections of one user at a time; the map may say otherwise (off)", true},
     {"--user-rate", "N/TIME", "Limits",
@@ -128,8 +140,8 @@ inline constexpr OptionRow kOptionRows[] = {
      "how long /ready says 503 after TERM before clients are no longer taken (off)", true},
     {"--drain-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
      "how long sessions may go on after TERM or USR2 (30s)", true},
-    {"--probe-interval", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "ask each server in use who it is, and whether it is well, this often; off: never (60s)"},
+    {"--health-check", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
+     "ask each server in use who it is, and whether it is well, this often; off: never (10s)"},
     {"--dns-refresh", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
      "ask for names that are in use again after this long; off: once (30s)"},
     {"--dns-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
@@ -155,7 +167,7 @@ inline constexpr DurationRow kDurationRows[] = {
     {"idle-timeout", &Settings::idle_timeout},
     {"drain-delay", &Settings::drain_delay},
     {"drain-timeout", &Settings::drain_timeout},
-    {"probe-interval", &Settings::probe_interval, false},
+    {"health-check", &Settings::health_check, false},
     {"dns-refresh", &Settings::dns_refresh, false},
     {"dns-timeout", &Settings::dns_timeout, false},
 };

@@ -339,7 +339,8 @@ Result<CommandLine> ReadCommandLine(int argc, char** argv, std::shared_ptr<const
 Reload PlanReload(const Settings& running, const Settings& fresh) {
   auto settings = std::make_shared<Settings>(running);
   settings->destinations = fresh.destinations;
-  settings->shuffle_destinations = fresh.shuffle_destinations;
+  settings->balance = fresh.balance;
+  settings->breaker = fresh.breaker;
   settings->source_addresses = fresh.source_addresses;
   settings->proxy_from = fresh.proxy_from;
   settings->send_proxy = fresh.send_proxy;

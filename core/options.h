@@ -18,6 +18,8 @@
 #include "limits/admission.h"
 #include "limits/gate.h"
 #include "tls/tls_contexts.h"
+#include "upstream/balance.h"
+#include "upstream/outages.h"
 
 namespace rum {
 
@@ -33,7 +35,8 @@ struct Settings {
   CidrSet proxy_from;                           // clients that must send a PROXY header
   ProxyVersion send_proxy = ProxyVersion::kOff;
   std::vector<Address> destinations;
-  bool shuffle_destinations = false;
+  Balance balance = Balance::kFirst;
+  BreakerSettings breaker;
 
   std::string protocol;  // the module's file
   std::string module_dir;
@@ -65,7 +68,7 @@ struct Settings {
   Millis idle_timeout{0};
   Millis drain_delay{0};
   Millis drain_timeout{30000};
-  Millis probe_interval{60000};
+  Millis health_check{10000};
   Millis dns_refresh{30000};
   Millis dns_timeout{2000};
   std::string resolv_conf = "/etc/resolv.conf";
@@ -83,6 +86,11 @@ struct CommandLine {
 // error's text may have several lines: every mistake that was found, one a line.
 Result<CommandLine> ReadCommandLine(int argc, char** argv,
                                     std::shared_ptr<const Module> loaded = nullptr);
+
+// The running settings with one limit, an option of the group of limits, as `value` says.
+Result<std::shared_ptr<const Settings>> WithLimit(const Settings& running,
+                                                  const std::string& option,
+                                                  const std::string& value);
 
 // What a running process makes of settings that were read again.
 struct Reload {

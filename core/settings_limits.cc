@@ -1,6 +1,7 @@
 // Settings about addresses of clients and rum's own, and about limits.
 #include <charconv>
 
+#include "option_rows.h"
 #include "settings_reader.h"
 
 namespace rum {
@@ -11,6 +12,19 @@ bool ReadNumber(const std::string& text, uint32_t least, uint32_t most, uint32_t
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return error == std::errc() && end == text.data() + text.size() && number >= least &&
          number <= most;
+}
+
+// "512M" in bytes; nothing: it is none, or not from 1M on.
+std::optional<uint64_t> ReadSize(std::string_view text) {
+  constexpr std::string_view kUnits = "KMGT";
+  uint64_t number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  text.remove_prefix(static_cast<size_t>(end - text.data()));
+  size_t unit = text.size() == 1 ? kUnits.find(text[0]) : kUnits.npos;
+  if (error != std::errc() || (!text.empty() && unit == kUnits.npos)) return std::nullopt;
+  unsigned shift = text.empty() ? 0 : 10 * (static_cast<unsigned>(unit) + 1);
+  if (number > UINT64_MAX >> 1 >> shift || number << shift < 1 << 20) return std::nullopt;
+  return number << shift;
 }
 
 }  // namespace
@@ -50,11 +64,14 @@ void SettingsReader::ReadSourceAddresses() {
   }
 }
 
-void SettingsReader::ReadLimits() {
+void SettingsReader::ReadNofile() {
   if (auto text = One("nofile");
       text && *text != "auto" && !ReadNumber(*text, 64, 1u << 30, s_.nofile)) {
     Wrong("--nofile: '" + *text + "' is not a number from 64 on, or auto");
   }
+}
+
+void SettingsReader::ReadLimits() {
   Gate::Settings& gate = s_.gate;
   LoginGuard::Settings& guard = s_.admission.guard;
   for (const auto& [name, most] :
@@ -64,9 +81,16 @@ void SettingsReader::ReadLimits() {
         {"max-connecting-per-destination", &gate.max_connecting_per_destination},
         {"max-connections-per-user", &s_.admission.limit.max}}) {
     auto text = One(name);
+    if (text == "off") *most = 0;
     if (text && *text != "off" && !ReadNumber(*text, 1, UINT32_MAX, *most)) {
       Wrong(std::string("--") + name + ": '" + *text + "' is not a number from 1 on, or off");
     }
+  }
+  if (auto text = One("max-memory")) {
+    auto size = *text == "off" ? 0 : ReadSize(*text);
+    gate.max_memory = size.value_or(0);
+    if (!size)
+      Wrong("--max-memory: '" + *text + "' is not a size from 1M on, such as 512M, or off");
   }
   if (auto text = One("ip-prefix"); text && !ReadNumber(*text, 1, 128, gate.ip_prefix)) {
     Wrong("--ip-prefix: '" + *text + "' is not a number from 1 to 128");
@@ -85,7 +109,29 @@ void SettingsReader::ReadLimits() {
       Wrong("--login-block: a time is needed; --login-failures off blocks nobody");
     }
   }
+  if (Given("login-exempt")) guard.exempt = CidrSet();
   ReadNetworks("login-exempt", guard.exempt);
+}
+
+Result<std::shared_ptr<const Settings>> WithLimit(const Settings& running,
+                                                  const std::string& option,
+                                                  const std::string& value) {
+  std::string names;
+  bool known = false;
+  for (const OptionRow& row : kOptionRows) {
+    if (std::string_view(row.group) != kLimitsGroup) continue;
+    std::string name = std::string(row.flags).substr(2);
+    names += (names.empty() ? "" : ", ") + name;
+    known |= name == option;
+  }
+  if (!known) return Error{Fault::kUsage, "'" + option + "' is none of the limits: " + names};
+  auto settings = std::make_shared<Settings>(running);
+  const OptionTexts texts = {{option, {value}}};
+  SettingsReader reader(texts, {}, *settings);
+  reader.ReadLimits();
+  if (!reader.errors.empty()) return Error{Fault::kUsage, reader.errors.front()};
+  settings->given[option] = {value};
+  return std::shared_ptr<const Settings>(std::move(settings));
 }
 
 }  // namespace rum

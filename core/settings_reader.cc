@@ -21,6 +21,7 @@ constexpr unsigned kWorkersMost = 256;
 
 void SettingsReader::ReadAll(const Module* module) {
   ReadAddresses();
+  ReadBalance();
   if (auto text = One("stats")) s_.stats = Take(ParseAddress(*text, true), "stats");
   if (auto text = One("control")) {
     s_.control = Take(ParseAddress(*text, true), "control");
@@ -52,6 +53,7 @@ void SettingsReader::ReadAll(const Module* module) {
   ReadTls();
   ReadClients();
   ReadSourceAddresses();
+  ReadNofile();
   ReadLimits();
   ReadLogFormat();
   ReadSocketMode();
@@ -74,8 +76,25 @@ void SettingsReader::ReadAddresses() {
       auto addresses = Take(ParseAddresses(Many(name)[i]), name, i);
       if (!addresses) continue;
       s_.destinations.insert(s_.destinations.end(), addresses->begin(), addresses->end());
-      if (name == std::string("random")) s_.shuffle_destinations = true;
     }
+  }
+}
+
+void SettingsReader::ReadBalance() {
+  if (Given("random")) s_.balance = Balance::kRandom;
+  if (auto text = One("balance")) {
+    auto found = std::find(kBalanceWords.begin(), kBalanceWords.end(), *text);
+    if (found == kBalanceWords.end()) {
+      Wrong("--balance: '" + *text + "' is not first, round-robin, random, least or source");
+    } else {
+      s_.balance = static_cast<Balance>(found - kBalanceWords.begin());
+      if (Given("random") && s_.balance != Balance::kRandom) {
+        Wrong("--balance: --random asks for another order; give the list with --destination");
+      }
+    }
+  }
+  if (auto text = One("breaker")) {
+    if (auto breaker = Take(ParseBreaker(*text), "breaker")) s_.breaker = *breaker;
   }
 }
 

@@ -30,6 +30,8 @@ class SettingsReader {
   void ReadAll(const Module* module);
   // What makes no sense as a whole.
   void Judge();
+  // Only limits; what is not given stays as it is in `settings`. settings_limits.cc
+  void ReadLimits();
 
  private:
   std::optional<std::string> One(const std::string& name);
@@ -48,13 +50,14 @@ class SettingsReader {
   }
 
   void ReadAddresses();
+  void ReadBalance();
   void ReadTls();
   void ReadTlsMode(const char* name, const std::map<std::string, TlsMode>& modes, TlsMode& mode);
   // settings_limits.cc
   void ReadClients();
   void ReadNetworks(const char* name, CidrSet& set);
   void ReadSourceAddresses();
-  void ReadLimits();
+  void ReadNofile();
   void ReadLogFormat();
   void ReadSocketMode();
   void ReadWorkers();

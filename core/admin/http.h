@@ -11,10 +11,10 @@
 #include <string>
 #include <string_view>
 
+#include "admin/commands.h"
 #include "admin/history.h"
 #include "admin/statistics.h"
 #include "base/address.h"
-#include "base/log.h"
 #include "base/result.h"
 #include "daemon/inherited_sockets.h"
 
@@ -24,14 +24,6 @@ struct evhttp_bound_socket;
 struct evhttp_request;
 
 namespace rum {
-
-// [main] What the commands do; sessions are ended without it.
-struct Actions {
-  std::function<Status()> reload;   // as SIGHUP
-  std::function<Status()> upgrade;  // as SIGUSR2: begins it
-  std::function<void()> drain;      // as SIGTERM
-  std::function<Status(log::Level)> set_log_level;
-};
 
 class StatisticsServer {
  public:
@@ -49,24 +41,22 @@ class StatisticsServer {
   HandoverNote::Socket ForHandover() const;
   // [main] That process answers from now on; requests that are here already are answered here.
   void HandOver();
-  bool handed_over() const { return !bound_; }
+  bool handed_over() const { return handed_over_; }
 
  private:
   StatisticsServer() = default;
 
   void Serve(evhttp_request* request);
-  bool Act(evhttp_request* request, std::string_view what);
-  // Asks the workers and answers when they have told. With `end` the sessions end, too.
-  void AskSessions(evhttp_request* request, uint32_t end);
   static void OnAcceptError(evconnlistener*, void* self);
   static void OnRested(evutil_socket_t, short, void* self);
 
   evhttp* http_ = nullptr;
-  evhttp_bound_socket* bound_ = nullptr;  // http_'s; nullptr: handed over
+  evhttp_bound_socket* bound_ = nullptr;  // http_'s, until it is handed over
   evconnlistener* listener_ = nullptr;    // bound_'s
   event* rested_ = nullptr;
   Address address_;
   bool keep_file_ = false;  // of a unix socket
+  bool handed_over_ = false;
   std::function<Overview()> overview_;
   std::optional<Actions> actions_;
   std::unique_ptr<History> history_;

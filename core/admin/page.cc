@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -202,11 +203,23 @@ class Page {
   }
 
   void Destinations() {
-    out_ += "<h2>Destinations</h2>\n<table><tr><th>address<th>state<th>since<th>asked in<th>what\n";
-    const auto& known = stats_["probes"]["destinations"];
-    for (const auto& one : known) {
+    out_ +=
+        "<h2>Destinations</h2>\n<table><tr><th>address<th class=\"n\">sessions<th>state<th>since"
+        "<th>asked in<th>what\n";
+    for (const auto& one : stats_["destinations"]) {
       std::string state = one["state"].get<std::string>(), what;
-      if (one.contains("reason")) {
+      std::string shown = state;
+      if (one.contains("left_alone")) {
+        shown = one["left_alone"].get<std::string>();
+        if (shown == "breaker") {
+          shown = "resting";
+          what =
+              fmt::format("{}; tried again in {:.0f} s", one["left_alone_for"].get<std::string>(),
+                          std::ceil(one["left_alone_seconds"].get<double>()));
+        }
+        state = "unwell";
+      }
+      if (one.contains("reason") && what.empty()) {
         what = one["reason"].get<std::string>() + " " + one["detail"].get<std::string>();
       }
       if (one.contains("notes")) {
@@ -214,18 +227,15 @@ class Page {
           what += (what.empty() ? "" : " · ") + name + " " + value.get<std::string>();
         }
       }
-      int64_t since = one["since"].get<int64_t>();
-      Add("<tr><td>{}<td class=\"{}\">{}<td>{}<td class=\"n\">{:.1f} ms<td>{}\n",
-          Html(one["address"].get<std::string>()), state, state,
+      int64_t since = one.value("since", int64_t{0});
+      Add("<tr><td>{}<td class=\"n\">{}<td class=\"{}\">{}<td>{}<td class=\"n\">{}<td>{}\n",
+          Html(one["address"].get<std::string>()), one["sessions"].get<uint64_t>(), state,
+          one.contains("seconds") || one.contains("left_alone") ? shown : "not asked",
           since ? Duration(static_cast<uint64_t>(std::max<int64_t>(0, ::time(nullptr) - since)))
                 : "",
-          one["seconds"].get<double>() * 1000, Html(what));
-    }
-    if (known.empty()) {  // nobody is asked
-      for (const auto& one : stats_["destinations"]) {
-        Add("<tr><td>{}<td class=\"unknown\">not asked<td><td><td>\n",
-            Html(one["address"].get<std::string>()));
-      }
+          one.contains("seconds") ? fmt::format("{:.1f} ms", one["seconds"].get<double>() * 1000)
+                                  : "",
+          Html(what));
     }
     out_ += "</table>\n";
   }

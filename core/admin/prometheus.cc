@@ -10,9 +10,11 @@
 #include "config.h"
 #include "limits/admission.h"
 #include "limits/gate.h"
+#include "limits/resident.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
 #include "proxy/proxy.h"
+#include "upstream/outages.h"
 
 namespace rum {
 namespace {
@@ -104,6 +106,15 @@ std::string StatisticsPrometheus(const Overview& overview) {
     fmt::format_to(std::back_inserter(out), "rum_destinations{{state=\"{}\"}} {}\n",
                    kHealthWords[i], proxy.prober().on() ? CountHealth(proxy.prober(), state) : 0);
   }
+  one("rum_destinations_resting", "gauge", "Servers that the breaker leaves alone",
+      proxy.outages().resting());
+  one("rum_destinations_held", "gauge", "Servers that an operator has taken out of use",
+      proxy.outages().held());
+  one("rum_breaker_opened_total", "counter",
+      "Times that a server failed so often that it was left alone", proxy.outages().opened());
+  one("rum_breaker_skipped_total", "counter", "Times that a server was not tried for this",
+      proxy.outages().skipped());
+  one("rum_process_resident_bytes", "gauge", "Memory of the process", ResidentBytes());
   if (overview.map) {
     const MapWatchStats& stats = overview.map->stats();
     auto map = proxy.map();

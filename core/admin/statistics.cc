@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "admin/totals.h"
 #include "base/clock.h"
@@ -12,12 +15,14 @@
 #include "config.h"
 #include "limits/admission.h"
 #include "limits/gate.h"
+#include "limits/resident.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
 #include "options.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
+#include "upstream/outages.h"
 
 namespace rum {
 namespace {
@@ -39,33 +44,74 @@ nlohmann::ordered_json ModuleJson(const Proxy& proxy) {
   return json;
 }
 
-// Of the destinations that were probed so many are told one by one, those that are unwell first.
-constexpr size_t kDestinationsTold = 100;
-
 void AddHealth(const Prober& prober, nlohmann::ordered_json& probes) {
-  using State = DestinationHealth::State;
   probes["failures"] = prober.failures();
   for (size_t i = 0; i < std::size(kHealthWords); ++i) {
     probes[std::string(kHealthWords[i])] =
-        prober.on() ? CountHealth(prober, static_cast<State>(i)) : 0;
+        prober.on() ? CountHealth(prober, static_cast<DestinationHealth::State>(i)) : 0;
   }
-  probes["destinations"] = nlohmann::ordered_json::array();
-  for (State state : {State::kUnwell, State::kWell, State::kUnknown}) {
-    for (const auto& [key, health] : prober.destinations()) {
-      if (!prober.on() || health.state != state) continue;
-      if (probes["destinations"].size() >= kDestinationsTold) return;
-      nlohmann::ordered_json one = {{"address", key},
-                                    {"state", kHealthWords[static_cast<size_t>(state)]},
-                                    {"since", health.since},
-                                    {"seconds", static_cast<double>(health.micros) / 1e6}};
-      if (state == State::kUnwell) {
-        one["reason"] = CloseReasonWord(health.reason);
-        one["detail"] = health.text;
-      }
-      for (const auto& [name, value] : health.notes) one["notes"][name] = value;
-      probes["destinations"].push_back(std::move(one));
+}
+
+// So many destinations are told one by one.
+constexpr size_t kDestinationsTold = 100;
+
+using Outage = Outages::Outage;
+
+// Those of -d, those that are left alone or unwell, those with the most sessions, then others.
+std::vector<std::string> ToldDestinations(const Proxy& proxy, const std::vector<Outage>& outages) {
+  std::vector<std::string> told;
+  std::set<std::string, std::less<>> known;
+  auto add = [&](const std::string& text) {
+    if (told.size() < kDestinationsTold && known.insert(text).second) told.push_back(text);
+  };
+  for (const Address& address : proxy.settings()->destinations) add(address.text());
+  for (const Outage& outage : outages) add(outage.server);
+  const auto& probed = proxy.prober().destinations();
+  for (const auto& [key, health] : probed) {
+    if (health.state == DestinationHealth::State::kUnwell) add(key);
+  }
+  for (const auto& [key, sessions] : proxy.loads().Top(kDestinationsTold)) add(key);
+  for (const auto& [key, health] : probed) add(key);
+  return told;
+}
+
+void AddProbe(const DestinationHealth& health, nlohmann::ordered_json& one) {
+  one["state"] = kHealthWords[static_cast<size_t>(health.state)];
+  one["since"] = health.since;
+  one["seconds"] = static_cast<double>(health.micros) / 1e6;
+  if (health.state == DestinationHealth::State::kUnwell) {
+    one["reason"] = CloseReasonWord(health.reason);
+    one["detail"] = health.text;
+  }
+  for (const auto& [name, value] : health.notes) one["notes"][name] = value;
+}
+
+nlohmann::ordered_json DestinationsJson(const Proxy& proxy) {
+  auto list = nlohmann::ordered_json::array();
+  auto outages = proxy.outages().List(kDestinationsTold);
+  const auto& defaults = proxy.settings()->destinations;
+  const auto& probed = proxy.prober().destinations();
+  for (const std::string& text : ToldDestinations(proxy, outages)) {
+    nlohmann::ordered_json one = {{"address", text}};
+    one["default"] = std::any_of(defaults.begin(), defaults.end(),
+                                 [&](const Address& address) { return address.text() == text; });
+    one["sessions"] = proxy.loads().Sessions(text);
+    one["state"] = kHealthWords[0];
+    if (auto health = probed.find(text); health != probed.end() && proxy.prober().on()) {
+      AddProbe(health->second, one);
     }
+    auto outage = std::find_if(outages.begin(), outages.end(),
+                               [&](const Outage& o) { return o.server == text; });
+    if (outage != outages.end() && outage->hold != Hold::kReady) {
+      one["left_alone"] = kHoldWords[static_cast<size_t>(outage->hold)];
+    } else if (outage != outages.end()) {
+      one["left_alone"] = "breaker";
+      one["left_alone_for"] = CloseReasonWord(outage->reason);
+      one["left_alone_seconds"] = static_cast<double>(outage->milliseconds) / 1e3;
+    }
+    list.push_back(std::move(one));
   }
+  return list;
 }
 
 }  // namespace
@@ -83,16 +129,14 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
                  {"pid", ::getpid()},
                  {"uptime_seconds", (NowMillis() - overview.started) / 1000},
                  {"workers", proxy.workers().size()},
+                 {"resident_bytes", ResidentBytes()},
                  {"ready", WhyNotReady(overview).empty()},
                  {"draining", overview.draining}};
   json["listeners"] = nlohmann::ordered_json::array();
   for (const auto& listener : proxy.listeners()) {
     json["listeners"].push_back({{"address", listener->text()}});
   }
-  json["destinations"] = nlohmann::ordered_json::array();
-  for (const Address& address : proxy.settings()->destinations) {
-    json["destinations"].push_back({{"address", address.text()}});
-  }
+  json["destinations"] = DestinationsJson(proxy);
   for (const CounterRow& row : CounterRows()) json[row.group][row.name] = SumOf(proxy, row.member);
   for (const CloseReason& reason : kCloseReasons) {
     json["sessions"]["ended"][std::string(reason.word)] = SumEnded(proxy, reason.number);
@@ -111,6 +155,10 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
                                  {"seconds", static_cast<double>(times.micros) / 1e6}};
   }
   AddHealth(proxy.prober(), json["probes"]);
+  json["breaker"] = {{"resting", proxy.outages().resting()},
+                     {"held", proxy.outages().held()},
+                     {"opened", proxy.outages().opened()},
+                     {"skipped", proxy.outages().skipped()}};
   json["map"]["configured"] = overview.map != nullptr;
   if (overview.map) {
     const MapWatchStats& stats = overview.map->stats();

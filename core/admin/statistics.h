@@ -12,7 +12,7 @@ class Proxy;
 
 // What a look at the process needs; `map` may be null (no -M).
 struct Overview {
-  const Proxy& proxy;
+  Proxy& proxy;
   const MapWatcher* map;
   uint64_t started;  // monotonic ms
   bool draining;

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -123,15 +124,48 @@ std::string Status(const Json& s) {
 }
 
 std::string Destinations(const Json& s) {
-  std::vector<std::vector<std::string>> rows = {{"ADDRESS", "STATE", "ASKED IN", "WHAT"}};
-  for (const Json& one : s["probes"]["destinations"]) {
-    std::string what =
-        one.contains("reason") ? Shown(one["reason"]) + " " + Shown(one["detail"]) : "";
-    if (one.contains("notes") && one["notes"].contains("version"))
-      what += Shown(one["notes"]["version"]);
-    rows.push_back(
-        {Shown(one["address"]), Shown(one["state"]), Duration(one["seconds"].get<double>()), what});
+  std::vector<std::vector<std::string>> rows = {
+      {"ADDRESS", "SESSIONS", "STATE", "ASKED IN", "WHAT"}};
+  for (const Json& one : s["destinations"]) {
+    std::string state = Shown(one["state"]), what;
+    if (one.contains("left_alone")) {
+      state = Shown(one["left_alone"]);
+      if (state == "breaker") {
+        state = "resting";
+        what = Shown(one["left_alone_for"]) + ", tried again in " +
+               Duration(one["left_alone_seconds"].get<double>());
+      }
+    }
+    if (what.empty() && one.contains("reason")) {
+      what = Shown(one["reason"]) + " " + Shown(one["detail"]);
+    } else if (what.empty() && one.contains("notes") && one["notes"].contains("version")) {
+      what = Shown(one["notes"]["version"]);
+    }
+    rows.push_back({Shown(one["address"]), Shown(one["sessions"]), state,
+                    one.contains("seconds") ? Duration(one["seconds"].get<double>()) : "-", what});
   }
+  return Table(rows);
+}
+
+std::string Users(const Json& s) {
+  std::vector<std::vector<std::string>> rows = {{"USER", "SESSIONS"}};
+  for (const Json& one : s["users"]) rows.push_back({Shown(one["user"]), Shown(one["sessions"])});
+  return Table(rows) + Shown(s["active"]) + " users in all\n";
+}
+
+std::string Limits(const Json& s) {
+  std::vector<std::vector<std::string>> rows = {{"LIMIT", "VALUE", "NOW", "REFUSED"}};
+  for (const Json& one : s["limits"]) {
+    rows.push_back({Shown(one["name"]), Shown(one["value"]),
+                    one.contains("now") ? Shown(one["now"]) : "-",
+                    one.contains("refused") ? Shown(one["refused"]) : "-"});
+  }
+  return Table(rows);
+}
+
+std::string Explained(const Json& s) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& line : s["lines"]) rows.push_back({Shown(line[0]), Shown(line[1])});
   return Table(rows);
 }
 
@@ -169,33 +203,78 @@ struct Command {
   const char* words;  // for the help
   const char* method;
   const char* path;
-  const char* lone;  // the key of a word without one; nullptr: there is none
+  std::array<const char*, 2> lone;  // the keys of words without one, in their order
   std::string (*show)(const Json&);
   const char* help;
 };
 
 constexpr Command kCommands[] = {
-    {"status", "", "GET", "/stats", nullptr, Status, "what it is doing, in seven lines"},
-    {"sessions", "[user=U] [ip=IP] [destination=ADDR] [limit=N]", "GET", "/sessions", nullptr,
-     Sessions, "the sessions there are"},
-    {"destinations", "", "GET", "/stats", nullptr, Destinations,
-     "the servers, as probes found them"},
-    {"map", "", "GET", "/stats", nullptr, Map, "the user map"},
-    {"kill", "ID | user=U | ip=IP | destination=ADDR", "POST", "/kill", "id", Killed,
+    {"status", "", "GET", "/stats", {}, Status, "what it is doing, in seven lines"},
+    {"sessions",
+     "[user=U] [ip=IP] [destination=ADDR] [limit=N]",
+     "GET",
+     "/sessions",
+     {},
+     Sessions,
+     "the sessions there are"},
+    {"users", "[limit=N]", "GET", "/users", {}, Users, "who has the most sessions"},
+    {"destinations", "", "GET", "/stats", {}, Destinations, "the servers, and how they are"},
+    {"limits", "", "GET", "/limits", {}, Limits, "the limits, and whom they turned away"},
+    {"map", "", "GET", "/stats", {}, Map, "the user map"},
+    {"explain",
+     "USER [IP]",
+     "POST",
+     "/explain",
+     {"user", "from"},
+     Explained,
+     "what would become of a user's login"},
+    {"kill",
+     "ID | user=U | ip=IP | destination=ADDR",
+     "POST",
+     "/kill",
+     {"id"},
+     Killed,
      "end sessions; all that is given must hold"},
-    {"reload", "", "POST", "/reload", nullptr, Done,
-     "read the configuration and the map again, as HUP"},
-    {"log", "error|warning|info|debug", "POST", "/log", "level", Done,
+    {"drain",
+     "ADDR",
+     "POST",
+     "/drain",
+     {"destination"},
+     Done,
+     "send no new sessions to a server; those it has go on"},
+    {"maint", "ADDR", "POST", "/maint", {"destination"}, Done, "the same, and end those it has"},
+    {"ready", "ADDR", "POST", "/ready", {"destination"}, Done, "send it sessions again"},
+    {"set",
+     "LIMIT VALUE",
+     "POST",
+     "/set",
+     {"name", "value"},
+     Done,
+     "change a limit, until the configuration is read again"},
+    {"log",
+     "error|warning|info|debug",
+     "POST",
+     "/log",
+     {"level"},
+     Done,
      "how much is logged, until the end"},
-    {"upgrade", "", "POST", "/upgrade", nullptr, Done,
+    {"reload", "", "POST", "/reload", {}, Done, "read the configuration and the map again, as HUP"},
+    {"upgrade",
+     "",
+     "POST",
+     "/upgrade",
+     {},
+     Done,
      "hand over to a new process of the program, as USR2"},
-    {"drain", "", "POST", "/drain", nullptr, Done, "take no more clients and end, as TERM"},
-    {"top", "", "GET", "/stats", nullptr, nullptr, "status and sessions, anew every two seconds"},
+    {"stop", "", "POST", "/stop", {}, Done, "take no more clients and end, as TERM"},
+    {"top", "", "GET", "/stats", {}, nullptr, "status and sessions, anew every two seconds"},
 };
 
 // Whether `key` is one of the words before '=' in what the command takes, as a whole.
 bool Knows(const Command& command, const std::string& key) {
-  if (command.lone && key == command.lone) return true;
+  for (const char* lone : command.lone) {
+    if (lone && key == lone) return true;
+  }
   std::string_view words = command.words;
   size_t at = words.find(key + "=");
   return at != words.npos && (at == 0 || !std::isalnum(static_cast<unsigned char>(words[at - 1])));
@@ -240,20 +319,21 @@ int Run(const Command& command, const std::vector<std::string>& words, const std
   if (!command.show) return Top(socket);
   std::string what = command.path;
   char separator = '?';
+  size_t lone = 0;
   for (const std::string& word : words) {
     size_t equals = word.find('=');
-    if (equals == word.npos && !command.lone) {
-      std::fprintf(stderr, "rumctl: '%s' is not KEY=VALUE: %s %s\n", word.c_str(), command.name,
-                   command.words);
+    const char* next = lone < command.lone.size() ? command.lone[lone] : nullptr;
+    bool keyed = equals != word.npos && Knows(command, word.substr(0, equals));
+    // The name of a user may hold a '=', too; else what stands before it is a mistake.
+    bool plain = equals == word.npos || (next && std::string_view(next) == "user");
+    if (!keyed && (!next || !plain)) {
+      std::fprintf(stderr, "rumctl: %s knows no '%s': %s %s\n", command.name,
+                   word.substr(0, equals).c_str(), command.name, command.words);
       return kUsage;
     }
-    std::string key = equals == word.npos ? command.lone : word.substr(0, equals);
-    if (!Knows(command, key)) {
-      std::fprintf(stderr, "rumctl: %s knows no '%s': %s\n", command.name, key.c_str(),
-                   command.words);
-      return kUsage;
-    }
-    what += separator + key + "=" + Escaped(equals == word.npos ? word : word.substr(equals + 1));
+    std::string key = keyed ? word.substr(0, equals) : next;
+    if (!keyed) ++lone;
+    what += separator + key + "=" + Escaped(keyed ? word.substr(equals + 1) : word);
     separator = '&';
   }
   auto body = Ask(socket, command.method, what);
@@ -265,7 +345,7 @@ int Run(const Command& command, const std::vector<std::string>& words, const std
   auto tree = Json::parse(*body, nullptr, false);
   if (tree.is_discarded()) return Fail({Fault::kSystem, "this is not the answer of a rum"});
   std::fputs(command.show(tree).c_str(), stdout);
-  return 0;
+  return tree.value("possible", true) ? 0 : kRefused;
 }
 
 int Main(int argc, char** argv) {

@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 
 #include <fmt/ranges.h>
+#include <malloc.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -9,9 +10,12 @@
 
 #include "base/log.h"
 #include "config.h"
+#include "limits/gate.h"
+#include "limits/resident.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "proxy/listener.h"
+#include "upstream/outages.h"
 #include "upstream/prober.h"
 
 namespace rum {
@@ -20,7 +24,8 @@ namespace {
 constexpr mode_t kControlMode = 0600;
 constexpr timeval kTlsLook = {2, 0};
 constexpr timeval kFirstProbes = {1, 0};  // clients wait no longer for the servers' answers
-constexpr Millis kServiceTick(5000);      // how old the status line for systemd may be
+constexpr timeval kMemoryLook = {0, 500000};
+constexpr Millis kServiceTick(5000);  // how old the status line for systemd may be
 
 std::string Names(const std::vector<std::string>& names) {
   return names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", "));
@@ -92,7 +97,13 @@ Status Daemon::Start() {
     pidfile_ = std::move(*pidfile);
   }
   Every(kTlsLook, OnTlsLook);
+  Every(kMemoryLook, OnMemoryLook);
+  if (settings_->gate.max_memory && ResidentBytes() == 0) {
+    return Error{Fault::kConfig,
+                 "--max-memory: /proc/self/statm cannot be read; with --chroot mount /proc there"};
+  }
   WatchSignals();
+  for (const auto& [server, hold] : origin_.holds) proxy_->outages().Set(server, hold);
   if (auto dropped = DropPrivileges(); !dropped) return dropped;
   return proxy_->Start();
 }
@@ -143,15 +154,18 @@ Status Daemon::OpenAdmin() {
     target = std::move(*server);
     return Ok();
   };
-  Actions actions{.reload = [this] { return ReloadAll(); },
-                  .upgrade = [this] { return HandOver(); },
-                  .drain = [this] { OnTerm(); },
-                  .set_log_level =
-                      [this](log::Level level) {
-                        auto options = settings_->log;
-                        options.level = level;
-                        return log::Change(options);
-                      }};
+  Actions actions{
+      .reload = [this] { return ReloadAll(); },
+      .upgrade = [this] { return HandOver(); },
+      .stop = [this] { OnTerm(); },
+      .set_log_level =
+          [this](log::Level level) {
+            auto options = settings_->log;
+            options.level = level;
+            return log::Change(options);
+          },
+      .set_limit = [this](const std::string& option,
+                          const std::string& value) { return SetLimit(option, value); }};
   auto opened = open(settings_->stats, settings_->socket_mode, {}, statistics_);
   return opened ? open(settings_->control, kControlMode, std::move(actions), control_) : opened;
 }
@@ -232,6 +246,24 @@ void Daemon::OnTlsLook(evutil_socket_t, short, void* self) {
   daemon.proxy_->SetTls(std::move(*tls));
 }
 
+void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
+  auto& daemon = *static_cast<Daemon*>(self);
+  uint64_t most = daemon.settings_->gate.max_memory;
+  if (!most) return;
+  uint64_t bytes = ResidentBytes();
+  if (bytes > most) {  // what was freed may not have been given back
+    ::malloc_trim(0);
+    bytes = ResidentBytes();
+  }
+  bool full = bytes > most;
+  if (full != std::exchange(daemon.memory_full_, full)) {
+    full ? log::Warning("--max-memory is reached, the process has {} MiB: no client comes in",
+                        bytes >> 20)
+         : log::Info("the process has {} MiB: clients come in again", bytes >> 20);
+  }
+  daemon.proxy_->gate().set_memory(bytes);
+}
+
 Status Daemon::ReloadAll() {
   if (!draining_) service_.Reloading();
   auto read = Reload();
@@ -263,6 +295,15 @@ Status Daemon::Reload() {
     log::Warning("these have changed too and need a new process: {}; USR2 makes one",
                  Names(plan.kept));
   }
+  return Ok();
+}
+
+Status Daemon::SetLimit(const std::string& option, const std::string& value) {
+  auto settings = WithLimit(*settings_, option, value);
+  if (!settings) return settings.error();
+  settings_ = std::move(*settings);
+  proxy_->Reload(settings_, proxy_->module_config());
+  log::Info("by an operator: {} is {}", option, value);
   return Ok();
 }
 

@@ -35,6 +35,7 @@ class Daemon {
     InheritedSockets sockets;
     bool takes_over;                   // from a process that serves until this one is ready
     std::optional<Identity> identity;  // who it is to become
+    std::vector<HandoverNote::Hold> holds;
   };
 
   // [main] What follows, too.
@@ -58,8 +59,10 @@ class Daemon {
   Overview overview() const { return {*proxy_, watcher_.get(), started_, draining_}; }
   Status ReloadAll();  // what SIGHUP asks for
   Status Reload();
+  Status SetLimit(const std::string& option, const std::string& value);
   static void OnFirstProbesOver(evutil_socket_t, short, void* self);
   static void OnTlsLook(evutil_socket_t, short, void* self);
+  static void OnMemoryLook(evutil_socket_t, short, void* self);
   static void OnServiceTick(evutil_socket_t, short, void* self);
   static void OnSignal(evutil_socket_t number, short, void* self);
   event* Every(timeval interval, event_callback_fn callback);
@@ -94,7 +97,8 @@ class Daemon {
   uint64_t started_ = NowMillis();
   uint64_t told_ = 0;  // when the progress of the drain was logged, monotonic ms
   Status result_ = Ok();
-  bool shared_;  // another process lives by the sockets: their files are left alone
+  bool shared_;               // another process lives by the sockets: their files are left alone
+  bool memory_full_ = false;  // --max-memory is reached
   bool serving_ = false;
   bool draining_ = false;     // it is going to end
   bool handed_over_ = false;  // another process has taken over

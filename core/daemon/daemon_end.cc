@@ -99,12 +99,15 @@ Status Daemon::HandOver() {
   }
   if (::getpid() == 1) return refuse("process 1 cannot go without the others; restart instead");
   state_->WriteAll();  // so that the new one knows what this one has learned
-  std::vector<HandoverNote::Socket> sockets;
-  for (const auto& listener : proxy_->listeners()) sockets.push_back(listener->ForHandover());
+  HandoverNote note;
+  for (const auto& listener : proxy_->listeners()) note.sockets.push_back(listener->ForHandover());
   for (const auto* server : {statistics_.get(), control_.get()}) {
-    if (server) sockets.push_back(server->ForHandover());
+    if (server) note.sockets.push_back(server->ForHandover());
   }
-  auto successor = Successor::Start(base_, origin_.program, std::move(sockets),
+  for (const auto& outage : proxy_->outages().List(Outages::kMost)) {
+    if (outage.hold != Hold::kReady) note.holds.push_back({outage.server, outage.hold});
+  }
+  auto successor = Successor::Start(base_, origin_.program, std::move(note),
                                     [this](const std::string& failed) { OnSuccessor(failed); });
   if (!successor) return refuse(successor.error().text);
   successor_ = std::move(*successor);

@@ -43,7 +43,14 @@ std::string_view Cut(std::string_view& rest, char mark) {
 
 // Adds one entry to the note; false: it cannot be read.
 bool ReadEntry(std::string_view entry, HandoverNote& note) {
-  std::string_view kind = Cut(entry, ':'), number = Cut(entry, ':');
+  std::string_view kind = Cut(entry, ':');
+  if (kind == kHoldWords[1] || kind == kHoldWords[2]) {
+    auto server = Unescape(entry);
+    if (!server || !ParseAddress(*server)) return false;
+    note.holds.push_back({*server, kind == kHoldWords[1] ? Hold::kDrain : Hold::kMaintenance});
+    return true;
+  }
+  std::string_view number = Cut(entry, ':');
   int fd = -1;
   auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), fd);
   if (error != std::errc() || end != number.data() + number.size() || fd < 3) return false;
@@ -66,6 +73,9 @@ std::string WriteHandoverNote(const HandoverNote& note) {
   for (const HandoverNote::Socket& socket : note.sockets) {
     out += fmt::format(",{}:{}:{}", socket.given ? "given" : "own", socket.fd,
                        Escape(socket.address.text()));
+  }
+  for (const HandoverNote::Hold& held : note.holds) {
+    out += fmt::format(",{}:{}", kHoldWords[static_cast<size_t>(held.hold)], Escape(held.server));
   }
   return out;
 }

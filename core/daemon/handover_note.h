@@ -7,12 +7,14 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "upstream/outages.h"
 
 namespace rum {
 
 inline constexpr const char* kHandoverVariable = "RUM_HANDOVER";
 
-// Written as "ready:7,stderr:8,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x"; in an address ',', '%'
+// Written as "ready:7,stderr:8,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x,drain:tcp:db1:3306";
+// in an address ',', '%'
 // and control characters stand as %XX.
 struct HandoverNote {
   struct Socket {
@@ -20,9 +22,14 @@ struct HandoverNote {
     bool given = false;  // by systemd, which removes a unix socket's file itself
     Address address;     // as the old process was told it
   };
+  struct Hold {
+    std::string server;
+    rum::Hold hold;
+  };
   int ready = -1;         // the pipe that the new process reports on
   int error_output = -1;  // what is to be its standard error
   std::vector<Socket> sockets;
+  std::vector<Hold> holds;  // servers that an operator has taken out of use
 };
 
 std::string WriteHandoverNote(const HandoverNote& note);

@@ -139,18 +139,15 @@ Program ThisProgram(int argc, char** argv) {
 }
 
 Result<std::unique_ptr<Successor>> Successor::Start(event_base* base, const Program& program,
-                                                    std::vector<HandoverNote::Socket> sockets,
-                                                    Over over, Millis patience) {
+                                                    HandoverNote note, Over over, Millis patience) {
   auto report = MakePipe();
   auto words = MakePipe();
   Fd error_output(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
   if (!error_output) error_output.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!report) return report.error();
   if (!words) return words.error();
-  HandoverNote note;
   note.ready = report->in.get();
   note.error_output = error_output.get();
-  note.sockets = std::move(sockets);
   auto successor = std::unique_ptr<Successor>(new Successor);
   if (int error = Spawn(program, note, words->in.get(), successor->pid_)) {
     successor->pid_ = -1;

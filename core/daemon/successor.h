@@ -31,11 +31,11 @@ class Successor {
   // `failed` is empty when the new process is ready, else it says why it is not; it is gone then.
   using Over = std::function<void(const std::string& failed)>;
 
-  // [main] Starts `program` with the sockets, whose descriptors stay ours. `over` comes once, on
-  // the loop of `base`.
+  // [main] Starts `program` with the sockets of `note`, whose descriptors stay ours, and what else
+  // it says. `over` comes once, on the loop of `base`.
   static Result<std::unique_ptr<Successor>> Start(event_base* base, const Program& program,
-                                                  std::vector<HandoverNote::Socket> sockets,
-                                                  Over over, Millis patience = kPatience);
+                                                  HandoverNote note, Over over,
+                                                  Millis patience = kPatience);
   // [main] Ends a process that is not ready yet.
   ~Successor();
   Successor(const Successor&) = delete;

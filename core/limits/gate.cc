@@ -30,6 +30,9 @@ Refusal Gate::Enter(const Settings& settings, const SocketAddress& address, Plac
     if (settings.deny.Contains(address)) return Refusal::kDeny;
     if (!settings.allow.empty() && !settings.allow.Contains(address)) return Refusal::kAllow;
   }
+  if (settings.max_memory && memory_.load(std::memory_order_relaxed) > settings.max_memory) {
+    return Refusal::kMaxMemory;
+  }
   if (!Raise(connections_, settings.max_connections)) return Refusal::kMaxConnections;
   place->gate_ = this;
   place->connecting_ = Raise(connecting_, settings.max_connecting);

@@ -28,6 +28,7 @@ class Gate {
     uint32_t max_connecting_per_destination = 0;
     uint32_t ip_prefix = 64;  // bits of IPv6 that count as one address
     Rate rate, rate_per_ip;
+    uint64_t max_memory = 0;  // bytes of the process
   };
   using ByIp = Places<Cidr, Cidr, Cidr::Hash>;
   using ByDestination = NamedPlaces;
@@ -63,6 +64,9 @@ class Gate {
   void Recount(const Settings& settings, const SocketAddress& address, Place* place);
   void Recount(const Settings& settings, const Address& destination, ByDestination::Place* place);
 
+  // What the process has now; who looks tells it.
+  void set_memory(uint64_t bytes) { memory_.store(bytes, std::memory_order_relaxed); }
+
   uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
   uint32_t connecting() const { return connecting_.load(std::memory_order_relaxed); }
   size_t addresses() const { return by_ip_.active(); }
@@ -74,6 +78,7 @@ class Gate {
 
   const Clock clock_;
   std::atomic<uint32_t> connections_ = 0, connecting_ = 0;
+  std::atomic<uint64_t> memory_ = 0;
   std::mutex mutex_;  // guards the next one
   Bucket bucket_;     // of all clients
   ByIp by_ip_;

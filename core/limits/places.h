@@ -105,6 +105,13 @@ class Places {
     return Answer::kTaken;
   }
 
+  // Sessions of one key.
+  uint32_t Sessions(const View& key) const {
+    Shard& shard = ShardOf(key);
+    std::lock_guard lock(shard.mutex);
+    auto found = shard.keys.find(key);
+    return found == shard.keys.end() ? 0 : found->second.sessions;
+  }
   // Keys that have a session.
   size_t active() const { return active_.load(std::memory_order_relaxed); }
   // Those who have the most sessions, the most first. Locks one shard after the other.

@@ -21,6 +21,7 @@ enum class Refusal : uint8_t {
   kMaxConnectingPerDestination,
   kConnectionRate,
   kConnectionRatePerIp,
+  kMaxMemory,
 };
 
 struct RefusalRow {
@@ -42,6 +43,7 @@ inline constexpr RefusalRow kRefusals[] = {
     {Refusal::kConnectionRate, "connection_rate", RUM_CLOSE_LIMIT, "--connection-rate"},
     {Refusal::kConnectionRatePerIp, "connection_rate_per_ip", RUM_CLOSE_LIMIT,
      "--connection-rate-per-ip"},
+    {Refusal::kMaxMemory, "max_memory", RUM_CLOSE_LIMIT, "--max-memory"},
 };
 inline constexpr size_t kRefusalCount = std::size(kRefusals);
 

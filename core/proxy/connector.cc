@@ -9,6 +9,7 @@
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
+#include "upstream/outages.h"
 #include "upstream/resolver.h"
 
 namespace rum {
@@ -42,6 +43,7 @@ Connector::~Connector() {
 
 void Connector::Start(std::vector<Address> destinations) {
   destinations_ = std::move(destinations);
+  session_.worker().proxy().outages().Sort(&destinations_);
   destination_ = 0;
   began_ = NowMicros();
   session_.worker().counters.connecting.Add(1);
@@ -55,7 +57,8 @@ void Connector::TryDestination() {
   address_ = 0;
   give_up_ = 0;
   Worker& worker = session_.worker();
-  if (!MayTry(destination)) return NextDestination(RUM_CLOSE_LIMIT);
+  detail_ = {};
+  if (uint32_t reason = MayTry(destination)) return NextDestination(reason);
   if (destination.kind == Address::Kind::kUnix) return TryAddress();
   if (auto numeric = SocketAddress::Numeric(destination.host, destination.port)) {
     addresses_.push_back(*numeric);
@@ -77,15 +80,26 @@ void Connector::TryDestination() {
   });
 }
 
-// Not when too many are on their way to it already.
-bool Connector::MayTry(const Address& destination) {
-  if (session_.probing()) return true;
+// Not when it failed again and again, or when too many are on their way to it already. A reason:
+// why not.
+uint32_t Connector::MayTry(const Address& destination) {
+  if (session_.probing()) return 0;
   Worker& worker = session_.worker();
-  Refusal refusal = worker.proxy().gate().Connect(worker.settings().gate, destination,
-                                                  &session_.dialogue_->waiting);
-  if (refusal == Refusal::kNone) return true;
+  Proxy& proxy = worker.proxy();
+  Dialogue& dialogue = *session_.dialogue_;
+  const std::string server = destination.text();
+  if (auto failed = proxy.outages().Begin(worker.settings().breaker, server, &dialogue.attempt)) {
+    detail_ = "--breaker";
+    return *failed;
+  }
+  Refusal refusal = proxy.gate().Connect(worker.settings().gate, destination, &dialogue.waiting);
+  if (refusal == Refusal::kNone) {
+    proxy.loads().Take(server, {}, &session_.load_);
+    return 0;
+  }
   worker.counters.CountRefusal(refusal);
-  return false;
+  detail_ = RowOf(refusal).detail;
+  return RowOf(refusal).reason;
 }
 
 void Connector::Recount() {
@@ -216,12 +230,20 @@ void Connector::OnDeadline() {
 
 void Connector::NextAddress(uint32_t reason) {
   session_.side(RUM_UPSTREAM).Close();
-  session_.worker().counters.connect_failures.Add(1);
+  Worker& worker = session_.worker();
+  worker.counters.connect_failures.Add(1);
+  const Address& destination = destinations_[destination_];
+  if (destination.kind == Address::Kind::kTcp) worker.proxy().resolver().Suspect(destination.host);
   if (++address_ < addresses_.size()) return TryAddress();
   NextDestination(reason);
 }
 
 void Connector::NextDestination(uint32_t reason) {
+  // This process's own troubles and those of names say nothing about the server.
+  if (reason != RUM_CLOSE_LIMIT && reason != RUM_CLOSE_NO_RESOURCES &&
+      reason != RUM_CLOSE_UNRESOLVED) {
+    session_.dialogue_->attempt.Failed(session_.worker().settings().breaker, reason);
+  }
   if (++destination_ < destinations_.size()) return TryDestination();
   --destination_;  // the last one tried is the one that is told
   Done(reason);
@@ -233,13 +255,17 @@ void Connector::Done(uint32_t reason) {
   worker.counters.connecting.Sub(1);
   session_.dialogue_->phase.Disarm();
   session_.story_->destination = destinations_[destination_].text();
-  if (reason != 0) session_.dialogue_->waiting.Release();
+  if (reason != 0) {
+    session_.dialogue_->waiting.Release();
+    session_.dialogue_->attempt.Drop();
+    session_.load_.Release();
+  }
   if (reason == 0) {
     session_.story_->connect_micros = NowMicros() - began_;
     worker.counters.connects.Add(1);
     if (!session_.probing()) worker.counters.connect_times.Add(session_.story_->connect_micros);
   }
-  session_.ConnectDone(reason, destinations_[destination_]);
+  session_.ConnectDone(reason, detail_, destinations_[destination_]);
 }
 
 }  // namespace rum

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
@@ -38,7 +39,7 @@ class Connector {
   };
 
   void TryDestination();
-  bool MayTry(const Address& destination);
+  uint32_t MayTry(const Address& destination);
   void TryAddress();
   bool Attempt(const sockaddr* address, socklen_t size);
   bool Connect(int fd, const sockaddr* address, socklen_t size);
@@ -50,6 +51,7 @@ class Connector {
   Session& session_;
   State state_ = State::kIdle;
   uint32_t last_reason_ = 0;
+  std::string_view detail_;  // to the reason, of a table
   uint64_t ticket_ = 0;
   uint64_t give_up_ = 0;  // retrying until then, monotonic ms; 0: not begun
   uint64_t began_ = 0;    // of the attempt, monotonic microseconds

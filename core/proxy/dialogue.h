@@ -9,12 +9,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "limits/gate.h"
 #include "proxy/buffer.h"
 #include "proxy/connector.h"
 #include "proxy/deadlines.h"
+#include "upstream/outages.h"
 
 namespace rum {
 
@@ -48,6 +50,7 @@ struct Dialogue {
   Window windows[2];
   Connector connector;
   Gate::ByDestination::Place waiting;  // among those on their way to the same destination
+  Outages::Attempt attempt;            // at the server, until it has shown that it is well
   Deadline login;                      // from accept to relay
   Deadline phase;                      // the PROXY header, connecting, or the first byte
 
@@ -73,6 +76,7 @@ struct Dialogue {
   TlsRequest tls[2];
 
   std::optional<uint32_t> outcome;  // of the connector, not told yet
+  std::string_view outcome_detail;  // to it, of a table
   bool upstream_open = false;
   std::string upstream_host;  // what was connected to, for the name in a certificate
   bool upstream_spoke = false;

@@ -11,10 +11,12 @@
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "options.h"
+#include "proxy/explainer.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
 #include "proxy/session_list.h"
 #include "proxy/worker.h"
+#include "upstream/outages.h"
 #include "upstream/prober.h"
 #include "upstream/resolver.h"
 
@@ -47,8 +49,10 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
                                            settings_->resolv_conf)),
       admission_(std::make_unique<Admission>()),
       gate_(std::make_unique<Gate>()),
-      prober_(std::make_unique<Prober>(base, *this, settings_->probe_interval)),
-      lister_(std::make_unique<SessionLister>(base, *this)) {}
+      outages_(std::make_unique<Outages>()),
+      prober_(std::make_unique<Prober>(base, *this, settings_->health_check)),
+      lister_(std::make_unique<SessionLister>(base, *this)),
+      explainer_(std::make_unique<Explainer>(base, *this)) {}
 
 Proxy::~Proxy() {
   {

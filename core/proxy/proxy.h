@@ -10,15 +10,18 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "limits/user_limits.h"
 
 namespace rum {
 
 class Admission;
+class Explainer;
 class Gate;
 class InheritedSockets;
 class Listener;
 class MapFile;
 class ModuleConfig;
+class Outages;
 class Prober;
 class Resolver;
 class SessionLister;
@@ -76,10 +79,18 @@ class Proxy {
   Resolver& resolver() { return *resolver_; }
   Admission& admission() { return *admission_; }
   const Admission& admission() const { return *admission_; }
+  Outages& outages() { return *outages_; }
+  const Outages& outages() const { return *outages_; }
+  // [any] Sessions by server, those that are being connected too.
+  NamedPlaces& loads() { return loads_; }
+  const NamedPlaces& loads() const { return loads_; }
+  // [any] For servers that take turns.
+  uint32_t NextTurn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
   Gate& gate() { return *gate_; }
   const Gate& gate() const { return *gate_; }
-  SessionLister& lister() const { return *lister_; }  // [main]
-  Prober& prober() { return *prober_; }               // [main]
+  SessionLister& lister() const { return *lister_; }    // [main]
+  Explainer& explainer() const { return *explainer_; }  // [main]
+  Prober& prober() { return *prober_; }                 // [main]
   const Prober& prober() const { return *prober_; }
   // [main]
   const std::shared_ptr<const Settings>& settings() const { return settings_; }
@@ -93,8 +104,12 @@ class Proxy {
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<Gate> gate_;
+  std::unique_ptr<Outages> outages_;
+  NamedPlaces loads_;
+  std::atomic<uint32_t> turn_ = 0;
   std::unique_ptr<Prober> prober_;
   std::unique_ptr<SessionLister> lister_;
+  std::unique_ptr<Explainer> explainer_;
   std::shared_ptr<const MapFile> map_;
   std::shared_ptr<const TlsContexts> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;

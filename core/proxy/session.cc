@@ -244,6 +244,10 @@ void Session::End(uint32_t reason, std::string_view text) {
 
 void Session::Finish(uint32_t reason, std::string_view text) {
   if (state_ == State::kClosing || state_ == State::kDead) return;
+  if (dialogue_ && (reason == RUM_CLOSE_FIRST_BYTE_TIMEOUT || reason == RUM_CLOSE_UPSTREAM_GONE ||
+                    reason == RUM_CLOSE_UPSTREAM_RESET)) {
+    dialogue_->attempt.Failed(worker_.settings().breaker, reason);
+  }
   // In the watch, too, rum cannot know where in what flows it is: no words fit in there but those
   // that the module itself sent before it closed.
   bool relayed =
@@ -262,8 +266,11 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (module.session_close) module.session_close(data_, this, reason);
     module_open_ = false;
   }
-  place_.Release();  // before the client learns of the end, and comes again
+  // Before the client learns of the end, and comes again.
+  if (dialogue_) dialogue_->waiting.Release();
+  place_.Release();
   entry_.Release();
+  load_.Release();
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
     if (!relayed) flows_[Other(which)].Empty(side(which), worker_);
     if (side(which).attached()) side(which).Flush();

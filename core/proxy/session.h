@@ -142,7 +142,7 @@ class Session : public rum_session {
   bool AdvanceTls(uint32_t side);
   void TlsDone(uint32_t side, bool done);
   bool Fill(uint32_t side);  // socket -> window
-  void ConnectDone(uint32_t reason, const Address& destination);
+  void ConnectDone(uint32_t reason, std::string_view detail, const Address& destination);
   void CloseDialogue();
 
   // The watch: session_watch.cc.
@@ -187,6 +187,7 @@ class Session : public rum_session {
   SocketAddress address_;
   Gate::Place entry_;        // from the time when the client may come in to the end
   UserLimits::Place place_;  // from admit() to the end
+  NamedPlaces::Place load_;  // of the server, from the attempt to connect to the end
   State state_ = State::kDialogue;
   uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first
   uint8_t idle_looks_ = 0;

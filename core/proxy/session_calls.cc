@@ -57,6 +57,9 @@ int32_t Session::Send(uint32_t which, const void* data, size_t size) {
 void Session::QueueFor(uint32_t which, const void* bytes, size_t size) {
   flows_[Other(which)].Empty(side(which), worker_);
   side(which).Queue(bytes, size);
+  // A server that is spoken to first has shown all that it can by accepting: whether it answers may
+  // be the client's doing.
+  if (which == RUM_UPSTREAM && dialogue_) dialogue_->attempt.Succeeded();
 }
 
 int32_t Session::Need(uint32_t which, size_t size) {
@@ -129,7 +132,7 @@ int32_t Session::AskConnect(const char* address, size_t size) {
   if (d.connect || d.connector.active() || d.upstream_open) return RUM_E_STATE;
   if (probe_ && probe_->destination) return RUM_E_STATE;
   if (size == 0) {
-    auto destinations = worker_.DefaultDestinations();
+    auto destinations = worker_.DefaultDestinations(address_);
     if (destinations.empty()) return RUM_E_UNSUPPORTED;
     d.connect = std::move(destinations);
     return RUM_OK;

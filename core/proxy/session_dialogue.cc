@@ -113,14 +113,16 @@ bool Session::DeliverOutcome() {
   d.outcome.reset();
   if (reason == 0) {
     d.upstream_open = true;
-    if (!d.relay) worker_.first_byte->Arm(d.phase, *this);
+    if (d.relay) {
+      d.attempt.Succeeded();  // nobody looks whether it says something
+    } else {
+      worker_.first_byte->Arm(d.phase, *this);
+    }
   }
   const rum_module& module = config_->module();
   if (module.upstream_open && !d.relay) module.upstream_open(data_, this, reason);
   if (reason != 0 && !d.connect) {
-    // Only the connector ends with it here.
-    bool limit = reason == RUM_CLOSE_LIMIT;
-    AskClose(reason, limit ? RowOf(Refusal::kMaxConnectingPerDestination).detail : "");
+    AskClose(reason, d.outcome_detail);
   }
   return true;
 }
@@ -169,6 +171,7 @@ bool Session::Fill(uint32_t which) {
   if (!second_look_.armed()) worker_.second_look->Arm(second_look_, *this);
   if (which == RUM_UPSTREAM && !dialogue_->upstream_spoke) {
     dialogue_->upstream_spoke = true;
+    dialogue_->attempt.Succeeded();
     dialogue_->phase.Disarm();
   }
   return true;
@@ -231,7 +234,8 @@ bool Session::DeliverEnd(uint32_t which) {
   return true;
 }
 
-void Session::ConnectDone(uint32_t reason, const Address& destination) {
+void Session::ConnectDone(uint32_t reason, std::string_view detail, const Address& destination) {
+  dialogue_->outcome_detail = detail;
   if (destination.kind == Address::Kind::kTcp) dialogue_->upstream_host = destination.host;
   if (reason == 0) SendHeader();
   if (reason != 0 || !destination.tls) {

@@ -15,6 +15,7 @@
 #include "proxy/probe.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
+#include "upstream/balance.h"
 
 namespace rum {
 namespace {
@@ -232,10 +233,16 @@ void Worker::Stop() {
   event_base_loopbreak(base_);
 }
 
-std::vector<Address> Worker::DefaultDestinations() {
+std::vector<Address> Worker::DefaultDestinations(const SocketAddress& client) {
   auto destinations = settings_->destinations;
-  if (settings_->shuffle_destinations) {
-    std::shuffle(destinations.begin(), destinations.end(), random_);
+  if (destinations.size() > 1) {
+    auto sessions = [this](const std::string& server) { return proxy_.loads().Sessions(server); };
+    OrderServers(settings_->balance,
+                 {.turn = proxy_.NextTurn(),
+                  .random = random_(),
+                  .client = client.host(),
+                  .sessions = sessions},
+                 &destinations);
   }
   return destinations;
 }

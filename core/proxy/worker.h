@@ -73,8 +73,9 @@ class Worker : public rum_worker {
   // [worker] Ends every session and the loop, without waiting for last words to arrive.
   void Stop();
 
-  // [worker] The default destinations in the order to try; empty: there are none.
-  std::vector<Address> DefaultDestinations();
+  // [worker] The default destinations in the order to try them for this client; empty: there are
+  // none.
+  std::vector<Address> DefaultDestinations(const SocketAddress& client);
 
   // [worker] Tickets: promises whose answer may come after the session is gone.
   uint64_t NewTicketNumber() { return (uint64_t{index_} << 48) | ++last_ticket_; }

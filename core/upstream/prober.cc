@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -9,6 +10,7 @@
 #include "options.h"
 #include "proxy/close_reasons.h"
 #include "proxy/proxy.h"
+#include "upstream/outages.h"
 
 namespace rum {
 
@@ -52,6 +54,7 @@ void Prober::Follow() {
     if (auto address = ParseAddress(text)) Add(*address, false, &before);
   }
   std::erase_if(due_, [&](const auto& due) { return !destinations_.contains(due.second); });
+  for (const auto& [key, health] : before) proxy_.outages().Probed(key, true);  // nobody asks now
   if (running_) Begin();
 }
 
@@ -108,7 +111,6 @@ void Prober::Take(const std::string& key, ProbeOutcome outcome) {
   under_way_.erase(key);
   if (!running_) return;
   if (auto found = destinations_.find(key); found != destinations_.end()) {
-    due_.emplace(NowMillis() + static_cast<uint64_t>(interval_.count()), key);
     DestinationHealth& health = found->second;
     using State = DestinationHealth::State;
     State state = outcome.reason == RUM_CLOSE_PROBED ? State::kWell : State::kUnwell;
@@ -121,9 +123,12 @@ void Prober::Take(const std::string& key, ProbeOutcome outcome) {
     } else if (health.state == State::kUnwell) {
       log::Info("{} is well again", key);
     }
+    proxy_.outages().Probed(key, state == State::kWell);
     if (health.state != state) health.since = ::time(nullptr);
     health.state = state;
     health.reason = outcome.reason;
+    Millis next = state == State::kWell ? interval_ : std::min(interval_, kUnwellInterval);
+    due_.emplace(NowMillis() + static_cast<uint64_t>(next.count()), key);
     health.text = std::move(outcome.text);
     health.micros = outcome.micros;
     if (!outcome.notes.empty()) health.notes = std::move(outcome.notes);

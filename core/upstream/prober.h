@@ -1,5 +1,5 @@
 // Asks every destination in use, by the module's own words, whether it is well: at once when it is
-// new, then every --probe-interval. Remembers the last answer of each. All of it on the main thread.
+// new, then every --health-check. Remembers the last answer of each. All of it on the main thread.
 #pragma once
 
 #include <event2/event.h>
@@ -41,7 +41,8 @@ struct DestinationHealth {
 class Prober {
  public:
   static constexpr size_t kDestinationsMost = 4096;
-  static constexpr size_t kAtOnce = 8;  // of the whole process
+  static constexpr size_t kAtOnce = 8;            // of the whole process
+  static constexpr Millis kUnwellInterval{3000};  // one that is unwell is asked this often at least
 
   // [main] An interval of zero: nothing is ever probed.
   Prober(event_base* base, Proxy& proxy, Millis interval);

@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "base/log.h"
@@ -55,6 +56,14 @@ std::optional<std::vector<SocketAddress>> Resolver::Known(const std::string& hos
     Post(host);
   }
   return name.addresses;
+}
+
+void Resolver::Suspect(const std::string& host) {
+  if (!refresh_.count()) return;
+  std::lock_guard lock(mutex_);
+  auto found = names_.find(host);  // a number is no name
+  if (found == names_.end()) return;
+  found->second.due = std::min(found->second.due, found->second.answered + kRetry);
 }
 
 void Resolver::Ask(const std::string& host, Found found) {
@@ -135,7 +144,9 @@ void Resolver::Answer(const std::string& host, std::vector<SocketAddress> addres
     std::lock_guard lock(mutex_);
     Name& name = names_[host];
     name.asking = false;
-    name.due = NowMillis() + (addresses.empty() ? kRetry : static_cast<uint64_t>(refresh_.count()));
+    name.answered = NowMillis();
+    name.due =
+        name.answered + (addresses.empty() ? kRetry : static_cast<uint64_t>(refresh_.count()));
     if (!addresses.empty()) name.addresses = std::move(addresses);
     addresses = name.addresses;  // a failed refresh keeps what was good
     waiting.swap(name.waiting);

@@ -29,6 +29,9 @@ class Resolver {
   // [any] The addresses of a name if they are known, with port 0. A name that is due is asked for
   // again meanwhile.
   std::optional<std::vector<SocketAddress>> Known(const std::string& host);
+  // [any] Its addresses do not answer: it is asked for again when it is wanted next, once a second
+  // at most. They are kept until there are others.
+  void Suspect(const std::string& host);
   // [any] Asks; `found` is called on the main thread, with no addresses when there are none.
   void Ask(const std::string& host, Found found);
 
@@ -36,6 +39,7 @@ class Resolver {
   struct Name {
     std::vector<SocketAddress> addresses;  // the last good answer
     uint64_t due = 0;                      // monotonic ms of the next question
+    uint64_t answered = 0;                 // of the last answer, good or not
     bool asking = false;
     std::vector<Found> waiting;
   };

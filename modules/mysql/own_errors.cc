@@ -42,6 +42,8 @@ constexpr ReasonRow kReasons[] = {
      "This account is set up wrong: its database server is not known"},
     {RUM_CLOSE_MAP_UNAVAILABLE, 1105, kNetwork,
      "Logins are not possible at the moment: the list of accounts is not available"},
+    {RUM_CLOSE_MAINTENANCE, 1105, kNetwork,
+     "The database server of this account is out of service for maintenance"},
     {RUM_CLOSE_LIMIT, 1040, "08004", "Too many connections"},
     {RUM_CLOSE_NO_RESOURCES, 1040, "08004", "Too many connections"},
     {RUM_CLOSE_DRAIN, 1053, kNetwork, "Server shutdown in progress"},

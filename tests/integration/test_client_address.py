@@ -78,7 +78,7 @@ def reload(t):
         with open(config, "w") as f:
             f.write(text)
     write("")
-    rum, here = pass_on(t, server, "--config", config, "--probe-interval", "off")
+    rum, here = pass_on(t, server, "--config", config, "--health-check", "off")
     with net.connect(here) as client:
         client.sendall(b"plain\r\n")
         net.until(lambda: server.lines == ["plain\r\n"], 10, "the line comes")
@@ -113,7 +113,7 @@ def mariadb_sees_the_client(t):
     server = t.run.servers.own(t, ["--proxy-protocol-networks=127.0.0.0/8", "--skip-name-resolve"])
     path = write_map(t, row(t, "alice", server.address))
     for version in ("v1", "v2"):
-        rum, here = front(t, path, "--send-proxy", version, "--probe-interval", "1s")
+        rum, here = front(t, path, "--send-proxy", version, "--health-check", "1s")
         same(user_at(here, "alice", "127.0.0.5"), "alice@127.0.0.5")
         # rum's own questions are understood too.
         net.until(lambda: rum.stats()["probes"]["well"] == 1, 20, lambda: rum.stats()["probes"])

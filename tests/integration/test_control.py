@@ -19,7 +19,7 @@ def ctl(t, *words, code=0):
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, timeout=60)
     same(done.returncode, code, done.stdout + done.stderr)
-    return done.stdout if code == 0 else done.stderr
+    return done.stdout + done.stderr
 
 
 def start(t, *arguments):
@@ -100,7 +100,7 @@ def _(t):
     has(refused.stderr, "is not a unix socket")
 
 
-@test("reload tells what is wrong, log changes the level, drain ends the process")
+@test("reload tells what is wrong, log changes the level, stop ends the process")
 def _(t):
     path = t.path("rum.conf")
     with open(path, "w") as f:
@@ -117,10 +117,78 @@ def _(t):
     rum.signal(signal.SIGHUP)
     has(ctl(t, "log", "loud", code=1), "error, warning, info or debug")
     with connect(here) as s:
-        has(ctl(t, "drain"), "draining")
+        has(ctl(t, "stop"), "draining")
         net.until(lambda: rum.get("/ready")[0] == 503, 10, "it drains")
         has(ctl(t, "status"), "draining")
     same(rum.wait_exit(), 0)
+
+
+@test("set changes a limit until the configuration says something else; limits shows it")
+def _(t):
+    path = t.path("rum.conf")
+    with open(path, "w") as f:
+        f.write("max-connections = 2\n")
+    rum, here, echo = start(t, "--config", path)
+
+    def limit(name):
+        return next(x for x in json.loads(ctl(t, "--json", "limits"))["limits"] if x["name"] == name)
+    held = [connect(here) for _ in range(2)]
+    net.until(lambda: limit("max-connections")["now"] == 2, 10, "both are in")
+    with connect(here) as s:
+        check(net.ended(s) in ("closed", "reset"), "one too many")
+    same((limit("max-connections")["value"], limit("max-connections")["refused"]), ("2", 1))
+    has(ctl(t, "set", "max-connections", "3"), "max-connections is 3")
+    same(limit("max-connections")["value"], "3")
+    held.append(connect(here))
+    net.until(lambda: limit("max-connections")["now"] == 3, 10, "there is room")
+    for words, part in ((("max-connections", "many"), "is not a number"), (("colour", "red"), "none of"),
+                        (("idle-timeout", "5s"), "none of the limits"), (("max-connections",), "how much"),
+                        ((), "which limit")):
+        has(ctl(t, "set", *words, code=1), part)
+    has(ctl(t, "set", "a", "b", "c", code=2), "knows no 'c'")
+    same(limit("max-connections")["value"], "3", "a mistake changes nothing")
+    ctl(t, "set", "max-memory", "1M")
+    has(ctl(t, "limits"), "max-memory")
+    net.until(lambda: "--max-memory is reached" in rum.log(), 10, "it is seen")
+    ctl(t, "set", "max-connections", "off")
+    with connect(here) as s:
+        check(net.ended(s) in ("closed", "reset"), "no memory for it")
+    same(limit("max-memory")["refused"], 1)
+    ctl(t, "reload")
+    net.until(lambda: (limit("max-connections")["value"], limit("max-memory")["value"]) == ("2", "off"),
+              10, "as it is configured")
+    for s in held:
+        s.close()
+    net.until(lambda: limit("max-connections")["now"] == 0, 10, "all are gone")
+    with connect(here) as s:
+        s.sendall(b"x")
+        same(net.read_exact(s, 1), b"x")
+
+
+@test("users shows who is there, explain what becomes of a login", needs=("mysql.so", "mariadb"))
+def _(t):
+    from mysql_setup import front, usual_map
+    from support import mariadb
+    from support.mysql_wire import Client
+    rum, here = front(t, usual_map(t), "--control", "sock:" + t.path("control"), "--deny",
+                      "192.0.2.0/24")
+    with Client(here) as one, Client(here) as two:
+        one.login("alice", mariadb.password("alice"))
+        two.login("alice", mariadb.password("alice"))
+        same(json.loads(ctl(t, "--json", "users")),
+             {"active": 1, "users": [{"user": "alice", "sessions": 2}]})
+        has(ctl(t, "users"), "alice")
+    explained = ctl(t, "explain", "alice")
+    for part in (t.run.servers.a.address, "with a stored secret", "well"):
+        has(explained, part)
+    has(ctl(t, "explain", "alice", "192.0.2.7", code=1), "REFUSED: in --deny")
+    has(ctl(t, "explain", "alice", "198.51.100.7"), "198.51.100.7")
+    has(ctl(t, "explain", "nobody=x", code=1), "does not know this user")
+    has(ctl(t, "explain", "alice", "here", code=1), "here")
+    has(ctl(t, "explain", code=1), "which user?")
+    processes = [subprocess.Popen([t.run.build.rumctl, "-s", t.path("control"), "explain", "bob"],
+                                  stdout=subprocess.DEVNULL) for _ in range(20)]
+    same({p.wait(60) for p in processes}, {0}, "20 at once, one after the other")
 
 
 @test("rumctl(8) has the commands that rumctl has")

@@ -24,7 +24,7 @@ def refusal(address, source=None):
 def config(t, text):
     path = t.path("rum.conf")
     with open(path, "w") as f:
-        f.write("probe-interval = off\n" + text)
+        f.write("health-check = off\n" + text)
     return path
 
 

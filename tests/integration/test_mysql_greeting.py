@@ -44,7 +44,7 @@ def _(t):
     rum.finish()
     # Both are kept, though the map has only the new one now and nobody is asked.
     write_map(t, ("b", "", new.address))
-    rum = t.rum("-s", here, "-P", "mysql.so", "-M", path, *arguments, "--probe-interval", "off")
+    rum = t.rum("-s", here, "-P", "mysql.so", "-M", path, *arguments, "--health-check", "off")
     same(version_of(here), version_at(old))
     rum.wait_log("so they were before the start")
 
@@ -52,10 +52,10 @@ def _(t):
 @test("With one server the greeting is that server's, before the first client comes", needs=BOTH)
 def _(t):
     server = t.run.servers.a
-    rum, here = front(t, write_map(t, row(t, "alice", "A")), "--probe-interval", "60s",
+    rum, here = front(t, write_map(t, row(t, "alice", "A")), "--health-check", "60s",
                       "-d", server.address)
     same(version_of(here), version_at(server))
-    health, = rum.stats()["probes"]["destinations"]
+    health, = rum.stats()["destinations"]
     same((health["address"], health["state"]), (server.address, "well"))
     same(health["notes"]["version"], version_at(server))
     same(rum.metric('rum_destinations{state="well"}'), 1)
@@ -63,7 +63,7 @@ def _(t):
 
 @test("A fixed greeting stays as it is told, whatever the servers are", needs=BOTH)
 def _(t):
-    rum, here = front(t, write_map(t, row(t, "alice", "A")), "-t", "mysql80", "--probe-interval",
+    rum, here = front(t, write_map(t, row(t, "alice", "A")), "-t", "mysql80", "--health-check",
                       "60s")
     net.until(lambda: rum.stats()["probes"]["well"] == 1, 20, "the server was asked")
     same(version_of(here), "8.0.40")
@@ -76,14 +76,14 @@ def _(t):
     server = t.run.servers.own(t, ["--max-connect-errors=5"], bind="127.0.0.1")
     dead = t.keep(peers.NeverAccepts())
     path = write_map(t, row(t, "alice", server.address), ("gone", "", dead.address))
-    rum, here = front(t, path, "--probe-interval", "50ms", "--connect-timeout", "500ms",
+    rum, here = front(t, path, "--health-check", "50ms", "--connect-timeout", "500ms",
                       preload=t.run.build.preload, env={"RUM_TEST_SOURCE": "127.0.0.3"})
     net.until(lambda: rum.stats()["probes"]["made"] > 30, 30, "many probes")
     same(server.status("Aborted_connects_preauth"), 0)
     with Client(here) as c:
         c.login("alice", mariadb.ACCOUNTS["alice"][0])
         same(c.query("SELECT SUBSTRING_INDEX(USER(), '@', -1)"), ["127.0.0.3"])
-    unwell = rum.stats()["probes"]["destinations"][0]
+    unwell = rum.stats()["destinations"][0]
     same((unwell["address"], unwell["state"], unwell["reason"]),
          (dead.address, "unwell", "connect_timeout"))
     rum.wait_log("is not well")
@@ -93,7 +93,7 @@ def _(t):
 @test("A server that gets well again is told, and so is one that fell ill", needs="mysql.so")
 def _(t):
     address = "tcp:127.0.0.1:%d" % net.free_port()
-    rum, here = front(t, write_map(t, ("a", "", address)), "--probe-interval", "50ms")
+    rum, here = front(t, write_map(t, ("a", "", address)), "--health-check", "50ms")
     rum.wait_log("%s is not well: connect_refused" % address)
     server = FakeServer("pw", address)
     rum.wait_log("is well again")
@@ -106,7 +106,7 @@ def _(t):
 def _(t):
     poor = t.keep(FakeServer("pw", capabilities=0x80FFF7FF))  # without DEPRECATE_EOF
     rum, here = front(t, write_map(t, ("a", "", poor.address)), "--mysql-greeting", "learn", "-t",
-                      "mysql80", "--probe-interval", "off")
+                      "mysql80", "--health-check", "off")
     with Client(here) as c:
         try:
             c.login("a", "pw", capabilities=USUAL | DEPRECATE_EOF)

@@ -86,6 +86,7 @@ RunningProxy::RunningProxy(Hooks hooks, const Change& change)
   EXPECT_TRUE(opened.ok());
   auto settings = std::make_shared<Settings>();
   settings->listeners.push_back(*ParseAddress("tcp:127.0.0.1:0", true));
+  settings->breaker.failures = 0;  // tests that let servers fail mean each of the failures
   if (change) change(*settings);
   auto config = MakeTestModule(std::move(hooks));
   if (!config) return;
@@ -137,6 +138,7 @@ void RunningProxy::CheckTheEnd() {
   EXPECT_EQ(proxy_->gate().connecting(), 0u);
   EXPECT_EQ(proxy_->gate().addresses(), 0u);
   EXPECT_EQ(proxy_->gate().destinations(), 0u);
+  EXPECT_EQ(proxy_->loads().active(), 0u) << "servers that still have sessions";
   EXPECT_TRUE(Eventually([&] { return Sum(&Counters::connecting) == 0; }));
   uint64_t ended = 0;
   for (const CloseReason& reason : kCloseReasons) ended += Ended(reason.number);

@@ -70,7 +70,9 @@ expect 1 "and consumed none: it would be called again for ever" $modules/false_n
 expect 1 "in the run: byte by byte" $modules/blind_to_cuts.so "$work/lines"
 expect 1 "in the run: whole" $modules/deaf_to_the_second.so "$work/lines"
 expect 1 "close() with reason 27, which is not a module's" $modules/wrong_close.so "$work/lines"
-expect 1 "did not return in time from client_data" --limit 1s $modules/hanging.so "$work/lines"
+# ThreadSanitizer delivers no signal to a loop that calls nothing.
+ldd ./rum-check | grep -q libtsan ||
+  expect 1 "did not return in time from client_data" --limit 1s $modules/hanging.so "$work/lines"
 cat >"$work/two" <<'END'
 client > "one\n"
 expect client < "one\n"

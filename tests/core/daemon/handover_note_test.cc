@@ -8,12 +8,13 @@ namespace rum {
 namespace {
 
 HandoverNote Example() {
-  HandoverNote note{.ready = 7, .error_output = 8, .sockets = {}};
+  HandoverNote note{.ready = 7, .error_output = 8, .sockets = {}, .holds = {}};
   int fd = 9;
   for (const char* text : {"tcp:0.0.0.0:3306", "tcp:[::1]:1", "tls:localhost:0",
                            "sock:/run/a,b%c:d\n\te", "sock:relative"}) {
     note.sockets.push_back({fd++, fd % 2 == 0, *ParseAddress(text, true)});
   }
+  note.holds = {{"tcp:db1:3306", Hold::kDrain}, {"sock:/run/a,b", Hold::kMaintenance}};
   return note;
 }
 
@@ -29,10 +30,15 @@ TEST(HandoverNote, SaysWhatWasWritten) {
     EXPECT_EQ(read->sockets[i].given, note.sockets[i].given);
     EXPECT_EQ(read->sockets[i].address, note.sockets[i].address);
   }
+  ASSERT_EQ(read->holds.size(), 2u);
+  EXPECT_EQ(read->holds[0].server, "tcp:db1:3306");
+  EXPECT_EQ(read->holds[0].hold, Hold::kDrain);
+  EXPECT_EQ(read->holds[1].server, "sock:/run/a,b");
+  EXPECT_EQ(read->holds[1].hold, Hold::kMaintenance);
 }
 
 TEST(HandoverNote, IsOneReadableLine) {
-  HandoverNote note{.ready = 7, .error_output = 8, .sockets = {}};
+  HandoverNote note{.ready = 7, .error_output = 8, .sockets = {}, .holds = {}};
   note.sockets.push_back({5, false, *ParseAddress("tcp:0.0.0.0:3306")});
   note.sockets.push_back({6, true, *ParseAddress("sock:/run/a,b")});
   EXPECT_EQ(WriteHandoverNote(note),
@@ -44,7 +50,7 @@ TEST(HandoverNote, IsRefusedWhenItCannotBeRead) {
        {"", "ready:7", "stderr:8", "ready:7,stderr:8,own:5", "ready:7,stderr:8,own:5:nonsense",
         "ready:7,stderr:8,own:x:tcp:a:1", "ready:7,stderr:8,other:5:tcp:a:1", "ready:-1,stderr:8",
         "ready:2,stderr:8", "ready:7:x,stderr:8", "ready:7,stderr:8,own:5:sock:/a%2",
-        "ready:7,stderr:8,own:5:sock:/a%GG", "ready:7,stderr:8,,", "ready:99999999999,stderr:8"}) {
+        "ready:7,stderr:8,own:5:sock:/a%GG", "ready:7,stderr:8,,", "ready:7,stderr:8,drain", "ready:7,stderr:8,maint:db1", "ready:99999999999,stderr:8"}) {
     auto read = ReadHandoverNote(text);
     EXPECT_FALSE(read.ok()) << text;
   }

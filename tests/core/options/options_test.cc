@@ -181,7 +181,11 @@ const std::map<std::string, Sample>& Samples() {
        {"tcp:b:2,tcp:c:3", [](auto& s) { return s.destinations[1].text() == "tcp:c:3"; }}},
       {"random",
        {"tcp:b:2,tcp:c:3",
-        [](auto& s) { return s.destinations.size() == 2 && s.shuffle_destinations; }}},
+        [](auto& s) { return s.destinations.size() == 2 && s.balance == Balance::kRandom; }}},
+      {"balance", {"least", [](auto& s) { return s.balance == Balance::kLeast; }}},
+      {"breaker",
+       {"7/2s", [](auto& s) { return s.breaker.failures == 7 && s.breaker.within == Millis(2000); }}},
+      {"max-memory", {"512M", [](auto& s) { return s.gate.max_memory == 512u << 20; }}},
       {"source-address",
        {"127.0.0.2,::1",
         [](auto& s) {
@@ -270,7 +274,7 @@ const std::map<std::string, Sample>& Samples() {
       {"idle-timeout", duration(&Settings::idle_timeout)},
       {"drain-delay", duration(&Settings::drain_delay)},
       {"drain-timeout", duration(&Settings::drain_timeout)},
-      {"probe-interval", duration(&Settings::probe_interval)},
+      {"health-check", duration(&Settings::health_check)},
       {"dns-refresh", duration(&Settings::dns_refresh)},
       {"dns-timeout", duration(&Settings::dns_timeout)},
   };
@@ -327,6 +331,12 @@ TEST(Options, LimitsThatMakeNoSenseAreMistakes) {
                             "--source-address 127.0.0.1,",
                             "--source-address 127.0.0.1:80",
                             "--nofile 0",
+                            "--max-memory 5",
+                            "--max-memory 1X",
+                            "--max-memory 1MB",
+                            "--max-memory 99999999999T",
+                            "--breaker 5",
+                            "--balance fastest",
                             "--nofile many",
                             "--proxy-from x",
                             "--max-connections-per-user 0",
@@ -371,7 +381,7 @@ TEST(Options, DestinationsMayBeAList) {
   ASSERT_EQ(s->destinations.size(), 3u);
   EXPECT_EQ(s->destinations[1].text(), "sock:/c");
   EXPECT_EQ(s->destinations[2].text(), "tcp:[::1]:4");
-  EXPECT_FALSE(s->shuffle_destinations);
+  EXPECT_EQ(s->balance, Balance::kFirst);
 }
 
 TEST(Options, DurationsHaveUnitsAndOff) {

@@ -279,7 +279,7 @@ TEST(Connect, ShufflesTheDefaultDestinationsWhenAskedTo) {
   Journal journal;
   RunningProxy proxy(ConnectTo("", journal), [&](Settings& s) {
     s.destinations = *ParseAddresses(servers[0].address() + "," + servers[1].address());
-    s.shuffle_destinations = true;
+    s.balance = Balance::kRandom;
   });
   int came[2] = {0, 0};
   for (int i = 0; i < 64; ++i) {

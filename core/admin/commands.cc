@@ -1,0 +1,235 @@
+#include "admin/commands.h"
+
+#include <algorithm>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "admin/limits_list.h"
+#include "admin/statistics.h"
+#include "limits/admission.h"
+#include "map/map_watcher.h"
+#include "options.h"
+#include "proxy/explainer.h"
+#include "proxy/proxy.h"
+#include "proxy/session_list.h"
+#include "rum/module.h"
+#include "upstream/outages.h"
+
+namespace rum {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Words = std::vector<std::string_view>;
+
+constexpr size_t kTold = 1000;  // entries of a list, when no other number is asked for
+constexpr std::string_view kLevels[] = {"error", "warning", "info", "debug"};
+
+struct Call {
+  const Overview& overview;
+  const Actions* actions;  // nullptr: a list
+  std::shared_ptr<Request> request;
+};
+
+struct Row {
+  std::string_view path;
+  Words words;
+  void (*answer)(const Call& call);
+};
+
+void Refuse(const Call& call, const std::string& why) {
+  call.request->Reply(400, kPlainText, why + "\n");
+}
+
+void ReplyJson(Request& request, const Json& json) {
+  request.Reply(200, "application/json",
+                json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+// -- lists ----------------------------------------------------------------------------------------
+
+Json SessionsJson(const SessionList& list) {
+  Json json = {{"matched", list.matched}, {"sessions", Json::array()}};
+  for (const SessionEntry& entry : list.entries) {
+    Json one = {{"id", entry.id},
+                {"client", entry.client},
+                {"listener", entry.listener},
+                {"state", entry.state},
+                {"seconds", static_cast<double>(entry.micros) / 1e6},
+                {"received", entry.received},
+                {"sent", entry.sent}};
+    if (entry.user) one["user"] = *entry.user;
+    if (!entry.destination.empty()) one["destination"] = entry.destination;
+    json["sessions"].push_back(std::move(one));
+  }
+  return json;
+}
+
+// Asks the workers; with `end` the sessions end, too.
+void ListSessions(const Call& call, uint32_t end) {
+  SessionFilter filter;
+  filter.user = call.request->Get("user");
+  filter.ip = call.request->Get("ip");
+  filter.destination = call.request->Get("destination");
+  auto id = call.request->Number("id"), most = call.request->Number("limit");
+  if (!id || !most) return Refuse(call, "id and limit are numbers");
+  filter.id = *id;
+  if (end && !filter.user && !filter.ip && !filter.destination && !filter.id) {
+    return Refuse(call, "say which: id, user, ip or destination");
+  }
+  call.overview.proxy.lister().Ask(
+      std::move(filter), most->value_or(kTold), end,
+      [request = call.request](SessionList list) { ReplyJson(*request, SessionsJson(list)); });
+}
+
+void Sessions(const Call& call) { ListSessions(call, 0); }
+
+void Users(const Call& call) {
+  auto most = call.request->Number("limit");
+  if (!most) return Refuse(call, "limit is a number");
+  const auto& users = call.overview.proxy.admission().users();
+  Json json = {{"active", users.active()}, {"users", Json::array()}};
+  size_t bound = std::min<uint64_t>(most->value_or(kTold), SessionLister::kMost);
+  if (bound == 0) return ReplyJson(*call.request, json);
+  for (const auto& [user, sessions] : users.Top(bound)) {
+    json["users"].push_back({{"user", user}, {"sessions", sessions}});
+  }
+  ReplyJson(*call.request, json);
+}
+
+void Limits(const Call& call) { ReplyJson(*call.request, LimitsJson(call.overview.proxy)); }
+
+const Row kLists[] = {
+    {"/sessions", {"id", "user", "ip", "destination", "limit"}, Sessions},
+    {"/users", {"limit"}, Users},
+    {"/limits", {}, Limits},
+};
+
+// -- commands -------------------------------------------------------------------------------------
+
+void Kill(const Call& call) { ListSessions(call, RUM_CLOSE_KILLED); }
+
+void Reload(const Call& call) { call.request->Reply(call.actions->reload(), "read again"); }
+
+void Upgrade(const Call& call) {
+  call.request->Reply(call.actions->upgrade(),
+                      "a new process is starting, the log tells how it went");
+}
+
+void Stop(const Call& call) {
+  call.request->Reply(Ok(), "draining");
+  call.actions->stop();
+}
+
+void SetLog(const Call& call) {
+  std::string word = call.request->Get("level").value_or("");
+  auto level = std::find(std::begin(kLevels), std::end(kLevels), word);
+  if (level == std::end(kLevels)) return Refuse(call, "level is error, warning, info or debug");
+  auto number = static_cast<log::Level>(level - std::begin(kLevels));
+  call.request->Reply(call.actions->set_log_level(number), "level " + word);
+}
+
+void SetLimit(const Call& call) {
+  auto name = call.request->Get("name"), value = call.request->Get("value");
+  if (!name || !value) return Refuse(call, "say which limit, and how much");
+  call.request->Reply(call.actions->set_limit(*name, *value), *name + " is " + *value);
+}
+
+// In use, as far as it is known here: maps may name more servers than are remembered.
+bool InUse(const Overview& overview, const Address& server) {
+  const auto& defaults = overview.proxy.settings()->destinations;
+  if (std::find(defaults.begin(), defaults.end(), server) != defaults.end()) return true;
+  if (overview.proxy.loads().Sessions(server.text()) > 0) return true;
+  if (!overview.map) return false;
+  const auto& mapped = overview.map->destinations();
+  return std::any_of(mapped.begin(), mapped.end(), [&](const std::string& text) {
+    auto address = ParseAddress(text);
+    return address && *address == server;
+  });
+}
+
+void SetHold(const Call& call, Hold hold) {
+  auto server = ParseAddress(call.request->Get("destination").value_or(""));
+  if (!server) return Refuse(call, "which destination? " + server.error().text);
+  const std::string text = server->text();
+  if (!call.overview.proxy.outages().Set(text, hold)) {
+    return Refuse(call, "too many servers are out of use already");
+  }
+  constexpr std::string_view kDone[] = {" takes new sessions", " takes no new sessions",
+                                        " takes no new sessions, those it had are ended"};
+  std::string done = text + std::string(kDone[static_cast<size_t>(hold)]);
+  log::Info("by an operator: {}", done);
+  if (!InUse(call.overview, *server)) done += "; no option and no record of the map names it";
+  if (hold != Hold::kMaintenance) return call.request->Reply(Ok(), done);
+  SessionFilter filter;
+  filter.destination = text;
+  call.overview.proxy.lister().Ask(
+      std::move(filter), 0, RUM_CLOSE_MAINTENANCE,
+      [request = call.request, done](SessionList) { request->Reply(Ok(), done); });
+}
+
+void Ready(const Call& call) { SetHold(call, Hold::kReady); }
+void Drain(const Call& call) { SetHold(call, Hold::kDrain); }
+void Maintain(const Call& call) { SetHold(call, Hold::kMaintenance); }
+
+void Explain(const Call& call) {
+  ExplainQuestion question;
+  question.user = call.request->Get("user").value_or("");
+  if (question.user.empty()) return Refuse(call, "which user?");
+  if (auto from = call.request->Get("from")) {
+    auto address = SocketAddress::Numeric(*from, 0);
+    if (!address) return Refuse(call, address.error().text);
+    question.from = *address;
+  }
+  call.overview.proxy.explainer().Ask(
+      std::move(question), [request = call.request](Explanation explanation) {
+        Json json = {{"possible", explanation.possible}, {"lines", Json::array()}};
+        for (const auto& [key, value] : explanation.lines) json["lines"].push_back({key, value});
+        ReplyJson(*request, json);
+      });
+}
+
+const Row kCommands[] = {
+    {"/kill", {"id", "user", "ip", "destination"}, Kill},
+    {"/drain", {"destination"}, Drain},
+    {"/maint", {"destination"}, Maintain},
+    {"/ready", {"destination"}, Ready},
+    {"/set", {"name", "value"}, SetLimit},
+    {"/explain", {"user", "from"}, Explain},
+    {"/log", {"level"}, SetLog},
+    {"/reload", {}, Reload},
+    {"/upgrade", {}, Upgrade},
+    {"/stop", {}, Stop},
+};
+
+// A word that is mistyped must not change what is meant.
+template <size_t kCount>
+bool Answer(const Row (&rows)[kCount], const Call& call) {
+  auto row = std::find_if(std::begin(rows), std::end(rows),
+                          [&](const Row& r) { return r.path == call.request->path(); });
+  if (row == std::end(rows)) return false;
+  if (auto unknown = call.request->Unknown(row->words)) {
+    std::string words;
+    for (std::string_view word : row->words) words.append(" ").append(word);
+    Refuse(call, "'" + *unknown + "' is not one of its words:" + (words.empty() ? " none" : words));
+  } else {
+    row->answer(call);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool AnswerList(const Overview& overview, const std::shared_ptr<Request>& request) {
+  return Answer(kLists, {overview, nullptr, request});
+}
+
+bool AnswerCommand(const Overview& overview, const Actions& actions,
+                   const std::shared_ptr<Request>& request) {
+  return Answer(kCommands, {overview, &actions, request});
+}
+
+}  // namespace rum

@@ -1,0 +1,76 @@
+#include "admin/limits_list.h"
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "admin/totals.h"
+#include "limits/admission.h"
+#include "limits/gate.h"
+#include "limits/resident.h"
+#include "option_rows.h"
+#include "proxy/proxy.h"
+
+namespace rum {
+namespace {
+
+// What a limit is compared with, and how often it refused; nothing where there is no one number.
+struct LimitRow {
+  std::string_view option;
+  uint64_t (*now)(const Proxy& proxy);
+  uint64_t (*refused)(const Proxy& proxy);
+};
+
+template <Refusal kRefusal>
+uint64_t TurnedAway(const Proxy& proxy) {
+  return SumTurnedAway(proxy, kRefusal);
+}
+template <int32_t kVerdict>
+uint64_t Refused(const Proxy& proxy) {
+  return SumRefused(proxy, kVerdict);
+}
+
+constexpr LimitRow kRows[] = {
+    {"max-connections", [](const Proxy& p) -> uint64_t { return p.gate().connections(); },
+     TurnedAway<Refusal::kMaxConnections>},
+    {"max-connections-per-ip", nullptr, TurnedAway<Refusal::kMaxConnectionsPerIp>},
+    {"max-connecting", [](const Proxy& p) -> uint64_t { return p.gate().connecting(); },
+     TurnedAway<Refusal::kMaxConnecting>},
+    {"max-connecting-per-destination", nullptr, TurnedAway<Refusal::kMaxConnectingPerDestination>},
+    {"connection-rate", nullptr, TurnedAway<Refusal::kConnectionRate>},
+    {"connection-rate-per-ip", nullptr, TurnedAway<Refusal::kConnectionRatePerIp>},
+    {"max-memory", [](const Proxy&) { return ResidentBytes(); }, TurnedAway<Refusal::kMaxMemory>},
+    {"max-connections-per-user", nullptr, Refused<RUM_REFUSED_CONNECTIONS>},
+    {"user-rate", nullptr, Refused<RUM_REFUSED_RATE>},
+    {"login-failures", nullptr, [](const Proxy& p) { return SumOf(p, &Counters::login_blocks); }},
+};
+
+// Of --help, where it stands in brackets at the end.
+std::string DefaultOf(std::string_view help) {
+  size_t open = help.rfind('(');
+  return open == help.npos ? "off" : std::string(help.substr(open + 1, help.size() - open - 2));
+}
+
+}  // namespace
+
+nlohmann::ordered_json LimitsJson(const Proxy& proxy) {
+  nlohmann::ordered_json json = {{"limits", nlohmann::ordered_json::array()}};
+  const auto& given = proxy.settings()->given;
+  for (const OptionRow& row : kOptionRows) {
+    if (std::string_view(row.group) != kLimitsGroup) continue;
+    std::string name = std::string(row.flags).substr(2);
+    auto found = given.find(name);
+    bool set = found != given.end() && !found->second.empty();
+    nlohmann::ordered_json one = {{"name", name},
+                                  {"value", set ? found->second.back() : DefaultOf(row.help)}};
+    for (const LimitRow& limit : kRows) {
+      if (limit.option != name) continue;
+      if (limit.now) one["now"] = limit.now(proxy);
+      one["refused"] = limit.refused(proxy);
+    }
+    json["limits"].push_back(std::move(one));
+  }
+  return json;
+}
+
+}  // namespace rum

@@ -1,0 +1,87 @@
+#include "admin/request.h"
+
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace rum {
+
+Request::Request(evhttp_request* request, const bool* handed_over)
+    : request_(request), handed_over_(handed_over), pairs_(new evkeyvalq) {
+  const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
+  const char* path = uri ? evhttp_uri_get_path(uri) : nullptr;
+  const char* query = uri ? evhttp_uri_get_query(uri) : nullptr;
+  path_ = path ? path : "";
+  evhttp_parse_query_str(query ? query : "", pairs_);
+  evhttp_connection_set_closecb(
+      evhttp_request_get_connection(request),
+      [](evhttp_connection*, void* self) { static_cast<Request*>(self)->request_ = nullptr; },
+      this);
+}
+
+Request::~Request() {
+  if (request_) Reply(500, kPlainText, "there is no answer\n");
+  evhttp_clear_headers(pairs_);
+  delete pairs_;
+}
+
+bool Request::post() const { return evhttp_request_get_command(request_) == EVHTTP_REQ_POST; }
+
+std::optional<std::string> Request::Get(const char* key) const {
+  const char* value = evhttp_find_header(pairs_, key);
+  return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
+Result<std::optional<uint64_t>> Request::Number(const char* key) const {
+  auto text = Get(key);
+  if (!text) return std::optional<uint64_t>();
+  uint64_t value = 0;
+  auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error != std::errc() || end != text->data() + text->size()) {
+    return Error{Fault::kUsage, std::string(key) + " is a number\n"};
+  }
+  return std::optional(value);
+}
+
+std::optional<std::string> Request::Unknown(std::span<const std::string_view> words) const {
+  for (const evkeyval* pair = pairs_->tqh_first; pair; pair = pair->next.tqe_next) {
+    if (std::find(words.begin(), words.end(), pair->key) == words.end()) return pair->key;
+  }
+  return std::nullopt;
+}
+
+void Request::AddHeader(const char* name, const char* value) {
+  if (request_) evhttp_add_header(evhttp_request_get_output_headers(request_), name, value);
+}
+
+void Request::Reply(int code, const char* type, const std::string& body) {
+  evhttp_request* request = std::exchange(request_, nullptr);
+  if (!request) return;
+  evhttp_connection_set_closecb(evhttp_request_get_connection(request), nullptr, nullptr);
+  evkeyvalq* headers = evhttp_request_get_output_headers(request);
+  evhttp_add_header(headers, "Content-Type", type);
+  evhttp_add_header(headers, "Cache-Control", "no-store");
+  evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+  if (*handed_over_) evhttp_add_header(headers, "Connection", "close");
+  if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
+    // libevent would send the body too, which the next answer would be taken for.
+    evhttp_add_header(headers, "Content-Length", std::to_string(body.size()).c_str());
+  } else {
+    evbuffer_add(evhttp_request_get_output_buffer(request), body.data(), body.size());
+  }
+  evhttp_send_reply(request, code, nullptr, nullptr);
+}
+
+void Request::Reply(const Status& status, const std::string& done) {
+  nlohmann::ordered_json json;
+  json[status ? "done" : "error"] = status ? done : status.error().text;
+  Reply(status ? 200 : 500, "application/json",
+        json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+}  // namespace rum
