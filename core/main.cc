@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <new>
 #include <utility>
 
 #include "base/log.h"
@@ -83,7 +84,29 @@ Result<Inheritance> Inherit(Background& background) {
   return Inheritance{std::move(*sockets), std::move(note->holds)};
 }
 
+// Linux seldom says that there is no memory; where it does, half a session cannot be told from a
+// whole one. Nothing that could want memory is called.
+void OnNoMemory() {
+  constexpr char kText[] = "rum: no memory is left, the process ends\n";
+  (void)!::write(STDERR_FILENO, kText, sizeof kText - 1);
+  ::_exit(static_cast<int>(Fault::kSystem));
+}
+
+// For libevent, whose every function could fail otherwise.
+void* Allocate(size_t size) {
+  void* memory = ::malloc(size);
+  if (!memory) OnNoMemory();
+  return memory;
+}
+void* Reallocate(void* old, size_t size) {
+  void* memory = ::realloc(old, size);
+  if (!memory && size) OnNoMemory();
+  return memory;
+}
+
 int Main(int argc, char** argv) {
+  std::set_new_handler(OnNoMemory);
+  event_set_mem_functions(Allocate, Reallocate, ::free);
   ::signal(SIGPIPE, SIG_IGN);
   Program program = ThisProgram(argc, argv);
   Background background;

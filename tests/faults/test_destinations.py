@@ -4,7 +4,7 @@ import threading
 import time
 
 from support import net, peers
-from support.harness import check, same, test
+from support.harness import check, full, same, test
 from support.net import connect
 from support.peers import Echo, closed_port
 from test_redirect import tcp
@@ -137,3 +137,36 @@ def _(t):
     for s in crowd:
         net.reset(s)
     net.until(lambda: rum.stats()["sessions"]["active"] == 0, 5, "all are gone")
+
+
+@test("A server that does not answer holds as many clients as it may, the others go on at once",
+      seconds=120 if full() else 60)
+def _(t):
+    most, count = (200, 10_000) if full() else (20, 400)
+    dead, echo = t.keep(peers.NeverAccepts()), t.keep(peers.ManyEcho())
+    to_dead, to_echo = tcp(), tcp()
+    rum = t.rum("-s", to_dead, "-d", dead.address, "--max-connecting-per-destination", str(most),
+                "--connect-timeout", "3s", "--breaker", "off")
+    t.rum("-s", to_echo, "-d", echo.address)
+    first = [connect(to_dead) for _ in range(most)]
+    began = time.monotonic()
+    net.until(lambda: rum.stats()["sessions"]["connecting"] == most, 10, "so many are on their way")
+    for _ in range(count - most):
+        with connect(to_dead) as s:
+            check(net.ended(s, 2 * t.scale) in ("closed", "reset"), "refused")
+        check(rum.alive(), "alive")
+        if time.monotonic() - began > 2.5:
+            break
+        with connect(to_echo) as s:
+            s.sendall(b"x")
+            same(net.read_exact(s, 1), b"x")
+    refused = rum.stats()["limits"]["turned_away"]["max_connecting_per_destination"]
+    check(refused > most or refused == count - most, "%d refused" % refused)
+    for s in first:
+        check(net.ended(s, 10) in ("closed", "reset"), "its time is over")
+        s.close()
+    took = time.monotonic() - began
+    check(2.7 <= took <= 3.3 + t.scale, "the last one ended after %.2f s" % took)
+    reasons = [r["reason"] for r in rum.wait_sessions(most + refused)]
+    same((reasons.count("connect_timeout"), reasons.count("limit")), (most, refused))
+    t.say("%d on their way, %d refused meanwhile" % (most, refused))

@@ -1,5 +1,6 @@
 """Every deadline: what ends a session, when, and what the log calls it."""
 
+import os
 import socket
 import time
 
@@ -286,3 +287,45 @@ def _(t):
         same(net.read_exact(s, 1), b"c")
     for s in crowd + waiting:
         s.close()
+
+
+@test("A clock that jumps by an hour, again and again, ends no session and delays none")
+def _(t):
+    echo, dead = t.keep(peers.ManyEcho()), t.keep(peers.NeverAccepts())
+    here, silent, clock = tcp(), tcp(), t.path("clock")
+
+    def jump(seconds):
+        with open(clock + ".new", "w") as f:
+            f.write(str(seconds))
+        os.rename(clock + ".new", clock)
+    jump(0)
+    env = {"RUM_TEST_CLOCK": clock}
+    rum = t.rum("-s", here, "-d", echo.address, "--idle-timeout", "20s", "--half-close-timeout", "20s",
+                preload=t.run.build.preload, env=env)
+    other = t.rum("-s", silent, "-d", dead.address, "--connect-timeout", "1500ms",
+                  preload=t.run.build.preload, env=env)
+    held = [connect(here) for _ in range(20)]
+    waiting = connect(silent)
+    began = time.monotonic()
+    for n in range(100):
+        jump((3600, -3600, 0, 86400 * 400)[n % 4])
+        for s in held[n % 2::2]:
+            s.sendall(b"x")
+            same(net.read_exact(s, 1), b"x")
+        time.sleep(0.005)
+    same(rum.stats()["sessions"]["active"], 20)
+    check(net.ended(waiting, 10) in ("closed", "reset"), "its time is over")
+    took = time.monotonic() - began
+    check(1.4 <= took < 1.5 + 2 * t.scale, "the connect timeout came after %.2f s" % took)
+    same(other.session()["reason"], "connect_timeout")
+    for s in held:
+        s.close()
+    records = rum.wait_sessions(20)
+    same({r["reason"] for r in records}, {"client_closed"})
+    check(all(0 < r["duration"] < 60 for r in records), "durations are true")
+    jump(86400 * 400)
+    with connect(here) as s:
+        s.sendall(b"x")
+        same(net.read_exact(s, 1), b"x")
+    year = time.gmtime(time.time() + 86400 * 400).tm_year
+    check(rum.wait_sessions(21)[20]["time"].startswith(str(year)), "the clock was set")

@@ -1,9 +1,10 @@
-/* Loaded into rum by LD_PRELOAD: makes system calls fail as a test asks, or gives its connections
- * another source address.
+/* Loaded into rum by LD_PRELOAD: makes system calls fail as a test asks, gives its connections another
+ * source address, or sets the clock.
  *
  *   RUM_TEST_FAIL=CALL=ERRNO/N[,...]  every N-th CALL fails with that number,
  *   RUM_TEST_FAIL_WHEN=PATH           but only while this file is there;
- *   RUM_TEST_SOURCE=127.0.0.3         connect() over IPv4 binds to this address first.
+ *   RUM_TEST_SOURCE=127.0.0.3         connect() over IPv4 binds to this address first;
+ *   RUM_TEST_CLOCK=PATH               the time of day is off by as many seconds as PATH holds.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -12,11 +13,14 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Whether this call is one that fails; sets errno. */
@@ -89,4 +93,42 @@ int connect(int fd, const struct sockaddr *address, socklen_t size) {
     }
   }
   return really_connect(fd, address, size);
+}
+
+/* Read anew each time; the raw call, since fopen() would be too much for a clock. */
+static long off(void) {
+  const char *path = getenv("RUM_TEST_CLOCK");
+  int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  if (fd < 0) return 0;
+  char text[32];
+  ssize_t n = read(fd, text, sizeof text - 1);
+  close(fd);
+  text[n > 0 ? n : 0] = '\0';
+  return strtol(text, NULL, 10);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+  static __typeof__(&clock_gettime) real;
+  if (real == NULL) real = REAL(clock_gettime);
+  int result = real(clock, now);
+  if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
+    now->tv_sec += off();
+  }
+  return result;
+}
+
+time_t time(time_t *where) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (where != NULL) *where = now.tv_sec;
+  return now.tv_sec;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+  struct timespec spec;
+  (void)zone;
+  clock_gettime(CLOCK_REALTIME, &spec);
+  now->tv_sec = spec.tv_sec;
+  now->tv_usec = spec.tv_nsec / 1000;
+  return 0;
 }
