@@ -270,15 +270,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   World world(host, play);
   world.Listen();
   world.Begin(settings >> 5);
-  for (size_t step = 0; step < kMostSteps && !play.over() && host.open(); ++step) {
+  // From the relay on, and behind what is handed over, peers hear each other's own bytes.
+  auto led = [&] { return !host.relaying() && !host.handed_over(); };
+  for (size_t step = 0; step < kMostSteps && !play.over() && host.open() && led(); ++step) {
     world.Step();
-    if (host.relaying() || host.handed_over()) break;  // peers' own bytes are passed on from here
-    world.Listen();
+    if (led()) world.Listen();
   }
   while (host.handed_over() && !play.over()) {
     host.Feed(play.Byte() % 2 ? RUM_CLIENT : RUM_UPSTREAM, play.Text());
   }
-  if (host.open() && !host.relaying() && !host.handed_over()) {
+  if (host.open() && led()) {
     host.CloseByRum(RUM_CLOSE_LOGIN_TIMEOUT);
     world.Listen();
   }
