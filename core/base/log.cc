@@ -21,6 +21,7 @@
 
 #include "base/escape.h"
 #include "base/fd.h"
+#include "base/repeats.h"
 
 namespace rum::log {
 namespace {
@@ -82,12 +83,14 @@ struct Target {
 struct Switch {
   Target target;  // without a logger: it stays
   std::string pattern;
+  bool json;
 };
 
 struct Line {
   std::chrono::system_clock::time_point time;
   Level level;
   std::string text;
+  bool message = false;  // the text is words, and not a line that is made already
   // No lines, but what is to be done behind those before.
   bool reopen = false;             // the file is to be opened again
   std::optional<Switch> change{};  // the target or its pattern is another one
@@ -106,13 +109,29 @@ struct Writer {
   // The thread's own.
   Target target;
   bool reopen = false;
+  bool as_json = false;
+  Repeats repeats;
 
   void Run();
+  bool MayWrite(const Line& line);
+  void TellRepeats(bool all);
   void WriteAll(std::vector<Line>& all);
 };
 
 Writer& writer = *new Writer;
 Options current;  // the main thread's
+
+std::string MakeLine(bool as_json, std::string_view text) {
+  std::string line;
+  if (as_json) {
+    line = "\"message\":\"";
+    AppendJsonEscaped(line, text);
+    line += '"';
+  } else {
+    AppendPrintable(line, text);
+  }
+  return line;
+}
 
 // Waits for a first line, then a moment for more, and writes them together: the callers pay for an
 // uncontended lock, and the thread is woken at most twenty times a second.
@@ -121,9 +140,14 @@ void Writer::Run() {
   std::unique_lock lock(mutex);
   while (!closing || !lines.empty()) {
     idle = true;
-    wake.wait(lock, [this] { return closing || !lines.empty(); });
+    auto due = [this] { return closing || !lines.empty(); };
+    if (auto next = repeats.next()) {
+      wake.wait_until(lock, *next, due);
+    } else {
+      wake.wait(lock, due);
+    }
     idle = false;
-    wake.wait_for(lock, kGather, [this] { return closing || hurry; });
+    if (!lines.empty()) wake.wait_for(lock, kGather, [this] { return closing || hurry; });
     hurry = false;
     all.swap(lines);
     lock.unlock();
@@ -131,6 +155,9 @@ void Writer::Run() {
     all.clear();
     lock.lock();
   }
+  lock.unlock();
+  TellRepeats(true);
+  lock.lock();
   over = true;
   ended.notify_all();
 }
@@ -155,11 +182,29 @@ void Writer::WriteAll(std::vector<Line>& all) {
       target.logger->flush();
       if (line.change->target.logger) target = std::move(line.change->target), reopen = false;
       target.logger->set_pattern(line.change->pattern);
+      as_json = line.change->json;
     } else if (!line.reopen) {
-      target.logger->log(line.time, spdlog::source_loc{}, Spd(line.level), line.text);
+      if (line.message && !MayWrite(line)) continue;
+      target.logger->log(line.time, spdlog::source_loc{}, Spd(line.level),
+                         line.message ? MakeLine(as_json, line.text) : line.text);
     } else if (target.file) {
       reopen = !target.file->Reopen();  // tried again with every batch until it succeeds
     }
+  }
+  TellRepeats(false);
+}
+
+// Gathered are things that go wrong, not things that happen.
+bool Writer::MayWrite(const Line& line) {
+  return line.level > Level::kWarning ||
+         repeats.Pass(std::chrono::steady_clock::now(), static_cast<int>(line.level), line.text);
+}
+
+void Writer::TellRepeats(bool all) {
+  for (const auto& again : repeats.Take(std::chrono::steady_clock::now(), all)) {
+    std::string text =
+        fmt::format("{} ({} more in {} s)", again.text, again.more, Repeats::kSpan.count());
+    target.logger->log(Spd(static_cast<Level>(again.level)), MakeLine(as_json, text));
   }
   target.logger->flush();
 }
@@ -169,7 +214,7 @@ void Push(Line line) {
   {
     std::lock_guard lock(writer.mutex);
     if (!writer.open) {
-      std::fprintf(stderr, "rum: %s\n", line.text.c_str());
+      std::fprintf(stderr, "rum: %s\n", MakeLine(false, line.text).c_str());
       return;
     }
     if (writer.lines.size() >= kQueue && !line.reopen && !line.change) {
@@ -220,6 +265,7 @@ Status Open(const Options& options) {
   least = options.level;
   std::lock_guard lock(writer.mutex);
   writer.target = std::move(*target);
+  writer.as_json = options.json;
   writer.closing = writer.over = writer.hurry = writer.reopen = false;
   writer.open = true;
   try {
@@ -245,7 +291,7 @@ bool Close() {
 
 Status Change(const Options& options) {
   if (options == current) return Ok();
-  Switch change = {{}, PatternOf(options)};
+  Switch change = {{}, PatternOf(options), options.json};
   // The same target is not opened again: to let go of syslog is to lose the name in its lines.
   if (options.target != current.target) {
     auto target = MakeTarget(options);
@@ -269,15 +315,10 @@ uint64_t Dropped() { return dropped.load(); }
 
 void Write(Level level, std::string_view text) {
   if (!Enabled(level)) return;
-  std::string line;
-  if (Json()) {
-    line = "\"message\":\"";
-    AppendJsonEscaped(line, text);
-    line += '"';
-  } else {
-    AppendPrintable(line, text);
-  }
-  WriteFields(level, std::move(line));
+  Push({.time = std::chrono::system_clock::now(),
+        .level = level,
+        .text = std::string(text),
+        .message = true});
 }
 
 void WriteFields(Level level, std::string line) {

@@ -36,7 +36,7 @@ bool Enabled(Level level);
 // [any] Lines that were dropped because the queue was full or the target failed.
 uint64_t Dropped();
 
-// [any] One line of text.
+// [any] One line of text. What went wrong and is said again is gathered for ten seconds.
 void Write(Level level, std::string_view text);
 // [any] A line that is made already: text without control characters or, when Json(), the fields of
 // an object without the braces.

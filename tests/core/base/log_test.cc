@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/repeats.h"
 #include "support/folder.h"
 #include "support/patience.h"
 
@@ -311,6 +312,63 @@ TEST_F(Log, CountsAreReadAndLinesWrittenWhileItCloses) {
   stop = true;
   other.join();
   ::dup2(saved.get(), STDERR_FILENO);
+}
+
+// -- what is said again ---------------------------------------------------------------------------
+
+using Repeats = log::Repeats;
+using namespace std::chrono_literals;
+
+TEST(Repeats, TheFirstIsWrittenAndTheOthersAreCounted) {
+  Repeats repeats;
+  Repeats::Time now{};
+  EXPECT_TRUE(repeats.Pass(now, 0, "a"));
+  EXPECT_FALSE(repeats.next()) << "nothing came again";
+  for (int i = 0; i < 412; ++i) EXPECT_FALSE(repeats.Pass(now + 1s, 0, "a"));
+  EXPECT_TRUE(repeats.Pass(now + 1s, 1, "b"));
+  EXPECT_EQ(*repeats.next(), now + Repeats::kSpan);
+  EXPECT_TRUE(repeats.Take(now + 9s).empty());
+  auto over = repeats.Take(now + 10s);
+  ASSERT_EQ(over.size(), 1u);
+  EXPECT_EQ(over[0].text, "a");
+  EXPECT_EQ(over[0].more, 412u);
+  EXPECT_TRUE(repeats.Pass(now + 10s, 0, "a")) << "the next one is a first again";
+  EXPECT_FALSE(repeats.Pass(now + 10s, 1, "b"));
+  EXPECT_EQ(repeats.Take(now + 10s, true).size(), 1u) << "at the end nothing is kept back";
+  EXPECT_TRUE(repeats.Pass(now + 10s, 0, "a"));
+}
+
+TEST(Repeats, RemembersABoundedNumberOfTexts) {
+  Repeats repeats;
+  Repeats::Time now{};
+  for (size_t i = 0; i < 10 * Repeats::kMost; ++i) {
+    EXPECT_TRUE(repeats.Pass(now, 0, std::to_string(i)));
+  }
+  EXPECT_FALSE(repeats.Pass(now, 0, "0"));
+  EXPECT_TRUE(repeats.Pass(now, 0, std::to_string(5 * Repeats::kMost))) << "not remembered";
+  repeats.Take(now + 10s);
+  EXPECT_TRUE(repeats.Pass(now + 10s, 0, "0"));
+}
+
+TEST_F(Log, WhatGoesWrongAgainAndAgainIsGatheredWhatHappensIsNot) {
+  for (bool json : {false, true}) {
+    std::string path = folder_ / (json ? "json" : "text");
+    Open(path, json);
+    for (int i = 0; i < 100; ++i) log::Error("the \"disk\" is full");
+    for (int i = 0; i < 3; ++i) log::Info("a line");
+    log::Close();
+    auto lines = LinesOf(path);
+    ASSERT_EQ(lines.size(), 5u);
+    EXPECT_TRUE(lines[0].find("full") != std::string::npos);
+    for (size_t i : {1, 2, 3}) EXPECT_TRUE(lines[i].find("a line") != std::string::npos);
+    if (json) {
+      auto last = nlohmann::json::parse(lines[4]);
+      EXPECT_EQ(last["message"], "the \"disk\" is full (99 more in 10 s)");
+      EXPECT_EQ(last["level"], "error");
+    } else {
+      EXPECT_TRUE(lines[4].ends_with("error the \"disk\" is full (99 more in 10 s)")) << lines[4];
+    }
+  }
 }
 
 }  // namespace

@@ -1,0 +1,68 @@
+// Gathers lines that say the same again: the first is written, those of the next ten seconds are
+// told by one line with their number.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace rum::log {
+
+class Repeats {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  static constexpr std::chrono::seconds kSpan{10};
+  static constexpr size_t kMost = 256;  // texts remembered; others are written as they come
+
+  struct Gathered {
+    std::string text;
+    int level;
+    uint64_t more;
+  };
+
+  // True: the line is to be written.
+  bool Pass(Time now, int level, const std::string& text) {
+    auto found = texts_.find(text);
+    if (found != texts_.end()) {
+      ++found->second.more;
+      return false;
+    }
+    if (texts_.size() < kMost) texts_.emplace(text, Entry{now + kSpan, level, 0});
+    return true;
+  }
+
+  // Forgets those whose time is over, or all; what came again is returned.
+  std::vector<Gathered> Take(Time now, bool all = false) {
+    std::vector<Gathered> over;
+    std::erase_if(texts_, [&](const auto& one) {
+      const auto& [text, entry] = one;
+      if (!all && now < entry.until) return false;
+      if (entry.more) over.push_back({text, entry.level, entry.more});
+      return true;
+    });
+    return over;
+  }
+
+  // When Take() has something to tell; nothing: until another line comes it has not.
+  std::optional<Time> next() const {
+    std::optional<Time> first;
+    for (const auto& [text, entry] : texts_) {
+      if (entry.more && (!first || entry.until < *first)) first = entry.until;
+    }
+    return first;
+  }
+
+ private:
+  struct Entry {
+    Time until;
+    int level;
+    uint64_t more;
+  };
+  std::unordered_map<std::string, Entry> texts_;
+};
+
+}  // namespace rum::log
