@@ -60,6 +60,9 @@ class World {
   // Plays the first steps of a good login, so that the input begins in the middle of one.
   void Begin(uint8_t steps);
   void Step();
+  // The module leads both ways: from the relay on, and behind what is handed over, peers hear each
+  // other's own bytes.
+  bool Led() const { return !host_.relaying() && !host_.handed_over(); }
   // Reads what the module said. It must be whole packets, in order.
   void Listen();
 
@@ -155,7 +158,7 @@ void World::Reply() {
 
 void World::Begin(uint8_t steps) {
   using namespace std::string_literals;
-  for (uint8_t step = 0; step < steps; ++step) {
+  for (uint8_t step = 0; step < steps && Led(); ++step) {
     switch (step) {
       case 0:
         Respond();
@@ -173,7 +176,7 @@ void World::Begin(uint8_t steps) {
         Reply();
         break;
     }
-    Listen();
+    if (Led()) Listen();
   }
 }
 
@@ -270,16 +273,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   World world(host, play);
   world.Listen();
   world.Begin(settings >> 5);
-  // From the relay on, and behind what is handed over, peers hear each other's own bytes.
-  auto led = [&] { return !host.relaying() && !host.handed_over(); };
-  for (size_t step = 0; step < kMostSteps && !play.over() && host.open() && led(); ++step) {
+  for (size_t step = 0; step < kMostSteps && !play.over() && host.open() && world.Led(); ++step) {
     world.Step();
-    if (led()) world.Listen();
+    if (world.Led()) world.Listen();
   }
+  const bool led = world.Led();
   while (host.handed_over() && !play.over()) {
     host.Feed(play.Byte() % 2 ? RUM_CLIENT : RUM_UPSTREAM, play.Text());
   }
-  if (host.open() && led()) {
+  if (host.open() && led) {
     host.CloseByRum(RUM_CLOSE_LOGIN_TIMEOUT);
     world.Listen();
   }
