@@ -71,6 +71,7 @@ void Connector::TryDestination() {
     return addresses_.empty() ? NextDestination(RUM_CLOSE_UNRESOLVED) : TryAddress();
   }
   state_ = State::kResolving;
+  session_.Trace("asking for the address of {}", destination.host);
   ticket_ = worker.TakeTicket(session_);
   worker.connecting->Arm(session_.dialogue_->phase, session_);
   resolver.Ask(destination.host, [&worker, ticket = ticket_](std::vector<SocketAddress> found) {
@@ -145,6 +146,9 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
     int on = 1;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
+  session_.Trace("connecting to {}", address->sa_family == AF_UNIX
+                                         ? destinations_[destination_].text()
+                                         : SocketAddress::From(address, size).text());
   bool connected = Connect(fd.get(), address, size);
   if (!connected && errno == EAGAIN && address->sa_family == AF_UNIX && Retry()) return true;
   if (!connected && errno != EINPROGRESS) {

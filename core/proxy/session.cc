@@ -5,6 +5,7 @@
 
 #include "module/module_config.h"
 #include "options.h"
+#include "proxy/close_reasons.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
@@ -94,6 +95,7 @@ void Session::StartRelay() {
   }
   CloseDialogue();
   state_ = State::kRelay;
+  Trace("both ways are passed on");
   LoggedIn();
   MoveBoth(true, true);
 }
@@ -257,6 +259,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     held[which] = dialogue_ && !dialogue_->windows[which].bytes.empty();
   }
   state_ = State::kClosing;
+  Trace("it ends: {}{}{}", CloseReasonWord(reason), text.empty() ? "" : ", ", text);
   worker_.ForgetCallBack(*this);
   deadline_.Disarm();
   second_look_.Disarm();

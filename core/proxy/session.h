@@ -9,10 +9,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "limits/gate.h"
 #include "limits/user_limits.h"
 #include "proxy/deadlines.h"
@@ -167,6 +169,12 @@ class Session : public rum_session {
   bool asking() const;
   bool hooked() const { return state_ == State::kDialogue || state_ == State::kWatch; }
   void QueueFor(uint32_t side, const void* bytes, size_t size);
+  // A line for those who follow this session through its states.
+  template <class... T>
+  void Trace(fmt::format_string<T...> format, T&&... values) {
+    if (!log::Enabled(log::Level::kDebug)) return;
+    log::Debug("session {}: {}", id_, fmt::format(format, std::forward<T>(values)...));
+  }
   Side& side(uint32_t which) { return sides_[which]; }
   static uint32_t Other(uint32_t which) { return 1 - which; }
 

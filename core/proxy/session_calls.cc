@@ -122,6 +122,7 @@ int32_t Session::Identify(const void* user, size_t size) {
   if (!asking()) return RUM_E_STATE;
   story_->user.assign(static_cast<const char*>(user), size);
   story_->identified = true;
+  Trace("the user is \"{}\"", story_->user);
   return RUM_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "map/map_file.h"
 #include "module/module_config.h"
+#include "proxy/close_reasons.h"
 #include "proxy/dialogue.h"
 #include "proxy/probe.h"
 #include "proxy/session.h"
@@ -136,6 +137,9 @@ bool Session::DeliverLookup() {
   // The worker's map may be swapped later, but not before the hook has returned.
   auto answer = worker_.map() ? worker_.map()->Find(key, &value) : MapFile::Answer::kBroken;
   worker_.counters.lookups.Add(1);
+  Trace("the map {}", answer == MapFile::Answer::kFound      ? "has a record"
+                      : answer == MapFile::Answer::kNotFound ? "has no record"
+                                                             : "cannot be asked");
   if (answer == MapFile::Answer::kNotFound) worker_.counters.lookup_misses.Add(1);
   if (answer == MapFile::Answer::kBroken) worker_.counters.lookup_failures.Add(1);
   if (module.looked_up) {
@@ -171,6 +175,7 @@ bool Session::Fill(uint32_t which) {
   if (!second_look_.armed()) worker_.second_look->Arm(second_look_, *this);
   if (which == RUM_UPSTREAM && !dialogue_->upstream_spoke) {
     dialogue_->upstream_spoke = true;
+    Trace("the server has spoken");
     dialogue_->attempt.Succeeded();
     dialogue_->phase.Disarm();
   }
@@ -235,6 +240,7 @@ bool Session::DeliverEnd(uint32_t which) {
 }
 
 void Session::ConnectDone(uint32_t reason, std::string_view detail, const Address& destination) {
+  Trace("{}: {}", destination.text(), reason ? CloseReasonWord(reason) : "connected");
   dialogue_->outcome_detail = detail;
   if (destination.kind == Address::Kind::kTcp) dialogue_->upstream_host = destination.host;
   if (reason == 0) SendHeader();
@@ -282,6 +288,7 @@ bool Session::AdvanceTls(uint32_t which) {
 void Session::TlsDone(uint32_t which, bool done) {
   Dialogue& d = *dialogue_;
   const rum_module& module = config_->module();
+  Trace("TLS with the {} {}", which == RUM_CLIENT ? "client" : "server", done ? "is up" : "failed");
   if (d.tls[which].own) {
     if (done && which == RUM_UPSTREAM) d.outcome = 0;
   } else if (module.tls_open) {

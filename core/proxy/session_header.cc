@@ -39,6 +39,7 @@ bool Session::ReadHeader() {
   if (header.ends) {
     story_->told = std::make_unique<Told>(Told{address_, header.ends->destination});
     address_ = header.ends->source;
+    Trace("the PROXY header says that it comes from {}", address_.text());
   }
   Welcome();
   return true;

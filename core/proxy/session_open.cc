@@ -19,6 +19,7 @@ void Session::Open(Worker& worker, Listener& listener, Fd client, const SocketAd
   if (!session->side(RUM_CLIENT).Attach(worker.base(), std::move(client), OnClientEvent, session)) {
     return session->Finish(RUM_CLOSE_NO_RESOURCES, {});
   }
+  session->Trace("{} came to {}", address.text(), listener.text());
   Dialogue& d = *session->dialogue_;
   worker.login->Arm(d.login, *session);
   if (listener.address().tls) {

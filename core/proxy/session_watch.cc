@@ -14,6 +14,7 @@ void Session::HandOver() {
     flows_[*d.handed].Empty(side(Other(*d.handed)), worker_);
     d.handed.reset();
     state_ = State::kDialogue;
+    Trace("the module leads again");
     return;
   }
   uint32_t from = *d.hand_over;
@@ -26,6 +27,8 @@ void Session::HandOver() {
   d.handed = from;
   d.phase.Disarm();
   state_ = State::kWatch;
+  Trace("what the {} sends is passed on, the module looks at the other side",
+        from == RUM_CLIENT ? "client" : "server");
   LoggedIn();
 }
 

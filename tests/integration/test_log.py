@@ -229,3 +229,23 @@ def empty_map(t):
     path = t.path("empty.cdb")
     cdb.replace(path, cdb.encode([]))
     return path
+
+
+@test("With -v one session can be followed by its number from accept to end", needs=("mysql.so", "mariadb"))
+def _(t):
+    from mysql_setup import front, row, write_map
+    from support import mariadb
+    from support.mysql_wire import Client
+    rum, here = front(t, write_map(t, row(t, "alice", "A")), "-v")
+    with Client(here) as one, Client(here):
+        one.login("alice", mariadb.password("alice"))
+        one.quit()
+    number = next(r["id"] for r in rum.wait_sessions(1) if r.get("user") == "alice")
+    lines = [r["message"] for r in rum.records() if r.get("message", "").startswith("session %d: " % number)]
+    steps = ["came to " + here, 'the user is "alice"', "the map has a record", "connecting to",
+             ": connected", "the server has spoken", "passed on", "it ends: "]
+    at = 0
+    for line in lines:
+        if at < len(steps) and steps[at] in line:
+            at += 1
+    same(at, len(steps), "\n".join(lines))
