@@ -12,6 +12,7 @@
 
 #include "base/escape.h"
 #include "limits/admission.h"
+#include "options.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
 
@@ -38,6 +39,8 @@ border-radius:6px;padding:.5em 1em;min-width:8em}.tile b{display:block;font-size
 .unknown{color:var(--dim)}.columns{display:grid;gap:0 2em;
 grid-template-columns:repeat(auto-fit,minmax(20em,1fr))}svg{width:100%;height:auto}
 polyline{fill:none;stroke-width:1.5;vector-effect:non-scaling-stroke}
+svg line{stroke:var(--line);vector-effect:non-scaling-stroke}
+.ends{display:flex;justify-content:space-between;margin:0}
 .lost main{opacity:.4}
 </style></head><body>
 )";
@@ -157,7 +160,9 @@ class Page {
       Add("<div class=\"tile\"><b>{}</b>{}<br><span class=\"dim\">{}</span></div>\n", value, what,
           more);
     };
-    tile(std::to_string(Number("sessions", "active")), "sessions",
+    uint32_t most = proxy_.settings()->gate.max_connections;
+    tile(fmt::format("{}{}", Number("sessions", "active"), most ? fmt::format(" of {}", most) : ""),
+         "sessions",
          fmt::format("most {} · {} in all", std::max(most_active_, Number("sessions", "active")),
                      Number("sessions", "accepted")));
     tile(fmt::format("{:.1f}", Rate(&Sample::logins)), "logins a second",
@@ -195,10 +200,14 @@ class Page {
     Add("<h2>The last ten minutes</h2>\n<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\""
         "sessions and logins of the last ten minutes\">",
         kWide, kHigh);
+    for (double y : {4.0, (kHigh + 4) / 2, kHigh - 0.5}) {
+      Add("<line x1=\"0\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/>", kWide, y, y);
+    }
     line(logins, most_logins, "var(--dim)");
     line(sessions, most_sessions, "var(--ink)");
-    Add("</svg>\n<p class=\"dim\"><span style=\"color:var(--ink)\">sessions</span>, up to {:.0f}; "
-        "logins a second, up to {:.1f}</p>\n",
+    Add("</svg>\n<p class=\"dim ends\"><span>ten minutes ago</span><span><span "
+        "style=\"color:var(--ink)\">— sessions</span>, up to {:.0f} · — logins a second, up to "
+        "{:.1f}</span><span>now</span></p>\n",
         most_sessions, most_logins);
   }
 
@@ -264,6 +273,8 @@ class Page {
     for (const auto& one : stats_["listeners"]) {
       Add("<tr><td>{}<td>\n", Html(one["address"].get<std::string>()));
     }
+    Add("<tr><td class=\"dim\">memory<td class=\"n\">{}\n",
+        Bytes(static_cast<double>(Number("rum", "resident_bytes"))));
     for (const auto& worker : proxy_.workers()) {
       Add("<tr><td class=\"dim\">connections of worker {}<td class=\"n\">{}\n", worker->index(),
           worker->load.load(std::memory_order_relaxed));
