@@ -221,6 +221,22 @@ def compare_reload(manual):
     same(code, words, "the option that HUP applies")
 
 
+def try_examples(manual):
+    """The examples of rum.conf(5) are good; only the map that they name is not here."""
+    examples = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", manual, re.M | re.S)
+    check(len(examples) >= 3, "examples of rum.conf(5)")
+    with tempfile.TemporaryDirectory(prefix="rum-manual.") as folder:
+        path = os.path.join(folder, "rum.conf")
+        for example in examples:
+            lines = [line for line in example.splitlines() if not line.startswith("map ")]
+            if not any(line.startswith("destination") for line in lines):
+                lines.append("destination = tcp:127.0.0.1:1")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write("\n".join(lines + ["state-dir = " + folder]) + "\n")
+            code, text = run("-P", "passthrough.so", "--config", path, "--check")
+            check(code == 0, "an example of rum.conf(5): " + text)
+
+
 def compare_statistics(manual, served):
     json_paths, metrics = [], []
     for item in items(manual, "STATISTICS"):
@@ -311,7 +327,9 @@ def main():
     manual = read("core", "rum.8")
     served = serve("passthrough.so")
     compare_options(manual)
-    compare_reload(manual)
+    configuration = read("core", "rum.conf.5")
+    compare_reload(configuration)
+    try_examples(configuration)
     compare_statistics(manual, served)
     compare_reasons(manual, served)
     compare_log(manual, served)
