@@ -9,14 +9,15 @@ namespace {
 constexpr uint32_t kNever = 0xffffffff;
 
 struct Row {
-  uint32_t bit;
+  uint64_t bit;
   const char* name;
   uint32_t mysql;    // the first version rum offers it for
   uint32_t mariadb;  // the same for MariaDB
 };
 
-// Flags above DEPRECATE_EOF are MySQL's or MariaDB's alone and are never offered, but for the one
-// that the relay of a login needs and that changes nothing after it. DEPRECATE_EOF is
+// Of the flags above DEPRECATE_EOF those of MySQL are never offered, but for the one that the relay
+// of a login needs and that changes nothing after it; those of MariaDB are, where all servers have
+// them. DEPRECATE_EOF is
 // in MySQL 5.7 and MariaDB 10.2.0 too, but their query caches answer in the wrong form (MySQL bug
 // 83346), so it begins where that ended.
 constexpr Row kRows[] = {
@@ -47,6 +48,11 @@ constexpr Row kRows[] = {
     {kDeprecateEof, "DEPRECATE_EOF", 80000, 100208},
     {kMultiFactor, "MULTI_FACTOR_AUTHENTICATION", 80027, kNever},
     {kRememberOptions, "REMEMBER_OPTIONS", 0, 0},
+    {kProgress, "PROGRESS", kNever, 100208},
+    {kBulkOperations, "STMT_BULK_OPERATIONS", kNever, 100208},
+    {kExtendedMetadata, "EXTENDED_METADATA", kNever, 100502},
+    {kCacheMetadata, "CACHE_METADATA", kNever, 100600},
+    {kBulkUnitResults, "BULK_UNIT_RESULTS", kNever, 110501},
 };
 
 uint32_t ReadNumber(std::string_view text) {
@@ -76,8 +82,8 @@ ServerVersion ReadVersion(std::string_view text) {
   return version;
 }
 
-uint32_t OfferedCapabilities(const ServerVersion& version) {
-  uint32_t bits = 0;
+uint64_t OfferedCapabilities(const ServerVersion& version) {
+  uint64_t bits = 0;
   for (const Row& row : kRows) {
     uint32_t since = version.mariadb ? row.mariadb : row.mysql;
     if (since != kNever && version.number >= since) bits |= row.bit;
@@ -85,7 +91,7 @@ uint32_t OfferedCapabilities(const ServerVersion& version) {
   return bits;
 }
 
-std::string NameCapabilities(uint32_t bits) {
+std::string NameCapabilities(uint64_t bits) {
   std::string names;
   for (const Row& row : kRows) {
     if ((bits & row.bit) == 0) continue;
@@ -95,9 +101,9 @@ std::string NameCapabilities(uint32_t bits) {
   return names;
 }
 
-std::string HexOf(uint32_t bits) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%08x", bits);
+std::string HexOf(uint64_t bits) {
+  char text[24];
+  std::snprintf(text, sizeof text, "%08llx", static_cast<unsigned long long>(bits));
   return text;
 }
 

@@ -8,7 +8,7 @@
 
 namespace rum::mysql {
 
-enum Capability : uint32_t {
+enum Capability : uint64_t {
   kLongPassword = 1u << 0,  // clear: the sender is MariaDB, and 32 further flags are in force
   kFoundRows = 1u << 1,
   kLongFlag = 1u << 2,
@@ -36,7 +36,17 @@ enum Capability : uint32_t {
   kDeprecateEof = 1u << 24,
   kMultiFactor = 1u << 28,  // MySQL only: matters during the login and never after it
   kRememberOptions = 1u << 31,
+  // MariaDB's further ones.
+  kProgress = 1ull << 32,
+  kBulkOperations = 1ull << 34,
+  kExtendedMetadata = 1ull << 35,
+  kCacheMetadata = 1ull << 36,
+  kBulkUnitResults = 1ull << 37,
 };
+
+// Of MariaDB's further flags those without which a client that uses them would misread a server.
+constexpr uint64_t kChangesWhatFollows =
+    kBulkOperations | kExtendedMetadata | kCacheMetadata | kBulkUnitResults;
 
 // A server's kind and version as MAJOR * 10000 + MINOR * 100 + PATCH.
 struct ServerVersion {
@@ -49,11 +59,11 @@ ServerVersion ReadVersion(std::string_view text);
 
 // The flags that rum promises under a version: those that every server from that version on has,
 // and that it can pass on. Never kCompress and kSsl.
-uint32_t OfferedCapabilities(const ServerVersion& version);
+uint64_t OfferedCapabilities(const ServerVersion& version);
 
 // "DEPRECATE_EOF, PLUGIN_AUTH" for the known flags in `bits`.
-std::string NameCapabilities(uint32_t bits);
-// "81fff7df".
-std::string HexOf(uint32_t bits);
+std::string NameCapabilities(uint64_t bits);
+// "81fff7df", with MariaDB's further ones in front: "1d81fff7df".
+std::string HexOf(uint64_t bits);
 
 }  // namespace rum::mysql

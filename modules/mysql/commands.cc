@@ -142,8 +142,8 @@ std::string BuildKill(Bytes payload, const Kill& kill, uint32_t id) {
       .Finish(0);
 }
 
-Parsed<ChangeUser> ParseChangeUser(Bytes payload, uint32_t capabilities) {
-  auto has = [&](uint32_t bit) { return (capabilities & bit) != 0; };
+Parsed<ChangeUser> ParseChangeUser(Bytes payload, uint64_t capabilities) {
+  auto has = [&](uint64_t bit) { return (capabilities & bit) != 0; };
   auto text = [](Bytes bytes) { return std::string(AsText(bytes)); };
   Reader reader(payload);
   if (reader.ReadU8() != kChangeUserCommand) return {.why = "this is no change of the user"};
@@ -168,8 +168,8 @@ Parsed<ChangeUser> ParseChangeUser(Bytes payload, uint32_t capabilities) {
   return {.value = std::move(change)};
 }
 
-std::string BuildChangeUser(const ChangeUser& change, uint32_t capabilities) {
-  auto has = [&](uint32_t bit) { return (capabilities & bit) != 0; };
+std::string BuildChangeUser(const ChangeUser& change, uint64_t capabilities) {
+  auto has = [&](uint64_t bit) { return (capabilities & bit) != 0; };
   PacketWriter packet;
   packet.WriteU8(kChangeUserCommand).WriteNulText(change.user);
   if (has(kSecureConnection)) {

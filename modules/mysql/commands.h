@@ -65,7 +65,7 @@ struct ChangeUser {
 };
 
 // `capabilities` are those in force on the link. Trailing fields may be missing, as servers allow.
-Parsed<ChangeUser> ParseChangeUser(Bytes payload, uint32_t capabilities);
-std::string BuildChangeUser(const ChangeUser& change, uint32_t capabilities);
+Parsed<ChangeUser> ParseChangeUser(Bytes payload, uint64_t capabilities);
+std::string BuildChangeUser(const ChangeUser& change, uint64_t capabilities);
 
 }  // namespace rum::mysql

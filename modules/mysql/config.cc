@@ -97,7 +97,13 @@ bool IsPlain(std::string_view text) {
 }
 
 // The servers' flags that exist, which are those of the newest version of either kind.
-uint32_t AllOffered() { return OfferedCapabilities({.mariadb = false, .number = 999999}); }
+uint64_t AllOffered() {
+  return OfferedCapabilities({.mariadb = false, .number = 999999}) |
+         OfferedCapabilities({.mariadb = true, .number = 999999});
+}
+// What is promised without a look at the servers has none of MariaDB's further flags: clients that
+// use them would be refused by the first server without.
+constexpr uint64_t kFixedMost = 0xffffffff;
 
 }  // namespace
 
@@ -121,7 +127,7 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
             "--mysql-version: write a version of at most 60 characters, such as 8.0.40 or "
             "5.5.5-10.11.0-MariaDB, or a name such as mysql57, mysql80, mariadb106, mariadb118"};
   }
-  config.promise.capabilities = OfferedCapabilities(version);
+  config.promise.capabilities = OfferedCapabilities(version) & kFixedMost;
   config.capabilities = AllOffered();
   if (version.number < kFirstUtf8Mb4) config.promise.charset = kUtf8;
 
@@ -139,7 +145,7 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
                   "--mysql-capabilities: PROTOCOL_41 (200) and SECURE_CONNECTION (8000) are "
                   "needed"};
     }
-    if ((bits & kLongPassword) == 0 || (bits & ~AllOffered()) != 0) {
+    if ((bits & kLongPassword) == 0 || (bits & ~(AllOffered() & kFixedMost)) != 0) {
       return {.why = "--mysql-capabilities: bit 0 must be set, and only flags of 91fff7df may be"};
     }
     config.promise.capabilities = config.capabilities = bits;

@@ -30,7 +30,7 @@ enum class ChangeUserMode : uint8_t {
 struct Config {
   Promise promise;               // what greetings say, until or instead of what servers teach
   bool learns = true;            // greetings follow the servers
-  uint32_t capabilities = 0;     // the most that a greeting promises, learned or not
+  uint64_t capabilities = 0;     // the most that a greeting promises, learned or not
   std::shared_ptr<Fleet> fleet;  // shared by all configurations that there are
   AuthMode auth = AuthMode::kAuto;
   ChangeUserMode change_user = ChangeUserMode::kAllow;

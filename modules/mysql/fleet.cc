@@ -20,7 +20,7 @@ constexpr int64_t kKeepAgain = 3600;
 constexpr size_t kServersMost = 4096;
 
 constexpr size_t kVersionMost = 60;  // what clients reserve for it
-constexpr uint32_t kAlways = kLongPassword | kProtocol41 | kSecureConnection;
+constexpr uint64_t kAlways = kLongPassword | kProtocol41 | kSecureConnection;
 constexpr char kFormat[] = "rum-mysql-fleet-1";
 constexpr uint32_t kFirstUtf8Mb4 = 50503;
 constexpr uint8_t kUtf8 = 33;
@@ -46,7 +46,7 @@ struct Count {
 // [0]: MySQL, [1]: MariaDB.
 struct Census {
   Count families[2];
-  uint32_t capabilities = 0xffffffff;
+  uint64_t capabilities = UINT64_MAX;
 };
 
 Census TakeCensus(const Servers& servers) {

@@ -19,14 +19,14 @@ namespace rum::mysql {
 // What a greeting says in which a client may trust.
 struct Promise {
   std::string version;
-  uint32_t capabilities = 0;
+  uint64_t capabilities = 0;
   uint8_t charset = 45;
   bool operator==(const Promise&) const = default;
 };
 
 struct Server {
   std::string version;  // as it greets
-  uint32_t capabilities = 0;
+  uint64_t capabilities = 0;
   std::string plugin;
   bool is_default = false;  // a probe said that it is one of -d
   int64_t seen = 0;         // when it greeted last, seconds since 1970

@@ -13,6 +13,26 @@ constexpr size_t kNonceInFirstPart = 8;
 // Capabilities, packet size, character set and filler: what an SSLRequest consists of.
 constexpr size_t kFixedResponse = 32;
 
+constexpr unsigned kFurther = 32;  // MariaDB's further capabilities begin at this bit
+
+// As it is sent: LONG_PASSWORD says whether the further ones are left out.
+uint32_t LowHalf(uint64_t capabilities) {
+  auto low = static_cast<uint32_t>(capabilities);
+  return capabilities >> kFurther ? low & ~uint32_t{kLongPassword} : low;
+}
+
+// What the response and the request for TLS begin with.
+PacketWriter BeginResponse(const Response& response, uint64_t more) {
+  uint64_t capabilities = response.capabilities | kLongPassword | more;
+  PacketWriter packet;
+  packet.WriteU32(LowHalf(capabilities))
+      .WriteU32(response.max_packet)
+      .WriteU8(response.charset)
+      .WriteZeroes(19)
+      .WriteU32(static_cast<uint32_t>(capabilities >> kFurther));
+  return packet;
+}
+
 std::string ToString(Bytes bytes) { return std::string(AsText(bytes)); }
 
 void CopyNonce(Bytes bytes, size_t at, Nonce* nonce) {
@@ -30,12 +50,13 @@ std::string BuildGreeting(const Greeting& greeting) {
       .WriteU32(greeting.connection_id)
       .WriteBytes(nonce.first(kNonceInFirstPart))
       .WriteU8(0)
-      .WriteU16(static_cast<uint16_t>(greeting.capabilities))
+      .WriteU16(static_cast<uint16_t>(LowHalf(greeting.capabilities)))
       .WriteU8(greeting.charset)
       .WriteU16(greeting.status)
       .WriteU16(static_cast<uint16_t>(greeting.capabilities >> 16))
       .WriteU8(plugin ? kNonceSize + 1 : 0)
-      .WriteZeroes(10)
+      .WriteZeroes(6)
+      .WriteU32(static_cast<uint32_t>(greeting.capabilities >> kFurther))
       .WriteBytes(nonce.subspan(kNonceInFirstPart))
       .WriteU8(0);
   if (plugin) packet.WriteNulText(greeting.plugin);
@@ -55,7 +76,9 @@ Parsed<Greeting> ParseGreeting(Bytes payload) {
   greeting.status = reader.ReadU16();
   greeting.capabilities |= uint32_t{reader.ReadU16()} << 16;
   size_t nonce_size = reader.ReadU8();
-  reader.ReadBytes(10);
+  reader.ReadBytes(6);
+  uint64_t further = reader.ReadU32();
+  if ((greeting.capabilities & kLongPassword) == 0) greeting.capabilities |= further << kFurther;
   if (!reader.ok()) return {.why = "the greeting is cut short"};
   CopyNonce(nonce, 0, &greeting.nonce);
   if ((greeting.capabilities & kSecureConnection) != 0) {
@@ -87,9 +110,11 @@ Parsed<Response> ParseResponse(Bytes payload) {
   response.capabilities = reader.ReadU32();
   response.max_packet = reader.ReadU32();
   response.charset = reader.ReadU8();
-  reader.ReadBytes(23);
+  reader.ReadBytes(19);
+  uint64_t further = reader.ReadU32();
+  if ((response.capabilities & kLongPassword) == 0) response.capabilities |= further << kFurther;
   if (!reader.ok()) return {.why = "the response is shorter than 32 bytes"};
-  auto has = [&](uint32_t bit) { return (response.capabilities & bit) != 0; };
+  auto has = [&](uint64_t bit) { return (response.capabilities & bit) != 0; };
 
   response.user = ToString(reader.ReadUntilNul());
   if (!reader.ok()) return {.why = "the user name has no end"};
@@ -121,13 +146,9 @@ Parsed<Response> ParseResponse(Bytes payload) {
 }
 
 std::string BuildResponse(const Response& response, uint8_t sequence) {
-  auto has = [&](uint32_t bit) { return (response.capabilities & bit) != 0; };
-  PacketWriter packet;
-  packet.WriteU32(response.capabilities | kLongPassword)
-      .WriteU32(response.max_packet)
-      .WriteU8(response.charset)
-      .WriteZeroes(23)
-      .WriteNulText(response.user);
+  auto has = [&](uint64_t bit) { return (response.capabilities & bit) != 0; };
+  PacketWriter packet = BeginResponse(response, 0);
+  packet.WriteNulText(response.user);
   if (has(kLengthEncodedAuth)) {
     packet.WriteLength(response.auth.size()).WriteText(response.auth);
   } else if (has(kSecureConnection)) {
@@ -146,12 +167,7 @@ std::string BuildResponse(const Response& response, uint8_t sequence) {
 }
 
 std::string BuildSslRequest(const Response& response, uint8_t sequence) {
-  return PacketWriter()
-      .WriteU32(response.capabilities | kLongPassword | kSsl | kPluginAuth)
-      .WriteU32(response.max_packet)
-      .WriteU8(response.charset)
-      .WriteZeroes(23)
-      .Finish(sequence);
+  return BeginResponse(response, kSsl | kPluginAuth).Finish(sequence);
 }
 
 }  // namespace rum::mysql

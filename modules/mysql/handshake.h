@@ -26,22 +26,22 @@ struct Greeting {
   std::string version;
   uint32_t connection_id = 0;
   Nonce nonce{};
-  uint32_t capabilities = 0;
+  uint64_t capabilities = 0;
   uint8_t charset = 45;
   uint16_t status = 2;  // autocommit
   std::string plugin;   // empty without PLUGIN_AUTH
 };
 
-// The whole packet, sequence 0. The capabilities hold at least SECURE_CONNECTION.
+// The whole packet, sequence 0. The capabilities hold at least SECURE_CONNECTION. With MariaDB's
+// further ones LONG_PASSWORD is cleared, which says that they are there.
 std::string BuildGreeting(const Greeting& greeting);
 
-// Reads the payload of a server's greeting (an ERR in its place is ParseError's). MariaDB's further
-// capabilities are not kept: rum never uses them.
+// Reads the payload of a server's greeting (an ERR in its place is ParseError's).
 Parsed<Greeting> ParseGreeting(Bytes payload);
 
 // HandshakeResponse41. Strings hold raw bytes in the client's character set.
 struct Response {
-  uint32_t capabilities = 0;
+  uint64_t capabilities = 0;
   uint32_t max_packet = 1 << 24;
   uint8_t charset = 45;
   std::string user;
@@ -65,8 +65,8 @@ ResponseKind KindOfResponse(Bytes payload);
 Parsed<Response> ParseResponse(Bytes payload);
 
 // The whole packet for a server, in the form that `response.capabilities` demand: fields without
-// their flag are left out. Bit 0 is always set, which says that MariaDB's further capabilities, the
-// last four of the 23 zeroes, are not in force.
+// their flag are left out. LONG_PASSWORD is set unless MariaDB's further capabilities are in force,
+// which are the last four of the 23 bytes that are zeroes else.
 std::string BuildResponse(const Response& response, uint8_t sequence);
 
 // The request for TLS: the first 32 bytes of that response, with the flag SSL.

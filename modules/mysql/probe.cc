@@ -131,8 +131,9 @@ void Probe::TakeGreeting(Bytes payload) {
   fleet_.Saw(view_, {peer, std::min(size, sizeof peer - 1)}, greeting.value, is_default_,
              ::time(nullptr));
   // Of what is promised to clients they go on to use this without asking.
-  uint32_t promised = PromiseNow(config_, view_.Look(fleet_)).capabilities & kDeprecateEof;
-  if (uint32_t missing = promised & ~capabilities_) Note("lacks", NameCapabilities(missing));
+  uint64_t promised =
+      PromiseNow(config_, view_.Look(fleet_)).capabilities & (kDeprecateEof | kChangesWhatFollows);
+  if (uint64_t missing = promised & ~capabilities_) Note("lacks", NameCapabilities(missing));
   int32_t mode = tls_ != nullptr ? tls_->mode(handle_, RUM_UPSTREAM) : RUM_TLS_OFF;
   if (mode != RUM_TLS_REQUIRE && mode != RUM_TLS_VERIFY) return LogIn();
   if ((capabilities_ & kSsl) == 0) {

@@ -63,7 +63,7 @@ class Probe final : public Conversation {
   State state_ = State::kAwaitGreeting;
   bool greeted_ = false;  // and not answered: it must not be left like that
   uint8_t sequence_ = 0;  // due next
-  uint32_t capabilities_ = 0;
+  uint64_t capabilities_ = 0;
   int answers_ = 0;  // empty ones, to what the server asked
 };
 

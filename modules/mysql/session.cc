@@ -98,6 +98,7 @@ void Session::TakeResponse(Bytes payload) {
   }
   response_ = std::move(parsed.value);
   // Some clients set flags that were not offered to them, and do not mean it.
+  greeted_as_mariadb_ = promised_ >> 32 && !ClientHas(kLongPassword);
   response_.capabilities &= promised_;
   with_password_ = ProvesSomething(response_.auth);
   if (!ClientHas(kProtocol41 | kSecureConnection)) {

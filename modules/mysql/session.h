@@ -155,8 +155,8 @@ class Session final : public Conversation {
   bool RewritesForClient() const;
   bool TlsActive(uint32_t side) const { return tls_ && tls_->active(handle_, side) == 1; }
   int32_t TlsMode(uint32_t side) const { return tls_ ? tls_->mode(handle_, side) : RUM_TLS_OFF; }
-  bool ClientHas(uint32_t bits) const { return (response_.capabilities & bits) == bits; }
-  bool HasUpstream(uint32_t bits) const { return (upstream_capabilities_ & bits) == bits; }
+  bool ClientHas(uint64_t bits) const { return (response_.capabilities & bits) == bits; }
+  bool HasUpstream(uint64_t bits) const { return (upstream_capabilities_ & bits) == bits; }
   void DelayAs(Pace::Step step, State state);
   struct ClientPeer {
     std::string host;  // "localhost" for a unix socket, as servers call it
@@ -201,9 +201,10 @@ class Session final : public Conversation {
 
   bool unix_client_ = false;
 
-  uint32_t promised_ = 0;  // the capabilities in our greeting
-  Nonce nonce_{};          // the last one that rum gave to the client
-  Nonce scramble_{};       // the last one that a client keeps: by rum, or for the native plugin
+  bool greeted_as_mariadb_ = false;  // the client goes by MariaDB's further capabilities
+  uint64_t promised_ = 0;            // the capabilities in our greeting
+  Nonce nonce_{};                    // the last one that rum gave to the client
+  Nonce scramble_{};  // the last one that a client keeps: by rum, or for the native plugin
   Greeting upstream_greeting_;  // from the greeting until our response
   Response response_;           // capabilities are those in force on the client's side
   std::string destination_;
@@ -217,7 +218,7 @@ class Session final : public Conversation {
   uint32_t connection_id_ = 0;          // in rum's greeting
   uint32_t thread_id_ = 0;              // in the server's
   Nonce upstream_nonce_{};              // the same
-  uint32_t upstream_capabilities_ = 0;  // in force toward the server
+  uint64_t upstream_capabilities_ = 0;  // in force toward the server
   std::string upstream_;                // the server's address
   CommandReader commands_;
   std::optional<ChangeUser> change_;  // until it is sent

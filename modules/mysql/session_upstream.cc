@@ -70,10 +70,12 @@ void Session::TakeGreeting(Bytes payload) {
   if (client_left_) return Close(RUM_CLOSE_CLIENT_GONE, {});
   // What the client was promised and goes on to use in all that follows, and what the way of
   // logging in rests on, cannot be done without.
-  uint32_t needed =
-      kProtocol41 | kSecureConnection | (response_.capabilities & (kDeprecateEof | kCompress));
+  uint64_t needed = kProtocol41 | kSecureConnection |
+                    (response_.capabilities & (kDeprecateEof | kCompress | kChangesWhatFollows));
+  // Some take what a greeting of MariaDB says for granted, whatever they asked for.
+  if (greeted_as_mariadb_) needed |= promised_ & kChangesWhatFollows;
   if (!rewriting_) needed |= kPluginAuth;
-  uint32_t missing = needed & ~greeting.value.capabilities;
+  uint64_t missing = needed & ~greeting.value.capabilities;
   if (missing != 0) {
     Count(kServerFaults);
     std::string names = NameCapabilities(missing);

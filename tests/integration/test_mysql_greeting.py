@@ -1,12 +1,14 @@
 """The greeting that follows the servers, the probes behind it, and --explain, with real servers."""
 
 import os
+import struct
 import subprocess
 
-from mysql_setup import front, row, write_map
+from mysql_setup import front, port_of, row, write_map
 from support import mariadb, net, peers
 from support.harness import check, has, same, test
-from support.mysql_wire import DEPRECATE_EOF, USUAL, Client, FakeServer, ServerError
+from support.mysql_wire import (DEPRECATE_EOF, USUAL, Client, FakeServer, ServerError, native_token,
+                                response)
 
 BOTH = ("mysql.so", "mariadb")
 OLD_AND_NEW = ("mysql.so", "mariadb", "mariadb-trixie")
@@ -180,3 +182,65 @@ def _(t):
         has(told["way"][0], word)
     code, told, text = explain(t, "-M", path, "-d", server.address, "--explain", "nobody")
     same((code, told["server"]), (0, [server.address]), text)
+
+
+@test("What only MariaDB has is offered when all servers have it: bulk execution, metadata",
+      needs=BOTH + ("mysql-sid",))
+def _(t):
+    from support import clients
+    bulk, alice, word = "bulk 100, format json, again 20", "alice", mariadb.password("alice")
+
+    def use(port):
+        return clients.libmariadb_client(t, port, alice, word, "--mariadb").text
+    for mode in ("relay", "rewrite"):
+        rum, here = front(t, write_map(t, row(t, alice, "A"), row(t, "bob", "B")), "--mysql-auth",
+                          mode, "--health-check", "60s", "-d", t.run.servers.a.address)
+        net.until(lambda: rum.stats()["probes"]["well"] == 2, 20, "both were asked")
+        has(use(port_of(here)), bulk)
+    # Before anything is learned, and with a greeting that is fixed, it is not.
+    rum, here = front(t, write_map(t, row(t, alice, "A")), "-t", "mariadb106")
+    has(use(port_of(here)), "Bulk operation")
+    # Nor with a server of MySQL among them.
+    mysql = t.run.newer["mysql-sid"].plain
+    rum, here = front(t, write_map(t, row(t, alice, "A"), ("m", "", mysql.address)),
+                      "--health-check", "60s")
+    net.until(lambda: rum.stats()["probes"]["well"] == 2, 20, "both were asked")
+    has(use(port_of(here)), "Bulk operation")
+
+
+@test("A client that was promised what a server lacks is refused, and the next one is not promised it",
+      needs="mysql.so")
+def _(t):
+    new, old = (t.keep(FakeServer("pw", capabilities=0x81FFF7FE, further=further))
+                for further in (0x1D, 0x05))
+    rum, here = front(t, write_map(t, ("new", "", new.address), ("old", "", old.address)))
+
+    def log_in(user, further):
+        """As a client of MariaDB: LONG_PASSWORD clear, its further capabilities in the filler.
+        What it was offered."""
+        with Client(here) as c:
+            offered = c.greet().further
+            packet = bytearray(response(user, native_token("pw", c.greeting.nonce), USUAL & ~1))
+            packet[28:32] = struct.pack("<I", further)
+            c.send(bytes(packet))
+            c.finish_login("pw")
+            return offered
+
+    def heard(server):
+        low, = struct.unpack_from("<I", server.responses[-1])
+        return 0 if low & 1 else struct.unpack_from("<I", server.responses[-1], 28)[0]
+    same(log_in("new", 0x1D), 0, "nothing is known yet")
+    same(heard(new), 0, "what was not offered is not passed on")
+    same(log_in("new", 0x1D), 0x1D, "as the only server that is known")
+    same(heard(new), 0x1D)
+    for wanted in (0x1D, 0):  # some clients go by the greeting, whatever they say
+        if wanted == 0:
+            rum, here = front(t, write_map(t, ("new", "", new.address), ("old", "", old.address)))
+            log_in("new", 0)
+        try:
+            log_in("old", wanted)
+            check(False, "it would misread the server")
+        except ServerError as e:
+            has(e.text, "EXTENDED_METADATA, CACHE_METADATA")
+        same(log_in("old", 0x05), 0x05, "lowered")
+        same(heard(old), 0x05)

@@ -77,6 +77,7 @@ class Greeting:
         low, self.charset, self.status, high, size = struct.unpack_from("<HBHHB", payload, at)
         self.capabilities = low | high << 16
         self.reserved = payload[at + 8:at + 18]
+        self.further = 0 if low & 1 else struct.unpack("<I", self.reserved[6:])[0]
         at += 18
         self.nonce += payload[at:at + max(13, size - 8) - 1]
         at += max(13, size - 8)
@@ -235,10 +236,10 @@ class Client:
 
 
 def greeting_payload(nonce, version="5.5.5-10.11.0-MariaDB", capabilities=0x81FFF7FF, thread=7,
-                     plugin="mysql_native_password"):
+                     plugin="mysql_native_password", further=0):
     return (b"\x0a" + version.encode() + b"\0" + struct.pack("<I", thread) + nonce[:8] + b"\0"
             + struct.pack("<HBHHB", capabilities & 0xFFFF, 45, 2, capabilities >> 16, 21)
-            + bytes(10) + nonce[8:20] + b"\0" + plugin.encode() + b"\0")
+            + bytes(6) + struct.pack("<I", further) + nonce[8:20] + b"\0" + plugin.encode() + b"\0")
 
 
 OK = b"\0\0\0\x02\0\0\0"
@@ -248,8 +249,10 @@ class FakeServer(peers.Server):
     """Greets, switches to mysql_native_password, accepts `password` for every user, and answers
     every query with OK. What clients sent as response is kept."""
 
-    def __init__(self, password="", address=None, after_switch=None, capabilities=0x81FFF7FF):
+    def __init__(self, password="", address=None, after_switch=None, capabilities=0x81FFF7FF,
+                 further=0):
         self.password = password
+        self.further = further  # of MariaDB, when capabilities has bit 0 clear
         self.capabilities = capabilities
         self.after_switch = after_switch  # called with the socket instead of going on
         self.responses, self.logins, self.endings = [], 0, []
@@ -257,7 +260,8 @@ class FakeServer(peers.Server):
 
     def handle(self, s):
         nonce = bytes(33 + b % 90 for b in os.urandom(20))
-        s.sendall(packet(0, greeting_payload(nonce, capabilities=self.capabilities)))
+        s.sendall(packet(0, greeting_payload(nonce, capabilities=self.capabilities,
+                                             further=self.further)))
         sequence, payload = read_packet(s)
         self.responses.append(payload)
         nonce = bytes(33 + b % 90 for b in os.urandom(20))

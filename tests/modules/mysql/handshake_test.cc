@@ -51,10 +51,18 @@ TEST(Greeting, ReadsMariaDb1011) {
   ASSERT_TRUE(greeting.ok()) << greeting.why;
   EXPECT_EQ(greeting.value.version, "5.5.5-10.11.19-MariaDB-0+deb12u1");
   EXPECT_EQ(greeting.value.connection_id, 3u);
-  EXPECT_EQ(greeting.value.capabilities, 0x81fff7feu);
+  EXPECT_EQ(greeting.value.capabilities, 0x1d81fff7feu);
   EXPECT_EQ(greeting.value.charset, 8);
   EXPECT_EQ(AsText(greeting.value.nonce), "X&SNmYW+md0avOe1`p6W");
   EXPECT_EQ(greeting.value.plugin, "mysql_native_password");
+}
+
+TEST(Greeting, IsWrittenAsMariaDbWritesIt) {
+  auto greeting = ParseGreeting(Payload(kMariaDb1011));
+  ASSERT_TRUE(greeting.ok());
+  EXPECT_EQ(BuildGreeting(greeting.value), kMariaDb1011);
+  greeting.value.capabilities |= kLongPassword;
+  EXPECT_EQ(BuildGreeting(greeting.value), kMariaDb1011) << "the flag follows from the others";
 }
 
 TEST(Greeting, IsWrittenAsMySqlWritesIt) {
@@ -256,7 +264,24 @@ TEST(Response, IsWrittenInTheFormThatItsFlagsDemand) {
   }
 }
 
-TEST(Response, NeverClaimsMariaDbsFurtherCapabilities) {
+TEST(Response, TellsMariaDbsFurtherCapabilitiesByTheMissingFlag) {
+  Response response;
+  response.capabilities = kProtocol41 | kSecureConnection | kBulkOperations | kCacheMetadata;
+  for (std::string packet : {BuildResponse(response, 1), BuildSslRequest(response, 1)}) {
+    EXPECT_EQ(packet[kHeaderSize] & 1, 0);
+    EXPECT_EQ(packet.substr(kHeaderSize + 9, 19), std::string(19, '\0'));
+    EXPECT_EQ(packet.substr(kHeaderSize + 28, 4), std::string("\x14\0\0\0", 4));
+  }
+  EXPECT_EQ(Again(response).capabilities, response.capabilities);
+  std::string packet = BuildResponse(response, 1);
+  packet[kHeaderSize] |= 1;
+  auto read = ParseResponse(Payload(packet));
+  ASSERT_TRUE(read.ok()) << read.why;
+  EXPECT_EQ(read.value.capabilities, kProtocol41 | kSecureConnection | kLongPassword)
+      << "a client of MySQL may leave anything there";
+}
+
+TEST(Response, DoesNotClaimThemWithoutNeed) {
   Response response;
   response.capabilities = kProtocol41 | kSecureConnection;
   std::string packet = BuildResponse(response, 1);
