@@ -18,7 +18,7 @@ void CheckKill(Bytes payload) {
   if (!again || again->id != 7) std::abort();
 }
 
-void CheckChange(Bytes payload, uint32_t capabilities) {
+void CheckChange(Bytes payload, uint64_t capabilities) {
   auto change = ParseChangeUser(payload, capabilities);
   if (!change.ok()) return;
   std::string packet = BuildChangeUser(change.value, capabilities);
@@ -47,7 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     bytes = bytes.subspan(packet.size);
   }
   CheckKill({data, size});
-  for (uint32_t capabilities : {0u, uint32_t{kSecureConnection}, kSecureConnection | kPluginAuth,
+  for (uint64_t capabilities : {uint64_t{0}, uint64_t{kSecureConnection}, kSecureConnection | kPluginAuth,
                                 kSecureConnection | kPluginAuth | kConnectAttributes}) {
     CheckChange({data, size}, capabilities);
   }
