@@ -78,7 +78,8 @@ class Successor:
 
 class Rum:
     def __init__(self, context, arguments, ready=True, stats=True, log="json", env=None,
-                 descriptors=None, preload=None, wait=True, check_descriptors=True, program=None):
+                 descriptors=None, preload=None, wait=True, check_descriptors=True, program=None,
+                 prepare=None):
         self.context = context
         self.program = program or context.run.build.rum
         self.build = context.run.build
@@ -103,6 +104,7 @@ class Rum:
         self.env = environment(context, self.report_path, "--chroot" in self.arguments)
         self.env.update(env or {})
         self.descriptor_limit = descriptors
+        self.prepare = prepare  # called in the child before it becomes rum
         if preload:
             self.env["LD_PRELOAD"] = preload
         self.wait_ready, self.wait_listening = ready, wait
@@ -132,6 +134,8 @@ class Rum:
             resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
             if self.descriptor_limit:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptor_limit,) * 2)
+            if self.prepare:
+                self.prepare()
 
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([self.program] + self.arguments, env=self.env,
