@@ -128,6 +128,22 @@ class OperationsTest(unittest.TestCase):
                                   timeout=program.PATIENCE * 4)
             self.assertEqual(done.returncode, 0, done.stdout)
 
+    @unittest.skipUnless(shutil.which("promtool"), "there is no promtool")
+    def test_dashboard_asks_in_good_promql(self):
+        board = json.loads(read("grafana", "rum.json"))
+        asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+        asked += [one["expr"] for one in board["annotations"]["list"]]
+        rules = [{"record": "panel:%d" % number,
+                  "expr": expr.replace("$__rate_interval", "5m").replace("$instance", ".+")}
+                 for number, expr in enumerate(asked)]
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            json.dump({"groups": [{"name": "rum", "rules": rules}]}, file)  # JSON is YAML
+            file.flush()
+            done = subprocess.run(["promtool", "check", "rules", file.name], text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  timeout=program.PATIENCE * 4)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
     def test_dashboard(self):
         text = read("grafana", "rum.json")
         board = json.loads(text)
@@ -219,8 +235,9 @@ class OperationsTest(unittest.TestCase):
             self.assertNotIn("\t", text, name)
             if yaml:
                 self.assertTrue(list(yaml.safe_load_all(text)), name)
-            # Structure without a reader of YAML: indents come back to one that was there.
-            levels, block = [0], None
+            # Structure without a reader of YAML: a deeper indent has a key above it, and indents come
+            # back to one that was there.
+            levels, block, opened = [0], None, False
             for number, line in enumerate(text.splitlines(), 1):
                 indent = len(line) - len(line.lstrip(" "))
                 if not line.strip() or line.lstrip().startswith("#"):
@@ -230,12 +247,13 @@ class OperationsTest(unittest.TestCase):
                 block = None
                 while indent < levels[-1]:
                     levels.pop()
-                if indent > levels[-1]:
+                if indent > levels[-1] and opened:
                     levels.append(indent)
                 self.assertEqual(indent, levels[-1], "%s:%d: an indent of its own" % (name, number))
                 while line.lstrip(" ").startswith("- "):
                     line = line.replace("- ", "  ", 1)
                     levels.append(len(line) - len(line.lstrip(" ")))
+                opened = line.endswith(":")
                 if re.search(r"[|>]-?$", line):
                     block = levels[-1]
 
