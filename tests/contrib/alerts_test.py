@@ -1,6 +1,6 @@
-"""Alerts, dashboard, operations.md and contrib/deploy speak of what there is: metrics and labels that a
-running rum serves, options, rumctl commands, sections of the manual, end reasons; and the files can
-be read. With promtool the tests of the alerts run, too. Run by `make check` in the build folder.
+"""Alerts, dashboard, operations.md and contrib/deploy speak of what there is: metrics and labels that
+a running rum serves, options, rumctl commands, sections of the manual, end reasons; and the files
+can be read. With promtool the tests of the alerts run, too. Run by `make check` in the build folder.
 """
 
 import json
@@ -184,7 +184,8 @@ class OperationsTest(unittest.TestCase):
         """The lines of configuration files in the pages name options, with values that rum takes."""
         found = []
         for where, text in self.texts.items():
-            for name, value in re.findall(r"^[ #]+(?:rum: +)?([a-z-]+) = (.*?)(?: +\(.*)?$", text, re.M):
+            for name, value in re.findall(r"^[ #]+(?:rum: +)?([a-z-]+) = (.*?)(?: +\(.*)?$", text,
+                                          re.M):
                 if "--" + name not in self.options:
                     self.fail("%s: %s is no option" % (where, name))
                 if name not in ("map", "state-dir", "control"):  # whose folders are not here
