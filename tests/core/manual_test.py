@@ -122,7 +122,8 @@ class Served:
         try:
             self.wait(lambda: self.get("/live"))
             self.stats = json.loads(self.get("/stats"))
-            self.metrics = set(re.findall(r"^# TYPE (\w+) ", self.get("/metrics"), re.M))
+            self.metrics_text = self.get("/metrics")
+            self.metrics = set(re.findall(r"^# TYPE (\w+) ", self.metrics_text, re.M))
             with socket.socket(socket.AF_UNIX) as client:
                 client.connect(self.path("in"))
             self.wait(lambda: any(r.get("event") == "session" for r in self.log()))
