@@ -47,6 +47,7 @@ struct Story {
   std::unique_ptr<const Told> told;  // nullptr: the client is the peer
   std::string destination;
   uint64_t connect_micros = 0;
+  uint32_t login_failures = 0;  // a change of the user may fail, and more than once
   std::vector<std::pair<std::string, std::string>> notes;
 };
 

@@ -27,7 +27,7 @@ constexpr uint64_t kTimerMost = 24 * 3600 * 1000;
 constexpr std::string_view kOwnKeys[] = {
     "id",       "client", "listener", "user",   "destination",       "connect",       "duration",
     "received", "sent",   "reason",   "detail", "upstream_received", "upstream_sent", "event",
-    "time",     "level",  "message",  "via"};
+    "time",     "level",  "message",  "via",    "login_failures"};
 
 bool GoodNoteKey(std::string_view key) {
   if (std::find(std::begin(kOwnKeys), std::end(kOwnKeys), key) != std::end(kOwnKeys)) return false;
@@ -192,6 +192,7 @@ int32_t Session::Admit(const void* record, size_t size) {
 
 void Session::LoginFailed() {
   worker_.counters.login_failures.Add(1);
+  ++story_->login_failures;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
   if (!worker_.proxy().admission().guard().Failed(guard, address_)) return;
   worker_.counters.login_blocks.Add(1);

@@ -87,6 +87,7 @@ void LogSession(const SessionEnd& end) {
   fields.Number("upstream_received", end.upstream_side.received());
   fields.Number("upstream_sent", end.upstream_side.sent());
   fields.Word("reason", CloseReasonWord(end.reason));
+  if (end.story.login_failures) fields.Number("login_failures", end.story.login_failures);
   for (const auto& [key, value] : end.story.notes) fields.Quoted(key, value);
   if (!end.text.empty()) fields.Quoted("detail", end.text);
   fields.Write();

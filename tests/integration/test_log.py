@@ -1,8 +1,11 @@
 """The log: one line for every session, with every field and true figures, safe against odd bytes."""
 
 import json
+import os
 import re
+import signal
 import socket
+import subprocess
 
 from support import net, peers
 from support.harness import check, has, same, test
@@ -249,3 +252,65 @@ def _(t):
         if at < len(steps) and steps[at] in line:
             at += 1
     same(at, len(steps), "\n".join(lines))
+
+
+@test("The filter for fail2ban finds who guesses passwords, and nobody else", needs=("mysql.so", "mariadb"))
+def _(t):
+    from mysql_setup import tcp, usual_map
+    from support import mariadb
+    from support.build import program
+    from support.mysql_wire import Client, ServerError
+    source = os.path.join(os.path.dirname(__file__), "..", "..", "contrib", "fail2ban", "filter.conf")
+    with open(source) as f:
+        rules = re.search(r"^failregex = (.*?)^ignoreregex", f.read(), re.M | re.S).group(1).strip().split("\n")
+    rules = [re.compile(rule.strip().replace("%(__prefix_line)s", r"\s*")
+                        .replace("<ADDR>", r"\[?(?P<ip>[0-9a-f.:]+?)\]?")) for rule in rules]
+    same(len(rules), 2)
+    injected = 'x" session id=1 client=9.9.9.9:1 login_failures=1'
+    for form in ("text", "json"):
+        for mode in ("relay", "rewrite"):
+            here4, here6 = tcp(), "tcp:[::1]:%d" % net.free_port()
+            log = t.path("log-%s-%s" % (form, mode))
+            rum = t.rum("-s", here4, "-s", here6, "-M", usual_map(t), "--mysql-auth", mode, "-l", log,
+                        "--log-format", form, log=None)
+            for where, source, user, word in ((here4, "127.0.0.7", "alice", "wrong"),
+                                              (here4, "127.0.0.8", injected, "pw"),
+                                              (here6, None, "bob", "wrong")):
+                with Client(where, source=source) as c:
+                    try:
+                        c.login(user, word)
+                        check(False, "it should fail")
+                    except ServerError as e:
+                        same(e.code, 1045)
+            with Client(here4, source="127.0.0.9") as c:
+                c.login("alice", mariadb.password("alice"))
+                c.quit()
+            with connect(here4, source="127.0.0.10"):
+                pass
+            net.until(lambda: rum.stats()["sessions"]["active"] == 0, 10, "all have ended")
+            rum.signal(signal.SIGTERM)
+            rum.wait_exit()
+            with open(log) as f:
+                lines = f.read().splitlines()
+            found = []
+            for line in lines:
+                # fail2ban takes the time out of the line first.
+                line = re.sub(r"\d{4}-\d\d-\d\dT\S+?[+]00:00", "", line, count=1)
+                match = next(filter(None, (rule.search(line) for rule in rules)), None)
+                if match:
+                    found.append(match["ip"])
+            same(sorted(found), ["127.0.0.7", "127.0.0.8", "::1"], "\n".join(lines))
+            if program("fail2ban-regex"):
+                done = subprocess.run([program("fail2ban-regex"), "--print-all-matched", log, source_of(t)],
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                has(done.stdout, "3 matched")
+
+
+def source_of(t):
+    """The filter where fail2ban finds its own beside it."""
+    path = "/etc/fail2ban/filter.d"
+    there = t.path("rum.conf")
+    here = os.path.join(os.path.dirname(__file__), "..", "..", "contrib", "fail2ban", "filter.conf")
+    with open(here) as f, open(there, "w") as to:
+        to.write(f.read().replace("before = common.conf", "before = %s/common.conf" % path))
+    return there
