@@ -63,6 +63,9 @@ def main():
         if there not in configuration:
             failures.append("contrib/logrotate/rum says nothing of " + there)
         configuration = configuration.replace(there, os.path.join(folder, here))
+    signals = set(re.findall(r"kill (?:-s )?-?(\S+)", configuration))
+    if signals != {"USR1"}:
+        failures.append("another signal than USR1: %s" % sorted(signals))
     for name in ("log", "run"):
         os.mkdir(os.path.join(folder, name))
     log, front = os.path.join(folder, "log", "front.log"), os.path.join(folder, "front")
@@ -83,6 +86,8 @@ def main():
             failures.append("the old log file has %d lines of sessions" % lines(log + ".1"))
     except AssertionError as e:
         failures.append(str(e))
+        if process.poll() is not None:
+            failures.append("rum has ended with %d" % process.returncode)
     finally:
         process.send_signal(signal.SIGQUIT)
         process.wait(PATIENCE)

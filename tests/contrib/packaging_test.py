@@ -70,7 +70,9 @@ def needed_libraries():
     for path in ["rum", "rumctl", "rum-map"] + glob.glob(".libs/*.so"):
         status, text = run("ldd", path)
         for library in re.findall(r"=> (/\S+)", text):
-            status, owner = run("dpkg", "-S", os.path.realpath(library))
+            # With or without /usr before it: packages name one of the two.
+            path = os.path.realpath(library)
+            status, owner = run("dpkg", "-S", "*" + path[4 if path.startswith("/usr/") else 0:])
             if status:
                 return None
             names.add(owner.split(":")[0])
