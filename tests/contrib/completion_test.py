@@ -1,5 +1,5 @@
-"""Completion offers what --help has: every option and command, values that the help names, files and
-folders, whatever characters bash cuts words at. Run by `make check` in the build folder.
+"""Completion offers what --help has: every option and command, values that the help names, files
+and folders, whatever characters bash cuts words at. Run by `make check` in the build folder.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""After the rotation of contrib/logrotate/rum a running rum writes into a new file: its script is run
-as it stands, and logrotate itself where there is one. Run by `make check` in the build folder.
+"""After the rotation of contrib/logrotate/rum a running rum writes into a new file: its script is
+run as it stands, and logrotate itself where there is one. Run by `make check` in the build folder.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""What packages and the image are made of is what the project has: the same lists of packages, files
-that exist, options that rum knows, one version. Run by `make check` in the build folder.
+"""What packages and the image are made of is what the project has: the same lists of packages,
+files that exist, options that rum knows, one version. Run by `make check` in the build folder.
 """
 
 import glob
@@ -63,7 +63,7 @@ def apt_packages(stage):
 
 
 def needed_libraries():
-    """The packages of the shared objects that rum and mysql.so need; None if that cannot be told."""
+    """The packages of what rum and mysql.so are linked with; None if that cannot be told."""
     if not shutil.which("dpkg") or not shutil.which("ldd"):
         return None
     names = set()
@@ -89,12 +89,13 @@ def image():
         if words[:1] != ["COPY"] or "--from=build" in words:
             continue
         for path in words[1:-1]:
-            check(os.path.exists(os.path.join(SOURCE, path)), "the image copies %s: not there" % path)
+            there = os.path.exists(os.path.join(SOURCE, path))
+            check(there, "the image copies %s: not there" % path)
             check(path.split("/")[0] in sent, "Dockerfile.dockerignore keeps %s back" % path)
 
     configure = read("configure.ac") + read("m4", "rum.m4")
     for switch in re.findall(r"--(?:enable|disable)-([a-z-]+)", " ".join(build)):
-        check("[%s]" % switch in configure or switch == "mysql", "configure has no switch " + switch)
+        check("[%s]" % switch in configure, "configure has no switch " + switch)
     programs = re.findall(r"/installed/usr/bin/(\S+)", " ".join(last))
     same(programs, ["rum", "rumctl", "rum-map"], "the programs of the image")
 
@@ -120,7 +121,7 @@ def image():
 def installed_names():
     """What `make install` installs, as it is named in .am files."""
     names = {"rum", "rumctl", "rum-map", "rum-check", "module.h", "rum.pc", "mysql.so",
-             "passthrough.so", "_rum"}
+             "passthrough.so", "completions", "_rum"}
     for folder, _, files in os.walk(SOURCE):
         names |= {name for name in files if re.search(r"\.(\d|pl)$", name)}
     return names
@@ -135,7 +136,7 @@ def debian_lists():
             what = line.split()[0]
             if what.startswith(("usr/", "debian/tmp/")):
                 name = os.path.basename(what)
-                check(name in names or name == "completions", "%s: nothing installs %s" % (path, what))
+                check(name in names, "%s: nothing installs %s" % (path, what))
             else:
                 what = re.sub("^debian/", "contrib/debian/", what)
                 check(os.path.exists(os.path.join(SOURCE, what)), "%s: no %s" % (path, what))
@@ -156,7 +157,7 @@ def debian():
     check({"debhelper", "lintian", "dpkg-dev", "fakeroot"} <= set(group("package")),
           "group package lacks something")
     first = re.match(r"rum \(([^)]+)\)", read("contrib", "debian", "changelog"))
-    check(first and first.group(1) == version(), "the version in debian/changelog is not " + version())
+    check(first and first.group(1) == version(), "debian/changelog does not begin with " + version())
     licence = read("LICENSE").split("Permission", 1)[1].split()
     copied = [w for w in read("contrib", "debian", "copyright").split("Permission", 1)[1].split()
               if w != "."]
