@@ -157,7 +157,7 @@ def debian():
     check({"debhelper", "lintian", "dpkg-dev", "fakeroot"} <= set(group("package")),
           "group package lacks something")
     first = re.match(r"rum \(([^)]+)\)", read("contrib", "debian", "changelog"))
-    check(first and first.group(1) == version(), "debian/changelog does not begin with " + version())
+    check(first and first.group(1) == version(), "debian/changelog is not of " + version())
     licence = read("LICENSE").split("Permission", 1)[1].split()
     copied = [w for w in read("contrib", "debian", "copyright").split("Permission", 1)[1].split()
               if w != "."]
