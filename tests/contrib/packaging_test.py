@@ -198,8 +198,53 @@ def units():
         shutil.rmtree(folder)
 
 
+STAND_INS = {
+    "dpkg-query": "echo 'install ok installed'",
+    "dpkg-buildpackage": "test -x debian/rules && test -f debian/control && test -f configure.ac &&\n"
+                         "test -f contrib/new && touch ../rum.changes ../rum.deb",
+    "lintian": "test -f \"$3\" && exit ${LINTIAN:-0}",
+}
+
+
+def package_script():
+    """contrib/package, with what it calls replaced: of a tree, of a release, and when lintian
+    complains."""
+    folder = tempfile.mkdtemp(prefix="rum-packaging.")
+    try:
+        tree, tools = os.path.join(folder, "rum-1"), os.path.join(folder, "tools")
+        os.makedirs(os.path.join(tree, "contrib"))
+        os.mkdir(tools)
+        for name, script in STAND_INS.items():
+            with open(os.path.join(tools, name), "w", encoding="utf-8") as f:
+                f.write("#!/bin/sh\n%s\n" % script)
+            os.chmod(f.name, 0o755)
+        for name in ("configure.ac", "contrib/package", "contrib/packages"):
+            shutil.copy(os.path.join(SOURCE, name), os.path.join(tree, name))
+        shutil.copytree(DEBIAN, os.path.join(tree, "contrib", "debian"))
+        with open(os.path.join(tree, "contrib", "new"), "w", encoding="utf-8"):
+            pass
+        release = os.path.join(folder, "rum-1.tar.gz")
+        subprocess.run(["tar", "-czf", release, "-C", folder, "rum-1"], check=True)
+        for number, arguments, complaint in ((1, [], 0), (2, [release], 0), (3, [], 1)):
+            out = os.path.join(folder, str(number))
+            done = subprocess.run(
+                [os.path.join(tree, "contrib", "package"), "-o", out, *arguments], cwd=folder,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                text=True, timeout=PATIENCE, env=dict(
+                    os.environ, PATH=tools + ":" + os.environ["PATH"], TMPDIR=folder,
+                    LINTIAN=str(complaint)))
+            check(done.returncode == complaint, "contrib/package ends with %d: %s" %
+                  (done.returncode, done.stdout))
+            check(os.listdir(out) == ["rum.deb"], "contrib/package leaves %s" % os.listdir(out))
+        left = [name for name in os.listdir(folder) if name.startswith("tmp.")]
+        check(not left, "contrib/package leaves its temporary folder")
+    finally:
+        subprocess.run(["chmod", "-R", "u+w", folder], check=True)
+        shutil.rmtree(folder)
+
+
 def main():
-    for part in (image, debian, debian_lists, units):
+    for part in (image, debian, debian_lists, units, package_script):
         part()
     for text in failures:
         print("packaging_test: " + text)
