@@ -1,0 +1,255 @@
+"""What packages and the image are made of is what the project has: the same lists of packages,
+files that exist, options that rum knows, one version. Run by `make check` in the build folder.
+"""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+SOURCE = os.environ.get("srcdir", ".")
+DEBIAN = os.path.join(SOURCE, "contrib", "debian")
+PATIENCE = 60  # seconds
+
+failures = []
+
+
+def check(good, text):
+    if not good:
+        failures.append(text)
+
+
+def same(one, other, what):
+    """Two lists without an order."""
+    check(set(one) == set(other), "%s: only here %s, only there %s" %
+          (what, sorted(set(one) - set(other)), sorted(set(other) - set(one))))
+
+
+def read(*path):
+    with open(os.path.join(SOURCE, *path), encoding="utf-8") as f:
+        return f.read()
+
+
+def group(name):
+    """The packages of a group of contrib/packages."""
+    return re.findall(r"^%s (\S+)" % name, read("contrib", "packages"), re.M)
+
+
+def run(*command):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=PATIENCE,
+                          env=dict(os.environ, RUM_MODULE_DIR=os.path.abspath(".libs")))
+    return done.returncode, done.stdout
+
+
+def version():
+    return re.search(r"AC_INIT\(\[rum\], \[([^]]+)\]", read("configure.ac")).group(1)
+
+
+# The image.
+
+def stages(text):
+    """The instructions of each stage, continued lines joined, without comments."""
+    text = re.sub(r"^#.*\n", "", text, flags=re.M).replace("\\\n", " ")
+    return [part.splitlines() for part in re.split(r"^FROM ", text, flags=re.M)[1:]]
+
+
+def apt_packages(stage):
+    found = re.search(r"--no-install-recommends (.*?)&&", "\n".join(stage))
+    return found.group(1).split() if found else []
+
+
+def needed_libraries():
+    """The packages of what rum and mysql.so are linked with; None if that cannot be told."""
+    if not shutil.which("dpkg") or not shutil.which("ldd"):
+        return None
+    names = set()
+    for path in ["rum", "rumctl", "rum-map"] + glob.glob(".libs/*.so"):
+        status, text = run("ldd", path)
+        for library in re.findall(r"=> (/\S+)", text):
+            # With or without /usr before it: packages name one of the two.
+            path = os.path.realpath(library)
+            status, owner = run("dpkg", "-S", "*" + path[4 if path.startswith("/usr/") else 0:])
+            if status:
+                return None
+            names.add(owner.split(":")[0])
+    return names
+
+
+def image():
+    build, last = stages(read("contrib", "docker", "Dockerfile"))
+    same(apt_packages(build), group("build"), "packages of the image's build, and group build")
+
+    sent = re.findall(r"^!(\S+)", read("contrib", "docker", "Dockerfile.dockerignore"), re.M)
+    for line in build + last:
+        words = line.split()
+        if words[:1] != ["COPY"] or "--from=build" in words:
+            continue
+        for path in words[1:-1]:
+            there = os.path.exists(os.path.join(SOURCE, path))
+            check(there, "the image copies %s: not there" % path)
+            check(path.split("/")[0] in sent, "Dockerfile.dockerignore keeps %s back" % path)
+
+    configure = read("configure.ac") + read("m4", "rum.m4")
+    for switch in re.findall(r"--(?:enable|disable)-([a-z-]+)", " ".join(build)):
+        check("[%s]" % switch in configure, "configure has no switch " + switch)
+    programs = re.findall(r"/installed/usr/bin/(\S+)", " ".join(last))
+    same(programs, ["rum", "rumctl", "rum-map"], "the programs of the image")
+
+    # Packages have the names of one release of Debian.
+    release = re.search(r"^debian:(\w+)", last[0]).group(1)
+    here = os.path.exists("/etc/os-release") and open("/etc/os-release", encoding="utf-8").read()
+    needed = needed_libraries() if here and release in here else None
+    if needed:
+        missing = needed - set(apt_packages(last)) - {"libc6", "libgcc-s1"}
+        # What these pull in themselves, and what a sanitizer or libstdc++ brings.
+        missing = {name for name in missing if not re.match(r"lib(asan|ubsan|tsan|lsan|gcc)", name)}
+        check(not missing, "the image lacks " + ", ".join(sorted(missing)))
+
+    status, help_text = run("./rum", "--help")
+    check(status == 0, "rum --help ends with %d" % status)
+    entry = re.search(r"^ENTRYPOINT (.*)", "\n".join(last), re.M).group(1)
+    for option in re.findall(r'"(--[\w-]+)"', entry):
+        check(re.search(r"^  (-\w,)?%s " % option, help_text, re.M), "rum has no " + option)
+
+
+# The packages for Debian.
+
+def installed_names():
+    """What `make install` installs, as it is named in .am files."""
+    names = {"rum", "rumctl", "rum-map", "rum-check", "module.h", "rum.pc", "mysql.so",
+             "passthrough.so", "completions", "_rum"}
+    for folder, _, files in os.walk(SOURCE):
+        names |= {name for name in files if re.search(r"\.(\d|pl)$", name)}
+    return names
+
+
+def debian_lists():
+    names = installed_names()
+    for path in sorted(os.listdir(DEBIAN)):
+        if not path.endswith((".install", ".manpages", ".docs", ".examples")):
+            continue
+        for line in read("contrib", "debian", path).splitlines():
+            what = line.split()[0]
+            if what.startswith(("usr/", "debian/tmp/")):
+                name = os.path.basename(what)
+                check(name in names, "%s: nothing installs %s" % (path, what))
+            else:
+                what = re.sub("^debian/", "contrib/debian/", what)
+                check(os.path.exists(os.path.join(SOURCE, what)), "%s: no %s" % (path, what))
+    manuals = {name for name in names if re.search(r"^rum.*\.\d$", name)}
+    told = re.findall(r"[\w-]+\.\d$", "".join(
+        read("contrib", "debian", p) for p in os.listdir(DEBIAN) if p.endswith(".manpages")), re.M)
+    same(told, manuals, "the manuals of the packages, and all")
+
+
+def debian():
+    control = read("contrib", "debian", "control")
+    depends = re.search(r"^Build-Depends:\n((?: .*\n)+)", control, re.M).group(1)
+    depends = {re.split(r"[ :,]", line.strip())[0] for line in depends.splitlines()}
+    # These come with debhelper and build-essential.
+    implied = {"autoconf", "automake", "libtool", "make", "g++"}
+    same(depends | implied, set(group("build")) | {"debhelper-compat", "perl", "python3"},
+         "Build-Depends, and group build")
+    check({"debhelper", "lintian", "dpkg-dev", "fakeroot"} <= set(group("package")),
+          "group package lacks something")
+    first = re.match(r"rum \(([^)]+)\)", read("contrib", "debian", "changelog"))
+    check(first and first.group(1) == version(), "debian/changelog is not of " + version())
+    licence = read("LICENSE").split("Permission", 1)[1].split()
+    copied = [w for w in read("contrib", "debian", "copyright").split("Permission", 1)[1].split()
+              if w != "."]
+    check(licence == copied, "debian/copyright has another licence than LICENSE")
+    for name in os.listdir(os.path.join(DEBIAN, "tests")):
+        if name not in ("control", "instance"):
+            check("Tests: %s\n" % name in read("contrib", "debian", "tests", "control"),
+                  "debian/tests/control does not name " + name)
+
+
+def units():
+    """The options in the units are rum's, and the examples are right in its own eyes."""
+    for folder in ("debian", "systemd"):
+        for path in glob.glob(os.path.join(SOURCE, "contrib", folder, "*.service")):
+            unit = read(path[len(SOURCE) + 1:])
+            start = re.search(r"^ExecStart=(.*(?:\\\n.*)*)", unit, re.M).group(1)
+            _, help_text = run("./rum", "--help")
+            for option in re.findall(r"--[\w-]+", start):
+                check(re.search(r"^  (-\w,)?%s " % option, help_text, re.M),
+                      "%s: rum has no %s" % (path, option))
+    folder = tempfile.mkdtemp(prefix="rum-packaging.")
+    try:
+        with open(os.path.join(folder, "empty"), "w", encoding="utf-8"):
+            pass
+        run("./rum-map", "build", os.path.join(folder, "users.cdb"), os.path.join(folder, "empty"))
+        for name in ("redirect", "mysql"):
+            if name == "mysql" and not os.path.exists("mysql.la"):
+                continue
+            text = read("contrib", "debian", "examples", name + ".conf")
+            # As it is, and with all that it suggests.
+            for some in (text, re.sub(r"^#(\w)", r"\1", text, flags=re.M)):
+                path = os.path.join(folder, name + ".conf")
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(re.sub(r"/var/(lib|log)/rum", folder, some))
+                status, told = run("./rum", "--check", "--config", path, "--state-dir", folder)
+                check(status == 0, "%s.conf: %s" % (name, told))
+    finally:
+        shutil.rmtree(folder)
+
+
+STAND_INS = {
+    "dpkg-query": "echo 'install ok installed'",
+    "dpkg-buildpackage": "test -x debian/rules && test -f debian/control && test -f configure.ac &&\n"
+                         "test -f contrib/new && touch ../rum.changes ../rum.deb",
+    "lintian": "test -f \"$3\" && exit ${LINTIAN:-0}",
+}
+
+
+def package_script():
+    """contrib/package, with what it calls replaced: of a tree, of a release, and when lintian
+    complains."""
+    folder = tempfile.mkdtemp(prefix="rum-packaging.")
+    try:
+        tree, tools = os.path.join(folder, "rum-1"), os.path.join(folder, "tools")
+        os.makedirs(os.path.join(tree, "contrib"))
+        os.mkdir(tools)
+        for name, script in STAND_INS.items():
+            with open(os.path.join(tools, name), "w", encoding="utf-8") as f:
+                f.write("#!/bin/sh\n%s\n" % script)
+            os.chmod(f.name, 0o755)
+        for name in ("configure.ac", "contrib/package", "contrib/packages"):
+            shutil.copy(os.path.join(SOURCE, name), os.path.join(tree, name))
+        shutil.copytree(DEBIAN, os.path.join(tree, "contrib", "debian"))
+        with open(os.path.join(tree, "contrib", "new"), "w", encoding="utf-8"):
+            pass
+        release = os.path.join(folder, "rum-1.tar.gz")
+        subprocess.run(["tar", "-czf", release, "-C", folder, "rum-1"], check=True)
+        for number, arguments, complaint in ((1, [], 0), (2, [release], 0), (3, [], 1)):
+            out = os.path.join(folder, str(number))
+            done = subprocess.run(
+                [os.path.join(tree, "contrib", "package"), "-o", out, *arguments], cwd=folder,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                text=True, timeout=PATIENCE, env=dict(
+                    os.environ, PATH=tools + ":" + os.environ["PATH"], TMPDIR=folder,
+                    LINTIAN=str(complaint)))
+            check(done.returncode == complaint, "contrib/package ends with %d: %s" %
+                  (done.returncode, done.stdout))
+            check(os.listdir(out) == ["rum.deb"], "contrib/package leaves %s" % os.listdir(out))
+        left = [name for name in os.listdir(folder) if name.startswith("tmp.")]
+        check(not left, "contrib/package leaves its temporary folder")
+    finally:
+        subprocess.run(["chmod", "-R", "u+w", folder], check=True)
+        shutil.rmtree(folder)
+
+
+def main():
+    for part in (image, debian, debian_lists, units, package_script):
+        part()
+    for text in failures:
+        print("packaging_test: " + text)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
