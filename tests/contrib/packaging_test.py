@@ -124,7 +124,7 @@ def installed_names():
              "passthrough.so", "completions", "_rum"}
     for folder, _, files in os.walk(SOURCE):
         names |= {name for name in files if re.search(r"\.(\d|pl)$", name)}
-    return names
+    return names | set(re.findall(r"\$\(docdir\)/(\w+)", read("contrib", "contrib.am")))
 
 
 def debian_lists():
@@ -141,7 +141,7 @@ def debian_lists():
                 what = re.sub("^debian/", "contrib/debian/", what)
                 check(os.path.exists(os.path.join(SOURCE, what)), "%s: no %s" % (path, what))
     manuals = {name for name in names if re.search(r"^rum.*\.\d$", name)}
-    told = re.findall(r"[\w-]+\.\d$", "".join(
+    told = re.findall(r"[\w.-]+\.\d$", "".join(
         read("contrib", "debian", p) for p in os.listdir(DEBIAN) if p.endswith(".manpages")), re.M)
     same(told, manuals, "the manuals of the packages, and all")
 
