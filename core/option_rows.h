@@ -30,9 +30,10 @@ inline constexpr OptionRow kOptionRows[] = {
     {"-R,--random", "ADDR[,ADDR...]",
      "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
      "the same as -d with a list and --balance random", true},
-    {"--balance", "HOW", "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
-     "which of the list of -d: first, round-robin, random, least (sessions), source (address); the "
-     "others when it fails (first)",
+    {"--balance", "first|round-robin|random|least|source",
+     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
+     "which server of the list of -d: least by sessions, source by the client's address; when it "
+     "fails the next one (first)",
      true},
     {"--breaker", "N/TIME|off",
      "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",

@@ -154,6 +154,35 @@ TEST_F(ResolverTest, AsksAgainWhileANameIsInUseAndTakesTheNewAddress) {
   EXPECT_EQ(server_->questions("db.test"), asked);
 }
 
+TEST_F(ResolverTest, AsksAgainSoonWhenTheAddressesDoNotAnswerButOnceASecond) {
+  std::atomic<int> version = 1;
+  Start([&](const std::string&) {
+    return DnsAnswer{Kind::kAddresses, {"192.0.2." + std::to_string(version)}, {}};
+  });
+  EXPECT_EQ(Ask("db.test"), Texts{"192.0.2.1"});
+  const size_t once = server_->questions("db.test");
+  version = 2;
+  for (int i = 0; i < 100; ++i) {
+    resolver_->Suspect("db.test");
+    resolver_->Suspect("192.0.2.1");  // a number is no name
+    EXPECT_EQ(Known("db.test"), Texts{"192.0.2.1"}) << "kept until there are others";
+  }
+  EXPECT_EQ(server_->questions("db.test"), once) << "it was asked for a moment ago";
+  EXPECT_TRUE(Eventually([&] { return Known("db.test") == Texts{"192.0.2.2"}; }));
+  EXPECT_EQ(server_->questions("db.test"), 2 * once);
+}
+
+TEST_F(ResolverTest, DoesNotAskAgainForAddressesThatDoNotAnswerWhenItIsToAskOnce) {
+  Start([&](const std::string&) { return DnsAnswer{Kind::kAddresses, {"192.0.2.1"}, {}}; }, 0ms);
+  EXPECT_EQ(Ask("db.test"), Texts{"192.0.2.1"});
+  const size_t once = server_->questions("db.test");
+  resolver_->Suspect("db.test");
+  std::this_thread::sleep_for(1100ms);
+  EXPECT_EQ(Known("db.test"), Texts{"192.0.2.1"});
+  std::this_thread::sleep_for(100ms);
+  EXPECT_EQ(server_->questions("db.test"), once);
+}
+
 TEST_F(ResolverTest, KeepsTheLastGoodAnswerWhenARefreshFails) {
   std::atomic<bool> broken = false;
   Start(
