@@ -17,7 +17,7 @@ Request::Request(evhttp_request* request, const bool* handed_over)
   const char* path = uri ? evhttp_uri_get_path(uri) : nullptr;
   const char* query = uri ? evhttp_uri_get_query(uri) : nullptr;
   path_ = path ? path : "";
-  evhttp_parse_query_str(query ? query : "", pairs_);
+  if (evhttp_parse_query_str(query ? query : "", pairs_) != 0) unreadable_ = query;
   evhttp_connection_set_closecb(
       evhttp_request_get_connection(request),
       [](evhttp_connection*, void* self) { static_cast<Request*>(self)->request_ = nullptr; },
@@ -49,6 +49,7 @@ Result<std::optional<uint64_t>> Request::Number(const char* key) const {
 }
 
 std::optional<std::string> Request::Unknown(std::span<const std::string_view> words) const {
+  if (!unreadable_.empty()) return unreadable_;
   for (const evkeyval* pair = pairs_->tqh_first; pair; pair = pair->next.tqe_next) {
     if (std::find(words.begin(), words.end(), pair->key) == words.end()) return pair->key;
   }

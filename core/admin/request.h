@@ -42,6 +42,7 @@ class Request {
   evhttp_request* request_;  // nullptr: answered, or its client is gone
   const bool* handed_over_;
   std::string path_;
+  std::string unreadable_;  // what stands behind the question mark, if it is no query
   evkeyvalq* pairs_;
 };
 

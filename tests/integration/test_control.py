@@ -100,6 +100,39 @@ def _(t):
     has(refused.stderr, "is not a unix socket")
 
 
+@test("Each command and list of the table: who may give it, and by which words alone")
+def _(t):
+    source = os.path.join(os.path.dirname(__file__), "..", "..", "core", "admin", "commands.cc")
+    with open(source) as f:
+        lists, commands = (re.findall(r'{"(/\w+)"', part) for part in
+                           re.search(r"kLists\[\] = {(.*?)};.*?kCommands\[\] = {(.*?)};", f.read(),
+                                     re.S).groups())
+    check(len(lists) >= 3 and len(commands) >= 10, "%s %s" % (lists, commands))
+    rum, here, echo = start(t)
+    control = "sock:" + t.path("control")
+
+    def ask(address, line):
+        with connect(address) as s:
+            s.sendall(line.encode() + b" HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
+            return int(net.read_all(s).split()[1])
+    with connect(here):
+        net.until(lambda: rum.stats()["sessions"]["relaying"] == 1, 10, "it is there")
+        for path in commands:
+            check(ask(rum.stats_address, "POST " + path) in (404, 405, 501), "POST %s on -m" % path)
+            if path != "/ready":  # which is a question, too
+                same(ask(rum.stats_address, "GET " + path), 404, path)
+                same(ask(control, "GET " + path), 404, path)
+            same(ask(control, "POST %s?colour=red" % path), 400, path)
+            same(ask(control, "POST %s?&&=&x" % path), 400, path)
+        for path in lists:
+            for address in (rum.stats_address, control):
+                same(ask(address, "GET " + path), 200, path)
+                same(ask(address, "GET %s?colour=red" % path), 400, path)
+            same(ask(control, "POST " + path), 404, path)
+        same(rum.stats()["sessions"]["active"], 1)
+        same(rum.get("/ready")[0], 200, "nothing was done")
+
+
 @test("reload tells what is wrong, log changes the level, stop ends the process")
 def _(t):
     path = t.path("rum.conf")
