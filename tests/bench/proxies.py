@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 HAPROXY = """
@@ -60,6 +61,22 @@ class NotBuilt(Missing):
 
 def program(name):
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def haproxy_sid():
+    """The words that run Debian sid's HAProxy, fetched once into the cache of the tests' servers."""
+    tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.path.insert(0, os.path.join(tests, "integration"))
+    try:
+        from support import server_trees
+    finally:
+        sys.path.pop(0)
+    try:
+        tree = server_trees.programs("haproxy-sid", "sid", "haproxy",
+                                     lambda text: print(text, file=sys.stderr))
+    except server_trees.Unavailable as e:
+        raise Missing(str(e)) from None
+    return tree.command("usr/sbin/haproxy")
 
 
 def free_port():
@@ -213,20 +230,26 @@ class Bench:
             modules = os.path.join(build or self.build, "lib", "rum")
         return dict(os.environ, RUM_MODULE_DIR=modules)
 
-    def _haproxy(self, front, back, options=()):
+    def _haproxy(self, front, back, options=(), command=None):
         options = list(options)
         if self.alike:
             options += ["option tcpka", "log global", "option tcplog"]
         text = HAPROXY.format(front=front, back=back, options="\n    ".join(options),
                               log="log stdout format raw local0" if self.alike else "")
         path = self.write("haproxy-%d.cfg" % front, text)
-        return [self._need("haproxy"), "-db", "-f", path], None
+        return [*(command or [self._need("haproxy")]), "-db", "-f", path], None
 
     def _haproxy_splice(self, front, back):
         return self._haproxy(front, back, ["option splice-auto"])
 
     def _haproxy_splice_always(self, front, back):
         return self._haproxy(front, back, ["option splice-request", "option splice-response"])
+
+    def _haproxy_sid(self, front, back):
+        return self._haproxy(front, back, command=haproxy_sid())
+
+    def _haproxy_sid_splice(self, front, back):
+        return self._haproxy(front, back, ["option splice-auto"], haproxy_sid())
 
     def _nginx(self, front, back):
         if not os.path.exists("/usr/lib/nginx/modules/ngx_stream_module.so"):

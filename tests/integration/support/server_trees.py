@@ -43,17 +43,15 @@ def cache_folder():
     return os.path.join(cache, "rum-tests", "servers")
 
 
-class Tree:
-    """A server and its clients, unpacked in `folder`."""
+class Programs:
+    """Programs of another release, unpacked in `folder`."""
 
     def __init__(self, name, folder):
         self.name, self.folder = name, folder
         self.files = os.path.join(folder, "files")
-        self.template = os.path.join(folder, "data")  # a data folder just initialized
         # Before Debian 13 some libraries lie outside of usr.
         places = ("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*")
         self.libraries = [path for place in places for path in glob.glob(self.path(place))]
-        self.share = _only(self.files, "usr/share/*/charsets")[:-len("/charsets")]
         self.linker = _only(self.files, *[place + "/ld-linux*.so.*" for place in places])
 
     def path(self, name):
@@ -63,6 +61,15 @@ class Tree:
         """The words that run a program of the tree ('usr/bin/mysql') with the tree's libraries."""
         return [self.linker, "--inhibit-cache", "--library-path",
                 ":".join(self.libraries), self.path(program), *arguments]
+
+
+class Tree(Programs):
+    """A server and its clients."""
+
+    def __init__(self, name, folder):
+        super().__init__(name, folder)
+        self.template = os.path.join(folder, "data")  # a data folder just initialized
+        self.share = _only(self.files, "usr/share/*/charsets")[:-len("/charsets")]
 
     def client(self, *arguments):
         """The words that run the mysql or mariadb program of the tree."""
@@ -134,8 +141,21 @@ def _is_whole(folder):
         return False
 
 
-def fill(name, folder, say):
-    suite, packages, alone = TREES[name]
+def programs(name, suite, package, say=print):
+    """The programs of one package that is no server of databases; fetched when it is not there."""
+    folder = os.path.join(cache_folder(), name)
+    if not os.path.isdir(folder):
+        fresh = "%s-%d" % (folder, os.getpid())
+        try:
+            fetch(name, fresh, suite, [package], [], say)
+            os.rename(fresh, folder)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return Programs(name, folder)
+
+
+def fetch(name, folder, suite, packages, alone, say):
+    """Unpacks packages and what they need, and those alone without, into folder/files."""
     os.makedirs(os.path.join(folder, "files"))
     with _apt(folder, suite) as apt:
         say("%s: asking for the packages of %s" % (name, suite))
@@ -149,6 +169,11 @@ def fill(name, folder, say):
             name, len(fetched), sum(os.path.getsize(path) for path in fetched) >> 20))
         for path in fetched:
             _run(name, ["dpkg-deb", "-x", path, os.path.join(folder, "files")], 120)
+
+
+def fill(name, folder, say):
+    suite, packages, alone = TREES[name]
+    fetch(name, folder, suite, packages, alone, say)
     for pattern in NOT_KEPT:
         for path in glob.glob(os.path.join(folder, "files", pattern)):
             shutil.rmtree(path)
