@@ -127,7 +127,8 @@ Result<std::shared_ptr<const Settings>> WithLimit(const Settings& running,
   if (!known) return Error{Fault::kUsage, "'" + option + "' is none of the limits: " + names};
   auto settings = std::make_shared<Settings>(running);
   const OptionTexts texts = {{option, {value}}};
-  SettingsReader reader(texts, {}, *settings);
+  const OptionPlaces places;
+  SettingsReader reader(texts, places, *settings);
   reader.ReadLimits();
   if (!reader.errors.empty()) return Error{Fault::kUsage, reader.errors.front()};
   settings->given[option] = {value};

@@ -17,7 +17,7 @@ using OptionTexts = std::map<std::string, std::vector<std::string>>;
 // Where those of them stand that come from a configuration file, "FILE:LINE", in the same order.
 using OptionPlaces = std::map<std::string, std::vector<std::string>>;
 
-// [main] Fills `settings`, once.
+// [main] Fills `settings`, once. What it is made of must outlive it.
 class SettingsReader {
  public:
   SettingsReader(const OptionTexts& texts, const OptionPlaces& places, Settings& settings)
