@@ -256,4 +256,7 @@ def _(t):
     net.until(lambda: rum.stats()["sessions"]["active"] == 0, 10, "all are gone")
     check(len(rum.stats()["destinations"]) <= 100, "told")
     same(sum(d["sessions"] for d in rum.stats()["destinations"]), 0)
-    check(rum.resident() - base < 4 << 20, "memory grew by %d KiB" % ((rum.resident() - base) >> 10))
+    grown = rum.resident() - base
+    # A sanitizer keeps what was freed.
+    check(grown < (64 if t.run.build.sanitizer else 4) << 20, "memory grew by %d KiB" % (grown >> 10))
+    t.say("%d destinations, memory grew by %d KiB" % (count, grown >> 10))
