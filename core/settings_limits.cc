@@ -1,4 +1,5 @@
 // Settings about addresses of clients and rum's own, and about limits.
+#include <algorithm>
 #include <charconv>
 
 #include "option_rows.h"
@@ -39,11 +40,30 @@ void SettingsReader::ReadClients() {
       Wrong("--send-proxy: '" + *text + "' is not off, v1 or v2");
     }
   }
-  for (const auto& [name, set] : {std::pair{"allow", &s_.gate.allow}, {"deny", &s_.gate.deny}}) {
-    ReadNetworks(name, *set);
-    if (!set->has_unix()) continue;
-    Wrong(std::string("--") + name +
-          ": clients of unix sockets have no address; see --socket-mode");
+  ReadAccess("allow", &AccessLists::allow);
+  ReadAccess("deny", &AccessLists::deny);
+}
+
+// Networks for all listeners, or "LISTENER=NET[,NET...]" for one.
+void SettingsReader::ReadAccess(const char* name, CidrSet AccessLists::*set) {
+  for (size_t i = 0; i < Many(name).size(); ++i) {
+    std::string text = Many(name)[i];
+    AccessLists* lists = &s_.gate;
+    if (size_t equals = text.rfind('='); equals != text.npos) {
+      auto address = Take(ParseAddress(text.substr(0, equals), true), name, i);
+      if (!address) continue;
+      if (std::find(s_.listeners.begin(), s_.listeners.end(), *address) == s_.listeners.end()) {
+        Wrong(std::string("--") + name + ": " + address->text() + " is no address of --listen", i);
+      }
+      lists = &s_.gate.by_listener[address->text()];
+      text.erase(0, equals + 1);
+    }
+    auto networks = Take(CidrSet::Parse(text), name, i);
+    if (!networks) continue;
+    (lists->*set).Add(*networks);
+    if (!networks->has_unix()) continue;
+    Wrong(std::string("--") + name + ": clients of unix sockets have no address; see --socket-mode",
+          i);
   }
 }
 

@@ -56,6 +56,7 @@ class SettingsReader {
   // settings_limits.cc
   void ReadClients();
   void ReadNetworks(const char* name, CidrSet& set);
+  void ReadAccess(const char* name, CidrSet AccessLists::*set);
   void ReadSourceAddresses();
   void ReadNofile();
   void ReadLogFormat();

@@ -24,12 +24,15 @@ Cidr KeyOf(const Gate::Settings& settings, const SocketAddress& address) {
 
 }  // namespace
 
+Refusal AccessLists::Judge(const SocketAddress& address) const {
+  if (!address.ip()) return Refusal::kNone;
+  if (deny.Contains(address)) return Refusal::kDeny;
+  return allow.empty() || allow.Contains(address) ? Refusal::kNone : Refusal::kAllow;
+}
+
 Refusal Gate::Enter(const Settings& settings, const SocketAddress& address, Place* place) {
   place->Release();
-  if (address.ip()) {
-    if (settings.deny.Contains(address)) return Refusal::kDeny;
-    if (!settings.allow.empty() && !settings.allow.Contains(address)) return Refusal::kAllow;
-  }
+  if (Refusal refusal = settings.Judge(address); refusal != Refusal::kNone) return refusal;
   if (settings.max_memory && memory_.load(std::memory_order_relaxed) > settings.max_memory) {
     return Refusal::kMaxMemory;
   }

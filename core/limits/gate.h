@@ -4,7 +4,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <mutex>
+#include <string>
 
 #include "base/address.h"
 #include "base/cidr.h"
@@ -15,13 +18,21 @@
 
 namespace rum {
 
+// Whom an operator lets in; an empty `allow` allows everybody.
+struct AccessLists {
+  CidrSet allow, deny;
+  // Clients of unix sockets have no address: no list is for them.
+  Refusal Judge(const SocketAddress& address) const;
+};
+
 // [any] All of it. One for all workers; what is counted outlives a reload. What is off costs no
 // table: only two numbers are kept always.
 class Gate {
  public:
   // What the operator wants; 0 and off: any number.
-  struct Settings {
-    CidrSet allow, deny;  // an empty `allow` allows everybody
+  struct Settings : AccessLists {
+    // What holds for one listener beside that, by its address as text. Enter() does not look at it.
+    std::map<std::string, AccessLists, std::less<>> by_listener;
     uint32_t max_connections = 0;
     uint32_t max_connections_per_ip = 0;
     uint32_t max_connecting = 0;
@@ -54,7 +65,7 @@ class Gate {
   explicit Gate(Clock clock = NowMicros) : clock_(clock), by_ip_(clock), by_destination_(clock) {}
 
   // A client has come. The place is taken when the answer is kNone; a refusal costs no rate.
-  // Clients of unix sockets have no address: neither lists nor limits by address are for them.
+  // Limits by address are not for clients of unix sockets either.
   Refusal Enter(const Settings& settings, const SocketAddress& address, Place* place);
   // A client goes to a destination; `place` is given back when it is logged in or gone.
   Refusal Connect(const Settings& settings, const Address& destination,

@@ -55,7 +55,12 @@ bool Session::TurnedAway() {
     TurnAway(RUM_CLOSE_BLOCKED, {});
     return true;
   }
-  Refusal refusal = proxy.gate().Enter(settings.gate, address_, &entry_);
+  Refusal refusal = Refusal::kNone;
+  if (const auto& lists = settings.gate.by_listener; !lists.empty()) {
+    auto own = lists.find(listener_->address().text());
+    if (own != lists.end()) refusal = own->second.Judge(address_);
+  }
+  if (refusal == Refusal::kNone) refusal = proxy.gate().Enter(settings.gate, address_, &entry_);
   if (refusal == Refusal::kNone) return false;
   worker_.counters.CountRefusal(refusal);
   TurnAway(RowOf(refusal).reason, RowOf(refusal).detail);

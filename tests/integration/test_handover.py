@@ -240,7 +240,7 @@ def _(t):
             os.rename(module + ".away", module)
             with connect(path) as s:  # its file is still there
                 echo_works(s)
-        echo_works(kept)
+            echo_works(kept)
         rum.hand_over()
         check(rum.pid != pid, "a good one takes over")
 

@@ -52,6 +52,21 @@ def why(t):
     same(rum.stats()["limits"]["addresses"], 0)
 
 
+@test("An access list may be for one listener alone, and HUP changes it", needs="mysql.so")
+def one_listener(t):
+    path = write_map(t, row(t, "alice", tcp()))
+    second = tcp()
+    file = config(t, "allow = %s=127.0.0.2,127.0.0.3\ndeny = 127.0.0.3\n" % second)
+    rum, here = front(t, path, "-s", second, "--config", file)
+    same([refusal(here, s) for s in ("127.0.0.2", "127.0.0.3", "127.0.0.4")], [0, 1130, 0])
+    same([refusal(second, s) for s in ("127.0.0.2", "127.0.0.3", "127.0.0.4")], [0, 1130, 1130])
+    config(t, "deny = %s=127.0.0.4\n" % here)
+    rum.signal(signal.SIGHUP)
+    rum.wait_log("applied: allow, deny")
+    net.until(lambda: [refusal(here, s) for s in ("127.0.0.3", "127.0.0.4")] == [0, 1130], 10, "here")
+    same([refusal(second, s) for s in ("127.0.0.3", "127.0.0.4")], [0, 0])
+
+
 @test("HUP counts those who are in already, and lets everybody in again", needs="mysql.so")
 def reload(t):
     path = write_map(t, row(t, "alice", tcp()))

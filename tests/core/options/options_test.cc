@@ -184,7 +184,8 @@ const std::map<std::string, Sample>& Samples() {
         [](auto& s) { return s.destinations.size() == 2 && s.balance == Balance::kRandom; }}},
       {"balance", {"least", [](auto& s) { return s.balance == Balance::kLeast; }}},
       {"breaker",
-       {"7/2s", [](auto& s) { return s.breaker.failures == 7 && s.breaker.within == Millis(2000); }}},
+       {"7/2s",
+        [](auto& s) { return s.breaker.failures == 7 && s.breaker.within == Millis(2000); }}},
       {"max-memory", {"512M", [](auto& s) { return s.gate.max_memory == 512u << 20; }}},
       {"source-address",
        {"127.0.0.2,::1",
@@ -313,6 +314,21 @@ TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
   for (const DurationRow& row : kDurationRows) EXPECT_TRUE(Samples().contains(row.name));
 }
 
+TEST(Options, AccessListsAreForAllListenersOrForOne) {
+  auto line = Read({"-s", "tcp:0.0.0.0:1", "-s", "tcp:[::1]:2", "-d", "tcp:b:2", "--allow",
+                    "10.0.0.0/8", "--allow", "tcp:[::1]:2=192.0.2.0/24,198.51.100.7", "--deny",
+                    "tcp:0.0.0.0:1=10.6.0.0/16"});
+  const Settings* s = Good(line);
+  ASSERT_TRUE(s);
+  auto at = [](const char* host) { return *SocketAddress::Numeric(host, 1); };
+  EXPECT_TRUE(s->gate.allow.Contains(at("10.1.1.1")));
+  EXPECT_FALSE(s->gate.allow.Contains(at("192.0.2.1")));
+  EXPECT_TRUE(s->gate.deny.empty());
+  ASSERT_EQ(s->gate.by_listener.size(), 2u);
+  EXPECT_TRUE(s->gate.by_listener.at("tcp:[::1]:2").allow.Contains(at("198.51.100.7")));
+  EXPECT_TRUE(s->gate.by_listener.at("tcp:0.0.0.0:1").deny.Contains(at("10.6.1.1")));
+}
+
 TEST(Options, LimitsThatMakeNoSenseAreMistakes) {
   const std::string rest = "-s tcp:a:1 -d tcp:b:2 ";
   for (const char* wrong : {"--max-connections 0",
@@ -324,6 +340,10 @@ TEST(Options, LimitsThatMakeNoSenseAreMistakes) {
                             "--connection-rate 5",
                             "--allow localhost",
                             "--allow unix",
+                            "--allow tcp:other:1=10.0.0.0/8",
+                            "--allow tcp:a:1=",
+                            "--deny nonsense=10.0.0.0/8",
+                            "--deny tcp:a:1=unix",
                             "--deny 10.0.0.0/8,unix",
                             "--deny 10.0.0.1/8",
                             "--send-proxy v3",
