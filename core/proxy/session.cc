@@ -155,6 +155,8 @@ void Session::JudgeRelay() {
   }
   if (client.broken()) return Finish(RUM_CLOSE_CLIENT_RESET, {});
   if (upstream.broken()) return Finish(RUM_CLOSE_UPSTREAM_RESET, {});
+  // Neither takes what the other has sent: nothing can be passed on any more.
+  if (client.write_failed() && upstream.write_failed()) return Finish(RUM_CLOSE_CLIENT_RESET, {});
   // A side that takes no more may have sent something before it broke: that is passed on first.
   if (client.write_failed() && Flow::Done(client, upstream)) {
     return Finish(RUM_CLOSE_CLIENT_RESET, {});
