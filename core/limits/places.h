@@ -33,6 +33,7 @@ class Places {
   struct Entry;
   using Node = std::pair<const Key, Entry>;
   struct Entry {
+    Places* places = nullptr;
     uint32_t sessions = 0;
     Bucket bucket;
     // Without a session: its place in the queue of those that wait to be forgotten.
@@ -49,27 +50,24 @@ class Places {
   class Place {
    public:
     Place() = default;
-    Place(Place&& other) noexcept
-        : places_(other.places_), node_(std::exchange(other.node_, nullptr)) {}
+    Place(Place&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
     Place& operator=(Place&& other) noexcept {
       if (this == &other) return *this;
       Release();
-      places_ = other.places_;
       node_ = std::exchange(other.node_, nullptr);
       return *this;
     }
     ~Place() { Release(); }
     void Release() {
-      if (node_) places_->GiveBack(*std::exchange(node_, nullptr));
+      if (Node* node = std::exchange(node_, nullptr)) node->second.places->GiveBack(*node);
     }
     explicit operator bool() const { return node_ != nullptr; }
     const Key& key() const { return node_->first; }  // of one that is taken
 
    private:
     friend class Places;
-    Place(Places& places, Node& node) : places_(&places), node_(&node) {}
-    Places* places_ = nullptr;
-    Node* node_ = nullptr;
+    explicit Place(Node& node) : node_(&node) {}
+    Node* node_ = nullptr;  // a session has several places: one pointer each
   };
 
   using Clock = uint64_t (*)();  // microseconds; never goes back
@@ -92,6 +90,7 @@ class Places {
       if (!entry.bucket.Has(limit.rate, now)) return Answer::kTooFast;
     } else {
       found = shard.keys.emplace(Key(key), Entry{}).first;
+      found->second.places = this;
       found->second.idle = shard.idle.end();
     }
     Entry& entry = found->second;
@@ -101,7 +100,7 @@ class Places {
     }
     entry.bucket.Take(limit.rate, now);
     if (++entry.sessions == 1) active_.fetch_add(1, std::memory_order_relaxed);
-    *place = Place(*this, *found);
+    *place = Place(*found);
     return Answer::kTaken;
   }
 

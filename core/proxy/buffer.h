@@ -11,62 +11,53 @@ namespace rum {
 
 class Buffer {
  public:
-  Buffer() = default;
-  Buffer(Buffer&& other) noexcept { *this = std::move(other); }
-  Buffer& operator=(Buffer&& other) noexcept {
-    bytes_ = std::move(other.bytes_);
-    begin_ = std::exchange(other.begin_, 0);
-    end_ = std::exchange(other.end_, 0);
-    capacity_ = std::exchange(other.capacity_, 0);
-    return *this;
-  }
-
-  bool empty() const { return begin_ == end_; }
-  size_t size() const { return end_ - begin_; }
-  const uint8_t* data() const { return bytes_.get() + begin_; }
-
-  // Room for `size` more bytes behind the last; Commit() says how many were written there.
-  uint8_t* Reserve(size_t size) {
-    if (capacity_ - end_ < size) Grow(size);
-    return bytes_.get() + end_;
-  }
-  void Commit(size_t size) { end_ += static_cast<uint32_t>(size); }
+  bool empty() const { return !block_; }
+  size_t size() const { return block_ ? block_->end - block_->begin : 0; }
+  const uint8_t* data() const { return block_ ? block_->bytes() + block_->begin : nullptr; }
 
   void Append(const void* data, size_t size) {
     if (size == 0) return;
-    std::memcpy(Reserve(size), data, size);
-    Commit(size);
+    if (!block_ || block_->capacity - block_->end < size) Grow(size);
+    std::memcpy(block_->bytes() + block_->end, data, size);
+    block_->end += static_cast<uint32_t>(size);
   }
   void Consume(size_t size) {
-    begin_ += static_cast<uint32_t>(size);
-    if (begin_ == end_) Clear();
+    if (size == 0) return;
+    block_->begin += static_cast<uint32_t>(size);
+    if (block_->begin == block_->end) Clear();
   }
-  void Clear() {
-    bytes_.reset();
-    begin_ = end_ = capacity_ = 0;
-  }
+  void Clear() { block_.reset(); }
 
  private:
+  // A buffer never holds more than a few MiB: the high-water mark bounds it. The bytes stand behind
+  // the numbers, so that a buffer without any is one pointer.
+  struct Block {
+    uint32_t begin, end, capacity;
+    uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this + 1); }
+  };
+  struct Free {
+    void operator()(Block* block) const { ::operator delete(block); }
+  };
+
   void Grow(size_t size) {
-    size_t live = this->size();
-    if (capacity_ - live >= size && begin_ >= live) {  // the free front is enough
-      std::memmove(bytes_.get(), bytes_.get() + begin_, live);
+    const size_t live = this->size();
+    if (block_ && block_->capacity - live >= size && block_->begin >= live) {
+      std::memmove(block_->bytes(), data(), live);  // the free front is enough
     } else {
-      size_t want = live + size;
-      size_t capacity = capacity_ ? capacity_ : 512;
-      while (capacity < want) capacity *= 2;
-      auto bytes = std::make_unique_for_overwrite<uint8_t[]>(capacity);
-      if (live) std::memcpy(bytes.get(), bytes_.get() + begin_, live);
-      bytes_ = std::move(bytes);
-      capacity_ = static_cast<uint32_t>(capacity);
+      size_t capacity = block_ ? block_->capacity : kLeast;
+      while (capacity < live + size) capacity *= 2;
+      std::unique_ptr<Block, Free> block(
+          static_cast<Block*>(::operator new(sizeof(Block) + capacity)));
+      if (live) std::memcpy(block->bytes(), data(), live);
+      block->capacity = static_cast<uint32_t>(capacity);
+      block_ = std::move(block);
     }
-    begin_ = 0;
-    end_ = static_cast<uint32_t>(live);
+    block_->begin = 0;
+    block_->end = static_cast<uint32_t>(live);
   }
 
-  // A buffer never holds more than a few MiB: the high-water mark bounds it.
-  std::unique_ptr<uint8_t[]> bytes_;
-  uint32_t begin_ = 0, end_ = 0, capacity_ = 0;
+  static constexpr size_t kLeast = 512;
+  std::unique_ptr<Block, Free> block_;
 };
 
 }  // namespace rum

@@ -84,11 +84,11 @@ void Connector::TryDestination() {
 // Not when it failed again and again, or when too many are on their way to it already. A reason:
 // why not.
 uint32_t Connector::MayTry(const Address& destination) {
+  Dialogue& dialogue = *session_.dialogue_;
+  const std::string& server = dialogue.server = destination.text();
   if (session_.probing()) return 0;
   Worker& worker = session_.worker();
   Proxy& proxy = worker.proxy();
-  Dialogue& dialogue = *session_.dialogue_;
-  const std::string server = destination.text();
   if (auto failed = proxy.outages().Begin(worker.settings().breaker, server, &dialogue.attempt)) {
     detail_ = "--breaker";
     return *failed;
@@ -156,7 +156,7 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
     return false;
   }
   Side& side = session_.side(RUM_UPSTREAM);
-  if (!side.Attach(worker.base(), std::move(fd), Session::OnUpstreamEvent, &session_)) {
+  if (!side.Attach(worker.loop(), std::move(fd), session_, RUM_UPSTREAM)) {
     last_reason_ = RUM_CLOSE_NO_RESOURCES;
     return false;
   }
@@ -206,14 +206,16 @@ bool Connector::Retry() {
   return true;
 }
 
-void Connector::OnSocketReady(bool maybe_error) {
+void Connector::OnSocketReady(uint32_t what) {
   if (state_ != State::kConnecting) return;
-  // libevent reports an error as readable and writable; writable alone is a connection.
   int error = 0;
   socklen_t size = sizeof error;
   Side& side = session_.side(RUM_UPSTREAM);
-  if (maybe_error && ::getsockopt(side.fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-    error = errno;
+  if (what & (EPOLLERR | EPOLLHUP)) {
+    if (::getsockopt(side.fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  } else if ((what & EPOLLOUT) == 0) {
+    return;
+  }
   if (error == 0) return Done(0);
   NextAddress(ReasonOf(error));
 }
@@ -258,16 +260,15 @@ void Connector::Done(uint32_t reason) {
   Worker& worker = session_.worker();
   worker.counters.connecting.Sub(1);
   session_.dialogue_->phase.Disarm();
-  session_.story_->destination = destinations_[destination_].text();
   if (reason != 0) {
     session_.dialogue_->waiting.Release();
     session_.dialogue_->attempt.Drop();
     session_.load_.Release();
   }
   if (reason == 0) {
-    session_.story_->connect_micros = NowMicros() - began_;
+    session_.story_.connect_micros = NowMicros() - began_;
     worker.counters.connects.Add(1);
-    if (!session_.probing()) worker.counters.connect_times.Add(session_.story_->connect_micros);
+    if (!session_.probing()) worker.counters.connect_times.Add(session_.story_.connect_micros);
   }
   session_.ConnectDone(reason, detail_, destinations_[destination_]);
 }

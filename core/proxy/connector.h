@@ -23,7 +23,7 @@ class Connector {
   bool active() const { return state_ != State::kIdle; }
 
   // [worker] What it waits for has come.
-  void OnSocketReady(bool maybe_error);
+  void OnSocketReady(uint32_t what);  // as the loop told it
   void OnResolved(std::vector<SocketAddress> addresses);
   void OnDeadline();
 

@@ -1,17 +1,13 @@
 #include "proxy/deadlines.h"
 
-#include "proxy/worker.h"
-
 namespace rum {
 
-Deadlines::Deadlines(Worker& worker, Millis duration, Expired expired)
-    : worker_(worker), duration_(duration), expired_(expired) {
+Deadlines::Deadlines(Loop& loop, Millis duration, Expired expired)
+    : duration_(duration), expired_(expired), timer_(loop, OnTimer, this) {
   head_.prev = head_.next = &head_;
-  evtimer_assign(&timer_, worker.base(), OnTimer, this);
 }
 
 Deadlines::~Deadlines() {
-  event_del(&timer_);
   while (head_.next != &head_) head_.next->Disarm();
 }
 
@@ -33,14 +29,11 @@ void Deadlines::Schedule(uint64_t now) {
   if (!scheduled_) return;
   uint64_t at = head_.next->at;
   uint64_t wait = at > now ? at - now : 0;
-  timeval delay = {static_cast<time_t>(wait / 1000),
-                   static_cast<suseconds_t>(wait % 1000 * 1000 + 999)};
-  event_add(&timer_, &delay);
+  timer_.Set(Millis(wait + 1));  // now is up to a tick old
 }
 
-void Deadlines::OnTimer(evutil_socket_t, short, void* self) {
+void Deadlines::OnTimer(void* self) {
   auto& list = *static_cast<Deadlines*>(self);
-  Turn turn(list.worker_);
   uint64_t now = NowMillis();
   // Only what was due when the turn began: an entry armed anew by a callback waits its time.
   while (list.head_.next != &list.head_ && list.head_.next->at <= now) {

@@ -1,18 +1,15 @@
-// Deadlines of one common duration: a queue in order of time with one libevent timer for all, so
+// Deadlines of one common duration: a queue in order of time with one timer for all, so
 // that arming and disarming is a pointer swap and no session owns a timer.
 #pragma once
-
-#include <event2/event.h>
-#include <event2/event_struct.h>
 
 #include <cstdint>
 
 #include "base/clock.h"
+#include "proxy/loop.h"
 
 namespace rum {
 
 class Session;
-class Worker;
 
 // Part of what waits. Unlinks itself when destroyed.
 struct Deadline {
@@ -40,7 +37,7 @@ class Deadlines {
  public:
   using Expired = void (*)(Session& session);
 
-  Deadlines(Worker& worker, Millis duration, Expired expired);
+  Deadlines(Loop& loop, Millis duration, Expired expired);
   ~Deadlines();
   Deadlines(const Deadlines&) = delete;
 
@@ -52,14 +49,13 @@ class Deadlines {
   Millis duration() const { return duration_; }
 
  private:
-  static void OnTimer(evutil_socket_t, short, void* self);
+  static void OnTimer(void* self);
   void Schedule(uint64_t now);
 
-  Worker& worker_;
   Millis duration_;
   Expired expired_;
   Deadline head_;  // of a ring: next is the earliest
-  event timer_;
+  Loop::Timer timer_;
   bool scheduled_ = false;
 };
 

@@ -2,9 +2,6 @@
 // connector.
 #pragma once
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,6 +13,7 @@
 #include "proxy/buffer.h"
 #include "proxy/connector.h"
 #include "proxy/deadlines.h"
+#include "proxy/loop.h"
 #include "upstream/outages.h"
 
 namespace rum {
@@ -28,10 +26,10 @@ inline constexpr unsigned kRoundsMost = 1000;
 inline constexpr unsigned kWatchRounds = 8;  // windows of a watched side in one turn
 
 struct ModuleTimer {
-  ~ModuleTimer() { event_del(&timer); }
-  event timer;
-  Session* session;
-  uint64_t ticket;
+  ModuleTimer(Loop& loop, Loop::Timer::Callback callback) : timer(loop, callback, this) {}
+  Loop::Timer timer;
+  Session* session = nullptr;
+  uint64_t ticket = 0;
 };
 
 // The bytes of one side that the module has not consumed yet.
@@ -44,8 +42,13 @@ struct Window {
   size_t most() const { return need > kWindow ? need : kWindow; }
 };
 
+class Worker;
+
 struct Dialogue {
-  explicit Dialogue(Session& session) : connector(session) {}
+  // In memory of the worker's spares, where DeleteDialogue gives it back.
+  static Dialogue* New(Session& session, Worker& worker);
+
+  Worker& worker;
 
   Window windows[2];
   Connector connector;
@@ -78,6 +81,7 @@ struct Dialogue {
   std::optional<uint32_t> outcome;  // of the connector, not told yet
   std::string_view outcome_detail;  // to it, of a table
   bool upstream_open = false;
+  std::string server;         // what was tried last, or connected to, as the operator writes it
   std::string upstream_host;  // what was connected to, for the name in a certificate
   bool upstream_spoke = false;
   uint64_t pause = 0;  // the ticket that is out
@@ -90,6 +94,9 @@ struct Dialogue {
   std::optional<Resumed> resumed;
   std::vector<std::unique_ptr<ModuleTimer>> timers;
   std::vector<uint64_t> rung;  // timers whose hook is due
+
+ private:
+  Dialogue(Session& session, Worker& worker) : worker(worker), connector(session) {}
 };
 
 }  // namespace rum

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include <cstring>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -21,7 +22,7 @@ constexpr int kBacklog = 4096;  // the kernel cuts it to net.core.somaxconn
 constexpr int kBatch = 64;      // accepted in one turn
 constexpr int kSingles = 16;    // turns after which a batch is tried again
 // With no descriptor left the kernel reports the same waiting client again and again: rest instead.
-constexpr timeval kRest = {0, 200000};
+constexpr Millis kRest(200);
 constexpr int kTurnedAwayPerRest = 32;
 
 Error BindError(const Address& address, const char* what, int error) {
@@ -96,9 +97,8 @@ Result<ListeningSocket> OpenTcp(const Address& address, InheritedSockets* inheri
   if (chosen->ai_family == AF_INET6) {
     ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   }
-  // What is accepted inherits these two: no system call for each client.
+  // What is accepted inherits it: no system call for each client.
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   if (::bind(fd.get(), chosen->ai_addr, chosen->ai_addrlen) != 0 ||
       ::listen(fd.get(), kBacklog) != 0) {
     return BindError(address, "", errno);
@@ -141,33 +141,31 @@ Listener::~Listener() { Close(); }
 
 void Listener::Attach(Worker& worker) {
   worker_ = &worker;
-  rested_ = evtimer_new(worker.base(), OnRested, this);
-  readable_ = event_new(worker.base(), fd_.get(), EV_READ | EV_PERSIST, OnReadable, this);
-  event_add(readable_, nullptr);
+  rested_ = std::make_unique<Loop::Timer>(worker.loop(), OnRested, this);
+  Watch();
+}
+
+void Listener::Watch() {
+  ticket_ = worker_->loop().Watch(fd_.get(), EPOLLIN, *this, 0);
+  if (!ticket_) rested_->Set(kRest);
 }
 
 void Listener::Close(bool handed_over) {
-  if (readable_) event_free(readable_);
-  if (rested_) event_free(rested_);
-  readable_ = rested_ = nullptr;
+  // Another process may go on listening on it: the kernel would go on telling.
+  if (ticket_) worker_->loop().Unwatch(std::exchange(ticket_, 0), fd_.get());
+  rested_.reset();
   if (fd_ && owns_file() && !handed_over) ::unlink(address_.host.c_str());
   fd_.reset();
 }
 
-void Listener::OnReadable(evutil_socket_t, short, void* self) {
-  auto& listener = *static_cast<Listener*>(self);
-  Turn turn(*listener.worker_);
-  listener.Accept();
-}
-
-void Listener::OnRested(evutil_socket_t, short, void* self) {
+void Listener::OnRested(void* self) {
   auto& listener = *static_cast<Listener*>(self);
   // While not even the reserve is to be had there is none for a client either.
   if (!listener.reserve_) listener.reserve_.reset(::eventfd(0, EFD_CLOEXEC));
   if (listener.reserve_) {
-    event_add(listener.readable_, nullptr);
+    listener.Watch();
   } else {
-    event_add(listener.rested_, &kRest);
+    listener.rested_->Set(kRest);
   }
 }
 
@@ -213,8 +211,8 @@ void Listener::Rest(int error) {
                error == EMFILE ? "; raise the limit of open files (ulimit -n, LimitNOFILE=)" : "");
   }
   if (error == EMFILE || error == ENFILE) TurnAway();
-  event_del(readable_);
-  event_add(rested_, &kRest);
+  worker_->loop().Unwatch(std::exchange(ticket_, 0), fd_.get());
+  rested_->Set(kRest);
 }
 
 void Listener::TurnAway() {

@@ -1,7 +1,6 @@
 // Binds an address, accepts clients in batches and hands each to the worker that has the fewest.
 #pragma once
 
-#include <event2/event.h>
 #include <sys/stat.h>
 
 #include <memory>
@@ -11,6 +10,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "daemon/inherited_sockets.h"
+#include "proxy/loop.h"
 
 namespace rum {
 
@@ -23,7 +23,7 @@ class Worker;
 Result<ListeningSocket> OpenListeningSocket(const Address& address, mode_t socket_mode,
                                             InheritedSockets* inherited = nullptr);
 
-class Listener {
+class Listener : private Loop::Watcher {
  public:
   Listener(Proxy& proxy, const Address& address, ListeningSocket socket);
   ~Listener();
@@ -43,8 +43,9 @@ class Listener {
   const std::string& text() const { return text_; }  // with the real port if port 0 was asked for
 
  private:
-  static void OnReadable(evutil_socket_t, short, void* self);
-  static void OnRested(evutil_socket_t, short, void* self);
+  void OnReady(uint32_t, uint32_t) override { Accept(); }
+  static void OnRested(void* self);
+  void Watch();
   void Accept();
   void Rest(int error);
   void TurnAway();
@@ -57,8 +58,8 @@ class Listener {
   const bool keep_file_;
   Fd reserve_;  // given up for a moment when descriptors run out, to tell a client so
   Worker* worker_ = nullptr;
-  event* readable_ = nullptr;
-  event* rested_ = nullptr;
+  Loop::Ticket ticket_ = 0;              // 0: it rests, or is not attached
+  std::unique_ptr<Loop::Timer> rested_;  // from Attach() to Close()
   int single_ = 0;     // turns to come in which only one client is accepted
   uint64_t told_ = 0;  // monotonic ms of the last log line about a failing accept
 };

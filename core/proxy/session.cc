@@ -26,8 +26,7 @@ Session::Session(Worker& worker, Listener* listener, const SocketAddress& addres
       listener_(listener),
       id_(worker.NextSessionId()),
       opened_(NowMicros()),
-      dialogue_(std::make_unique<Dialogue>(*this)),
-      story_(std::make_unique<Story>()),
+      dialogue_(Dialogue::New(*this, worker)),
       config_(worker.module_config()),
       address_(address) {}
 
@@ -35,45 +34,33 @@ Session::~Session() = default;
 
 // -- events ---------------------------------------------------------------------------------------
 
-void Session::OnClientEvent(evutil_socket_t, short what, void* self) {
-  auto* session = static_cast<Session*>(self);
-  Turn turn(session->worker_);
-  session->OnEvent(RUM_CLIENT, what);
-}
-
-void Session::OnUpstreamEvent(evutil_socket_t, short what, void* self) {
-  auto* session = static_cast<Session*>(self);
-  Turn turn(session->worker_);
-  session->OnEvent(RUM_UPSTREAM, what);
-}
-
-void Session::OnModuleTimer(evutil_socket_t, short, void* timer) {
+void Session::OnModuleTimer(void* timer) {
   auto* module_timer = static_cast<ModuleTimer*>(timer);
   Session& session = *module_timer->session;
-  Turn turn(session.worker_);
   session.dialogue_->rung.push_back(module_timer->ticket);
   session.Converse();
 }
 
-void Session::OnEvent(uint32_t which, short what) {
+void Session::OnReady(uint32_t which, uint32_t what) {
   Side& s = side(which);
   bool was_writable = s.writable();
+  const bool fault = what & (EPOLLERR | EPOLLHUP);
   s.Notice(what);
   switch (state_) {
     case State::kRelay:
       // Nobody reads this side now, so a reset would not be seen.
-      if (s.ended() || flows_[which].blocked(side(Other(which)))) s.AskError();
+      if (fault && (s.ended() || flows_[which].blocked(side(Other(which))))) s.AskError();
       MoveBoth(which == RUM_CLIENT ? s.readable() : !was_writable && s.writable(),
                which == RUM_CLIENT ? !was_writable && s.writable() : s.readable());
       break;
     case State::kWatch:
-      if (s.ended() || Unread(which)) s.AskError();  // nor here
+      if (fault && (s.ended() || Unread(which))) s.AskError();  // nor here
       Converse();
       break;
     case State::kDialogue:
       if (which == RUM_UPSTREAM && dialogue_->connector.active()) {
-        if (what & EV_WRITE) dialogue_->connector.OnSocketReady(what & (EV_READ | EV_CLOSED));
-      } else if (dialogue_->relay || dialogue_->pause) {
+        dialogue_->connector.OnSocketReady(what);
+      } else if (fault && (dialogue_->relay || dialogue_->pause)) {
         s.AskError();  // nor here
       }
       Converse();
@@ -106,11 +93,16 @@ void Session::LoggedIn() {
   logged_in_ = true;
   entry_.LoggedIn();
   if (dialogue_) dialogue_->waiting.Release();
-  if (worker_.settings().log_logins) LogLogin(*story_, *listener_, address_, id_);
+  if (worker_.settings().log_logins) LogLogin(story_, *listener_, address_, id_, destination());
   worker_.counters.relaying.Add(1);
   worker_.counters.logins.Add(1);
   worker_.counters.login_times.Add(NowMicros() - opened_);
-  worker_.idle->Arm(deadline_, *this);
+  (worker_.idle->duration().count() ? worker_.idle : worker_.settled)->Arm(deadline_, *this);
+}
+
+std::string_view Session::destination() const {
+  if (load_) return load_.key();
+  return dialogue_ ? std::string_view(dialogue_->server) : std::string_view();
 }
 
 // An answer that is still out finds nothing; one that came too late to be told is dropped.
@@ -128,7 +120,6 @@ bool Session::MoveFrom(uint32_t which, uint64_t most) {
   uint64_t moved = from.received() - before;
   (which == RUM_CLIENT ? worker_.counters.client_bytes : worker_.counters.upstream_bytes)
       .Add(moved);
-  if (moved && !second_look_.armed()) worker_.second_look->Arm(second_look_, *this);
   return more;
 }
 
@@ -178,16 +169,9 @@ void Session::JudgeRelay() {
 
 // -- deadlines and answers from outside -----------------------------------------------------------
 
-// A reset that comes together with bytes is reported like bytes alone, and they make a short read:
-// nobody would look again. So a session that moved something is looked at once more a second later.
-void Session::OnSecondLook() {
-  bool relay = state_ == State::kRelay;
-  side(RUM_CLIENT).LookAgain();
-  if (relay || dialogue_->upstream_open) side(RUM_UPSTREAM).LookAgain();
-  if (state_ == State::kDialogue) return Converse();
-  if (!kept_alive_) side(RUM_UPSTREAM).KeepAlive();  // it has lived long enough to be worth it
-  kept_alive_ = true;
-  relay ? MoveBoth(true, true) : Converse();
+// It has lived long enough to be worth a system call for each side.
+void Session::OnSettled() {
+  for (Side& s : sides_) s.KeepAlive();
 }
 
 void Session::OnLoginDeadline() {
@@ -206,6 +190,7 @@ void Session::OnPhaseDeadline() {
 // Looked at four times per --idle-timeout, so that a message costs nothing: a session ends after
 // four looks in a row that saw no byte move.
 void Session::OnIdleDeadline() {
+  OnSettled();
   uint64_t bytes = side(RUM_CLIENT).received() + side(RUM_UPSTREAM).received();
   idle_looks_ = bytes == seen_bytes_ ? idle_looks_ + 1 : 0;
   seen_bytes_ = bytes;
@@ -264,13 +249,13 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   Trace("it ends: {}{}{}", CloseReasonWord(reason), text.empty() ? "" : ", ", text);
   worker_.ForgetCallBack(*this);
   deadline_.Disarm();
-  second_look_.Disarm();
   if (dialogue_ && !dialogue_->upstream_open) side(RUM_UPSTREAM).Close();  // half connected
   if (module_open_) {
     const rum_module& module = config_->module();
     if (module.session_close) module.session_close(data_, this, reason);
     module_open_ = false;
   }
+  const std::string server(destination());
   // Before the client learns of the end, and comes again.
   if (dialogue_) dialogue_->waiting.Release();
   place_.Release();
@@ -287,8 +272,8 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (logged_in_) worker_.counters.relaying.Sub(1);
     worker_.counters.active.Sub(1);
     worker_.counters.session_times.Add(NowMicros() - opened_);
-    LogSession({*story_, *listener_, address_, id_, opened_, reason, text, sides_[RUM_CLIENT],
-                sides_[RUM_UPSTREAM]});
+    LogSession({story_, *listener_, address_, id_, server, opened_, reason, text,
+                sides_[RUM_CLIENT], sides_[RUM_UPSTREAM]});
   }
   if (dialogue_) CloseDialogue();
   if (!relayed) return Linger();

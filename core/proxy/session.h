@@ -3,8 +3,6 @@
 // session hooks; the host calls of rum/module.h end up here.
 #pragma once
 
-#include <event2/event.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,6 +16,7 @@
 #include "limits/gate.h"
 #include "limits/user_limits.h"
 #include "proxy/deadlines.h"
+#include "proxy/loop.h"
 #include "proxy/relay.h"
 #include "proxy/side.h"
 #include "rum/module.h"
@@ -34,6 +33,10 @@ struct Probe;
 struct SessionEntry;
 struct SessionFilter;
 
+struct DeleteDialogue {
+  void operator()(Dialogue* dialogue) const;
+};
+
 // What a PROXY header has changed.
 struct Told {
   SocketAddress peer;         // who is really connected
@@ -43,15 +46,14 @@ struct Told {
 // What is told of a session in its log line. Written during the dialogue, then only read.
 struct Story {
   std::string user;
-  bool identified = false;
   std::unique_ptr<const Told> told;  // nullptr: the client is the peer
-  std::string destination;
   uint64_t connect_micros = 0;
   uint32_t login_failures = 0;  // a change of the user may fail, and more than once
+  bool identified = false;
   std::vector<std::pair<std::string, std::string>> notes;
 };
 
-class Session : public rum_session {
+class Session : public rum_session, private Loop::Watcher {
  public:
   // [worker] Begins a session for an accepted, non-blocking socket. It destroys itself.
   static void Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address);
@@ -94,7 +96,7 @@ class Session : public rum_session {
   // [worker] What happens to a session from outside; each may destroy it at the end of the turn.
   void OnResolved(std::vector<SocketAddress> addresses);  // the connector's name has an answer
   void OnResumed(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* payload));
-  void OnSecondLook();
+  void OnSettled();
   void OnLoginDeadline();
   void OnPhaseDeadline();  // of the PROXY header, connecting, or the server's first byte
   void OnIdleDeadline();
@@ -121,10 +123,8 @@ class Session : public rum_session {
   };
 
   Session(Worker& worker, Listener* listener, const SocketAddress& address);
-  static void OnClientEvent(evutil_socket_t, short what, void* self);
-  static void OnUpstreamEvent(evutil_socket_t, short what, void* self);
-  static void OnModuleTimer(evutil_socket_t, short, void* timer);
-  void OnEvent(uint32_t side, short what);
+  void OnReady(uint32_t side, uint32_t what) override;
+  static void OnModuleTimer(void* timer);
 
   // The PROXY headers: session_header.cc.
   bool ReadHeader();
@@ -178,6 +178,8 @@ class Session : public rum_session {
   }
   Side& side(uint32_t which) { return sides_[which]; }
   static uint32_t Other(uint32_t which) { return 1 - which; }
+  // Empty: none was tried yet, or the session is closing.
+  std::string_view destination() const;
 
   Worker& worker_;
   Listener* listener_;  // nullptr: a probe, which has no client
@@ -186,10 +188,9 @@ class Session : public rum_session {
   uint64_t seen_bytes_ = 0;  // at the last look of a deadline
   Side sides_[2];
   Flow flows_[2];         // [RUM_CLIENT]: from the client; [RUM_UPSTREAM]: from the upstream
-  Deadline deadline_;     // once logged in: idle or half-close; closing: linger
-  Deadline second_look_;  // armed while something moves
-  std::unique_ptr<Dialogue> dialogue_;
-  std::unique_ptr<Story> story_;
+  Deadline deadline_;     // once logged in: settled, idle or half-close; closing: linger
+  std::unique_ptr<Dialogue, DeleteDialogue> dialogue_;
+  Story story_;
   std::unique_ptr<Probe> probe_;  // nullptr: a client's session
   std::shared_ptr<const ModuleConfig> config_;
   void* data_ = nullptr;  // the module's
@@ -202,7 +203,6 @@ class Session : public rum_session {
   uint8_t idle_looks_ = 0;
   bool module_open_ = false;  // session_open succeeded, session_close is owed
   bool logged_in_ = false;    // counted as relaying, from the first time that a way flowed unseen
-  bool kept_alive_ = false;   // the upstream socket has SO_KEEPALIVE; the client's inherits it
 };
 
 }  // namespace rum

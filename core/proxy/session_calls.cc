@@ -120,9 +120,9 @@ int32_t Session::AskLookup(const void* key, size_t size) {
 int32_t Session::Identify(const void* user, size_t size) {
   if ((!user && size) || size > kUserMost) return RUM_E_ARGUMENT;
   if (!asking()) return RUM_E_STATE;
-  story_->user.assign(static_cast<const char*>(user), size);
-  story_->identified = true;
-  Trace("the user is \"{}\"", story_->user);
+  story_.user.assign(static_cast<const char*>(user), size);
+  story_.identified = true;
+  Trace("the user is \"{}\"", story_.user);
   return RUM_OK;
 }
 
@@ -180,11 +180,11 @@ int32_t Session::TlsFingerprint(uint8_t* digest) const {
 
 int32_t Session::Admit(const void* record, size_t size) {
   if (!record && size) return RUM_E_ARGUMENT;
-  if (!asking() || !story_->identified) return RUM_E_STATE;
+  if (!asking() || !story_.identified) return RUM_E_STATE;
   // What goes through a unix socket does not leave the machine.
   bool safe_way = TlsActive(RUM_CLIENT) == 1 || !address_.ip();
   int32_t verdict = worker_.proxy().admission().Admit(
-      worker_.settings().admission, {story_->user, address_, safe_way},
+      worker_.settings().admission, {story_.user, address_, safe_way},
       {static_cast<const char*>(record), size}, &place_);
   if (verdict > 0) worker_.counters.admissions_refused[verdict].Add(1);
   return verdict;
@@ -192,7 +192,7 @@ int32_t Session::Admit(const void* record, size_t size) {
 
 void Session::LoginFailed() {
   worker_.counters.login_failures.Add(1);
-  ++story_->login_failures;
+  ++story_.login_failures;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
   if (!worker_.proxy().admission().guard().Failed(guard, address_)) return;
   worker_.counters.login_blocks.Add(1);
@@ -208,13 +208,10 @@ uint64_t Session::Pause() {
 uint64_t Session::AddTimer(uint64_t milliseconds) {
   if (!asking() || dialogue_->timers.size() >= kTimersMost) return 0;
   milliseconds = std::min(milliseconds, kTimerMost);
-  auto timer = std::make_unique<ModuleTimer>();
+  auto timer = std::make_unique<ModuleTimer>(worker_.loop(), OnModuleTimer);
   timer->session = this;
   timer->ticket = worker_.NewTicketNumber();
-  evtimer_assign(&timer->timer, worker_.base(), OnModuleTimer, timer.get());
-  timeval delay = {static_cast<time_t>(milliseconds / 1000),
-                   static_cast<suseconds_t>(milliseconds % 1000 * 1000)};
-  event_add(&timer->timer, &delay);
+  timer->timer.Set(Millis(milliseconds));
   dialogue_->timers.push_back(std::move(timer));
   return dialogue_->timers.back()->ticket;
 }
@@ -238,23 +235,22 @@ std::string Session::Peer(uint32_t which) const {
   auto address = SocketAddress::From(reinterpret_cast<sockaddr*>(&peer), size);
   if (address.ip()) return address.text();
   // A destination that is a unix socket is told as "sock:/path".
-  std::string_view path = story_->destination;
+  std::string_view path = destination();
   return "unix:" + std::string(path.starts_with("sock:") ? path.substr(5) : path);
 }
 
 int32_t Session::Note(const char* key, const void* value, size_t size) {
   if (!key || (!value && size) || !GoodNoteKey(key)) return RUM_E_ARGUMENT;
-  if (!story_) return RUM_E_STATE;
   if (size > kNoteValueMost) return RUM_E_LIMIT;
   std::string text(static_cast<const char*>(value), size);
-  for (auto& [known, old] : story_->notes) {
+  for (auto& [known, old] : story_.notes) {
     if (known == key) {
       old = std::move(text);
       return RUM_OK;
     }
   }
-  if (story_->notes.size() >= kNotesMost) return RUM_E_LIMIT;
-  story_->notes.emplace_back(key, std::move(text));
+  if (story_.notes.size() >= kNotesMost) return RUM_E_LIMIT;
+  story_.notes.emplace_back(key, std::move(text));
   return RUM_OK;
 }
 

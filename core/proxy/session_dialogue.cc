@@ -13,6 +13,16 @@
 
 namespace rum {
 
+Dialogue* Dialogue::New(Session& session, Worker& worker) {
+  return new (worker.dialogues.Take()) Dialogue(session, worker);
+}
+
+void DeleteDialogue::operator()(Dialogue* dialogue) const {
+  Worker& worker = dialogue->worker;
+  dialogue->~Dialogue();
+  worker.dialogues.GiveBack(dialogue);
+}
+
 void Session::Converse() {
   bool again = true;
   for (unsigned rounds = 0; again; ++rounds) {
@@ -172,7 +182,6 @@ bool Session::Fill(uint32_t which) {
   (which == RUM_CLIENT ? worker_.counters.client_bytes : worker_.counters.upstream_bytes).Add(n);
   w.bytes.Append(worker_.buffer(), n);
   w.fresh = true;
-  if (!second_look_.armed()) worker_.second_look->Arm(second_look_, *this);
   if (which == RUM_UPSTREAM && !dialogue_->upstream_spoke) {
     dialogue_->upstream_spoke = true;
     Trace("the server has spoken");

@@ -17,7 +17,6 @@ bool Session::ReadHeader() {
   size_t n = client.readable() ? client.Read(worker_.buffer(), Worker::kBufferSize) : 0;
   worker_.counters.client_bytes.Add(n);
   w.bytes.Append(worker_.buffer(), n);
-  if (n && !second_look_.armed()) worker_.second_look->Arm(second_look_, *this);
   auto header = ParseProxyHeader({reinterpret_cast<const char*>(w.bytes.data()), w.bytes.size()});
   if (header.status == ProxyHeader::Status::kMore) {
     // Who only looks whether somebody listens has broken no protocol.
@@ -37,7 +36,7 @@ bool Session::ReadHeader() {
   w.bytes.Consume(header.size);
   w.fresh = !w.bytes.empty();
   if (header.ends) {
-    story_->told = std::make_unique<Told>(Told{address_, header.ends->destination});
+    story_.told = std::make_unique<Told>(Told{address_, header.ends->destination});
     address_ = header.ends->source;
     Trace("the PROXY header says that it comes from {}", address_.text());
   }
@@ -50,8 +49,8 @@ void Session::SendHeader() {
   ProxyVersion version = worker_.settings().send_proxy;
   if (version == ProxyVersion::kOff) return;
   std::optional<ProxyEnds> ends;
-  if (story_->told) {
-    ends = {address_, story_->told->destination};
+  if (story_.told) {
+    ends = {address_, story_.told->destination};
   } else if (!probe_ && address_.ip()) {
     ends = {address_, side(RUM_CLIENT).LocalAddress()};
   }

@@ -14,8 +14,8 @@ namespace rum {
 
 bool Session::Matches(const SessionFilter& filter) const {
   if (filter.id && id_ != *filter.id) return false;
-  if (filter.user && (!story_->identified || story_->user != *filter.user)) return false;
-  if (filter.destination && story_->destination != *filter.destination) return false;
+  if (filter.user && (!story_.identified || story_.user != *filter.user)) return false;
+  if (filter.destination && destination() != *filter.destination) return false;
   return !filter.ip || (address_.ip() ? address_.host() : "unix") == *filter.ip;
 }
 
@@ -24,8 +24,8 @@ SessionEntry Session::Tell() const {
   entry.id = id_;
   entry.client = address_.text();
   entry.listener = listener_->text();
-  if (story_->identified) entry.user = story_->user;
-  entry.destination = story_->destination;
+  if (story_.identified) entry.user = story_.user;
+  entry.destination = destination();
   entry.state = !hooked() && state_ != State::kRelay ? "closing" : logged_in_ ? "relay" : "login";
   entry.micros = NowMicros() - opened_;
   entry.received = sides_[RUM_CLIENT].received();

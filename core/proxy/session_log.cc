@@ -57,29 +57,29 @@ class Fields {
 };
 
 void AddWho(Fields& fields, const Story& story, const Listener& listener,
-            const SocketAddress& client, uint64_t id) {
+            const SocketAddress& client, uint64_t id, std::string_view destination) {
   fields.Number("id", id);
   fields.Word("client", client.text());
   if (story.told) fields.Word("via", story.told->peer.text());
   fields.Word("listener", listener.text());
   if (story.identified) fields.Quoted("user", story.user);
-  if (!story.destination.empty()) fields.Word("destination", story.destination);
+  if (!destination.empty()) fields.Word("destination", destination);
 }
 
 }  // namespace
 
 void LogLogin(const Story& story, const Listener& listener, const SocketAddress& client,
-              uint64_t id) {
+              uint64_t id, std::string_view destination) {
   if (!log::Enabled(log::Level::kInfo)) return;
   Fields fields("login");
-  AddWho(fields, story, listener, client, id);
+  AddWho(fields, story, listener, client, id, destination);
   fields.Write();
 }
 
 void LogSession(const SessionEnd& end) {
   if (!log::Enabled(log::Level::kInfo)) return;
   Fields fields("session");
-  AddWho(fields, end.story, end.listener, end.client, end.id);
+  AddWho(fields, end.story, end.listener, end.client, end.id, end.destination);
   if (end.story.connect_micros) fields.Seconds("connect", end.story.connect_micros);
   fields.Seconds("duration", NowMicros() - end.opened);
   fields.Number("received", end.client_side.received());

@@ -13,6 +13,7 @@ struct SessionEnd {
   const Listener& listener;
   const SocketAddress& client;
   uint64_t id;
+  std::string_view destination;
   uint64_t opened;  // monotonic microseconds
   uint32_t reason;
   std::string_view text;
@@ -24,6 +25,6 @@ struct SessionEnd {
 void LogSession(const SessionEnd& end);
 // [worker] A login is through (--log-logins).
 void LogLogin(const Story& story, const Listener& listener, const SocketAddress& client,
-              uint64_t id);
+              uint64_t id, std::string_view destination);
 
 }  // namespace rum

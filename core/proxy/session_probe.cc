@@ -36,7 +36,7 @@ void Session::TellProber(uint32_t reason, std::string_view text) {
                           .text = std::string(text),
                           .peer = Peer(RUM_UPSTREAM),
                           .micros = NowMicros() - opened_,
-                          .notes = std::move(story_->notes),
+                          .notes = std::move(story_.notes),
                           .route = std::move(probe_->route)};
   log::Debug("session {}: a probe of {}: {} {}", id_,
              probe_->destination ? probe_->destination->text() : "a user's way",

@@ -8,13 +8,15 @@
 
 namespace rum {
 
-bool Side::Attach(event_base* base, Fd fd, event_callback_fn callback, void* argument) {
+bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which) {
   fd_ = std::move(fd);
-  readable_ = tls_readable_ = hangup_ = ended_ = broken_ = write_failed_ = shut_ = false;
+  readable_ = tls_readable_ = read_on_ = ended_ = broken_ = write_failed_ = shut_ = false;
+  kept_alive_ = false;
   writable_ = true;
-  event_assign(&event_, base, fd_.get(), EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
-               callback, argument);
-  if (event_add(&event_, nullptr) == 0) return true;
+  loop_ = &loop;
+  ticket_ = loop.Watch(fd_.get(), EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, watcher,
+                       which);
+  if (ticket_) return true;
   fd_.reset();
   return false;
 }
@@ -26,10 +28,11 @@ SocketAddress Side::LocalAddress() const {
   return SocketAddress::From(reinterpret_cast<sockaddr*>(&address), size);
 }
 
-void Side::Notice(short what) {
-  if (what & (EV_READ | EV_CLOSED)) readable_ = tls_readable_ = true;
-  if (what & EV_WRITE) writable_ = true;
-  if (what & EV_CLOSED) hangup_ = true;
+void Side::Notice(uint32_t what) {
+  constexpr uint32_t kFault = EPOLLERR | EPOLLHUP;
+  if (what & (EPOLLIN | EPOLLRDHUP | kFault)) readable_ = tls_readable_ = true;
+  if (what & (EPOLLOUT | kFault)) writable_ = true;
+  if (what & (EPOLLRDHUP | EPOLLPRI | kFault)) read_on_ = true;
 }
 
 void Side::AskError() {
@@ -38,13 +41,12 @@ void Side::AskError() {
   if (::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error) broken_ = true;
 }
 
-// A read that did not fill its room has drained the socket, unless the end was announced too: no
-// second read only to be told EAGAIN.
+// A read that did not fill its room has drained the socket: no second read only to be told EAGAIN.
 size_t Side::Took(ssize_t result, size_t asked, bool may_be_short) {
   if (result > 0) {
     auto n = static_cast<size_t>(result);
     received_ += n;
-    if (n < asked && !hangup_ && !may_be_short) readable_ = false;
+    if (n < asked && !read_on_ && !may_be_short) readable_ = false;
     return n;
   }
   readable_ = false;
@@ -103,7 +105,7 @@ ssize_t Side::RawRead(uint8_t* bytes, size_t size) {
     return -1;
   }
   ssize_t n = TEMP_FAILURE_RETRY(::recv(fd_.get(), bytes, size, MSG_DONTWAIT));
-  if (n <= 0 || (static_cast<size_t>(n) < size && !hangup_)) readable_ = false;
+  if (n <= 0 || (static_cast<size_t>(n) < size && !read_on_)) readable_ = false;
   return n;
 }
 
@@ -174,12 +176,13 @@ void Side::ShutWrite(bool closing) {
 
 void Side::KeepAlive() {
   int on = 1;
-  if (fd_) ::setsockopt(fd_.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  if (fd_ && !kept_alive_) ::setsockopt(fd_.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  kept_alive_ = true;
 }
 
 void Side::Close(bool reset) {
   if (!fd_) return;
-  event_del(&event_);
+  loop_->Forget(ticket_);
   if (reset) {
     linger abort = {1, 0};
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);

@@ -2,8 +2,6 @@
 // that wait to be written. Events are edge-triggered, registered once; no epoll_ctl in the flow.
 #pragma once
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <sys/types.h>
 
 #include <memory>
@@ -12,6 +10,7 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "proxy/buffer.h"
+#include "proxy/loop.h"
 #include "tls/tls_stream.h"
 
 namespace rum {
@@ -27,12 +26,12 @@ class Side {
   ~Side() { Close(); }
 
   // [worker] Takes the socket (non-blocking) and begins to watch it; false: no memory.
-  [[nodiscard]] bool Attach(event_base* base, Fd fd, event_callback_fn callback, void* argument);
+  [[nodiscard]] bool Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which);
   bool attached() const { return static_cast<bool>(fd_); }
   int fd() const { return fd_.get(); }
   SocketAddress LocalAddress() const;  // of this end; without a family when there is none
-  // Notes what libevent reported.
-  void Notice(short what);
+  // Notes what the loop told.
+  void Notice(uint32_t what);
 
   // Makes the next Read() ask the kernel though nothing was reported.
   void LookAgain() { readable_ = tls_readable_ = attached(); }
@@ -57,7 +56,7 @@ class Side {
   // Says to the peer that no more comes. Once. `closing`: the socket is closed in this turn, which
   // says it too.
   void ShutWrite(bool closing = false);
-  // Lets the kernel find out when a silent peer has gone.
+  // Lets the kernel find out when a silent peer has gone. Once.
   void KeepAlive();
   bool shut() const { return shut_; }
 
@@ -93,12 +92,16 @@ class Side {
   size_t TlsWrite(const uint8_t* bytes, size_t size);
   size_t Gave(ssize_t result, size_t asked);
 
-  event event_;
+  Loop* loop_ = nullptr;
+  Loop::Ticket ticket_ = 0;
   Fd fd_;
   bool readable_ = false, writable_ = false;
   bool tls_readable_ = false;
-  bool hangup_ = false;  // the end has been announced: read on until it comes
+  // A short read does not mean that there is no more: an end or a fault has been announced and will
+  // come, or there was urgent data, at which reads stop.
+  bool read_on_ = false;
   bool ended_ = false, broken_ = false, write_failed_ = false, shut_ = false;
+  bool kept_alive_ = false;
   Buffer out_;
   std::unique_ptr<TlsStream> tls_;
   uint64_t received_ = 0, sent_ = 0;

@@ -12,6 +12,7 @@
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "options.h"
+#include "proxy/dialogue.h"
 #include "proxy/probe.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
@@ -22,7 +23,7 @@ namespace {
 
 // How long a session that has ended may go on delivering its last words.
 constexpr Millis kLinger(2000);
-constexpr Millis kSecondLook(1000);
+constexpr Millis kSettled(1000);
 // A unix socket whose backlog is full is tried again this soon.
 constexpr Millis kRetry(20);
 // rum/module.h promises that a probe is over by then.
@@ -30,20 +31,21 @@ constexpr Millis kProbe(10000);
 // A proxy sends its header together with the connection. Modules without a login have no other
 // deadline for it.
 constexpr Millis kHeader(5000);
+constexpr Millis kLongTurn(60000);
 
 }  // namespace
 
 Worker::Worker(Proxy& proxy, unsigned index)
-    : proxy_(proxy),
+    : dialogues(sizeof(Dialogue)),
+      proxy_(proxy),
       index_(index),
-      base_(event_base_new()),
       buffer_(std::make_unique_for_overwrite<uint8_t[]>(kBufferSize)),
       settings_(proxy.settings()),
       module_config_(proxy.module_config()) {
   counters.module = std::vector<Counter>(module_config_->module().metric_count);
   const Settings& s = *settings_;
   auto make = [&](Millis duration, Deadlines::Expired expired) {
-    return std::make_unique<Deadlines>(*this, duration, expired);
+    return std::make_unique<Deadlines>(loop_, duration, expired);
   };
   auto phase = [](Session& session) { session.OnPhaseDeadline(); };
   login = make(s.login_timeout, [](Session& session) { session.OnLoginDeadline(); });
@@ -51,30 +53,22 @@ Worker::Worker(Proxy& proxy, unsigned index)
   first_byte = make(s.first_byte_timeout, phase);
   idle = make(s.idle_timeout / 4, [](Session& session) { session.OnIdleDeadline(); });
   half_close = make(s.half_close_timeout, [](Session& session) { session.OnHalfCloseDeadline(); });
-  second_look = make(kSecondLook, [](Session& session) { session.OnSecondLook(); });
+  settled = make(kSettled, [](Session& session) { session.OnSettled(); });
   retry = make(kRetry, phase);
   header = make(kHeader, phase);
   probe = make(kProbe, [](Session& session) { session.OnLoginDeadline(); });
   linger = make(kLinger, [](Session& session) { session.OnLingerDeadline(); });
   wake_.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  wake_event_ = event_new(base_, wake_.get(), EV_READ | EV_PERSIST, OnPosted, this);
-  event_add(wake_event_, nullptr);
-  call_back_timer_ = evtimer_new(base_, OnCallBacks, this);
+  wake_ticket_ = loop_.Watch(wake_.get(), EPOLLIN, *this, 0);
 }
 
 Worker::~Worker() {
   while (sessions_) sessions_->OnLingerDeadline();
   graveyard_.clear();
-  for (auto* list : {&login, &connecting, &first_byte, &idle, &half_close, &linger, &second_look,
-                     &retry, &probe, &header})
-    list->reset();
-  if (call_back_timer_) event_free(call_back_timer_);
-  if (wake_event_) event_free(wake_event_);
-  if (base_) event_base_free(base_);
 }
 
 Status Worker::Start() {
-  if (!base_ || !wake_ || !wake_event_ || !call_back_timer_) {
+  if (!loop_.ok() || !wake_ || !wake_ticket_) {
     return Error{Fault::kSystem, "no descriptors or memory for worker " + std::to_string(index_)};
   }
   std::promise<int32_t> started;
@@ -86,7 +80,7 @@ Status Worker::Start() {
                          : RUM_OK;
     started.set_value(result);
     if (result < 0) return;
-    Run();
+    while (!stopped_) Turn(kLongTurn);
     if (module.worker_stop) module.worker_stop(module_data_);
   };
   try {
@@ -102,7 +96,10 @@ Status Worker::Start() {
                                    std::to_string(index_)};
 }
 
-void Worker::Run() { event_base_loop(base_, EVLOOP_NO_EXIT_ON_EMPTY); }
+void Worker::Turn(Millis most) {
+  loop_.Turn(most);
+  if (!graveyard_.empty()) Sweep();
+}
 
 void Worker::Join() {
   if (thread_.joinable()) thread_.join();
@@ -127,12 +124,10 @@ bool Worker::Post(std::function<void()> task) {
   return true;
 }
 
-void Worker::OnPosted(evutil_socket_t fd, short, void* self) {
-  auto& worker = *static_cast<Worker*>(self);
-  Turn turn(worker);
+void Worker::OnReady(uint32_t, uint32_t) {
   uint64_t count;
-  (void)!::read(fd, &count, sizeof count);
-  worker.RunTasks();
+  (void)!::read(wake_.get(), &count, sizeof count);
+  RunTasks();
 }
 
 void Worker::RunTasks() {
@@ -208,7 +203,7 @@ void Worker::Bury(std::unique_ptr<Session> session) {
 
 void Worker::Sweep() {
   graveyard_.clear();
-  if (draining_ && !sessions_) event_base_loopbreak(base_);
+  if (draining_ && !sessions_) stopped_ = true;
 }
 
 void Worker::Drain() {
@@ -217,7 +212,7 @@ void Worker::Drain() {
     next = session->next;
     if (session->probing()) session->End(RUM_CLOSE_DRAIN);  // nobody waits for its answer
   }
-  if (!sessions_) event_base_loopbreak(base_);
+  if (!sessions_) stopped_ = true;
 }
 
 void Worker::EndSessions(uint32_t reason) {
@@ -230,7 +225,7 @@ void Worker::EndSessions(uint32_t reason) {
 void Worker::Stop() {
   draining_ = true;
   EndSessions(RUM_CLOSE_DRAIN);
-  event_base_loopbreak(base_);
+  stopped_ = true;
 }
 
 std::vector<Address> Worker::DefaultDestinations(const SocketAddress& client) {
@@ -264,15 +259,13 @@ Session* Worker::Redeem(uint64_t ticket) {
 void Worker::CallBack(Session& session) {
   if (std::find(call_backs_.begin(), call_backs_.end(), &session) != call_backs_.end()) return;
   call_backs_.push_back(&session);
-  timeval now = {0, 0};  // after the events that are waiting
-  event_add(call_back_timer_, &now);
+  call_back_timer_.Set(Millis(0));  // after what is waiting
 }
 
 void Worker::ForgetCallBack(Session& session) { std::erase(call_backs_, &session); }
 
-void Worker::OnCallBacks(evutil_socket_t, short, void* self) {
+void Worker::OnCallBacks(void* self) {
   auto& worker = *static_cast<Worker*>(self);
-  Turn turn(worker);
   auto sessions = std::move(worker.call_backs_);
   worker.call_backs_.clear();
   // A session in this list cannot end by another's doing, and what it ends by is in itself.

@@ -1,7 +1,5 @@
-// One thread with its event base, its sessions and everything they share without locks.
+// One thread with its loop, its sessions and everything they share without locks.
 #pragma once
-
-#include <event2/event.h>
 
 #include <atomic>
 #include <cstdint>
@@ -18,8 +16,10 @@
 #include "base/result.h"
 #include "proxy/counters.h"
 #include "proxy/deadlines.h"
+#include "proxy/loop.h"
 #include "proxy/pipes.h"
 #include "proxy/session_list.h"
+#include "proxy/spares.h"
 
 struct rum_worker {};  // what modules hold; always a Worker
 
@@ -33,7 +33,9 @@ struct Probe;
 struct Settings;
 struct TlsContexts;
 
-class Worker : public rum_worker {
+class Worker : public rum_worker, private Loop::Watcher {
+  Loop loop_;  // goes last: what else is here has timers in it
+
  public:
   static constexpr size_t kBufferSize = 64 * 1024;
   static constexpr size_t kRefusalMost = 512;
@@ -91,7 +93,10 @@ class Worker : public rum_worker {
   void Enlist(Session& session);
   void Bury(std::unique_ptr<Session> session);  // destroyed at the end of the turn
 
-  event_base* base() { return base_; }
+  // [worker] A turn of the loop, which waits at most this long, and what died in it is destroyed.
+  void Turn(Millis most);
+
+  Loop& loop() { return loop_; }
   uint8_t* buffer() { return buffer_.get(); }
   Proxy& proxy() { return proxy_; }
   unsigned index() const { return index_; }
@@ -112,23 +117,22 @@ class Worker : public rum_worker {
 
   Counters counters;
   Pipes pipes;
+  Spares dialogues;
 
   // Deadlines that sessions share; see options of the same names.
-  std::unique_ptr<Deadlines> login, connecting, first_byte, idle, half_close, linger, second_look,
+  std::unique_ptr<Deadlines> login, connecting, first_byte, idle, half_close, linger, settled,
       retry, probe, header;
 
  private:
-  friend class Turn;
-  void Run();
   void RunTasks();
   void GoOnListing(std::shared_ptr<SessionLister::Request> request);
   void Sweep();
-  static void OnPosted(evutil_socket_t, short, void* self);
-  static void OnCallBacks(evutil_socket_t, short, void* self);
+  void OnReady(uint32_t, uint32_t) override;  // something was posted
+  static void OnCallBacks(void* self);
 
   Proxy& proxy_;
   const unsigned index_;
-  event_base* base_ = nullptr;
+  bool stopped_ = false;  // the loop ends with this turn
   std::unique_ptr<uint8_t[]> buffer_;
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const ModuleConfig> module_config_;
@@ -144,28 +148,15 @@ class Worker : public rum_worker {
   std::minstd_rand random_{std::random_device{}()};
 
   std::vector<Session*> call_backs_;
-  event* call_back_timer_ = nullptr;
+  Loop::Timer call_back_timer_{loop_, OnCallBacks, this};
   std::vector<std::unique_ptr<Session>> graveyard_;
 
   std::mutex mutex_;  // guards the next two
   bool over_ = false;
   std::vector<std::function<void()>> posted_;
   Fd wake_;
-  event* wake_event_ = nullptr;
+  Loop::Ticket wake_ticket_ = 0;
   std::thread thread_;
-};
-
-// Stands at the top of every callback from libevent: what died in it is destroyed when it returns.
-class Turn {
- public:
-  explicit Turn(Worker& worker) : worker_(worker) {}
-  ~Turn() {
-    if (!worker_.graveyard_.empty()) worker_.Sweep();
-  }
-  Turn(const Turn&) = delete;
-
- private:
-  Worker& worker_;
 };
 
 }  // namespace rum

@@ -27,7 +27,7 @@ class LoneWorker : public testing::Test {
   }
 
   Worker& worker() { return *worker_; }
-  event_base* base() { return worker_->base(); }
+  Loop& loop() { return worker_->loop(); }
 
   // Turns the loop until something holds; false when patience is over.
   bool TurnUntil(const std::function<bool()>& holds,
@@ -35,7 +35,7 @@ class LoneWorker : public testing::Test {
     auto end = std::chrono::steady_clock::now() + patience;
     while (!holds()) {
       if (std::chrono::steady_clock::now() > end) return false;
-      event_base_loop(base(), EVLOOP_NONBLOCK);
+      worker_->Turn(Millis(0));
       std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
     return true;

@@ -50,15 +50,6 @@ TEST(Buffer, CanBeUsedAgainAfterItWasCleared) {
   EXPECT_EQ(TextOf(buffer), "def");
 }
 
-TEST(Buffer, WhatIsReservedCountsOnlyWhenCommitted) {
-  Buffer buffer;
-  uint8_t* room = buffer.Reserve(1000);
-  std::fill_n(room, 1000, 'x');
-  EXPECT_TRUE(buffer.empty());
-  buffer.Commit(10);
-  EXPECT_EQ(TextOf(buffer), std::string(10, 'x'));
-}
-
 TEST(Buffer, KeepsItsBytesWhenAnOverlapForbidsToMoveThemDown) {
   // The free front is smaller than what is alive: they must not be moved onto each other.
   Buffer buffer;

@@ -39,7 +39,7 @@ class DeadlinesTest : public test::LoneWorker {
 };
 
 TEST_F(DeadlinesTest, ExpireInTheOrderInWhichTheyWereArmed) {
-  Deadlines list(worker(), 20ms, Expired);
+  Deadlines list(loop(), 20ms, Expired);
   Deadline d[3];
   for (size_t i : {2, 0, 1}) list.Arm(d[i], S(i));
   EXPECT_TRUE(d[0].armed());
@@ -49,7 +49,7 @@ TEST_F(DeadlinesTest, ExpireInTheOrderInWhichTheyWereArmed) {
 }
 
 TEST_F(DeadlinesTest, DoNotExpireBeforeTheirTime) {
-  Deadlines list(worker(), 100ms, Expired);
+  Deadlines list(loop(), 100ms, Expired);
   Deadline d;
   uint64_t start = NowMillis();
   list.Arm(d, S(0));
@@ -58,7 +58,7 @@ TEST_F(DeadlinesTest, DoNotExpireBeforeTheirTime) {
 }
 
 TEST_F(DeadlinesTest, OneThatIsDisarmedNeverExpires) {
-  Deadlines list(worker(), 20ms, Expired);
+  Deadlines list(loop(), 20ms, Expired);
   Deadline d[2];
   list.Arm(d[0], S(0));
   list.Arm(d[1], S(1));
@@ -71,7 +71,7 @@ TEST_F(DeadlinesTest, OneThatIsDisarmedNeverExpires) {
 }
 
 TEST_F(DeadlinesTest, OneThatIsDestroyedNeverExpires) {
-  Deadlines list(worker(), 20ms, Expired);
+  Deadlines list(loop(), 20ms, Expired);
   auto gone = std::make_unique<Deadline>();
   Deadline stays;
   list.Arm(*gone, S(0));
@@ -82,7 +82,7 @@ TEST_F(DeadlinesTest, OneThatIsDestroyedNeverExpires) {
 }
 
 TEST_F(DeadlinesTest, ArmedAnewTheTimeBeginsAnew) {
-  Deadlines list(worker(), 80ms, Expired);
+  Deadlines list(loop(), 80ms, Expired);
   Deadline d[2];
   list.Arm(d[0], S(0));
   TurnFor(40ms);
@@ -93,7 +93,7 @@ TEST_F(DeadlinesTest, ArmedAnewTheTimeBeginsAnew) {
 }
 
 TEST_F(DeadlinesTest, OneThatIsArmedWithinItsCallbackWaitsItsWholeTime) {
-  Deadlines list(worker(), 30ms, Expired);
+  Deadlines list(loop(), 30ms, Expired);
   Deadline d;
   std::vector<uint64_t> at;
   on_expired = [&](size_t) {
@@ -109,7 +109,7 @@ TEST_F(DeadlinesTest, OneThatIsArmedWithinItsCallbackWaitsItsWholeTime) {
 }
 
 TEST_F(DeadlinesTest, ACallbackMayDisarmAnotherThatIsDueAsWell) {
-  Deadlines list(worker(), 20ms, Expired);
+  Deadlines list(loop(), 20ms, Expired);
   Deadline d[3];
   on_expired = [&](size_t i) {
     expired_.push_back(i);
@@ -122,7 +122,7 @@ TEST_F(DeadlinesTest, ACallbackMayDisarmAnotherThatIsDueAsWell) {
 }
 
 TEST_F(DeadlinesTest, ACallbackMayDestroyAnyOfThemItsOwnIncluded) {
-  Deadlines list(worker(), 20ms, Expired);
+  Deadlines list(loop(), 20ms, Expired);
   std::unique_ptr<Deadline> d[3];
   for (auto& one : d) one = std::make_unique<Deadline>();
   on_expired = [&](size_t i) {
@@ -137,8 +137,8 @@ TEST_F(DeadlinesTest, ACallbackMayDestroyAnyOfThemItsOwnIncluded) {
 }
 
 TEST_F(DeadlinesTest, ACallbackMayArmAnotherList) {
-  Deadlines first(worker(), 10ms, Expired);
-  Deadlines second(worker(), 10ms, Expired);
+  Deadlines first(loop(), 10ms, Expired);
+  Deadlines second(loop(), 10ms, Expired);
   Deadline d;
   bool moved = false;
   on_expired = [&](size_t i) {
@@ -151,8 +151,8 @@ TEST_F(DeadlinesTest, ACallbackMayArmAnotherList) {
 }
 
 TEST_F(DeadlinesTest, MovesFromOneListToAnother) {
-  Deadlines shorter(worker(), 10ms, Expired);
-  Deadlines longer(worker(), 80ms, Expired);
+  Deadlines shorter(loop(), 10ms, Expired);
+  Deadlines longer(loop(), 80ms, Expired);
   Deadline d, other;
   shorter.Arm(other, S(1));
   shorter.Arm(d, S(0));
@@ -162,8 +162,8 @@ TEST_F(DeadlinesTest, MovesFromOneListToAnother) {
 }
 
 TEST_F(DeadlinesTest, WithADurationOfZeroNothingIsArmedAndWhatWasIsNotAnyMore) {
-  Deadlines off(worker(), 0ms, Expired);
-  Deadlines on(worker(), 10ms, Expired);
+  Deadlines off(loop(), 0ms, Expired);
+  Deadlines on(loop(), 10ms, Expired);
   Deadline d;
   off.Arm(d, S(0));
   EXPECT_FALSE(d.armed());
@@ -177,7 +177,7 @@ TEST_F(DeadlinesTest, WithADurationOfZeroNothingIsArmedAndWhatWasIsNotAnyMore) {
 TEST_F(DeadlinesTest, AListThatIsDestroyedLetsGoOfThem) {
   Deadline d;
   {
-    Deadlines list(worker(), 10ms, Expired);
+    Deadlines list(loop(), 10ms, Expired);
     list.Arm(d, S(0));
   }
   EXPECT_FALSE(d.armed());
@@ -186,7 +186,7 @@ TEST_F(DeadlinesTest, AListThatIsDestroyedLetsGoOfThem) {
 }
 
 TEST_F(DeadlinesTest, AListThatRanEmptyWorksAgain) {
-  Deadlines list(worker(), 10ms, Expired);
+  Deadlines list(loop(), 10ms, Expired);
   Deadline d;
   for (int i = 0; i < 3; ++i) {
     list.Arm(d, S(0));
@@ -202,7 +202,7 @@ TEST_F(DeadlinesTest, AListThatRanEmptyWorksAgain) {
 }
 
 TEST_F(DeadlinesTest, LongTimesDoNotWrapAround) {
-  Deadlines list(worker(), Millis(10ll * 365 * 24 * 3600 * 1000), Expired);
+  Deadlines list(loop(), Millis(10ll * 365 * 24 * 3600 * 1000), Expired);
   Deadline d;
   list.Arm(d, S(0));
   TurnFor(30ms);

@@ -53,8 +53,10 @@ Pair MakePair(Kind kind, int receive_buffer = 0) {
   return pair;
 }
 
-// Two sides with a flow each way, moved whenever libevent reports something, as a session does it.
-class RelayTest : public test::LoneWorker, public testing::WithParamInterface<Kind> {
+// Two sides with a flow each way, moved whenever the loop tells something, as a session does it.
+class RelayTest : public test::LoneWorker,
+                  public testing::WithParamInterface<Kind>,
+                  private Loop::Watcher {
  protected:
   // `small`: the far ends have small receive buffers, so that flows get stuck soon.
   void Start(bool small = false) {
@@ -65,7 +67,7 @@ class RelayTest : public test::LoneWorker, public testing::WithParamInterface<Ki
         ::setsockopt(pair.near.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
       }
       far_[i] = Peer(std::move(pair.far));
-      ASSERT_TRUE(side_[i].Attach(base(), std::move(pair.near), OnEvent, this));
+      ASSERT_TRUE(side_[i].Attach(loop(), std::move(pair.near), *this, i));
     }
   }
   void TearDown() override {
@@ -73,12 +75,9 @@ class RelayTest : public test::LoneWorker, public testing::WithParamInterface<Ki
     for (Side& side : side_) side.Close();
   }
 
-  static void OnEvent(evutil_socket_t fd, short what, void* self) {
-    auto& test = *static_cast<RelayTest*>(self);
-    for (Side& side : test.side_) {
-      if (side.attached() && side.fd() == fd) side.Notice(what);
-    }
-    test.MoveBoth();
+  void OnReady(uint32_t which, uint32_t what) override {
+    side_[which].Notice(what);
+    MoveBoth();
   }
   void MoveBoth() {
     for (int i : {0, 1}) {
@@ -289,7 +288,7 @@ TEST_P(RelayTest, AShareOfATurnIsBounded) {
   // Enough in the kernel for more than one turn; nothing has moved yet.
   std::string bulk = Noise(4 << 20, 7);
   size_t queued = far_[0].SendUntilStuck(bulk, 100);
-  side_[0].Notice(EV_READ);
+  side_[0].Notice(EPOLLIN);
   auto moved = flow_[0].Move(side_[0], side_[1], worker());
   ASSERT_LT(side_[0].received(), 1u << 20) << "one call moves half a megabyte and a little";
   EXPECT_EQ(moved == Flow::Moved::kSome, side_[0].received() < queued);
@@ -317,17 +316,14 @@ TEST_P(RelayTest, APipeGoesBackEvenWithBytesInIt) {
   EXPECT_LE(test::OpenDescriptors(), before + 2);
 }
 
-class SideTest : public test::LoneWorker {
+class SideTest : public test::LoneWorker, private Loop::Watcher {
  protected:
-  static void Ignore(evutil_socket_t, short, void*) {}
   void Attach(Kind kind = Kind::kTcp) {
     Pair pair = MakePair(kind);
     far_ = Peer(std::move(pair.far));
-    ASSERT_TRUE(side_.Attach(base(), std::move(pair.near), Note, &side_));
+    ASSERT_TRUE(side_.Attach(loop(), std::move(pair.near), *this, 0));
   }
-  static void Note(evutil_socket_t, short what, void* side) {
-    static_cast<Side*>(side)->Notice(what);
-  }
+  void OnReady(uint32_t, uint32_t what) override { side_.Notice(what); }
   void TearDown() override { side_.Close(); }
 
   Peer far_;
