@@ -21,6 +21,10 @@ class Connector {
   // [worker] Begins. The outcome comes by Session::ConnectDone, perhaps before this returns.
   void Start(std::vector<Address> destinations);
   bool active() const { return state_ != State::kIdle; }
+  // What was connected to, or tried last; no IP address: a unix socket.
+  SocketAddress address() const {
+    return address_ < addresses_.size() ? addresses_[address_] : SocketAddress();
+  }
 
   // [worker] What it waits for has come.
   void OnSocketReady(uint32_t what);  // as the loop told it

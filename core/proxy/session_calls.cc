@@ -229,10 +229,7 @@ std::string Session::Peer(uint32_t which) const {
   }
   const Side& s = sides_[RUM_UPSTREAM];
   if (!s.attached()) return {};
-  sockaddr_storage peer;
-  socklen_t size = sizeof peer;
-  if (::getpeername(s.fd(), reinterpret_cast<sockaddr*>(&peer), &size) != 0) return {};
-  auto address = SocketAddress::From(reinterpret_cast<sockaddr*>(&peer), size);
+  SocketAddress address = dialogue_ ? dialogue_->connector.address() : s.PeerAddress();
   if (address.ip()) return address.text();
   // A destination that is a unix socket is told as "sock:/path".
   std::string_view path = destination();

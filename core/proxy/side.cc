@@ -7,6 +7,16 @@
 #include "proxy/pipes.h"
 
 namespace rum {
+namespace {
+
+SocketAddress AskAddress(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
+  sockaddr_storage address;
+  socklen_t size = sizeof address;
+  if (ask(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+  return SocketAddress::From(reinterpret_cast<sockaddr*>(&address), size);
+}
+
+}  // namespace
 
 bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which) {
   fd_ = std::move(fd);
@@ -21,12 +31,8 @@ bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which) {
   return false;
 }
 
-SocketAddress Side::LocalAddress() const {
-  sockaddr_storage address;
-  socklen_t size = sizeof address;
-  if (::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
-  return SocketAddress::From(reinterpret_cast<sockaddr*>(&address), size);
-}
+SocketAddress Side::LocalAddress() const { return AskAddress(fd_.get(), ::getsockname); }
+SocketAddress Side::PeerAddress() const { return AskAddress(fd_.get(), ::getpeername); }
 
 void Side::Notice(uint32_t what) {
   constexpr uint32_t kFault = EPOLLERR | EPOLLHUP;

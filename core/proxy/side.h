@@ -29,7 +29,9 @@ class Side {
   [[nodiscard]] bool Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which);
   bool attached() const { return static_cast<bool>(fd_); }
   int fd() const { return fd_.get(); }
-  SocketAddress LocalAddress() const;  // of this end; without a family when there is none
+  // Without a family when there is none.
+  SocketAddress LocalAddress() const;
+  SocketAddress PeerAddress() const;
   // Notes what the loop told.
   void Notice(uint32_t what);
 

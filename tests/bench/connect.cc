@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "bench/loads.h"
+#include "bench/wire.h"
 
 namespace rum::bench {
 namespace {
@@ -14,7 +15,7 @@ uint8_t buffer[1 << 20];
 class Visit : public Watch {
  public:
   Visit(Loop& loop, const Options& options, Window& window)
-      : Watch(loop), options_(options), window_(window), began_(NowNanos()) {
+      : Watch(loop), options_(options), window_(window), wire_(options.tls), began_(NowNanos()) {
     Fd fd = BeginConnect(options.connect);
     if (!fd) GiveUp(std::string("connect: ") + std::strerror(errno));
     Begin(std::move(fd), EPOLLOUT);
@@ -22,15 +23,17 @@ class Visit : public Watch {
 
   void OnEvents(uint32_t) override {
     if (!sent_) {
-      int error = ConnectError(fd());
-      ssize_t n = error ? -1 : ::send(fd(), buffer, options_.size, MSG_NOSIGNAL);
-      if (n != static_cast<ssize_t>(options_.size)) {
-        return Leave(std::strerror(error ? error : errno));
-      }
+      if (int error = connected_ ? 0 : ConnectError(fd())) return Leave(std::strerror(error));
+      connected_ = true;
+      uint32_t awaited = 0;
+      if (const char* failure = wire_.Open(fd(), &awaited)) return Leave(failure);
+      if (awaited) return Await(awaited);
+      ssize_t n = wire_.Send(fd(), buffer, options_.size);
+      if (n != static_cast<ssize_t>(options_.size)) return Leave(std::strerror(errno));
       sent_ = true;
       return Await(EPOLLIN);
     }
-    ssize_t n = ::recv(fd(), buffer, sizeof buffer, 0);
+    ssize_t n = wire_.Receive(fd(), buffer, sizeof buffer);
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) return Leave(n == 0 ? "closed before the echo" : std::strerror(errno));
     received_ += static_cast<size_t>(n);
@@ -46,8 +49,9 @@ class Visit : public Watch {
 
   const Options& options_;
   Window& window_;
+  Wire wire_;
   uint64_t began_;
-  bool sent_ = false;
+  bool connected_ = false, sent_ = false;
   size_t received_ = 0;
 };
 

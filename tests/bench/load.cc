@@ -37,7 +37,7 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr,
                  "\n  --connect HOST:PORT [--backend HOST:PORT] [--pid PID]..."
                  " [--connections N]\n  [--size BYTES] [--seconds S] [--warm S]"
-                 " [--operations N] [--direction up|down]\n  [--user NAME]"
+                 " [--operations N] [--direction up|down]\n  [--tls full|resume] [--user NAME]"
                  " [--password TEXT] [--users N] [--timeout S]\n");
     return 2;
   }

@@ -55,6 +55,11 @@ Result<Options> ReadOptions(int argc, char** argv) {
       {"--users", [&](auto& text) { return ReadNumber(text, 1, 10000, o.users); }},
       {"--user", [&](auto& text) { return o.user = text, !text.empty(); }},
       {"--password", [&](auto& text) { return o.password = text, true; }},
+      {"--tls",
+       [&](auto& text) {
+         o.tls = text == "full" ? Options::Tls::kFull : Options::Tls::kResume;
+         return text == "full" || text == "resume";
+       }},
       {"--direction",
        [&](auto& text) { return o.upload = text == "up", text == "up" || text == "down"; }},
   };

@@ -5,6 +5,7 @@ and else do less: what is compared by default is each proxy as lean as it can be
 """
 
 import ctypes
+import hashlib
 import os
 import shutil
 import signal
@@ -25,7 +26,7 @@ defaults
     timeout server 1h
     {options}
 listen bench
-    bind 127.0.0.1:{front}
+    bind 127.0.0.1:{front}{tls}
     server backend 127.0.0.1:{back}
 """
 
@@ -41,13 +42,34 @@ stream {{
     log_format session '$time_iso8601 $remote_addr $upstream_addr $session_time '
                        '$bytes_received $bytes_sent $status';
     server {{
-        listen 127.0.0.1:{front} backlog=4096{alive};
+        listen 127.0.0.1:{front} backlog=4096{alive}{tls};
         proxy_pass 127.0.0.1:{back};
         proxy_connect_timeout 6s;
         proxy_timeout 1h;
         {options}
     }}
 }}
+"""
+
+
+ROUTER = """
+[DEFAULT]
+logging_folder = {folder}
+runtime_folder = {folder}
+data_folder = {folder}
+plugin_folder = {plugins}
+[io]
+threads = 1
+[routing:bench]
+bind_address = 127.0.0.1
+bind_port = {front}
+destinations = 127.0.0.1:{back}
+routing_strategy = first-available
+protocol = classic
+max_connections = 5000
+max_connect_errors = 4294967295
+client_ssl_mode = PASSTHROUGH
+server_ssl_mode = AS_CLIENT
 """
 
 
@@ -63,8 +85,8 @@ def program(name):
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
-def haproxy_sid():
-    """The words that run Debian sid's HAProxy, fetched once into the cache of the tests' servers."""
+def from_sid(package):
+    """A package of Debian sid, fetched once into the cache of the tests' servers."""
     tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.path.insert(0, os.path.join(tests, "integration"))
     try:
@@ -72,11 +94,15 @@ def haproxy_sid():
     finally:
         sys.path.pop(0)
     try:
-        tree = server_trees.programs("haproxy-sid", "sid", "haproxy",
+        return server_trees.programs(package + "-sid", "sid", package,
                                      lambda text: print(text, file=sys.stderr))
     except server_trees.Unavailable as e:
         raise Missing(str(e)) from None
-    return tree.command("usr/sbin/haproxy")
+
+
+def haproxy_sid():
+    """The words that run Debian sid's HAProxy."""
+    return from_sid("haproxy").command("usr/sbin/haproxy")
 
 
 def free_port():
@@ -192,26 +218,37 @@ class Bench:
 
     # The proxies. `back` is the backend's port.
 
-    def start(self, name, back):
+    def start(self, name, back, more_env=None):
         front = free_port()
         command, env = getattr(self, "_" + name.replace("-", "_"))(front, back)
+        if more_env:
+            env = dict(env or os.environ, **more_env)
         log = os.path.join(self.folder, "%s-%d.out" % (name, front))
         return Process(command, self.beside_proxy, front, log, env).wait()
 
     def _rum(self, front, back, build=None):
         return self._rum_with(front, ["-d", "tcp:127.0.0.1:%d" % back], build)
 
-    def _rum_mysql(self, front, back, build=None):
+    def _rum_tls(self, front, back, build=None):
+        return self._rum_with(front, ["-d", "tcp:127.0.0.1:%d" % back, "--tls-cert",
+                                      self.certificate()], build, "tls")
+
+    # The map has the hash, so that the client is spared the switch to the server's challenge.
+    def _rum_rewrite(self, front, back, build=None):
+        digest = hashlib.sha1(hashlib.sha1(PASSWORD.encode()).digest()).hexdigest().upper()
+        return self._rum_mysql(front, back, build, "*" + digest, ["--mysql-auth", "rewrite"])
+
+    def _rum_mysql(self, front, back, build=None, secret="-", options=()):
         if subprocess.run([self.built("rum", build), "-P", "mysql.so", "--help"],
                           env=self._environment(build), stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT).returncode != 0:
             raise NotBuilt("rum is built without mysql.so")
-        users = "".join("bench%d - tcp:127.0.0.1:%d\n" % (i, back) for i in range(USERS))
+        users = "".join("bench%d %s tcp:127.0.0.1:%d\n" % (i, secret, back) for i in range(USERS))
         text = self.write("users-%d.txt" % front, users)
         cdb = os.path.join(self.folder, "users-%d.cdb" % front)
         subprocess.run([self.built("rum-map", build), "build", cdb, text], check=True,
                        stdout=subprocess.DEVNULL)
-        return self._rum_with(front, ["-P", "mysql.so", "-M", cdb], build)
+        return self._rum_with(front, ["-P", "mysql.so", "-M", cdb, *options], build)
 
     def _before(self, front, back):
         return self._rum(front, back, self.before)
@@ -219,10 +256,30 @@ class Bench:
     def _before_mysql(self, front, back):
         return self._rum_mysql(front, back, self.before)
 
-    def _rum_with(self, front, arguments, build):
+    def _before_rewrite(self, front, back):
+        return self._rum_rewrite(front, back, self.before)
+
+    def _before_tls(self, front, back):
+        return self._rum_tls(front, back, self.before)
+
+    def _rum_with(self, front, arguments, build, kind="tcp"):
         log = os.path.join(self.folder, "rum-%d.log" % front)
-        return ([self.built("rum", build), "-w", "1", "-l", log, "-s", "tcp:127.0.0.1:%d" % front,
-                 *arguments], self._environment(build))
+        return ([self.built("rum", build), "-w", "1", "-l", log,
+                 "-s", "%s:127.0.0.1:%d" % (kind, front), *arguments], self._environment(build))
+
+    def certificate(self):
+        """A file with a certificate that signs itself, and its key: the same for all."""
+        path = os.path.join(self.folder, "certificate.pem")
+        if not os.path.exists(path):
+            subprocess.run([self._need("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                            "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
+                            "-days", "30", "-keyout", path + ".key", "-out", path + ".crt"],
+                           check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            with open(path, "w") as out:
+                for part in (".crt", ".key"):
+                    with open(path + part) as f:
+                        out.write(f.read())
+        return path
 
     def _environment(self, build):
         modules = os.path.join(build or self.build, ".libs")
@@ -230,11 +287,11 @@ class Bench:
             modules = os.path.join(build or self.build, "lib", "rum")
         return dict(os.environ, RUM_MODULE_DIR=modules)
 
-    def _haproxy(self, front, back, options=(), command=None):
+    def _haproxy(self, front, back, options=(), command=None, tls=""):
         options = list(options)
         if self.alike:
             options += ["option tcpka", "log global", "option tcplog"]
-        text = HAPROXY.format(front=front, back=back, options="\n    ".join(options),
+        text = HAPROXY.format(front=front, back=back, tls=tls, options="\n    ".join(options),
                               log="log stdout format raw local0" if self.alike else "")
         path = self.write("haproxy-%d.cfg" % front, text)
         return [*(command or [self._need("haproxy")]), "-db", "-f", path], None
@@ -251,15 +308,35 @@ class Bench:
     def _haproxy_sid_splice(self, front, back):
         return self._haproxy(front, back, ["option splice-auto"], haproxy_sid())
 
-    def _nginx(self, front, back):
+    def _haproxy_tls(self, front, back):
+        return self._haproxy(front, back, tls=" ssl crt " + self.certificate())
+
+    def _haproxy_sid_tls(self, front, back):
+        return self._haproxy(front, back, command=haproxy_sid(),
+                             tls=" ssl crt " + self.certificate())
+
+    def _nginx_tls(self, front, back):
+        return self._nginx(front, back, " ssl", "ssl_certificate {0}; ssl_certificate_key {0}; "
+                           "ssl_protocols TLSv1.2 TLSv1.3; "
+                           "ssl_session_cache shared:bench:10m;".format(self.certificate()))
+
+    def _mysqlrouter(self, front, back):
+        tree = from_sid("mysql-router")
+        tree.libraries.append(tree.path("usr/lib/mysql-router"))
+        text = ROUTER.format(front=front, back=back, folder=self.folder,
+                             plugins=tree.path("usr/lib/mysqlrouter/plugin"))
+        path = self.write("router-%d.conf" % front, text)
+        return tree.command("usr/bin/mysqlrouter", "-c", path), None
+
+    def _nginx(self, front, back, tls="", options=""):
         if not os.path.exists("/usr/lib/nginx/modules/ngx_stream_module.so"):
             raise Missing("nginx has no stream module (libnginx-mod-stream)")
-        options, alive = "", ""
+        alive = ""
         if self.alike:
-            options = "proxy_socket_keepalive on; access_log %s session;" % os.path.join(
+            options += " proxy_socket_keepalive on; access_log %s session;" % os.path.join(
                 self.folder, "nginx-%d.log" % front)
             alive = " so_keepalive=on"
-        text = NGINX.format(front=front, back=back, folder=self.folder, options=options,
+        text = NGINX.format(front=front, back=back, folder=self.folder, options=options, tls=tls,
                             alive=alive)
         path = self.write("nginx-%d.conf" % front, text)
         return [self._need("nginx"), "-p", self.folder, "-e", os.path.join(self.folder, "e"),
@@ -289,7 +366,9 @@ class Bench:
         if done.returncode != 0:
             raise Missing("mariadb-install-db: " + done.stdout[-1000:])
         init = self.write("init.sql", "".join(
-            "CREATE USER 'bench%d'@'%%' IDENTIFIED BY 'bench-secret';\n" % i for i in range(USERS)))
+            "CREATE USER 'bench%d'@'%%' IDENTIFIED BY '%s';\n"
+            "GRANT ALL ON *.* TO 'bench%d'@'%%';\n" % (i, PASSWORD, i) for i in range(USERS))
+            + "CREATE DATABASE sbtest;\n")
         return Process([self._need("mariadbd"), "--no-defaults", "--datadir=" + data,
                         "--socket=" + os.path.join(self.folder, "mariadb.sock"),
                         "--pid-file=" + os.path.join(self.folder, "mariadb.pid"),
@@ -302,3 +381,4 @@ class Bench:
 
 
 USERS = 2
+PASSWORD = "bench-secret"  # what load has, too

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bench/loads.h"
+#include "bench/wire.h"
 
 namespace rum::bench {
 namespace {
@@ -18,7 +19,7 @@ class Client : public Watch {
  public:
   // Without a window it says one message and falls silent; `silent` counts those.
   Client(Loop& loop, const Options& options, Window* window, unsigned* silent)
-      : Watch(loop), options_(options), window_(window), silent_(silent) {
+      : Watch(loop), options_(options), window_(window), silent_(silent), wire_(options.tls) {
     Fd fd = BeginConnect(options.connect);
     if (!fd) GiveUp(std::string("connect: ") + std::strerror(errno));
     Begin(std::move(fd), EPOLLOUT);
@@ -26,12 +27,18 @@ class Client : public Watch {
 
   void OnEvents(uint32_t) override {
     if (connecting_) {
-      if (int error = ConnectError(fd())) GiveUp(std::string("connect: ") + std::strerror(error));
+      if (int error = connected_ ? 0 : ConnectError(fd())) {
+        GiveUp(std::string("connect: ") + std::strerror(error));
+      }
+      connected_ = true;
+      uint32_t awaited = 0;
+      if (const char* failure = wire_.Open(fd(), &awaited)) GiveUp(failure);
+      if (awaited) return Await(awaited);
       connecting_ = false;
       return Start();
     }
     if (to_send_) return Send();
-    ssize_t n = ::recv(fd(), buffer, sizeof buffer, 0);
+    ssize_t n = wire_.Receive(fd(), buffer, sizeof buffer);
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) {
       if (window_) window_->Failed(n == 0 ? "a connection was closed" : std::strerror(errno));
@@ -56,7 +63,7 @@ class Client : public Watch {
   }
 
   void Send() {
-    ssize_t n = ::send(fd(), buffer, to_send_, MSG_NOSIGNAL);
+    ssize_t n = wire_.Send(fd(), buffer, to_send_);
     if (n < 0 && errno != EAGAIN) {
       if (window_) window_->Failed(std::strerror(errno));
       return End();
@@ -68,7 +75,8 @@ class Client : public Watch {
   const Options& options_;
   Window* window_;
   unsigned* silent_;
-  bool connecting_ = true;
+  Wire wire_;
+  bool connecting_ = true, connected_ = false;
   size_t to_send_ = 0, to_receive_ = 0;
   uint64_t began_ = 0;
 };

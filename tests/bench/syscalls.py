@@ -155,15 +155,15 @@ def table(found):
     return "\n".join(lines)
 
 
-def read_limits(path):
-    """Operation -> limit."""
+def read_limits(path, names):
+    """What is counted -> limit."""
     limits = {}
     with open(path) as f:
         for number, line in enumerate(f, 1):
             fields = line.split("#")[0].split()
             if not fields:
                 continue
-            if len(fields) != 2 or fields[0] not in [o.name for o in OPERATIONS]:
-                raise ValueError("%s:%d: an operation and its limit are expected" % (path, number))
+            if len(fields) != 2 or fields[0] not in names:
+                raise ValueError("%s:%d: what is counted and its limit are expected" % (path, number))
             limits[fields[0]] = float(fields[1])
     return limits
