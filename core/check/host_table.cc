@@ -301,6 +301,19 @@ const rum_state kState = {
     .load = Load,
 };
 
+uint64_t NowMicros() { return clock * 1000; }
+
+uint64_t TimerMicros(rum_session* handle, uint64_t microseconds) {
+  return Timer(handle, microseconds / 1000 + (microseconds % 1000 != 0));
+}
+
+const rum_clock kClock = {
+    .struct_size = sizeof(rum_clock),
+    .reserved = 0,
+    .now = NowMicros,
+    .timer = TimerMicros,
+};
+
 const void* Extension(const char* name) {
   if (!Sensible("extension", name, 1)) return nullptr;
   std::lock_guard lock(registry().mutex);
@@ -310,6 +323,7 @@ const void* Extension(const char* name) {
   }
   std::string_view wanted = name;
   if (wanted == RUM_TLS_1) return &kTls;
+  if (wanted == RUM_CLOCK_1) return &kClock;
   if (wanted == RUM_LIMITS_1) return &kLimits;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }

@@ -1,5 +1,6 @@
 #include "module/host.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,8 @@
 
 namespace rum {
 namespace {
+
+constexpr uint64_t kTimerMost = 24ull * 3600 * 1000000;  // microseconds
 
 Session& Of(rum_session* session) { return *static_cast<Session*>(session); }
 
@@ -47,7 +50,9 @@ void Resume(uint64_t ticket, int32_t status, void* payload, void (*drop)(void*))
   if (!posted && drop) drop(payload);
 }
 
-uint64_t Timer(rum_session* s, uint64_t milliseconds) { return Of(s).AddTimer(milliseconds); }
+uint64_t Timer(rum_session* s, uint64_t milliseconds) {
+  return Of(s).AddTimer(std::min(milliseconds, kTimerMost / 1000) * 1000);
+}
 void TimerCancel(rum_session* s, uint64_t ticket) { Of(s).CancelTimer(ticket); }
 uint64_t Now() { return NowMillis(); }
 
@@ -100,10 +105,15 @@ const rum_limits kLimits = {
 const rum_state kState = {sizeof(rum_state), 0, StateStore::SaveForModule,
                           StateStore::LoadForModule};
 
+const rum_clock kClock = {sizeof(rum_clock), 0, NowMicros, [](rum_session* s, uint64_t microseconds) {
+                            return Of(s).AddTimer(std::min(microseconds, kTimerMost));
+                          }};
+
 const void* Extension(const char* name) {
   std::string_view wanted = name ? name : "";
   if (wanted == RUM_TLS_1) return &kTls;
   if (wanted == RUM_LIMITS_1) return &kLimits;
+  if (wanted == RUM_CLOCK_1) return &kClock;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 

@@ -1,10 +1,18 @@
 #include "proxy/loop.h"
 
+#include <errno.h>
+
 #include <algorithm>
 
 #include "base/clock.h"
+#include "config.h"
 
 namespace rum {
+namespace {
+
+constexpr uint64_t kLongestWait = 60000000;  // microseconds
+
+}  // namespace
 
 Loop::Ticket Loop::Watch(int fd, uint32_t events, Watcher& watcher, uint32_t which) {
   if (!free_) {
@@ -36,7 +44,7 @@ void Loop::Unwatch(Ticket ticket, int fd) {
 }
 
 void Loop::Turn(std::chrono::milliseconds most) {
-  int count = ::epoll_wait(epoll_.get(), events_, kEvents, WaitMillis(most));
+  int count = Wait(most);
   for (int i = 0; i < count; ++i) {
     // Each may have been forgotten by one before.
     const Slot& slot = slots_[static_cast<uint32_t>(events_[i].data.u64)];
@@ -47,13 +55,23 @@ void Loop::Turn(std::chrono::milliseconds most) {
   if (!timers_.empty()) RunTimers();
 }
 
-int Loop::WaitMillis(std::chrono::milliseconds most) const {
-  auto wait = static_cast<uint64_t>(most.count());
+int Loop::Wait(std::chrono::microseconds most) {
+  auto wait = std::min<uint64_t>(static_cast<uint64_t>(most.count()), kLongestWait);
   if (!timers_.empty()) {
     const uint64_t now = NowMicros(), at = timers_.begin()->first.first;
-    wait = std::min(wait, at > now ? (at - now + 999) / 1000 : 0);
+    wait = std::min(wait, at > now ? at - now : 0);
   }
-  return static_cast<int>(std::min<uint64_t>(wait, 60000));
+#ifdef HAVE_EPOLL_PWAIT2
+  if (!coarse_) {
+    timespec time = {static_cast<time_t>(wait / 1000000),
+                     static_cast<long>(wait % 1000000 * 1000)};
+    int count = ::epoll_pwait2(epoll_.get(), events_, kEvents, &time, nullptr);
+    // Before Linux 5.11, or behind a filter of system calls that does not know it.
+    coarse_ = count < 0 && errno != EINTR;
+    if (!coarse_) return count;
+  }
+#endif
+  return ::epoll_wait(epoll_.get(), events_, kEvents, static_cast<int>((wait + 999) / 1000));
 }
 
 void Loop::RunTimers() {

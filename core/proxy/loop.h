@@ -79,10 +79,11 @@ class Loop {
     uint32_t which = 0;  // free: the next free slot, 0: none
   };
 
-  int WaitMillis(std::chrono::milliseconds most) const;
+  int Wait(std::chrono::microseconds most);
   void RunTimers();
 
   Fd epoll_;
+  bool coarse_ = false;  // the kernel waits for whole milliseconds only
   std::vector<Slot> slots_;  // the first one is not used
   Ticket free_ = 0;
   std::map<std::pair<uint64_t, uint64_t>, Timer*> timers_;  // by time and order of setting

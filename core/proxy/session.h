@@ -87,7 +87,7 @@ class Session : public rum_session, private Loop::Watcher {
   int32_t Admit(const void* record, size_t size);
   void LoginFailed();
   uint64_t Pause();
-  uint64_t AddTimer(uint64_t milliseconds);
+  uint64_t AddTimer(uint64_t microseconds);
   void CancelTimer(uint64_t ticket);
   std::string Peer(uint32_t side) const;
   int32_t Note(const char* key, const void* value, size_t size);

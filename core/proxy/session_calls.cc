@@ -21,7 +21,6 @@ constexpr size_t kUserMost = 512;
 constexpr size_t kNotesMost = 8;
 constexpr size_t kNoteKeyMost = 32;
 constexpr size_t kNoteValueMost = 256;
-constexpr uint64_t kTimerMost = 24 * 3600 * 1000;
 
 // The keys that rum's own line has; session_log.cc writes them.
 constexpr std::string_view kOwnKeys[] = {
@@ -205,13 +204,12 @@ uint64_t Session::Pause() {
   return dialogue_->pause = worker_.TakeTicket(*this);
 }
 
-uint64_t Session::AddTimer(uint64_t milliseconds) {
+uint64_t Session::AddTimer(uint64_t microseconds) {
   if (!asking() || dialogue_->timers.size() >= kTimersMost) return 0;
-  milliseconds = std::min(milliseconds, kTimerMost);
   auto timer = std::make_unique<ModuleTimer>(worker_.loop(), OnModuleTimer);
   timer->session = this;
   timer->ticket = worker_.NewTicketNumber();
-  timer->timer.Set(Millis(milliseconds));
+  timer->timer.Set(std::chrono::microseconds(microseconds));
   dialogue_->timers.push_back(std::move(timer));
   return dialogue_->timers.back()->ticket;
 }

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -32,6 +33,8 @@ constexpr Millis kProbe(10000);
 // deadline for it.
 constexpr Millis kHeader(5000);
 constexpr Millis kLongTurn(60000);
+// How late the kernel may be with a timer, for rum.clock/1: nanoseconds. It would take 50,000.
+constexpr unsigned long kTimerSlack = 1000;
 
 }  // namespace
 
@@ -80,6 +83,7 @@ Status Worker::Start() {
                          : RUM_OK;
     started.set_value(result);
     if (result < 0) return;
+    ::prctl(PR_SET_TIMERSLACK, kTimerSlack, 0, 0, 0);
     while (!stopped_) Turn(kLongTurn);
     if (module.worker_stop) module.worker_stop(module_data_);
   };

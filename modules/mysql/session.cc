@@ -14,6 +14,7 @@ Session::Session(const rum_host& host, rum_session* handle, const Config& config
       tls_(host.extension ? static_cast<const rum_tls*>(host.extension(RUM_TLS_1)) : nullptr),
       limits_(host.extension ? static_cast<const rum_limits*>(host.extension(RUM_LIMITS_1))
                              : nullptr),
+      clock_(host.extension ? static_cast<const rum_clock*>(host.extension(RUM_CLOCK_1)) : nullptr),
       handle_(handle),
       config_(config),
       pace_(*pace),
@@ -140,7 +141,7 @@ void Session::OnTlsOpen(uint32_t side, int32_t status) {
 
 void Session::LookUpUser() {
   const std::string& user = response_.user;
-  since_ = host_.now();
+  since_ = Now();
   // No map has such names, and rum takes none that are longer.
   if (user.empty() || user.size() > kMaxUser) return GoOnUnknown();
   host_.identify(handle_, user.data(), user.size());
@@ -159,7 +160,7 @@ void Session::OnLookedUp(int32_t status, Bytes value) {
     return SendChangeUser();
   }
   if (state_ != State::kAwaitMap && state_ != State::kAwaitResponse) return;
-  since_ = host_.now();
+  since_ = Now();
   // Unsupported: no map was asked for, and so everybody is unknown to it.
   if (status == RUM_NOT_FOUND || status == RUM_E_UNSUPPORTED) return GoOnUnknown();
   if (status != RUM_FOUND) {
@@ -257,15 +258,19 @@ void Session::JudgeToken(std::string_view token) {
   if (admitted) Connect(destination_);
 }
 
+uint64_t Session::Now() const { return clock_ ? clock_->now() : host_.now() * 1000; }
+
 void Session::DelayAs(Pace::Step step, State state) {
   state_ = state;
-  uint64_t milliseconds = pace_.Pick(step);
-  timer_ = milliseconds == 0 ? 0 : host_.timer(handle_, milliseconds);
+  uint64_t wait = pace_.Shorten(pace_.Pick(step));
+  due_ = Now() + wait;
+  timer_ = wait == 0 ? 0 : clock_ ? clock_->timer(handle_, wait) : host_.timer(handle_, wait / 1000);
   if (timer_ == 0) OnTimeout(0);
 }
 
 void Session::OnTimeout(uint64_t ticket) {
   if (ticket != timer_) return;
+  if (ticket) pace_.TimerWasLate(Now() - std::min(Now(), due_));
   if (state_ == State::kDelaySwitch) return SendOwnSwitch();
   if (state_ == State::kDelayDenial) return Deny();
 }

@@ -157,6 +157,7 @@ class Session final : public Conversation {
   int32_t TlsMode(uint32_t side) const { return tls_ ? tls_->mode(handle_, side) : RUM_TLS_OFF; }
   bool ClientHas(uint64_t bits) const { return (response_.capabilities & bits) == bits; }
   bool HasUpstream(uint64_t bits) const { return (upstream_capabilities_ & bits) == bits; }
+  uint64_t Now() const;  // microseconds
   void DelayAs(Pace::Step step, State state);
   struct ClientPeer {
     std::string host;  // "localhost" for a unix socket, as servers call it
@@ -179,6 +180,7 @@ class Session final : public Conversation {
   const rum_host& host_;
   const rum_tls* const tls_;        // nullptr: this rum has none
   const rum_limits* const limits_;  // the same
+  const rum_clock* const clock_;    // the same
   rum_session* const handle_;
   const Config& config_;
   Pace& pace_;
@@ -227,6 +229,7 @@ class Session final : public Conversation {
   bool watched_to_the_end_ = false;
   uint8_t watched_packets_ = 0;
   uint64_t since_ = 0;  // when the step began that the pace is taken of
+  uint64_t due_ = 0;    // when the timer is
   uint64_t timer_ = 0;
 };
 

@@ -42,7 +42,7 @@ void Session::TakePluginRequest(Bytes payload) {
   // In a change of the user clients keep what they had.
   if (exchange_.kind() == PluginKind::kNative && !logged_in_) scramble_ = exchange_.nonce();
   Count(kSwitches);
-  if (!rewriting_ && !switched_) pace_.Add(Pace::Step::kSwitch, host_.now() - since_);
+  if (!rewriting_ && !switched_) pace_.Add(Pace::Step::kSwitch, Now() - since_);
   switched_ = true;
   PassToClient(payload);
   WaitFor(RUM_CLIENT, kHeaderSize);
@@ -65,7 +65,7 @@ void Session::RefuseClearText() {
 
 void Session::TakeAnswer(Bytes payload) {
   with_password_ = ProvesSomething(AsText(payload));
-  since_ = host_.now();
+  since_ = Now();
   switch (exchange_.Judge(payload, links())) {
     case Exchange::Step::kPass: {
       std::optional<Hash> token;

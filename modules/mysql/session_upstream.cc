@@ -231,7 +231,7 @@ void Session::PassError(Bytes payload) {
   if (error.state.empty()) error.state = StateOfError(error.code);
   // The server names the address it sees, which is rum's, and unknown users must read the same.
   if (error.code == 1045 || error.code == 1698) {
-    if (!rewriting_ && switched_) pace_.Add(Pace::Step::kDenial, host_.now() - since_);
+    if (!rewriting_ && switched_) pace_.Add(Pace::Step::kDenial, Now() - since_);
     if (limits_) limits_->login_failed(handle_);
     error = AccessDenied(response_.user, ClientHost(), with_password_);
   }

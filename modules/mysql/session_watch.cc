@@ -158,7 +158,7 @@ void Session::SendChangeUser() {
   }
   exchange_ = Exchange(rewriting_ ? PluginKind::kNative : PluginKind::kClear);
   switched_ = false;
-  since_ = host_.now();
+  since_ = Now();
   Send(RUM_UPSTREAM, BuildChangeUser(change, upstream_capabilities_));
   farewell_ = Farewell::kAnswer;
   state_ = State::kAwaitVerdict;

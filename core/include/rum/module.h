@@ -30,8 +30,8 @@
  *   A probe is a session without a client: probe_open in place of session_open, then the same.
  *
  * CHANGES
- *   1.0 (rum 1.0): first version, with the groups "rum.tls/1", "rum.limits/1" and "rum.state/1", and
- *     probes.
+ *   1.0 (rum 1.0): first version, with the groups "rum.tls/1", "rum.limits/1", "rum.state/1" and
+ *     "rum.clock/1", and probes.
  */
 #ifndef RUM_MODULE_H
 #define RUM_MODULE_H
@@ -312,6 +312,19 @@ typedef struct rum_state {
    * what is in it. */
   size_t (*load)(const char *name, void *bytes, size_t size);
 } rum_state;
+
+/* The group "rum.clock/1": for what is to take as long as something else, closer than a millisecond. */
+#define RUM_CLOCK_1 "rum.clock/1"
+
+typedef struct rum_clock {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* [any] Microseconds on a clock that never jumps. */
+  uint64_t (*now)(void);
+  /* [worker] As timer(), after `microseconds`: never sooner, and later by what the kernel and the
+   * worker's other sessions take. */
+  uint64_t (*timer)(rum_session *session, uint64_t microseconds);
+} rum_clock;
 
 /* What a probe is for. Good until probe_open returns. */
 typedef struct rum_probe {
