@@ -16,6 +16,10 @@ namespace {
 constexpr uint64_t kRetry = 1000;
 // Names come from maps that operators write; this many bounds a map gone wrong.
 constexpr size_t kNamesMost = 100000;
+// Questions under way, two for a name. Those that nobody answers stay until their timeout and hold
+// up all others when there are so many; 64 in libevent. A burst of more would overflow the buffers
+// of sockets, and what is lost there waits for its timeout too.
+constexpr const char* kQuestionsMost = "256";
 
 }  // namespace
 
@@ -33,6 +37,7 @@ Resolver::Resolver(event_base* base, Millis refresh, Millis timeout, const std::
     auto seconds = std::to_string(static_cast<double>(timeout.count()) / 1000);
     evdns_base_set_option(dns_, "timeout:", seconds.c_str());
     evdns_base_set_option(dns_, "attempts:", "2");
+    evdns_base_set_option(dns_, "max-inflight:", kQuestionsMost);
   }
   wake_event_ = event_new(base, wake_, EV_READ | EV_PERSIST, OnPosted, this);
   event_add(wake_event_, nullptr);

@@ -11,9 +11,23 @@
 namespace rum::test {
 namespace {
 
-constexpr uint16_t kA = 1, kAaaa = 28;
+constexpr uint16_t kA = 1, kCname = 5, kText = 16, kAaaa = 28;
+// Pointers: to the name of the question, which begins behind the head.
+const std::string kThisName("\xc0\x0c", 2);
 
 std::string Word16(unsigned n) { return {static_cast<char>(n >> 8), static_cast<char>(n & 0xff)}; }
+
+std::string Record(const std::string& name, uint16_t type, uint32_t ttl, const std::string& data) {
+  return name + Word16(type) + Word16(1) + Word16(ttl >> 16) + Word16(ttl & 0xffff) +
+         Word16(static_cast<unsigned>(data.size())) + data;
+}
+
+// Strings of 255 bytes, each behind its length.
+std::string Text(size_t size) {
+  std::string text;
+  while (text.size() < size) text += '\xff' + std::string(255, 't');
+  return text;
+}
 
 }  // namespace
 
@@ -78,36 +92,52 @@ void NameServer::Run() {
 
 std::string NameServer::Reply(std::string_view question, const std::string&, uint16_t type,
                               const DnsAnswer& answer) const {
-  unsigned code = 0;
-  std::vector<std::string> addresses;
+  using Kind = DnsAnswer::Kind;
+  unsigned flags = 0x8180;
+  std::vector<std::string> records;
+  std::string all;
   switch (answer.kind) {
-    case DnsAnswer::Kind::kSilence:
+    case Kind::kSilence:
       return {};
-    case DnsAnswer::Kind::kGarbage:
+    case Kind::kGarbage:
       return std::string(question.substr(0, 2)) + std::string(60, '\xc0');
-    case DnsAnswer::Kind::kNoSuchName:
-      code = 3;
+    case Kind::kNoSuchName:
+      flags |= 3;
       break;
-    case DnsAnswer::Kind::kServerFailure:
-      code = 2;
+    case Kind::kServerFailure:
+      flags |= 2;
       break;
+    case Kind::kCnameLoop: {
+      const std::string other("\5other\xc0\x0c", 8);
+      records = {Record(kThisName, kCname, answer.ttl, other),
+                 Record(other, kCname, answer.ttl, kThisName)};
+      break;
+    }
+    case Kind::kNameLoop: {
+      auto here = static_cast<unsigned>(question.size());
+      records = {Record(Word16(0xc000 | here), type, answer.ttl, std::string(4, '\1'))};
+      break;
+    }
     default:
-      if (type == kA) addresses = answer.v4;
-      if (type == kAaaa) addresses = answer.v6;
+      if (answer.kind == Kind::kTruncated) flags |= 0x200;
+      if (answer.text) records.push_back(Record(kThisName, kText, answer.ttl, Text(answer.text)));
+      for (const std::string& address : type == kAaaa ? answer.v6 : answer.v4) {
+        char raw[16];
+        if (::inet_pton(type == kA ? AF_INET : AF_INET6, address.c_str(), raw) != 1) continue;
+        std::string data(raw, type == kA ? 4 : 16);
+        all += data;
+        records.push_back(Record(kThisName, type, answer.ttl, data));
+      }
+      if (answer.kind == Kind::kAllInOne) records = {Record(kThisName, type, answer.ttl, all)};
   }
   std::string id(question.substr(0, 2));
-  if (answer.kind == DnsAnswer::Kind::kWrongId) id[0] = static_cast<char>(id[0] ^ 0x55);
-  std::string reply = id + Word16(0x8180 | code) + Word16(1) +
-                      Word16(static_cast<unsigned>(addresses.size())) + Word16(0) + Word16(0);
+  if (answer.kind == Kind::kWrongId) id[0] = static_cast<char>(id[0] ^ 0x55);
+  auto count = static_cast<unsigned>(answer.kind == Kind::kCountsLies ? 65535 : records.size());
+  std::string reply = id + Word16(flags) + Word16(1) + Word16(count) + Word16(0) + Word16(0);
   reply += question.substr(12);
-  for (const std::string& address : addresses) {
-    char raw[16];
-    int size = type == kA ? 4 : 16;
-    ::inet_pton(type == kA ? AF_INET : AF_INET6, address.c_str(), raw);
-    reply += Word16(0xc00c) + Word16(type) + Word16(1) + Word16(answer.ttl >> 16) +
-             Word16(answer.ttl & 0xffff) + Word16(static_cast<unsigned>(size));
-    reply.append(raw, static_cast<size_t>(size));
-  }
+  for (const std::string& record : records) reply += record;
+  // What UDP can carry: no test is to prove something with a reply that was never sent.
+  EXPECT_LE(reply.size(), 65507u);
   return reply;
 }
 

@@ -13,10 +13,23 @@
 namespace rum::test {
 
 struct DnsAnswer {
-  enum class Kind { kAddresses, kNoSuchName, kServerFailure, kSilence, kGarbage, kWrongId };
+  enum class Kind {
+    kAddresses,
+    kNoSuchName,
+    kServerFailure,
+    kSilence,
+    kGarbage,
+    kWrongId,
+    kCnameLoop,   // the name is another one, which is the first one again
+    kNameLoop,    // the name of the record is a pointer to itself
+    kTruncated,   // to be asked for by TCP, where nobody listens
+    kAllInOne,    // one record that has all addresses of its kind
+    kCountsLies,  // says that there are 65535 records
+  };
   Kind kind = Kind::kAddresses;
   std::vector<std::string> v4, v6;  // in the order of the answer
   uint32_t ttl = 60;
+  size_t text = 0;  // bytes of text before the addresses
 };
 
 class NameServer {
