@@ -34,12 +34,24 @@ class Admission {
   int32_t Admit(const Settings& settings, const Visitor& visitor, std::string_view record,
                 UserLimits::Place* place);
 
+  // [any] The same for a session that is in and wants to go on as this user. A refusal takes
+  // nothing from it. What it held goes to `former`, until it is known what becomes of the change;
+  // asked for that user again it is what it was, whatever the rules and limits. Who stays the same
+  // user is counted already, and pays no rate.
+  int32_t Change(const Settings& settings, const Visitor& visitor, std::string_view record,
+                 UserLimits::Place* place, UserLimits::Place* former);
+
   UserLimits& users() { return users_; }
   LoginGuard& guard() { return guard_; }
   const UserLimits& users() const { return users_; }
   const LoginGuard& guard() const { return guard_; }
 
  private:
+  // All but the counting; `limit` is that of the settings, or what the record says.
+  int32_t Judge(const Settings& settings, const Visitor& visitor, std::string_view record,
+                UserLimit* limit) const;
+  int32_t Take(std::string_view user, const UserLimit& limit, UserLimits::Place* place);
+
   UserLimits users_;
   LoginGuard guard_;
 };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "limits/gate.h"
+#include "limits/user_limits.h"
 #include "proxy/buffer.h"
 #include "proxy/connector.h"
 #include "proxy/deadlines.h"
@@ -53,6 +54,7 @@ struct Dialogue {
   Window windows[2];
   Connector connector;
   Gate::ByDestination::Place waiting;  // among those on their way to the same destination
+  UserLimits::Place former;            // of a user who is about to become another one
   Outages::Attempt attempt;            // at the server, until it has shown that it is well
   Deadline login;                      // from accept to relay
   Deadline phase;                      // the PROXY header, connecting, or the first byte

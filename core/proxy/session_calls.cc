@@ -83,6 +83,7 @@ int32_t Session::AskRelay() {
   Dialogue& d = *dialogue_;
   if (!d.upstream_open && !d.connect && !d.connector.active()) return RUM_E_STATE;
   d.relay = true;
+  d.former.Release();
   if (!d.tls[RUM_CLIENT].asked) d.login.Disarm();  // a handshake keeps its deadline
   return RUM_OK;
 }
@@ -96,6 +97,7 @@ int32_t Session::AskRelayFrom(uint32_t which) {
   };
   if (!d.upstream_open || turning(RUM_CLIENT) || turning(RUM_UPSTREAM)) return RUM_E_STATE;
   d.hand_over = which;
+  d.former.Release();
   d.login.Disarm();
   return RUM_OK;
 }
@@ -182,9 +184,15 @@ int32_t Session::Admit(const void* record, size_t size) {
   if (!asking() || !story_.identified) return RUM_E_STATE;
   // What goes through a unix socket does not leave the machine.
   bool safe_way = TlsActive(RUM_CLIENT) == 1 || !address_.ip();
-  int32_t verdict = worker_.proxy().admission().Admit(
-      worker_.settings().admission, {story_.user, address_, safe_way},
-      {static_cast<const char*>(record), size}, &place_);
+  const Visitor visitor{story_.user, address_, safe_way};
+  const std::string_view rules(static_cast<const char*>(record), size);
+  const Admission::Settings& settings = worker_.settings().admission;
+  Admission& admission = worker_.proxy().admission();
+  // A way was taken back: the session has a user who stays until the next one is in.
+  bool changing = logged_in_ && !dialogue_->hand_over;
+  int32_t verdict = changing
+                        ? admission.Change(settings, visitor, rules, &place_, &dialogue_->former)
+                        : admission.Admit(settings, visitor, rules, &place_);
   if (verdict > 0) worker_.counters.admissions_refused[verdict].Add(1);
   return verdict;
 }

@@ -154,11 +154,7 @@ void Session::LookUpUser() {
 }
 
 void Session::OnLookedUp(int32_t status, Bytes value) {
-  if (state_ == State::kAwaitChangeMap) {
-    Parsed<Record> record = ParseRecord(value);
-    if (status == RUM_FOUND && record.ok()) stored_ = record.value.secret;
-    return SendChangeUser();
-  }
+  if (state_ == State::kAwaitChangeMap) return JudgeChange(status, value);
   if (state_ != State::kAwaitMap && state_ != State::kAwaitResponse) return;
   since_ = Now();
   // Unsupported: no map was asked for, and so everybody is unknown to it.
@@ -236,7 +232,8 @@ void Session::DemandToken() {
 void Session::SendOwnSwitch() {
   std::optional<Nonce> nonce = MakeNonce();
   if (!nonce) return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
-  nonce_ = scramble_ = *nonce;
+  nonce_ = *nonce;
+  if (!logged_in_) scramble_ = nonce_;  // in a change of the user clients keep what they had
   Send(RUM_CLIENT, BuildNativeSwitch(nonce_, front_++));
   state_ = State::kAwaitToken;
   WaitFor(RUM_CLIENT, kHeaderSize);
@@ -244,7 +241,8 @@ void Session::SendOwnSwitch() {
 
 void Session::TakeToken(Bytes payload) {
   with_password_ = ProvesSomething(AsText(payload));
-  if (known_ || RewritesForClient()) return JudgeToken(AsText(payload));
+  // In a change of the user it is the server that finds a wrong password.
+  if (!logged_in_ && (known_ || RewritesForClient())) return JudgeToken(AsText(payload));
   DelayAs(Pace::Step::kDenial, State::kDelayDenial);
 }
 
@@ -277,6 +275,7 @@ void Session::OnTimeout(uint64_t ticket) {
 
 void Session::Deny() {
   if (limits_) limits_->login_failed(handle_);
+  if (logged_in_) return GoOnAsBefore(AccessDenied(response_.user, ClientHost(), with_password_));
   if (verdict_ != RUM_OK) {
     return Refuse(AccessDenied(response_.user, ClientHost(), with_password_),
                   ReasonForVerdict(verdict_), TextForVerdict(verdict_));

@@ -67,8 +67,9 @@ class Session final : public Conversation {
     kAwaitServerKey,    // the client's password is held; left by the server's public key
     kAwaitOwnKey,       // paused until rum's own key is made; left by the end of the pause
     kAwaitCipher,       // the client has rum's key; left by the password under it
-    kDelaySwitch,       // an unknown user waits for its switch; left by a timer
-    kDelayDenial,       // an unknown user has answered it; left by a timer
+    kDelaySwitch,       // an unknown user, or one whom rum does not let a session become, waits
+                        // for its switch; left by a timer
+    kDelayDenial,       // such a user has answered it; left by a timer
     kWatching,  // logged in: the server's bytes flow, the client's are seen; left when enough
                 // packets were, or by COM_CHANGE_USER to kAwaitVerdict
     kRelaying,  // logged in: nothing is owned
@@ -143,6 +144,12 @@ class Session final : public Conversation {
   void StopWatching();
   bool TranslateKill(Bytes payload);
   void TakeChangeUser(Bytes payload);
+  void LookUpNewUser();
+  void JudgeChange(int32_t status, Bytes record);
+  void RefuseChange();
+  // Asks rum whether the session may go on as this user, whom it counts for then.
+  int32_t AdmitAnew(std::string_view user, Bytes record);
+  void CountForFormerUser();
   void SendChangeUser();
   void GoOnAsBefore(const ServerError& error);
   // The token for the server's nonce, when the one of the client is for the nonce that it keeps.
@@ -225,6 +232,7 @@ class Session final : public Conversation {
   CommandReader commands_;
   std::optional<ChangeUser> change_;  // until it is sent
   std::string former_user_;           // while a change is under way
+  std::string login_user_;            // once logged in: whom the log names
   bool logged_in_ = false;            // once, and perhaps anew
   bool watched_to_the_end_ = false;
   uint8_t watched_packets_ = 0;

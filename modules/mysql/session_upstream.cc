@@ -237,7 +237,10 @@ void Session::PassError(Bytes payload) {
   }
   Note("error", code);
   Count(kServerDenials);
-  if (logged_in_) return GoOnAsBefore(error);
+  if (logged_in_) {
+    CountForFormerUser();
+    return GoOnAsBefore(error);
+  }
   std::string why = "the server refused the login with error " + code;
   if (state_ == State::kAwaitServerKey) why += " when it was asked for its RSA key";
   Refuse(error, RUM_CLOSE_UPSTREAM_DENIED, why);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mysql/admission.h"
 #include "mysql/kill_table.h"
 #include "mysql/session.h"
 #include "mysql/system_user.h"
@@ -39,6 +40,7 @@ bool Session::LetFlow() {
   } else {
     Count(rewriting_ ? kRewrittenLogins : kRelayedLogins);
     watched_to_the_end_ = MustWatchToTheEnd();
+    if (watched_to_the_end_) login_user_ = response_.user;
   }
   logged_in_ = true;
   if (stored_) {
@@ -130,21 +132,69 @@ void Session::TakeChangeUser(Bytes payload) {
     told_ = true;
     return Close(RUM_CLOSE_UPSTREAM, {});
   }
-  Count(kUserChanges);
-  Note("changed_to", std::string_view(change.user).substr(0, kMaxNote));
   former_user_ = std::exchange(response_.user, change.user);
   change_ = std::move(change);
+  LookUpNewUser();
+}
+
+void Session::LookUpNewUser() {
+  const std::string& user = response_.user;
+  // No map has such names.
+  if (user.empty() || user.size() > kMaxUser) return JudgeChange(RUM_NOT_FOUND, {});
+  int32_t status = host_.lookup(handle_, user.data(), user.size());
+  if (status != RUM_OK) return JudgeChange(status, {});
+  state_ = State::kAwaitChangeMap;
+}
+
+// The rules and limits of the new user are looked at before the server is asked, as in a login.
+void Session::JudgeChange(int32_t status, Bytes value) {
+  if (limits_) {
+    bool unknown = status == RUM_NOT_FOUND || status == RUM_E_UNSUPPORTED;
+    if (status != RUM_FOUND && !unknown) {  // what cannot be read may be a restriction
+      Note("change_refused", "the map could not be asked");
+      return GoOnAsBefore(ErrorForReason(RUM_CLOSE_MAP_UNAVAILABLE));
+    }
+    verdict_ = AdmitAnew(response_.user, value);
+    if (verdict_ != RUM_OK) return RefuseChange();
+  }
   // Only a client that rum gave a nonce may use one that the server does not know.
-  bool look_up =
-      RewritesForClient() && !response_.user.empty() && response_.user.size() <= kMaxUser;
-  if (look_up && host_.lookup(handle_, response_.user.data(), response_.user.size()) == RUM_OK) {
-    state_ = State::kAwaitChangeMap;
-    return;
+  if (status == RUM_FOUND && RewritesForClient()) {
+    Parsed<Record> record = ParseRecord(value);
+    if (record.ok()) stored_ = record.value.secret;
   }
   SendChangeUser();
 }
 
+// The server knows nothing of it. Who breaks a rule sees what a wrong password sees, which the
+// server would have asked for.
+void Session::RefuseChange() {
+  Count(kDeniedUserChanges);
+  Note("change_refused", TextForVerdict(verdict_));
+  if (!LooksLikeAWrongPassword(verdict_)) {
+    return GoOnAsBefore(ErrorForVerdict(verdict_, response_.user));
+  }
+  if (HasUpstream(kPluginAuth)) return DelayAs(Pace::Step::kSwitch, State::kDelaySwitch);
+  DelayAs(Pace::Step::kDenial, State::kDelayDenial);
+}
+
+// rum judges and counts the user that it was told last, and the log names that one, too: the user
+// of the login, all along.
+int32_t Session::AdmitAnew(std::string_view user, Bytes record) {
+  int32_t verdict = host_.identify(handle_, user.data(), user.size());
+  if (verdict == RUM_OK) verdict = limits_->admit(handle_, record.data(), record.size());
+  host_.identify(handle_, login_user_.data(), login_user_.size());
+  return verdict;
+}
+
+// The server has refused a change that rum admitted. The place of the former user is held until the
+// server's bytes flow again, and is had back without a question.
+void Session::CountForFormerUser() {
+  if (limits_ && former_user_ != response_.user) AdmitAnew(former_user_, {});
+}
+
 void Session::SendChangeUser() {
+  Count(kUserChanges);
+  Note("changed_to", std::string_view(response_.user).substr(0, kMaxNote));
   ChangeUser change = std::move(*change_);
   change_.reset();
   if (HasUpstream(kPluginAuth)) {
@@ -174,14 +224,17 @@ std::optional<Hash> Session::TranslateToken(Bytes token, const Nonce& server_non
 }
 
 // MariaDB goes on with the user that there was; a server that does not closes the connection
-// itself.
+// itself. Whom rum refuses goes on in any case.
 void Session::GoOnAsBefore(const ServerError& error) {
   Send(RUM_CLIENT, BuildError(error, front_));
   response_.user = std::move(former_user_);
+  change_.reset();
+  verdict_ = RUM_OK;
   if (!LetFlow()) {
     told_ = true;
-    Close(RUM_CLOSE_MODULE, "the relay did not begin");
+    return Close(RUM_CLOSE_MODULE, "the relay did not begin");
   }
+  farewell_ = Farewell::kNone;
 }
 
 bool Session::IsSystemUserThere(std::string_view user) const {

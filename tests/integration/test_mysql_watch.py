@@ -289,6 +289,79 @@ def _(t):
         has(answer.output, "error 1045")
 
 
+def error_of(attempt, *arguments, **more):
+    try:
+        attempt(*arguments, **more)
+        return 0
+    except ServerError as e:
+        return e.code
+
+
+@test("The rules and limits of the user that a session becomes are looked at", needs=BOTH)
+def _(t):
+    path = write_map(t, row(t, "alice", "A", rest=b"\x80max=1"),
+                     row(t, "other", "A", rest=b"\x80max=1"),
+                     row(t, "empty", "A", rest=b"\x80deny=127.0.0.0/8"))
+    # What is led: after a rewritten login, of a client without plugins, and where it is asked for.
+    for mode, plugins in (("rewrite", True), ("relay", False)):
+        rum, here = front(t, path, "--mysql-auth", mode)
+
+        def login(user):
+            with Client(here) as more:
+                return error_of(more.login, user, password(user))
+
+        def change(c, user, word=None):
+            return error_of(change_user, c, user, password(user) if word is None else word,
+                            plugin=plugins)
+
+        def who(c):
+            return c.query("SELECT SUBSTRING_INDEX(USER(), '@', 1)")[0]
+
+        with Client(here) as c:
+            c.login("alice", password("alice"), plugin_auth=plugins)
+            same((login("alice"), login("other")), (1226, 0), mode)
+            # Its own session does not stand in its way.
+            same((change(c, "alice"), who(c)), (0, "alice"), mode)
+            same((change(c, "empty", "x"), c.sequence, who(c)), (1045, 3, "alice"), mode)
+            net.until(lambda: change(c, "other") == 0, 10, "other has left")
+            same(who(c), "other")
+            same(login("other"), 1226, mode)
+            with Client(here) as second:
+                second.login("alice", password("alice"))
+                same((change(c, "alice"), who(c)), (1226, "other"), mode)
+            net.until(lambda: login("alice") == 0, 10, "the second one has left")
+            net.until(lambda: change(c, "alice", "wrong") == 1045, 10, "the server refuses")
+            same((who(c), login("other")), ("other", 1226), mode)
+            net.until(lambda: login("alice") == 0, 10, "its place is free")
+            c.quit()
+        net.until(lambda: login("other") == 0, 10, "the session's place is free")
+        net.until(lambda: any(s.get("changed_to") and s["user"] == "alice" and s["change_refused"]
+                              for s in rum.sessions()), 10, "the log's line")
+        check(metric(rum, "mysql_denied_user_changes") >= 2, rum.stats()["module"])
+    # A change that is not seen is not judged: so says the manual.
+    _, here = front(t, path, "--mysql-auth", "relay")
+    with Client(here) as c, Client(here) as second:
+        second.login("other", password("other"))
+        c.login("alice", password("alice"))
+        change_user(c, "other", password("other"))
+        same(c.query("SELECT 1"), ["1"])
+
+
+@test("--mysql-change-user same judges the user anew, and counts it once", needs=BOTH)
+def _(t):
+    rules = b"\x80max=1 rate=1/h"
+    path = write_map(t, row(t, "alice", "A", rest=rules))
+    rum, here = front(t, path, "--mysql-auth", "relay", "--mysql-change-user", "same")
+    with Client(here) as c:
+        c.login("alice", password("alice"))
+        for _ in range(3):
+            change_user(c, "alice", password("alice"))
+        write_map(t, row(t, "alice", "A", rest=b"\x80disabled"))
+        net.until(lambda: error_of(change_user, c, "alice", password("alice")) == 1045, 10,
+                  "the new map")
+        same(c.query("SELECT SUBSTRING_INDEX(USER(), '@', 1)"), ["alice"])
+
+
 @test("deny sees a change of the user behind data whose numbers wrap, and not in them", needs=BOTH)
 def _(t):
     _, here = front(t, usual_map(t), "--mysql-change-user", "deny")

@@ -287,6 +287,11 @@ typedef struct rum_limits {
    * the session counts for this user until it ends; rum notices that by itself. A positive verdict,
    * RUM_REFUSED_...: the module tells the client in its own protocol and closes. May be asked again
    * when the client tries another login; what counted before then counts no more.
+   * After take_back() it is asked about the user whom a session that is in is to become. A refusal
+   * changes nothing then: the session may go on. RUM_OK counts it for both, until relay_from() or
+   * relay() lets go of the one before; should the change fail, identify() that one and ask again
+   * before that: it is let in again without being judged. Who stays the same user is judged by the
+   * rules, and counts once.
    * RUM_E_STATE: identify() was not called, or the session closes. */
   int32_t (*admit)(rum_session *session, const void *record, size_t size);
 

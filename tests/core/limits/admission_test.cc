@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <utility>
+
 #include "proxy/proxy.h"
 #include "rum/module.h"
 #include "support/patience.h"
@@ -100,6 +103,77 @@ TEST_F(AdmissionTest, TheRateIsThatOfTheRecord) {
   EXPECT_EQ(Ask(door, Record("rate=off"), &place), RUM_OK);
 }
 
+class ChangeTest : public AdmissionTest {
+ protected:
+  // A session that is in.
+  struct Guest {
+    UserLimits::Place place{}, former{};
+  };
+  int32_t Change(Door& door, const std::string& user, const std::string& record, Guest* guest) {
+    SocketAddress address = At("192.0.2.1");
+    return door.admission.Change(door.settings, {user, address, false}, record, &guest->place,
+                                 &guest->former);
+  }
+  Guest Alice(Door& door) {
+    Guest guest;
+    EXPECT_EQ(Ask(door, "", &guest.place), RUM_OK);
+    return guest;
+  }
+  static std::pair<uint32_t, uint32_t> Sessions(const Door& door) {
+    const UserLimits& users = door.admission.users();
+    return {users.Sessions("alice"), users.Sessions("bob")};
+  }
+  using Counts = std::pair<uint32_t, uint32_t>;
+};
+
+TEST_F(ChangeTest, CountsForBothUntilTheOneBeforeIsLetGo) {
+  Door door{{{1, {}}, {}}};
+  Guest guest = Alice(door);
+  EXPECT_EQ(Change(door, "bob", "", &guest), RUM_OK);
+  EXPECT_EQ(Sessions(door), Counts(1, 1));
+  UserLimits::Place other;
+  EXPECT_EQ(Ask(door, "", &other), RUM_REFUSED_CONNECTIONS) << "alice may have it back";
+  guest.former.Release();
+  EXPECT_EQ(Sessions(door), Counts(0, 1));
+  EXPECT_EQ(Ask(door, "", &other), RUM_OK);
+}
+
+TEST_F(ChangeTest, ThatFailsIsTakenBackWhateverTheRulesAre) {
+  Door door{{{1, {1, Millis(3600000)}}, {{3, Millis(60000)}, Millis(60000), {}}}};
+  Guest guest = Alice(door);
+  EXPECT_EQ(Change(door, "bob", "", &guest), RUM_OK);
+  for (int i = 0; i < 5; ++i) door.admission.guard().Failed(door.settings.guard, At("192.0.2.1"));
+  EXPECT_EQ(Change(door, "alice", Record("disabled"), &guest), RUM_OK);
+  EXPECT_FALSE(guest.former);
+  EXPECT_EQ(Sessions(door), Counts(1, 0));
+  EXPECT_EQ(Change(door, "bob", "", &guest), RUM_REFUSED_BLOCKED);
+  EXPECT_EQ(Sessions(door), Counts(1, 0));
+}
+
+TEST_F(ChangeTest, ThatIsRefusedLeavesTheSessionAsItWas) {
+  Door door{{{1, {}}, {}}};
+  Guest guest = Alice(door), other;
+  EXPECT_EQ(Change(door, "bob", Record("disabled"), &guest), RUM_REFUSED_DISABLED);
+  EXPECT_EQ(Change(door, "bob", "", &other), RUM_OK);
+  EXPECT_EQ(Change(door, "bob", "", &guest), RUM_REFUSED_CONNECTIONS);
+  EXPECT_FALSE(guest.former);
+  EXPECT_EQ(Sessions(door), Counts(1, 1));
+  other = {};
+  EXPECT_EQ(Change(door, "bob", Record("rate=1/h"), &guest), RUM_OK);
+  EXPECT_EQ(Change(door, "alice", "", &guest), RUM_OK);
+  EXPECT_EQ(Change(door, "bob", Record("rate=1/h"), &guest), RUM_REFUSED_RATE);
+  EXPECT_EQ(Sessions(door), Counts(1, 0));
+}
+
+TEST_F(ChangeTest, ToTheSameUserIsJudgedAndCountsOnce) {
+  Door door{{{1, {1, Millis(3600000)}}, {}}};
+  Guest guest = Alice(door);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Change(door, "alice", "", &guest), RUM_OK);
+  EXPECT_FALSE(guest.former);
+  EXPECT_EQ(Change(door, "alice", Record("disabled"), &guest), RUM_REFUSED_DISABLED);
+  EXPECT_EQ(Sessions(door), Counts(1, 0));
+}
+
 // -- through a whole rum --------------------------------------------------------------------------
 
 const rum_limits& Limits() {
@@ -167,6 +241,62 @@ TEST(Limits, AUserMayBeAskedForAgainInTheSameSession) {
     EXPECT_EQ(client.Receive(1), "0");
   }
   EXPECT_EQ(proxy.proxy().admission().users().active(), 1u);
+}
+
+// "NAME" is who the session becomes next, "ok" and "back" are what becomes of that.
+TEST(Limits, ASessionThatIsInHoldsItsPlaceUntilAChangeOfItsUserIsThrough) {
+  Server server;
+  Hooks hooks;
+  std::atomic<bool> in = false;
+  hooks.session_open = [&](rum_session* s) {
+    Identify(s, "alice");
+    EXPECT_EQ(Limits().admit(s, nullptr, 0), RUM_OK);
+    return Connect(s, server.address());
+  };
+  hooks.upstream_open = [&](rum_session* s, uint32_t) {
+    EXPECT_EQ(host->relay_from(s, RUM_UPSTREAM), RUM_OK);
+    in = true;
+  };
+  hooks.client_data = [&](rum_session* s, std::string_view bytes) -> int64_t {
+    if (bytes == "ok" || bytes == "back") {
+      if (bytes == "back") {
+        Identify(s, "alice");
+        EXPECT_EQ(Limits().admit(s, nullptr, 0), RUM_OK);
+      }
+      EXPECT_EQ(host->relay_from(s, RUM_UPSTREAM), RUM_OK);
+      Send(s, RUM_CLIENT, "+");
+    } else {
+      EXPECT_EQ(host->take_back(s, RUM_UPSTREAM), RUM_OK);
+      Identify(s, bytes);
+      Send(s, RUM_CLIENT, std::to_string(Limits().admit(s, nullptr, 0)));
+    }
+    return static_cast<int64_t>(bytes.size());
+  };
+  RunningProxy proxy(hooks, [](Settings& s) { s.admission.limit.max = 1; });
+  const UserLimits& users = proxy.proxy().admission().users();
+  auto counts = [&] { return std::pair(users.Sessions("alice"), users.Sessions("bob")); };
+  using Counts = std::pair<uint32_t, uint32_t>;
+  Peer client = proxy.Client();
+  Peer upstream = server.Accept();
+  ASSERT_TRUE(Eventually([&] { return in.load(); }));
+  auto say = [&](const std::string& text) {
+    client.Send(text);
+    return client.Receive(1);
+  };
+  EXPECT_EQ(say("bob"), "0");
+  EXPECT_EQ(counts(), Counts(1, 1));
+  EXPECT_EQ(say("back"), "+");
+  EXPECT_EQ(counts(), Counts(1, 0));
+  EXPECT_EQ(say("alice"), "0");
+  EXPECT_EQ(say("ok"), "+");
+  EXPECT_EQ(counts(), Counts(1, 0));
+  EXPECT_EQ(say("bob"), "0");
+  EXPECT_EQ(say("ok"), "+");
+  EXPECT_EQ(counts(), Counts(0, 1));
+  EXPECT_EQ(say("alice"), "0");
+  EXPECT_EQ(counts(), Counts(1, 1));
+  client.Reset();
+  EXPECT_TRUE(Eventually([&] { return counts() == Counts(0, 0); })) << "in the middle of a change";
 }
 
 TEST(Limits, AdmitWantsAUserAndASession) {

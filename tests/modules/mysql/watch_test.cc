@@ -65,14 +65,30 @@ class Watching : public TlsLogin {
     EXPECT_EQ(host.handed_over(), RUM_UPSTREAM);
   }
 
+  // "USER: record" for each time that rum was asked whether a user may come in.
+  std::vector<std::string> Asked() const {
+    std::vector<std::string> asked;
+    std::string user;
+    for (const Deed& deed : host.deeds()) {
+      if (deed.kind == Deed::Kind::kIdentify) user = deed.bytes;
+      if (deed.kind == Deed::Kind::kAdmit) asked.push_back(user + ": " + deed.bytes);
+    }
+    return asked;
+  }
+  size_t FailedLogins() const {
+    size_t count = 0;
+    for (const Deed& deed : host.deeds()) count += deed.kind == Deed::Kind::kLoginFailed;
+    return count;
+  }
+
   // The change was refused and the session goes on.
-  void ExpectRefusal(uint8_t sequence, const std::string& text) {
+  void ExpectRefusal(uint8_t sequence, const std::string& text, uint16_t code = 1045) {
     auto said = Split(ClientHears());
     ASSERT_EQ(said.size(), 1u);
     EXPECT_EQ(said[0].sequence, sequence);
     auto parsed = ParseError(AsBytes(said[0].payload));
     ASSERT_TRUE(parsed.ok()) << parsed.why;
-    EXPECT_EQ(parsed.value.code, 1045);
+    EXPECT_EQ(parsed.value.code, code);
     EXPECT_EQ(parsed.value.text, text);
     EXPECT_EQ(host.handed_over(), RUM_UPSTREAM);
   }
@@ -389,6 +405,200 @@ TEST_F(Watching, AServerThatHasEndedIsNotAsked) {
   host.Feed(RUM_CLIENT, Changing("alice", TokenFor(greeting.nonce)));
   EXPECT_EQ(ServerHears(), "");
   EXPECT_EQ(host.closed(), RUM_CLOSE_UPSTREAM);
+}
+
+// -- the rules and limits of the new user ---------------------------------------------------------
+
+class ChangeOfUser : public Watching {
+ protected:
+  const std::string kAlice = "alice: " + kStoredText + "\0tcp:db1.internal:3306\0"s;
+  const std::string kBob = "bob: \0tcp:db1.internal:3306\0\x80max=1"s;
+
+  // A session whose changes of the user are led, though nothing was rewritten.
+  void Begin(const ScriptedHost::Options& options = {}) {
+    host.AddToMap("bob", kBob.substr(5));
+    Start(options);
+    host.peer[RUM_UPSTREAM] = "unix:/run/mysqld/mysqld.sock";
+    LogIn();
+    ASSERT_EQ(Asked(), std::vector{kAlice});
+  }
+  void Goes(const std::string& user) {
+    host.Feed(RUM_CLIENT, Changing(user, TokenFor(greeting.nonce)));
+  }
+  // Nothing of what was tried has reached the server, and it is alice's session.
+  void ExpectUntouched() {
+    EXPECT_EQ(ServerHears(), "");
+    EXPECT_EQ(host.user(), "alice");
+    EXPECT_EQ(KillTable::OfProcess().Find(greeting.connection_id, "alice",
+                                          "unix:/run/mysqld/mysqld.sock"),
+              7u);
+    EXPECT_EQ(host.notes().count("changed_to"), 0u);
+    host.Feed(RUM_CLIENT, Query("SELECT 1"));
+    EXPECT_EQ(ServerHears(), Query("SELECT 1"));
+  }
+};
+
+TEST_F(ChangeOfUser, IsAskedForWithTheRecordBeforeTheServerIs) {
+  Begin();
+  host.HoldAnswers(true);
+  Goes("bob");
+  EXPECT_EQ(ServerHears(), "") << "before the map has answered";
+  host.HoldAnswers(false);
+  EXPECT_EQ(Asked(), (std::vector{kAlice, kBob}));
+  EXPECT_EQ(host.user(), "alice") << "whom the log names";
+  ExpectDemand("bob");
+  Prove();
+  EXPECT_EQ(Asked().size(), 2u) << "the session is bob's";
+  // And on from there, to one whom the map does not know.
+  Goes("carol");
+  EXPECT_EQ(Asked(), (std::vector{kAlice, kBob, "carol: "s}));
+  ExpectDemand("carol");
+  Prove();
+  EXPECT_EQ(host.user(), "alice");
+}
+
+TEST_F(ChangeOfUser, IsJudgedAfterARewrittenLoginToo) {
+  host.AddToMap("bob", kBob.substr(5));
+  Start({{"mysql-auth", "rewrite"}});
+  LogInByHash();
+  Goes("bob");
+  EXPECT_EQ(Asked(), (std::vector{kAlice, kBob}));
+  ExpectDemand("bob");
+}
+
+TEST_F(ChangeOfUser, ToTheSameUserIsAskedForToo) {
+  Begin({{"mysql-change-user", "same"}});
+  Goes("alice");
+  EXPECT_EQ(Asked(), (std::vector{kAlice, kAlice}));
+  ExpectDemand("alice");
+  Prove();
+}
+
+TEST_F(ChangeOfUser, ThatTheServerRefusesIsTakenBack) {
+  Begin();
+  Goes("bob");
+  ExpectDemand("bob");
+  Prove();
+  Goes("carol");
+  ExpectDemand("carol");
+  ServerSwitches(1);
+  ClientHears();
+  ClientSays(2, "");
+  ServerHears();
+  ServerSays(3, "\xff\x15\x04#28000Access denied for user 'carol'@'10.9.9.9'");
+  ExpectRefusal(3, "Access denied for user 'carol'@'192.0.2.1' (using password: NO)");
+  EXPECT_EQ(Asked(), (std::vector{kAlice, kBob, "carol: "s, "bob: "s}));
+  EXPECT_EQ(host.user(), "alice");
+  // The one before is let in before the server's bytes flow again, else its place were lost.
+  std::vector<Deed::Kind> last;
+  for (const Deed& deed : host.deeds()) {
+    if (deed.kind == Deed::Kind::kAdmit || deed.kind == Deed::Kind::kRelayFrom) {
+      last.push_back(deed.kind);
+    }
+  }
+  ASSERT_GE(last.size(), 2u);
+  EXPECT_EQ(last[last.size() - 2], Deed::Kind::kAdmit);
+  EXPECT_EQ(last.back(), Deed::Kind::kRelayFrom);
+}
+
+TEST_F(ChangeOfUser, OverALimitIsToldAndTheSessionGoesOn) {
+  Begin();
+  for (auto [verdict, code, text] :
+       {std::tuple{RUM_REFUSED_CONNECTIONS, 1226,
+                   "User 'bob' has exceeded the 'max_user_connections' resource"},
+        std::tuple{RUM_REFUSED_RATE, 1226, "User 'bob' has exceeded the 'login_rate' resource"},
+        std::tuple{RUM_REFUSED_BLOCKED, 1129,
+                   "Your address is blocked for a while because of too many failed logins"}}) {
+    host.admission = verdict;
+    Goes("bob");
+    ExpectRefusal(1, text, static_cast<uint16_t>(code));
+    ExpectUntouched();
+  }
+  EXPECT_EQ(FailedLogins(), 0u);
+  EXPECT_EQ(Asked().size(), 4u) << "nothing was admitted, nothing is taken back";
+  EXPECT_EQ(host.metric("mysql_denied_user_changes"), 3u);
+  EXPECT_EQ(host.metric("mysql_user_changes"), 0u);
+  EXPECT_EQ(host.notes()["change_refused"], "the address was blocked during the login");
+}
+
+// What a client sees is what the server would have said to a wrong password.
+TEST_F(ChangeOfUser, AgainstTheRulesLooksLikeAWrongPassword) {
+  Begin();
+  size_t failed = 0;
+  for (int32_t verdict : {RUM_REFUSED_RULES, RUM_REFUSED_DISABLED, RUM_REFUSED_TIME,
+                          RUM_REFUSED_ADDRESS, RUM_REFUSED_TLS, 4711}) {
+    host.admission = verdict;
+    Goes("bob");
+    host.Advance(10000);
+    auto said = Split(ClientHears());
+    ASSERT_EQ(said.size(), 1u);
+    EXPECT_EQ(said[0].sequence, 1);
+    EXPECT_EQ(said[0].payload.substr(0, 23), "\xfemysql_native_password\0"s);
+    ClientSays(2, TokenFor(greeting.nonce));
+    host.Advance(10000);
+    ExpectRefusal(3, "Access denied for user 'bob'@'192.0.2.1' (using password: YES)");
+    ExpectUntouched();
+    EXPECT_EQ(FailedLogins(), ++failed);
+  }
+  // The next one is judged for itself.
+  host.admission = RUM_OK;
+  Goes("bob");
+  ExpectDemand("bob");
+  Prove();
+}
+
+TEST_F(ChangeOfUser, AgainstTheRulesOfAClientWithoutPluginsEndsAsItsServerWould) {
+  host.AddToMap("bob", kBob.substr(5));
+  Start();
+  LogInByHash(kOldClient);
+  host.admission = RUM_REFUSED_DISABLED;
+  host.Feed(RUM_CLIENT, Changing("bob", TokenFor(greeting.nonce), "", kOldClient));
+  host.Advance(10000);
+  ExpectRefusal(1, "Access denied for user 'bob'@'192.0.2.1' (using password: YES)");
+  EXPECT_EQ(ServerHears(), "");
+}
+
+TEST_F(ChangeOfUser, WhoLeavesDuringARefusalLeavesTheServerWell) {
+  Begin();
+  host.admission = RUM_REFUSED_DISABLED;
+  Goes("bob");
+  host.Advance(10000);
+  ClientHears();
+  host.End(RUM_CLIENT);
+  EXPECT_EQ(ServerHears(), Packet(0, "\x01"));
+  EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+}
+
+TEST_F(ChangeOfUser, WithoutAMapThatCanBeAskedIsRefused) {
+  Begin();
+  host.BreakMap();
+  Goes("bob");
+  ExpectRefusal(1, "Logins are not possible at the moment: the list of accounts is not available",
+                1105);
+  ExpectUntouched();
+  EXPECT_EQ(Asked().size(), 1u);
+}
+
+// No map has such a name, and rum cannot count for one that is too long.
+TEST_F(ChangeOfUser, ToANameThatIsTooLongIsRefused) {
+  Begin();
+  Goes(std::string(600, 'x'));
+  host.Advance(10000);
+  ClientHears();
+  ClientSays(2, "");
+  host.Advance(10000);
+  ExpectRefusal(
+      3, "Access denied for user '" + std::string(128, 'x') + "'@'192.0.2.1' (using password: NO)");
+  ExpectUntouched();
+}
+
+TEST_F(ChangeOfUser, ThatIsNotSeenIsNotJudged) {
+  host.AddToMap("bob", kBob.substr(5));
+  Start();
+  LogIn();
+  Goes("bob");
+  EXPECT_EQ(ServerHears(), Changing("bob", TokenFor(greeting.nonce)));
+  EXPECT_EQ(Asked(), std::vector{kAlice});
 }
 
 // -- compression ----------------------------------------------------------------------------------
