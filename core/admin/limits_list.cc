@@ -1,5 +1,7 @@
 #include "admin/limits_list.h"
 
+#include <fmt/ranges.h>
+
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -62,7 +64,8 @@ nlohmann::ordered_json LimitsJson(const Proxy& proxy) {
     auto found = given.find(name);
     bool set = found != given.end() && !found->second.empty();
     nlohmann::ordered_json one = {{"name", name},
-                                  {"value", set ? found->second.back() : DefaultOf(row.help)}};
+                                  {"value", set ? fmt::format("{}", fmt::join(found->second, ","))
+                                             : DefaultOf(row.help)}};
     for (const LimitRow& limit : kRows) {
       if (limit.option != name) continue;
       if (limit.now) one["now"] = limit.now(proxy);

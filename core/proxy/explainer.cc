@@ -21,6 +21,11 @@
 namespace rum {
 namespace {
 
+std::string_view AsWords(Refusal refusal) {
+  if (refusal == Refusal::kDeny) return "REFUSED: in --deny";
+  return refusal == Refusal::kAllow ? "REFUSED: not in --allow" : "";
+}
+
 // The rules that can be judged without the login: the address if it is given, TLS never.
 int32_t Judge(MapRules rules, const ExplainQuestion& question) {
   rules.needs_tls = false;
@@ -71,14 +76,24 @@ void Explainer::TellClient() {
   if (!o.question.from) return;
   const Settings& settings = *proxy_.settings();
   const SocketAddress& from = *o.question.from;
-  const char* why = settings.gate.deny.Contains(from) ? "REFUSED: in --deny"
-                    : !settings.gate.allow.empty() && !settings.gate.allow.Contains(from)
-                        ? "REFUSED: not in --allow"
-                    : proxy_.admission().guard().Blocks(settings.admission.guard, from)
-                        ? "REFUSED: blocked for failed logins"
-                        : nullptr;
-  Tell("from", fmt::format("{}{}{}", from.host(), why ? ", " : "", why ? why : ""));
-  o.allowed &= why == nullptr;
+  std::string_view why = AsWords(settings.gate.Judge(from));
+  if (why.empty() && proxy_.admission().guard().Blocks(settings.admission.guard, from)) {
+    why = "REFUSED: blocked for failed logins";
+  }
+  Tell("from", fmt::format("{}{}{}", from.host(), why.empty() ? "" : ", ", why));
+  o.allowed &= why.empty();
+  // Lists of their own; who may come in by one of the listeners may come in.
+  bool open = settings.listeners.empty();
+  for (const Address& listener : settings.listeners) {
+    auto own = settings.gate.by_listener.find(listener.text());
+    Refusal refusal =
+        own == settings.gate.by_listener.end() ? Refusal::kNone : own->second.Judge(from);
+    open |= refusal == Refusal::kNone;
+    if (own == settings.gate.by_listener.end()) continue;
+    std::string_view words = AsWords(refusal);
+    Tell("  " + listener.text(), std::string(words.empty() ? "open" : words));
+  }
+  o.allowed &= open;
 }
 
 void Explainer::TellRecord() {

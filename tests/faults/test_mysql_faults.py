@@ -9,7 +9,7 @@ import time
 
 from mysql_setup import front, row, usual_map, write_map
 from support import mysql_wire, net, peers
-from support.harness import check, has, same, test
+from support.harness import check, full, has, same, test
 from support.mariadb import password
 from support.mysql_wire import (Client, FakeServer, ServerError, native_token, packet, read_packet,
                                 response)
@@ -279,7 +279,11 @@ def _(t):
     rum.wait_sessions(len(cases) + 1)
 
 
-def vanish(address, step, source=None):
+STEPS = ("at the switch", "responded", "reset at the switch", "reset after the response", "greeted",
+         "half a response")
+
+
+def vanish(address, step, source=None, user="alice"):
     """Connects and goes away at a step of the login."""
     c = Client(address, source=source)
     if step == "connected":
@@ -288,9 +292,9 @@ def vanish(address, step, source=None):
     if step == "greeted":
         return c.close()
     if step == "half a response":
-        c.socket.sendall(packet(1, response("alice", b""))[:20])
+        c.socket.sendall(packet(1, response(user, b""))[:20])
         return c.close()
-    c.send(response("alice", b"\1" * 20, plugin="no_such_plugin"))
+    c.send(response(user, b"\1" * 20, plugin="no_such_plugin"))
     if step == "responded":
         return c.close()
     if step == "reset after the response":
@@ -318,8 +322,7 @@ def _(t):
     except ServerError as e:
         same(e.code, 1129)
 
-    for step in ("at the switch", "responded", "reset at the switch", "reset after the response",
-                 "greeted", "half a response"):
+    for step in STEPS:
         path = write_map(t, row(t, "alice", server.address))
         rum, here = front(t, path, preload=t.run.build.preload, env={"RUM_TEST_SOURCE": "127.0.0.3"})
         for _ in range(150):
@@ -334,6 +337,41 @@ def _(t):
             host = c.query("SELECT SUBSTRING_INDEX(USER(), '@', -1)")
             same(host, ["127.0.0.3"], "the server saw this source")
         rum.wait_sessions(151)
+
+
+@test("Clients that vanish do not make MariaDB 11.8 and MySQL 9 block the proxy",
+      needs=("mysql.so", "mariadb-trixie", "mysql-sid"), seconds=300)
+def _(t):
+    number = 200 if full() else 30
+    for kind, user in (("mariadb-trixie", "native"), ("mysql-sid", "sha2")):
+        server = t.run.newer[kind].own(t, options=["--max-connect-errors=%d" % (number // 2)])
+
+        def asks_for_a_password(address, source=None):
+            with Client(address, source=source) as c:
+                c.greet()
+                c.send(response(user, b"\1" * 20, plugin="no_such_plugin"))
+                same(c.read()[0], 0xFE)
+
+        # Where nobody says good-bye for the client.
+        for _ in range(number):
+            try:
+                vanish(server.address, "greeted", source="127.0.0.4")
+            except ServerError:
+                break
+        try:
+            asks_for_a_password(server.address, "127.0.0.4")
+            check(False, "%s does not block; this test would prove nothing" % kind)
+        except ServerError as e:
+            same(e.code, 1129)
+
+        for step in STEPS:
+            rum, here = front(t, None, "-d", server.address, preload=t.run.build.preload,
+                              env={"RUM_TEST_SOURCE": "127.0.0.3"})
+            for _ in range(number):
+                vanish(here, step, user=user)
+            ends = {r["reason"] for r in rum.wait_sessions(number, 20)}
+            check(ends <= {"client_gone", "client_reset"}, "%s, %s: %s" % (kind, step, ends))
+            asks_for_a_password(here)
 
 
 @test("Clients that vanish while the server is silent do not make it block the proxy",

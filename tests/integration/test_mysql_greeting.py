@@ -169,6 +169,14 @@ def _(t):
         got, told, text = explain(t, "-M", path, "--explain", "bob", "--from", address)
         same(got, code, text)
         has(told["rules"][0], "REFUSED: address" if code else "allowed from 10.1.2.3")
+    # Lists of one listener; who may come in by another one may come in.
+    one, two = "tcp:127.0.0.1:1", "tcp:127.0.0.1:2"
+    lists = ["-s", one, "-s", two, "--deny", one + "=192.0.2.0/24"]
+    for more, code in (([], 0), (["--allow", two + "=10.0.0.0/8"], 1)):
+        got, told, text = explain(t, "-M", path, *lists, *more, "--explain", "alice", "--from",
+                                  "192.0.2.1")
+        same((got, told[one]), (code, ["REFUSED: in --deny"]), text)
+        same(told.get(two), ["REFUSED: not in --allow"] if more else None, text)
     code, told, text = explain(t, "-M", path, "--explain", "dead")
     same(code, 1, text)
     has(told["state"][0], "NOT WELL: connect_refused")

@@ -5,9 +5,12 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <future>
 #include <string>
 #include <thread>
 
+#include "proxy/proxy.h"
+#include "proxy/worker.h"
 #include "support/patience.h"
 #include "support/running_proxy.h"
 
@@ -592,6 +595,30 @@ TEST(Relay, AReplyOfTenMegabytesAfterTheClientsEndArrives) {
   std::thread sender([&] { upstream.Send(reply), upstream.Close(); });
   EXPECT_TRUE(client.ReceiveAll() == reply);
   sender.join();
+}
+
+// Each has sent something and is gone before it is passed on: the write that fails eats the error, so
+// that a read of that side tells an end and no reset.
+TEST(Relay, EndsAtOnceWhenNeitherSideTakesWhatTheOtherHasSent) {
+  Server server;
+  RunningProxy proxy(RelayTo(server.address()), [](Settings& s) { s.half_close_timeout = 5min; });
+  Peer client = proxy.Client();
+  client.Send("hello");
+  Peer upstream = server.Accept();
+  ASSERT_EQ(upstream.Receive(5), "hello");
+  std::promise<void> held, go_on;
+  proxy.proxy().workers()[0]->Post([&] {
+    held.set_value();
+    go_on.get_future().wait_for(10s);
+  });
+  held.get_future().wait_for(10s);
+  upstream.Send("abc");
+  client.Send("def");
+  upstream.Reset();
+  client.Reset();
+  go_on.set_value();
+  std::string reason = proxy.NextReason();
+  EXPECT_TRUE(reason == "client_reset" || reason == "upstream_reset") << reason;
 }
 
 // TCP's urgent mark makes a read short although more is there.
