@@ -63,9 +63,9 @@ nlohmann::ordered_json LimitsJson(const Proxy& proxy) {
     std::string name = std::string(row.flags).substr(2);
     auto found = given.find(name);
     bool set = found != given.end() && !found->second.empty();
-    nlohmann::ordered_json one = {{"name", name},
-                                  {"value", set ? fmt::format("{}", fmt::join(found->second, ","))
-                                             : DefaultOf(row.help)}};
+    nlohmann::ordered_json one = {
+        {"name", name},
+        {"value", set ? fmt::format("{}", fmt::join(found->second, ",")) : DefaultOf(row.help)}};
     for (const LimitRow& limit : kRows) {
       if (limit.option != name) continue;
       if (limit.now) one["now"] = limit.now(proxy);

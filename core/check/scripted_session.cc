@@ -148,7 +148,10 @@ bool ScriptedSession::Reset(uint32_t side) {
   if (over || !s.there || s.broken) return false;
   s.broken = true;
   bool relaying = (relay || handed) && sides[RUM_UPSTREAM].there;
-  if (side == RUM_CLIENT) {
+  bool may_go_on = side == RUM_CLIENT && !relay && !handed && !s.end_told && !Ending();
+  if (may_go_on && module_.side_end && TellEnd(side) == RUM_KEEP) {
+    // It ends something with the server alone.
+  } else if (side == RUM_CLIENT) {
     EndWith(relaying ? RUM_CLOSE_CLIENT_RESET : RUM_CLOSE_CLIENT_GONE);
   } else {
     EndWith(relaying ? RUM_CLOSE_UPSTREAM_RESET : RUM_CLOSE_UPSTREAM_GONE);
@@ -417,22 +420,24 @@ bool ScriptedSession::CallEnd(uint32_t side) {
   if (!s.there || !s.ended || s.end_told || pause || Ending() || handed == side) return false;
   if (!s.wire.empty() || s.tls == Tls::kHandshake) return false;
   if (!hook && !s.forward) return false;  // not read, so not seen
-  s.end_told = true;
-  int32_t answer = RUM_END;
-  if (module_.side_end) {
-    Run("side_end", [&] { answer = module_.side_end(data_, handle(), side); });
-    if (answer != RUM_END && answer != RUM_KEEP) {
-      host_table::Violate(*host_.world_, "side_end returned " + std::to_string(answer) +
-                                             ", which is neither RUM_END nor RUM_KEEP");
-      answer = RUM_END;
-    }
-  }
+  int32_t answer = TellEnd(side);
   if (answer == RUM_END && handed) {
     Relay();
   } else if (answer == RUM_END) {
     EndWith(side == RUM_CLIENT ? RUM_CLOSE_CLIENT_GONE : RUM_CLOSE_UPSTREAM_GONE);
   }
   return true;
+}
+
+int32_t ScriptedSession::TellEnd(uint32_t side) {
+  sides[side].end_told = true;
+  if (!module_.side_end) return RUM_END;
+  int32_t answer = RUM_END;
+  Run("side_end", [&] { answer = module_.side_end(data_, handle(), side); });
+  if (answer == RUM_END || answer == RUM_KEEP) return answer;
+  host_table::Violate(*host_.world_, "side_end returned " + std::to_string(answer) +
+                                         ", which is neither RUM_END nor RUM_KEEP");
+  return RUM_END;
 }
 
 // -- the relay ------------------------------------------------------------------------------------

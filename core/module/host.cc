@@ -105,7 +105,8 @@ const rum_limits kLimits = {
 const rum_state kState = {sizeof(rum_state), 0, StateStore::SaveForModule,
                           StateStore::LoadForModule};
 
-const rum_clock kClock = {sizeof(rum_clock), 0, NowMicros, [](rum_session* s, uint64_t microseconds) {
+const rum_clock kClock = {sizeof(rum_clock), 0, NowMicros,
+                          [](rum_session* s, uint64_t microseconds) {
                             return Of(s).AddTimer(std::min(microseconds, kTimerMost));
                           }};
 

@@ -83,8 +83,9 @@ struct Dialogue {
   std::optional<uint32_t> outcome;  // of the connector, not told yet
   std::string_view outcome_detail;  // to it, of a table
   bool upstream_open = false;
-  std::string server;         // what was tried last, or connected to, as the operator writes it
-  std::string upstream_host;  // what was connected to, for the name in a certificate
+  bool client_missed = false;  // it broke, and the module goes on without it
+  std::string server;          // what was tried last, or connected to, as the operator writes it
+  std::string upstream_host;   // what was connected to, for the name in a certificate
   bool upstream_spoke = false;
   uint64_t pause = 0;  // the ticket that is out
   struct Resumed {

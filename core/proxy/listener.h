@@ -60,8 +60,8 @@ class Listener : private Loop::Watcher {
   Worker* worker_ = nullptr;
   Loop::Ticket ticket_ = 0;              // 0: it rests, or is not attached
   std::unique_ptr<Loop::Timer> rested_;  // from Attach() to Close()
-  int single_ = 0;     // turns to come in which only one client is accepted
-  uint64_t told_ = 0;  // monotonic ms of the last log line about a failing accept
+  int single_ = 0;                       // turns to come in which only one client is accepted
+  uint64_t told_ = 0;                    // monotonic ms of the last log line about a failing accept
 };
 
 }  // namespace rum

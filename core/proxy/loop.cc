@@ -63,8 +63,7 @@ int Loop::Wait(std::chrono::microseconds most) {
   }
 #ifdef HAVE_EPOLL_PWAIT2
   if (!coarse_) {
-    timespec time = {static_cast<time_t>(wait / 1000000),
-                     static_cast<long>(wait % 1000000 * 1000)};
+    timespec time = {static_cast<time_t>(wait / 1000000), static_cast<long>(wait % 1000000 * 1000)};
     int count = ::epoll_pwait2(epoll_.get(), events_, kEvents, &time, nullptr);
     // Before Linux 5.11, or behind a filter of system calls that does not know it.
     coarse_ = count < 0 && errno != EINTR;

@@ -83,7 +83,7 @@ class Loop {
   void RunTimers();
 
   Fd epoll_;
-  bool coarse_ = false;  // the kernel waits for whole milliseconds only
+  bool coarse_ = false;      // the kernel waits for whole milliseconds only
   std::vector<Slot> slots_;  // the first one is not used
   Ticket free_ = 0;
   std::map<std::pair<uint64_t, uint64_t>, Timer*> timers_;  // by time and order of setting

@@ -142,6 +142,7 @@ class Session : public rum_session, private Loop::Watcher {
   bool DeliverLookup();
   bool Deliver(uint32_t side);  // bytes to the module, or past it
   bool DeliverEnd(uint32_t side);
+  void LoseClient();
   bool AdvanceTls(uint32_t side);
   void TlsDone(uint32_t side, bool done);
   bool Fill(uint32_t side);  // socket -> window
@@ -187,8 +188,8 @@ class Session : public rum_session, private Loop::Watcher {
   uint64_t opened_;          // monotonic microseconds
   uint64_t seen_bytes_ = 0;  // at the last look of a deadline
   Side sides_[2];
-  Flow flows_[2];         // [RUM_CLIENT]: from the client; [RUM_UPSTREAM]: from the upstream
-  Deadline deadline_;     // once logged in: settled, idle or half-close; closing: linger
+  Flow flows_[2];      // [RUM_CLIENT]: from the client; [RUM_UPSTREAM]: from the upstream
+  Deadline deadline_;  // once logged in: settled, idle or half-close; closing: linger
   std::unique_ptr<Dialogue, DeleteDialogue> dialogue_;
   Story story_;
   std::unique_ptr<Probe> probe_;  // nullptr: a client's session

@@ -80,8 +80,8 @@ bool Session::Step() {
   // With a connect under way the module is told first: some protocols must not leave a server that
   // has just accepted without a word.
   bool client_lost = side(RUM_CLIENT).broken() || side(RUM_CLIENT).write_failed();
-  if (!watch && client_lost && (d.relay || !d.connector.active())) {
-    AskClose(RUM_CLOSE_CLIENT_GONE, {});
+  if (!watch && client_lost && !d.client_missed && (d.relay || !d.connector.active())) {
+    LoseClient();
     return true;
   }
   if (!watch && d.upstream_open && side(RUM_UPSTREAM).broken()) {
@@ -232,6 +232,17 @@ bool Session::Deliver(uint32_t which) {
              "more bytes than the module's window");
   }
   return true;
+}
+
+// The module may have something to end with the server, without the client.
+void Session::LoseClient() {
+  Dialogue& d = *dialogue_;
+  Window& w = d.windows[RUM_CLIENT];
+  const rum_module& module = config_->module();
+  bool tell = !d.relay && module_open_ && module.side_end && !w.end_told;
+  w.end_told = true;
+  d.client_missed = tell && module.side_end(data_, this, RUM_CLIENT) == RUM_KEEP;
+  if (!d.client_missed) AskClose(RUM_CLOSE_CLIENT_GONE, {});
 }
 
 bool Session::DeliverEnd(uint32_t which) {

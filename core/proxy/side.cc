@@ -24,8 +24,8 @@ bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which) {
   kept_alive_ = false;
   writable_ = true;
   loop_ = &loop;
-  ticket_ = loop.Watch(fd_.get(), EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, watcher,
-                       which);
+  ticket_ =
+      loop.Watch(fd_.get(), EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, watcher, which);
   if (ticket_) return true;
   fd_.reset();
   return false;

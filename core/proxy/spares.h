@@ -1,5 +1,6 @@
-// Memory of what comes and goes between objects that stay: a few blocks are kept for the next. Given
-// back to the heap they would be cut up by what stays, and the rest of each would fit nothing.
+// Memory of what comes and goes between objects that stay: a few blocks are kept for the next.
+// Given back to the heap they would be cut up by what stays, and the rest of each would fit
+// nothing.
 #pragma once
 
 #include <cstddef>

@@ -11,7 +11,7 @@ struct Row {
 };
 constexpr Row kRows[] = {
     {kNativePlugin, PluginKind::kNative},     {"client_ed25519", PluginKind::kEd25519},
-    {"parsec", PluginKind::kProving},         {"caching_sha2_password", PluginKind::kCachingSha2},
+    {"parsec", PluginKind::kParsec},          {"caching_sha2_password", PluginKind::kCachingSha2},
     {"sha256_password", PluginKind::kSha256},
 };
 
@@ -32,6 +32,13 @@ PluginKind KindOfPlugin(std::string_view name) {
     if (row.name == name) return row.kind;
   }
   return PluginKind::kClear;
+}
+
+std::optional<std::string> WrongAnswer(PluginKind kind, unsigned answered) {
+  if (kind == PluginKind::kEd25519) return std::string(64, '\0');
+  if (kind != PluginKind::kParsec) return std::string();
+  // An empty one would ask for the salt.
+  return answered ? std::nullopt : std::optional(std::string(1, '\0'));
 }
 
 bool SendsPasswordFirst(std::string_view plugin) {

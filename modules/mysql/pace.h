@@ -23,7 +23,8 @@ class Pace {
   }
 
   // A timer comes late by what it takes to wake up, which the servers' own answers have in them
-  // already. Waits are shortened by what timers usually are late: the median, followed in small steps.
+  // already. Waits are shortened by what timers usually are late: the median, followed in small
+  // steps.
   uint64_t Shorten(uint64_t microseconds) const {
     return microseconds - std::min(microseconds, late_);
   }

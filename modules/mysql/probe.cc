@@ -178,8 +178,10 @@ void Probe::TakeVerdict(Bytes payload) {
       return Judge(error.value.code, error.value.text);
     }
     case ReplyKind::kSwitch:
-      if (Parsed<PluginRequest> request = ParsePluginRequest(payload); request.ok() && user_) {
-        Note("plugin", request.value.plugin);
+      if (Parsed<PluginRequest> request = ParsePluginRequest(payload); request.ok()) {
+        plugin_ = KindOfPlugin(request.value.plugin);
+        answered_ = 0;
+        if (user_) Note("plugin", request.value.plugin);
       }
       break;
     case ReplyKind::kFastAuthOk:
@@ -192,7 +194,9 @@ void Probe::TakeVerdict(Bytes payload) {
   if (++answers_ > kMaxAnswers) {
     return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server asks without end");
   }
-  Send(PacketWriter().Finish(sequence_++));
+  std::optional<std::string> answer = WrongAnswer(plugin_, answered_++);
+  if (!answer) return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server asks without end");
+  Send(PacketWriter().WriteText(*answer).Finish(sequence_++));
 }
 
 void Probe::Judge(uint16_t code, std::string_view text) {

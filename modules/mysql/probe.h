@@ -12,6 +12,7 @@
 
 #include "mysql/config.h"
 #include "mysql/conversation.h"
+#include "mysql/exchange.h"
 #include "mysql/fleet.h"
 #include "mysql/packet.h"
 
@@ -64,7 +65,9 @@ class Probe final : public Conversation {
   bool greeted_ = false;  // and not answered: it must not be left like that
   uint8_t sequence_ = 0;  // due next
   uint64_t capabilities_ = 0;
-  int answers_ = 0;  // empty ones, to what the server asked
+  PluginKind plugin_ = PluginKind::kNative;  // that the server asks for
+  unsigned answered_ = 0;                    // it
+  int answers_ = 0;                          // empty ones, to what the server asked
 };
 
 }  // namespace rum::mysql

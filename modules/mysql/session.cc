@@ -134,8 +134,7 @@ void Session::OnTlsOpen(uint32_t side, int32_t status) {
     Note("tls", "client");
   } else if (side == RUM_UPSTREAM && state_ == State::kAwaitUpstreamTls) {
     farewell_ = Farewell::kResponse;
-    if (client_left_) return Close(RUM_CLOSE_CLIENT_GONE, {});
-    Respond();
+    client_left_ ? RespondAsNobody() : Respond();
   }
 }
 
@@ -262,7 +261,9 @@ void Session::DelayAs(Pace::Step step, State state) {
   state_ = state;
   uint64_t wait = pace_.Shorten(pace_.Pick(step));
   due_ = Now() + wait;
-  timer_ = wait == 0 ? 0 : clock_ ? clock_->timer(handle_, wait) : host_.timer(handle_, wait / 1000);
+  timer_ = wait == 0 ? 0
+           : clock_  ? clock_->timer(handle_, wait)
+                     : host_.timer(handle_, wait / 1000);
   if (timer_ == 0) OnTimeout(0);
 }
 
@@ -314,13 +315,20 @@ int32_t Session::OnSideEnd(uint32_t side) {
     farewell_ = Farewell::kNone;
     return RUM_END;
   }
-  // A server that has not greeted yet cannot be left well; TakeGreeting does it.
-  if (state_ == State::kAwaitConnect || state_ == State::kAwaitGreeting ||
-      state_ == State::kAwaitUpstreamTls) {
-    client_left_ = true;
-    return RUM_KEEP;
+  switch (state_) {
+    case State::kAwaitConnect:
+    case State::kAwaitGreeting:
+    case State::kAwaitUpstreamTls:
+    case State::kAwaitVerdict:
+    case State::kAwaitServerKey:
+    case State::kAwaitAnswer:
+    case State::kAwaitCipher:
+      if (logged_in_) return RUM_END;  // a change of the user: servers count nothing
+      GoOnAlone();
+      return RUM_KEEP;
+    default:
+      return RUM_END;
   }
-  return RUM_END;
 }
 
 void Session::OnClose(uint32_t reason) {

@@ -114,6 +114,11 @@ class Session final : public Conversation {
   void TakeOk(Bytes payload);
   void PassError(Bytes payload);
   void LeaveUpstream();
+  // The client has gone.
+  void GoOnAlone();
+  void RespondAsNobody();
+  bool AnswerWrongly();  // false: nothing is to be said
+  void TakeVerdictAlone(ReplyKind kind, Bytes payload);
 
   // What server and client say to each other about the password (session_auth.cc).
   void TakePluginRequest(Bytes payload);
@@ -204,7 +209,7 @@ class Session final : public Conversation {
   bool known_ = false;          // the map has the user
   bool rewriting_ = false;      // the token was checked, or is to be
   bool with_password_ = false;  // the client's last proof was not empty
-  bool client_left_ = false;    // its end came while the upstream had not greeted
+  bool client_left_ = false;    // in the middle of the login, which is ended for it
   bool unix_upstream_ = false;
   bool switched_ = false;  // the server has asked for another plugin
 
@@ -223,6 +228,7 @@ class Session final : public Conversation {
   std::optional<Ed25519Key> ed25519_;  // from the map
   std::optional<Hash> password_hash_;  // SHA1(password): wiped as soon as it was used
   Exchange exchange_;
+  unsigned answered_ = 0;               // the plugin of the exchange, by whomever
   std::optional<Secret> password_;      // only in kAwaitServerKey
   uint32_t connection_id_ = 0;          // in rum's greeting
   uint32_t thread_id_ = 0;              // in the server's

@@ -44,6 +44,7 @@ void Session::TakePluginRequest(Bytes payload) {
   Count(kSwitches);
   if (!rewriting_ && !switched_) pace_.Add(Pace::Step::kSwitch, Now() - since_);
   switched_ = true;
+  answered_ = 0;
   PassToClient(payload);
   WaitFor(RUM_CLIENT, kHeaderSize);
 }
@@ -73,6 +74,7 @@ void Session::TakeAnswer(Bytes payload) {
         token = TranslateToken(payload, exchange_.nonce());
       }
       PassToUpstream(token ? Bytes(*token) : payload);
+      ++answered_;
       state_ = State::kAwaitVerdict;
       return;
     }

@@ -17,6 +17,9 @@ constexpr char kNobody[] = "rum_client_has_left";
 
 constexpr size_t kMaxShownAuth = 250;
 
+// Of one plugin, when the client has gone; none needs more than two.
+constexpr unsigned kAnswersMost = 4;
+
 }  // namespace
 
 void Session::OnUpstreamOpen(uint32_t reason) {
@@ -67,7 +70,7 @@ void Session::TakeGreeting(Bytes payload) {
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, greeting.why);
   }
   fleet_.Saw(view_, upstream_, greeting.value, std::nullopt, ::time(nullptr));
-  if (client_left_) return Close(RUM_CLOSE_CLIENT_GONE, {});
+  if (client_left_) return RespondAsNobody();
   // What the client was promised and goes on to use in all that follows, and what the way of
   // logging in rests on, cannot be done without.
   uint64_t needed = kProtocol41 | kSecureConnection |
@@ -173,6 +176,7 @@ void Session::TellWhoTheClientIs(Response* response) const {
 
 void Session::TakeVerdict(Bytes payload) {
   ReplyKind kind = KindOfReply(payload);
+  if (client_left_) return TakeVerdictAlone(kind, payload);
   if (kind == ReplyKind::kError) return PassError(payload);
   if (state_ == State::kAwaitServerKey) return TakeServerKey(payload);
   if (state_ != State::kAwaitVerdict) {
@@ -246,28 +250,81 @@ void Session::PassError(Bytes payload) {
   Refuse(error, RUM_CLOSE_UPSTREAM_DENIED, why);
 }
 
+// A server that is left in the middle of a login counts that as an error of the proxy's address,
+// and blocks the address after some. It counts neither a wrong password nor an unknown user: so a
+// login whose client has gone is ended by one of those.
+void Session::GoOnAlone() {
+  client_left_ = true;
+  bool waits_for_us = state_ == State::kAwaitAnswer || state_ == State::kAwaitCipher;
+  if (!waits_for_us || AnswerWrongly()) return;
+  farewell_ = Farewell::kNone;
+  Close(RUM_CLOSE_CLIENT_GONE, {});
+}
+
+void Session::RespondAsNobody() {
+  Response nobody;
+  nobody.capabilities = kProtocol41 | kSecureConnection | kPluginAuth;
+  nobody.user = kNobody;
+  nobody.plugin = kNativePlugin;
+  if (back_ == 0) back_ = 1;
+  if (TlsActive(RUM_UPSTREAM)) nobody.capabilities |= kSsl;
+  Send(RUM_UPSTREAM, BuildResponse(nobody, back_++));
+  exchange_ = Exchange(PluginKind::kNative);
+  farewell_ = Farewell::kAnswer;
+  state_ = State::kAwaitVerdict;
+}
+
+bool Session::AnswerWrongly() {
+  std::optional<std::string> answer = WrongAnswer(exchange_.kind(), answered_++);
+  if (!answer) return false;
+  Send(RUM_UPSTREAM, PacketWriter().WriteText(*answer).Finish(back_++));
+  state_ = State::kAwaitVerdict;
+  return true;
+}
+
+void Session::TakeVerdictAlone(ReplyKind kind, Bytes payload) {
+  switch (kind) {
+    case ReplyKind::kOk:  // an account without a password
+      farewell_ = Farewell::kQuit;
+      return Close(RUM_CLOSE_CLIENT_GONE, {});
+    case ReplyKind::kError:
+    case ReplyKind::kOldSwitch:
+      farewell_ = Farewell::kNone;
+      Count(kFarewells);
+      return Close(RUM_CLOSE_CLIENT_GONE, {});
+    case ReplyKind::kFastAuthOk:
+      return;
+    case ReplyKind::kSwitch:
+    case ReplyKind::kNextFactor: {
+      Parsed<PluginRequest> request = ParsePluginRequest(payload);
+      exchange_ = Exchange(request.ok() ? KindOfPlugin(request.value.plugin) : PluginKind::kClear);
+      answered_ = 0;
+      break;
+    }
+    case ReplyKind::kMore:
+      break;
+  }
+  if (answered_ < kAnswersMost && AnswerWrongly()) return;
+  farewell_ = Farewell::kNone;
+  Close(RUM_CLOSE_CLIENT_GONE, {});
+}
+
+// When rum itself ends the login, nothing can be waited for: all is said at once, and what the
+// server will ask in between is guessed.
 void Session::LeaveUpstream() {
   switch (farewell_) {
     case Farewell::kNone:
       return;
     case Farewell::kResponse: {
-      // Said at once, for nothing can be waited for: a response, and the answer to the switch that
-      // comes between them. Servers count neither a wrong password nor an unknown user.
-      Response nobody;
-      nobody.capabilities = kProtocol41 | kSecureConnection | kPluginAuth;
-      nobody.user = kNobody;
-      nobody.plugin = kNativePlugin;
-      uint8_t sequence = back_ == 0 ? 1 : back_;  // one more after a request for TLS
-      if (TlsActive(RUM_UPSTREAM)) nobody.capabilities |= kSsl;
-      Send(RUM_UPSTREAM, BuildResponse(nobody, sequence));
-      Send(RUM_UPSTREAM, PacketWriter().Finish(static_cast<uint8_t>(sequence + 2)));
+      RespondAsNobody();
+      ++back_;  // the server's
+      AnswerWrongly();
       break;
     }
     case Farewell::kAnswer: {
       // When the server is to speak, its packet takes the number in between.
-      bool server_due = state_ == State::kAwaitVerdict || state_ == State::kAwaitServerKey;
-      uint8_t sequence = server_due ? static_cast<uint8_t>(back_ + 1) : back_;
-      Send(RUM_UPSTREAM, PacketWriter().Finish(sequence));
+      if (state_ == State::kAwaitVerdict || state_ == State::kAwaitServerKey) ++back_;
+      AnswerWrongly();
       break;
     }
     case Farewell::kQuit:

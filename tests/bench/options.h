@@ -24,9 +24,9 @@ struct Options {
   double warm = 0.3;        // before it
   uint64_t operations = 0;  // exactly so many instead of a window, and no warm-up
   enum class Tls { kOff, kFull, kResume };
-  Tls tls = Tls::kOff;      // connect, roundtrip, idle: full handshakes, or resumed ones
-  bool upload = false;      // bulk: from the client to the backend
-  unsigned timeout = 0;     // seconds until the program gives up; 0: the window and 30 s
+  Tls tls = Tls::kOff;   // connect, roundtrip, idle: full handshakes, or resumed ones
+  bool upload = false;   // bulk: from the client to the backend
+  unsigned timeout = 0;  // seconds until the program gives up; 0: the window and 30 s
   std::string user = "bench", password = "bench-secret";
   unsigned users = 1;  // logins take turns as user0, user1, ...
 };

@@ -1,5 +1,5 @@
-// Parses one kind of packet of a MySQL login, as often as it is told: parse KIND TIMES. contrib/bench
-// counts the instructions.
+// Parses one kind of packet of a MySQL login, as often as it is told: parse KIND TIMES.
+// contrib/bench counts the instructions.
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -29,9 +29,10 @@ struct Kind {
 // As MariaDB 10.11, the mariadb client and rum-map make them.
 const std::map<std::string, Kind> kKinds = {
     {"greeting",
-     {FromHex("0a352e352e352d31302e31312e31392d4d6172696144422d302b6465623132753100030000005826534e6d"
-              "59572b00fef7080200ff81150000000000001d0000006d643061764f653160703657006d7973716c5f6e61"
-              "746976655f70617373776f726400"),
+     {FromHex(
+          "0a352e352e352d31302e31312e31392d4d6172696144422d302b6465623132753100030000005826534e6d"
+          "59572b00fef7080200ff81150000000000001d0000006d643061764f653160703657006d7973716c5f6e61"
+          "746976655f70617373776f726400"),
       [](Bytes b) { return ParseGreeting(b).ok(); }}},
     {"response",
      {FromHex("84a29f01000000012d0000000000000000000000000000000000000000000000"

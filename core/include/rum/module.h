@@ -414,7 +414,9 @@ typedef struct rum_module {
   /* [worker] A side has sent all it will send (end of file); its last data hook has been called.
    * RUM_END, or NULL hook: the session ends (RUM_CLOSE_CLIENT_GONE or _UPSTREAM_GONE); after
    * relay_from() it does not, but the end is passed on behind what was not consumed, as by relay().
-   * RUM_KEEP: it goes on; the side can still be sent to. */
+   * RUM_KEEP: it goes on; the side can still be sent to. The hook is called also when the client's
+   * connection breaks before relay() and no end was told: nothing can be sent to it any more, and with
+   * RUM_KEEP the module may leave the server as its protocol wants it. */
   int32_t (*side_end)(void *data, rum_session *session, uint32_t side);
 
   /* [worker] A timer of timer() is over. */

@@ -596,6 +596,37 @@ TEST(SideEnd, EndsTheSessionUnlessItIsKept) {
   }
 }
 
+TEST(SideEnd, IsAskedWhenTheClientBreaksSoThatTheServerCanBeLeftWell) {
+  Server server;
+  Journal journal;
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) { return Connect(s, server.address()); };
+  hooks.client_data = [](rum_session*, std::string_view) { return 0; };
+  hooks.upstream_data = [](rum_session* s, std::string_view bytes) {
+    Close(s, RUM_CLOSE_CLIENT_GONE);
+    return static_cast<int64_t>(bytes.size());
+  };
+  bool keep = true;
+  hooks.side_end = [&](rum_session* s, uint32_t side) {
+    journal.Add("end " + std::to_string(side));
+    EXPECT_EQ(Send(s, RUM_CLIENT, "anybody?"), RUM_E_STATE);
+    EXPECT_EQ(Send(s, RUM_UPSTREAM, "he has gone"), RUM_OK);
+    return keep ? RUM_KEEP : RUM_END;
+  };
+  RunningProxy proxy(hooks);
+  for (bool kept : {true, false}) {
+    keep = kept;
+    Peer client = proxy.Client();
+    Peer upstream = server.Accept();
+    client.Send("abc");
+    client.Reset();
+    EXPECT_EQ(upstream.Receive(11), "he has gone");
+    if (kept) upstream.Send("good-bye");
+    EXPECT_EQ(proxy.NextReason(), "client_gone");
+  }
+  EXPECT_EQ(journal.entries(), (std::vector<std::string>{"end 0", "end 0"}));
+}
+
 TEST(SideEnd, OfTheServerMayBeKeptWhileTheClientIsToldWhy) {
   Server server;
   Hooks hooks;

@@ -597,8 +597,8 @@ TEST(Relay, AReplyOfTenMegabytesAfterTheClientsEndArrives) {
   sender.join();
 }
 
-// Each has sent something and is gone before it is passed on: the write that fails eats the error, so
-// that a read of that side tells an end and no reset.
+// Each has sent something and is gone before it is passed on: the write that fails eats the error,
+// so that a read of that side tells an end and no reset.
 TEST(Relay, EndsAtOnceWhenNeitherSideTakesWhatTheOtherHasSent) {
   Server server;
   RunningProxy proxy(RelayTo(server.address()), [](Settings& s) { s.half_close_timeout = 5min; });

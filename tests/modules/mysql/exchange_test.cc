@@ -37,7 +37,7 @@ Exchange AskedInFull() {
 TEST(Exchange, KnowsThePlugins) {
   EXPECT_EQ(KindOfPlugin("mysql_native_password"), PluginKind::kNative);
   EXPECT_EQ(KindOfPlugin("client_ed25519"), PluginKind::kEd25519);
-  EXPECT_EQ(KindOfPlugin("parsec"), PluginKind::kProving);
+  EXPECT_EQ(KindOfPlugin("parsec"), PluginKind::kParsec);
   EXPECT_EQ(KindOfPlugin("caching_sha2_password"), PluginKind::kCachingSha2);
   EXPECT_EQ(KindOfPlugin("sha256_password"), PluginKind::kSha256);
   for (const char* name : {"mysql_clear_password", "dialog", "", "parsec2", "new"}) {
@@ -54,7 +54,7 @@ TEST(Exchange, MayAskForAPasswordInTheClearUnlessOnlyTheClientIsSafe) {
   EXPECT_FALSE(exchange.MayAsk({.client = Link::kUnix, .server = Link::kOpen}));
   EXPECT_TRUE(exchange.MayAsk({.client = Link::kTls, .server = Link::kUnix}));
   EXPECT_FALSE(Exchange().MayAsk(kClientSafe)) << "before any plugin was asked for";
-  for (PluginKind kind : {PluginKind::kNative, PluginKind::kEd25519, PluginKind::kProving,
+  for (PluginKind kind : {PluginKind::kNative, PluginKind::kEd25519, PluginKind::kParsec,
                           PluginKind::kCachingSha2, PluginKind::kSha256}) {
     EXPECT_TRUE(Asked(kind).MayAsk(kClientSafe));
   }
@@ -62,7 +62,7 @@ TEST(Exchange, MayAskForAPasswordInTheClearUnlessOnlyTheClientIsSafe) {
 
 TEST(Exchange, PassesProofsOnOverAnyLink) {
   for (Links links : kAll) {
-    for (PluginKind kind : {PluginKind::kNative, PluginKind::kEd25519, PluginKind::kProving,
+    for (PluginKind kind : {PluginKind::kNative, PluginKind::kEd25519, PluginKind::kParsec,
                             PluginKind::kCachingSha2}) {
       Exchange exchange = Asked(kind);
       EXPECT_EQ(exchange.Judge(AsBytes("proof"), links), Step::kPass);
@@ -149,7 +149,7 @@ TEST(Exchange, PluginsThatNeedANonceDoNotBeginWithoutOne) {
     EXPECT_FALSE(exchange.Begin(kind, AsBytes(short_one)));
     EXPECT_FALSE(exchange.Begin(kind, {}));
   }
-  for (PluginKind kind : {PluginKind::kEd25519, PluginKind::kProving, PluginKind::kClear}) {
+  for (PluginKind kind : {PluginKind::kEd25519, PluginKind::kParsec, PluginKind::kClear}) {
     EXPECT_TRUE(Exchange().Begin(kind, {}));
   }
 }

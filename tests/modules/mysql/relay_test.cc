@@ -392,8 +392,8 @@ TEST_F(Relay, OverTcpTheServerDecidesAlone) {
 // What a server hears when the login breaks off: never a silent end.
 
 const std::string kNobody = Packet(1, FromHex("01820800 00000001 2d") + std::string(23, '\0') +
-                                          "rum_client_has_left\0\0mysql_native_password\0"s) +
-                            Packet(3, "");
+                                          "rum_client_has_left\0\0mysql_native_password\0"s);
+const std::string kDenial = BuildError({1045, "28000", "Access denied"}, 0).substr(4);
 
 TEST_F(Relay, AClientThatLeavesBeforeTheGreetingWaitsForIt) {
   Greet();
@@ -405,16 +405,71 @@ TEST_F(Relay, AClientThatLeavesBeforeTheGreetingWaitsForIt) {
   EXPECT_EQ(ServerHears(), "");
   host.Feed(RUM_UPSTREAM, ServerGreeting());
   EXPECT_EQ(ServerHears(), kNobody);
+  EXPECT_FALSE(host.closed());
+  host.Feed(RUM_UPSTREAM, Packet(2, kDenial));
+  EXPECT_EQ(ServerHears(), "");
   EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
   EXPECT_EQ(ClientHears(), "");
   EXPECT_EQ(host.metric("mysql_farewells"), 1u);
+  EXPECT_EQ(host.metric("mysql_denied_by_server"), 0u);
 }
 
-TEST_F(Relay, AClientWhoseConnectionBreaksBeforeTheGreetingIsAnsweredForAtOnce) {
+// An unknown user is asked by the plugin of some account: each wants an answer of its own length,
+// or the server counts an error.
+TEST_F(Relay, WhoHasLeftAnswersEachPluginAsItWants) {
+  struct Case {
+    std::string_view plugin;
+    std::string answer;
+  };
+  for (const Case& one :
+       {Case{"mysql_native_password", ""}, Case{"client_ed25519", std::string(64, '\0')},
+        Case{"parsec", std::string(1, '\0')}, Case{"caching_sha2_password", ""},
+        Case{"never_heard_of", ""}}) {
+    SCOPED_TRACE(one.plugin);
+    Greet();
+    Respond("alice", "");
+    host.ConnectOutcome(0);
+    host.End(RUM_CLIENT);
+    host.Feed(RUM_UPSTREAM, ServerGreeting());
+    ServerHears();
+    host.Feed(RUM_UPSTREAM,
+              Packet(2, "\xfe" + std::string(one.plugin) + "\0nonce-of-twenty-byte\0"s));
+    EXPECT_EQ(ServerHears(), Packet(3, one.answer));
+    host.Feed(RUM_UPSTREAM, Packet(4, kDenial));
+    EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+    EXPECT_EQ(ClientHears(), "");
+  }
+}
+
+TEST_F(Relay, WhoHasLeftDoesNotGoOnForEver) {
+  Greet();
+  Respond("alice", "");
+  host.ConnectOutcome(0);
+  host.End(RUM_CLIENT);
+  host.Feed(RUM_UPSTREAM, ServerGreeting());
+  for (uint8_t sequence = 2; !host.closed() && sequence < 100; sequence += 2) {
+    host.Feed(RUM_UPSTREAM, Packet(sequence, "\1more"));
+  }
+  EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+}
+
+TEST_F(Relay, AnAccountThatWantsNoPasswordIsLeftAgain) {
+  Greet();
+  Respond("alice", "");
+  Connect();
+  host.End(RUM_CLIENT);
+  host.Feed(RUM_UPSTREAM, OkPacket(2));
+  EXPECT_EQ(ServerHears(), Packet(0, "\1")) << "COM_QUIT";
+  EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+}
+
+TEST_F(Relay, AClientWhoseConnectionBreaksIsLikeOneThatLeaves) {
   Greet();
   Respond("alice", "");
   host.ConnectOutcome(0);
   host.Reset(RUM_CLIENT);
+  EXPECT_FALSE(host.closed());
+  host.Feed(RUM_UPSTREAM, ServerGreeting());
   EXPECT_EQ(ServerHears(), kNobody);
 }
 
@@ -424,7 +479,7 @@ TEST_F(Relay, AServerThatNeverGreetsHearsTheSame) {
   host.ConnectOutcome(0);
   host.CloseByRum(RUM_CLOSE_FIRST_BYTE_TIMEOUT);
   ExpectError(2, 1159, "08S01", RUM_CLOSE_FIRST_BYTE_TIMEOUT);
-  EXPECT_EQ(ServerHears(), kNobody);
+  EXPECT_EQ(ServerHears(), kNobody + Packet(3, "")) << "all at once, since nothing is waited for";
 }
 
 TEST_F(Relay, AClientThatLeavesWhileTheServerThinksLeavesAnEmptyAnswer) {
@@ -432,9 +487,14 @@ TEST_F(Relay, AClientThatLeavesWhileTheServerThinksLeavesAnEmptyAnswer) {
     Greet();
     Respond("alice", "");
     Connect();
+    ServerHears();
     reset ? host.Reset(RUM_CLIENT) : host.End(RUM_CLIENT);
+    EXPECT_EQ(ServerHears(), "");
+    host.Feed(RUM_UPSTREAM, BuildNativeSwitch(kServerNonce, 2));
     EXPECT_EQ(ServerHears(), Packet(3, ""));
+    host.Feed(RUM_UPSTREAM, Packet(4, kDenial));
     EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+    EXPECT_EQ(ClientHears(), "");
   }
 }
 
@@ -444,16 +504,21 @@ TEST_F(Relay, AClientThatLeavesAfterTheSwitchLeavesAnEmptyAnswer) {
     ServerHears();
     reset ? host.Reset(RUM_CLIENT) : host.End(RUM_CLIENT);
     EXPECT_EQ(ServerHears(), Packet(3, ""));
+    host.Feed(RUM_UPSTREAM, Packet(4, kDenial));
+    EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
     EXPECT_EQ(ClientHears(), "");
   }
 }
 
-TEST_F(Relay, AClientThatLeavesAfterItsAnswerLeavesAnEmptyOneMore) {
+TEST_F(Relay, AClientThatLeavesAfterItsAnswerIsJudgedByIt) {
   ReachSwitch();
   ServerHears();
   ClientSays(3, "proof");
   host.End(RUM_CLIENT);
-  EXPECT_EQ(ServerHears(), Packet(3, "proof") + Packet(5, ""));
+  EXPECT_EQ(ServerHears(), Packet(3, "proof"));
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  EXPECT_EQ(ServerHears(), Packet(0, "\1")) << "COM_QUIT";
+  EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
 }
 
 TEST_F(Relay, AClientThatLeavesBeforeAnyServerWasAskedLeavesNothing) {
