@@ -522,6 +522,8 @@ TEST_F(Admin, AReaderThatStopsCostsNothingButItsOwnAnswer) {
 TEST_F(Admin, WithoutDescriptorsItDoesNotSpin) {
   Start();
   Peer before = Connect();
+  before.Send("GET /live HTTP/1.1\r\nHost: here\r\n\r\n");
+  EXPECT_EQ(before.Receive(8), "HTTP/1.1");  // it has been accepted, and takes no descriptor later
   {
     FewDescriptors few(1);
     Peer client = Connect();  // takes the last one, so that it cannot be accepted
