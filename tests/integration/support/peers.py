@@ -229,6 +229,8 @@ class NeverAccepts:
     def __init__(self):
         self.address = "tcp:127.0.0.1:%d" % net.free_port()
         self.listener = socket.socket()
+        # As who found the port free did: it may have connections that wait for their time.
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind(net.parse(self.address)[1])
         self.listener.listen(0)
         self.fillers = []
