@@ -6,7 +6,6 @@
 #include "mysql/admission.h"
 
 namespace rum::mysql {
-namespace {}  // namespace
 
 Session::Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace,
                  Fleet::View& view)
