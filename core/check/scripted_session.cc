@@ -149,9 +149,12 @@ bool ScriptedSession::Reset(uint32_t side) {
   s.broken = true;
   bool relaying = (relay || handed) && sides[RUM_UPSTREAM].there;
   bool may_go_on = side == RUM_CLIENT && !relay && !handed && !s.end_told && !Ending();
-  if (may_go_on && module_.side_end && TellEnd(side) == RUM_KEEP) {
-    // It ends something with the server alone.
-  } else if (side == RUM_CLIENT) {
+  // It may have something to end with the server alone.
+  if (may_go_on && TellEnd(side) == RUM_KEEP) {
+    Settle();
+    return true;
+  }
+  if (side == RUM_CLIENT) {
     EndWith(relaying ? RUM_CLOSE_CLIENT_RESET : RUM_CLOSE_CLIENT_GONE);
   } else {
     EndWith(relaying ? RUM_CLOSE_UPSTREAM_RESET : RUM_CLOSE_UPSTREAM_GONE);

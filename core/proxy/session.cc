@@ -257,8 +257,10 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   }
   const std::string server(destination());
   // Before the client learns of the end, and comes again.
-  if (dialogue_) dialogue_->waiting.Release();
-  if (dialogue_) dialogue_->former.Release();
+  if (dialogue_) {
+    dialogue_->waiting.Release();
+    dialogue_->former.Release();
+  }
   place_.Release();
   entry_.Release();
   load_.Release();

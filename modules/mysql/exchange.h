@@ -27,8 +27,8 @@ bool ProvesSomething(std::string_view proof);
 
 // What no password answers, and yet nothing that a server counts as an error of the address it
 // comes from: after some of those it blocks the address. Each of MariaDB's plugins takes answers of
-// one kind only; what is said here was found by trying, with 10.11 and 11.8. `answered`: how often
-// this plugin was. None: it counts whatever comes next, but not that nothing comes.
+// one kind only; what is said here was found by trying, with 11.8. `answered`: how often this
+// plugin was. None: it counts whatever comes next, but not that nothing comes.
 std::optional<std::string> WrongAnswer(PluginKind kind, unsigned answered);
 
 // Clients that start with this plugin have sent the password itself.

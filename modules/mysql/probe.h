@@ -66,8 +66,8 @@ class Probe final : public Conversation {
   uint8_t sequence_ = 0;  // due next
   uint64_t capabilities_ = 0;
   PluginKind plugin_ = PluginKind::kNative;  // that the server asks for
-  unsigned answered_ = 0;                    // it
-  int answers_ = 0;                          // empty ones, to what the server asked
+  unsigned answered_ = 0;                    // how often this plugin was
+  int answers_ = 0;                          // to all that the server asked
 };
 
 }  // namespace rum::mysql

@@ -268,7 +268,10 @@ void Session::DelayAs(Pace::Step step, State state) {
 
 void Session::OnTimeout(uint64_t ticket) {
   if (ticket != timer_) return;
-  if (ticket) pace_.TimerWasLate(Now() - std::min(Now(), due_));
+  if (ticket) {
+    const uint64_t now = Now();
+    pace_.TimerWasLate(now - std::min(now, due_));
+  }
   if (state_ == State::kDelaySwitch) return SendOwnSwitch();
   if (state_ == State::kDelayDenial) return Deny();
 }

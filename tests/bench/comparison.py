@@ -79,7 +79,7 @@ def sysbench(script, *arguments):
     return [program("sysbench"), script, *SYSBENCH, *arguments]
 
 
-def run_sysbench(bench, arguments, front, back=None, pids=(), timeout=0):
+def run_sysbench(bench, arguments, front, back=None, pids=()):
     options = dict(zip(arguments[1::2], arguments[2::2]))
     said, _, used = run_program(bench, sysbench(
         arguments[0], "--mysql-port=%d" % front, "--threads=32", "--rand-type=uniform",
@@ -94,7 +94,7 @@ def run_sysbench(bench, arguments, front, back=None, pids=(), timeout=0):
 RESULT_BYTES = 100 << 20
 
 
-def run_result(bench, arguments, front, back=None, pids=(), timeout=0):
+def run_result(bench, arguments, front, back=None, pids=()):
     client = program("mariadb")
     if not client:
         raise Missing("mariadb is not here (Debian: mariadb-client)")

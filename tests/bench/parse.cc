@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "modules/mysql/bytes.h"
 #include "mysql/handshake.h"
 #include "mysql/ok_packet.h"
 #include "mysql/record.h"
@@ -12,14 +13,6 @@
 
 namespace rum::mysql {
 namespace {
-
-std::string FromHex(const char* hex) {
-  std::string bytes;
-  for (; hex[0]; hex += 2) {
-    bytes += static_cast<char>(std::stoi(std::string(hex, 2), nullptr, 16));
-  }
-  return bytes;
-}
 
 struct Kind {
   std::string packet;
