@@ -118,11 +118,13 @@ sub refuse_open_secrets {
 
 # --- Accounts: each becomes a hash {user, host, secret, usable} -----------------------------------
 
-# The secret is the hash of mysql_native_password, or the public key of ed25519. Any other plugin has
-# none: its users are relayed.
+# The secret is the hash of mysql_native_password, or the public key of ed25519 or parsec. Any other
+# plugin has none: its users are relayed.
 sub secret_of {
     my ($plugin, $string) = @_;
     return $string =~ m{^[A-Za-z0-9+/]{43}$} ? "ed25519:$string" : '' if $plugin eq 'ed25519';
+    return $string =~ m{^P[0-9]:[A-Za-z0-9+/]{24}:[A-Za-z0-9+/]{43}$} ? "parsec:$string" : ''
+      if $plugin eq 'parsec';
     return native_secret($plugin, $string);
 }
 
@@ -621,9 +623,8 @@ All users but those who cannot log in through a proxy: roles, locked accounts, a
 those that only know the operating system's user (unix_socket, auth_socket), or that have a hash
 which no password fits; and accounts for localhost only, unless the destination is on this machine.
 
-The secret of a user is the hash of mysql_native_password, or C<ed25519:> and the public key of
-ed25519. Users of other plugins, of several
-plugins, or with a second password that is still good have an empty secret: rum passes their login on
+The secret of a user is the hash of mysql_native_password, or C<ed25519:> or C<parsec:> and the
+public key of that plugin. Users of other plugins, of several plugins, or with a second password that is still good have an empty secret: rum passes their login on
 to the server. Names are exported as the server keeps them, in UTF-8.
 
 =head1 EXIT STATUS

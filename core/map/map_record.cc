@@ -29,14 +29,28 @@ std::string FormatMapRecord(const MapRecord& record) {
   return value;
 }
 
+namespace {
+
+bool IsBase64(std::string_view text, size_t size) {
+  return text.size() == size && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 || c == '+' || c == '/';
+         });
+}
+
+// P0:SALT:KEY
+bool IsSaltedKey(std::string_view text) {
+  return text.size() == 3 + 24 + 1 + 43 && text[0] == 'P' && std::isdigit(text[1] & 0xff) != 0 &&
+         text[2] == ':' && IsBase64(text.substr(3, 24), 24) && text[27] == ':' &&
+         IsBase64(text.substr(28), 43);
+}
+
+}  // namespace
+
 bool IsHashedSecret(std::string_view secret) {
   constexpr std::string_view kKey = "ed25519:";
-  if (secret.starts_with(kKey)) {
-    secret.remove_prefix(kKey.size());
-    return secret.size() == 43 && std::all_of(secret.begin(), secret.end(), [](unsigned char c) {
-             return std::isalnum(c) != 0 || c == '+' || c == '/';
-           });
-  }
+  constexpr std::string_view kSaltedKey = "parsec:";
+  if (secret.starts_with(kKey)) return IsBase64(secret.substr(kKey.size()), 43);
+  if (secret.starts_with(kSaltedKey)) return IsSaltedKey(secret.substr(kSaltedKey.size()));
   return secret.size() == 41 && secret[0] == '*' &&
          std::all_of(secret.begin() + 1, secret.end(),
                      [](unsigned char c) { return std::isxdigit(c) != 0; });

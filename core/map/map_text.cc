@@ -28,8 +28,8 @@ Status CheckUser(std::string_view user) {
 Status CheckSecret(std::string_view secret) {
   if (secret.empty() || IsHashedSecret(secret)) return Ok();
   return Bad(
-      "has a secret that is neither * and 40 hexadecimal digits nor ed25519: and 43 characters of "
-      "base64");  // without showing it
+      "has a secret that is neither * and 40 hexadecimal digits nor a public key (ed25519:... or "
+      "parsec:P0:...)");  // without showing it
 }
 
 Status CheckDestination(std::string_view destination) {

@@ -322,8 +322,8 @@ them:
 Rules: allow=NETWORK,... deny=NETWORK,... max=N rate=N/s tls=require from=TIME until=TIME
 disabled note=TEXT. A rule that is not known is an error.
 
-The secret is what `rum-map hash` prints, ed25519: and a public key, or - for none. In names a blank
-is \s, a backslash \\ and any other byte \xHH. Lines that begin with # are comments.
+The secret is what `rum-map hash` prints, a public key (ed25519:... or parsec:P0:...), or - for none.
+In names a blank is \s, a backslash \\ and any other byte \xHH. Lines that begin with # are comments.
 
   rum-map build users.cdb users.txt    makes the map; rum notices it within two seconds
   rum-map check users.cdb              tells what is wrong with it

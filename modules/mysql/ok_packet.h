@@ -32,8 +32,8 @@ bool IsCertificateProof(std::string_view info);
 using Fingerprint = std::array<uint8_t, 32>;
 
 // 0x01 and, in 64 capital hexadecimal digits, SHA256(hash, scramble, SHA256(certificate)). The hash
-// is what the server stores: SHA1(SHA1(password)), or the public key of ed25519. The scramble is
-// the last one that the client heard in a greeting or for mysql_native_password. Nothing: SHA256
+// is what the server stores: SHA1(SHA1(password)), or a public key (record.h). The scramble is the
+// last one that the client heard in a greeting or for mysql_native_password. Nothing: SHA256
 // failed.
 std::optional<std::string> MakeCertificateProof(Bytes hash, const Nonce& scramble,
                                                 const Fingerprint& certificate);

@@ -2,7 +2,7 @@
 
 #include <openssl/evp.h>
 
-#include <algorithm>
+#include <array>
 
 namespace rum::mysql {
 namespace {
@@ -26,25 +26,42 @@ std::optional<Hash> ReadHash(std::string_view text) {
   return hash;
 }
 
-constexpr std::string_view kEd25519Prefix = "ed25519:";
+constexpr std::string_view kEd25519 = "ed25519:";
+constexpr std::string_view kParsec = "parsec:P";
 constexpr char kBase64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-constexpr size_t kEd25519Text = 43;  // 32 bytes without the sign that fills up the last four
+// Characters: of 32 bytes, without the sign that fills up the last four, and of 18.
+constexpr size_t kKeyText = 43;
+constexpr size_t kSaltText = 24;
 
-std::optional<Ed25519Key> ReadEd25519(std::string_view text) {
-  if (!text.starts_with(kEd25519Prefix)) return std::nullopt;
-  text.remove_prefix(kEd25519Prefix.size());
-  if (text.size() != kEd25519Text || text.find_first_not_of(kBase64) != text.npos) {
+// Nothing: `text` is not `size` characters of base64.
+std::optional<std::string> ReadBase64(std::string_view text, size_t size) {
+  if (text.size() != size || text.find_first_not_of(kBase64) != text.npos) return std::nullopt;
+  std::string filled(text);
+  filled.resize((size + 3) / 4 * 4, 'A');
+  std::array<uint8_t, 48> bytes;
+  int decoded =
+      EVP_DecodeBlock(bytes.data(), AsBytes(filled).data(), static_cast<int>(filled.size()));
+  if (decoded < 0) return std::nullopt;
+  return std::string(AsText(Bytes(bytes).first(size * 3 / 4)));
+}
+
+std::optional<PublicKey> ReadPublicKey(std::string_view text) {
+  if (text.starts_with(kEd25519)) {
+    std::optional<std::string> key = ReadBase64(text.substr(kEd25519.size()), kKeyText);
+    if (!key) return std::nullopt;
+    return PublicKey{.plugin = PluginKind::kEd25519, .bytes = *key};
+  }
+  if (!text.starts_with(kParsec)) return std::nullopt;
+  text.remove_prefix(kParsec.size());
+  if (text.size() != 3 + kSaltText + kKeyText || text[0] < '0' || text[0] > '9' || text[1] != ':' ||
+      text[2 + kSaltText] != ':') {
     return std::nullopt;
   }
-  std::string filled = std::string(text) + '=';
-  std::array<uint8_t, 33> bytes;  // a zero stands for the '='
-  if (EVP_DecodeBlock(bytes.data(), AsBytes(filled).data(), static_cast<int>(filled.size())) !=
-      static_cast<int>(bytes.size())) {
-    return std::nullopt;
-  }
-  Ed25519Key key;
-  std::copy_n(bytes.begin(), key.size(), key.begin());
-  return key;
+  std::optional<std::string> salt = ReadBase64(text.substr(2, kSaltText), kSaltText);
+  std::optional<std::string> key = ReadBase64(text.substr(3 + kSaltText), kKeyText);
+  if (!salt || !key) return std::nullopt;
+  return PublicKey{.plugin = PluginKind::kParsec,
+                   .bytes = std::string{'P', static_cast<char>(text[0] - '0')} + *salt + *key};
 }
 
 }  // namespace
@@ -56,7 +73,7 @@ Parsed<Record> ParseRecord(Bytes value) {
   Bytes destination = reader.ReadUntilNulOrEnd();
   if (destination.empty()) return {.why = "the map's record has no destination"};
   return {.value = {.secret = ReadHash(AsText(secret)),
-                    .ed25519 = ReadEd25519(AsText(secret)),
+                    .public_key = ReadPublicKey(AsText(secret)),
                     .destination = AsText(destination)}};
 }
 

@@ -168,7 +168,7 @@ void Session::GoOnKnown(Bytes value) {
   if (!record.ok()) return RefuseFor(RUM_CLOSE_BAD_DESTINATION, record.why);
   known_ = true;
   stored_ = record.value.secret;
-  ed25519_ = record.value.ed25519;
+  public_key_ = std::move(record.value.public_key);
   if (RewritesForClient() && stored_) {
     rewriting_ = true;
     destination_ = record.value.destination;

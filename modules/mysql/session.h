@@ -222,11 +222,11 @@ class Session final : public Conversation {
   Greeting upstream_greeting_;  // from the greeting until our response
   Response response_;           // capabilities are those in force on the client's side
   std::string destination_;
-  std::string record_;                 // of the map, until the token was judged
-  int32_t verdict_ = RUM_OK;           // of admit()
-  std::optional<Hash> stored_;         // SHA1(SHA1(password)) from the map
-  std::optional<Ed25519Key> ed25519_;  // from the map
-  std::optional<Hash> password_hash_;  // SHA1(password): wiped as soon as it was used
+  std::string record_;                   // of the map, until the token was judged
+  int32_t verdict_ = RUM_OK;             // of admit()
+  std::optional<Hash> stored_;           // SHA1(SHA1(password)) from the map
+  std::optional<PublicKey> public_key_;  // from the map
+  std::optional<Hash> password_hash_;    // SHA1(password): wiped as soon as it was used
   Exchange exchange_;
   unsigned answered_ = 0;               // the plugin of the exchange, by whomever
   std::optional<Secret> password_;      // only in kAwaitServerKey

@@ -161,7 +161,7 @@ std::optional<std::string> Session::VouchForCertificate(Bytes payload) const {
   if (!TlsActive(RUM_CLIENT) || tls_->fingerprint(handle_, certificate.data()) != RUM_OK) return {};
   Bytes hash;
   if (exchange_.kind() == PluginKind::kNative && stored_) hash = *stored_;
-  if (exchange_.kind() == PluginKind::kEd25519 && ed25519_) hash = *ed25519_;
+  if (public_key_ && exchange_.kind() == public_key_->plugin) hash = AsBytes(public_key_->bytes);
   Parsed<OkPacket> ok = ParseOk(payload);
   if (hash.empty() || !ok.ok()) return {};
   if (!ok.value.info.empty() && !IsCertificateProof(ok.value.info)) return {};

@@ -309,6 +309,10 @@ subtest 'reads rows of mysql.user of each version' => sub {
     is($read->($row->('ed25519', $KEY), password => ''), "usable ed25519:$KEY");
     is($read->($row->('ed25519', 'x' x 42), password => ''), 'usable ', 'no key');
     is($read->($row->('ed25519', 'x' x 42 . '='), password => ''), 'usable ', 'no key');
+    my $salted = "P0:2VydMxmP9CUJ5jPz/9MuaLV7:$KEY";
+    is($read->($row->('parsec', $salted), password => ''), "usable parsec:$salted");
+    is($read->($row->('parsec', $_), password => ''), 'usable ', "no key: $_")
+      for '', "x$salted", "${salted}x", "P:$KEY", $KEY;
     is($read->($row->('mysql_old_password', '5d2e19393cc5ef67')), 'usable ');
 };
 

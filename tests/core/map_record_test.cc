@@ -60,6 +60,18 @@ TEST(MapRecord, KnowsAHashedSecretByItsForm) {
                              key.substr(0, 50) + "\0"s, "ed25519:"s}) {
     EXPECT_FALSE(IsHashedSecret(secret)) << QuoteBytes(secret);
   }
+  const std::string salted =
+      "parsec:P0:2VydMxmP9CUJ5jPz/9MuaLV7:wZnGfUUpHCZeWg/S1sT2b/RI6Ha9qPoQ/0e4pA192vM";
+  EXPECT_TRUE(IsHashedSecret(salted));
+  for (size_t i = 0; i < salted.size(); ++i) {
+    std::string cut = salted.substr(0, i);
+    EXPECT_FALSE(IsHashedSecret(cut)) << QuoteBytes(cut);
+    std::string changed = salted;
+    changed[i] = '=';
+    EXPECT_FALSE(IsHashedSecret(changed)) << QuoteBytes(changed);
+  }
+  EXPECT_FALSE(IsHashedSecret(salted + "0"));
+  EXPECT_FALSE(IsHashedSecret("parsec:PP" + salted.substr(9)));
   for (const auto& secret :
        {""s, "*"s, kSecret.substr(1), kSecret + "0"s, kSecret.substr(0, 40),
         kSecret.substr(0, 40) + "G"s, kSecret.substr(0, 40) + "\0"s, "x" + kSecret.substr(1)}) {
@@ -138,9 +150,10 @@ TEST(MapText, SaysWhatIsWrongWithALine) {
   EXPECT_EQ(Why("alice tcp:a:1"),
             "a line has three columns (user, secret or -, destination), not 2");
   EXPECT_EQ(Why("alice - -"), "user 'alice' has no destination");
-  EXPECT_EQ(Why("alice secret tcp:a:1"),
-            "user 'alice' has a secret that is neither * and 40 hexadecimal digits nor ed25519: and "
-            "43 characters of base64");
+  EXPECT_EQ(
+      Why("alice secret tcp:a:1"),
+      "user 'alice' has a secret that is neither * and 40 hexadecimal digits nor a public key "
+      "(ed25519:... or parsec:P0:...)");
   EXPECT_EQ(Why("- - tcp:a:1"), "user '' is an empty name, by which nobody can log in");
   EXPECT_EQ(Why(std::string(513, 'u') + " - tcp:a:1"),
             "user '" + std::string(80, 'u') + "...' has a name of more than 512 bytes");

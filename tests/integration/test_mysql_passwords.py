@@ -245,7 +245,9 @@ def far_front(t, path, *arguments):
 def secret_of(server, user):
     plugin, text = server.admin("SELECT plugin, authentication_string FROM mysql.user WHERE user='%s'"
                                 % user)[0]
-    return "ed25519:" + text if plugin == "ed25519" else stored_hash(newer_servers.password(user))
+    if plugin in ("ed25519", "parsec"):
+        return "%s:%s" % (plugin, text)
+    return stored_hash(newer_servers.password(user))
 
 
 @test("MariaDB 11.8's client accepts rum's own certificate when the map has the secret",
@@ -254,15 +256,16 @@ def _(t):
     client = t.run.newer["mariadb-trixie"]
     for kind in ("mariadb-trixie", "mariadb-bookworm"):
         for server in (t.run.newer[kind].plain, t.run.newer[kind].tls):
-            path = write_map(t, *[row(u, server, secret_of(server, u)) for u in ("native", "curve")])
+            users = ("native", "curve") + (("parsec",) if kind == "mariadb-trixie" else ())
+            path = write_map(t, *[row(u, server, secret_of(server, u)) for u in users])
             for mode in ("relay", "rewrite"):
                 rum, here = far_front(t, path, "--mysql-auth", mode)
-                for user in ("native", "curve"):
+                for user in users:
                     word = newer_servers.password(user)
                     same(by_program(client, here, user, word, host=FAR), str(server.port),
                          "%s by %s at %s" % (user, mode, kind))
                     has(by_program(client, here, user, "wrong", host=FAR), "1045")
-                same(rum.metric("rum_mysql_vouched_logins_total"), 2)
+                same(rum.metric("rum_mysql_vouched_logins_total"), len(users))
 
 
 @test("Without the right secret MariaDB 11.8's client trusts no certificate of rum's own",

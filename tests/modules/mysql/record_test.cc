@@ -51,8 +51,9 @@ TEST(Record, ReadsAPublicKey) {
   auto record = ParseRecord(AsBytes(value));
   ASSERT_TRUE(record.ok());
   EXPECT_FALSE(record.value.secret);
-  ASSERT_TRUE(record.value.ed25519);
-  EXPECT_EQ(AsText(*record.value.ed25519),
+  ASSERT_TRUE(record.value.public_key);
+  EXPECT_EQ(record.value.public_key->plugin, PluginKind::kEd25519);
+  EXPECT_EQ(record.value.public_key->bytes,
             FromHex("648814444520e4f56043a2ec9215e63be7992d2d270bc6dee873e3616478 6096"));
   EXPECT_EQ(record.value.destination, "tcp:b:1");
 }
@@ -66,9 +67,41 @@ TEST(Record, TakesAPublicKeyOfAnotherFormForNone) {
     std::string value = secret + "\0tcp:b:1\0"s;
     auto record = ParseRecord(AsBytes(value));
     EXPECT_TRUE(record.ok()) << secret;
-    EXPECT_FALSE(record.value.ed25519) << secret;
+    EXPECT_FALSE(record.value.public_key) << secret;
     EXPECT_FALSE(record.value.secret) << secret;
   }
+}
+
+const std::string kSaltedKey =
+    "parsec:P3:2VydMxmP9CUJ5jPz/9MuaLV7:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY";
+
+TEST(Record, ReadsASaltedPublicKey) {
+  std::string value = kSaltedKey + "\0tcp:b:1\0"s;
+  auto record = ParseRecord(AsBytes(value));
+  ASSERT_TRUE(record.ok());
+  EXPECT_FALSE(record.value.secret);
+  ASSERT_TRUE(record.value.public_key);
+  EXPECT_EQ(record.value.public_key->plugin, PluginKind::kParsec);
+  EXPECT_EQ(record.value.public_key->bytes,
+            "P\3" + FromHex("d95c9d33198ff42509e633f3ffd32e68b57b"
+                            "648814444520e4f56043a2ec9215e63be7992d2d270bc6dee873e36164786096"));
+}
+
+TEST(Record, TakesASaltedPublicKeyOfAnotherFormForNone) {
+  auto expect_none = [](const std::string& secret) {
+    std::string value = secret + "\0tcp:b:1\0"s;
+    auto record = ParseRecord(AsBytes(value));
+    EXPECT_TRUE(record.ok()) << secret;
+    EXPECT_FALSE(record.value.public_key) << secret;
+  };
+  for (size_t i = 0; i < kSaltedKey.size(); ++i) {
+    expect_none(kSaltedKey.substr(0, i));
+    std::string changed = kSaltedKey;
+    changed[i] = '=';
+    expect_none(changed);
+  }
+  expect_none(kSaltedKey + "A");
+  expect_none("parsec:PP" + kSaltedKey.substr(9));
 }
 
 TEST(Record, LeavesWhatComesAfterTheDestinationAlone) {

@@ -9,12 +9,17 @@ namespace {
 
 const std::string kPublicKey =
     FromHex("648814444520e4f56043a2ec9215e63be7992d2d270bc6dee873e36164786096");
+const std::string kSaltedKey =
+    "P\0"s + FromHex("d95c9d33198ff42509e633f3ffd32e68b57b") + kPublicKey;
+const std::string kSaltedKeyText =
+    "parsec:P0:2VydMxmP9CUJ5jPz/9MuaLV7:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY";
 const std::string kPublicKeyText = "ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY";
 
 class Vouching : public TlsLogin {
  protected:
   Vouching() {
     AddUser("curve", kPublicKeyText, "tcp:db1.internal:3306");
+    AddUser("salted", kSaltedKeyText, "tcp:db1.internal:3306");
     Offer(RUM_TLS_ON);
   }
 
@@ -90,6 +95,16 @@ TEST_F(Vouching, OfEd25519TheNonceIsThatOfTheGreeting) {
   ExpectOk(5, OkWith(Proof(kPublicKey, greeting.nonce)));
 }
 
+TEST_F(Vouching, OfParsecTheSaltAndItsRoundsAreInIt) {
+  ReachAnswer("salted", "parsec");
+  ServerSays(4, "\1P\0salt"s);
+  ClientHears();
+  ClientSays(6, "proof");
+  ServerHears();
+  host.Feed(RUM_UPSTREAM, OkPacket(6));
+  ExpectOk(7, OkWith(Proof(kSaltedKey, greeting.nonce)));
+}
+
 TEST_F(Vouching, WithoutAHashOfThePluginTheOkStaysAsItIs) {
   struct {
     const char* user;
@@ -98,6 +113,8 @@ TEST_F(Vouching, WithoutAHashOfThePluginTheOkStaysAsItIs) {
                      {"alice", "client_ed25519"},
                      {"curve", "mysql_native_password"},
                      {"alice", "parsec"},
+                     {"salted", "client_ed25519"},
+                     {"salted", "mysql_native_password"},
                      {"curve", "parsec"}};
   const std::string ok = OkWith("\1" + std::string(64, '0'));
   for (const auto& one : cases) {
