@@ -145,6 +145,7 @@ class Session final : public Conversation {
   [[nodiscard]] bool LetFlow();
   bool ExposedByChangeUser() const;
   bool MustWatchToTheEnd() const;
+  bool KeepsForeignNonce() const;
   int64_t WatchClient(Bytes bytes);
   void StopWatching();
   bool TranslateKill(Bytes payload);
@@ -211,6 +212,7 @@ class Session final : public Conversation {
   bool with_password_ = false;  // the client's last proof was not empty
   bool client_left_ = false;    // in the middle of the login, which is ended for it
   bool unix_upstream_ = false;
+  bool mariadb_upstream_ = false;
   bool switched_ = false;  // the server has asked for another plugin
 
   bool unix_client_ = false;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "mysql/attributes.h"
+#include "mysql/capabilities.h"
 #include "mysql/session.h"
 
 namespace rum::mysql {
@@ -140,6 +141,7 @@ void Session::Respond() {
   response_.charset = response.charset;
   thread_id_ = greeting.connection_id;
   upstream_nonce_ = greeting.nonce;
+  mariadb_upstream_ = ReadVersion(greeting.version).mariadb;
   response.capabilities &= greeting.capabilities & ~kSsl;
   if (rewriting_) {
     std::optional<Hash> token = MakeToken(*password_hash_, greeting.nonce, *stored_);

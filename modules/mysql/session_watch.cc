@@ -24,12 +24,20 @@ bool Session::ExposedByChangeUser() const {
   return unix_upstream_ || (IsSafe(links().client) && !IsSafe(links().server));
 }
 
-// After a rewritten login libmariadb proves the password with the nonce that rum gave, which the
-// server never saw. And a client that does not know of plugins leaves out a field which the server
-// demands when rum, to relay the login, said that it does.
+// libmariadb proves the password of a new user of mysql_native_password with the nonce that it
+// keeps, whatever the server says. That is rum's after a rewritten login, and after one by a plugin
+// with nonces of its own (ed25519, parsec). Only the new user's hash helps: who logs in without a
+// secret in the map is taken for one of a map that has none.
+bool Session::KeepsForeignNonce() const {
+  return rewriting_ ||
+         (mariadb_upstream_ && scramble_ != upstream_nonce_ && (stored_ || public_key_));
+}
+
+// A client that does not know of plugins leaves out a field which the server demands when rum, to
+// relay the login, said that it does.
 bool Session::MustWatchToTheEnd() const {
   bool plugins_are_rums = HasUpstream(kPluginAuth) && !ClientHas(kPluginAuth);
-  return ExposedByChangeUser() || rewriting_ || plugins_are_rums ||
+  return ExposedByChangeUser() || KeepsForeignNonce() || plugins_are_rums ||
          config_.change_user != ChangeUserMode::kAllow;
 }
 
@@ -157,8 +165,8 @@ void Session::JudgeChange(int32_t status, Bytes value) {
     verdict_ = AdmitAnew(response_.user, value);
     if (verdict_ != RUM_OK) return RefuseChange();
   }
-  // Only a client that rum gave a nonce may use one that the server does not know.
-  if (status == RUM_FOUND && RewritesForClient()) {
+  // Only then may the client use a nonce that the server does not know.
+  if (status == RUM_FOUND && scramble_ != upstream_nonce_) {
     Parsed<Record> record = ParseRecord(value);
     if (record.ok()) stored_ = record.value.secret;
   }

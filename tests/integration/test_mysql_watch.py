@@ -203,6 +203,22 @@ def _(t):
         same(metric(rum, "mysql_user_changes") > 0, mode == "rewrite")
 
 
+@test("After a login by ed25519 libmariadb changes to a user of another plugin, and back", needs=BOTH)
+def _(t):
+    server = t.run.servers.a
+    key = server.admin("SELECT authentication_string FROM mysql.user WHERE user='curve'")[0][0]
+    path = write_map(t, row(t, "other", "A"), ("curve", "ed25519:" + key, server.address))
+    for mode in ("relay", "rewrite"):
+        rum, here = front(t, path, "--mysql-auth", mode)
+        for user, other in (("curve", "other"), ("curve", "curve"), ("other", "curve")):
+            answer = clients.libmariadb_client(t, port_of(here), user, password(user), other,
+                                               password(other))
+            has(answer.output, "changed " + other, "%s: %s to %s" % (mode, user, other))
+        answer = clients.libmariadb_client(t, port_of(here), "curve", password("curve"), "other",
+                                           "wrong")
+        has(answer.output, "1045", mode)
+
+
 def change_user(c, user, word, database=b"rumtest", plugin=True):
     body = b"\x11" + user.encode() + b"\0\x14" + native_token(word, c.greeting.nonce) + database
     c.command(body + b"\0\x2d\0" + (b"mysql_native_password\0" if plugin else b""))

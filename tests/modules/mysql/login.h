@@ -130,7 +130,7 @@ class Login : public testing::Test {
 
   std::string ServerGreeting(uint32_t capabilities = kServer) {
     Greeting server;
-    server.version = "5.5.5-10.11.19-MariaDB";
+    server.version = server_version;
     server.connection_id = 7;
     server.capabilities = capabilities | kSecureConnection;
     server.nonce = kServerNonce;
@@ -182,6 +182,7 @@ class Login : public testing::Test {
 
   ScriptedHost host;
   Greeting greeting;
+  std::string server_version = "5.5.5-10.11.19-MariaDB";
   ServerError error;
 };
 

@@ -26,6 +26,20 @@ class Watching : public TlsLogin {
     ClientHears();
     ServerHears();
   }
+  // By relay and a plugin whose nonces are its own.
+  void LogInByOther(const std::string& user, const std::string& plugin) {
+    AddUser("curve", "ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY",
+            "tcp:db1.internal:3306");
+    Greet();
+    Respond(user, TokenFor(greeting.nonce));
+    Connect();
+    ServerSays(2, Asking(plugin));
+    ClientSays(3, "proof");
+    host.Feed(RUM_UPSTREAM, OkPacket(4));
+    ASSERT_TRUE(LoggedIn());
+    ClientHears();
+    ServerHears();
+  }
   // By rewriting: the server does not switch.
   void LogInByHash(uint32_t capabilities = kClient) {
     Greet();
@@ -112,6 +126,41 @@ TEST_F(Watching, StopsAfterThreePackets) {
   EXPECT_TRUE(host.relaying());
   host.Feed(RUM_CLIENT, Changing("bob", "x"));
   EXPECT_EQ(ServerHears(), Changing("bob", "x"));
+}
+
+// A client that keeps the nonce of rum's greeting, as libmariadb does after a login by ed25519.
+TEST_F(Watching, OfAClientThatKeepsRumsNonceTheProofIsMadeAnewByTheHash) {
+  Start();
+  LogInByOther("curve", "client_ed25519");
+  for (int i = 0; i < 9; ++i) host.Feed(RUM_CLIENT, Query("SELECT 1"));
+  EXPECT_FALSE(host.relaying());
+  for (const std::string& proof : {TokenFor(greeting.nonce), TokenFor(kServerNonce)}) {
+    ClientHears();
+    ServerHears();
+    host.Feed(RUM_CLIENT, Changing("alice", proof));
+    ExpectDemand("alice");
+    ServerSwitches(1);
+    ClientHears();
+    ClientSays(2, proof);
+    EXPECT_EQ(ServerHears(), Packet(2, TokenFor(kServerNonce)));
+    host.Feed(RUM_UPSTREAM, OkPacket(3));
+    EXPECT_EQ(ClientHears(), OkPacket(3));
+  }
+}
+
+TEST_F(Watching, EndsWhereNoHashCouldHelp) {
+  Start();
+  LogInByOther("plain", "client_ed25519");
+  for (int i = 0; i < 3; ++i) host.Feed(RUM_CLIENT, Query("SELECT 1"));
+  EXPECT_TRUE(host.relaying());
+}
+
+TEST_F(Watching, EndsWhereTheServerIsOfMySqlWhichAsksAnew) {
+  Start();
+  server_version = "8.0.40";
+  LogInByOther("alice", "caching_sha2_password");
+  for (int i = 0; i < 3; ++i) host.Feed(RUM_CLIENT, Query("SELECT 1"));
+  EXPECT_TRUE(host.relaying());
 }
 
 TEST_F(Watching, ResultsFlowUnseen) {
