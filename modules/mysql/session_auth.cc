@@ -38,6 +38,11 @@ void Session::TakePluginRequest(Bytes payload) {
     Count(kServerFaults);
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server's switch has no nonce");
   }
+  // Some clients from before plugins follow a switch to the one that they know.
+  if (!ClientHas(kPluginAuth) && exchange_.kind() != PluginKind::kNative) {
+    return Refuse(ClientTooOld(true), RUM_CLOSE_UNSUPPORTED,
+                  "the client knows no plugins, and the account needs one");
+  }
   if (!exchange_.MayAsk(links())) return RefuseClearText();
   // In a change of the user clients keep what they had.
   if (exchange_.kind() == PluginKind::kNative && !logged_in_) scramble_ = exchange_.nonce();

@@ -282,6 +282,20 @@ def _(t):
                 same(c.query("SELECT SUBSTRING_INDEX(USER(), '@', 1)"), [user])
 
 
+@test("A client without plugins reads of an account with another plugin what the server says", needs=BOTH)
+def _(t):
+    server = t.run.servers.a
+
+    def refusal(address):
+        with Client(address) as c:
+            return error_of(c.login, "curve", password("curve"), plugin_auth=False)
+
+    same(refusal(server.address), 1251)
+    for mode in ("relay", "rewrite"):
+        rum, here = front(t, usual_map(t), "--mysql-auth", mode)
+        same(refusal(here), 1251, mode)
+
+
 @test("--mysql-change-user same and deny", needs=BOTH)
 def _(t):
     for mode in ("relay", "rewrite"):

@@ -1,5 +1,6 @@
 // Logins that server and client agree on, and how they are left.
 #include "login.h"
+#include "mysql/exchange.h"
 
 namespace rum::mysql {
 namespace {
@@ -143,6 +144,22 @@ TEST_F(Relay, AClientWithoutPluginsIsTrustedToKnowTheSwitch) {
   EXPECT_EQ(asked.plugin, "rum_has_no_plugin");
   ServerSwitches();
   EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 2));
+}
+
+TEST_F(Relay, AClientWithoutPluginsIsNotAskedForAnotherOne) {
+  for (const char* plugin : {"client_ed25519", "caching_sha2_password", "mysql_clear_password"}) {
+    Greet();
+    Respond("plain", "12345678901234567890", kOldClient);
+    Connect();
+    host.Feed(RUM_UPSTREAM, Packet(2, "\xfe"s + plugin + "\0servers-nonce-server\0"s));
+    auto said = Split(ClientHears());
+    ASSERT_EQ(said.size(), 1u) << plugin;
+    auto error = ParseError(AsBytes(said[0].payload));
+    ASSERT_TRUE(error.ok()) << error.why;
+    EXPECT_EQ(error.value.code, 1251) << plugin;
+    // The server is not left in the middle of the login.
+    EXPECT_EQ(ServerHears(), Packet(3, *WrongAnswer(KindOfPlugin(plugin), 0))) << plugin;
+  }
 }
 
 TEST_F(Relay, NeverSendsTheClientsFirstProofOn) {
