@@ -1,5 +1,6 @@
-// One session of the scripted host: what waits on each side, what the module asked for, and the
-// loop that calls the hooks that are due. Used by scripted_host.cc and host_table.cc only.
+// One session of the scripted host: what waits on each side, what the module asked for
+// (scripted_calls.cc), and the loop that calls the hooks that are due (scripted_session.cc). Used
+// by scripted_host.cc and host_table.cc only.
 #pragma once
 
 #include <atomic>
@@ -154,6 +155,7 @@ class ScriptedSession {
   uint64_t hook_calls = 0;
 
  private:
+  static uint32_t Other(uint32_t side) { return 1 - side; }
   bool Step();
   bool DeliverAnswer();
   void DropAnswers();

@@ -60,7 +60,10 @@ Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker, uint64_t most) {
   }
   if (from.ended()) {
     if (pipe_) Release(worker);
-    to.ShutWrite(to.ended() && from.shut());  // both ways are over: it is closed next
+    bool closing = to.ended() && from.shut();  // both ways are over: it is closed next
+    // What was cut must not look whole. And a server that works looks for a client's end by whether
+    // anything is left to read: MySQL then goes on for a client that was killed.
+    from.cut() ? to.CutWrite(closing) : to.ShutWrite(closing);
   }
   return Moved::kAll;
 }

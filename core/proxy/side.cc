@@ -174,9 +174,13 @@ bool Side::Flush() {
 }
 
 void Side::ShutWrite(bool closing) {
+  if (!shut_ && tls_) tls_->SayEnd();
+  CutWrite(closing);
+}
+
+void Side::CutWrite(bool closing) {
   if (shut_ || !fd_) return;
   shut_ = true;
-  if (tls_) tls_->SayEnd();
   if (!closing) ::shutdown(fd_.get(), SHUT_WR);
 }
 

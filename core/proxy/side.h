@@ -58,6 +58,10 @@ class Side {
   // Says to the peer that no more comes. Once. `closing`: the socket is closed in this turn, which
   // says it too.
   void ShutWrite(bool closing = false);
+  // The peer's end was no end of TLS: it was killed, or somebody between cut the stream.
+  bool cut() const { return tls_ && tls_->cut(); }
+  // As ShutWrite(), but TLS says nothing of it.
+  void CutWrite(bool closing);
   // Lets the kernel find out when a silent peer has gone. Once.
   void KeepAlive();
   bool shut() const { return shut_; }

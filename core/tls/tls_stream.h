@@ -38,6 +38,8 @@ class TlsStream {
   Io Write(const uint8_t* bytes, size_t size, size_t* done);
   // Says that no more comes.
   void SayEnd();
+  // The peer's bytes ended, and it had not said so.
+  bool cut() const { return at_end_; }
 
   // What failed, as a phrase for the log.
   const std::string& error() const { return error_; }

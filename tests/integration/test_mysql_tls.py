@@ -8,7 +8,7 @@ import struct
 import subprocess
 
 from mysql_setup import front, port_of, row, usual_map, write_map
-from support import net
+from support import net, newer_servers
 from support.build import program
 from support.certificates import Authority
 from support.harness import check, full, has, same, test
@@ -268,3 +268,32 @@ def _(t):
             same(code, 1105, plugin)
             same(rum.session()["reason"], "unsupported")
         check(all(b"Secret-clear" not in part for part in got), "%s: %r" % (plugin, got))
+
+
+@test("A statement ends when its client is killed, by TLS as without",
+      needs=("mysql.so", "mysql-sid", "mariadb-trixie"), seconds=120)
+def _(t):
+    import pymysql
+    for kind, user in (("mysql-sid", "sha2"), ("mariadb-trixie", "native")):
+        server, word = t.run.newer[kind].tls, newer_servers.password(user)
+        _, here = front_tls(t, write_map(t, row(t, user, server.address)), Authority(t.folder), "-t",
+                            "mysql80")
+        query = "SELECT GET_LOCK('%s', 3600)" % t.folder
+
+        def running():
+            return server.admin("SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE"
+                                " 'SELECT GET_LOCK(%%3600)' AND USER = '%s'" % user)
+
+        server_side = pymysql.connect(unix_socket=server.socket, user="root")
+        with server_side.cursor() as cursor:
+            cursor.execute("SELECT GET_LOCK('%s', 0)" % t.folder)
+        for tls in (True, False):
+            settings = {"ssl": {"check_hostname": False, "verify_mode": None}} if tls else {}
+            c = pymysql.connect(host="127.0.0.1", port=port_of(here), user=user, password=word,
+                                **settings)
+            c._sock.sendall(struct.pack("<IB", len(query) + 1, 3) + query.encode())
+            net.until(running, 20 * t.scale, "the statement runs")
+            # As the kernel does for a process that is killed.
+            socket.socket.shutdown(c._sock, socket.SHUT_RDWR)
+            net.until(lambda: not running(), 20 * t.scale, "%s has seen the end" % kind)
+        server_side.close()

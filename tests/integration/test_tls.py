@@ -137,6 +137,52 @@ def _(t):
         same(net.read_exact(s, 5), b"hello")
 
 
+@test("An end without TLS's own word for it is passed on as one, either way")
+def _(t):
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("localhost")
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(certificate, key)
+    client_side = client_context()
+    for context in (server_side, client_side):
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # which would hide the difference
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        here = tls()
+        t.rum("-s", here, "-d", "tls:127.0.0.1:%d" % listener.getsockname()[1], "--tls-cert",
+              certificate, "--tls-key", key)
+
+        def pair():
+            client = client_side.wrap_socket(connect(here), suppress_ragged_eofs=False)
+            client.sendall(b"hello")
+            server = server_side.wrap_socket(listener.accept()[0], server_side=True,
+                                             suppress_ragged_eofs=False)
+            same(net.read_exact(server, 5), b"hello")
+            server.sendall(b"hello")
+            same(net.read_exact(client, 5), b"hello")
+            return client, server
+
+        def end_seen(s):
+            try:
+                return s.recv(1) == b"" and "said"
+            except ssl.SSLError as e:
+                same(e.reason, "UNEXPECTED_EOF_WHILE_READING")
+                return "cut"
+
+        for from_client in (True, False):
+            for how in ("said", "cut"):
+                client, server = pair()
+                ends, sees = (client, server) if from_client else (server, client)
+                if how == "said":
+                    with contextlib.suppress(ssl.SSLWantReadError):
+                        ends.setblocking(False)
+                        ends.unwrap()
+                # Not all of it: Python has no shutdown of one way inside TLS.
+                socket.socket.shutdown(ends, socket.SHUT_WR)
+                same(end_seen(sees), how, "of the %s" % ("client" if from_client else "server"))
+                client.close()
+                server.close()
+
+
 @test("Clients without a certificate of the authority are refused when --tls-ca is given")
 def _(t):
     authority, stranger = Authority(t.folder), Authority(t.folder, "stranger")
