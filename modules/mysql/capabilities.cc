@@ -46,6 +46,7 @@ constexpr Row kRows[] = {
     {kExpiredPasswords, "EXPIRED_PASSWORDS", 50600, 100000},
     {kSessionTrack, "SESSION_TRACK", 50700, 100200},
     {kDeprecateEof, "DEPRECATE_EOF", 80000, 100208},
+    {kZstd, "ZSTD_COMPRESSION", kNever, kNever},
     {kMultiFactor, "MULTI_FACTOR_AUTHENTICATION", 80027, kNever},
     {kRememberOptions, "REMEMBER_OPTIONS", 0, 0},
     {kProgress, "PROGRESS", kNever, 100208},

@@ -34,6 +34,7 @@ enum Capability : uint64_t {
   kExpiredPasswords = 1u << 22,
   kSessionTrack = 1u << 23,
   kDeprecateEof = 1u << 24,
+  kZstd = 1u << 26,         // MySQL only
   kMultiFactor = 1u << 28,  // MySQL only: matters during the login and never after it
   kRememberOptions = 1u << 31,
   // MariaDB's further ones.
@@ -48,6 +49,10 @@ enum Capability : uint64_t {
 constexpr uint64_t kChangesWhatFollows =
     kBulkOperations | kExtendedMetadata | kCacheMetadata | kBulkUnitResults;
 
+// What follows the login is compressed, by zlib or by zstd.
+constexpr uint64_t kCompresses = kCompress | kZstd;
+constexpr uint32_t kFirstZstd = 80018;  // version of MySQL
+
 // A server's kind and version as MAJOR * 10000 + MINOR * 100 + PATCH.
 struct ServerVersion {
   bool mariadb = false;
@@ -58,7 +63,7 @@ struct ServerVersion {
 ServerVersion ReadVersion(std::string_view text);
 
 // The flags that rum promises under a version: those that every server from that version on has,
-// and that it can pass on. Never kCompress and kSsl.
+// and that it can pass on. Never kCompresses and kSsl.
 uint64_t OfferedCapabilities(const ServerVersion& version);
 
 // "DEPRECATE_EOF, PLUGIN_AUTH" for the known flags in `bits`.

@@ -161,8 +161,9 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
                   "--mysql-compress: a COM_CHANGE_USER cannot be seen under compression; leave out "
                   "--mysql-change-user or this"};
     }
-    config.capabilities |= kCompress;
-    config.promise.capabilities |= kCompress;
+    config.capabilities |= kCompresses;
+    bool has_zstd = !version.mariadb && version.number >= kFirstZstd;
+    config.promise.capabilities |= has_zstd ? kCompresses : kCompress;
   }
 
   if (value(kAuth) == "relay") config.auth = AuthMode::kRelay;

@@ -61,10 +61,10 @@ Census TakeCensus(const Servers& servers) {
       family.lowest = version;
       family.lowest_text = Shown(server.version);
     }
-    // By its version too: DEPRECATE_EOF is announced by servers that do it wrong. Whether COMPRESS
-    // is offered at all is the configuration's affair.
+    // By its version too: DEPRECATE_EOF is announced by servers that do it wrong. Whether to
+    // compress is offered at all is the configuration's affair.
     census.capabilities &=
-        (server.capabilities | kAlways) & (OfferedCapabilities(version) | kCompress);
+        (server.capabilities | kAlways) & (OfferedCapabilities(version) | kCompresses);
   }
   return census;
 }

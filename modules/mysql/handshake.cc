@@ -142,6 +142,8 @@ Parsed<Response> ParseResponse(Bytes payload) {
     response.attributes = ToString(reader.ReadBytes(size));
     if (!reader.ok()) return {.why = "the connection attributes are cut short"};
   }
+  // Some set the flag without being offered it, and leave this out.
+  if (has(kZstd) && reader.left() > 0) response.zstd_level = reader.ReadU8();
   return {.value = std::move(response)};
 }
 
@@ -163,6 +165,7 @@ std::string BuildResponse(const Response& response, uint8_t sequence) {
   if (has(kConnectAttributes)) {
     packet.WriteLength(response.attributes.size()).WriteText(response.attributes);
   }
+  if (has(kZstd)) packet.WriteU8(response.zstd_level);
   return packet.Finish(sequence);
 }
 

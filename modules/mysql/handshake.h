@@ -49,6 +49,7 @@ struct Response {
   std::string database;    // with CONNECT_WITH_DB; may be empty
   std::string plugin;      // with PLUGIN_AUTH; may be empty
   std::string attributes;  // with CONNECT_ATTRS: the pairs as they came, not interpreted
+  uint8_t zstd_level = 0;  // with ZSTD_COMPRESSION: 1 to 22; servers refuse others
 };
 
 // What the first bytes of a client's first packet say about the rest.

@@ -169,6 +169,7 @@ class Session final : public Conversation {
   bool TlsActive(uint32_t side) const { return tls_ && tls_->active(handle_, side) == 1; }
   int32_t TlsMode(uint32_t side) const { return tls_ ? tls_->mode(handle_, side) : RUM_TLS_OFF; }
   bool ClientHas(uint64_t bits) const { return (response_.capabilities & bits) == bits; }
+  bool Compresses() const { return (response_.capabilities & kCompresses) != 0; }
   bool HasUpstream(uint64_t bits) const { return (upstream_capabilities_ & bits) == bits; }
   uint64_t Now() const;  // microseconds
   void DelayAs(Pace::Step step, State state);

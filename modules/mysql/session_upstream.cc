@@ -75,7 +75,7 @@ void Session::TakeGreeting(Bytes payload) {
   // What the client was promised and goes on to use in all that follows, and what the way of
   // logging in rests on, cannot be done without.
   uint64_t needed = kProtocol41 | kSecureConnection |
-                    (response_.capabilities & (kDeprecateEof | kCompress | kChangesWhatFollows));
+                    (response_.capabilities & (kDeprecateEof | kCompresses | kChangesWhatFollows));
   // Some take what a greeting of MariaDB says for granted, whatever they asked for.
   if (greeted_as_mariadb_) needed |= promised_ & kChangesWhatFollows;
   if (!rewriting_) needed |= kPluginAuth;
@@ -124,7 +124,7 @@ bool Session::WantsUpstreamTls() const {
 // In force toward the server: what the client uses, rum offered and the server has. Fields whose
 // flag falls away are left out.
 void Session::Respond() {
-  if (ClientHas(kCompress) && ExposedByChangeUser()) {
+  if (Compresses() && ExposedByChangeUser()) {
     return Refuse(CannotCompress(), RUM_CLOSE_UNSUPPORTED,
                   "a COM_CHANGE_USER must be seen on this link, and the client compresses");
   }

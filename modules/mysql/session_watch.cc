@@ -56,7 +56,7 @@ bool Session::LetFlow() {
     stored_.reset();
   }
   KillTable::OfProcess().Add(connection_id_, response_.user, upstream_, thread_id_);
-  if (ClientHas(kCompress)) {  // what follows cannot be read
+  if (Compresses()) {  // what follows cannot be read
     if (host_.relay(handle_) != RUM_OK) return false;
     state_ = State::kRelaying;
     return true;

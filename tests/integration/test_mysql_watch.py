@@ -521,6 +521,32 @@ def _(t):
                  " ".join((mode, option, word)))
 
 
+@test("--mysql-compress lets MySQL's client compress by zstd, where all servers can",
+      needs=("mysql.so", "mysql-sid", "mariadb"))
+def _(t):
+    kind = t.run.newer["mysql-sid"]
+    server, word = kind.plain, newer_servers.password("sha2")
+    server.fill_cache("sha2")
+    path = write_map(t, row(t, "alice", "A"), ("sha2", "", server.address))
+    asks = "SHOW SESSION STATUS LIKE 'Compression_%'; SELECT LENGTH(REPEAT('x', 5000000))"
+
+    def ask(address, *options):
+        return clients.run(t, kind.tree.client(
+            "-h127.0.0.1", "-P%d" % port_of(address), "-usha2", "-p" + word, "--ssl-mode=DISABLED",
+            *options, "-Ne", asks)).split()[-7:]
+
+    zstd = ["--compression-algorithms=zstd", "--zstd-compression-level=10"]
+    wanted = ["Compression_algorithm", "zstd", "Compression_level", "10", "5000000"]
+    same(ask(server.address, *zstd)[-5:], wanted)
+    _, here = front(t, path, "-t", "mysql80", "--mysql-compress")
+    same(ask(here, *zstd)[-5:], wanted)
+    same(ask(here, "--compression-algorithms=zlib")[-5:],
+         ["Compression_algorithm", "zlib", "Compression_level", "6", "5000000"])
+    # Not offered by a server of MariaDB, so not by rum in front of one.
+    _, here = front(t, path, "--mysql-compress", "--mysql-greeting", "learn", "--health-check", "1s")
+    has(" ".join(ask(here, *zstd)), "compression algorithm")
+
+
 @test("--mysql-compress and --mysql-change-user same are refused together", needs=("mysql.so",))
 def _(t):
     code, _, err = run_once(t, "--check", "-s", tcp(), "-d", tcp(), "-P", "mysql.so",

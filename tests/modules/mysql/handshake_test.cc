@@ -246,8 +246,10 @@ TEST(Response, IsWrittenInTheFormThatItsFlagsDemand) {
   response.attributes = std::string(300, 'a');
   response.charset = 8;
   response.max_packet = 77;
-  for (uint32_t bits = 0; bits < 16; ++bits) {
+  response.zstd_level = 22;
+  for (uint32_t bits = 0; bits < 32; ++bits) {
     response.capabilities = kProtocol41 | kSecureConnection | kLongPassword;
+    if (bits & 16) response.capabilities |= kZstd;
     if (bits & 1) response.capabilities |= kConnectWithDb;
     if (bits & 2) response.capabilities |= kPluginAuth;
     if (bits & 4) response.capabilities |= kConnectAttributes;
@@ -261,6 +263,7 @@ TEST(Response, IsWrittenInTheFormThatItsFlagsDemand) {
     EXPECT_EQ(read.database, bits & 1 ? "shop" : "");
     EXPECT_EQ(read.plugin, bits & 2 ? "plug" : "");
     EXPECT_EQ(read.attributes, bits & 4 ? response.attributes : "");
+    EXPECT_EQ(read.zstd_level, bits & 16 ? 22 : 0);
   }
 }
 

@@ -655,13 +655,38 @@ TEST_F(ChangeOfUser, ThatIsNotSeenIsNotJudged) {
 TEST_F(Watching, CompressionIsOfferedWhenAskedForAndEndsTheWatch) {
   Start({{"mysql-compress", "1"}});
   Greet();
-  EXPECT_TRUE(greeting.capabilities & kCompress);
+  EXPECT_EQ(greeting.capabilities & kCompresses, kCompress);
   host.CloseByRum(RUM_CLOSE_KILLED);
   LogIn("alice", kClient | kCompress, kServer | kCompress);
   EXPECT_TRUE(host.relaying());
   host.CloseByRum(RUM_CLOSE_KILLED);
   LogIn("alice", kClient, kServer | kCompress);
   EXPECT_FALSE(host.relaying());
+}
+
+TEST_F(Watching, ZstdIsNotOfferedInTheNameOfAServerWithout) {
+  Start({{"mysql-compress", "1"}, {"mysql-version", "8.0.17"}});
+  Greet();
+  EXPECT_EQ(greeting.capabilities & kCompresses, kCompress);
+}
+
+TEST_F(Watching, ZstdGoesOnWithItsLevel) {
+  Start({{"mysql-compress", "1"}, {"mysql-version", "8.0.18"}});
+  Greet();
+  EXPECT_EQ(greeting.capabilities & kCompresses, kCompresses);
+  Response response;
+  response.capabilities = kClient | kZstd;
+  response.user = "alice";
+  response.zstd_level = 19;
+  host.Feed(RUM_CLIENT, BuildResponse(response, 1));
+  server_version = "8.0.40";
+  Response asked = Connect(kServer | kZstd);
+  EXPECT_EQ(asked.capabilities & kCompresses, kZstd);
+  EXPECT_EQ(asked.zstd_level, 19);
+  ServerSwitches();
+  ClientSays(3, TokenFor(kServerNonce));
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  EXPECT_TRUE(host.relaying());
 }
 
 TEST_F(Watching, AServerWithoutCompressionCannotBeUsedByAClientThatCompresses) {
