@@ -94,8 +94,8 @@ def from_sid(package):
     finally:
         sys.path.pop(0)
     try:
-        return server_trees.programs(package + "-sid", "sid", package,
-                                     lambda text: print(text, file=sys.stderr))
+        return server_trees.programs(package + "-sid", "sid", [package],
+                                     say=lambda text: print(text, file=sys.stderr))
     except server_trees.Unavailable as e:
         raise Missing(str(e)) from None
 

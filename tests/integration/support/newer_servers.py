@@ -140,8 +140,8 @@ class Server(mariadb.MariaDB):
 
 
 class Kind:
-    """The servers of one kind that a run shares, `plain` and `tls`, and more for tests that need
-    their own. `authority` signed the certificate, which is for 127.0.0.1, 127.0.0.2 and localhost."""
+    """The servers of one kind that a run shares, `plain` and `tls` once started, and more for tests
+    that need their own. `authority` signed the certificate, which is for 127.0.0.1, 127.0.0.2 and localhost."""
 
     def __init__(self, kind, folder, say):
         self.kind = kind
@@ -152,8 +152,12 @@ class Kind:
         self.authority = Authority(self.folder)
         self.certificate = self.authority.sign("server",
                                                "DNS:localhost,IP:127.0.0.1,IP:127.0.0.2")
-        self.plain = self._server("plain")
-        self.tls = self._server("tls", self.certificate)
+        self.plain = self.tls = None
+
+    def start(self):
+        self.plain = self.server(self.folder, "plain")
+        self.tls = self.server(self.folder, "tls", self.certificate)
+        return self
 
     def _plugins(self):
         """A folder with the plugins of the tree and the one of these tests."""
@@ -166,8 +170,9 @@ class Kind:
                         "-o", os.path.join(place, "clear_text_plugin.so")], check=True)
         return place
 
-    def _server(self, name, tls=None, **more):
-        return Server(self.kind, self.tree, self.plugins, self.folder, name, tls, **more)
+    def server(self, folder, name, tls=None, **more):
+        """One more process, which whoever asks for it waits for and closes."""
+        return Server(self.kind, self.tree, self.plugins, folder, name, tls, **more)
 
     def wait(self):
         self.plain.wait()
@@ -176,15 +181,15 @@ class Kind:
 
     def own(self, context, tls=False, options=(), bind="127.0.0.1"):
         """A server of a test, ended with it."""
-        server = Server(self.kind, self.tree, self.plugins, context.folder,
-                        "%s-%d" % (self.kind, context.number()), self.certificate if tls else None,
-                        options, bind)
+        server = self.server(context.folder, "%s-%d" % (self.kind, context.number()),
+                             self.certificate if tls else None, options=options, bind=bind)
         context.keep(server)
         return server.wait()
 
     def close(self):
-        self.plain.close()
-        self.tls.close()
+        for server in (self.plain, self.tls):
+            if server:
+                server.close()
 
 
 class NewerServers:
@@ -198,6 +203,7 @@ class NewerServers:
             for kind in wanted:
                 try:
                     self.kinds[kind] = Kind(kind, folder, say)
+                    self.kinds[kind].start()
                 except server_trees.Unavailable as e:
                     say("%s could not be had: %s" % (kind, e))
                     self.missing[kind] = str(e)

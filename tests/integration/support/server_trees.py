@@ -141,13 +141,13 @@ def _is_whole(folder):
         return False
 
 
-def programs(name, suite, package, say=print):
-    """The programs of one package that is no server of databases; fetched when it is not there."""
+def programs(name, suite, packages, alone=(), say=print):
+    """The programs of packages that are no server of databases; fetched when they are not there."""
     folder = os.path.join(cache_folder(), name)
     if not os.path.isdir(folder):
         fresh = "%s-%d" % (folder, os.getpid())
         try:
-            fetch(name, fresh, suite, [package], [], say)
+            fetch(name, fresh, suite, list(packages), list(alone), say)
             os.rename(fresh, folder)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -168,7 +168,7 @@ def fetch(name, folder, suite, packages, alone, say):
         say("%s: unpacking %d packages, %d MB" % (
             name, len(fetched), sum(os.path.getsize(path) for path in fetched) >> 20))
         for path in fetched:
-            _run(name, ["dpkg-deb", "-x", path, os.path.join(folder, "files")], 120)
+            _run(name, ["dpkg-deb", "-x", path, os.path.join(folder, "files")], 600)
 
 
 def fill(name, folder, say):
