@@ -15,11 +15,9 @@ struct Row {
   uint32_t mariadb;  // the same for MariaDB
 };
 
-// Of the flags above DEPRECATE_EOF those of MySQL are never offered, but for the one that the relay
-// of a login needs and that changes nothing after it; those of MariaDB are, where all servers have
-// them. DEPRECATE_EOF is
-// in MySQL 5.7 and MariaDB 10.2.0 too, but their query caches answer in the wrong form (MySQL bug
-// 83346), so it begins where that ended.
+// Of the flags above DEPRECATE_EOF most are of one kind of server: they are offered where all
+// servers have them. DEPRECATE_EOF is in MySQL 5.7 and MariaDB 10.2.0 too, but their query caches
+// answer in the wrong form (MySQL bug 83346), so it begins where that ended.
 constexpr Row kRows[] = {
     {kLongPassword, "LONG_PASSWORD", 0, 0},
     {kFoundRows, "FOUND_ROWS", 0, 0},
@@ -46,7 +44,9 @@ constexpr Row kRows[] = {
     {kExpiredPasswords, "EXPIRED_PASSWORDS", 50600, 100000},
     {kSessionTrack, "SESSION_TRACK", 50700, 100200},
     {kDeprecateEof, "DEPRECATE_EOF", 80000, 100208},
+    {kOptionalMetadata, "OPTIONAL_RESULTSET_METADATA", 80011, kNever},
     {kZstd, "ZSTD_COMPRESSION", kNever, kNever},
+    {kQueryAttributes, "QUERY_ATTRIBUTES", 80023, kNever},
     {kMultiFactor, "MULTI_FACTOR_AUTHENTICATION", 80027, kNever},
     {kRememberOptions, "REMEMBER_OPTIONS", 0, 0},
     {kProgress, "PROGRESS", kNever, 100208},

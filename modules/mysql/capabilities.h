@@ -34,7 +34,9 @@ enum Capability : uint64_t {
   kExpiredPasswords = 1u << 22,
   kSessionTrack = 1u << 23,
   kDeprecateEof = 1u << 24,
-  kZstd = 1u << 26,         // MySQL only
+  kOptionalMetadata = 1u << 25,  // MySQL only, as the next two
+  kZstd = 1u << 26,
+  kQueryAttributes = 1u << 27,
   kMultiFactor = 1u << 28,  // MySQL only: matters during the login and never after it
   kRememberOptions = 1u << 31,
   // MariaDB's further ones.
@@ -45,9 +47,10 @@ enum Capability : uint64_t {
   kBulkUnitResults = 1ull << 37,
 };
 
-// Of MariaDB's further flags those without which a client that uses them would misread a server.
-constexpr uint64_t kChangesWhatFollows =
-    kBulkOperations | kExtendedMetadata | kCacheMetadata | kBulkUnitResults;
+// The flags of one kind of server without which it and a client that uses them would misread each
+// other.
+constexpr uint64_t kChangesWhatFollows = kOptionalMetadata | kQueryAttributes | kBulkOperations |
+                                         kExtendedMetadata | kCacheMetadata | kBulkUnitResults;
 
 // What follows the login is compressed, by zlib or by zstd.
 constexpr uint64_t kCompresses = kCompress | kZstd;

@@ -101,9 +101,9 @@ uint64_t AllOffered() {
   return OfferedCapabilities({.mariadb = false, .number = 999999}) |
          OfferedCapabilities({.mariadb = true, .number = 999999});
 }
-// What is promised without a look at the servers has none of MariaDB's further flags: clients that
-// use them would be refused by the first server without.
-constexpr uint64_t kFixedMost = 0xffffffff;
+// What is promised without a look at the servers has none of these: clients that use them would be
+// refused by the first server without.
+constexpr uint64_t kFixedMost = 0xffffffff & ~kChangesWhatFollows;
 
 }  // namespace
 

@@ -216,6 +216,30 @@ def _(t):
     has(use(port_of(here)), "Bulk operation")
 
 
+@test("What only MySQL has is offered when all servers have it: query attributes",
+      needs=BOTH + ("mysql-sid",), seconds=90)
+def _(t):
+    from support import clients, newer_servers
+    kind = t.run.newer["mysql-sid"]
+    server, word = kind.own(t), newer_servers.password("sha2")
+    server.admin("INSTALL COMPONENT 'file://component_query_attributes'")
+    server.fill_cache("sha2")
+
+    def use(address):
+        return clients.run(t, kind.tree.client(
+            "-h127.0.0.1", "-P%d" % port_of(address), "-usha2", "-p" + word, "--ssl-mode=DISABLED",
+            "-Ne", "query_attributes colour green\nSELECT mysql_query_attribute_string('colour')"))
+    same(use(server.address).split()[-1], "green")
+    for more, offered in ((["-d", server.address], True),
+                          (["-d", server.address, "-t", "mysql80"], False),
+                          (["-d", t.run.servers.a.address], False)):
+        rum, here = front(t, write_map(t, ("sha2", "", server.address)), "--health-check", "60s",
+                          *more)
+        net.until(lambda: rum.stats()["probes"]["well"] == (1 if offered or "-t" in more else 2), 20,
+                  "all were asked")
+        same(use(here).split()[-1] == "green", offered, " ".join(more))
+
+
 @test("A client that was promised what a server lacks is refused, and the next one is not promised it",
       needs="mysql.so")
 def _(t):

@@ -19,12 +19,13 @@ PACKAGES = {
 class Suite:
     """One suite of one kind of server."""
 
-    modes = ("relay", "rewrite")
     together = 1000  # tests on one server
     PASSED, FAILED, LOST = range(3)
 
     def __init__(self, name, kind):
         self.name, self.kind = name, kind
+        # The servers of MySQL 9 have no plugin whose proof could be rewritten.
+        self.modes = ("relay",) if kind == "mysql-sid" else ("relay", "rewrite")
 
     def prepare(self, tree, folder, say):
         """Puts the files of server and suite together below folder/usr, so that the suite finds what
@@ -84,17 +85,18 @@ def is_program(path):
 
 
 class TestRun(Suite):
-    """The suite `main` of mysql-test-run or mariadb-test-run, against a server that is there."""
+    """Suites of mysql-test-run or mariadb-test-run, against a server that is there. `folders`: where
+    the tests of each lie."""
 
     together = 30
     OWN_SERVER = ("-master.opt", ".opt", ".cnf", ".combinations", "-master.sh")
     STOPS_SERVER = re.compile("restart_mysqld|shutdown|kill_mysqld|start_mysqld|have_debug|debug_sync"
                               "|master-slave|expect_crash|kill_and_restart", re.I)
-    OUTCOME = re.compile(r"(?:\[ *\d+%\] )?main\.(\S+)(?: '.*?')? +(?:w\d+ +)?\[ ([a-z-]+)")
+    OUTCOME = re.compile(r"(?:\[ *\d+%\] )?(\w+\.\S+)(?: '.*?')? +(?:w\d+ +)?\[ ([a-z-]+)")
 
-    def __init__(self, *arguments, script, tests, server=(), client=()):
+    def __init__(self, *arguments, script, folders, server=(), client=()):
         super().__init__(*arguments)
-        self.script, self.tests, self.server, self.client = script, tests, server, client
+        self.script, self.folders, self.server, self.client = script, folders, server, client
 
     def after_layout(self):
         # The script looks for these where the others are installed.
@@ -121,16 +123,17 @@ class TestRun(Suite):
     def names(self):
         """Those that are content with a server that is there: they bring no options of their own
         and do not stop it."""
-        place = os.path.join(self.place, self.tests)
-        there = set(os.listdir(place))
         found = []
-        for file in sorted(there):
-            name = file[:-5]
-            if not file.endswith(".test") or there & {name + end for end in self.OWN_SERVER}:
-                continue
-            with open(os.path.join(place, file), errors="replace") as f:
-                if not self.STOPS_SERVER.search(f.read()):
-                    found.append(name)
+        for suite, folder in self.folders.items():
+            folder = os.path.join(self.place, folder)
+            there = set(os.listdir(folder))
+            for file in sorted(there):
+                name = file[:-5]
+                if not file.endswith(".test") or there & {name + end for end in self.OWN_SERVER}:
+                    continue
+                with open(os.path.join(folder, file), errors="replace") as f:
+                    if not self.STOPS_SERVER.search(f.read()):
+                        found.append("%s.%s" % (suite, name))
         return found
 
     def run(self, target, names):
@@ -138,7 +141,7 @@ class TestRun(Suite):
         os.makedirs(os.path.join(own, "log"))
         command = ["perl", os.path.basename(self.script), "--vardir=" + own, "--force",
                    "--max-test-fail=0", "--retry=1", "--suite-timeout=300", "--testcase-timeout=1",
-                   "--suite=main", "--extern", "host=127.0.0.1", "--extern", "port=%d" % target.port,
+                   "--suite=" + ",".join(self.folders), "--extern", "host=127.0.0.1", "--extern", "port=%d" % target.port,
                    "--extern", "socket=" + target.socket, "--extern", "user=root"]
         for more in self.client:
             command += ["--extern", more]
@@ -147,7 +150,7 @@ class TestRun(Suite):
         log = os.path.join(target.folder, "tests.log")
         environment = dict(os.environ, MASTER_MYPORT=str(target.port), MASTER_MYSOCK=target.socket)
         with open(log, "w") as f:
-            subprocess.run(command + ["main." + name for name in names], cwd=self.place,
+            subprocess.run(command + names, cwd=self.place,
                            env=environment, stdin=subprocess.DEVNULL, stdout=f,
                            stderr=subprocess.STDOUT, timeout=4 * 3600,
                            preexec_fn=end_with_parent)
@@ -165,7 +168,11 @@ class TestRun(Suite):
 
 
 class ClientTest(Suite):
-    """The tests of the C API that come with MariaDB, one process each."""
+    """The tests of a C API, one process each."""
+
+    def __init__(self, *arguments, program):
+        super().__init__(*arguments)
+        self.inside = program
 
     def names(self):
         done = subprocess.run([self.program(), "--no-defaults", "-T"], stdin=subprocess.DEVNULL,
@@ -173,7 +180,7 @@ class ClientTest(Suite):
         return [word for word in done.stdout.split() if word.startswith("test_")]
 
     def program(self):
-        return os.path.join(self.top, "bin/mariadb-client-test")
+        return os.path.join(self.top, self.inside)
 
     def run(self, target, names):
         found = {}
@@ -197,13 +204,16 @@ class ClientTest(Suite):
 
 SUITES = {suite.name: suite for suite in (
     TestRun("mariadb", "mariadb-trixie",
-            script="share/mariadb/mariadb-test/mariadb-test-run.pl", tests="main",
+            script="share/mariadb/mariadb-test/mariadb-test-run.pl",
+            folders={"main": "main", "plugins": "suite/plugins/t", "roles": "suite/roles",
+                     "federated": "suite/federated"},
             server=["--log-output=file"],
             # An account without a password cannot vouch for a certificate.
             client=["ssl-verify-server-cert=0"]),
-    TestRun("mysql", "mysql-sid", script="lib/mysql-test/mysql-test-run.pl", tests="t",
+    TestRun("mysql", "mysql-sid", script="lib/mysql-test/mysql-test-run.pl",
+            folders={"main": "t", "auth_sec": "suite/auth_sec/t",
+                     "multi_factor_authentication": "suite/multi_factor_authentication/t"},
             server=["--explain-format=TRADITIONAL_STRICT"]),
-    ClientTest("client", "mariadb-trixie"),
+    ClientTest("mariadb-client", "mariadb-trixie", program="bin/mariadb-client-test"),
+    ClientTest("mysql-client", "mysql-sid", program="lib/mysql-test/bin/mysql_client_test"),
 )}
-# The servers of MySQL 9 have no plugin whose proof could be rewritten.
-SUITES["mysql"].modes = ("relay",)

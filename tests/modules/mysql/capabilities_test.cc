@@ -35,9 +35,11 @@ TEST(Capabilities, OffersWhatEveryServerOfTheVersionHas) {
   EXPECT_EQ(OfferedCapabilities(ReadVersion("5.5.5-10.11.0-MariaDB")), 0x1d81fff7dfu);
   EXPECT_EQ(OfferedCapabilities(ReadVersion("5.5.5-10.5.2-MariaDB")), 0x0d81fff7dfu);
   EXPECT_EQ(OfferedCapabilities(ReadVersion("5.5.5-10.4.34-MariaDB")), 0x0581fff7dfu);
-  EXPECT_EQ(OfferedCapabilities(ReadVersion("8.0.40")), 0x91fff7dfu);
+  EXPECT_EQ(OfferedCapabilities(ReadVersion("8.0.40")), 0x9bfff7dfu);
   EXPECT_EQ(OfferedCapabilities(ReadVersion("11.8.6-MariaDB")), 0x3d81fff7dfu);
-  EXPECT_EQ(OfferedCapabilities(ReadVersion("8.0.26")), 0x81fff7dfu);
+  EXPECT_EQ(OfferedCapabilities(ReadVersion("8.0.26")), 0x8bfff7dfu);
+  EXPECT_EQ(OfferedCapabilities(ReadVersion("8.0.22")), 0x83fff7dfu);
+  EXPECT_EQ(OfferedCapabilities(ReadVersion("8.0.10")), 0x81fff7dfu);
   EXPECT_EQ(OfferedCapabilities(ReadVersion("5.7.44")), 0x80fff7dfu);
   EXPECT_EQ(OfferedCapabilities(ReadVersion("5.5.5-10.2.7-MariaDB")), 0x80fff7dfu);
   EXPECT_EQ(OfferedCapabilities(ReadVersion("5.5.5-10.1.48-MariaDB")), 0x807ff7dfu);
@@ -47,7 +49,7 @@ TEST(Capabilities, OffersWhatEveryServerOfTheVersionHas) {
 TEST(Capabilities, NeverOffersWhatNeedsMoreThanPassingOn) {
   for (const char* text : {"5.0.96", "5.6.51", "9.0.1", "12.0.0-MariaDB"}) {
     uint64_t bits = OfferedCapabilities(ReadVersion(text));
-    EXPECT_EQ(bits & (kCompress | kSsl | 0x6e000000u), 0u) << text;
+    EXPECT_EQ(bits & (kCompresses | kSsl | 0x60000000u), 0u) << text;
     EXPECT_EQ(bits & (kProtocol41 | kSecureConnection | kLongPassword),
               kProtocol41 | kSecureConnection | kLongPassword)
         << text;
