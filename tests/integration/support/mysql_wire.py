@@ -191,7 +191,7 @@ class Client:
             assert answer[0] == 0xFE, answer[:50]
             self.switches += 1
             plugin, _, nonce = answer[1:].partition(b"\0")
-            assert plugin == b"mysql_native_password", plugin
+            assert not password or plugin == b"mysql_native_password", plugin
             self.send(native_token(password, nonce[:20]))
 
     def command(self, payload):
