@@ -254,3 +254,30 @@ def _(t):
         same(c.query("SELECT 'still here'"), ["still here"])
         c.quit()
     same(rum.wait_exit(10), 0, "exit code")
+
+
+@test("A replica follows its source through rum", needs=BOTH, seconds=90)
+def _(t):
+    source = t.run.servers.own(t, ["--log-bin=bin", "--server-id=1"])
+    replica = t.run.servers.own(t, ["--server-id=2"])
+    source.admin("GRANT REPLICATION SLAVE ON *.* TO alice@'%'")
+    for mode in ("relay", "rewrite"):
+        _, here = front(t, write_map(t, row(t, "alice", source.address)), "--mysql-auth", mode)
+        name, position = source.admin("SHOW MASTER STATUS")[0][:2]
+        replica.admin("CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=%d, MASTER_USER='alice',"
+                      " MASTER_PASSWORD='%s', MASTER_LOG_FILE='%s', MASTER_LOG_POS=%d"
+                      % (port_of(here), password("alice"), name, position))
+        replica.admin("START SLAVE")
+        source.admin("CREATE TABLE rumtest.%s AS SELECT REPEAT('x', 9000000) AS text" % mode)
+
+        def followed():
+            return replica.admin("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_NAME ="
+                                 " '%s'" % mode) == ((1,),)
+        net.until(followed, 30 * t.scale, lambda: replica.admin("SHOW SLAVE STATUS"))
+        same(replica.admin("SELECT LENGTH(text) FROM rumtest.%s" % mode), ((9000000,),))
+        replica.admin("STOP SLAVE")
+        replica.admin("RESET SLAVE ALL")
+        # A source that has nothing to send does not notice that its replica has gone.
+        for thread, in source.admin("SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND ="
+                                    " 'Binlog Dump'"):
+            source.admin("KILL %d" % thread)

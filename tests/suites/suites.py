@@ -5,6 +5,7 @@ together, and how their outcomes are read.
 import os
 import re
 import subprocess
+import time
 
 from support import server_trees
 from support.harness import end_with_parent
@@ -90,8 +91,9 @@ class TestRun(Suite):
 
     together = 30
     OWN_SERVER = ("-master.opt", ".opt", ".cnf", ".combinations", "-master.sh")
-    STOPS_SERVER = re.compile("restart_mysqld|shutdown|kill_mysqld|start_mysqld|have_debug|debug_sync"
-                              "|master-slave|expect_crash|kill_and_restart", re.I)
+    STOPS_SERVER = re.compile(r"^(?!\s*#).*(restart|shutdown|kill_mysqld|start_mysqld|have_debug"
+                              r"|debug_sync|master-slave|expect_crash)", re.I | re.M)
+    SOURCED = re.compile(r"^\s*(?:--)?\s*source\s+([\w./-]+)", re.I | re.M)
     OUTCOME = re.compile(r"(?:\[ *\d+%\] )?(\w+\.\S+)(?: '.*?')? +(?:w\d+ +)?\[ ([a-z-]+)")
 
     def __init__(self, *arguments, script, folders, server=(), client=()):
@@ -131,10 +133,25 @@ class TestRun(Suite):
                 name = file[:-5]
                 if not file.endswith(".test") or there & {name + end for end in self.OWN_SERVER}:
                     continue
-                with open(os.path.join(folder, file), errors="replace") as f:
-                    if not self.STOPS_SERVER.search(f.read()):
-                        found.append("%s.%s" % (suite, name))
+                if not self._stops(os.path.join(folder, file), set()):
+                    found.append("%s.%s" % (suite, name))
         return found
+
+    def _stops(self, path, seen):
+        """Whether the file, or one that it sources, stops the server."""
+        seen.add(path)
+        with open(path, errors="replace") as f:
+            text = f.read()
+        if self.STOPS_SERVER.search(text):
+            return True
+        for name in self.SOURCED.findall(text):
+            for place in (self.place, os.path.dirname(path)):
+                sourced = os.path.normpath(os.path.join(place, name))
+                if os.path.isfile(sourced):
+                    if sourced not in seen and self._stops(sourced, seen):
+                        return True
+                    break
+        return False
 
     def run(self, target, names):
         own = os.path.join(target.folder, "var")
@@ -150,15 +167,19 @@ class TestRun(Suite):
         log = os.path.join(target.folder, "tests.log")
         environment = dict(os.environ, MASTER_MYPORT=str(target.port), MASTER_MYSOCK=target.socket)
         with open(log, "w") as f:
-            subprocess.run(command + names, cwd=self.place,
-                           env=environment, stdin=subprocess.DEVNULL, stdout=f,
-                           stderr=subprocess.STDOUT, timeout=4 * 3600,
-                           preexec_fn=end_with_parent)
+            running = subprocess.Popen(command + names, cwd=self.place, env=environment,
+                                       stdin=subprocess.DEVNULL, stdout=f, stderr=subprocess.STDOUT,
+                                       preexec_fn=end_with_parent)
+            while running.poll() is None:
+                if not target.alive():
+                    running.terminate()
+                    running.wait()
+                time.sleep(0.2)
         found, name = {}, None
         with open(log, errors="replace") as f:
             for line in f:
                 outcome = self.OUTCOME.match(line)
-                if outcome and outcome[2] in ("pass", "fail"):
+                if outcome and outcome[2] in ("pass", "fail", "skipped"):
                     name = outcome[1]
                     found[name] = max(found.get(name, self.PASSED),
                                       self.PASSED if outcome[2] == "pass" else self.FAILED)
@@ -205,8 +226,7 @@ class ClientTest(Suite):
 SUITES = {suite.name: suite for suite in (
     TestRun("mariadb", "mariadb-trixie",
             script="share/mariadb/mariadb-test/mariadb-test-run.pl",
-            folders={"main": "main", "plugins": "suite/plugins/t", "roles": "suite/roles",
-                     "federated": "suite/federated"},
+            folders={"main": "main", "plugins": "suite/plugins/t", "roles": "suite/roles"},
             server=["--log-output=file"],
             # An account without a password cannot vouch for a certificate.
             client=["ssl-verify-server-cert=0"]),
