@@ -17,6 +17,7 @@ constexpr uint8_t kLastSequence = 255;
 constexpr size_t kMaxKill = 128;
 constexpr size_t kProcessKillSize = 5;
 constexpr size_t kMaxAttributes = 65535;
+constexpr size_t kCompressedHeaderSize = 7;
 
 // Reads words and numbers of a statement.
 class Words {
@@ -105,6 +106,37 @@ ClientPacket CommandReader::Next(Bytes bytes) {
   wraps_ = !command && !last && sequence == kLastSequence;
   split_ = length == kFullPacket;
   return packet;
+}
+
+ClientPacket ReadCompressed(Bytes bytes) {
+  ClientPacket packet;
+  packet.size = kCompressedHeaderSize;
+  if (bytes.size() < kCompressedHeaderSize) return packet;
+  Reader header(bytes.first(kCompressedHeaderSize));
+  size_t length = header.ReadU24();
+  uint8_t sequence = header.ReadU8();
+  bool as_it_is = header.ReadU24() == 0;  // else the length when it is unpacked
+  packet.size += length;
+  if (sequence != 0 || !as_it_is || length > kHeaderSize + kMaxKill) {
+    packet.kind = ClientPacket::Kind::kOpaque;
+    return packet;
+  }
+  if (bytes.size() < packet.size) return packet;
+  Bytes inside = bytes.subspan(kCompressedHeaderSize, length);
+  Frame frame = ReadFrame(inside, 0);
+  packet.kind = ClientPacket::Kind::kOpaque;
+  if (frame.kind == Frame::Kind::kWhole && frame.size == length && !frame.payload.empty() &&
+      KindOfCommand(frame.payload[0], frame.payload.size()) == ClientPacket::Kind::kMayKill) {
+    packet.kind = ClientPacket::Kind::kMayKill;
+    packet.payload = frame.payload;
+  }
+  return packet;
+}
+
+std::string WrapCompressed(std::string_view packet) {
+  std::string frame = BuildHeader(packet.size(), 0);
+  frame.append(kCompressedHeaderSize - kHeaderSize, '\0').append(packet);
+  return frame;
 }
 
 std::optional<Kill> FindKill(Bytes payload) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "mysql/reader.h"
 
@@ -39,6 +40,13 @@ class CommandReader {
   bool command_ = false;  // the packet that was begun last is a command
   bool wraps_ = false;    // it was data, and the next one with number 0 is, too
 };
+
+// The same where the client compresses: the answer is about a whole frame of that protocol. Only a
+// short packet in a frame of its own can be read, and clients leave those as they are; all else is
+// kOpaque.
+ClientPacket ReadCompressed(Bytes bytes);
+// A packet, too short to be worth compressing, in a frame of its own: the first of a command.
+std::string WrapCompressed(std::string_view packet);
 
 // Where the connection id stands in the payload of a KILL.
 struct Kill {

@@ -47,7 +47,7 @@ bool Session::LetFlow() {
     KillTable::OfProcess().Remove(connection_id_);
   } else {
     Count(rewriting_ ? kRewrittenLogins : kRelayedLogins);
-    watched_to_the_end_ = MustWatchToTheEnd();
+    watched_to_the_end_ = MustWatchToTheEnd() && !Compresses();  // little of that can be read
     if (watched_to_the_end_) login_user_ = response_.user;
   }
   logged_in_ = true;
@@ -56,18 +56,13 @@ bool Session::LetFlow() {
     stored_.reset();
   }
   KillTable::OfProcess().Add(connection_id_, response_.user, upstream_, thread_id_);
-  if (Compresses()) {  // what follows cannot be read
-    if (host_.relay(handle_) != RUM_OK) return false;
-    state_ = State::kRelaying;
-    return true;
-  }
   if (host_.relay_from(handle_, RUM_UPSTREAM) != RUM_OK) return false;
   state_ = State::kWatching;
   return true;
 }
 
 int64_t Session::WatchClient(Bytes bytes) {
-  ClientPacket packet = commands_.Next(bytes);
+  ClientPacket packet = Compresses() ? ReadCompressed(bytes) : commands_.Next(bytes);
   if (packet.kind == ClientPacket::Kind::kPartial) {
     WaitFor(RUM_CLIENT, packet.size);
     return 0;
@@ -108,7 +103,8 @@ bool Session::TranslateKill(Bytes payload) {
       KillTable::OfProcess().Find(kill->id, response_.user, upstream_);
   if (!thread_id) return false;
   Count(kKills);
-  Send(RUM_UPSTREAM, BuildKill(payload, *kill, *thread_id));
+  std::string packet = BuildKill(payload, *kill, *thread_id);
+  Send(RUM_UPSTREAM, Compresses() ? WrapCompressed(packet) : packet);
   return true;
 }
 

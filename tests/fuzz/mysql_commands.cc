@@ -46,9 +46,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (packet.size > bytes.size()) break;
     bytes = bytes.subspan(packet.size);
   }
+  for (Bytes rest(data, size); !rest.empty();) {
+    ClientPacket frame = ReadCompressed(rest);
+    if (frame.kind == ClientPacket::Kind::kPartial && frame.size <= rest.size()) std::abort();
+    if (frame.kind == ClientPacket::Kind::kMayKill) {
+      CheckKill(frame.payload);
+      std::string packet = PacketWriter().WriteBytes(frame.payload).Finish(0);
+      if (WrapCompressed(packet) != AsText(rest.first(frame.size))) std::abort();
+    }
+    if (frame.kind == ClientPacket::Kind::kPartial || frame.size > rest.size()) break;
+    rest = rest.subspan(frame.size);
+  }
   CheckKill({data, size});
-  for (uint64_t capabilities : {uint64_t{0}, uint64_t{kSecureConnection}, kSecureConnection | kPluginAuth,
-                                kSecureConnection | kPluginAuth | kConnectAttributes}) {
+  for (uint64_t capabilities :
+       {uint64_t{0}, uint64_t{kSecureConnection}, kSecureConnection | kPluginAuth,
+        kSecureConnection | kPluginAuth | kConnectAttributes}) {
     CheckChange({data, size}, capabilities);
   }
   return 0;

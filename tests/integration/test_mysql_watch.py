@@ -112,6 +112,23 @@ def _(t):
     same(metric(rum, "mysql_kills"), 1)
 
 
+@test("Ctrl-C reaches the server from programs that compress, too",
+      needs=("mysql.so", "mariadb", "mysql-sid"), seconds=90)
+def _(t):
+    rum, here = front(t, usual_map(t), "--mysql-compress")
+    press_ctrl_c(t, [shutil.which("mariadb"), "--no-defaults", "-h127.0.0.1", "-P%d" % port_of(here),
+                     "-ualice", "-p" + password("alice"), "--compress"], t.run.servers.a, "by zlib")
+    same(metric(rum, "mysql_kills"), 1)
+    servers = t.run.newer["mysql-sid"]
+    rum, here = front(t, write_map(t, ("sha2", "", servers.plain.address, b"")), "-t", "mysql80",
+                      "--mysql-compress")
+    press_ctrl_c(t, servers.tree.client("-h127.0.0.1", "-P%d" % port_of(here), "-usha2",
+                                        "-p" + newer_servers.password("sha2"),
+                                        "--get-server-public-key", "--ssl-mode=DISABLED",
+                                        "--compression-algorithms=zstd"), servers.plain, "by zstd")
+    same(metric(rum, "mysql_kills"), 1)
+
+
 @test("KILL by mariadb-admin, PyMySQL and PHP reaches the session with rum's id", needs=BOTH)
 def _(t):
     rum, here = front(t, usual_map(t))

@@ -652,16 +652,39 @@ TEST_F(ChangeOfUser, ThatIsNotSeenIsNotJudged) {
 
 // -- compression ----------------------------------------------------------------------------------
 
-TEST_F(Watching, CompressionIsOfferedWhenAskedForAndEndsTheWatch) {
+TEST_F(Watching, CompressionIsOfferedWhenAskedForAndThreeFramesAreLookedAt) {
   Start({{"mysql-compress", "1"}});
   Greet();
   EXPECT_EQ(greeting.capabilities & kCompresses, kCompress);
   host.CloseByRum(RUM_CLOSE_KILLED);
   LogIn("alice", kClient | kCompress, kServer | kCompress);
+  std::string frames = FromHex("05000000100000") + "12345" + WrapCompressed(Query("SELECT 1")) +
+                       FromHex("00000100000000");
+  for (size_t at = 0; at < frames.size(); ++at) {
+    EXPECT_FALSE(host.relaying());
+    host.Feed(RUM_CLIENT, frames.substr(at, 1));
+  }
   EXPECT_TRUE(host.relaying());
-  host.CloseByRum(RUM_CLOSE_KILLED);
-  LogIn("alice", kClient, kServer | kCompress);
-  EXPECT_FALSE(host.relaying());
+  EXPECT_EQ(ServerHears(), frames);
+}
+
+TEST_F(Watching, AKillIsTranslatedInAFrameOfTheCompressedProtocol) {
+  Start({{"mysql-compress", "1"}});
+  LogIn("alice", kClient | kCompress, kServer | kCompress);
+  std::string number = std::to_string(Other());
+  host.Feed(RUM_CLIENT, WrapCompressed(Query("KILL QUERY " + number)));
+  EXPECT_EQ(ServerHears(), WrapCompressed(Query("KILL QUERY 4711")));
+  // What is not such a frame goes on as it is: another number, a longer packet, or two of them.
+  std::string kill = Query("KILL QUERY " + number);
+  std::string second = WrapCompressed(kill), inner = WrapCompressed(kill), two = kill + kill;
+  second[3] = 1;
+  inner[7 + 3] = 1;
+  for (const std::string& frame : {second, inner, WrapCompressed(two)}) {
+    host.CloseByRum(RUM_CLOSE_KILLED);
+    LogIn("alice", kClient | kCompress, kServer | kCompress);
+    host.Feed(RUM_CLIENT, frame);
+    EXPECT_EQ(ServerHears(), frame);
+  }
 }
 
 TEST_F(Watching, ZstdIsNotOfferedInTheNameOfAServerWithout) {
@@ -686,7 +709,7 @@ TEST_F(Watching, ZstdGoesOnWithItsLevel) {
   ServerSwitches();
   ClientSays(3, TokenFor(kServerNonce));
   host.Feed(RUM_UPSTREAM, OkPacket(4));
-  EXPECT_TRUE(host.relaying());
+  EXPECT_TRUE(LoggedIn());
 }
 
 TEST_F(Watching, AServerWithoutCompressionCannotBeUsedByAClientThatCompresses) {
