@@ -4,6 +4,8 @@
 #include <netinet/tcp.h>
 #include <sys/un.h>
 
+#include <algorithm>
+
 #include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/proxy.h"
@@ -14,6 +16,9 @@
 
 namespace rum {
 namespace {
+
+// A server that takes no connection for so long (ms) is not in a hurry: waiting does not help it.
+constexpr uint64_t kStuck = 1000;
 
 uint32_t ReasonOf(int error) {
   switch (error) {
@@ -45,6 +50,7 @@ void Connector::Start(std::vector<Address> destinations) {
   destinations_ = std::move(destinations);
   session_.worker().proxy().outages().Sort(&destinations_);
   destination_ = 0;
+  queued_ = 0;
   began_ = NowMicros();
   session_.worker().counters.connecting.Add(1);
   state_ = State::kConnecting;
@@ -59,6 +65,7 @@ void Connector::TryDestination() {
   Worker& worker = session_.worker();
   detail_ = {};
   if (uint32_t reason = MayTry(destination)) return NextDestination(reason);
+  if (!IsMyTurn()) return;
   if (destination.kind == Address::Kind::kUnix) return TryAddress();
   if (auto numeric = SocketAddress::Numeric(destination.host, destination.port)) {
     addresses_.push_back(*numeric);
@@ -101,6 +108,24 @@ uint32_t Connector::MayTry(const Address& destination) {
   worker.counters.CountRefusal(refusal);
   detail_ = RowOf(refusal).detail;
   return RowOf(refusal).reason;
+}
+
+// When very many clients come at once, such as behind a server that was started again, they go to
+// it in turn. False: comes back by OnDeadline.
+bool Connector::IsMyTurn() {
+  Dialogue& dialogue = *session_.dialogue_;
+  Worker& worker = session_.worker();
+  Arrivals& arrivals = worker.proxy().arrivals();
+  if (session_.probing() || arrivals.Take(dialogue.server, &dialogue.arriving)) return true;
+  const uint64_t now = NowMillis();
+  if (!queued_) {
+    queued_ = now;
+    session_.Trace("waiting for its turn, {} others are on their way", Arrivals::kMost);
+  }
+  if (now >= std::max(queued_, arrivals.Moved(dialogue.server)) + kStuck) return true;
+  state_ = State::kQueued;
+  worker.retry->Arm(dialogue.phase, session_);
+  return false;
 }
 
 void Connector::Recount() {
@@ -226,6 +251,9 @@ void Connector::OnDeadline() {
     ticket_ = 0;
     state_ = State::kConnecting;
     NextDestination(RUM_CLOSE_UNRESOLVED);
+  } else if (state_ == State::kQueued) {
+    state_ = State::kConnecting;
+    TryDestination();
   } else if (state_ == State::kRetrying) {
     state_ = State::kConnecting;
     TryAddress();
@@ -250,6 +278,8 @@ void Connector::NextDestination(uint32_t reason) {
       reason != RUM_CLOSE_UNRESOLVED) {
     session_.dialogue_->attempt.Failed(session_.worker().settings().breaker, reason);
   }
+  session_.dialogue_->arriving.Release();
+  queued_ = 0;
   if (++destination_ < destinations_.size()) return TryDestination();
   --destination_;  // the last one tried is the one that is told
   Done(reason);

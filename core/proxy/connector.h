@@ -38,12 +38,14 @@ class Connector {
   enum class State : uint8_t {
     kIdle,        // owns nothing
     kResolving,   // a ticket is out; leaves by OnResolved or OnDeadline
+    kQueued,      // others are to be taken by the server first; leaves by OnDeadline
     kRetrying,    // a unix socket's backlog was full; leaves by OnDeadline
     kConnecting,  // the session's upstream side is a socket; leaves by OnSocketReady or OnDeadline
   };
 
   void TryDestination();
   uint32_t MayTry(const Address& destination);
+  bool IsMyTurn();
   void TryAddress();
   bool Attempt(const sockaddr* address, socklen_t size);
   bool Connect(int fd, const sockaddr* address, socklen_t size);
@@ -58,6 +60,7 @@ class Connector {
   std::string_view detail_;  // to the reason, of a table
   uint64_t ticket_ = 0;
   uint64_t give_up_ = 0;  // retrying until then, monotonic ms; 0: not begun
+  uint64_t queued_ = 0;   // since then, monotonic ms; 0: not
   uint64_t began_ = 0;    // of the attempt, monotonic microseconds
   std::vector<Address> destinations_;
   size_t destination_ = 0;

@@ -15,6 +15,7 @@
 #include "proxy/connector.h"
 #include "proxy/deadlines.h"
 #include "proxy/loop.h"
+#include "upstream/arrivals.h"
 #include "upstream/outages.h"
 
 namespace rum {
@@ -56,6 +57,7 @@ struct Dialogue {
   Gate::ByDestination::Place waiting;  // among those on their way to the same destination
   UserLimits::Place former;            // of a user who is about to become another one
   Outages::Attempt attempt;            // at the server, until it has shown that it is well
+  Arrivals::Place arriving;            // until it has taken the connection
   Deadline login;                      // from accept to relay
   Deadline phase;                      // the PROXY header, connecting, or the first byte
 

@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "base/result.h"
 #include "limits/user_limits.h"
+#include "upstream/arrivals.h"
 
 namespace rum {
 
@@ -82,6 +83,7 @@ class Proxy {
   Outages& outages() { return *outages_; }
   const Outages& outages() const { return *outages_; }
   // [any] Sessions by server, those that are being connected too.
+  Arrivals& arrivals() { return arrivals_; }
   NamedPlaces& loads() { return loads_; }
   const NamedPlaces& loads() const { return loads_; }
   // [any] For servers that take turns.
@@ -105,6 +107,7 @@ class Proxy {
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<Gate> gate_;
   std::unique_ptr<Outages> outages_;
+  Arrivals arrivals_;
   NamedPlaces loads_;
   std::atomic<uint32_t> turn_ = 0;
   std::unique_ptr<Prober> prober_;

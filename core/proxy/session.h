@@ -171,6 +171,7 @@ class Session : public rum_session, private Loop::Watcher {
   bool asking() const;
   bool hooked() const { return state_ == State::kDialogue || state_ == State::kWatch; }
   void QueueFor(uint32_t side, const void* bytes, size_t size);
+  void ServerIsThere();  // it has shown that it is well
   // A line for those who follow this session through its states.
   template <class... T>
   void Trace(fmt::format_string<T...> format, T&&... values) {

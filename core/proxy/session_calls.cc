@@ -58,7 +58,12 @@ void Session::QueueFor(uint32_t which, const void* bytes, size_t size) {
   side(which).Queue(bytes, size);
   // A server that is spoken to first has shown all that it can by accepting: whether it answers may
   // be the client's doing.
-  if (which == RUM_UPSTREAM && dialogue_) dialogue_->attempt.Succeeded();
+  if (which == RUM_UPSTREAM && dialogue_) ServerIsThere();
+}
+
+void Session::ServerIsThere() {
+  dialogue_->attempt.Succeeded();
+  dialogue_->arriving.Release();
 }
 
 int32_t Session::Need(uint32_t which, size_t size) {

@@ -125,7 +125,7 @@ bool Session::DeliverOutcome() {
   if (reason == 0) {
     d.upstream_open = true;
     if (d.relay) {
-      d.attempt.Succeeded();  // nobody looks whether it says something
+      ServerIsThere();  // nobody looks whether it says something
     } else {
       worker_.first_byte->Arm(d.phase, *this);
     }
@@ -185,7 +185,7 @@ bool Session::Fill(uint32_t which) {
   if (which == RUM_UPSTREAM && !dialogue_->upstream_spoke) {
     dialogue_->upstream_spoke = true;
     Trace("the server has spoken");
-    dialogue_->attempt.Succeeded();
+    ServerIsThere();
     dialogue_->phase.Disarm();
   }
   return true;

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from support import net, peers
+from support import mysql_wire, net, peers
 from support.harness import check, full, same, test
 from support.net import connect
 from support.peers import Echo, closed_port
@@ -170,3 +170,69 @@ def _(t):
     reasons = [r["reason"] for r in rum.wait_sessions(most + refused)]
     same((reasons.count("connect_timeout"), reasons.count("limit")), (most, refused))
     t.say("%d on their way, %d refused meanwhile" % (most, refused))
+
+
+@test("Clients that come all at once go to a server in turn, and none is lost in its queue",
+      needs="mysql.so", seconds=90)
+def _(t):
+    from support import cdb
+    from support.mysql_wire import Client, FakeServer
+
+    class Slow(FakeServer):
+        """Takes its time to greet, and counts who waits for that."""
+        waiting = most = 0
+        lock = threading.Lock()
+
+        def handle(self, s):
+            with self.lock:
+                self.waiting += 1
+                self.most = max(self.most, self.waiting)
+            time.sleep(0.03)
+            with self.lock:
+                self.waiting -= 1
+            super().handle(s)
+
+    clients = 2000 if full() else 300
+    server = t.keep(Slow("pw", backlog=80))
+    path = t.path("users.cdb")
+    cdb.replace(path, cdb.users(("alice", "", server.address)))
+    here = tcp()
+    rum = t.rum("-s", here, "-P", "mysql.so", "-M", path, "--login-timeout", "40s")
+    waiting = []
+    for _ in range(clients):
+        c = Client(here, 60)
+        c.greet()
+        waiting.append(c)
+    for c in waiting:  # all at once
+        c.send(mysql_wire.response("alice", b""))
+    for c in waiting:
+        c.finish_login("pw")
+    check(20 <= server.most <= 50, "%d waited for the server" % server.most)
+    same(rum.stats()["sessions"]["relaying"], clients)
+    for c in waiting:
+        c.quit()
+    check({r["reason"] for r in rum.wait_sessions(clients, 20)} <= {"client_closed", "upstream_closed"},
+          "how they end")
+
+
+@test("Who waits for a server that takes nobody goes to it soon all the same", needs="mysql.so",
+      seconds=60)
+def _(t):
+    from support import cdb
+    from support.mysql_wire import Client
+    server = t.keep(peers.Script(lambda s: s.recv(1)))
+    path = t.path("users.cdb")
+    cdb.replace(path, cdb.users(("alice", "", server.address)))
+    here = tcp()
+    rum = t.rum("-s", here, "-P", "mysql.so", "-M", path, "--first-byte-timeout", "8s",
+                "--login-timeout", "20s", "--breaker", "off")
+    waiting = []
+    for _ in range(70):
+        c = Client(here, 60)
+        c.greet()
+        c.send(mysql_wire.response("alice", b""))
+        waiting.append(c)
+    net.until(lambda: server.accepted == 70, 20 * t.scale, "all are there")
+    check({r["reason"] for r in rum.wait_sessions(70, 20)} <= {"first_byte_timeout"}, "too late")
+    for c in waiting:
+        c.close()

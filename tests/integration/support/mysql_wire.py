@@ -250,13 +250,13 @@ class FakeServer(peers.Server):
     every query with OK. What clients sent as response is kept."""
 
     def __init__(self, password="", address=None, after_switch=None, capabilities=0x81FFF7FF,
-                 further=0):
+                 further=0, backlog=512):
         self.password = password
         self.further = further  # of MariaDB, when capabilities has bit 0 clear
         self.capabilities = capabilities
         self.after_switch = after_switch  # called with the socket instead of going on
         self.responses, self.logins, self.endings = [], 0, []
-        super().__init__(address)
+        super().__init__(address, backlog)
 
     def handle(self, s):
         nonce = bytes(33 + b % 90 for b in os.urandom(20))

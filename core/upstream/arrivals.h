@@ -1,0 +1,80 @@
+// How many connections to each server wait to be taken by it. A server's queue of these is short
+// (MySQL's has 80 places with usual settings) and what does not fit is lost on the way: the client
+// takes itself for connected and hears nothing for seconds. So not too many go at a time, however
+// many clients come at once.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace rum {
+
+// [any] All of it. Servers share a counter when their names fall on the same: then they share the
+// number, too.
+class Arrivals {
+  struct Slot {
+    std::atomic<uint32_t> count = 0;
+    std::atomic<uint64_t> moved = 0;
+  };
+
+ public:
+  static constexpr uint32_t kMost = 50;
+  static constexpr size_t kSlots = 1024;
+
+  using Clock = uint64_t (*)();  // ms; never goes back
+  explicit Arrivals(Clock clock = NowMillis) : clock_(clock) {}
+  Arrivals(const Arrivals&) = delete;
+
+  // One connection, until the server has taken it or it is given up. The table must outlive it.
+  class Place {
+   public:
+    Place() = default;
+    Place(const Place&) = delete;
+    ~Place() { Release(); }
+    void Release() {
+      Slot* slot = std::exchange(slot_, nullptr);
+      if (slot == nullptr) return;
+      slot->moved.store(clock_(), std::memory_order_relaxed);
+      slot->count.fetch_sub(1, std::memory_order_relaxed);
+    }
+
+   private:
+    friend class Arrivals;
+    Slot* slot_ = nullptr;
+    Clock clock_ = nullptr;
+  };
+
+  // False: kMost are on their way.
+  bool Take(std::string_view server, Place* place) {
+    place->Release();
+    Slot& slot = SlotOf(server);
+    if (slot.count.fetch_add(1, std::memory_order_relaxed) >= kMost) {
+      slot.count.fetch_sub(1, std::memory_order_relaxed);
+      return false;
+    }
+    place->slot_ = &slot;
+    place->clock_ = clock_;
+    return true;
+  }
+  // When a place was given back last.
+  uint64_t Moved(std::string_view server) {
+    return SlotOf(server).moved.load(std::memory_order_relaxed);
+  }
+
+ private:
+  Slot& SlotOf(std::string_view server) {
+    return slots_[std::hash<std::string_view>()(server) % kSlots];
+  }
+
+  const Clock clock_;
+  std::array<Slot, kSlots> slots_;
+};
+
+}  // namespace rum
