@@ -61,8 +61,8 @@ Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker, uint64_t most) {
   if (from.ended()) {
     if (pipe_) Release(worker);
     bool closing = to.ended() && from.shut();  // both ways are over: it is closed next
-    // What was cut must not look whole. And a server that works looks for a client's end by whether
-    // anything is left to read: MySQL then goes on for a client that was killed.
+    // What was cut must not look whole. And servers that look for a client's end while they work
+    // may do it by whether anything is left to read: they would go on for a client that was killed.
     from.cut() ? to.CutWrite(closing) : to.ShutWrite(closing);
   }
   return Moved::kAll;
