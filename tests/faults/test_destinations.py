@@ -233,6 +233,7 @@ def _(t):
         c.send(mysql_wire.response("alice", b""))
         waiting.append(c)
     net.until(lambda: server.accepted == 70, 20 * t.scale, "all are there")
-    check({r["reason"] for r in rum.wait_sessions(70, 20)} <= {"first_byte_timeout"}, "too late")
+    same(rum.stats()["sessions"]["active"], 70, "before the first of them has been given up")
+    same({r["reason"] for r in rum.wait_sessions(70, 20)}, {"first_byte_timeout"})
     for c in waiting:
         c.close()
