@@ -125,13 +125,16 @@ class Builder {
     size_t room = 0;
     Status status = Ok();
     ssize_t size;
-    for (uint64_t number = 1; status && (size = getline(&line, &room, in)) >= 0; ++number) {
+    uint64_t number = 1;
+    for (; status && (size = getline(&line, &room, in)) >= 0; ++number) {
       status = AddLine(writer, {line, static_cast<size_t>(size)}, number);
     }
     int error = errno;
     free(line);
-    if (status && ferror(in)) status = SystemError(name_, error);
     if (!status) return status;
+    // What interrupts us often ends the writer of a pipe, too: its lines are then not all.
+    if (!Going("reading, lines", number - 1)) return GivenUp();
+    if (ferror(in)) return SystemError(name_, error);
     if (!writer.Finish()) return SystemError(options_.out, errno);
     return Ok();
   }
@@ -159,9 +162,10 @@ class Builder {
   // The same proof that rum asks for, and the search for users that are there twice.
   Result<MapShape> Verify(const Mapped& map) {
     MapValidateHooks hooks;
+    bool going = true;
     hooks.progress = [&](uint32_t position) {
       map.Forget(position);
-      return Going("verifying, MB", position >> 20);
+      return going = Going("verifying, MB", position >> 20);
     };
     hooks.duplicate = [&](uint32_t found, uint32_t hidden) {
       hidden_by_[found].push_back(hidden);
@@ -170,6 +174,7 @@ class Builder {
                                   " is also on line " + std::to_string(LineAt(found)));
     };
     auto shape = ValidateMap(map.bytes(), hooks);
+    if (!going) return GivenUp().error();
     if (!shape) return Error{shape.error().fault, options_.out + ": " + shape.error().text};
     return shape;
   }
@@ -211,6 +216,7 @@ class Builder {
   Result<MapBuilt> Publish(AtomicFile& file, const MapShape& shape) {
     struct stat st;
     if (fstat(file.fd(), &st) != 0) return SystemError(file.temporary(), errno);
+    if (!Going("writing, users", shape.records)) return GivenUp().error();
     if (Status s = file.PublishAlike(kMode); !s) return s.error();
     return MapBuilt{shape.records, dropped_, static_cast<uint64_t>(st.st_size)};
   }

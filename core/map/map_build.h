@@ -14,7 +14,8 @@ struct MapBuildOptions {
   std::string out;         // the map
   std::string in = "-";    // the text; `-` is standard input
   bool last_wins = false;  // of several lines of one user the last counts; else they are errors
-  // Called now and then with what is being done and how far it is; false gives up.
+  // Called now and then, and before the map is replaced, with what is being done and how far it is;
+  // false gives up.
   std::function<bool(const char* doing, uint64_t done)> progress;
 };
 

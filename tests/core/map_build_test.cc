@@ -206,6 +206,24 @@ TEST_F(MapBuildTest, LeavesNothingBehindWhenItIsGivenUp) {
   }
 }
 
+// The writer of a pipe may have been interrupted with us: what it wrote is cut, and no map.
+TEST_F(MapBuildTest, KeepsTheOldMapWhenAShortTextIsGivenUp) {
+  ASSERT_TRUE(Build("old - tcp:old:1\n").ok());
+  const std::string old = ReadFile(out_);
+  progress_ = [](const char*, uint64_t) { return false; };
+  EXPECT_EQ(Build("").error().text, out_ + ": not written: given up");
+  EXPECT_EQ(ReadFile(out_), old);
+  for (const char* step : {"reading, lines", "verifying, MB", "writing, users"}) {
+    progress_ = [step](const char* doing, uint64_t) { return std::string(doing) != step; };
+    auto built = Build("alice - tcp:a:1\nalice - tcp:b:1\n", true);
+    ASSERT_FALSE(built.ok()) << step;
+    EXPECT_EQ(built.error().text, out_ + ": not written: given up");
+    EXPECT_EQ(built.error().fault, Fault::kSystem);
+    EXPECT_EQ(ReadFile(out_), old) << step;
+    EXPECT_EQ(folder_.names(), (std::vector<std::string>{"users.cdb", "users.txt"})) << step;
+  }
+}
+
 TEST_F(MapBuildTest, SaysWhyAFileCannotBeReadOrWritten) {
   MapBuildOptions options;
   options.out = out_;
