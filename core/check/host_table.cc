@@ -250,12 +250,20 @@ int32_t TlsFingerprint(rum_session* handle, uint8_t* digest) {
   return session->TlsFingerprint(digest);
 }
 
+int32_t TlsEndIsCut(rum_session* handle, uint32_t side) {
+  ScriptedSession* session = Find(handle, "tls end_is_cut");
+  if (!session) return RUM_E_STATE;
+  if (!Sensible("tls end_is_cut", side)) return RUM_E_ARGUMENT;
+  return session->sides[side].there ? RUM_OK : RUM_E_STATE;
+}
+
 const rum_tls kTls = {
     .struct_size = sizeof(rum_tls),
     .reserved = 0,
     .mode = TlsMode,
     .active = TlsActive,
     .fingerprint = TlsFingerprint,
+    .end_is_cut = TlsEndIsCut,
 };
 
 int32_t Admit(rum_session* handle, const void* record, size_t size) {

@@ -93,6 +93,7 @@ const rum_tls kTls = {
     [](rum_session* s, uint32_t side) { return Of(s).TlsModeOf(side); },
     [](rum_session* s, uint32_t side) { return Of(s).TlsActive(side); },
     [](rum_session* s, uint8_t* digest) { return Of(s).TlsFingerprint(digest); },
+    [](rum_session* s, uint32_t side) { return Of(s).TlsEndIsCut(side); },
 };
 
 const rum_limits kLimits = {

@@ -84,6 +84,7 @@ class Session : public rum_session, private Loop::Watcher {
   int32_t TlsModeOf(uint32_t side) const;
   int32_t TlsActive(uint32_t side) const;
   int32_t TlsFingerprint(uint8_t* digest) const;
+  int32_t TlsEndIsCut(uint32_t which);
   int32_t Admit(const void* record, size_t size);
   void LoginFailed();
   uint64_t Pause();

@@ -184,6 +184,13 @@ int32_t Session::TlsFingerprint(uint8_t* digest) const {
   return RUM_OK;
 }
 
+int32_t Session::TlsEndIsCut(uint32_t which) {
+  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+  if (!sides_[which].attached()) return RUM_E_STATE;
+  sides_[which].EndIsCut();
+  return RUM_OK;
+}
+
 int32_t Session::Admit(const void* record, size_t size) {
   if (!record && size) return RUM_E_ARGUMENT;
   if (!asking() || !story_.identified) return RUM_E_STATE;

@@ -59,7 +59,9 @@ class Side {
   // says it too.
   void ShutWrite(bool closing = false);
   // The peer's end was no end of TLS: it was killed, or somebody between cut the stream.
-  bool cut() const { return tls_ && tls_->cut(); }
+  bool cut() const { return tls_ ? tls_->cut() : end_is_cut_; }
+  // Without TLS, too, the peer's end will not mean that the stream is complete.
+  void EndIsCut() { end_is_cut_ = true; }
   // As ShutWrite(), but TLS says nothing of it.
   void CutWrite(bool closing);
   // Lets the kernel find out when a silent peer has gone. Once.
@@ -107,7 +109,7 @@ class Side {
   // come, or there was urgent data, at which reads stop.
   bool read_on_ = false;
   bool ended_ = false, broken_ = false, write_failed_ = false, shut_ = false;
-  bool kept_alive_ = false;
+  bool kept_alive_ = false, end_is_cut_ = false;
   Buffer out_;
   std::unique_ptr<TlsStream> tls_;
   uint64_t received_ = 0, sent_ = 0;

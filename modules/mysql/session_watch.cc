@@ -56,6 +56,9 @@ bool Session::LetFlow() {
     stored_.reset();
   }
   KillTable::OfProcess().Add(connection_id_, response_.user, upstream_, thread_id_);
+  // Who leaves properly says COM_QUIT. A server that reads TLS's good-bye of any other would take it
+  // for something left to read, and go on with the statement.
+  if (tls_) tls_->end_is_cut(handle_, RUM_CLIENT);
   if (host_.relay_from(handle_, RUM_UPSTREAM) != RUM_OK) return false;
   state_ = State::kWatching;
   return true;

@@ -276,18 +276,22 @@ def _(t):
     import pymysql
     for kind, user in (("mysql-sid", "sha2"), ("mariadb-trixie", "native")):
         server, word = t.run.newer[kind].tls, newer_servers.password(user)
-        _, here = front_tls(t, write_map(t, row(t, user, server.address)), Authority(t.folder), "-t",
-                            "mysql80")
+        users, authority = write_map(t, row(t, user, server.address)), Authority(t.folder)
+        _, mirror = front_tls(t, users, authority, "-t", "mysql80")
+        _, always = front(t, users, "-t", "mysql80", "--upstream-tls", "require")
         query = "SELECT GET_LOCK('%s', 3600)" % t.folder
 
         def running():
             return server.admin("SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE"
                                 " 'SELECT GET_LOCK(%%3600)' AND USER = '%s'" % user)
 
+        def aborted():
+            return server.admin("SHOW GLOBAL STATUS LIKE 'Aborted_clients'")
+
         server_side = pymysql.connect(unix_socket=server.socket, user="root")
         with server_side.cursor() as cursor:
             cursor.execute("SELECT GET_LOCK('%s', 0)" % t.folder)
-        for tls in (True, False):
+        for here, tls in ((mirror, True), (mirror, False), (always, False)):
             settings = {"ssl": {"check_hostname": False, "verify_mode": None}} if tls else {}
             c = pymysql.connect(host="127.0.0.1", port=port_of(here), user=user, password=word,
                                 **settings)
@@ -295,5 +299,14 @@ def _(t):
             net.until(running, 20 * t.scale, "the statement runs")
             # As the kernel does for a process that is killed.
             socket.socket.shutdown(c._sock, socket.SHUT_RDWR)
-            net.until(lambda: not running(), 20 * t.scale, "%s has seen the end" % kind)
+            net.until(lambda: not running(), 20 * t.scale,
+                      "%s has seen the end, %s TLS, %s" % (kind, "by" if tls else "without", here))
+            # Who leaves properly is still seen to do so.
+            before = aborted()
+            for _ in range(5):
+                pymysql.connect(host="127.0.0.1", port=port_of(here), user=user, password=word,
+                                **settings).close()
+            net.until(lambda: not server.admin("SELECT 1 FROM information_schema.PROCESSLIST WHERE"
+                                               " USER = '%s'" % user), 20 * t.scale, "all left")
+            same(aborted(), before)
         server_side.close()

@@ -147,9 +147,9 @@ def _(t):
     for context in (server_side, client_side):
         context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # which would hide the difference
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        here = tls()
-        t.rum("-s", here, "-d", "tls:127.0.0.1:%d" % listener.getsockname()[1], "--tls-cert",
-              certificate, "--tls-key", key)
+        here, plain = tls(), tcp()
+        t.rum("-s", here, "-s", plain, "-d", "tls:127.0.0.1:%d" % listener.getsockname()[1],
+              "--tls-cert", certificate, "--tls-key", key)
 
         def pair():
             client = client_side.wrap_socket(connect(here), suppress_ragged_eofs=False)
@@ -181,6 +181,14 @@ def _(t):
                 same(end_seen(sees), how, "of the %s" % ("client" if from_client else "server"))
                 client.close()
                 server.close()
+        # Without a module that knows better, the end of a stream without TLS is its proper end.
+        with connect(plain) as client:
+            client.sendall(b"hello")
+            with server_side.wrap_socket(listener.accept()[0], server_side=True,
+                                         suppress_ragged_eofs=False) as server:
+                same(net.read_exact(server, 5), b"hello")
+                client.shutdown(socket.SHUT_WR)
+                same(end_seen(server), "said")
 
 
 @test("Clients without a certificate of the authority are refused when --tls-ca is given")

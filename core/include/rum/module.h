@@ -261,6 +261,10 @@ typedef struct rum_tls {
   /* [worker] SHA-256 of the certificate (DER) that the client side shows: 32 bytes to `digest`.
    * RUM_E_STATE: the client side is not TLS. */
   int32_t (*fingerprint)(rum_session *session, uint8_t *digest);
+  /* [worker] The protocol has a good-bye of its own, so that who just ends the connection was killed:
+   * the end of `side`, when it has no TLS, is passed on to a side with TLS as a stream that was cut,
+   * and TLS does not say that it is complete. RUM_E_STATE: there is no such side yet. */
+  int32_t (*end_is_cut)(rum_session *session, uint32_t side);
 } rum_tls;
 
 /* The group "rum.limits/1": whether a user may come in, and the guessing of passwords. */

@@ -345,6 +345,8 @@ TEST(Tls, TheGroupTellsWhatTheOperatorWantsAndWhatIs) {
     EXPECT_EQ(tls->active(s, RUM_CLIENT), 1);
     EXPECT_EQ(tls->fingerprint(s, digest), RUM_OK);
     EXPECT_EQ(digest[31], 0x5a);
+    EXPECT_EQ(tls->end_is_cut(s, RUM_CLIENT), RUM_OK);
+    EXPECT_EQ(tls->end_is_cut(s, RUM_UPSTREAM), RUM_E_STATE);
     return Connect(s, "tls:db1.test:3306");
   };
   little.connected = [&](rum_session* s, uint32_t) { EXPECT_EQ(tls->active(s, RUM_UPSTREAM), 1); };
