@@ -99,6 +99,7 @@ void SettingsReader::ReadLimits() {
         {"max-connections-per-ip", &gate.max_connections_per_ip},
         {"max-connecting", &gate.max_connecting},
         {"max-connecting-per-destination", &gate.max_connecting_per_destination},
+        {"server-backlog", &gate.server_backlog},
         {"max-connections-per-user", &s_.admission.limit.max}}) {
     auto text = One(name);
     if (text == "off") *most = 0;

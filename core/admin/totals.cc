@@ -27,6 +27,8 @@ constexpr CounterRow kRows[] = {
     {&Counters::connect_failures, "upstream", "connect_failures",
      "rum_upstream_connect_failures_total", "counter",
      "Attempts to connect to one address that failed"},
+    {&Counters::waits, "upstream", "waits", "rum_upstream_waits_total", "counter",
+     "Sessions that waited for their turn at a server"},
     {&Counters::probes, "probes", "made", "rum_probes_total", "counter",
      "Times that rum itself asked a server"},
     {&Counters::client_bytes, "bytes", "client_received", "rum_client_received_bytes_total",

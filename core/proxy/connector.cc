@@ -116,11 +116,13 @@ bool Connector::IsMyTurn() {
   Dialogue& dialogue = *session_.dialogue_;
   Worker& worker = session_.worker();
   Arrivals& arrivals = worker.proxy().arrivals();
-  if (session_.probing() || arrivals.Take(dialogue.server, &dialogue.arriving)) return true;
+  const uint32_t most = worker.settings().gate.server_backlog;
+  if (session_.probing() || arrivals.Take(dialogue.server, most, &dialogue.arriving)) return true;
   const uint64_t now = NowMillis();
   if (!queued_) {
     queued_ = now;
-    session_.Trace("waiting for its turn, {} others are on their way", Arrivals::kMost);
+    worker.counters.waits.Add(1);
+    session_.Trace("waiting for its turn, {} others are on their way", most);
   }
   if (now >= std::max(queued_, arrivals.Moved(dialogue.server)) + kStuck) return true;
   state_ = State::kQueued;

@@ -29,6 +29,7 @@ struct alignas(64) Counters {
   Counter logins;            // sessions whose login succeeded, or whose module has none
   Counter connects;          // connections made to servers
   Counter connect_failures;  // attempts on one address that failed
+  Counter waits;             // sessions that waited for their turn at a server
   Counter lookups, lookup_misses, lookup_failures;
   Counter client_bytes;     // received from clients
   Counter upstream_bytes;   // received from servers

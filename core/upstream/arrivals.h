@@ -24,7 +24,6 @@ class Arrivals {
   };
 
  public:
-  static constexpr uint32_t kMost = 50;
   static constexpr size_t kSlots = 1024;
 
   using Clock = uint64_t (*)();  // ms; never goes back
@@ -50,11 +49,11 @@ class Arrivals {
     Clock clock_ = nullptr;
   };
 
-  // False: kMost are on their way.
-  bool Take(std::string_view server, Place* place) {
+  // False: `most` are on their way. 0: there is no bound.
+  bool Take(std::string_view server, uint32_t most, Place* place) {
     place->Release();
     Slot& slot = SlotOf(server);
-    if (slot.count.fetch_add(1, std::memory_order_relaxed) >= kMost) {
+    if (slot.count.fetch_add(1, std::memory_order_relaxed) >= most && most != 0) {
       slot.count.fetch_sub(1, std::memory_order_relaxed);
       return false;
     }

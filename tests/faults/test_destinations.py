@@ -1,5 +1,6 @@
 """Destinations that refuse, are silent, cannot be resolved or break: what each client gets."""
 
+import contextlib
 import threading
 import time
 
@@ -208,11 +209,36 @@ def _(t):
     for c in waiting:
         c.finish_login("pw")
     check(20 <= server.most <= 50, "%d waited for the server" % server.most)
-    same(rum.stats()["sessions"]["relaying"], clients)
+    stats = rum.stats()
+    same(stats["sessions"]["relaying"], clients)
+    check(clients // 2 < stats["upstream"]["waits"] <= clients - 50, stats["upstream"]["waits"])
     for c in waiting:
         c.quit()
     check({r["reason"] for r in rum.wait_sessions(clients, 20)} <= {"client_closed", "upstream_closed"},
           "how they end")
+
+
+@test("--server-backlog says how many wait for a server at a time", needs="mysql.so")
+def _(t):
+    from support import cdb
+    from support.mysql_wire import Client
+    server = t.keep(peers.Script(lambda s: s.recv(1)))
+    path = t.path("users.cdb")
+    cdb.replace(path, cdb.users(("alice", "", server.address)))
+    for given, waits in (("8", 12), ("off", 0)):
+        here = tcp()
+        rum = t.rum("-s", here, "-P", "mysql.so", "-M", path, "--health-check", "off", "--breaker",
+                    "off", "--server-backlog", given)
+        before = server.accepted
+        with contextlib.ExitStack() as stack:
+            for _ in range(20):
+                c = stack.enter_context(contextlib.closing(Client(here, 60)))
+                c.greet()
+                c.send(mysql_wire.response("alice", b""))
+            # Those who wait go when the server has taken nobody for a second.
+            net.until(lambda: server.accepted == before + 20, 20 * t.scale, "all are there")
+            same(rum.stats()["upstream"]["waits"], waits)
+        rum.wait_sessions(20, 20)
 
 
 @test("Who waits for a server that takes nobody goes to it soon all the same", needs="mysql.so",

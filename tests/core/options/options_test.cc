@@ -209,6 +209,7 @@ const std::map<std::string, Sample>& Samples() {
       {"max-connecting", {"8", [](auto& s) { return s.gate.max_connecting == 8; }}},
       {"max-connecting-per-destination",
        {"8", [](auto& s) { return s.gate.max_connecting_per_destination == 8; }}},
+      {"server-backlog", {"8", [](auto& s) { return s.gate.server_backlog == 8; }}},
       {"connection-rate",
        {"5/s",
         [](auto& s) {
