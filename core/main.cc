@@ -61,6 +61,7 @@ int Check(const CommandLine& line) {
 struct Inheritance {
   InheritedSockets sockets;
   std::vector<HandoverNote::Hold> holds;
+  bool has_map = false;
 };
 
 // What this process gets from the one that it takes over from, or else from systemd.
@@ -69,7 +70,7 @@ Result<Inheritance> Inherit(Background& background) {
   if (!text) {
     auto sockets = InheritedSockets::FromSystemd();
     if (!sockets) return sockets.error();
-    return Inheritance{std::move(*sockets), {}};
+    return Inheritance{std::move(*sockets), {}, false};
   }
   auto note = ReadHandoverNote(text);
   ::unsetenv(kHandoverVariable);
@@ -81,7 +82,7 @@ Result<Inheritance> Inherit(Background& background) {
   ::close(note->error_output);
   auto sockets = InheritedSockets::Of(*note);
   if (!sockets) return sockets.error();
-  return Inheritance{std::move(*sockets), std::move(note->holds)};
+  return Inheritance{std::move(*sockets), std::move(note->holds), note->has_map};
 }
 
 // Linux seldom says that there is no memory; where it does, half a session cannot be told from a
@@ -144,7 +145,7 @@ int Main(int argc, char** argv) {
   int code = 0;
   {
     Daemon daemon({argc, argv, std::move(program), std::move(inherited->sockets), takes_over,
-                   *identity, std::move(inherited->holds)},
+                   *identity, inherited->has_map, std::move(inherited->holds)},
                   std::move(*line), background, service);
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();

@@ -68,6 +68,7 @@ struct Settings {
   Millis idle_timeout{0};
   Millis drain_delay{0};
   Millis drain_timeout{30000};
+  Millis handover_timeout{0};
   Millis health_check{10000};
   Millis dns_refresh{30000};
   Millis dns_timeout{2000};

@@ -112,12 +112,14 @@ const Row kLists[] = {
 
 void Kill(const Call& call) { ListSessions(call, RUM_CLOSE_KILLED); }
 
-void Reload(const Call& call) { call.request->Reply(call.actions->reload(), "read again"); }
-
-void Upgrade(const Call& call) {
-  call.request->Reply(call.actions->upgrade(),
-                      "a new process is starting, the log tells how it went");
+Actions::Answer AnswerTo(const Call& call) {
+  return [request = call.request](const Status& status, const std::string& done) {
+    request->Reply(status, done);
+  };
 }
+
+void Reload(const Call& call) { call.actions->reload(AnswerTo(call)); }
+void Upgrade(const Call& call) { call.actions->upgrade(AnswerTo(call)); }
 
 void Stop(const Call& call) {
   call.request->Reply(Ok(), "draining");

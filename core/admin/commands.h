@@ -16,9 +16,11 @@ struct Overview;
 
 // [main] What the commands do to the process.
 struct Actions {
-  std::function<Status()> reload;   // as SIGHUP
-  std::function<Status()> upgrade;  // as SIGUSR2: begins it
-  std::function<void()> stop;       // as SIGTERM
+  // Called once, perhaps later: what was done, or why not. Not at all when the process ends.
+  using Answer = std::function<void(const Status& status, const std::string& done)>;
+  std::function<void(Answer)> reload;   // as SIGHUP
+  std::function<void(Answer)> upgrade;  // as SIGUSR2
+  std::function<void()> stop;           // as SIGTERM
   std::function<Status(log::Level)> set_log_level;
   // Until the configuration is read again and says something else, or the process ends.
   std::function<Status(const std::string& option, const std::string& value)> set_limit;

@@ -38,6 +38,11 @@ Error RefuseReload(const Error& error) {
   return error;
 }
 
+void TellKept(const std::vector<std::string>& kept) {
+  if (kept.empty()) return;
+  log::Warning("these have changed too and need a new process: {}; USR2 makes one", Names(kept));
+}
+
 }  // namespace
 
 std::vector<std::string> Complaints(const MapFile& map) {
@@ -140,7 +145,12 @@ Status Daemon::WatchMap() {
         proxy_->prober().SetMapDestinations(watcher_->destinations());
       },
       [](const Error& error) { log::Error("{}", error.text); });
-  return watcher_->Start();
+  if (auto started = watcher_->Start(); !started) return started;
+  // Without a map a process does not serve its users; where it takes over, another one does.
+  if (origin_.has_map && watcher_->stats().loads == 0) {
+    return Error{Fault::kMap, watcher_->stats().last_error};
+  }
+  return Ok();
 }
 
 Status Daemon::OpenAdmin() {
@@ -155,8 +165,8 @@ Status Daemon::OpenAdmin() {
     return Ok();
   };
   Actions actions{
-      .reload = [this] { return ReloadAll(); },
-      .upgrade = [this] { return HandOver(); },
+      .reload = [this](Actions::Answer answer) { ReloadAll(std::move(answer)); },
+      .upgrade = [this](Actions::Answer answer) { HandOver(std::move(answer)); },
       .stop = [this] { OnTerm(); },
       .set_log_level =
           [this](log::Level level) {
@@ -236,14 +246,20 @@ void Daemon::OnServiceTick(evutil_socket_t, short, void* self) {
 
 // Certificates are renewed in their place: the new files serve the next client.
 void Daemon::OnTlsLook(evutil_socket_t, short, void* self) {
-  auto& daemon = *static_cast<Daemon*>(self);
-  auto stamp = TlsFilesStamp::Of(daemon.settings_->tls);
-  if (stamp == daemon.tls_stamp_) return;
-  daemon.tls_stamp_ = stamp;
-  auto tls = TlsContexts::Make(daemon.settings_->tls);
-  if (!tls) return log::Error("{}; the certificates in use stay", tls.error().text);
+  static_cast<Daemon*>(self)->LookAtTls(false);
+}
+
+// `again`: files that could not be used are tried once more.
+void Daemon::LookAtTls(bool again) {
+  auto stamp = TlsFilesStamp::Of(settings_->tls);
+  if (stamp == tls_stamp_ && (tls_status_ || !again)) return;
+  tls_stamp_ = stamp;
+  auto tls = TlsContexts::Make(settings_->tls);
+  tls_status_ = tls ? Ok() : Status(Error{tls.error().fault, tls.error().text +
+                                                                 "; the certificates in use stay"});
+  if (!tls) return log::Error("{}", tls_status_.error().text);
   log::Info("TLS: the certificates are loaded anew");
-  daemon.proxy_->SetTls(std::move(*tls));
+  proxy_->SetTls(std::move(*tls));
 }
 
 void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
@@ -264,21 +280,38 @@ void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
   daemon.proxy_->gate().set_memory(bytes);
 }
 
-Status Daemon::ReloadAll() {
+void Daemon::ReloadAll(Actions::Answer answer) {
   if (!draining_) service_.Reloading();
   auto read = Reload();
-  if (watcher_) watcher_->check_now();
+  std::string wrong = read ? "" : read.error().text;
+  if (read && !tls_status_) wrong = tls_status_.error().text;
+  std::string done = "read again";
+  if (read && !read->empty()) {
+    done += "; these have changed and need a new process (upgrade): " + Names(*read);
+  }
   log::Reopen();
   if (!draining_) service_.Ready();
-  return read;
+  auto tell = [this, wrong, done, answer = std::move(answer)] {
+    if (!answer) return;
+    std::string all = wrong;
+    if (watcher_ && !watcher_->stats().last_error.empty()) {
+      all += (all.empty() ? "" : "\n") + watcher_->stats().last_error;
+    }
+    answer(all.empty() ? Ok() : Status(Error{Fault::kConfig, all}), done);
+  };
+  watcher_ ? watcher_->check_now(tell) : tell();
 }
 
 // Reads the configuration again. With one mistake in it nothing changes.
-Status Daemon::Reload() {
+Result<std::vector<std::string>> Daemon::Reload() {
   auto line = ReadCommandLine(origin_.argc, origin_.argv, module_);
   if (!line) return RefuseReload(line.error());
   rum::Reload plan = PlanReload(*settings_, *line->settings);
-  if (plan.applied.empty() && plan.kept.empty()) return Ok();
+  if (plan.applied.empty()) {
+    LookAtTls(true);
+    TellKept(plan.kept);
+    return plan.kept;
+  }
   auto config = ModuleConfig::Make(module_, plan.settings->module_values);
   if (!config) return RefuseReload(config.error());
   auto tls = TlsContexts::Make(plan.settings->tls);
@@ -289,13 +322,11 @@ Status Daemon::Reload() {
   settings_ = plan.settings;
   proxy_->SetTls(std::move(*tls));
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
+  tls_status_ = Ok();
   proxy_->Reload(settings_, std::move(*config));
   log::Info("the configuration is read again; applied: {}", Names(plan.applied));
-  if (!plan.kept.empty()) {
-    log::Warning("these have changed too and need a new process: {}; USR2 makes one",
-                 Names(plan.kept));
-  }
-  return Ok();
+  TellKept(plan.kept);
+  return plan.kept;
 }
 
 Status Daemon::SetLimit(const std::string& option, const std::string& value) {
@@ -311,13 +342,13 @@ void Daemon::OnSignal(evutil_socket_t number, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   switch (number) {
     case SIGHUP:
-      (void)daemon.ReloadAll();
+      daemon.ReloadAll();
       break;
     case SIGUSR1:
       log::Reopen();
       break;
     case SIGUSR2:
-      (void)daemon.HandOver();
+      daemon.HandOver();
       break;
     case SIGQUIT:
       daemon.Stop();

@@ -35,6 +35,7 @@ class Daemon {
     InheritedSockets sockets;
     bool takes_over;                   // from a process that serves until this one is ready
     std::optional<Identity> identity;  // who it is to become
+    bool has_map;                      // the process that it takes over from
     std::vector<HandoverNote::Hold> holds;
   };
 
@@ -57,8 +58,9 @@ class Daemon {
   Status DropPrivileges();
   void Serve();
   Overview overview() const { return {*proxy_, watcher_.get(), started_, draining_}; }
-  Status ReloadAll();  // what SIGHUP asks for
-  Status Reload();
+  void ReloadAll(Actions::Answer answer = {});  // what SIGHUP asks for
+  Result<std::vector<std::string>> Reload();    // what needs a new process
+  void LookAtTls(bool again);
   Status SetLimit(const std::string& option, const std::string& value);
   static void OnFirstProbesOver(evutil_socket_t, short, void* self);
   static void OnTlsLook(evutil_socket_t, short, void* self);
@@ -70,8 +72,9 @@ class Daemon {
   // daemon_end.cc
   void OnTerm();
   void Drain();
+  void EndDrainIn(Millis most);
   void Stop();
-  Status HandOver();
+  void HandOver(Actions::Answer answer = {});
   void HandOverAdmin();
   void OnSuccessor(const std::string& failed);
   static void OnDelayOver(evutil_socket_t, short, void* self);
@@ -89,20 +92,22 @@ class Daemon {
   std::unique_ptr<MapWatcher> watcher_;
   std::unique_ptr<StatisticsServer> statistics_, control_;  // -m, --control
   std::unique_ptr<Successor> successor_;                    // is being started
+  Actions::Answer upgraded_;                                // waits for it
   Pidfile pidfile_;
   std::vector<event*> events_;
   TlsFilesStamp tls_stamp_;
+  Status tls_status_ = Ok();  // of the last look at the files
   event* first_probes_ = nullptr;
   event* drain_over_ = nullptr;
   uint64_t started_ = NowMillis();
-  uint64_t told_ = 0;  // when the progress of the drain was logged, monotonic ms
+  uint64_t tell_at_ = 0, tell_every_ = 0;  // the progress of the drain, ms; the first monotonic
   Status result_ = Ok();
   bool shared_;               // another process lives by the sockets: their files are left alone
   bool memory_full_ = false;  // --max-memory is reached
   bool serving_ = false;
   bool draining_ = false;     // it is going to end
   bool handed_over_ = false;  // another process has taken over
-  bool cut_ = false;          // --drain-timeout is over
+  bool cut_ = false;          // the time for draining is over
 };
 
 }  // namespace rum

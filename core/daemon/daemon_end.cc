@@ -1,6 +1,8 @@
 // How the daemon ends: by itself after TERM, at once, or by handing over to a new process.
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -12,8 +14,10 @@ namespace rum {
 namespace {
 
 constexpr timeval kIdleLook = {0, 20000};  // how often the end of a drain is looked for
+constexpr timeval kLogLook = {5, 0};
 constexpr timeval kAfterCut = {3, 0};      // longer than last words may take
-constexpr uint64_t kProgress = 10000;      // ms between two lines about a drain
+constexpr uint64_t kProgress = 10000;      // ms until the first line about a drain
+constexpr uint64_t kProgressMost = 3600000;  // each next one takes twice as long, up to this
 
 timeval TimevalOf(Millis time) { return {time.count() / 1000, time.count() % 1000 * 1000}; }
 
@@ -23,12 +27,14 @@ void Daemon::OnTerm() {
   // The one that has handed over is ending already, and this may be the signal to all of a service:
   // the second one counts.
   if (std::exchange(handed_over_, false)) {
-    return log::Info("draining already, {} sessions are left; a second signal ends at once",
-                     proxy_->Load());
+    log::Info("draining: {} sessions are left, they have {} to end; a second signal ends at once",
+              proxy_->Load(), FormatDuration(settings_->drain_timeout));
+    return EndDrainIn(settings_->drain_timeout);
   }
   if (draining_) return Stop();
   draining_ = true;
   successor_.reset();
+  upgraded_ = {};
   service_.Stopping();
   if (settings_->drain_delay.count() == 0 || !serving_) return Drain();
   log::Info(
@@ -46,22 +52,28 @@ void Daemon::OnDelayOver(evutil_socket_t, short, void* self) {
 
 // From here on no client is taken.
 void Daemon::Drain() {
+  const Millis most = handed_over_ ? settings_->handover_timeout : settings_->drain_timeout;
   log::Info("draining: no new clients; sessions have {} to end; a second signal ends at once",
-            FormatDuration(settings_->drain_timeout));
+            most.count() ? FormatDuration(most) : "any time");
   proxy_->Drain(shared_);
-  told_ = NowMillis();
+  tell_at_ = NowMillis() + (tell_every_ = kProgress);
   Every(kIdleLook, OnIdleLook);
   events_.push_back(drain_over_ = evtimer_new(base_, OnDrainOver, this));
-  timeval wait = TimevalOf(settings_->drain_timeout);
-  if (settings_->drain_timeout.count()) event_add(drain_over_, &wait);
+  EndDrainIn(most);
+}
+
+void Daemon::EndDrainIn(Millis most) {
+  timeval wait = TimevalOf(most);
+  if (most.count()) event_add(drain_over_, &wait);
 }
 
 void Daemon::OnIdleLook(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   if (daemon.proxy_->Idle()) {
     event_base_loopbreak(daemon.base_);
-  } else if (NowMillis() - daemon.told_ >= kProgress) {
-    daemon.told_ = NowMillis();
+  } else if (NowMillis() >= daemon.tell_at_) {
+    daemon.tell_every_ = std::min(2 * daemon.tell_every_, kProgressMost);
+    daemon.tell_at_ = NowMillis() + daemon.tell_every_;
     log::Info("draining: {} sessions are left", daemon.proxy_->Load());
   }
 }
@@ -78,16 +90,18 @@ void Daemon::OnDrainOver(evutil_socket_t, short, void* self) {
 void Daemon::Stop() {
   draining_ = true;
   successor_.reset();
+  upgraded_ = {};
   proxy_->Drain(shared_);
   proxy_->Stop();
   event_base_loopbreak(base_);
 }
 
 // Starts the program anew and gives it the sockets. Until it says that it serves, nothing changes.
-Status Daemon::HandOver() {
-  auto refuse = [](const std::string& why) {
+// `answer` comes then.
+void Daemon::HandOver(Actions::Answer answer) {
+  auto refuse = [&answer](const std::string& why) {
     log::Error("no hand-over: {}", why);
-    return Error{Fault::kConfig, why};
+    if (answer) answer(Error{Fault::kConfig, why}, "");
   };
   if (successor_) {
     return refuse("process " + std::to_string(successor_->pid()) + " is taking over already");
@@ -100,6 +114,7 @@ Status Daemon::HandOver() {
   if (::getpid() == 1) return refuse("process 1 cannot go without the others; restart instead");
   state_->WriteAll();  // so that the new one knows what this one has learned
   HandoverNote note;
+  note.has_map = watcher_ && watcher_->stats().loads > 0;
   for (const auto& listener : proxy_->listeners()) note.sockets.push_back(listener->ForHandover());
   for (const auto* server : {statistics_.get(), control_.get()}) {
     if (server) note.sockets.push_back(server->ForHandover());
@@ -111,8 +126,8 @@ Status Daemon::HandOver() {
                                     [this](const std::string& failed) { OnSuccessor(failed); });
   if (!successor) return refuse(successor.error().text);
   successor_ = std::move(*successor);
+  upgraded_ = std::move(answer);
   log::Info("hand-over: process {} is starting, {}", successor_->pid(), origin_.program.path);
-  return Ok();
 }
 
 void Daemon::HandOverAdmin() {
@@ -123,15 +138,24 @@ void Daemon::HandOverAdmin() {
 
 void Daemon::OnSuccessor(const std::string& failed) {
   auto successor = std::move(successor_);
+  auto answer = std::exchange(upgraded_, {});
   if (!failed.empty()) {
     pidfile_.Restore();
-    return log::Error("the hand-over has failed, this process serves on: {}", failed);
+    log::Error("the hand-over has failed, this process serves on: {}", failed);
+    if (answer) answer(Error{Fault::kConfig, "the old process serves on: " + failed}, "");
+    return;
   }
   log::Info("hand-over: process {} serves; {} sessions end here", successor->pid(), proxy_->Load());
+  if (answer) {
+    answer(Ok(), fmt::format("process {} serves; {} sessions are left in the old one",
+                             successor->pid(), proxy_->Load()));
+  }
   draining_ = handed_over_ = shared_ = true;
   service_.HandOverTo(successor->pid());
   state_->GiveUp();
   HandOverAdmin();
+  // Who rotates the log tells the process that serves.
+  Every(kLogLook, [](evutil_socket_t, short, void*) { log::Reopen(); });
   Drain();
 }
 

@@ -44,6 +44,10 @@ std::string_view Cut(std::string_view& rest, char mark) {
 // Adds one entry to the note; false: it cannot be read.
 bool ReadEntry(std::string_view entry, HandoverNote& note) {
   std::string_view kind = Cut(entry, ':');
+  if (kind == "map") {
+    note.has_map = true;
+    return entry.empty();
+  }
   if (kind == kHoldWords[1] || kind == kHoldWords[2]) {
     auto server = Unescape(entry);
     if (!server || !ParseAddress(*server)) return false;
@@ -70,6 +74,7 @@ bool ReadEntry(std::string_view entry, HandoverNote& note) {
 
 std::string WriteHandoverNote(const HandoverNote& note) {
   std::string out = fmt::format("ready:{},stderr:{}", note.ready, note.error_output);
+  if (note.has_map) out += ",map:";
   for (const HandoverNote::Socket& socket : note.sockets) {
     out += fmt::format(",{}:{}:{}", socket.given ? "given" : "own", socket.fd,
                        Escape(socket.address.text()));

@@ -100,14 +100,15 @@ class MapWatcher::Thread {
     return status;
   }
 
-  // [main]
-  std::optional<Outcome> Take() {
+  // [main] `checked`: how many calls of CheckNow() have been answered since the last time.
+  std::optional<Outcome> Take(size_t* checked) {
     uint64_t count;
     [[maybe_unused]] ssize_t n = read(ready_.get(), &count, sizeof count);
     std::optional<Outcome> outcome;
     {
       std::lock_guard lock(mutex_);
       outcome = std::exchange(outcome_, std::nullopt);
+      *checked = std::exchange(checked_, 0);
     }
     wake_.notify_all();
     return outcome;
@@ -117,7 +118,7 @@ class MapWatcher::Thread {
   void CheckNow() {
     {
       std::lock_guard lock(mutex_);
-      check_ = true;
+      ++checks_;
     }
     wake_.notify_all();
   }
@@ -190,14 +191,15 @@ class MapWatcher::Thread {
     std::unique_lock lock(mutex_);
     while (!stop_) {
       wake_.wait(lock, [this] { return stop_ || !outcome_; });
-      wake_.wait_for(lock, interval_, [this] { return stop_ || check_; });
+      wake_.wait_for(lock, interval_, [this] { return stop_ || checks_ > 0; });
       if (stop_) break;
-      const bool urgent = std::exchange(check_, false);
+      const size_t checks = std::exchange(checks_, 0);
       lock.unlock();
-      std::optional<Outcome> outcome = Look(urgent);
+      std::optional<Outcome> outcome = Look(checks > 0);
       std::erase_if(handed_out_, [](const auto& map) { return map.use_count() == 1; });
       lock.lock();
-      if (!outcome || stop_) continue;
+      checked_ += checks;
+      if ((!outcome && checks == 0) || stop_) continue;
       outcome_ = std::move(outcome);
       const uint64_t one = 1;
       [[maybe_unused]] ssize_t n = write(ready_.get(), &one, sizeof one);
@@ -213,7 +215,8 @@ class MapWatcher::Thread {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::atomic<bool> stop_ = false;
-  bool check_ = false;
+  size_t checks_ = 0;   // asked for
+  size_t checked_ = 0;  // of these, done and not told yet
   std::optional<Outcome> outcome_;  // one at a time: the next look waits until it is taken
 
   // [helper] only.
@@ -247,12 +250,19 @@ Status MapWatcher::Start() {
       this);
 }
 
-void MapWatcher::check_now() {
-  if (thread_) thread_->CheckNow();
+void MapWatcher::check_now(std::function<void()> done) {
+  asked_.push_back(std::move(done));
+  thread_->CheckNow();
 }
 
 void MapWatcher::Take() {
-  if (auto outcome = thread_->Take()) Apply(std::move(*outcome));
+  size_t checked = 0;
+  if (auto outcome = thread_->Take(&checked)) Apply(std::move(*outcome));
+  for (; checked > 0; --checked) {
+    auto done = std::move(asked_.front());
+    asked_.pop_front();
+    if (done) done();
+  }
 }
 
 void MapWatcher::Apply(Outcome outcome) {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -45,8 +46,9 @@ class MapWatcher {
   // Fails only when the machine gives no thread or descriptor.
   Status Start();
 
-  // [main] Looks now, and tries again a version that failed. For SIGHUP.
-  void check_now();
+  // [main] Looks now, and tries again a version that failed. For SIGHUP. `done` comes when that is
+  // over, on the main loop and behind the other callbacks, or never when this is destroyed before.
+  void check_now(std::function<void()> done = {});
 
   // [main]
   const MapWatchStats& stats() const { return stats_; }
@@ -67,6 +69,7 @@ class MapWatcher {
   const std::chrono::milliseconds interval_;
   MapWatchStats stats_;
   std::vector<std::string> destinations_;
+  std::deque<std::function<void()>> asked_;  // of check_now(), in order
   std::unique_ptr<Thread> thread_;
 };
 

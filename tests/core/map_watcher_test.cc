@@ -227,6 +227,32 @@ TEST_F(MapWatcherTest, DoesNotLoadTheSameVersionAgainWhenAsked) {
   EXPECT_EQ(maps_, 1);
 }
 
+TEST_F(MapWatcherTest, TellsWhenItHasLooked) {
+  WriteFile(path_, MakeUsers("tcp:a:1"));
+  Start(std::chrono::hours(1));
+  int told = 0;
+  auto done = [&] { ++told; };
+  watcher_->check_now(done);
+  EXPECT_EQ(told, 0);
+  EXPECT_TRUE(Await([&] { return told == 1; })) << "nothing has changed";
+  EXPECT_EQ(maps_, 1);
+  SwapFile(path_, MakeUsers("tcp:b:1"));
+  watcher_->check_now([&] {
+    EXPECT_EQ(Destination(), "tcp:b:1");
+    done();
+  });
+  EXPECT_TRUE(Await([&] { return told == 2; }));
+  SwapFile(path_, "bad");
+  watcher_->check_now([&] {
+    EXPECT_EQ(errors_.size(), 1u);
+    done();
+  });
+  watcher_->check_now();
+  watcher_->check_now(done);
+  EXPECT_TRUE(Await([&] { return told == 4; }));
+  EXPECT_NE(watcher_->stats().last_error, "");
+}
+
 TEST_F(MapWatcherTest, TriesAgainByItselfWhenTheMachineHadNoDescriptor) {
   Start();
   const std::string ready = folder_ / "ready";

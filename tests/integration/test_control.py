@@ -156,6 +156,34 @@ def _(t):
     same(rum.wait_exit(), 0)
 
 
+@test("reload tells of a map and of certificates that cannot be used, and what needs a new process")
+def _(t):
+    from support import cdb
+    from support.certificates import Authority
+    from test_tls import tls
+    users, path = t.path("users.cdb"), t.path("rum.conf")
+    certificate, key = Authority(t.folder).sign("localhost")
+    good = cdb.users(("alice", "", "tcp:127.0.0.1:1"))
+    cdb.replace(users, good)
+    with open(path, "w") as f:
+        f.write("workers = 1\n")
+    rum, here, echo = start(t, "--config", path, "-P", "passthrough.so", "-M", users, "-s", tls(),
+                            "--tls-cert", certificate, "--tls-key", key)
+    same(ctl(t, "reload"), "read again\n")
+    cdb.replace(users, b"bad")
+    for _ in range(2):
+        has(ctl(t, "reload", code=1), "stays in use")
+    cdb.replace(users, good)
+    os.rename(key, key + ".away")
+    for _ in range(2):
+        has(ctl(t, "reload", code=1), "the certificates in use stay")
+    os.rename(key + ".away", key)
+    with open(path, "w") as f:
+        f.write("workers = 2\n")
+    same(ctl(t, "reload"),
+         "read again; these have changed and need a new process (upgrade): workers\n")
+
+
 @test("set changes a limit until the configuration says something else; limits shows it")
 def _(t):
     path = t.path("rum.conf")

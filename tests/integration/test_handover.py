@@ -1,7 +1,9 @@
 """USR2: a new process takes over the sockets, and nobody notices. One that cannot changes nothing."""
 
+import glob
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -11,6 +13,7 @@ from support import net, peers
 from support.harness import check, end_with_parent, full, has, same, test
 from support.net import connect
 from support.peers import Echo
+from test_control import ctl
 from test_redirect import tcp
 from test_stop import echo_works
 
@@ -245,6 +248,77 @@ def _(t):
         check(rum.pid != pid, "a good one takes over")
 
 
+@test("A process without a good map takes over from none that has one", needs="mysql.so")
+def _(t):
+    from support import cdb
+    echo = t.keep(Echo())
+    here, users = tcp(), t.path("users.cdb")
+    good = cdb.users(("alice", "", echo.address))
+    cdb.replace(users, good)
+    rum = t.rum("-s", here, "-M", users, "--health-check", "off", "--control",
+                "sock:" + t.path("control"))
+    cdb.replace(users, good[:-1])
+    rum.wait_log("stays in use")
+    for _ in range(2):
+        text = ctl(t, "upgrade", code=1)
+        has(text, "the old process serves on: ")
+        has(text, users)
+        has(text, "no map is loaded")
+    same(rum.get("/ready")[0], 200)
+    cdb.replace(users, good)
+    told = []
+    rum.hand_over(ask=lambda: told.append(ctl(t, "upgrade")))
+    same(told, ["process %d serves; 0 sessions are left in the old one\n" % rum.pid])
+    # Where there was none before, none is needed.
+    there = tcp()
+    none = t.rum("-s", there, "-M", t.path("none.cdb"), "-d", echo.address, ready=False)
+    none.hand_over()
+
+
+@test("Sessions go on in the old process for as long as they like, or for --handover-timeout")
+def _(t):
+    echo = t.keep(Echo())
+    for more, cut in ((), False), (("--handover-timeout", "1s"), True):
+        here, log = tcp(), t.path("%s.log" % cut)
+        rum = t.rum("-s", here, "-d", echo.address, "--drain-timeout", "1s", *more)
+        with connect(here) as s:
+            echo_works(s)
+            old = rum.hand_over()
+            if cut:
+                check(net.ended(s, 10 * t.scale) in ("closed", "reset"), "cut")
+            else:
+                time.sleep(2)
+                echo_works(s)
+                # TERM is for all processes of a service: then the usual time begins.
+                old.send_signal(signal.SIGTERM)
+                check(net.ended(s, 10 * t.scale) in ("closed", "reset"), "cut")
+            same(old.wait(10 * t.scale), 0, "exit code")
+
+
+def text(path):
+    with open(path) as f:
+        return f.read()
+
+
+@test("The old process follows the log when it is rotated", seconds=60)
+def _(t):
+    echo = t.keep(Echo())
+    here, log = tcp(), t.path("rotated.log")
+    rum = t.rum("-s", here, "-d", echo.address, "-l", log)
+    with connect(here) as s:
+        echo_works(s)
+        rum.signal(signal.SIGUSR2)
+        net.until(lambda: "sessions end here" in text(log), 20 * t.scale, "the new one serves")
+        rum.pid, old = int(re.search(r"process (\d+) serves", text(log)).group(1)), rum.pid
+        os.rename(log, log + ".1")
+        os.kill(rum.pid, signal.SIGUSR1)
+        net.until(lambda: log in [os.readlink(f) for f in glob.glob("/proc/%d/fd/*" % old)],
+                  20 * t.scale, "the old one has it, too")
+    same(rum.wait_exit(), 0)
+    has(text(log), '"reason":"client_closed"')
+    os.kill(rum.pid, signal.SIGTERM)
+
+
 @test("A second USR2 while a hand-over is under way is ignored; TERM gives the hand-over up")
 def _(t):
     echo = t.keep(Echo())
@@ -279,7 +353,7 @@ def _(t):
         old.send_signal(signal.SIGUSR2)
         rum.wait_log("no hand-over: this process is ending")
         old.send_signal(signal.SIGTERM)
-        rum.wait_log("draining already, 1 sessions are left")
+        rum.wait_log("1 sessions are left, they have 1h to end")
         echo_works(s)
         old.send_signal(signal.SIGTERM)
         check(net.ended(s, 10) in ("closed", "reset"), "cut")

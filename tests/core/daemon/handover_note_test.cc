@@ -8,7 +8,7 @@ namespace rum {
 namespace {
 
 HandoverNote Example() {
-  HandoverNote note{.ready = 7, .error_output = 8, .sockets = {}, .holds = {}};
+  HandoverNote note{.ready = 7, .error_output = 8, .has_map = true, .sockets = {}, .holds = {}};
   int fd = 9;
   for (const char* text : {"tcp:0.0.0.0:3306", "tcp:[::1]:1", "tls:localhost:0",
                            "sock:/run/a,b%c:d\n\te", "sock:relative"}) {
@@ -24,6 +24,7 @@ TEST(HandoverNote, SaysWhatWasWritten) {
   ASSERT_TRUE(read.ok()) << read.error().text;
   EXPECT_EQ(read->ready, 7);
   EXPECT_EQ(read->error_output, 8);
+  EXPECT_TRUE(read->has_map);
   ASSERT_EQ(read->sockets.size(), note.sockets.size());
   for (size_t i = 0; i < note.sockets.size(); ++i) {
     EXPECT_EQ(read->sockets[i].fd, note.sockets[i].fd);
@@ -38,16 +39,16 @@ TEST(HandoverNote, SaysWhatWasWritten) {
 }
 
 TEST(HandoverNote, IsOneReadableLine) {
-  HandoverNote note{.ready = 7, .error_output = 8, .sockets = {}, .holds = {}};
+  HandoverNote note{.ready = 7, .error_output = 8, .has_map = true, .sockets = {}, .holds = {}};
   note.sockets.push_back({5, false, *ParseAddress("tcp:0.0.0.0:3306")});
   note.sockets.push_back({6, true, *ParseAddress("sock:/run/a,b")});
   EXPECT_EQ(WriteHandoverNote(note),
-            "ready:7,stderr:8,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/a%2Cb");
+            "ready:7,stderr:8,map:,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/a%2Cb");
 }
 
 TEST(HandoverNote, IsRefusedWhenItCannotBeRead) {
   for (const char* text :
-       {"", "ready:7", "stderr:8", "ready:7,stderr:8,own:5", "ready:7,stderr:8,own:5:nonsense",
+       {"", "ready:7", "stderr:8", "ready:7,stderr:8,map:1", "ready:7,stderr:8,own:5", "ready:7,stderr:8,own:5:nonsense",
         "ready:7,stderr:8,own:x:tcp:a:1", "ready:7,stderr:8,other:5:tcp:a:1", "ready:-1,stderr:8",
         "ready:2,stderr:8", "ready:7:x,stderr:8", "ready:7,stderr:8,own:5:sock:/a%2",
         "ready:7,stderr:8,own:5:sock:/a%GG", "ready:7,stderr:8,,", "ready:7,stderr:8,drain", "ready:7,stderr:8,maint:db1", "ready:99999999999,stderr:8"}) {

@@ -276,6 +276,7 @@ const std::map<std::string, Sample>& Samples() {
       {"idle-timeout", duration(&Settings::idle_timeout)},
       {"drain-delay", duration(&Settings::drain_delay)},
       {"drain-timeout", duration(&Settings::drain_timeout)},
+      {"handover-timeout", duration(&Settings::handover_timeout)},
       {"health-check", duration(&Settings::health_check)},
       {"dns-refresh", duration(&Settings::dns_refresh)},
       {"dns-timeout", duration(&Settings::dns_timeout)},

@@ -260,10 +260,11 @@ class Rum:
 
     # Hand-over
 
-    def hand_over(self, seconds=15):
-        """USR2; returns the old process, which may live on for its sessions. This is the new one now."""
+    def hand_over(self, seconds=15, ask=None):
+        """USR2, or what `ask` does; returns the old process, which may live on for its sessions. This is
+        the new one now."""
         old = self.process
-        self.signal(signal.SIGUSR2)
+        ask() if ask else self.signal(signal.SIGUSR2)
         def serves():
             found = re.findall(r"hand-over: process (\d+) serves", self.log())
             return int(found[-1]) if len(found) > self.hand_overs else None
