@@ -174,6 +174,13 @@ std::string BuildKill(Bytes payload, const Kill& kill, uint32_t id) {
       .Finish(0);
 }
 
+std::string BuildQuery(std::string_view text, bool attributes) {
+  PacketWriter packet;
+  packet.WriteU8(kQuery);
+  if (attributes) packet.WriteLength(0).WriteLength(1);  // none of them, in one set
+  return packet.WriteText(text).Finish(0);
+}
+
 Parsed<ChangeUser> ParseChangeUser(Bytes payload, uint64_t capabilities) {
   auto has = [&](uint64_t bit) { return (capabilities & bit) != 0; };
   auto text = [](Bytes bytes) { return std::string(AsText(bytes)); };

@@ -62,6 +62,9 @@ std::optional<Kill> FindKill(Bytes payload);
 // The whole packet with another id in it.
 std::string BuildKill(Bytes payload, const Kill& kill, uint32_t id);
 
+// COM_QUERY, the whole packet. `attributes`: QUERY_ATTRIBUTES is in force.
+std::string BuildQuery(std::string_view text, bool attributes);
+
 // COM_CHANGE_USER. Strings hold raw bytes in the client's character set.
 struct ChangeUser {
   std::string user;

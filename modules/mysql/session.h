@@ -62,6 +62,7 @@ class Session final : public Conversation {
     kAwaitGreeting,     // an upstream is there; left by its greeting, then the response is let go
     kAwaitUpstreamTls,  // rum asked the upstream for TLS; left when it is there
     kAwaitChangeMap,    // another user is to come, and is looked up; left by the answer
+    kAwaitQuiet,        // the server is to show that it owes no answer; left by what it says
     kAwaitVerdict,      // the server is to speak; left by OK, ERR, or what the client must answer
     kAwaitAnswer,       // the client is to answer; left by one packet of it
     kAwaitServerKey,    // the client's password is held; left by the server's public key
@@ -156,6 +157,9 @@ class Session final : public Conversation {
   // Asks rum whether the session may go on as this user, whom it counts for then.
   int32_t AdmitAnew(std::string_view user, Bytes record);
   void CountForFormerUser();
+  void AskForQuiet();
+  void TakeQuiet(Bytes payload);
+  void RefuseUnquiet();
   void SendChangeUser();
   void GoOnAsBefore(const ServerError& error);
   // The token for the server's nonce, when the one of the client is for the nonce that it keeps.
@@ -241,6 +245,7 @@ class Session final : public Conversation {
   CommandReader commands_;
   std::optional<ChangeUser> change_;  // until it is sent
   std::string former_user_;           // while a change is under way
+  std::string mark_;                  // only in kAwaitQuiet
   std::string login_user_;            // once logged in: whom the log names
   bool logged_in_ = false;            // once, and perhaps anew
   bool watched_to_the_end_ = false;

@@ -18,6 +18,9 @@ constexpr char kNobody[] = "rum_client_has_left";
 
 constexpr size_t kMaxShownAuth = 250;
 
+// Of a login, both sides' together. The numbers must not wrap: with 0 an answer would be a command.
+constexpr uint8_t kPacketsMost = 200;
+
 // Of one plugin, when the client has gone; none needs more than two.
 constexpr unsigned kAnswersMost = 4;
 
@@ -37,7 +40,7 @@ void Session::OnUpstreamOpen(uint32_t reason) {
 int64_t Session::OnUpstreamData(Bytes bytes) {
   if (state_ != State::kAwaitGreeting && state_ != State::kAwaitVerdict &&
       state_ != State::kAwaitAnswer && state_ != State::kAwaitServerKey &&
-      state_ != State::kAwaitCipher) {
+      state_ != State::kAwaitCipher && state_ != State::kAwaitQuiet) {
     return 0;
   }
   Frame frame = ReadFrame(bytes, back_);
@@ -45,12 +48,25 @@ int64_t Session::OnUpstreamData(Bytes bytes) {
     WaitFor(RUM_UPSTREAM, frame.size);
     return 0;
   }
+  if (state_ == State::kAwaitQuiet) {
+    if (frame.kind != Frame::Kind::kWhole) {
+      RefuseUnquiet();
+      return 0;
+    }
+    TakeQuiet(frame.payload);
+    return static_cast<int64_t>(frame.size);
+  }
   if (frame.kind != Frame::Kind::kWhole) {
     Count(kServerFaults);
     if (state_ == State::kAwaitGreeting) farewell_ = Farewell::kNone;
     RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, frame.kind == Frame::Kind::kTooLong
                                                ? "the server's packet is too long"
                                                : "the server's packet is out of order");
+    return 0;
+  }
+  if (back_ == kPacketsMost) {
+    Count(kServerFaults);
+    RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, "the login does not come to an end");
     return 0;
   }
   ++back_;

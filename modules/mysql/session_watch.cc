@@ -169,7 +169,40 @@ void Session::JudgeChange(int32_t status, Bytes value) {
     Parsed<Record> record = ParseRecord(value);
     if (record.ok()) stored_ = record.value.secret;
   }
+  AskForQuiet();
+}
+
+// What the server sends from here on is taken for its side of a login. A client that has not waited
+// for the answers to earlier commands could have bytes of its own choice taken for that. So the server
+// is asked what it cannot understand, with a mark in it that nobody else knows: its error repeats the
+// mark, and must be the very next that it sends. It says that in all states of a session.
+void Session::AskForQuiet() {
+  std::optional<Nonce> nonce = MakeNonce();
+  if (!nonce) return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
+  mark_ = "m";
+  for (uint8_t byte : *nonce) {
+    constexpr char kHex[] = "0123456789abcdef";
+    mark_.append({kHex[byte >> 4], kHex[byte & 15]});
+  }
+  Send(RUM_UPSTREAM, BuildQuery("rum " + mark_ + ": the user is about to change",
+                                HasUpstream(kQueryAttributes)));
+  state_ = State::kAwaitQuiet;
+}
+
+void Session::TakeQuiet(Bytes payload) {
+  std::string text(AsText(payload));
+  std::erase(text, '\0');  // the text may be in UTF-16
+  if (KindOfReply(payload) != ReplyKind::kError || text.find(mark_) == text.npos) {
+    return RefuseUnquiet();
+  }
+  back_ = 1;
   SendChangeUser();
+}
+
+void Session::RefuseUnquiet() {
+  Count(kClientFaults);
+  Refuse(OutOfOrder(), RUM_CLOSE_CLIENT_PROTOCOL,
+         "the client changes the user before the server has answered all it was asked");
 }
 
 // The server knows nothing of it. Who breaks a rule sees what a wrong password sees, which the

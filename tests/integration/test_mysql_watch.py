@@ -6,6 +6,7 @@ import pty
 import select
 import shutil
 import signal
+import struct
 import time
 
 from mysql_setup import front, port_of, row, tcp, usual_map, write_map
@@ -273,6 +274,31 @@ def _(t):
     for mode in ("relay", "rewrite"):
         _, here = front(t, usual_map(t), "--mysql-auth", mode)
         same(outcome(here), outcome(t.run.servers.a.address), mode)
+
+
+@test("Who changes the user before all is answered is ended, whatever the answers look like",
+      needs=BOTH)
+def _(t):
+    path = usual_map(t)
+    for arguments in (("--mysql-auth", "rewrite"), ("--mysql-change-user", "same")):
+        rum, here = front(t, path, *arguments)
+        change = b"\x11alice\0\x00" + b"\0\x2d\0mysql_native_password\0"
+        # Answers that could be taken for the server's side of a change: OK, ERR, and what is in rows.
+        for first in (b"DO 1", b"nonsense", b"SELECT REPEAT('\0', 100000)",
+                      b"SELECT SLEEP(0.1), REPEAT(UNHEX('0100000203'), 40000)"):
+            with Client(here) as c:
+                c.login("alice", password("alice"))
+                query = b"\x03" + first
+                c.socket.sendall(struct.pack("<I", len(query))[:3] + b"\0" + query +
+                                 struct.pack("<I", len(change))[:3] + b"\0" + change)
+                check(b"#08S01Got packets out of order" in net.read_all(c.socket), first)
+        same({s["reason"] for s in rum.wait_sessions(4)}, {"client_protocol"})
+        # A command that has no answer may stand before it.
+        with Client(here) as c:
+            c.login("alice", password("alice"))
+            c.command(b"\x19\1\0\0\0")
+            change_user(c, "alice", password("alice"))
+            same(c.query("SELECT 1"), ["1"])
 
 
 @test("A client without plugins changes to its own user by the stored hash", needs=BOTH)

@@ -63,8 +63,24 @@ class Watching : public TlsLogin {
     return BuildChangeUser(change, capabilities);
   }
 
+  // The mark in what the server is asked before a change; it owes nothing when it comes back.
+  std::string Mark(const std::string& before = "") {
+    std::string asked = ServerHears();
+    EXPECT_EQ(asked.substr(0, before.size()), before);
+    asked.erase(0, before.size());
+    std::string text = asked.substr(std::min<size_t>(asked.size(), 5), 45);
+    EXPECT_EQ(asked, Query(text + ": the user is about to change"));
+    EXPECT_EQ(text.substr(0, 5), "rum m");
+    return text.substr(4);
+  }
+  static std::string SyntaxError(const std::string& near, uint8_t sequence = 1) {
+    return BuildError({1064, "42000", "You have an error near 'rum " + near + ": the'"}, sequence);
+  }
+  void GrantQuiet() { host.Feed(RUM_UPSTREAM, SyntaxError(Mark())); }
+
   // What the server was asked, with no proof in it.
   void ExpectDemand(const std::string& user, size_t auth_size = 20) {
+    GrantQuiet();
     EXPECT_EQ(ServerHears(), Changing(user, std::string(auth_size, '\0'), "rum_has_no_plugin"));
     EXPECT_EQ(host.handed_over(), std::nullopt) << "the server's answer must be seen";
   }
@@ -266,11 +282,13 @@ TEST_F(Watching, AClientWithoutPluginsIsGivenTheTokenForTheServersNonce) {
     return Changing(user, token, "", kOldClient);
   };
   host.Feed(RUM_CLIENT, change("alice", TokenFor(greeting.nonce)));
+  GrantQuiet();
   EXPECT_EQ(ServerHears(), change("alice", TokenFor(kServerNonce)));
   host.Feed(RUM_UPSTREAM, OkPacket(1));
   EXPECT_EQ(ClientHears(), OkPacket(1));
   // Of another user rum knows no hash here.
   host.Feed(RUM_CLIENT, change("bob", TokenFor(greeting.nonce)));
+  GrantQuiet();
   EXPECT_EQ(ServerHears(), change("bob", TokenFor(greeting.nonce)));
   ServerSays(1, "\xff\x15\x04#28000Access denied for user 'bob'@'10.9.9.9'");
   ExpectRefusal(1, "Access denied for user 'bob'@'192.0.2.1' (using password: YES)");
@@ -288,6 +306,69 @@ TEST_F(Watching, AClientWithoutPluginsThatWasRelayedIsLedToo) {
     ExpectDemand(user);
     Prove();
   }
+}
+
+// A client that does not wait could have an answer of its own choice taken for the verdict.
+TEST_F(Watching, AChangeBeforeAllIsAnsweredEndsTheSession) {
+  Start({{"mysql-change-user", "same"}});
+  const std::string row = Packet(5, "\x04rows");
+  for (const std::string& owed :
+       {OkPacket(1), BuildError({1146, "42S02", "There is no table 'm0123'"}, 1), row,
+        Packet(0, ""), Packet(2, "\x01\x03"), SyntaxError("m" + std::string(40, '0')),
+        "\xff\xff\xff\x01"s}) {
+    LogIn();
+    host.Feed(RUM_CLIENT, Query("SELECT 1") + Changing("alice", TokenFor(greeting.nonce)));
+    std::string mark = Mark(Query("SELECT 1"));
+    host.Feed(RUM_UPSTREAM, owed + SyntaxError(mark));
+    ExpectError(1, 1156, "08S01", RUM_CLOSE_CLIENT_PROTOCOL);
+    EXPECT_EQ(ServerHears(), Packet(0, "\x01"));
+  }
+  // The mark alone is not enough: it must come at the head of an error.
+  LogIn();
+  host.Feed(RUM_CLIENT, Changing("alice", TokenFor(greeting.nonce)));
+  host.Feed(RUM_UPSTREAM, Packet(1, Mark()));
+  ExpectError(1, 1156, "08S01", RUM_CLOSE_CLIENT_PROTOCOL);
+}
+
+TEST_F(Watching, TheMarkIsAnotherEachTimeAndIsFoundInUtf16) {
+  Start({{"mysql-change-user", "same"}});
+  LogIn();
+  std::string first;
+  for (int i = 0; i < 2; ++i) {
+    host.Feed(RUM_CLIENT, Changing("alice", TokenFor(greeting.nonce)));
+    std::string mark = Mark(), wide;
+    EXPECT_NE(mark, first);
+    first = mark;
+    for (char c : mark) wide += {'\0', c};
+    host.Feed(RUM_UPSTREAM, BuildError({1064, "42000", "N\0e\0a\0r\0"s + wide}, 1));
+    ServerHears();
+    Prove();
+  }
+}
+
+TEST_F(Watching, AChangeThatIsLeftBeforeTheServerIsAskedIsEndedProperly) {
+  Start({{"mysql-change-user", "same"}});
+  LogIn();
+  host.Feed(RUM_CLIENT, Changing("alice", TokenFor(greeting.nonce)));
+  Mark();
+  host.End(RUM_CLIENT);
+  EXPECT_EQ(ServerHears(), Packet(0, "\x01"));
+  EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+}
+
+TEST_F(Watching, ALoginThatDoesNotComeToAnEndIsEnded) {
+  Start();
+  Greet();
+  Respond("plain", TokenFor(greeting.nonce));
+  Connect();
+  ServerSays(2, Asking("dialog"));
+  uint8_t number = 3;
+  for (; host.open() && number < 250; number += 2) {
+    ClientSays(number, "answer");
+    ServerSays(static_cast<uint8_t>(number + 1), "\x01more");
+  }
+  EXPECT_LT(number, 250);
+  EXPECT_EQ(host.closed(), RUM_CLOSE_UPSTREAM_PROTOCOL);
 }
 
 // What libmariadb does: it answers the server's question with the nonce that it keeps.
