@@ -277,11 +277,17 @@ void LoginFailed(rum_session* handle) {
   if (ScriptedSession* session = Find(handle, "login_failed")) session->LoginFailed();
 }
 
+int32_t Blocked(rum_session* handle) {
+  ScriptedSession* session = Find(handle, "blocked");
+  return session && session->host().blocked;
+}
+
 const rum_limits kLimits = {
     .struct_size = sizeof(rum_limits),
     .reserved = 0,
     .admit = Admit,
     .login_failed = LoginFailed,
+    .blocked = Blocked,
 };
 
 int32_t Save(const char* name, const void* bytes, size_t size) {

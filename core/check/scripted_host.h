@@ -77,6 +77,7 @@ class ScriptedHost {
   std::string default_destination = "tcp:default.test:1";  // -d; empty: there is none
   bool has_map = true;                                     // -M; without it lookup() is refused
   int32_t admission = RUM_OK;                              // what admit() answers
+  bool blocked = false;                                    // what blocked() answers
   // What "rum.tls/1" says of a side, RUM_TLS_...; OFF: start_tls() is refused.
   uint32_t tls_mode[2] = {RUM_TLS_OFF, RUM_TLS_OFF};
   std::string client_certificate = std::string(32, '\x5a');  // its SHA-256

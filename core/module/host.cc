@@ -101,6 +101,7 @@ const rum_limits kLimits = {
     0,
     [](rum_session* s, const void* record, size_t size) { return Of(s).Admit(record, size); },
     [](rum_session* s) { Of(s).LoginFailed(); },
+    [](rum_session* s) { return static_cast<int32_t>(Of(s).Blocked()); },
 };
 
 const rum_state kState = {sizeof(rum_state), 0, StateStore::SaveForModule,

@@ -19,6 +19,8 @@ namespace {
 
 // A server that takes no connection for so long (ms) is not in a hurry: waiting does not help it.
 constexpr uint64_t kStuck = 1000;
+// One that takes them slowly would make a queue that only grows: nobody waits for longer (ms).
+constexpr uint64_t kPatience = 3000;
 
 uint32_t ReasonOf(int error) {
   switch (error) {
@@ -125,6 +127,7 @@ bool Connector::IsMyTurn() {
     session_.Trace("waiting for its turn, {} others are on their way", most);
   }
   if (now >= std::max(queued_, arrivals.Moved(dialogue.server)) + kStuck) return true;
+  if (now >= queued_ + kPatience) return true;
   state_ = State::kQueued;
   worker.retry->Arm(dialogue.phase, session_);
   return false;

@@ -24,6 +24,15 @@ void Deadlines::Arm(Deadline& deadline, Session& session) {
   if (!scheduled_) Schedule(now);
 }
 
+void Deadlines::set_duration(Millis duration) {
+  duration_ = duration;
+  if (duration.count() == 0) return;
+  // Those that come are appended, so none that is there may end later: the ring is in order of time.
+  const uint64_t now = NowMillis(), latest = now + static_cast<uint64_t>(duration.count());
+  for (Deadline* d = head_.prev; d != &head_ && d->at > latest; d = d->prev) d->at = latest;
+  Schedule(now);
+}
+
 void Deadlines::Schedule(uint64_t now) {
   scheduled_ = head_.next != &head_;
   if (!scheduled_) return;

@@ -45,7 +45,7 @@ class Deadlines {
   void Arm(Deadline& deadline, Session& session);
   // What is armed from now on lasts this long; what is armed already ends at most when it would
   // have, or this much later if that is sooner.
-  void set_duration(Millis duration) { duration_ = duration; }
+  void set_duration(Millis duration);
   Millis duration() const { return duration_; }
 
  private:

@@ -40,6 +40,7 @@ class Listener : private Loop::Watcher {
   // Whether the file of a unix socket is this process's to remove.
   bool owns_file() const { return address_.kind == Address::Kind::kUnix && !keep_file_; }
   const Address& address() const { return address_; }
+  const Address& asked() const { return asked_; }  // as the options have it
   const std::string& text() const { return text_; }  // with the real port if port 0 was asked for
 
  private:
@@ -51,7 +52,7 @@ class Listener : private Loop::Watcher {
   void TurnAway();
 
   Proxy& proxy_;
-  const Address asked_;  // as the options have it
+  const Address asked_;
   Address address_;
   std::string text_;
   Fd fd_;

@@ -87,6 +87,7 @@ class Session : public rum_session, private Loop::Watcher {
   int32_t TlsEndIsCut(uint32_t which);
   int32_t Admit(const void* record, size_t size);
   void LoginFailed();
+  bool Blocked() const;
   uint64_t Pause();
   uint64_t AddTimer(uint64_t microseconds);
   void CancelTimer(uint64_t ticket);

@@ -95,7 +95,7 @@ int32_t Session::AskRelay() {
 
 int32_t Session::AskRelayFrom(uint32_t which) {
   if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  if (!asking() || dialogue_->relay || dialogue_->hand_over) return RUM_E_STATE;
+  if (!asking() || probe_ || dialogue_->relay || dialogue_->hand_over) return RUM_E_STATE;
   Dialogue& d = *dialogue_;
   auto turning = [&](uint32_t s) {
     return d.tls[s].asked && (!d.tls[s].begun || side(s).handshaking());
@@ -217,6 +217,11 @@ void Session::LoginFailed() {
   worker_.counters.login_blocks.Add(1);
   log::Warning("{}: too many failed logins ({}), blocked for {}", address_.host(),
                FormatRate(guard.failures), FormatDuration(guard.block));
+}
+
+bool Session::Blocked() const {
+  const LoginGuard::Settings& guard = worker_.settings().admission.guard;
+  return worker_.proxy().admission().guard().Blocks(guard, address_);
 }
 
 uint64_t Session::Pause() {

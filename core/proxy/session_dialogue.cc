@@ -314,6 +314,8 @@ void Session::TlsDone(uint32_t which, bool done) {
   } else if (module.tls_open) {
     module.tls_open(data_, this, which, done ? RUM_OK : RUM_E_FAILED);
   }
+  // The relay is asked for already: what is left is the server's.
+  if (done && which == RUM_CLIENT && d.relay) d.login.Disarm();
   if (!done) AskClose(RUM_CLOSE_TLS, side(which).tls()->error());
 }
 

@@ -57,7 +57,7 @@ bool Session::TurnedAway() {
   }
   Refusal refusal = Refusal::kNone;
   if (const auto& lists = settings.gate.by_listener; !lists.empty()) {
-    auto own = lists.find(listener_->address().text());
+    auto own = lists.find(listener_->asked().text());
     if (own != lists.end()) refusal = own->second.Judge(address_);
   }
   if (refusal == Refusal::kNone) refusal = proxy.gate().Enter(settings.gate, address_, &entry_);

@@ -70,6 +70,12 @@ int64_t Session::OnClientData(Bytes bytes) {
       break;
   }
   ++front_;
+  // A guesser may have begun many logins before the first of them failed.
+  if (limits_ && limits_->blocked(handle_) == 1) {
+    Refuse(ErrorForVerdict(RUM_REFUSED_BLOCKED, {}), ReasonForVerdict(RUM_REFUSED_BLOCKED),
+           TextForVerdict(RUM_REFUSED_BLOCKED));
+    return 0;
+  }
   if (state_ == State::kAwaitResponse) {
     TakeResponse(frame.payload);
   } else if (state_ == State::kAwaitToken) {

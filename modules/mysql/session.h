@@ -215,6 +215,7 @@ class Session final : public Conversation {
   bool known_ = false;          // the map has the user
   bool rewriting_ = false;      // the token was checked, or is to be
   bool with_password_ = false;  // the client's last proof was not empty
+  bool proof_passed_ = false;   // one that was not has gone to the server
   bool client_left_ = false;    // in the middle of the login, which is ended for it
   bool unix_upstream_ = false;
   bool mariadb_upstream_ = false;

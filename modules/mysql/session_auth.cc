@@ -71,6 +71,7 @@ void Session::RefuseClearText() {
 
 void Session::TakeAnswer(Bytes payload) {
   with_password_ = ProvesSomething(AsText(payload));
+  proof_passed_ |= with_password_;
   since_ = Now();
   switch (exchange_.Judge(payload, links())) {
     case Exchange::Step::kPass: {

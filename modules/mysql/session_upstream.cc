@@ -307,6 +307,8 @@ void Session::TakeVerdictAlone(ReplyKind kind, Bytes payload) {
       return Close(RUM_CLOSE_CLIENT_GONE, {});
     case ReplyKind::kError:
     case ReplyKind::kOldSwitch:
+      // A wrong guess may show before the server's last word, which the client need not wait for.
+      if (proof_passed_ && limits_) limits_->login_failed(handle_);
       farewell_ = Farewell::kNone;
       Count(kFarewells);
       return Close(RUM_CLOSE_CLIENT_GONE, {});

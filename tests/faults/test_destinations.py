@@ -218,6 +218,36 @@ def _(t):
           "how they end")
 
 
+@test("A server that takes them slowly is not waited for longer than three seconds", needs="mysql.so",
+      seconds=90)
+def _(t):
+    from support import cdb
+    from support.mysql_wire import Client, FakeServer
+
+    class Slow(FakeServer):
+        def handle(self, s):
+            time.sleep(1)
+            super().handle(s)
+
+    server = t.keep(Slow("pw"))
+    path = t.path("users.cdb")
+    cdb.replace(path, cdb.users(("alice", "", server.address)))
+    here = tcp()
+    rum = t.rum("-s", here, "-P", "mysql.so", "-M", path, "--server-backlog", "5")
+    waiting = []
+    for _ in range(80):  # 5 a second would be 16 s, twice the time for a login
+        c = t.keep(Client(here, 60))
+        c.greet()
+        c.send(mysql_wire.response("alice", b""))
+        waiting.append(c)
+    for c in waiting:
+        c.finish_login("pw")
+    same(rum.stats()["sessions"]["relaying"], 80)
+    for c in waiting:
+        c.quit()
+    rum.wait_sessions(80, 20)
+
+
 @test("--server-backlog says how many wait for a server at a time", needs="mysql.so")
 def _(t):
     from support import cdb

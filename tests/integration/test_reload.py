@@ -90,6 +90,27 @@ def _(t):
         says(rum, '"event":"login"')
 
 
+@test("A listener that stays until there is a new process keeps who may come in")
+def _(t):
+    echo = t.keep(Echo())
+    here, later = tcp(), tcp()
+    path = write(t, "listen = " + here, "deny = %s=127.0.0.0/8" % here)
+    rum = t.rum("-d", echo.address, "--config", path)
+
+    def refused():
+        with connect(here) as s:
+            return net.ended(s, 5) in ("closed", "reset")
+
+    check(refused(), "before")
+    write(t, "listen = " + later, "deny = %s=10.0.0.0/8" % later)
+    rum.signal(signal.SIGHUP)
+    says(rum, "need a new process: listen")
+    check(refused(), "after")
+    rum.hand_over()
+    with connect(later) as s:
+        echo_works(s)
+
+
 @test("HUP changes the log's form and file between two lines, and loses none")
 def _(t):
     echo = t.keep(Echo())

@@ -12,7 +12,7 @@ from support import net, peers
 from support.certificates import Authority
 from support.harness import check, has, same, test
 from support.net import connect, free_port
-from support.peers import Echo, closed_port
+from support.peers import Echo, NeverAccepts, closed_port
 from test_redirect import tcp
 from test_relay import MEGA, bulk, digest
 
@@ -189,6 +189,17 @@ def _(t):
                 same(net.read_exact(server, 5), b"hello")
                 client.shutdown(socket.SHUT_WR)
                 same(end_seen(server), "said")
+
+
+@test("--login-timeout ends with a client's handshake where there is no other login")
+def _(t):
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("front")
+    echo, here = t.keep(Echo()), tls()
+    holes = [t.keep(NeverAccepts()) for _ in range(2)]
+    t.rum("-s", here, "-d", ",".join([h.address for h in holes] + [echo.address]), "--tls-cert",
+          certificate, "--tls-key", key, "--connect-timeout", "1s", "--login-timeout", "1500ms")
+    same(ask_tls(here, client_context(authority)), b"hello")
 
 
 @test("Clients without a certificate of the authority are refused when --tls-ca is given")

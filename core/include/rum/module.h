@@ -303,7 +303,13 @@ typedef struct rum_limits {
    * refusal that looks like one. Counts for the client's address (--login-failures), once for each
    * call. Not for a login that failed for any other reason. */
   void (*login_failed)(rum_session *session);
+
+  /* [worker] 1: too many logins have failed from the client's address since the session was opened or
+   * admitted, and it is blocked. To be asked before a proof of the password is judged or passed on:
+   * the logins of a guesser may all have begun before. 0: it is not. */
+  int32_t (*blocked)(rum_session *session);
 } rum_limits;
+
 /* The group "rum.state/1": a few bytes that outlive the process, in files of --state-dir. What other
  * rum processes on the machine keep is apart: they listen on other addresses. */
 #define RUM_STATE_1 "rum.state/1"

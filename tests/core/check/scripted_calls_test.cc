@@ -254,6 +254,7 @@ TEST(ScriptedCalls, AdmitAnswersWhatTheTestSaysAndIsNoted) {
     answers.push_back(limits->admit(s, nullptr, 0));
     answers.push_back(limits->admit(s, "r", 1));
     limits->login_failed(s);
+    EXPECT_EQ(limits->blocked(s), 0);
     return RUM_OK;
   };
   ScriptedHost host(little.table());

@@ -189,6 +189,10 @@ Hooks Doorman() {
       Send(s, RUM_CLIENT, "f");
       return static_cast<int64_t>(bytes.size());
     }
+    if (bytes == "blocked") {
+      Send(s, RUM_CLIENT, std::to_string(Limits().blocked(s)));
+      return static_cast<int64_t>(bytes.size());
+    }
     Identify(s, bytes);
     int32_t verdict = Limits().admit(s, nullptr, 0);
     Send(s, RUM_CLIENT, std::to_string(verdict));
@@ -333,6 +337,8 @@ TEST(Limits, ABlockedAddressIsTurnedAwayBeforeTheModuleSeesIt) {
   Peer early = proxy.Client();  // there before the block
   early.Send("fail");
   EXPECT_EQ(early.Receive(1), "f");
+  early.Send("blocked");
+  EXPECT_EQ(early.Receive(1), "0");
   Peer client = proxy.Client();
   client.Send("fail");
   EXPECT_EQ(client.Receive(1), "f");
@@ -346,6 +352,8 @@ TEST(Limits, ABlockedAddressIsTurnedAwayBeforeTheModuleSeesIt) {
   EXPECT_EQ(journal.Count("open"), 2u);
   EXPECT_EQ(proxy.Ended(RUM_CLOSE_BLOCKED), 3u);
   // Who is inside already gets no further.
+  early.Send("blocked");
+  EXPECT_EQ(early.Receive(1), "1");
   early.Send("alice");
   EXPECT_EQ(early.Receive(1), std::to_string(RUM_REFUSED_BLOCKED));
   EXPECT_EQ(proxy.Sum(&Counters::login_failures), 2u);

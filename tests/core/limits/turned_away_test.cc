@@ -50,6 +50,16 @@ TEST(TurnedAway, IsToldInTheWordsOfTheModuleAndCounted) {
   EXPECT_EQ(journal.Count("open"), 0u);
 }
 
+TEST(TurnedAway, ByTheListsOfAListenerWhatPortItHasBeenGiven) {
+  Journal journal;
+  RunningProxy proxy(Refusing(&journal), [](Settings& s) {
+    s.gate.by_listener["tcp:127.0.0.1:0"].deny = *CidrSet::Parse("127.0.0.0/8");
+  });
+  Peer client = proxy.Client();
+  client.ReceiveAll();
+  EXPECT_EQ(proxy.NextReason(), "not_allowed");
+}
+
 TEST(TurnedAway, IsJudgedByTheAddressOfTheHeader) {
   Journal journal;
   RunningProxy proxy(Refusing(&journal), [](Settings& s) {

@@ -174,6 +174,26 @@ TEST_F(DeadlinesTest, WithADurationOfZeroNothingIsArmedAndWhatWasIsNotAnyMore) {
   EXPECT_TRUE(expired_.empty());
 }
 
+TEST_F(DeadlinesTest, AShorterTimeHoldsForThoseThatAreThereAndForThoseThatCome) {
+  Deadlines list(loop(), 10s, Expired);
+  Deadline early, late, next;
+  list.Arm(early, S(0));
+  list.Arm(late, S(1));
+  list.set_duration(20ms);
+  list.Arm(next, S(2));
+  EXPECT_TRUE(TurnUntil([&] { return expired_.size() == 3; }));
+  EXPECT_EQ(expired_, (std::vector<size_t>{0, 1, 2}));
+  // A longer one, and none, is for those that come.
+  list.Arm(early, S(0));
+  list.set_duration(0s);
+  list.Arm(late, S(1));
+  EXPECT_FALSE(late.armed());
+  list.set_duration(10s);
+  list.Arm(next, S(2));
+  EXPECT_TRUE(TurnUntil([&] { return expired_.size() == 4; }));
+  EXPECT_TRUE(next.armed());
+}
+
 TEST_F(DeadlinesTest, AListThatIsDestroyedLetsGoOfThem) {
   Deadline d;
   {

@@ -31,6 +31,31 @@ class Admission : public Login {
     EXPECT_TRUE(host.closed().has_value());
     return heard;
   }
+
+  // The address is blocked while the login goes on.
+  void ExpectBlocked(const std::string& user) {
+    host.blocked = false;
+    Greet();
+    host.blocked = true;
+    Respond(user, TokenFor(greeting.nonce));
+    EXPECT_FALSE(host.connecting());
+    ExpectError(2, 1129, "HY000", RUM_CLOSE_BLOCKED);
+
+    host.blocked = false;
+    Greet();
+    Respond(user, "x", kClient, "caching_sha2_password");
+    if (host.connecting()) {
+      Connect();
+      ServerSwitches();
+    }
+    ServerHears();
+    ASSERT_EQ(Split(ClientHears()).size(), 1u);
+    host.blocked = true;
+    ClientSays(3, "12345678901234567890");
+    ExpectError(4, 1129, "HY000", RUM_CLOSE_BLOCKED);
+    EXPECT_EQ(ServerHears().find("1234567890"), std::string::npos);
+    EXPECT_EQ(CountOf(host, Deed::Kind::kLoginFailed), 0u);
+  }
 };
 
 TEST_F(Admission, IsAskedWithTheRecordBeforeTheServerIs) {
@@ -143,6 +168,35 @@ TEST_F(Admission, IsAskedAfterThePasswordWhereRumChecksIt) {
   Greet();
   Respond("alice", TokenFor(greeting.nonce));
   ExpectError(2, 1226, "42000", RUM_CLOSE_LIMIT);
+}
+
+// Many logins may have begun before the first of them failed.
+TEST_F(Admission, OfABlockedAddressNoProofIsPassedOn) {
+  for (const char* user : {"alice", "carol"}) ExpectBlocked(user);
+}
+TEST_F(Admission, OfABlockedAddressNoProofIsJudged) {
+  Start({{"mysql-auth", "rewrite"}});
+  for (const char* user : {"alice", "carol"}) ExpectBlocked(user);
+}
+
+// A server tells a wrong guess by asking for the whole password; a guesser waits for no more.
+TEST_F(Admission, AGuesserWhoLeavesBeforeTheVerdictHasFailedAllTheSame) {
+  for (bool guesses : {true, false}) {
+    const size_t before = CountOf(host, Deed::Kind::kLoginFailed);
+    Greet();
+    Respond("alice", "x");
+    Connect();
+    ServerSays(2, "\xfe"
+                  "caching_sha2_password\0"s + std::string(20, 'n') + '\0');
+    if (guesses) {
+      ClientSays(3, std::string(32, 'g'));
+      ServerSays(4, "\x01\x04");
+    }
+    host.End(RUM_CLIENT);
+    ServerSays(guesses ? 6 : 4, "\xff\x15\x04#28000Access denied");
+    EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+    EXPECT_EQ(CountOf(host, Deed::Kind::kLoginFailed) - before, guesses ? 1u : 0u);
+  }
 }
 
 TEST_F(Admission, AVerdictOfALaterRumIsNoAdmission) {
