@@ -45,7 +45,7 @@ void SettingsReader::ReadAll(const Module* module) {
     if (text->empty()) Wrong("--explain: a user's name is needed");
   }
   if (auto text = One("from")) {
-    if (auto address = Take(SocketAddress::Numeric(*text, 0), "from")) s_.explain_from = *address;
+    if (auto address = Take(SocketAddress::Client(*text), "from")) s_.explain_from = *address;
     if (!Given("explain")) Wrong("--from: it says from where the user of --explain comes");
   }
   s_.log_logins = Given("log-logins");
