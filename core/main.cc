@@ -61,6 +61,7 @@ int Check(const CommandLine& line) {
 struct Inheritance {
   InheritedSockets sockets;
   std::vector<HandoverNote::Hold> holds;
+  Fd pidfile;
 };
 
 // What this process gets from the one that it takes over from, or else from systemd.
@@ -69,7 +70,7 @@ Result<Inheritance> Inherit(Background& background) {
   if (!text) {
     auto sockets = InheritedSockets::FromSystemd();
     if (!sockets) return sockets.error();
-    return Inheritance{std::move(*sockets), {}};
+    return Inheritance{std::move(*sockets), {}, {}};
   }
   auto note = ReadHandoverNote(text);
   ::unsetenv(kHandoverVariable);
@@ -79,9 +80,11 @@ Result<Inheritance> Inherit(Background& background) {
   // Until here standard error was a pipe to the other process, for what the loader might say.
   ::dup2(note->error_output, STDERR_FILENO);
   ::close(note->error_output);
+  Fd pidfile(note->pidfile);
+  if (pidfile) ::fcntl(pidfile.get(), F_SETFD, FD_CLOEXEC);
   auto sockets = InheritedSockets::Of(*note);
   if (!sockets) return sockets.error();
-  return Inheritance{std::move(*sockets), std::move(note->holds)};
+  return Inheritance{std::move(*sockets), std::move(note->holds), std::move(pidfile)};
 }
 
 // Linux seldom says that there is no memory; where it does, half a session cannot be told from a
@@ -144,7 +147,7 @@ int Main(int argc, char** argv) {
   int code = 0;
   {
     Daemon daemon({argc, argv, std::move(program), std::move(inherited->sockets), takes_over,
-                   *identity, std::move(inherited->holds)},
+                   *identity, std::move(inherited->holds), std::move(inherited->pidfile)},
                   std::move(*line), background, service);
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();

@@ -36,6 +36,7 @@ class Daemon {
     bool takes_over;                   // from a process that serves until this one is ready
     std::optional<Identity> identity;  // who it is to become
     std::vector<HandoverNote::Hold> holds;
+    Fd pidfile;  // the other one's lock
   };
 
   // [main] What follows, too.

@@ -49,6 +49,7 @@ void Daemon::Drain() {
   log::Info("draining: no new clients; sessions have {} to end; a second signal ends at once",
             FormatDuration(settings_->drain_timeout));
   proxy_->Drain(shared_);
+  pidfile_.Release();
   told_ = NowMillis();
   Every(kIdleLook, OnIdleLook);
   events_.push_back(drain_over_ = evtimer_new(base_, OnDrainOver, this));
@@ -100,6 +101,7 @@ Status Daemon::HandOver() {
   if (::getpid() == 1) return refuse("process 1 cannot go without the others; restart instead");
   state_->WriteAll();  // so that the new one knows what this one has learned
   HandoverNote note;
+  note.pidfile = pidfile_.lock();
   for (const auto& listener : proxy_->listeners()) note.sockets.push_back(listener->ForHandover());
   for (const auto* server : {statistics_.get(), control_.get()}) {
     if (server) note.sockets.push_back(server->ForHandover());

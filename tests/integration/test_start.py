@@ -156,6 +156,46 @@ def _(t):
     check(not os.path.exists(pidfile), "the pidfile is left behind")
 
 
+@test("A second rum is refused the pidfile of one that runs; one that is left behind is taken over")
+def _(t):
+    pidfile = t.path("rum.pid")
+
+    def owner():
+        with open(pidfile) as f:
+            return int(f.read())
+
+    rum = t.rum("-s", tcp(), "-d", tcp(), "-p", pidfile)
+    for more in ((), ("-b", "-l", t.path("b.log"))):
+        code, _, err = run_once(t, "-s", tcp(), "-d", tcp(), "-p", pidfile, *more)
+        same(code, 6, "exit code")
+        has(err, "'%s' belongs to another process, %d, that runs" % (pidfile, rum.pid))
+        same(owner(), rum.pid, "the pidfile")
+    rum.hand_over()
+    same(owner(), rum.pid, "the pidfile")
+    code, _, err = run_once(t, "-s", tcp(), "-d", tcp(), "-p", pidfile)
+    same((code, owner()), (6, rum.pid), err)
+    rum.signal(signal.SIGKILL)
+    rum.wait_exit()
+    check(os.path.exists(pidfile), "a pidfile is left behind")
+    rum = t.rum("-s", tcp(), "-d", tcp(), "-p", pidfile)
+    same(owner(), rum.pid, "the pidfile")
+
+
+@test("A rum that drains lets another one have the pidfile, and leaves it alone")
+def _(t):
+    echo, pidfile, here = t.keep(Echo()), t.path("rum.pid"), tcp()
+    old = t.rum("-s", here, "-d", echo.address, "-p", pidfile)
+    with net.connect(here) as s:
+        s.sendall(b"x")
+        same(net.read_exact(s, 1), b"x")
+        old.signal(signal.SIGTERM)
+        old.wait_log("draining")
+        new = t.rum("-s", here, "-d", echo.address, "-p", pidfile)
+    same(old.wait_exit(), 0, "exit code")
+    with open(pidfile) as f:
+        same(int(f.read()), new.pid, "the pidfile")
+
+
 @test("The background process holds no terminal and no standard streams")
 def _(t):
     daemon = Daemon(t, "-s", tcp(), "-d", tcp(), "-b", "-l", t.path("rum.log"))
