@@ -2,12 +2,13 @@
 
 import glob
 import itertools
+import json
 import os
 import signal
 import subprocess
 
 from support import net
-from support.harness import check, end_with_parent, has, same, test
+from support.harness import Skipped, check, end_with_parent, has, same, test
 from support.net import free_port
 from support.peers import Echo
 from support.rum import check_reports, check_reports_in, environment, run_once
@@ -154,6 +155,24 @@ def _(t):
         same(int(f.read()), daemon.pid())
     daemon.end()
     check(not os.path.exists(pidfile), "the pidfile is left behind")
+
+
+@test("Syslog that is not there is told at the start, and lines that it does not take are counted")
+def _(t):
+    if os.path.exists("/dev/log"):
+        raise Skipped("there is a syslog")
+    echo, here, stats = t.keep(Echo()), tcp(), tcp()
+    daemon = Daemon(t, "-s", here, "-d", echo.address, "-b", "-m", stats)
+    same(daemon.code, 0, "exit code")
+    has(daemon.output(), "rum: syslog cannot be reached: /dev/log: No such file or directory")
+
+    def dropped():
+        return json.loads(net.http_get(stats, "/stats")[2])["log"]["dropped"]
+
+    net.until(lambda: dropped() > 0, 10, "what the start has logged")
+    before = dropped()
+    same(ask(here), b"hello")
+    net.until(lambda: dropped() == before + 1, 10, "the session's line")
 
 
 @test("A second rum is refused the pidfile of one that runs; one that is left behind is taken over")
