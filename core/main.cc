@@ -62,6 +62,7 @@ struct Inheritance {
   InheritedSockets sockets;
   std::vector<HandoverNote::Hold> holds;
   bool has_map = false;
+  Fd pidfile;
 };
 
 // What this process gets from the one that it takes over from, or else from systemd.
@@ -70,7 +71,7 @@ Result<Inheritance> Inherit(Background& background) {
   if (!text) {
     auto sockets = InheritedSockets::FromSystemd();
     if (!sockets) return sockets.error();
-    return Inheritance{std::move(*sockets), {}, false};
+    return Inheritance{std::move(*sockets), {}, false, {}};
   }
   auto note = ReadHandoverNote(text);
   ::unsetenv(kHandoverVariable);
@@ -80,9 +81,12 @@ Result<Inheritance> Inherit(Background& background) {
   // Until here standard error was a pipe to the other process, for what the loader might say.
   ::dup2(note->error_output, STDERR_FILENO);
   ::close(note->error_output);
+  Fd pidfile(note->pidfile);
+  if (pidfile) ::fcntl(pidfile.get(), F_SETFD, FD_CLOEXEC);
   auto sockets = InheritedSockets::Of(*note);
   if (!sockets) return sockets.error();
-  return Inheritance{std::move(*sockets), std::move(note->holds), note->has_map};
+  return Inheritance{std::move(*sockets), std::move(note->holds), note->has_map,
+                     std::move(pidfile)};
 }
 
 // Linux seldom says that there is no memory; where it does, half a session cannot be told from a
@@ -145,7 +149,8 @@ int Main(int argc, char** argv) {
   int code = 0;
   {
     Daemon daemon({argc, argv, std::move(program), std::move(inherited->sockets), takes_over,
-                   *identity, inherited->has_map, std::move(inherited->holds)},
+                   *identity, inherited->has_map, std::move(inherited->holds),
+                   std::move(inherited->pidfile)},
                   std::move(*line), background, service);
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();

@@ -117,7 +117,8 @@ inline constexpr OptionRow kOptionRows[] = {
      "report every mistake in the command line and the map, and end"},
     {"--explain", "USER", "Running",
      "tell what would become of this user's login: record, rules, server and its answer; and end"},
-    {"--from", "IP", "Running", "with --explain: whether the rules let the user in from there"},
+    {"--from", "IP", "Running",
+     "with --explain: whether the rules let the user in from there; or unix"},
 
     {"-m,--stats", "ADDR", "Log and statistics",
      "statistics over HTTP here: /stats (JSON), /metrics (Prometheus), /live, /ready"},

@@ -23,11 +23,13 @@ void SettingsReader::ReadAll(const Module* module) {
   ReadAddresses();
   ReadBalance();
   if (auto text = One("stats")) s_.stats = Take(ParseAddress(*text, true), "stats");
+  BindOnce("stats", s_.stats);
   if (auto text = One("control")) {
     s_.control = Take(ParseAddress(*text, true), "control");
     if (s_.control && s_.control->kind != Address::Kind::kUnix) {
       Wrong("--control: '" + *text + "' is not a unix socket, such as sock:/run/rum/control.sock");
     }
+    BindOnce("control", s_.control);
   }
   if (auto text = One("map")) s_.map = *text;
   for (const char* name : {"protocol", "module-dir", "config"})
@@ -45,7 +47,7 @@ void SettingsReader::ReadAll(const Module* module) {
     if (text->empty()) Wrong("--explain: a user's name is needed");
   }
   if (auto text = One("from")) {
-    if (auto address = Take(SocketAddress::Numeric(*text, 0), "from")) s_.explain_from = *address;
+    if (auto address = Take(SocketAddress::Client(*text), "from")) s_.explain_from = *address;
     if (!Given("explain")) Wrong("--from: it says from where the user of --explain comes");
   }
   s_.log_logins = Given("log-logins");
@@ -70,6 +72,7 @@ void SettingsReader::ReadAddresses() {
   for (size_t i = 0; i < Many("listen").size(); ++i) {
     auto address = Take(ParseAddress(Many("listen")[i], true), "listen", i);
     if (address) s_.listeners.push_back(*address);
+    BindOnce("listen", address, i);
   }
   for (const char* name : {"destination", "failover", "random"}) {
     for (size_t i = 0; i < Many(name).size(); ++i) {
@@ -78,6 +81,22 @@ void SettingsReader::ReadAddresses() {
       s_.destinations.insert(s_.destinations.end(), addresses->begin(), addresses->end());
     }
   }
+}
+
+// What is written otherwise but leads to the same place is found when it is bound.
+void SettingsReader::BindOnce(const char* name, const std::optional<Address>& address,
+                              size_t index) {
+  if (!address || (address->kind == Address::Kind::kTcp && address->port == 0)) return;
+  for (const auto& [other, taken] : bound_) {
+    if (taken.kind != address->kind || taken.host != address->host || taken.port != address->port) {
+      continue;
+    }
+    return Wrong(
+        std::string("--") + name + ": '" + address->text() + "' is given twice" +
+            (std::string_view(other) == name ? "" : std::string(", in --") + other + ", too"),
+        index);
+  }
+  bound_.emplace_back(name, *address);
 }
 
 void SettingsReader::ReadBalance() {
@@ -114,6 +133,9 @@ void SettingsReader::Judge() {
     bool writable = ::access(path.c_str(), W_OK) == 0 ||
                     (errno == ENOENT && ::access(folder.c_str(), W_OK) == 0);
     if (!writable) Wrong("'" + path + "' cannot be written: " + std::strerror(errno));
+  }
+  if (!s_.chroot.empty() && ::access((s_.chroot + "/.").c_str(), X_OK) != 0) {
+    Wrong("--chroot: '" + s_.chroot + "' cannot be the root folder: " + std::strerror(errno));
   }
 }
 

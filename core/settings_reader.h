@@ -50,6 +50,7 @@ class SettingsReader {
   }
 
   void ReadAddresses();
+  void BindOnce(const char* name, const std::optional<Address>& address, size_t index = 0);
   void ReadBalance();
   void ReadTls();
   void ReadTlsMode(const char* name, const std::map<std::string, TlsMode>& modes, TlsMode& mode);
@@ -67,6 +68,7 @@ class SettingsReader {
   const OptionTexts& texts_;
   const OptionPlaces& places_;
   Settings& s_;
+  std::vector<std::pair<const char*, Address>> bound_;  // by which option
 };
 
 }  // namespace rum

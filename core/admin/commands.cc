@@ -182,7 +182,7 @@ void Explain(const Call& call) {
   question.user = call.request->Get("user").value_or("");
   if (question.user.empty()) return Refuse(call, "which user?");
   if (auto from = call.request->Get("from")) {
-    auto address = SocketAddress::Numeric(*from, 0);
+    auto address = SocketAddress::Client(*from);
     if (!address) return Refuse(call, address.error().text);
     question.from = *address;
   }

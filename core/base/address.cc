@@ -125,6 +125,14 @@ Result<SocketAddress> SocketAddress::Numeric(const std::string& host, uint16_t p
   return out;
 }
 
+Result<SocketAddress> SocketAddress::Client(const std::string& text) {
+  SocketAddress unix_client;
+  unix_client.u_.any.sa_family = AF_UNIX;
+  if (text == "unix") return unix_client;
+  if (auto numeric = Numeric(text, 0)) return numeric;
+  return Error{Fault::kConfig, "'" + text + "' is neither a numeric address nor unix"};
+}
+
 uint16_t SocketAddress::port() const {
   if (family() == AF_INET) return ntohs(u_.v4.sin_port);
   if (family() == AF_INET6) return ntohs(u_.v6.sin6_port);

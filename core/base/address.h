@@ -42,6 +42,8 @@ class SocketAddress {
   static SocketAddress From(const sockaddr* address, socklen_t size);
   // A numeric IPv4 or IPv6 host, else an error.
   static Result<SocketAddress> Numeric(const std::string& host, uint16_t port);
+  // Where a client comes from: a numeric host, or "unix".
+  static Result<SocketAddress> Client(const std::string& text);
 
   bool ip() const { return family() == AF_INET || family() == AF_INET6; }
   int family() const { return u_.any.sa_family; }

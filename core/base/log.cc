@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <spdlog/details/null_mutex.h>
 #include <spdlog/sinks/base_sink.h>
-#include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/spdlog.h>
+#include <syslog.h>
 
 #include <algorithm>
 #include <atomic>
@@ -22,6 +22,7 @@
 #include "base/escape.h"
 #include "base/fd.h"
 #include "base/repeats.h"
+#include "base/syslog.h"
 
 namespace rum::log {
 namespace {
@@ -74,6 +75,40 @@ class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
   spdlog::memory_buf_t lines_;
 };
 
+class SyslogSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  explicit SyslogSink(const Syslog& syslog) : syslog_(syslog) {}
+  bool Connect() { return syslog_.Connect(); }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    std::string_view text(line.data(), line.size());
+    if (text.ends_with('\n')) text.remove_suffix(1);
+    if (!syslog_.Send(Severity(message.level), std::chrono::system_clock::to_time_t(message.time),
+                      text)) {
+      ++dropped;
+    }
+  }
+  void flush_() override {}
+
+  static int Severity(spdlog::level::level_enum level) {
+    switch (level) {
+      case spdlog::level::err:
+        return LOG_ERR;
+      case spdlog::level::warn:
+        return LOG_WARNING;
+      case spdlog::level::info:
+        return LOG_INFO;
+      default:
+        return LOG_DEBUG;
+    }
+  }
+
+  Syslog syslog_;
+};
+
 // Where lines go.
 struct Target {
   std::shared_ptr<spdlog::logger> logger;
@@ -120,6 +155,7 @@ struct Writer {
 
 Writer& writer = *new Writer;
 Options current;  // the main thread's
+Syslog outside;   // the main thread's; connected before --chroot
 
 std::string MakeLine(bool as_json, std::string_view text) {
   std::string line;
@@ -238,7 +274,12 @@ Result<Target> MakeTarget(const Options& options) {
   std::shared_ptr<FileSink> file;
   spdlog::sink_ptr sink;
   if (options.target == "syslog") {
-    sink = std::make_shared<spdlog::sinks::syslog_sink_st>("rum", LOG_PID, LOG_DAEMON, true);
+    auto to = std::make_shared<SyslogSink>(outside);
+    if (!to->Connect()) {
+      Warning("syslog cannot be reached: /dev/log: {}; the log is lost until it can",
+              std::strerror(errno));
+    }
+    sink = std::move(to);
   } else {
     bool stderr_too = options.target == "stderr";
     Fd fd = stderr_too ? Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) : OpenFile(options.target);
@@ -256,6 +297,8 @@ Result<Target> MakeTarget(const Options& options) {
 }
 
 }  // namespace
+
+void ConnectSyslog() { (void)outside.Connect(); }
 
 Status Open(const Options& options) {
   auto target = MakeTarget(options);
@@ -292,7 +335,6 @@ bool Close() {
 Status Change(const Options& options) {
   if (options == current) return Ok();
   Switch change = {{}, PatternOf(options), options.json};
-  // The same target is not opened again: to let go of syslog is to lose the name in its lines.
   if (options.target != current.target) {
     auto target = MakeTarget(options);
     if (!target) return target.error();

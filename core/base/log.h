@@ -21,8 +21,10 @@ struct Options {
   bool operator==(const Options&) const = default;
 };
 
+// [main] Before --chroot, for a target that is syslog, or becomes it.
+void ConnectSyslog();
 // [main] Begins to write; before that lines go to stderr at once. After a fork, not before: it
-// makes a thread.
+// makes a thread. Of syslog that cannot be reached it warns, there: it may come later.
 Status Open(const Options& options);
 // [main] Writes what waits and ends the thread. False: the target takes nothing, the thread hangs
 // in it, and the process should end by _exit.
@@ -33,7 +35,7 @@ Status Change(const Options& options);
 void Reopen();
 bool Json();
 bool Enabled(Level level);
-// [any] Lines that were dropped because the queue was full or the target failed.
+// [any] Lines that were dropped because the queue was full or the target did not take them.
 uint64_t Dropped();
 
 // [any] One line of text. What went wrong and is said again is gathered for ten seconds.

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,23 @@ namespace {
 
 Error System(const std::string& what) {
   return Error{Fault::kSystem, what + ": " + std::strerror(errno)};
+}
+
+constexpr int kPidfileTries = 100;
+
+Error NotWritten(const std::string& path) {
+  return System("cannot write the pidfile '" + path + "'");
+}
+
+bool Same(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+// 0: there is none.
+int PidIn(const std::string& path) {
+  char text[32] = "";
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  return fd && ::read(fd.get(), text, sizeof text - 1) > 0 ? std::atoi(text) : 0;
 }
 
 // Reads the child's report: one byte with the exit code, then text. No byte: it died.
@@ -76,28 +94,47 @@ void Background::Failed(int code, const std::string& text) {
   report_.reset();
 }
 
-Result<Pidfile> Pidfile::Write(const std::string& path) {
+Result<Pidfile> Pidfile::Write(const std::string& path, Fd lock) {
   Pidfile file;
   if (path.empty()) return file;
-  Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
+  Fd fd;
+  struct stat opened;
+  bool gone = true;  // the process that had it may remove it just now
+  for (int tries = 0; gone && tries < kPidfileTries; ++tries) {
+    fd.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+    if (!fd || ::fstat(fd.get(), &opened) != 0) return NotWritten(path);
+    struct stat passed, named;
+    if (lock && ::fstat(lock.get(), &passed) == 0 && Same(passed, opened)) {
+      fd = std::move(lock);
+    } else if (S_ISREG(opened.st_mode) && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 &&
+               errno == EWOULDBLOCK) {
+      int pid = PidIn(path);
+      return Error{Fault::kSystem, "the pidfile '" + path + "' belongs to another process" +
+                                       (pid > 0 ? ", " + std::to_string(pid) : "") +
+                                       ", that runs: each needs a file of its own"};
+    }
+    gone = ::lstat(path.c_str(), &named) != 0 || !Same(named, opened);
+  }
   std::string text = std::to_string(::getpid()) + "\n";
-  if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    return System("cannot write the pidfile '" + path + "'");
+  if (S_ISREG(opened.st_mode) && ::ftruncate(fd.get(), 0) != 0) return NotWritten(path);
+  ::lseek(fd.get(), 0, SEEK_SET);  // one that was passed on has been written to
+  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    return NotWritten(path);
   }
   file.path_ = path;
+  file.lock_ = std::move(fd);
   return file;
 }
 
 void Pidfile::Restore() {
   if (path_.empty() || mine()) return;
-  if (auto again = Write(path_)) again->path_.clear();  // that one is not to remove it
+  auto again = Write(path_, std::move(lock_));
+  if (!again) return;
+  lock_ = std::move(again->lock_);
+  again->path_.clear();  // that one is not to remove it
 }
 
-bool Pidfile::mine() const {
-  char text[32] = "";
-  Fd fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  return fd && ::read(fd.get(), text, sizeof text - 1) > 0 && std::atoi(text) == ::getpid();
-}
+bool Pidfile::mine() const { return PidIn(path_) == ::getpid(); }
 
 Pidfile::~Pidfile() {
   if (!path_.empty() && mine()) ::unlink(path_.c_str());

@@ -27,16 +27,24 @@ class Background {
   Fd null_;  // of a forked one, until it is ready
 };
 
-// The file with the process id. Removed when destroyed, unless another process has written its own.
+// The file with the process id, locked for as long as the process serves, so that no other one
+// takes it. Removed when destroyed, unless another process has written its own.
 class Pidfile {
  public:
-  static Result<Pidfile> Write(const std::string& path);
+  // An error, too, if another process has it locked; `lock` is what that one has passed on. Of a
+  // file system without locks nothing is asked.
+  static Result<Pidfile> Write(const std::string& path, Fd lock = {});
   // Writes it again if something else is in it now.
   void Restore();
+  // Another process may take it from here on.
+  void Release() { lock_.reset(); }
+  // For the process that takes over: the lock is held until both have closed it. -1: none.
+  int lock() const { return lock_.get(); }
   Pidfile() = default;
-  Pidfile(Pidfile&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
+  Pidfile(Pidfile&& other) noexcept { *this = std::move(other); }
   Pidfile& operator=(Pidfile&& other) noexcept {
     std::swap(path_, other.path_);
+    std::swap(lock_, other.lock_);
     return *this;
   }
   ~Pidfile();
@@ -45,6 +53,7 @@ class Pidfile {
   bool mine() const;
 
   std::string path_;
+  Fd lock_;
 };
 
 }  // namespace rum

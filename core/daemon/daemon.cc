@@ -212,7 +212,7 @@ void Daemon::OnFirstProbesOver(evutil_socket_t, short, void* self) {
 
 void Daemon::Serve() {
   if (origin_.takes_over) {
-    auto pidfile = Pidfile::Write(settings_->pidfile);
+    auto pidfile = Pidfile::Write(settings_->pidfile, std::move(origin_.pidfile));
     if (!pidfile) {
       result_ = pidfile.error();
       return Stop();

@@ -37,6 +37,7 @@ class Daemon {
     std::optional<Identity> identity;  // who it is to become
     bool has_map;                      // the process that it takes over from
     std::vector<HandoverNote::Hold> holds;
+    Fd pidfile;  // the other one's lock
   };
 
   // [main] What follows, too.

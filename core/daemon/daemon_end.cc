@@ -57,6 +57,7 @@ void Daemon::Drain() {
             most.count() ? FormatDuration(most) : "any time");
   proxy_->Drain(shared_);
   tell_at_ = NowMillis() + (tell_every_ = kProgress);
+  pidfile_.Release();
   Every(kIdleLook, OnIdleLook);
   events_.push_back(drain_over_ = evtimer_new(base_, OnDrainOver, this));
   EndDrainIn(most);
@@ -115,6 +116,7 @@ void Daemon::HandOver(Actions::Answer answer) {
   state_->WriteAll();  // so that the new one knows what this one has learned
   HandoverNote note;
   note.has_map = watcher_ && watcher_->stats().loads > 0;
+  note.pidfile = pidfile_.lock();
   for (const auto& listener : proxy_->listeners()) note.sockets.push_back(listener->ForHandover());
   for (const auto* server : {statistics_.get(), control_.get()}) {
     if (server) note.sockets.push_back(server->ForHandover());

@@ -58,8 +58,8 @@ bool ReadEntry(std::string_view entry, HandoverNote& note) {
   int fd = -1;
   auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), fd);
   if (error != std::errc() || end != number.data() + number.size() || fd < 3) return false;
-  if (kind == "ready" || kind == "stderr") {
-    (kind == "ready" ? note.ready : note.error_output) = fd;
+  if (kind == "ready" || kind == "stderr" || kind == "pidfile") {
+    (kind == "ready" ? note.ready : kind == "stderr" ? note.error_output : note.pidfile) = fd;
     return entry.empty();
   }
   auto text = Unescape(entry);
@@ -75,6 +75,7 @@ bool ReadEntry(std::string_view entry, HandoverNote& note) {
 std::string WriteHandoverNote(const HandoverNote& note) {
   std::string out = fmt::format("ready:{},stderr:{}", note.ready, note.error_output);
   if (note.has_map) out += ",map:";
+  if (note.pidfile >= 0) out += fmt::format(",pidfile:{}", note.pidfile);
   for (const HandoverNote::Socket& socket : note.sockets) {
     out += fmt::format(",{}:{}:{}", socket.given ? "given" : "own", socket.fd,
                        Escape(socket.address.text()));

@@ -13,8 +13,9 @@ namespace rum {
 
 inline constexpr const char* kHandoverVariable = "RUM_HANDOVER";
 
-// Written as "ready:7,stderr:8,map:,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x,drain:tcp:db1:3306";
-// in an address ',', '%' and control characters stand as %XX.
+// Written as
+// "ready:7,stderr:8,map:,pidfile:9,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x,drain:tcp:db1:3306"; in
+// an address ',', '%' and control characters stand as %XX.
 struct HandoverNote {
   struct Socket {
     int fd = -1;
@@ -28,6 +29,7 @@ struct HandoverNote {
   int ready = -1;         // the pipe that the new process reports on
   int error_output = -1;  // what is to be its standard error
   bool has_map = false;   // the old process has a user map: without one, nothing is taken over
+  int pidfile = -1;       // locked; -1: there is none
   std::vector<Socket> sockets;
   std::vector<Hold> holds;  // servers that an operator has taken out of use
 };

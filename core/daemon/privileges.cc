@@ -6,7 +6,6 @@
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include <filesystem>
 
 #include "base/fd.h"
+#include "base/log.h"
 
 namespace rum {
 namespace {
@@ -79,7 +79,7 @@ Result<std::optional<Identity>> FindIdentity(const std::string& user, const std:
 
 Status EnterRoot(const std::string& folder) {
   ::tzset();
-  ::openlog("rum", LOG_PID | LOG_NDELAY, LOG_DAEMON);  // connects; the log opens it again
+  log::ConnectSyslog();
   if (::chroot(folder.c_str()) != 0 || ::chdir("/") != 0) {
     return Failed("--chroot: '" + folder + "' cannot be the root folder");
   }

@@ -64,6 +64,9 @@ int Spawn(const Program& program, const HandoverNote& note, int error_pipe, pid_
   posix_spawn_file_actions_adddup2(&actions, error_pipe, STDERR_FILENO);
   posix_spawn_file_actions_adddup2(&actions, note.ready, note.ready);
   posix_spawn_file_actions_adddup2(&actions, note.error_output, note.error_output);
+  if (note.pidfile >= 0) {
+    posix_spawn_file_actions_adddup2(&actions, note.pidfile, note.pidfile);
+  }
   for (const HandoverNote::Socket& socket : note.sockets) {
     posix_spawn_file_actions_adddup2(&actions, socket.fd, socket.fd);
   }

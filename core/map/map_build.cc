@@ -1,10 +1,12 @@
 #include "map/map_build.h"
 
 #include <cdb.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,6 +16,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/fd.h"
 #include "map/atomic_file.h"
 #include "map/column.h"
 #include "map/map_text.h"
@@ -99,6 +102,7 @@ class Builder {
       : options_(options), name_(options.in == "-" ? "<stdin>" : options.in), problems_(problems) {}
 
   Result<MapBuilt> Run() {
+    if (Status s = MayReplace(); !s) return s.error();
     auto file = AtomicFile::Make(options_.out);
     if (!file) return file.error();
     if (Status s = ReadText(file->fd()); !s) return s.error();
@@ -108,10 +112,32 @@ class Builder {
     if (!shape) return Refused(shape.error());
     if (count_ == 0 && !hidden_by_.empty()) return WithoutDuplicates(*map);
     if (count_ != 0) return Refused(Error{});
+    if (shape->records == 0 && !options_.allow_empty) {
+      return Error{Fault::kConfig, options_.out +
+                                       ": not written: the input has no user; "
+                                       "--allow-empty makes an empty map"};
+    }
     return Publish(*file, *shape);
   }
 
  private:
+  Status MayReplace() const {
+    struct stat out, in;
+    if (stat(options_.out.c_str(), &out) != 0 || !S_ISREG(out.st_mode)) return Ok();
+    int seen = options_.in == "-" ? fstat(STDIN_FILENO, &in) : stat(options_.in.c_str(), &in);
+    if (seen == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino) {
+      return Error{Fault::kUsage, options_.out + ": not written: it is the input, too"};
+    }
+    Fd file(open(options_.out.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file || out.st_size == 0) return Ok();  // a folder may be written though its files are not
+    char header[kMapHeaderBytes];
+    ssize_t size = TEMP_FAILURE_RETRY(pread(file.get(), header, sizeof header, 0));
+    if (size >= 0 && HasMapHeader({header, static_cast<size_t>(size)})) return Ok();
+    return Error{Fault::kUsage, options_.out +
+                                    ": not written: what is there is no map; remove it "
+                                    "first if it may be replaced"};
+  }
+
   Status ReadText(int fd) {
     std::unique_ptr<FILE, int (*)(FILE*)> opened(nullptr, fclose);
     FILE* in = stdin;

@@ -11,9 +11,10 @@
 namespace rum {
 
 struct MapBuildOptions {
-  std::string out;         // the map
-  std::string in = "-";    // the text; `-` is standard input
-  bool last_wins = false;  // of several lines of one user the last counts; else they are errors
+  std::string out;           // the map
+  std::string in = "-";      // the text; `-` is standard input
+  bool last_wins = false;    // of several lines of one user the last counts; else they are errors
+  bool allow_empty = false;  // a map without any user may be made; else that is an error
   // Called now and then, and before the map is replaced, with what is being done and how far it is;
   // false gives up.
   std::function<bool(const char* doing, uint64_t done)> progress;
@@ -25,6 +26,8 @@ struct MapBuilt {
   uint64_t bytes = 0;
 };
 
+// A file at `out` is replaced only when it is empty or a CDB file, whole or broken, and not the
+// input: else a name on the command line is not what it was meant to be.
 // Needs about 16 bytes of memory a user beside the page cache. Errors of the input go to
 // `problems`, as "FILE:LINE: what is wrong", at most 20 and a last line that counts the others; the
 // result is then an error, too.

@@ -24,6 +24,13 @@ constexpr uint64_t kStepsAlways = 20'000'000;
 Error Bad(std::string text) { return Error{Fault::kMap, std::move(text)}; }
 std::string Number(uint64_t n) { return std::to_string(n); }
 
+uint32_t WordAt(std::string_view bytes, uint64_t position) {
+  uint32_t word;
+  std::memcpy(&word, bytes.data() + position, sizeof word);
+  if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap32(word);
+  return word;
+}
+
 class Validator {
  public:
   Validator(std::string_view bytes, const MapValidateHooks& hooks) : bytes_(bytes), hooks_(hooks) {}
@@ -37,12 +44,7 @@ class Validator {
   }
 
  private:
-  uint32_t Word(uint64_t position) const {
-    uint32_t word;
-    std::memcpy(&word, bytes_.data() + position, sizeof word);
-    if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap32(word);
-    return word;
-  }
+  uint32_t Word(uint64_t position) const { return WordAt(bytes_, position); }
 
   // The tables stand one after another, in order, from the end of the records to the end of the
   // file: all CDB programs write them so. The position of an empty one says nothing, but for the
@@ -170,6 +172,22 @@ Status CheckMapSize(uint64_t bytes) {
     return Bad("is larger than 4 GiB, the limit of a CDB file");
   }
   return Ok();
+}
+
+bool HasMapHeader(std::string_view beginning) {
+  if (beginning.size() < kMapHeaderBytes) return false;
+  std::string_view header = beginning.substr(0, kMapHeaderBytes);
+  if (header.find_first_not_of('\0') == header.npos) return true;
+  uint64_t next = WordAt(header, 0);
+  if (next < kMapHeaderBytes) return false;
+  for (uint32_t table = 0; table < kTables; ++table) {
+    const uint64_t position = WordAt(header, table * 8), slots = WordAt(header, table * 8 + 4);
+    if (slots == 0) continue;
+    if (position != next) return false;
+    next += slots * kSlotBytes;
+    if (next > std::numeric_limits<uint32_t>::max()) return false;
+  }
+  return true;
 }
 
 Result<MapShape> ValidateMap(std::string_view bytes, const MapValidateHooks& hooks) {

@@ -31,6 +31,10 @@ struct MapValidateHooks {
 // A CDB file has at least a header and at most 4 GiB.
 Status CheckMapSize(uint64_t bytes);
 
+// Whether a file that begins so may be a CDB file, whole or not: it has a header as CDB programs
+// write it, or the zeroes that stand there while one writes the rest.
+bool HasMapHeader(std::string_view beginning);
+
 // Checks that header, records and tables fill the file without a gap, that each record is in the
 // slot where a look-up of its key finds it, and that no slot points anywhere else. What a value
 // holds is left to the hooks. The error is a sentence about the file, without its name.

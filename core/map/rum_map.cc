@@ -350,7 +350,8 @@ int Run(int argc, char** argv) {
   build->add_option("IN", build_options.in, "the text; - or nothing: standard input");
   build->add_flag("--last-wins", build_options.last_wins,
                   "of several lines of one user the last counts; without it they are errors");
-
+  build->add_flag("--allow-empty", build_options.allow_empty,
+                  "make a map even of an input without any user; without it that is an error");
   build->add_flag("-q,--quiet", quiet, "print problems only");
 
   std::string map, text_out, user;

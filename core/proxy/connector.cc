@@ -98,9 +98,9 @@ uint32_t Connector::MayTry(const Address& destination) {
   if (session_.probing()) return 0;
   Worker& worker = session_.worker();
   Proxy& proxy = worker.proxy();
-  if (auto failed = proxy.outages().Begin(worker.settings().breaker, server, &dialogue.attempt)) {
-    detail_ = "--breaker";
-    return *failed;
+  if (auto rest = proxy.outages().Begin(worker.settings().breaker, server, &dialogue.attempt)) {
+    detail_ = rest->detail;
+    return rest->reason;
   }
   Refusal refusal = proxy.gate().Connect(worker.settings().gate, destination, &dialogue.waiting);
   if (refusal == Refusal::kNone) {

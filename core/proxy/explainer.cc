@@ -82,6 +82,7 @@ void Explainer::TellClient() {
   }
   Tell("from", fmt::format("{}{}{}", from.host(), why.empty() ? "" : ", ", why));
   o.allowed &= why.empty();
+  if (!from.ip()) return;
   // Lists of their own; who may come in by one of the listeners may come in.
   bool open = settings.listeners.empty();
   for (const Address& listener : settings.listeners) {

@@ -87,18 +87,21 @@ void Outages::Attempt::Drop() {
   if (Entry* entry = outages->Find(server_)) entry->trial = false;
 }
 
-std::optional<uint32_t> Outages::Begin(const BreakerSettings& settings, const std::string& server,
-                                       Attempt* attempt) {
+std::optional<Rest> Outages::Begin(const BreakerSettings& settings, const std::string& server,
+                                   Attempt* attempt) {
   attempt->Drop();
   bool trial = false;
   if (!none()) {
     std::lock_guard lock(mutex_);
     Entry* entry = Find(server);
-    if (entry && entry->hold != Hold::kReady) return RUM_CLOSE_MAINTENANCE;
+    if (entry && entry->hold != Hold::kReady) {
+      return Rest{RUM_CLOSE_MAINTENANCE,
+                  entry->hold == Hold::kDrain ? "rumctl drain" : "rumctl maint"};
+    }
     if (entry && entry->pause && settings.failures) {
       if (entry->trial || clock_() < entry->until) {
         skipped_.fetch_add(1, std::memory_order_relaxed);
-        return entry->reason;
+        return Rest{entry->reason, "--breaker"};
       }
       entry->trial = trial = true;
     }

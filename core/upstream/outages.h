@@ -31,6 +31,12 @@ struct BreakerSettings {
 enum class Hold : uint8_t { kReady, kDrain, kMaintenance };
 inline constexpr std::array<std::string_view, 3> kHoldWords = {"ready", "drain", "maint"};
 
+// Why a server is left alone.
+struct Rest {
+  uint32_t reason;          // RUM_CLOSE_...: of its last failure, or MAINTENANCE
+  std::string_view detail;  // who says so, for the log
+};
+
 // "5/10s", "off".
 Result<BreakerSettings> ParseBreaker(std::string_view text);
 
@@ -64,10 +70,9 @@ class Outages {
     bool trial_ = false;  // the one that is let through when the pause is over
   };
 
-  // Begins an attempt. An answer: the server is left alone, for this failure, or for
-  // RUM_CLOSE_MAINTENANCE.
-  std::optional<uint32_t> Begin(const BreakerSettings& settings, const std::string& server,
-                                Attempt* attempt);
+  // Begins an attempt. An answer: the server is left alone.
+  std::optional<Rest> Begin(const BreakerSettings& settings, const std::string& server,
+                            Attempt* attempt);
   // Puts those that are left alone or unwell behind the others; else the order stays.
   void Sort(std::vector<Address>* servers) const;
   // What a probe has found. One that is well is not left alone any longer.

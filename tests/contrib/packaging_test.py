@@ -182,7 +182,7 @@ def units():
     try:
         with open(os.path.join(folder, "empty"), "w", encoding="utf-8"):
             pass
-        run("./rum-map", "build", os.path.join(folder, "users.cdb"), os.path.join(folder, "empty"))
+        run("./rum-map", "build", "--allow-empty", os.path.join(folder, "users.cdb"), os.path.join(folder, "empty"))
         for name in ("redirect", "mysql"):
             if name == "mysql" and not os.path.exists("mysql.la"):
                 continue

@@ -27,6 +27,7 @@ class MapBuildTest : public testing::Test {
     options.out = out_;
     options.in = in_;
     options.last_wins = last_wins;
+    options.allow_empty = allow_empty_;
     options.progress = progress_;
     problems_.clear();
     return BuildMap(options, &problems_);
@@ -51,6 +52,7 @@ class MapBuildTest : public testing::Test {
   const std::string out_ = folder_ / "users.cdb";
   std::vector<std::string> problems_;
   std::function<bool(const char*, uint64_t)> progress_;
+  bool allow_empty_ = false;
 };
 
 TEST_F(MapBuildTest, MakesAMapOfAllLines) {
@@ -65,11 +67,74 @@ TEST_F(MapBuildTest, MakesAMapOfAllLines) {
   EXPECT_EQ(folder_.names(), (std::vector<std::string>{"users.cdb", "users.txt"}));
 }
 
-TEST_F(MapBuildTest, MakesAnEmptyMapOfNoLines) {
+TEST_F(MapBuildTest, MakesAnEmptyMapOnlyWhenAsked) {
+  const std::string old = MakeUsers("tcp:old:1");
+  WriteFile(out_, old);
+  for (const char* text : {"", "\n\n", "# alice - tcp:a:1\n"}) {
+    auto built = Build(text);
+    ASSERT_FALSE(built.ok()) << text;
+    EXPECT_EQ(built.error().text, out_ +
+                                      ": not written: the input has no user; --allow-empty "
+                                      "makes an empty map");
+    EXPECT_EQ(built.error().fault, Fault::kConfig);
+    EXPECT_EQ(ReadFile(out_), old);
+  }
+  EXPECT_EQ(Build("bad\n").error().text, out_ + ": not written: the input has 1 error");
+  allow_empty_ = true;
   auto built = Build("");
   ASSERT_TRUE(built.ok()) << built.error().text;
   EXPECT_EQ(built->users, 0u);
-  EXPECT_TRUE(MapFile::Load(out_).ok());
+  auto map = MapFile::Load(out_);
+  ASSERT_TRUE(map.ok());
+  EXPECT_EQ((*map)->records(), 0u);
+}
+
+TEST_F(MapBuildTest, ReplacesNothingThatIsNoMap) {
+  std::string text = "alice - tcp:a:1\n", longer;
+  for (int i = 0; i < 500; ++i) longer += "user" + std::to_string(i) + " - tcp:a:1\n";
+  std::string other(4096, '\0');
+  other[0] = 'x';
+  for (const std::string& there : {text, longer, other}) {
+    WriteFile(out_, there);
+    auto built = Build("bob - tcp:b:1\n");
+    ASSERT_FALSE(built.ok()) << there.substr(0, 20);
+    EXPECT_EQ(built.error().fault, Fault::kUsage);
+    EXPECT_EQ(built.error().text, out_ +
+                                      ": not written: what is there is no map; remove it first "
+                                      "if it may be replaced");
+    EXPECT_EQ(ReadFile(out_), there);
+  }
+  EXPECT_EQ(folder_.names(), (std::vector<std::string>{"users.cdb", "users.txt"}));
+}
+
+TEST_F(MapBuildTest, ReplacesAMapThatIsBroken) {
+  ASSERT_TRUE(Build("alice - tcp:a:1\nbob - tcp:b:1\n").ok());
+  const std::string whole = ReadFile(out_);
+  std::string damaged = whole;
+  damaged[2050] ^= 1;
+  for (const std::string& there :
+       {whole.substr(0, whole.size() - 1), whole.substr(0, 2048), whole + "x", damaged,
+        std::string(2048, '\0') + whole.substr(2048), std::string()}) {
+    WriteFile(out_, there);
+    EXPECT_FALSE(MapFile::Load(out_).ok());
+    ASSERT_TRUE(Build("carol - tcp:c:1\n").ok()) << there.size();
+    EXPECT_EQ(Destination("carol"), "tcp:c:1");
+  }
+}
+
+TEST_F(MapBuildTest, DoesNotReplaceItsInput) {
+  WriteFile(in_, "alice - tcp:a:1\n");
+  ASSERT_EQ(symlink("users.txt", (folder_ / "link.txt").c_str()), 0);
+  MapBuildOptions options;
+  options.in = in_;
+  for (const std::string& out : {in_, folder_ / "link.txt", folder_ / "./users.txt"}) {
+    options.out = out;
+    auto built = BuildMap(options, &problems_);
+    ASSERT_FALSE(built.ok()) << out;
+    EXPECT_EQ(built.error().text, out + ": not written: it is the input, too");
+    EXPECT_EQ(built.error().fault, Fault::kUsage);
+  }
+  EXPECT_EQ(ReadFile(in_), "alice - tcp:a:1\n");
 }
 
 TEST_F(MapBuildTest, SkipsTheByteOrderMarkOfAnEditor) {
@@ -142,7 +207,7 @@ TEST_F(MapBuildTest, RefusesBadLinesEvenWhenTheLastWins) {
 }
 
 TEST_F(MapBuildTest, KeepsTheModeOfTheMapThatItReplaces) {
-  WriteFile(out_, "old");
+  WriteFile(out_, MakeUsers("tcp:old:1"));
   ASSERT_EQ(chmod(out_.c_str(), 0604), 0);
   ASSERT_TRUE(Build("alice - tcp:a:1\n").ok());
   EXPECT_EQ(Mode(), 0604u);
@@ -150,7 +215,7 @@ TEST_F(MapBuildTest, KeepsTheModeOfTheMapThatItReplaces) {
 
 TEST_F(MapBuildTest, KeepsTheOwnerOfTheMapThatItReplaces) {
   if (geteuid() != 0) GTEST_SKIP() << "only root gives files away";
-  WriteFile(out_, "old");
+  WriteFile(out_, MakeUsers("tcp:old:1"));
   ASSERT_EQ(chown(out_.c_str(), 65534, 65533), 0);
   ASSERT_TRUE(Build("alice - tcp:a:1\n").ok());
   struct stat st;
@@ -160,7 +225,7 @@ TEST_F(MapBuildTest, KeepsTheOwnerOfTheMapThatItReplaces) {
 }
 
 TEST_F(MapBuildTest, ReplacesTheFileThatALinkLeadsTo) {
-  WriteFile(folder_ / "real.cdb", "old");
+  WriteFile(folder_ / "real.cdb", MakeUsers("tcp:old:1"));
   ASSERT_EQ(symlink("real.cdb", out_.c_str()), 0);
   ASSERT_TRUE(Build("alice - tcp:a:1\n").ok());
   EXPECT_TRUE(std::filesystem::is_symlink(out_));

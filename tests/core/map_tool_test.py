@@ -107,6 +107,37 @@ class RumMap(unittest.TestCase):
         self.assertTrue(done.stdout.endswith(b", 1 earlier lines dropped\n"), done.stdout)
         self.assertIn(b"tcp:c:1", self.run_tool("get", self.cdb, "alice").stdout)
 
+    def test_an_input_without_any_user_is_an_error_unless_it_is_asked_for(self):
+        self.build("alice - tcp:a:1\n")
+        before = self.read(self.cdb)
+        for text in ("", "# alice - tcp:a:1\n"):  # such as: false | rum-map build users.cdb
+            done = self.build(text, code=1)
+            self.assertEqual((done.stdout, done.stderr.decode()), (
+                b"", f"rum-map: {self.cdb}: not written: the input has no user; --allow-empty makes "
+                     "an empty map\n"))
+            self.assertEqual(self.read(self.cdb), before)
+        done = self.build("", "--allow-empty")
+        self.assertEqual(done.stdout.decode(), f"{self.cdb}: 0 users, 2048 bytes\n")
+        self.assertEqual(self.read(self.cdb), make_cdb([]))
+
+    def test_a_text_in_the_place_of_the_map_is_not_replaced(self):
+        text = self.write("users.txt", "alice - tcp:a:1\n")
+        for arguments in ([text], [text, text], [text, "-"]):
+            done = self.run_tool("build", *arguments, stdin=b"bob - tcp:a:1\n", code=2)
+            self.assertTrue(done.stderr.startswith(f"rum-map: {text}: not written: ".encode()),
+                            done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+        with open(text, "rb") as source:
+            done = subprocess.run([TOOL, "build", text], stdin=source, capture_output=True,
+                                  timeout=60)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"it is the input, too", done.stderr)
+        self.assertEqual(self.read(text), b"alice - tcp:a:1\n")
+        self.assertEqual(os.listdir(self.folder.name), ["users.txt"])
+        self.build("alice - tcp:a:1\n")
+        self.write("users.cdb", self.read(self.cdb)[:-1])
+        self.build("alice - tcp:b:1\n")  # a map that is broken is to be made good
+
     def test_makes_no_map_of_what_it_read_before_it_was_interrupted(self):
         # Often: the signal may come while it waits for a line, and before that.
         for number in [signal.SIGINT, signal.SIGTERM] * 25:
@@ -357,9 +388,11 @@ class RumMap(unittest.TestCase):
     def on_terminal(self, *answers, interrupt=False):
         """What the terminal shows, and the exit code."""
         signal.alarm(60)
-        pid, master = pty.fork()
-        if pid == 0:
-            os.execv(TOOL, [TOOL, "hash"])
+        # Not as the terminal's session leader: when one ends, what nobody has read yet is lost.
+        master, slave = pty.openpty()
+        process = subprocess.Popen([TOOL, "hash"], stdin=slave, stdout=slave, stderr=slave,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        os.close(slave)
         shown = b""
         prompts = [b"Password: ", b"Again: "]
         try:
@@ -367,7 +400,7 @@ class RumMap(unittest.TestCase):
                 if prompts and prompts[0] in shown:
                     prompts.pop(0)
                     if interrupt:
-                        os.kill(pid, signal.SIGINT)
+                        process.send_signal(signal.SIGINT)
                     elif answers:
                         os.write(master, answers[0] + b"\n")
                         answers = answers[1:]
@@ -376,7 +409,7 @@ class RumMap(unittest.TestCase):
             pass
         os.close(master)
         signal.alarm(0)
-        return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return shown.decode(), process.wait(60)
 
     def test_hash_asks_twice_on_a_terminal_without_showing_what_is_typed(self):
         shown, code = self.on_terminal(b"s3cret", b"s3cret")

@@ -244,6 +244,7 @@ def _(t):
         has(explained, part)
     has(ctl(t, "explain", "alice", "192.0.2.7", code=1), "REFUSED: in --deny")
     has(ctl(t, "explain", "alice", "198.51.100.7"), "198.51.100.7")
+    has(ctl(t, "explain", "alice", "unix"), "unix")
     has(ctl(t, "explain", "nobody=x", code=1), "does not know this user")
     has(ctl(t, "explain", "alice", "here", code=1), "here")
     has(ctl(t, "explain", code=1), "which user?")

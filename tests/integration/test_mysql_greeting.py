@@ -153,8 +153,9 @@ def explain(t, *arguments):
 def _(t):
     server = t.run.servers.a
     dead = "tcp:127.0.0.1:%d" % net.free_port()
-    rules = b"\x80allow=10.0.0.0/8 max=3"
-    path = write_map(t, row(t, "alice", "A"), row(t, "bob", "A", rest=rules), ("dead", "", dead),
+    rules, here = b"\x80allow=10.0.0.0/8 max=3", b"\x80allow=unix"
+    path = write_map(t, row(t, "alice", "A"), row(t, "bob", "A", rest=rules),
+                     row(t, "carol", "A", rest=here), ("dead", "", dead),
                      ("both", "", dead + "," + server.address), ("bad", "", "tcp:x"),
                      row(t, "gone", "A", False))
     code, told, text = explain(t, "-M", path, "--explain", "alice")
@@ -169,6 +170,11 @@ def _(t):
         got, told, text = explain(t, "-M", path, "--explain", "bob", "--from", address)
         same(got, code, text)
         has(told["rules"][0], "REFUSED: address" if code else "allowed from 10.1.2.3")
+    for user, code in (("carol", 0), ("bob", 1)):
+        got, told, text = explain(t, "-M", path, "--explain", user, "--from", "unix",
+                                  "-s", "tcp:127.0.0.1:1", "--allow", "tcp:127.0.0.1:1=10.0.0.0/8")
+        same((got, told["from"]), (code, ["unix"]), text)
+        has(told["rules"][0], "REFUSED: address" if code else "allowed from unix")
     # Lists of one listener; who may come in by another one may come in.
     one, two = "tcp:127.0.0.1:1", "tcp:127.0.0.1:2"
     lists = ["-s", one, "-s", two, "--deny", one + "=192.0.2.0/24"]

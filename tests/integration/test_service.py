@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from support import net
-from support.harness import check, end_with_parent, has, same, test
+from support.harness import Skipped, check, end_with_parent, has, same, test
 from support.net import connect
 from support.peers import Echo
 from support.rum import environment, run_once
@@ -278,6 +278,30 @@ def _(t):
         extra_groups=[], cwd="/", timeout=20 * t.scale, preexec_fn=end_with_parent)
     same(done.returncode, 6, "exit code")
     has(done.stderr, "only root can become another user")
+
+
+@test("Behind --chroot syslog is looked for again, below the folder, until it is there")
+def _(t):
+    if os.path.exists("/dev/log"):
+        raise Skipped("there is a syslog, which rum is connected to")
+    place = t.keep(Place(t, "nobody"))
+    root = place.own
+    rum = t.rum("-s", "sock:/in.sock", "-d", "sock:/none", "-l", "syslog", "-m", "sock:/stats",
+                "--user", "nobody", "--chroot", root, "--state-dir", "/state", stats=False,
+                log=False)
+    os.mkdir(os.path.join(root, "dev"), 0o755)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(os.path.join(root, "dev", "log"))
+        os.chmod(os.path.join(root, "dev", "log"), 0o777)
+        s.settimeout(20)
+        connect("sock:" + os.path.join(root, "in.sock")).close()
+        line = s.recv(4096).decode()
+        while " serves " in line:  # the last line of the start may come late
+            line = s.recv(4096).decode()
+        has(line, " rum[%d]: " % rum.pid)
+        has(line, "reason=")
+    rum.signal(signal.SIGTERM)
+    same(rum.wait_exit(), 0, "exit code")
 
 
 @test("--chroot: every file is one below the folder, and USR2 is refused")

@@ -195,6 +195,8 @@ def _(t):
     with connect(here) as s:
         check(net.ended(s) in ("closed", "reset"), "nobody is left")
     net.until(lambda: rum.stats()["sessions"]["ended"]["maintenance"] == 1, 10, "the reason")
+    net.until(lambda: [r["detail"] for r in rum.sessions() if r["reason"] == "maintenance"] ==
+              ["rumctl drain"], 10, "the detail")
     has(ctl(t, "maint", a.address), "ended")
     check(net.ended(held) in ("closed", "reset"), "it has been ended")
     net.until(lambda: rum.stats()["sessions"]["ended"]["maintenance"] == 2, 10, "the reason")

@@ -2,12 +2,13 @@
 
 import glob
 import itertools
+import json
 import os
 import signal
 import subprocess
 
 from support import net
-from support.harness import check, end_with_parent, has, same, test
+from support.harness import Skipped, check, end_with_parent, has, same, test
 from support.net import free_port
 from support.peers import Echo
 from support.rum import check_reports, check_reports_in, environment, run_once
@@ -154,6 +155,64 @@ def _(t):
         same(int(f.read()), daemon.pid())
     daemon.end()
     check(not os.path.exists(pidfile), "the pidfile is left behind")
+
+
+@test("Syslog that is not there is told at the start, and lines that it does not take are counted")
+def _(t):
+    if os.path.exists("/dev/log"):
+        raise Skipped("there is a syslog")
+    echo, here, stats = t.keep(Echo()), tcp(), tcp()
+    daemon = Daemon(t, "-s", here, "-d", echo.address, "-b", "-m", stats)
+    same(daemon.code, 0, "exit code")
+    has(daemon.output(), "rum: syslog cannot be reached: /dev/log: No such file or directory")
+
+    def dropped():
+        return json.loads(net.http_get(stats, "/stats")[2])["log"]["dropped"]
+
+    net.until(lambda: dropped() > 0, 10, "what the start has logged")
+    before = dropped()
+    same(ask(here), b"hello")
+    net.until(lambda: dropped() == before + 1, 10, "the session's line")
+
+
+@test("A second rum is refused the pidfile of one that runs; one that is left behind is taken over")
+def _(t):
+    pidfile = t.path("rum.pid")
+
+    def owner():
+        with open(pidfile) as f:
+            return int(f.read())
+
+    rum = t.rum("-s", tcp(), "-d", tcp(), "-p", pidfile)
+    for more in ((), ("-b", "-l", t.path("b.log"))):
+        code, _, err = run_once(t, "-s", tcp(), "-d", tcp(), "-p", pidfile, *more)
+        same(code, 6, "exit code")
+        has(err, "'%s' belongs to another process, %d, that runs" % (pidfile, rum.pid))
+        same(owner(), rum.pid, "the pidfile")
+    rum.hand_over()
+    same(owner(), rum.pid, "the pidfile")
+    code, _, err = run_once(t, "-s", tcp(), "-d", tcp(), "-p", pidfile)
+    same((code, owner()), (6, rum.pid), err)
+    rum.signal(signal.SIGKILL)
+    rum.wait_exit()
+    check(os.path.exists(pidfile), "a pidfile is left behind")
+    rum = t.rum("-s", tcp(), "-d", tcp(), "-p", pidfile)
+    same(owner(), rum.pid, "the pidfile")
+
+
+@test("A rum that drains lets another one have the pidfile, and leaves it alone")
+def _(t):
+    echo, pidfile, here = t.keep(Echo()), t.path("rum.pid"), tcp()
+    old = t.rum("-s", here, "-d", echo.address, "-p", pidfile)
+    with net.connect(here) as s:
+        s.sendall(b"x")
+        same(net.read_exact(s, 1), b"x")
+        old.signal(signal.SIGTERM)
+        old.wait_log("draining")
+        new = t.rum("-s", here, "-d", echo.address, "-p", pidfile)
+    same(old.wait_exit(), 0, "exit code")
+    with open(pidfile) as f:
+        same(int(f.read()), new.pid, "the pidfile")
 
 
 @test("The background process holds no terminal and no standard streams")

@@ -209,6 +209,15 @@ TEST(SocketAddress, OfAUnixSocketIsOnlyItsKind) {
   EXPECT_EQ(address.host(), "unix");
 }
 
+TEST(SocketAddress, OfAClientIsNumericOrUnix) {
+  EXPECT_EQ(SocketAddress::Client("192.0.2.1")->host(), "192.0.2.1");
+  EXPECT_EQ(SocketAddress::Client("2001:db8::1")->host(), "2001:db8::1");
+  EXPECT_EQ(SocketAddress::Client("unix")->family(), AF_UNIX);
+  for (const char* text : {"", "Unix", "unix ", "sock:/run/a", "localhost"}) {
+    EXPECT_FALSE(SocketAddress::Client(text).ok()) << text;
+  }
+}
+
 TEST(SocketAddress, IsNotReadBeyondItsSize) {
   sockaddr_in v4 = {};
   v4.sin_family = AF_INET;

@@ -202,6 +202,23 @@ TEST_F(Log, AFullDiskDropsLinesAndCountsThem) {
 }
 
 // A pipe that nobody reads: the writing thread stands still, the callers do not.
+TEST_F(Log, SyslogThatIsNotThereIsToldWhereLinesWentBeforeAndTheLostAreCounted) {
+  if (::access("/dev/log", F_OK) == 0) GTEST_SKIP() << "there is a syslog";
+  const std::string path = folder_ / "log";
+  Open(path);
+  uint64_t before = log::Dropped();
+  ASSERT_TRUE(log::Change({.target = "syslog"}).ok());
+  for (int i = 0; i < 3; ++i) log::Info("line {}", i);
+  EXPECT_TRUE(Eventually([&] { return log::Dropped() == before + 3; })) << log::Dropped() - before;
+  ASSERT_EQ(LinesOf(path).size(), 1u) << Contents(path);
+  EXPECT_NE(LinesOf(path)[0].find("warning syslog cannot be reached: /dev/log: No such file"),
+            std::string::npos)
+      << Contents(path);
+  EXPECT_TRUE(log::Change({.target = path}).ok());
+  log::Info("again");
+  EXPECT_TRUE(Reaches(path, "again"));
+}
+
 TEST_F(Log, ATargetThatBlocksHoldsNobodyUpAndTheDroppedLinesAreCounted) {
   std::string path = folder_ / "pipe";
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);

@@ -14,6 +14,7 @@ HandoverNote Example() {
                            "sock:/run/a,b%c:d\n\te", "sock:relative"}) {
     note.sockets.push_back({fd++, fd % 2 == 0, *ParseAddress(text, true)});
   }
+  note.pidfile = 20;
   note.holds = {{"tcp:db1:3306", Hold::kDrain}, {"sock:/run/a,b", Hold::kMaintenance}};
   return note;
 }
@@ -25,6 +26,7 @@ TEST(HandoverNote, SaysWhatWasWritten) {
   EXPECT_EQ(read->ready, 7);
   EXPECT_EQ(read->error_output, 8);
   EXPECT_TRUE(read->has_map);
+  EXPECT_EQ(read->pidfile, 20);
   ASSERT_EQ(read->sockets.size(), note.sockets.size());
   for (size_t i = 0; i < note.sockets.size(); ++i) {
     EXPECT_EQ(read->sockets[i].fd, note.sockets[i].fd);
@@ -44,13 +46,14 @@ TEST(HandoverNote, IsOneReadableLine) {
   note.sockets.push_back({6, true, *ParseAddress("sock:/run/a,b")});
   EXPECT_EQ(WriteHandoverNote(note),
             "ready:7,stderr:8,map:,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/a%2Cb");
+  EXPECT_EQ(ReadHandoverNote(WriteHandoverNote(note))->pidfile, -1);
 }
 
 TEST(HandoverNote, IsRefusedWhenItCannotBeRead) {
   for (const char* text :
        {"", "ready:7", "stderr:8", "ready:7,stderr:8,map:1", "ready:7,stderr:8,own:5", "ready:7,stderr:8,own:5:nonsense",
         "ready:7,stderr:8,own:x:tcp:a:1", "ready:7,stderr:8,other:5:tcp:a:1", "ready:-1,stderr:8",
-        "ready:2,stderr:8", "ready:7:x,stderr:8", "ready:7,stderr:8,own:5:sock:/a%2",
+        "ready:2,stderr:8", "ready:7:x,stderr:8", "ready:7,stderr:8,pidfile:x", "ready:7,stderr:8,own:5:sock:/a%2",
         "ready:7,stderr:8,own:5:sock:/a%GG", "ready:7,stderr:8,,", "ready:7,stderr:8,drain", "ready:7,stderr:8,maint:db1", "ready:99999999999,stderr:8"}) {
     auto read = ReadHandoverNote(text);
     EXPECT_FALSE(read.ok()) << text;

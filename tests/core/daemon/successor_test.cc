@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -123,6 +124,57 @@ TEST(Pidfile, IsRemovedOnlyWhileItIsOurs) {
     write("1\n");
   }
   EXPECT_EQ(text(), 1) << "it belongs to the process that has taken over";
+}
+
+// Two that have opened the file each are as two processes.
+TEST(Pidfile, BelongsToOneProcessThatServes) {
+  test::Folder folder;
+  std::string path = folder / "pid";
+  {
+    auto first = Pidfile::Write(path);
+    ASSERT_TRUE(first.ok());
+    auto second = Pidfile::Write(path);
+    ASSERT_FALSE(second.ok());
+    EXPECT_EQ(second.error().text, "the pidfile '" + path + "' belongs to another process, " +
+                                       std::to_string(::getpid()) +
+                                       ", that runs: each needs a file of its own");
+    EXPECT_EQ(second.error().fault, Fault::kSystem);
+    first->Release();
+    EXPECT_TRUE(Pidfile::Write(path).ok()) << "the first one is draining";
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+  {  // left behind, and longer than what is written
+    std::FILE* file = std::fopen(path.c_str(), "we");
+    std::fputs("999999999999 and more\n", file);
+    std::fclose(file);
+  }
+  EXPECT_TRUE(Pidfile::Write(path).ok());
+  EXPECT_TRUE(Pidfile::Write("/dev/null").ok());
+  auto null = Pidfile::Write("/dev/null"), again = Pidfile::Write("/dev/null");
+  EXPECT_TRUE(null.ok() && again.ok()) << "no file, no lock";
+}
+
+TEST(Pidfile, PassesItsLockOn) {
+  test::Folder folder;
+  std::string path = folder / "pid";
+  std::optional<Pidfile> old(std::move(*Pidfile::Write(path)));
+  {
+    auto next = Pidfile::Write(path, Fd(::dup(old->lock())));
+    ASSERT_TRUE(next.ok()) << next.error().text;
+    old->Release();
+    EXPECT_FALSE(Pidfile::Write(path).ok()) << "the next one has it";
+    EXPECT_GE(next->lock(), 0);
+  }
+  EXPECT_TRUE(Pidfile::Write(path).ok());
+  // Another file than the one that is passed on.
+  auto one = Pidfile::Write(path), other = Pidfile::Write(folder / "other", Fd(::dup(one->lock())));
+  ASSERT_TRUE(other.ok());
+  EXPECT_FALSE(Pidfile::Write(folder / "other").ok());
+  // What a process that could not take over has removed is written, and locked, again.
+  ASSERT_EQ(::unlink(path.c_str()), 0);
+  one->Restore();
+  EXPECT_TRUE(std::filesystem::exists(path));
+  EXPECT_FALSE(Pidfile::Write(path).ok());
 }
 
 }  // namespace

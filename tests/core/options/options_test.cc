@@ -546,6 +546,39 @@ TEST(Options, CheckAnswersWithOneForEveryKindOfMistakeAndTellsThemAll) {
   EXPECT_TRUE(Good(ReadLine("--check -s tcp:a:1 -d tcp:b:2"))->check);
 }
 
+TEST(Options, AnAddressIsBoundOnce) {
+  for (const char* check : {"", "--check "}) {
+    std::string text =
+        ErrorOf(std::string(check) +
+                    "-s tcp:127.0.0.1:7 -s tcp:b:7 -s tls:127.0.0.1:7 -d tcp:c:1 -w 0 "
+                    "-s sock:/run/a -m tcp:b:7 --control sock:/run/a",
+                *check ? Fault::kConfig : Fault::kUsage);
+    for (const char* part :
+         {"--listen: 'tls:127.0.0.1:7' is given twice\n",
+          "--stats: 'tcp:b:7' is given twice, in --listen, too",
+          "--control: 'sock:/run/a' is given twice, in --listen, too", "--workers: '0'"}) {
+      EXPECT_TRUE(Has(text, part)) << text;
+    }
+  }
+  std::string text = ErrorOf("-s tcp:a:1 -d tcp:a:2 -m sock:/run/a --control sock:/run/a");
+  EXPECT_TRUE(Has(text, "--control: 'sock:/run/a' is given twice, in --stats, too")) << text;
+  // The same number is not the same place, and port 0 is another one each time.
+  EXPECT_TRUE(
+      Good(ReadLine("-s tcp:a:7 -s tcp:[::1]:7 -s tcp:a:8 -s tcp:b:7 -s tcp:a:0 -s tcp:a:0 "
+                    "-d tcp:a:7 -m tcp:a:0")));
+}
+
+TEST(Options, CheckLooksForTheRootFolder) {
+  std::string text = ErrorOf("--check -s tcp:a:1 -d tcp:b:2 -w 0 --chroot /nope", Fault::kConfig);
+  EXPECT_TRUE(Has(text, "--chroot: '/nope' cannot be the root folder: No such file")) << text;
+  EXPECT_TRUE(Has(text, "--workers: '0'")) << text;
+  text = ErrorOf("--check -s tcp:a:1 -d tcp:b:2 --chroot /dev/null", Fault::kConfig);
+  EXPECT_TRUE(Has(text, "Not a directory")) << text;
+  EXPECT_TRUE(Good(ReadLine("--check -s tcp:a:1 -d tcp:b:2 --chroot /")));
+  // At a reload it is the root folder already, and not below itself.
+  EXPECT_TRUE(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --chroot /nope")));
+}
+
 TEST(Options, HelpIsGroupedAndShowsTheModulesOptions) {
   for (const char* line : {"--help", "-h", "-P good.so --help", "--help -s nonsense --wrong"}) {
     auto result = ReadLine(line);

@@ -69,9 +69,11 @@ TEST_F(OutagesTest, AServerIsLeftAloneAfterSoManyFailuresInARow) {
   EXPECT_EQ(outages.resting(), 0u);
   EXPECT_TRUE(Fail("tcp:a:1", RUM_CLOSE_CONNECT_TIMEOUT));
   Outages::Attempt attempt;
-  auto reason = outages.Begin(settings, "tcp:a:1", &attempt);
-  ASSERT_TRUE(reason);
-  EXPECT_EQ(*reason, static_cast<uint32_t>(RUM_CLOSE_CONNECT_TIMEOUT)) << "of the last failure";
+  auto rest = outages.Begin(settings, "tcp:a:1", &attempt);
+  ASSERT_TRUE(rest);
+  EXPECT_EQ(rest->reason, static_cast<uint32_t>(RUM_CLOSE_CONNECT_TIMEOUT))
+      << "of the last failure";
+  EXPECT_EQ(rest->detail, "--breaker");
   EXPECT_TRUE(LetThrough("tcp:b:1")) << "another server";
   EXPECT_EQ(outages.opened(), 1u);
   EXPECT_EQ(outages.skipped(), 1u);
@@ -184,7 +186,10 @@ TEST_F(OutagesTest, AProbeThatFindsItWellEndsThePause) {
 TEST_F(OutagesTest, AnOperatorTakesAServerOutAndGivesItBack) {
   ASSERT_TRUE(outages.Set("tcp:a:1", Hold::kDrain));
   Outages::Attempt attempt;
-  EXPECT_EQ(outages.Begin(settings, "tcp:a:1", &attempt), uint32_t{RUM_CLOSE_MAINTENANCE});
+  auto rest = outages.Begin(settings, "tcp:a:1", &attempt);
+  ASSERT_TRUE(rest);
+  EXPECT_EQ(rest->reason, uint32_t{RUM_CLOSE_MAINTENANCE});
+  EXPECT_EQ(rest->detail, "rumctl drain");
   EXPECT_EQ(Sorted("tcp:a:1,tcp:b:1"), "tcp:b:1,tcp:a:1");
   outages.Probed("tcp:a:1", true);
   outages.Probed("tcp:a:1", false);
