@@ -313,7 +313,7 @@ Result<CommandLine> Read(int argc, char** argv, std::shared_ptr<const Module> lo
   AddConfig(items, app, line.module != nullptr, texts, places, errors);
   SettingsReader reader(texts, places, *settings);
   reader.ReadAll(line.module.get());
-  reader.Judge();
+  reader.Judge(line.module.get());
   errors.insert(errors.end(), reader.errors.begin(), reader.errors.end());
   if (!errors.empty()) {
     Fault fault = !module ? Fault::kModule : Fault::kUsage;

@@ -117,7 +117,7 @@ void SettingsReader::ReadBalance() {
   }
 }
 
-void SettingsReader::Judge() {
+void SettingsReader::Judge(const Module* module) {
   if (Many("listen").empty() && !Given("explain")) {
     Wrong("no address to listen on: give one, as in -s tcp:0.0.0.0:3306");
   }
@@ -125,6 +125,7 @@ void SettingsReader::Judge() {
       !Given("protocol")) {
     Wrong("no destination: give one, as in -d tcp:db0:3306, or a user map with -M");
   }
+  if (module && !module->table().session_open) JudgeWithoutConversation(s_.protocol);
   if (s_.background && s_.log.target == "stderr") s_.log.target = "syslog";
   if (!s_.check) return;
   for (const std::string& path : {s_.pidfile, s_.log.target}) {
@@ -136,6 +137,24 @@ void SettingsReader::Judge() {
   }
   if (!s_.chroot.empty() && ::access((s_.chroot + "/.").c_str(), X_OK) != 0) {
     Wrong("--chroot: '" + s_.chroot + "' cannot be the root folder: " + std::strerror(errno));
+  }
+}
+
+// A module that only connects and relays: what it cannot do must not be believed to be done.
+void SettingsReader::JudgeWithoutConversation(const std::string& module) {
+  if (s_.tls.clients == TlsMode::kOn || s_.tls.clients == TlsMode::kRequire) {
+    Wrong("--tls: " + module + " has no TLS inside its protocol; listen on tls:HOST:PORT");
+  }
+  const bool must = s_.tls.upstreams == TlsMode::kRequire || s_.tls.upstreams == TlsMode::kVerify;
+  for (const Address& server : s_.destinations) {
+    if (!must || server.tls || server.kind != Address::Kind::kTcp) continue;
+    Wrong("--upstream-tls: " + module + " has no TLS inside its protocol; write " + server.text() +
+          " as tls:HOST:PORT");
+    break;
+  }
+  for (const char* name : {"max-connections-per-user", "user-rate", "login-failures"}) {
+    auto text = One(name);
+    if (text && *text != "off") Wrong(std::string("--") + name + ": " + module + " knows no users");
   }
 }
 

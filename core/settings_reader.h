@@ -28,8 +28,8 @@ class SettingsReader {
 
   // `module` may be null: its options are not read then.
   void ReadAll(const Module* module);
-  // What makes no sense as a whole.
-  void Judge();
+  // What makes no sense as a whole. `module` may be null.
+  void Judge(const Module* module);
   // Only limits; what is not given stays as it is in `settings`. settings_limits.cc
   void ReadLimits();
 
@@ -64,6 +64,7 @@ class SettingsReader {
   void ReadSocketMode();
   void ReadWorkers();
   void ReadModule(const Module& module);
+  void JudgeWithoutConversation(const std::string& module);
 
   const OptionTexts& texts_;
   const OptionPlaces& places_;

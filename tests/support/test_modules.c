@@ -32,6 +32,16 @@ static void worker_stop(void* data) {
 }
 #endif
 
+#ifndef MODULE_only_relays
+static int32_t session_open(rum_session* session, const void* config, void* worker, void** data) {
+  (void)session;
+  (void)config;
+  (void)worker;
+  (void)data;
+  return RUM_OK;
+}
+#endif
+
 static const rum_option options[] = {
     {"good-text", "TEXT", NULL, "any text", RUM_OPTION_TEXT, 't'},
     {"good-mode", "red|green", "red", "a choice", RUM_OPTION_CHOICE, 0},
@@ -60,6 +70,9 @@ RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL = {
     .option_size = sizeof(rum_option),
     .metric_size = sizeof(rum_metric),
     .init = init,
+#ifndef MODULE_only_relays
+    .session_open = session_open,
+#endif
 #ifdef MODULE_needs_what_is_not_there
     .worker_stop = worker_stop,
 #endif

@@ -35,7 +35,7 @@ TEST(Loader, LoadsAModuleFromItsFolder) {
   EXPECT_STREQ((*module)->table().version, "1.2.3");
   EXPECT_EQ((*module)->table().option_count, 5u);
   EXPECT_STREQ((*module)->option(1).value, "red|green");
-  EXPECT_EQ((*module)->table().session_open, nullptr);
+  EXPECT_EQ((*module)->table().timeout, nullptr);
 }
 
 TEST(Loader, TakesANameWithASlashAsAPath) {

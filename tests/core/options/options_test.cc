@@ -28,6 +28,7 @@ const std::string& Modules() {
     for (const char* name : {"passthrough.so", RUM_MAP_MODULE, "good.so"}) {
       std::filesystem::copy_file(RUM_TEST_MODULES "/good.so", folder / name);
     }
+    std::filesystem::copy_file(RUM_TEST_MODULES "/only_relays.so", folder / "relays.so");
     return ::setenv("RUM_MODULE_DIR", folder.path().c_str(), 1) == 0;
   }();
   EXPECT_TRUE(made);
@@ -394,6 +395,24 @@ TEST(Options, TheOldNamesMeanTheNewOnes) {
   }
   EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --ssl-server"))->tls.clients, TlsMode::kOn);
   EXPECT_TRUE(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --loglogins"))->log_logins);
+}
+
+TEST(Options, WhatAModuleThatOnlyRelaysCannotDoIsAMistake) {
+  const std::string rest = "-P relays.so -s tcp:a:1 -d sock:/x,tls:b:2 ";
+  for (const char* good :
+       {"--tls off", "--upstream-tls verify", "--upstream-tls off", "--user-rate off"}) {
+    EXPECT_TRUE(Good(ReadLine(rest + good))) << good;
+  }
+  for (const char* bad : {"on", "require"}) {
+    EXPECT_EQ(ErrorOf(rest + "--tls " + bad),
+              "--tls: relays.so has no TLS inside its protocol; listen on tls:HOST:PORT");
+  }
+  EXPECT_EQ(ErrorOf(rest + "-d tcp:c:3 --upstream-tls require"),
+            "--upstream-tls: relays.so has no TLS inside its protocol; write tcp:c:3 as "
+            "tls:HOST:PORT");
+  EXPECT_EQ(ErrorOf(rest + "--max-connections-per-user 1 --user-rate 1/s --login-failures 1/m"),
+            "--max-connections-per-user: relays.so knows no users\n"
+            "--user-rate: relays.so knows no users\n--login-failures: relays.so knows no users");
 }
 
 TEST(Options, DestinationsMayBeAList) {
