@@ -140,9 +140,11 @@ void Session::OnTlsOpen(uint32_t side, int32_t status) {
 void Session::LookUpUser() {
   const std::string& user = response_.user;
   since_ = Now();
-  // No map has such names, and rum takes none that are longer.
-  if (user.empty() || user.size() > kMaxUser) return GoOnUnknown();
+  if (user.size() > kMaxUser) return GoOnUnknown();  // rum takes none that are longer
+  // The empty name as well: rum lets nobody in, to the default destination or elsewhere, of whom it
+  // was not told.
   host_.identify(handle_, user.data(), user.size());
+  if (user.empty()) return GoOnUnknown();  // no map has it
   int32_t status = host_.lookup(handle_, user.data(), user.size());
   if (status == RUM_OK) {
     state_ = State::kAwaitMap;
@@ -180,7 +182,8 @@ void Session::GoOnKnown(Bytes value) {
 
 void Session::GoOnUnknown() {
   bool to_default = config_.unknown_to_default && response_.user.size() <= kMaxUser;
-  // rum connects when this hook has returned, and not at all if the session is closed by then.
+  // Only rum knows whether there is a default destination. It connects when this hook has returned,
+  // and not at all if the session is closed by then.
   if (to_default && Connect({})) {
     Admitted({});
     return;
@@ -200,8 +203,9 @@ bool Session::Admitted(Bytes record) {
   verdict_ = limits_->admit(handle_, record.data(), record.size());
   if (verdict_ == RUM_OK) return true;
   if (LooksLikeAWrongPassword(verdict_)) {
-    // Who has proved the password gets the answer at once, as for a wrong one.
-    rewriting_ ? Deny() : RefuseAsUnknown();
+    // Who has proved the password gets the answer at once, as for a wrong one. So must who is to be
+    // connected already: a server must not see a connection that nobody uses.
+    rewriting_ || state_ == State::kAwaitConnect ? Deny() : RefuseAsUnknown();
     return false;
   }
   Refuse(ErrorForVerdict(verdict_, response_.user), ReasonForVerdict(verdict_),

@@ -24,13 +24,13 @@ constexpr unsigned kAnswersMost = 4;
 }  // namespace
 
 void Session::OnUpstreamOpen(uint32_t reason) {
-  if (state_ != State::kAwaitConnect) return;
   if (reason != 0) return;  // the session ends with it, and OnClose tells the client
+  farewell_ = Farewell::kResponse;  // whoever wants the connection
+  if (state_ != State::kAwaitConnect) return;
   char peer[128] = {};
   size_t size = host_.peer(handle_, RUM_UPSTREAM, peer, sizeof peer);
   upstream_.assign(peer, std::min(size, sizeof peer - 1));
   unix_upstream_ = upstream_.starts_with("unix");
-  farewell_ = Farewell::kResponse;
   state_ = State::kAwaitGreeting;
 }
 

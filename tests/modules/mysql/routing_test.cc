@@ -348,6 +348,22 @@ TEST_F(Routing, AnEmptyNameIsAnUnknownUser) {
   EXPECT_EQ(error.text, "Access denied for user ''@'192.0.2.1' (using password: NO)");
 }
 
+// Anonymous accounts have it.
+TEST_F(Routing, AnEmptyNameGoesToTheDefaultDestinationAsOthersDo) {
+  host.default_destination = "tcp:default.test:3306";
+  Greet();
+  Respond("", "12345678901234567890");
+  EXPECT_EQ(host.connecting(), "");
+  EXPECT_EQ(ClientHears(), "");
+  EXPECT_EQ(Connect().user, "");
+  ServerSwitches();
+  EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 2));
+  ClientSays(3, "");
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  EXPECT_TRUE(LoggedIn());
+  for (const Deed& deed : host.deeds()) EXPECT_NE(deed.kind, Deed::Kind::kLookup);
+}
+
 TEST_F(Routing, TlsThatIsNotOfferedIsRefused) {
   Greet();
   host.Feed(RUM_CLIENT, FromHex("20000001 85aeff19 00000001 ff") + std::string(23, '\0'));
