@@ -97,6 +97,11 @@ void Session::TakeResponse(Bytes payload) {
     return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, parsed.why);
   }
   response_ = std::move(parsed.value);
+  if (std::string_view name = CharsetOfNoClient(parsed.value.charset); !name.empty()) {
+    Count(kClientFaults);
+    return Refuse(CharsetNotForClients(name), RUM_CLOSE_CLIENT_PROTOCOL,
+                  "the client asks for a character set that no client may use");
+  }
   // Some clients set flags that were not offered to them, and do not mean it.
   greeted_as_mariadb_ = promised_ >> 32 && !ClientHas(kLongPassword);
   response_.capabilities &= promised_;

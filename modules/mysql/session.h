@@ -112,6 +112,8 @@ class Session final : public Conversation {
   void TellWhoTheClientIs(Response* response) const;
   void TakeVerdict(Bytes payload);
   void TakeOk(Bytes payload);
+  bool PutsDatabaseOff(const Response& response) const;
+  void ChooseDatabase();
   void PassError(Bytes payload);
   void LeaveUpstream();
   // The client has gone.
@@ -124,6 +126,7 @@ class Session final : public Conversation {
   void TakePluginRequest(Bytes payload);
   void TakeMore(Bytes payload);
   void TakeAnswer(Bytes payload);
+  void AnswerInPlace();
   void AskForServerKey(Bytes password);
   void TakeServerKey(Bytes payload);
   void OfferOwnKey();
@@ -238,6 +241,8 @@ class Session final : public Conversation {
   Nonce upstream_nonce_{};              // the same
   uint64_t upstream_capabilities_ = 0;  // in force toward the server
   std::string upstream_;                // the server's address
+  std::string database_;                // put off until the server has let the client in
+  std::string ok_;                      // the login's, while the database is chosen
   CommandReader commands_;
   std::optional<ChangeUser> change_;  // until it is sent
   std::string former_user_;           // while a change is under way

@@ -74,6 +74,7 @@ void Session::TakeAnswer(Bytes payload) {
   since_ = Now();
   switch (exchange_.Judge(payload, links())) {
     case Exchange::Step::kPass: {
+      if (!MayBeAnswer(exchange_.kind(), payload.size(), answered_)) return AnswerInPlace();
       std::optional<Hash> token;
       if (exchange_.kind() == PluginKind::kNative) {
         token = TranslateToken(payload, exchange_.nonce());
@@ -91,6 +92,22 @@ void Session::TakeAnswer(Bytes payload) {
       return Refuse(ForeignKey(), RUM_CLOSE_UNSUPPORTED,
                     "the client encrypted the password with a key that is not rum's");
   }
+}
+
+// The client reads what a wrong password reads, as unknown users do. MariaDB would count its answer
+// as an error of rum's address.
+void Session::AnswerInPlace() {
+  Count(kClientFaults);
+  if (std::optional<std::string> proof = WrongProof(exchange_.kind(), answered_)) {
+    PassToUpstream(AsBytes(*proof));
+    ++answered_;
+    state_ = State::kAwaitVerdict;
+    return;
+  }
+  farewell_ = Farewell::kNone;
+  if (limits_) limits_->login_failed(handle_);
+  Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
+         "the client's answer has a length that its plugin never has");
 }
 
 void Session::AskForServerKey(Bytes password) {

@@ -18,13 +18,15 @@ constexpr char kNobody[] = "rum_client_has_left";
 
 constexpr size_t kMaxShownAuth = 250;
 
+constexpr uint8_t kInitDbCommand = 2;
+
 // Of one plugin, when the client has gone; none needs more than two.
 constexpr unsigned kAnswersMost = 4;
 
 }  // namespace
 
 void Session::OnUpstreamOpen(uint32_t reason) {
-  if (reason != 0) return;  // the session ends with it, and OnClose tells the client
+  if (reason != 0) return;          // the session ends with it, and OnClose tells the client
   farewell_ = Farewell::kResponse;  // whoever wants the connection
   if (state_ != State::kAwaitConnect) return;
   char peer[128] = {};
@@ -160,10 +162,37 @@ void Session::Respond() {
     response.plugin = kNoPlugin;
   }
   if (TlsActive(RUM_UPSTREAM)) response.capabilities |= kSsl;
+  if (PutsDatabaseOff(response)) {
+    if (Compresses()) {
+      return Refuse(
+          CannotCompress(), RUM_CLOSE_UNSUPPORTED,
+          "the database's name has other characters than ASCII, and the client compresses");
+    }
+    database_ = std::move(response.database);
+    response.capabilities &= ~uint64_t{kConnectWithDb};
+  }
   upstream_capabilities_ = response.capabilities;
   if (config_.client_attributes) TellWhoTheClientIs(&response);
   Send(RUM_UPSTREAM, BuildResponse(response, back_++));
   farewell_ = Farewell::kAnswer;
+  state_ = State::kAwaitVerdict;
+}
+
+// MariaDB counts a name that is wrong in the client's character set as an error of the address,
+// which set that is depending on the server's options, too. Behind the login it is an error like
+// others.
+bool Session::PutsDatabaseOff(const Response& response) const {
+  const std::string& name = response.database;
+  return mariadb_upstream_ && (response.capabilities & kConnectWithDb) != 0 &&
+         std::any_of(name.begin(), name.end(), [](char c) { return (c & 0x80) != 0; });
+}
+
+// The server has let the client in, who does not know it yet.
+void Session::ChooseDatabase() {
+  back_ = 0;
+  Send(RUM_UPSTREAM, PacketWriter().WriteU8(kInitDbCommand).WriteText(database_).Finish(back_++));
+  database_.clear();
+  farewell_ = Farewell::kQuit;
   state_ = State::kAwaitVerdict;
 }
 
@@ -184,6 +213,11 @@ void Session::TakeVerdict(Bytes payload) {
   if (state_ != State::kAwaitVerdict) {
     Count(kServerFaults);
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server spoke when the client was due");
+  }
+  if (!ok_.empty() && kind != ReplyKind::kOk) {
+    Count(kServerFaults);
+    return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL,
+                     "the server did not say whether it has the database");
   }
   state_ = State::kAwaitAnswer;
   switch (kind) {
@@ -214,7 +248,12 @@ void Session::TakeOk(Bytes payload) {
     return Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
                   "the server took rum's own system user for a proof");
   }
-  PassOk(payload);
+  if (!database_.empty()) {
+    ok_ = AsText(payload);
+    return ChooseDatabase();
+  }
+  PassOk(ok_.empty() ? payload : AsBytes(ok_));
+  ok_.clear();
   if (!LetFlow()) {
     farewell_ = Farewell::kQuit;
     told_ = true;
@@ -226,7 +265,7 @@ void Session::TakeOk(Bytes payload) {
 // Errors are written anew: one in place of a greeting has no SQL state, and clients would cut it
 // out of the text.
 void Session::PassError(Bytes payload) {
-  farewell_ = Farewell::kNone;
+  farewell_ = ok_.empty() ? Farewell::kNone : Farewell::kQuit;
   Parsed<ServerError> parsed = ParseError(payload);
   if (!parsed.ok()) {
     Count(kServerFaults);
@@ -257,6 +296,7 @@ void Session::PassError(Bytes payload) {
 // login whose client has gone is ended by one of those.
 void Session::GoOnAlone() {
   client_left_ = true;
+  if (farewell_ == Farewell::kQuit) return Close(RUM_CLOSE_CLIENT_GONE, {});  // it has let us in
   bool waits_for_us = state_ == State::kAwaitAnswer || state_ == State::kAwaitCipher;
   if (!waits_for_us || AnswerWrongly()) return;
   farewell_ = Farewell::kNone;

@@ -52,6 +52,9 @@ inline std::string TokenFor(const Nonce& nonce) {
 
 inline const Nonce kServerNonce = ArrayOf<Nonce>("servers-nonce-server");
 
+// As long as those of the native plugin.
+inline const std::string kProof = "proof-of-the-client-";
+
 // Splits bytes into packets; what is no whole packet is the last element.
 struct Said {
   uint8_t sequence;

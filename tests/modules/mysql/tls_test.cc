@@ -43,8 +43,8 @@ TEST_F(Tls, LogsInByTlsOnBothSides) {
   EXPECT_NE(response.value.capabilities & kSsl, 0u);
   ServerSwitches(3);
   EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 3));
-  ClientSays(4, "proof");
-  EXPECT_EQ(ServerHears(), Packet(4, "proof"));
+  ClientSays(4, kProof);
+  EXPECT_EQ(ServerHears(), Packet(4, kProof));
   host.Feed(RUM_UPSTREAM, OkPacket(5));
   EXPECT_EQ(ClientHears(), OkPacket(5));
   EXPECT_TRUE(LoggedIn());
@@ -135,8 +135,8 @@ TEST_F(Tls, IsUsedTowardsServersWhenItIsRequired) {
   EXPECT_EQ(Split(ServerHears())[0].sequence, 2);
   ServerSwitches(3);
   EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 2));
-  ClientSays(3, "proof");
-  EXPECT_EQ(ServerHears(), Packet(4, "proof"));
+  ClientSays(3, kProof);
+  EXPECT_EQ(ServerHears(), Packet(4, kProof));
 }
 
 TEST_F(Tls, AServerWithoutItIsRefusedWhenItIsRequired) {
@@ -188,7 +188,7 @@ TEST_F(Tls, ASecondFactorInTheClearMayNotGoOnWithoutTls) {
   Connect();
   ServerSays(2, Asking("mysql_native_password"));
   ClientHears();
-  ClientSays(4, "proof");
+  ClientSays(4, kProof);
   ServerHears();
   ServerSays(4, "\x02mysql_clear_password\0"s);
   ExpectError(5, 1105, "08S01", RUM_CLOSE_UNSUPPORTED);
@@ -229,7 +229,7 @@ TEST_F(Tls, AfterAProofNoOtherPluginMayAskForThePassword) {
              "\xfe"
              "client_ed25519\0nonce"s);
   ClientHears();
-  ClientSays(4, "proof");
+  ClientSays(4, kProof);
   ServerSays(4,
              "\xfe"
              "dialog\0"s);
