@@ -281,12 +281,15 @@ void Session::OnTimeout(uint64_t ticket) {
     const uint64_t now = Now();
     pace_.TimerWasLate(now - std::min(now, due_));
   }
-  if (state_ == State::kDelaySwitch) return SendOwnSwitch();
+  if (state_ == State::kDelaySwitch) {
+    return client_left_ ? DelayAs(Pace::Step::kDenial, State::kDelayDenial) : SendOwnSwitch();
+  }
   if (state_ == State::kDelayDenial) return Deny();
 }
 
 void Session::Deny() {
-  if (limits_) limits_->login_failed(handle_);
+  if (limits_ && (!client_left_ || with_password_)) limits_->login_failed(handle_);
+  if (client_left_) return Close(RUM_CLOSE_CLIENT_GONE, {});
   if (logged_in_) return GoOnAsBefore(AccessDenied(response_.user, ClientHost(), with_password_));
   if (verdict_ != RUM_OK) {
     return Refuse(AccessDenied(response_.user, ClientHost(), with_password_),
@@ -336,6 +339,15 @@ int32_t Session::OnSideEnd(uint32_t side) {
     case State::kAwaitCipher:
       if (logged_in_) return RUM_END;  // a change of the user: servers count nothing
       GoOnAlone();
+      return RUM_KEEP;
+    case State::kDelaySwitch:
+    case State::kAwaitToken:
+    case State::kDelayDenial:
+      // How long the end takes would tell an unknown user from one whom a server denies.
+      if (logged_in_ || RewritesForClient()) return RUM_END;
+      client_left_ = true;
+      if (state_ != State::kDelayDenial) with_password_ = false;  // nothing was answered
+      if (state_ == State::kAwaitToken) DelayAs(Pace::Step::kDenial, State::kDelayDenial);
       return RUM_KEEP;
     default:
       return RUM_END;

@@ -115,6 +115,7 @@ class Session final : public Conversation {
   bool PutsDatabaseOff(const Response& response) const;
   void ChooseDatabase();
   void PassError(Bytes payload);
+  void NoteDenial();
   void LeaveUpstream();
   // The client has gone.
   void GoOnAlone();

@@ -207,7 +207,10 @@ void Session::TellWhoTheClientIs(Response* response) const {
 
 void Session::TakeVerdict(Bytes payload) {
   ReplyKind kind = KindOfReply(payload);
-  if (client_left_) return TakeVerdictAlone(kind, payload);
+  if (client_left_) {
+    if (kind == ReplyKind::kError && answered_ > 0) NoteDenial();
+    return TakeVerdictAlone(kind, payload);
+  }
   if (kind == ReplyKind::kError) return PassError(payload);
   if (state_ == State::kAwaitServerKey) return TakeServerKey(payload);
   if (state_ != State::kAwaitVerdict) {
@@ -276,7 +279,7 @@ void Session::PassError(Bytes payload) {
   if (error.state.empty()) error.state = StateOfError(error.code);
   // The server names the address it sees, which is rum's, and unknown users must read the same.
   if (error.code == 1045 || error.code == 1698) {
-    if (!rewriting_ && switched_) pace_.Add(Pace::Step::kDenial, Now() - since_);
+    if (switched_) NoteDenial();
     if (limits_) limits_->login_failed(handle_);
     error = AccessDenied(response_.user, ClientHost(), with_password_);
   }
@@ -289,6 +292,10 @@ void Session::PassError(Bytes payload) {
   std::string why = "the server refused the login with error " + code;
   if (state_ == State::kAwaitServerKey) why += " when it was asked for its RSA key";
   Refuse(error, RUM_CLOSE_UPSTREAM_DENIED, why);
+}
+
+void Session::NoteDenial() {
+  if (!rewriting_) pace_.Add(Pace::Step::kDenial, Now() - since_);
 }
 
 // A server that is left in the middle of a login counts that as an error of the proxy's address,
@@ -307,7 +314,7 @@ void Session::RespondAsNobody() {
   Response nobody;
   nobody.capabilities = kProtocol41 | kSecureConnection | kPluginAuth;
   nobody.user = kNobody;
-  nobody.plugin = kNativePlugin;
+  nobody.plugin = kNoPlugin;  // so that it takes the steps of anybody
   if (back_ == 0) back_ = 1;
   if (TlsActive(RUM_UPSTREAM)) nobody.capabilities |= kSsl;
   Send(RUM_UPSTREAM, BuildResponse(nobody, back_++));
@@ -319,6 +326,7 @@ void Session::RespondAsNobody() {
 bool Session::AnswerWrongly() {
   std::optional<std::string> answer = WrongAnswer(exchange_.kind(), answered_++);
   if (!answer) return false;
+  since_ = Now();
   Send(RUM_UPSTREAM, PacketWriter().WriteText(*answer).Finish(back_++));
   state_ = State::kAwaitVerdict;
   return true;

@@ -533,7 +533,7 @@ TEST_F(Relay, OverTcpTheServerDecidesAlone) {
 // What a server hears when the login breaks off: never a silent end.
 
 const std::string kNobody = Packet(1, FromHex("01820800 00000001 2d") + std::string(23, '\0') +
-                                          "rum_client_has_left\0\0mysql_native_password\0"s);
+                                          "rum_client_has_left\0\0rum_has_no_plugin\0"s);
 
 TEST_F(Relay, AClientThatLeavesBeforeTheGreetingWaitsForIt) {
   Greet();

@@ -234,6 +234,56 @@ TEST_F(Routing, AnUnknownUserWaitsASecondAtMost) {
   EXPECT_EQ(Split(ClientHears()).size(), 1u);
 }
 
+// A client that ends its side knows a known user by how long a server takes to deny it.
+TEST_F(Routing, AnUnknownUserWhoseClientHasLeftIsGoneAsLateAsAKnownOne) {
+  Greet();
+  Respond("alice", "x");
+  host.ConnectOutcome(0);
+  host.Advance(20);
+  host.Feed(RUM_UPSTREAM, ServerGreeting());
+  ServerSwitches();
+  ClientSays(3, "x");
+  host.Advance(300);
+  ServerSays(4, "\xff\x15\x04#28000Access denied");
+  ASSERT_TRUE(host.closed());
+  ClientHears();
+
+  for (bool reset : {false, true}) {
+    auto leave = [&] { reset ? host.Reset(RUM_CLIENT) : host.End(RUM_CLIENT); };
+    auto gone_after = [&](uint64_t milliseconds) {
+      host.Advance(milliseconds - 1);
+      EXPECT_FALSE(host.closed());
+      host.Advance(1);
+      EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+      EXPECT_EQ(ClientHears(), "");
+    };
+    auto failures = [&] {
+      return std::count_if(host.deeds().begin(), host.deeds().end(),
+                           [](auto& deed) { return deed.kind == Deed::Kind::kLoginFailed; });
+    };
+    auto before = failures();
+    Greet();  // behind the response: a known one is denied without its answer
+    Respond("nobody", "x");
+    leave();
+    gone_after(20 + 300);
+    Greet();  // behind the switch
+    Respond("nobody", "x");
+    host.Advance(20);
+    ClientHears();
+    leave();
+    gone_after(300);
+    Greet();  // behind the answer
+    Respond("nobody", "x");
+    host.Advance(20);
+    ClientHears();
+    EXPECT_EQ(failures(), before);
+    ClientSays(3, "x");
+    leave();
+    gone_after(300);
+    EXPECT_EQ(failures(), before + 1) << "it was a guess";
+  }
+}
+
 TEST_F(Rewriting, AnUnknownUserDoesNotWaitForServers) {
   // A user without a hash is relayed, and the server is slow to deny it.
   Greet();
