@@ -294,8 +294,9 @@ void Session::PassError(Bytes payload) {
   Refuse(error, RUM_CLOSE_UPSTREAM_DENIED, why);
 }
 
+// A change of the user takes no connection, and its denial a second of MariaDB.
 void Session::NoteDenial() {
-  if (!rewriting_) pace_.Add(Pace::Step::kDenial, Now() - since_);
+  if (!rewriting_ && !logged_in_) pace_.Add(Pace::Step::kDenial, Now() - since_);
 }
 
 // A server that is left in the middle of a login counts that as an error of the proxy's address,

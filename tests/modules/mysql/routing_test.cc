@@ -284,6 +284,37 @@ TEST_F(Routing, AnUnknownUserWhoseClientHasLeftIsGoneAsLateAsAKnownOne) {
   }
 }
 
+// A change of the user needs no connection, and MariaDB takes a second to deny it.
+TEST_F(Routing, TheTimeOfARefusalIsThatOfALoginAndNotOfAChangeOfTheUser) {
+  Start({{"mysql-change-user", "same"}});
+  Greet();
+  Respond("alice", "x");
+  host.ConnectOutcome(0);
+  host.Advance(20);
+  host.Feed(RUM_UPSTREAM, ServerGreeting());
+  ServerSwitches();
+  ClientSays(3, kProof);
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  ASSERT_TRUE(LoggedIn());
+  for (int i = 0; i < 40; ++i) {
+    ClientSays(0, "\x11" + "alice\0\0\0\x2d\0mysql_native_password\0"s);
+    host.Advance(900);
+    ServerSwitches(1);
+    ClientSays(2, kProof);
+    host.Advance(900);
+    ServerSays(3, "\xff\x15\x04#28000Access denied");
+  }
+  ASSERT_TRUE(LoggedIn());
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  ClientHears();
+  Greet();
+  Respond("nobody", "x");
+  host.Advance(20);
+  EXPECT_EQ(Split(ClientHears()).size(), 1u);
+  ClientSays(3, "x");
+  EXPECT_TRUE(host.closed()) << "no login was denied yet";
+}
+
 TEST_F(Rewriting, AnUnknownUserDoesNotWaitForServers) {
   // A user without a hash is relayed, and the server is slow to deny it.
   Greet();
