@@ -109,7 +109,7 @@ class Session final : public Conversation {
   void TakeGreeting(Bytes payload);
   void Respond();
   bool WantsUpstreamTls() const;
-  void TellWhoTheClientIs(Response* response) const;
+  void TellWhoTheClientIs(std::string_view user, std::string* attributes) const;
   void TakeVerdict(Bytes payload);
   void TakeOk(Bytes payload);
   bool PutsDatabaseOff(const Response& response) const;
@@ -175,6 +175,9 @@ class Session final : public Conversation {
   bool ClientHas(uint64_t bits) const { return (response_.capabilities & bits) == bits; }
   bool Compresses() const { return (response_.capabilities & kCompresses) != 0; }
   bool HasUpstream(uint64_t bits) const { return (upstream_capabilities_ & bits) == bits; }
+  bool TellsClientFacts() const {
+    return config_.client_attributes && HasUpstream(kConnectAttributes);
+  }
   uint64_t Now() const;  // microseconds
   void DelayAs(Pace::Step step, State state);
   struct ClientPeer {

@@ -172,7 +172,7 @@ void Session::Respond() {
     response.capabilities &= ~uint64_t{kConnectWithDb};
   }
   upstream_capabilities_ = response.capabilities;
-  if (config_.client_attributes) TellWhoTheClientIs(&response);
+  TellWhoTheClientIs(response.user, &response.attributes);
   Send(RUM_UPSTREAM, BuildResponse(response, back_++));
   farewell_ = Farewell::kAnswer;
   state_ = State::kAwaitVerdict;
@@ -198,11 +198,10 @@ void Session::ChooseDatabase() {
 
 // Only where the client sends attributes, too: the server expects them again in a COM_CHANGE_USER,
 // which comes from the client.
-void Session::TellWhoTheClientIs(Response* response) const {
-  if ((response->capabilities & kConnectAttributes) == 0) return;
+void Session::TellWhoTheClientIs(std::string_view user, std::string* attributes) const {
+  if (!TellsClientFacts()) return;
   ClientPeer peer = FindClientPeer();
-  response->attributes = WithClientFacts(
-      response->attributes, {.ip = peer.host, .port = peer.port, .user = response->user});
+  *attributes = WithClientFacts(*attributes, {.ip = peer.host, .port = peer.port, .user = user});
 }
 
 void Session::TakeVerdict(Bytes payload) {
