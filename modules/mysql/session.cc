@@ -37,7 +37,7 @@ bool Session::Open(uint32_t connection_id) {
   greeting.connection_id = connection_id_ = connection_id;
   greeting.nonce = nonce_;
   greeting.capabilities = promised_;
-  if (TlsMode(RUM_CLIENT) != RUM_TLS_OFF) greeting.capabilities |= kSsl;
+  if (TlsMode(RUM_CLIENT) != RUM_TLS_OFF && !TlsActive(RUM_CLIENT)) greeting.capabilities |= kSsl;
   greeting.charset = promise.charset;
   greeting.plugin = kNativePlugin;
   Send(RUM_CLIENT, BuildGreeting(greeting));

@@ -221,7 +221,8 @@ class Session final : public Conversation {
   bool client_left_ = false;    // in the middle of the login, which is ended for it
   bool unix_upstream_ = false;
   bool mariadb_upstream_ = false;
-  bool switched_ = false;  // the server has asked for another plugin
+  bool asked_for_tls_ = false;  // the server, inside the protocol
+  bool switched_ = false;       // the server has asked for another plugin
 
   bool unix_client_ = false;
 

@@ -100,6 +100,7 @@ void Session::TakeGreeting(Bytes payload) {
   Response request = response_;
   request.capabilities &= upstream_greeting_.capabilities;
   Send(RUM_UPSTREAM, BuildSslRequest(request, back_++));
+  asked_for_tls_ = true;
   if (host_.start_tls(handle_, RUM_UPSTREAM, nullptr, 0) != RUM_OK) {
     return RefuseFor(RUM_CLOSE_MODULE, "TLS to the server could not be begun");
   }
@@ -109,8 +110,10 @@ void Session::TakeGreeting(Bytes payload) {
 }
 
 // mirror: who came by TLS goes on by TLS where the server has it. What must not be read on a plain
-// link is held back or encrypted when the client is to be asked.
+// link is held back or encrypted when the client is to be asked. To a destination with TLS from the
+// first byte on there is TLS already.
 bool Session::WantsUpstreamTls() const {
+  if (TlsActive(RUM_UPSTREAM)) return false;
   switch (TlsMode(RUM_UPSTREAM)) {
     case RUM_TLS_REQUIRE:
     case RUM_TLS_VERIFY:
@@ -161,7 +164,7 @@ void Session::Respond() {
     response.auth.assign(clear ? 0 : std::min(response.auth.size(), kMaxShownAuth), '\0');
     response.plugin = kNoPlugin;
   }
-  if (TlsActive(RUM_UPSTREAM)) response.capabilities |= kSsl;
+  if (asked_for_tls_) response.capabilities |= kSsl;
   if (PutsDatabaseOff(response)) {
     if (Compresses()) {
       return Refuse(
@@ -316,7 +319,7 @@ void Session::RespondAsNobody() {
   nobody.user = kNobody;
   nobody.plugin = kNoPlugin;  // so that it takes the steps of anybody
   if (back_ == 0) back_ = 1;
-  if (TlsActive(RUM_UPSTREAM)) nobody.capabilities |= kSsl;
+  if (asked_for_tls_) nobody.capabilities |= kSsl;
   Send(RUM_UPSTREAM, BuildResponse(nobody, back_++));
   exchange_ = Exchange(PluginKind::kNative);
   farewell_ = Farewell::kAnswer;
