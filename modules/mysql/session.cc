@@ -417,7 +417,23 @@ void Session::RefuseFor(uint32_t reason, std::string_view log_text) {
   Refuse(ErrorForReason(reason), reason, log_text);
 }
 
+// All at once, as Refuse() says it, would do where the plugin that the server asks nobody for is
+// the native one. It may be that of any account, and a wrong guess counts as an error of the
+// address.
+void Session::RefuseAfterGreeting(const ServerError& error, uint32_t reason,
+                                  std::string_view log_text) {
+  Send(RUM_CLIENT, BuildError(error, front_));
+  told_ = client_left_ = true;
+  refused_for_ = reason;
+  refused_text_ = log_text;
+  RespondAsNobody();
+}
+
 void Session::Close(uint32_t reason, std::string_view log_text) {
+  if (refused_for_ && reason == RUM_CLOSE_CLIENT_GONE) {
+    reason = refused_for_;
+    log_text = refused_text_;
+  }
   LeaveUpstream();
   state_ = State::kClosed;
   host_.close(handle_, reason, log_text.data(), log_text.size());

@@ -196,6 +196,8 @@ class Session final : public Conversation {
   // Tells the client and ends the session.
   void Refuse(const ServerError& error, uint32_t reason, std::string_view log_text);
   void RefuseFor(uint32_t reason, std::string_view log_text);
+  // The same once the server has greeted, by the client's doing: the server is waited for.
+  void RefuseAfterGreeting(const ServerError& error, uint32_t reason, std::string_view log_text);
   void Close(uint32_t reason, std::string_view log_text);
 
   const rum_host& host_;
@@ -246,6 +248,8 @@ class Session final : public Conversation {
   Nonce upstream_nonce_{};              // the same
   uint64_t upstream_capabilities_ = 0;  // in force toward the server
   std::string upstream_;                // the server's address
+  uint32_t refused_for_ = 0;            // the client has been told, the server is waited for
+  std::string refused_text_;            // for the log
   std::string database_;                // put off until the server has let the client in
   std::string ok_;                      // the login's, while the database is chosen
   CommandReader commands_;

@@ -85,10 +85,10 @@ void Session::TakeGreeting(Bytes payload) {
   if (missing != 0) {
     Count(kServerFaults);
     std::string names = NameCapabilities(missing);
-    return Refuse(ServerLacks(names), RUM_CLOSE_UNSUPPORTED,
-                  "the server lacks " + names +
-                      (config_.learns ? "; the next clients are promised less"
-                                      : "; give the oldest server's --mysql-version"));
+    return RefuseAfterGreeting(ServerLacks(names), RUM_CLOSE_UNSUPPORTED,
+                               "the server lacks " + names +
+                                   (config_.learns ? "; the next clients are promised less"
+                                                   : "; give the oldest server's --mysql-version"));
   }
   upstream_greeting_ = std::move(greeting.value);
   if (!WantsUpstreamTls()) return Respond();
@@ -130,8 +130,9 @@ bool Session::WantsUpstreamTls() const {
 // flag falls away are left out.
 void Session::Respond() {
   if (Compresses() && ExposedByChangeUser()) {
-    return Refuse(CannotCompress(), RUM_CLOSE_UNSUPPORTED,
-                  "a COM_CHANGE_USER must be seen on this link, and the client compresses");
+    return RefuseAfterGreeting(
+        CannotCompress(), RUM_CLOSE_UNSUPPORTED,
+        "a COM_CHANGE_USER must be seen on this link, and the client compresses");
   }
   if (!rewriting_ && IsSystemUserThere(response_.user)) {
     Count(kServerDenials);
@@ -167,7 +168,7 @@ void Session::Respond() {
   if (asked_for_tls_) response.capabilities |= kSsl;
   if (PutsDatabaseOff(response)) {
     if (Compresses()) {
-      return Refuse(
+      return RefuseAfterGreeting(
           CannotCompress(), RUM_CLOSE_UNSUPPORTED,
           "the database's name has other characters than ASCII, and the client compresses");
     }

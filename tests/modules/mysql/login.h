@@ -183,6 +183,21 @@ class Login : public testing::Test {
     EXPECT_EQ(host.closed(), reason) << host.close_text();
   }
 
+  // The same; the server, which has greeted, is waited for, and may ask nobody for any plugin.
+  void ExpectErrorAfterGreeting(uint8_t sequence, uint16_t code, const std::string& state,
+                                uint32_t reason) {
+    EXPECT_FALSE(host.closed());
+    auto said = Split(ServerHears());
+    ASSERT_EQ(said.size(), 1u);
+    EXPECT_EQ(ParseResponse(AsBytes(said[0].payload)).value.user, "rum_client_has_left");
+    ServerSays(2,
+               "\xfe"
+               "client_ed25519\0a nonce of thirty-two bytes is it"s);
+    EXPECT_EQ(ServerHears(), Packet(3, std::string(64, '\0')));
+    ServerSays(4, "\xff\x15\x04#28000Access denied");
+    ExpectError(sequence, code, state, reason);
+  }
+
   ScriptedHost host;
   Greeting greeting;
   std::string server_version = "5.5.5-10.11.19-MariaDB";

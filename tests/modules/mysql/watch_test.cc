@@ -718,7 +718,7 @@ TEST_F(Watching, AServerWithoutCompressionCannotBeUsedByAClientThatCompresses) {
   Respond("alice", TokenFor(greeting.nonce), kClient | kCompress);
   host.ConnectOutcome(0);
   host.Feed(RUM_UPSTREAM, ServerGreeting(kServer & ~uint32_t{kCompress}));
-  ExpectError(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
+  ExpectErrorAfterGreeting(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
 }
 
 TEST_F(Watching, CompressionIsRefusedWhereAChangeOfTheUserMustBeSeen) {
@@ -728,7 +728,7 @@ TEST_F(Watching, CompressionIsRefusedWhereAChangeOfTheUserMustBeSeen) {
   Respond("alice", TokenFor(greeting.nonce), kClient | kCompress);
   host.ConnectOutcome(0);
   host.Feed(RUM_UPSTREAM, ServerGreeting(kServer | kCompress));
-  ExpectError(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
+  ExpectErrorAfterGreeting(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
 }
 
 TEST_F(Watching, CompressionAndRulesForChangesExcludeEachOther) {
