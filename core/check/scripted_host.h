@@ -80,6 +80,7 @@ class ScriptedHost {
   bool blocked = false;                                    // what blocked() answers
   // What "rum.tls/1" says of a side, RUM_TLS_...; OFF: start_tls() is refused.
   uint32_t tls_mode[2] = {RUM_TLS_OFF, RUM_TLS_OFF};
+  bool tls_listener = false;  // clients come by TLS from the first byte on
   std::string client_certificate = std::string(32, '\x5a');  // its SHA-256
   std::string peer[2] = {"192.0.2.1:40112", "192.0.2.2:3306"};
   std::map<std::string, std::string> state;       // what save() of "rum.state/1" keeps

@@ -18,6 +18,7 @@ ScriptedSession::ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHos
       config_(std::move(config)),
       handle_(host_table::NewHandle(this)) {
   sides[RUM_CLIENT].there = true;
+  if (host_.tls_listener) sides[RUM_CLIENT].tls = Tls::kOn;
 }
 
 ScriptedSession::~ScriptedSession() {

@@ -173,7 +173,8 @@ int32_t Session::TlsModeOf(uint32_t which) const {
 
 int32_t Session::TlsActive(uint32_t which) const {
   if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  return !sides_[which].plain();
+  // One that was asked for begins when the hook has returned, and nothing goes there before.
+  return !sides_[which].plain() || (dialogue_ && dialogue_->tls[which].asked);
 }
 
 int32_t Session::TlsFingerprint(uint8_t* digest) const {

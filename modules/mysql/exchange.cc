@@ -15,6 +15,11 @@ constexpr Row kRows[] = {
     {"sha256_password", PluginKind::kSha256},
 };
 
+// How long the answers are.
+constexpr size_t kNativeProof = 20;
+constexpr size_t kEd25519Proof = 64;
+constexpr size_t kParsecProof = 96;  // the second answer; the first is empty
+
 constexpr uint8_t kMoreMark = 0x01;
 constexpr uint8_t kFullAuthentication = 0x04;
 constexpr uint8_t kCachingSha2Request = 0x02;
@@ -35,10 +40,31 @@ PluginKind KindOfPlugin(std::string_view name) {
 }
 
 std::optional<std::string> WrongAnswer(PluginKind kind, unsigned answered) {
-  if (kind == PluginKind::kEd25519) return std::string(64, '\0');
+  if (kind == PluginKind::kEd25519) return std::string(kEd25519Proof, '\0');
   if (kind != PluginKind::kParsec) return std::string();
   // An empty one would ask for the salt.
   return answered ? std::nullopt : std::optional(std::string(1, '\0'));
+}
+
+bool MayBeAnswer(PluginKind kind, size_t size, unsigned answered) {
+  switch (kind) {
+    case PluginKind::kNative:
+      return size == 0 || size == kNativeProof;
+    case PluginKind::kEd25519:
+      return size == kEd25519Proof;
+    case PluginKind::kParsec:
+      return size == (answered ? kParsecProof : 0);
+    case PluginKind::kCachingSha2:
+    case PluginKind::kSha256:
+    case PluginKind::kClear:
+      break;
+  }
+  return true;
+}
+
+std::optional<std::string> WrongProof(PluginKind kind, unsigned answered) {
+  if (kind == PluginKind::kNative) return std::string(kNativeProof, '\0');
+  return WrongAnswer(kind, answered);
 }
 
 bool SendsPasswordFirst(std::string_view plugin) {

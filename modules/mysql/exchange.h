@@ -31,6 +31,13 @@ bool ProvesSomething(std::string_view proof);
 // plugin was. None: it counts whatever comes next, but not that nothing comes.
 std::optional<std::string> WrongAnswer(PluginKind kind, unsigned answered);
 
+// Whether a client of this plugin ever answers so. MariaDB counts other lengths as errors of the
+// address, too.
+bool MayBeAnswer(PluginKind kind, size_t size, unsigned answered);
+// What goes to the server in place of such an answer: it proves nothing, not even to an account
+// without a password. None: as above.
+std::optional<std::string> WrongProof(PluginKind kind, unsigned answered);
+
 // Clients that start with this plugin have sent the password itself.
 bool SendsPasswordFirst(std::string_view plugin);
 

@@ -147,6 +147,22 @@ Parsed<Response> ParseResponse(Bytes payload) {
   return {.value = std::move(response)};
 }
 
+std::string_view CharsetOfNoClient(uint8_t charset) {
+  struct Row {
+    uint8_t first, last;
+    std::string_view name;
+  };
+  static constexpr Row kRows[] = {
+      {17, 17, "filename"}, {35, 35, "ucs2"},    {54, 55, "utf16"},   {56, 56, "utf16le"},
+      {60, 61, "utf32"},    {62, 62, "utf16le"}, {90, 90, "ucs2"},    {101, 124, "utf16"},
+      {128, 151, "ucs2"},   {159, 159, "ucs2"},  {160, 183, "utf32"},
+  };
+  for (const Row& row : kRows) {
+    if (charset >= row.first && charset <= row.last) return row.name;
+  }
+  return {};
+}
+
 std::string BuildResponse(const Response& response, uint8_t sequence) {
   auto has = [&](uint64_t bit) { return (response.capabilities & bit) != 0; };
   PacketWriter packet = BeginResponse(response, 0);

@@ -65,6 +65,11 @@ ResponseKind KindOfResponse(Bytes payload);
 // does the same.
 Parsed<Response> ParseResponse(Bytes payload);
 
+// The name of a character set that servers refuse as a client's, for ASCII has other bytes in it;
+// MariaDB counts that as an error of the address. Empty: another one. The numbers are those of the
+// collations, which no server has changed.
+std::string_view CharsetOfNoClient(uint8_t charset);
+
 // The whole packet for a server, in the form that `response.capabilities` demand: fields without
 // their flag are left out. LONG_PASSWORD is set unless MariaDB's further capabilities are in force,
 // which are the last four of the 23 bytes that are zeroes else.

@@ -119,6 +119,11 @@ ServerError CannotCompress() {
   return {1105, kGeneral, "This account can only be used without compression here"};
 }
 
+ServerError CharsetNotForClients(std::string_view charset) {
+  std::string text = "Variable 'character_set_client' can't be set to the value of '";
+  return {1231, "42000", text.append(charset).append("'")};
+}
+
 ServerError ErrorForReason(uint32_t reason) {
   for (const ReasonRow& row : kReasons) {
     if (row.reason == reason) return {row.code, row.state, row.text};

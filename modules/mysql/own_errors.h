@@ -27,6 +27,8 @@ ServerError UserLimitReached(std::string_view user, std::string_view resource);
 ServerError ServerLacks(std::string_view capabilities);
 ServerError ServerWantsOldPassword();
 ServerError CannotCompress();
+// As the servers word it.
+ServerError CharsetNotForClients(std::string_view charset);
 
 // For a session that ends with one of rum's reasons (RUM_CLOSE_...) before its login is over.
 ServerError ErrorForReason(uint32_t reason);

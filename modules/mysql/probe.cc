@@ -136,6 +136,7 @@ void Probe::TakeGreeting(Bytes payload) {
   if (uint64_t missing = promised & ~capabilities_) Note("lacks", NameCapabilities(missing));
   int32_t mode = tls_ != nullptr ? tls_->mode(handle_, RUM_UPSTREAM) : RUM_TLS_OFF;
   if (mode != RUM_TLS_REQUIRE && mode != RUM_TLS_VERIFY) return LogIn();
+  if (tls_->active(handle_, RUM_UPSTREAM) == 1) return LogIn();  // from the first byte on
   if ((capabilities_ & kSsl) == 0) {
     return Close(RUM_CLOSE_UNSUPPORTED, "the server has no TLS, which --upstream-tls demands");
   }

@@ -37,7 +37,7 @@ bool Session::Open(uint32_t connection_id) {
   greeting.connection_id = connection_id_ = connection_id;
   greeting.nonce = nonce_;
   greeting.capabilities = promised_;
-  if (TlsMode(RUM_CLIENT) != RUM_TLS_OFF) greeting.capabilities |= kSsl;
+  if (TlsMode(RUM_CLIENT) != RUM_TLS_OFF && !TlsActive(RUM_CLIENT)) greeting.capabilities |= kSsl;
   greeting.charset = promise.charset;
   greeting.plugin = kNativePlugin;
   Send(RUM_CLIENT, BuildGreeting(greeting));
@@ -103,6 +103,11 @@ void Session::TakeResponse(Bytes payload) {
     return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, parsed.why);
   }
   response_ = std::move(parsed.value);
+  if (std::string_view name = CharsetOfNoClient(parsed.value.charset); !name.empty()) {
+    Count(kClientFaults);
+    return Refuse(CharsetNotForClients(name), RUM_CLOSE_CLIENT_PROTOCOL,
+                  "the client asks for a character set that no client may use");
+  }
   // Some clients set flags that were not offered to them, and do not mean it.
   greeted_as_mariadb_ = promised_ >> 32 && !ClientHas(kLongPassword);
   response_.capabilities &= promised_;
@@ -146,9 +151,11 @@ void Session::OnTlsOpen(uint32_t side, int32_t status) {
 void Session::LookUpUser() {
   const std::string& user = response_.user;
   since_ = Now();
-  // No map has such names, and rum takes none that are longer.
-  if (user.empty() || user.size() > kMaxUser) return GoOnUnknown();
+  if (user.size() > kMaxUser) return GoOnUnknown();  // rum takes none that are longer
+  // The empty name as well: rum lets nobody in, to the default destination or elsewhere, of whom it
+  // was not told.
   host_.identify(handle_, user.data(), user.size());
+  if (user.empty()) return GoOnUnknown();  // no map has it
   int32_t status = host_.lookup(handle_, user.data(), user.size());
   if (status == RUM_OK) {
     state_ = State::kAwaitMap;
@@ -186,7 +193,8 @@ void Session::GoOnKnown(Bytes value) {
 
 void Session::GoOnUnknown() {
   bool to_default = config_.unknown_to_default && response_.user.size() <= kMaxUser;
-  // rum connects when this hook has returned, and not at all if the session is closed by then.
+  // Only rum knows whether there is a default destination. It connects when this hook has returned,
+  // and not at all if the session is closed by then.
   if (to_default && Connect({})) {
     Admitted({});
     return;
@@ -206,8 +214,9 @@ bool Session::Admitted(Bytes record) {
   verdict_ = limits_->admit(handle_, record.data(), record.size());
   if (verdict_ == RUM_OK) return true;
   if (LooksLikeAWrongPassword(verdict_)) {
-    // Who has proved the password gets the answer at once, as for a wrong one.
-    rewriting_ ? Deny() : RefuseAsUnknown();
+    // Who has proved the password gets the answer at once, as for a wrong one. So must who is to be
+    // connected already: a server must not see a connection that nobody uses.
+    rewriting_ || state_ == State::kAwaitConnect ? Deny() : RefuseAsUnknown();
     return false;
   }
   Refuse(ErrorForVerdict(verdict_, response_.user), ReasonForVerdict(verdict_),
@@ -278,12 +287,15 @@ void Session::OnTimeout(uint64_t ticket) {
     const uint64_t now = Now();
     pace_.TimerWasLate(now - std::min(now, due_));
   }
-  if (state_ == State::kDelaySwitch) return SendOwnSwitch();
+  if (state_ == State::kDelaySwitch) {
+    return client_left_ ? DelayAs(Pace::Step::kDenial, State::kDelayDenial) : SendOwnSwitch();
+  }
   if (state_ == State::kDelayDenial) return Deny();
 }
 
 void Session::Deny() {
-  if (limits_) limits_->login_failed(handle_);
+  if (limits_ && (!client_left_ || with_password_)) limits_->login_failed(handle_);
+  if (client_left_) return Close(RUM_CLOSE_CLIENT_GONE, {});
   if (logged_in_) return GoOnAsBefore(AccessDenied(response_.user, ClientHost(), with_password_));
   if (verdict_ != RUM_OK) {
     return Refuse(AccessDenied(response_.user, ClientHost(), with_password_),
@@ -333,6 +345,15 @@ int32_t Session::OnSideEnd(uint32_t side) {
     case State::kAwaitCipher:
       if (logged_in_) return RUM_END;  // a change of the user: servers count nothing
       GoOnAlone();
+      return RUM_KEEP;
+    case State::kDelaySwitch:
+    case State::kAwaitToken:
+    case State::kDelayDenial:
+      // How long the end takes would tell an unknown user from one whom a server denies.
+      if (logged_in_ || RewritesForClient()) return RUM_END;
+      client_left_ = true;
+      if (state_ != State::kDelayDenial) with_password_ = false;  // nothing was answered
+      if (state_ == State::kAwaitToken) DelayAs(Pace::Step::kDenial, State::kDelayDenial);
       return RUM_KEEP;
     default:
       return RUM_END;
@@ -402,7 +423,23 @@ void Session::RefuseFor(uint32_t reason, std::string_view log_text) {
   Refuse(ErrorForReason(reason), reason, log_text);
 }
 
+// All at once, as Refuse() says it, would do where the plugin that the server asks nobody for is
+// the native one. It may be that of any account, and a wrong guess counts as an error of the
+// address.
+void Session::RefuseAfterGreeting(const ServerError& error, uint32_t reason,
+                                  std::string_view log_text) {
+  Send(RUM_CLIENT, BuildError(error, front_));
+  told_ = client_left_ = true;
+  refused_for_ = reason;
+  refused_text_ = log_text;
+  RespondAsNobody();
+}
+
 void Session::Close(uint32_t reason, std::string_view log_text) {
+  if (refused_for_ && reason == RUM_CLOSE_CLIENT_GONE) {
+    reason = refused_for_;
+    log_text = refused_text_;
+  }
   LeaveUpstream();
   state_ = State::kClosed;
   host_.close(handle_, reason, log_text.data(), log_text.size());

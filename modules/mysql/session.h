@@ -110,10 +110,13 @@ class Session final : public Conversation {
   void TakeGreeting(Bytes payload);
   void Respond();
   bool WantsUpstreamTls() const;
-  void TellWhoTheClientIs(Response* response) const;
+  void TellWhoTheClientIs(std::string_view user, std::string* attributes) const;
   void TakeVerdict(Bytes payload);
   void TakeOk(Bytes payload);
+  bool PutsDatabaseOff(const Response& response) const;
+  void ChooseDatabase();
   void PassError(Bytes payload);
+  void NoteDenial();
   void LeaveUpstream();
   // The client has gone.
   void GoOnAlone();
@@ -125,6 +128,7 @@ class Session final : public Conversation {
   void TakePluginRequest(Bytes payload);
   void TakeMore(Bytes payload);
   void TakeAnswer(Bytes payload);
+  void AnswerInPlace();
   void AskForServerKey(Bytes password);
   void TakeServerKey(Bytes payload);
   void OfferOwnKey();
@@ -175,6 +179,9 @@ class Session final : public Conversation {
   bool ClientHas(uint64_t bits) const { return (response_.capabilities & bits) == bits; }
   bool Compresses() const { return (response_.capabilities & kCompresses) != 0; }
   bool HasUpstream(uint64_t bits) const { return (upstream_capabilities_ & bits) == bits; }
+  bool TellsClientFacts() const {
+    return config_.client_attributes && HasUpstream(kConnectAttributes);
+  }
   uint64_t Now() const;  // microseconds
   void DelayAs(Pace::Step step, State state);
   struct ClientPeer {
@@ -193,6 +200,8 @@ class Session final : public Conversation {
   // Tells the client and ends the session.
   void Refuse(const ServerError& error, uint32_t reason, std::string_view log_text);
   void RefuseFor(uint32_t reason, std::string_view log_text);
+  // The same once the server has greeted, by the client's doing: the server is waited for.
+  void RefuseAfterGreeting(const ServerError& error, uint32_t reason, std::string_view log_text);
   void Close(uint32_t reason, std::string_view log_text);
 
   const rum_host& host_;
@@ -219,7 +228,8 @@ class Session final : public Conversation {
   bool client_left_ = false;    // in the middle of the login, which is ended for it
   bool unix_upstream_ = false;
   bool mariadb_upstream_ = false;
-  bool switched_ = false;  // the server has asked for another plugin
+  bool asked_for_tls_ = false;  // the server, inside the protocol
+  bool switched_ = false;       // the server has asked for another plugin
 
   bool unix_client_ = false;
 
@@ -243,6 +253,10 @@ class Session final : public Conversation {
   Nonce upstream_nonce_{};              // the same
   uint64_t upstream_capabilities_ = 0;  // in force toward the server
   std::string upstream_;                // the server's address
+  uint32_t refused_for_ = 0;            // the client has been told, the server is waited for
+  std::string refused_text_;            // for the log
+  std::string database_;                // put off until the server has let the client in
+  std::string ok_;                      // the login's, while the database is chosen
   CommandReader commands_;
   std::optional<ChangeUser> change_;  // until it is sent
   std::string former_user_;           // while a change is under way

@@ -47,7 +47,7 @@ void Session::TakePluginRequest(Bytes payload) {
   // In a change of the user clients keep what they had.
   if (exchange_.kind() == PluginKind::kNative && !logged_in_) scramble_ = exchange_.nonce();
   Count(kSwitches);
-  if (!rewriting_ && !switched_) pace_.Add(Pace::Step::kSwitch, Now() - since_);
+  if (!rewriting_ && !switched_ && !logged_in_) pace_.Add(Pace::Step::kSwitch, Now() - since_);
   switched_ = true;
   answered_ = 0;
   PassToClient(payload);
@@ -75,6 +75,7 @@ void Session::TakeAnswer(Bytes payload) {
   since_ = Now();
   switch (exchange_.Judge(payload, links())) {
     case Exchange::Step::kPass: {
+      if (!MayBeAnswer(exchange_.kind(), payload.size(), answered_)) return AnswerInPlace();
       std::optional<Hash> token;
       if (exchange_.kind() == PluginKind::kNative) {
         token = TranslateToken(payload, exchange_.nonce());
@@ -92,6 +93,22 @@ void Session::TakeAnswer(Bytes payload) {
       return Refuse(ForeignKey(), RUM_CLOSE_UNSUPPORTED,
                     "the client encrypted the password with a key that is not rum's");
   }
+}
+
+// The client reads what a wrong password reads, as unknown users do. MariaDB would count its answer
+// as an error of rum's address.
+void Session::AnswerInPlace() {
+  Count(kClientFaults);
+  if (std::optional<std::string> proof = WrongProof(exchange_.kind(), answered_)) {
+    PassToUpstream(AsBytes(*proof));
+    ++answered_;
+    state_ = State::kAwaitVerdict;
+    return;
+  }
+  farewell_ = Farewell::kNone;
+  if (limits_) limits_->login_failed(handle_);
+  Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
+         "the client's answer has a length that its plugin never has");
 }
 
 void Session::AskForServerKey(Bytes password) {

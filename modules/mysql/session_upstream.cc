@@ -21,19 +21,21 @@ constexpr size_t kMaxShownAuth = 250;
 // Of a login, both sides' together. The numbers must not wrap: with 0 an answer would be a command.
 constexpr uint8_t kPacketsMost = 200;
 
+constexpr uint8_t kInitDbCommand = 2;
+
 // Of one plugin, when the client has gone; none needs more than two.
 constexpr unsigned kAnswersMost = 4;
 
 }  // namespace
 
 void Session::OnUpstreamOpen(uint32_t reason) {
+  if (reason != 0) return;          // the session ends with it, and OnClose tells the client
+  farewell_ = Farewell::kResponse;  // whoever wants the connection
   if (state_ != State::kAwaitConnect) return;
-  if (reason != 0) return;  // the session ends with it, and OnClose tells the client
   char peer[128] = {};
   size_t size = host_.peer(handle_, RUM_UPSTREAM, peer, sizeof peer);
   upstream_.assign(peer, std::min(size, sizeof peer - 1));
   unix_upstream_ = upstream_.starts_with("unix");
-  farewell_ = Farewell::kResponse;
   state_ = State::kAwaitGreeting;
 }
 
@@ -99,10 +101,10 @@ void Session::TakeGreeting(Bytes payload) {
   if (missing != 0) {
     Count(kServerFaults);
     std::string names = NameCapabilities(missing);
-    return Refuse(ServerLacks(names), RUM_CLOSE_UNSUPPORTED,
-                  "the server lacks " + names +
-                      (config_.learns ? "; the next clients are promised less"
-                                      : "; give the oldest server's --mysql-version"));
+    return RefuseAfterGreeting(ServerLacks(names), RUM_CLOSE_UNSUPPORTED,
+                               "the server lacks " + names +
+                                   (config_.learns ? "; the next clients are promised less"
+                                                   : "; give the oldest server's --mysql-version"));
   }
   upstream_greeting_ = std::move(greeting.value);
   if (!WantsUpstreamTls()) return Respond();
@@ -114,6 +116,7 @@ void Session::TakeGreeting(Bytes payload) {
   Response request = response_;
   request.capabilities &= upstream_greeting_.capabilities;
   Send(RUM_UPSTREAM, BuildSslRequest(request, back_++));
+  asked_for_tls_ = true;
   if (host_.start_tls(handle_, RUM_UPSTREAM, nullptr, 0) != RUM_OK) {
     return RefuseFor(RUM_CLOSE_MODULE, "TLS to the server could not be begun");
   }
@@ -123,8 +126,10 @@ void Session::TakeGreeting(Bytes payload) {
 }
 
 // mirror: who came by TLS goes on by TLS where the server has it. What must not be read on a plain
-// link is held back or encrypted when the client is to be asked.
+// link is held back or encrypted when the client is to be asked. To a destination with TLS from the
+// first byte on there is TLS already.
 bool Session::WantsUpstreamTls() const {
+  if (TlsActive(RUM_UPSTREAM)) return false;
   switch (TlsMode(RUM_UPSTREAM)) {
     case RUM_TLS_REQUIRE:
     case RUM_TLS_VERIFY:
@@ -141,8 +146,9 @@ bool Session::WantsUpstreamTls() const {
 // flag falls away are left out.
 void Session::Respond() {
   if (Compresses() && ExposedByChangeUser()) {
-    return Refuse(CannotCompress(), RUM_CLOSE_UNSUPPORTED,
-                  "a COM_CHANGE_USER must be seen on this link, and the client compresses");
+    return RefuseAfterGreeting(
+        CannotCompress(), RUM_CLOSE_UNSUPPORTED,
+        "a COM_CHANGE_USER must be seen on this link, and the client compresses");
   }
   if (!rewriting_ && IsSystemUserThere(response_.user)) {
     Count(kServerDenials);
@@ -175,31 +181,65 @@ void Session::Respond() {
     response.auth.assign(clear ? 0 : std::min(response.auth.size(), kMaxShownAuth), '\0');
     response.plugin = kNoPlugin;
   }
-  if (TlsActive(RUM_UPSTREAM)) response.capabilities |= kSsl;
+  if (asked_for_tls_) response.capabilities |= kSsl;
+  if (PutsDatabaseOff(response)) {
+    if (Compresses()) {
+      return RefuseAfterGreeting(
+          CannotCompress(), RUM_CLOSE_UNSUPPORTED,
+          "the database's name has other characters than ASCII, and the client compresses");
+    }
+    database_ = std::move(response.database);
+    response.capabilities &= ~uint64_t{kConnectWithDb};
+  }
   upstream_capabilities_ = response.capabilities;
-  if (config_.client_attributes) TellWhoTheClientIs(&response);
+  TellWhoTheClientIs(response.user, &response.attributes);
   Send(RUM_UPSTREAM, BuildResponse(response, back_++));
   farewell_ = Farewell::kAnswer;
   state_ = State::kAwaitVerdict;
 }
 
+// MariaDB counts a name that is wrong in the client's character set as an error of the address,
+// which set that is depending on the server's options, too. Behind the login it is an error like
+// others.
+bool Session::PutsDatabaseOff(const Response& response) const {
+  const std::string& name = response.database;
+  return mariadb_upstream_ && (response.capabilities & kConnectWithDb) != 0 &&
+         std::any_of(name.begin(), name.end(), [](char c) { return (c & 0x80) != 0; });
+}
+
+// The server has let the client in, who does not know it yet.
+void Session::ChooseDatabase() {
+  back_ = 0;
+  Send(RUM_UPSTREAM, PacketWriter().WriteU8(kInitDbCommand).WriteText(database_).Finish(back_++));
+  database_.clear();
+  farewell_ = Farewell::kQuit;
+  state_ = State::kAwaitVerdict;
+}
+
 // Only where the client sends attributes, too: the server expects them again in a COM_CHANGE_USER,
 // which comes from the client.
-void Session::TellWhoTheClientIs(Response* response) const {
-  if ((response->capabilities & kConnectAttributes) == 0) return;
+void Session::TellWhoTheClientIs(std::string_view user, std::string* attributes) const {
+  if (!TellsClientFacts()) return;
   ClientPeer peer = FindClientPeer();
-  response->attributes = WithClientFacts(
-      response->attributes, {.ip = peer.host, .port = peer.port, .user = response->user});
+  *attributes = WithClientFacts(*attributes, {.ip = peer.host, .port = peer.port, .user = user});
 }
 
 void Session::TakeVerdict(Bytes payload) {
   ReplyKind kind = KindOfReply(payload);
-  if (client_left_) return TakeVerdictAlone(kind, payload);
+  if (client_left_) {
+    if (kind == ReplyKind::kError && answered_ > 0) NoteDenial();
+    return TakeVerdictAlone(kind, payload);
+  }
   if (kind == ReplyKind::kError) return PassError(payload);
   if (state_ == State::kAwaitServerKey) return TakeServerKey(payload);
   if (state_ != State::kAwaitVerdict) {
     Count(kServerFaults);
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server spoke when the client was due");
+  }
+  if (!ok_.empty() && kind != ReplyKind::kOk) {
+    Count(kServerFaults);
+    return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL,
+                     "the server did not say whether it has the database");
   }
   state_ = State::kAwaitAnswer;
   switch (kind) {
@@ -230,7 +270,12 @@ void Session::TakeOk(Bytes payload) {
     return Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
                   "the server took rum's own system user for a proof");
   }
-  PassOk(payload);
+  if (!database_.empty()) {
+    ok_ = AsText(payload);
+    return ChooseDatabase();
+  }
+  PassOk(ok_.empty() ? payload : AsBytes(ok_));
+  ok_.clear();
   if (!LetFlow()) {
     farewell_ = Farewell::kQuit;
     told_ = true;
@@ -242,7 +287,7 @@ void Session::TakeOk(Bytes payload) {
 // Errors are written anew: one in place of a greeting has no SQL state, and clients would cut it
 // out of the text.
 void Session::PassError(Bytes payload) {
-  farewell_ = Farewell::kNone;
+  farewell_ = ok_.empty() ? Farewell::kNone : Farewell::kQuit;
   Parsed<ServerError> parsed = ParseError(payload);
   if (!parsed.ok()) {
     Count(kServerFaults);
@@ -253,7 +298,7 @@ void Session::PassError(Bytes payload) {
   if (error.state.empty()) error.state = StateOfError(error.code);
   // The server names the address it sees, which is rum's, and unknown users must read the same.
   if (error.code == 1045 || error.code == 1698) {
-    if (!rewriting_ && switched_) pace_.Add(Pace::Step::kDenial, Now() - since_);
+    if (switched_) NoteDenial();
     if (limits_) limits_->login_failed(handle_);
     error = AccessDenied(response_.user, ClientHost(), with_password_);
   }
@@ -268,11 +313,17 @@ void Session::PassError(Bytes payload) {
   Refuse(error, RUM_CLOSE_UPSTREAM_DENIED, why);
 }
 
+// A change of the user takes no connection, and its denial a second of MariaDB.
+void Session::NoteDenial() {
+  if (!rewriting_ && !logged_in_) pace_.Add(Pace::Step::kDenial, Now() - since_);
+}
+
 // A server that is left in the middle of a login counts that as an error of the proxy's address,
 // and blocks the address after some. It counts neither a wrong password nor an unknown user: so a
 // login whose client has gone is ended by one of those.
 void Session::GoOnAlone() {
   client_left_ = true;
+  if (farewell_ == Farewell::kQuit) return Close(RUM_CLOSE_CLIENT_GONE, {});  // it has let us in
   bool waits_for_us = state_ == State::kAwaitAnswer || state_ == State::kAwaitCipher;
   if (!waits_for_us || AnswerWrongly()) return;
   farewell_ = Farewell::kNone;
@@ -283,9 +334,9 @@ void Session::RespondAsNobody() {
   Response nobody;
   nobody.capabilities = kProtocol41 | kSecureConnection | kPluginAuth;
   nobody.user = kNobody;
-  nobody.plugin = kNativePlugin;
+  nobody.plugin = kNoPlugin;  // so that it takes the steps of anybody
   if (back_ == 0) back_ = 1;
-  if (TlsActive(RUM_UPSTREAM)) nobody.capabilities |= kSsl;
+  if (asked_for_tls_) nobody.capabilities |= kSsl;
   Send(RUM_UPSTREAM, BuildResponse(nobody, back_++));
   exchange_ = Exchange(PluginKind::kNative);
   farewell_ = Farewell::kAnswer;
@@ -295,6 +346,7 @@ void Session::RespondAsNobody() {
 bool Session::AnswerWrongly() {
   std::optional<std::string> answer = WrongAnswer(exchange_.kind(), answered_++);
   if (!answer) return false;
+  since_ = Now();
   Send(RUM_UPSTREAM, PacketWriter().WriteText(*answer).Finish(back_++));
   state_ = State::kAwaitVerdict;
   return true;

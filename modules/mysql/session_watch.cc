@@ -37,7 +37,7 @@ bool Session::KeepsForeignNonce() const {
 // relay the login, said that it does.
 bool Session::MustWatchToTheEnd() const {
   bool plugins_are_rums = HasUpstream(kPluginAuth) && !ClientHas(kPluginAuth);
-  return ExposedByChangeUser() || KeepsForeignNonce() || plugins_are_rums ||
+  return ExposedByChangeUser() || KeepsForeignNonce() || plugins_are_rums || TellsClientFacts() ||
          config_.change_user != ChangeUserMode::kAllow;
 }
 
@@ -246,6 +246,7 @@ void Session::SendChangeUser() {
   } else if (std::optional<Hash> token = TranslateToken(AsBytes(change.auth), upstream_nonce_)) {
     change.auth = AsText(*token);
   }
+  TellWhoTheClientIs(change.user, &change.attributes);
   exchange_ = Exchange(rewriting_ ? PluginKind::kNative : PluginKind::kClear);
   switched_ = false;
   since_ = Now();

@@ -435,6 +435,68 @@ def _(t):
             c.login("alice", password("alice"))
 
 
+@test("Responses and answers that no client gives do not make the server block the proxy",
+      needs=BOTH, seconds=120)
+def _(t):
+    server = t.run.servers.own(t, ["--max-connect-errors=20"])
+    path = write_map(t, row(t, "alice", server.address), row(t, "curve", server.address))
+    rum, here = front(t, path, "-d", server.address, "--mysql-auth", "relay",
+                      preload=t.run.build.preload, env={"RUM_TEST_SOURCE": "127.0.0.3"})
+
+    def refused(user, answer=b"", **more):
+        """The code of the error."""
+        with Client(here) as c:
+            c.greet()
+            c.send(response(user, b"\1" * 20, **more))
+            payload = c.read()
+            if payload[0] == 0xFE:
+                c.send(answer or native_token(password("alice"), payload[-21:-1]))
+                payload = c.read()
+            same(net.ended(c.socket), "closed", "after the error")
+            return ServerError(payload).code
+
+    for code, user, more in ((1045, "", {"answer": b"x" * 20}),  # goes to -d, as all unknown ones
+                             (1045, "alice", {"answer": b"x"}),
+                             (1045, "alice", {"answer": b"x" * 21}),
+                             (1045, "curve", {"answer": b"x"}),
+                             (1045, "curve", {"answer": b"x" * 63}),
+                             (1045, "nobody", {"answer": b"x"}),
+                             (1231, "alice", {"charset": 35}),
+                             (1231, "nobody", {"charset": 183}),
+                             (1300, "alice", {"database": "\u00e9\U0001f600"}),
+                             (1300, "alice", {"database": "\u00e9", "charset": 11})):
+        for _ in range(30):
+            same(refused(user, **more), code, "%r with %s" % (user, more))
+        with Client(here) as c:
+            try:
+                c.login("alice", password("alice"))
+            except ServerError as e:
+                raise AssertionError("after %r with %s: %s" % (user, more, e))
+    same(server.status("Aborted_connects_preauth"), 0)
+
+
+@test("A database whose name is not ASCII is the client's, in each way", needs=BOTH)
+def _(t):
+    server = t.run.servers.own(t)
+    server.admin("CREATE DATABASE `sh\u00f6p`")
+    server.admin("GRANT ALL ON `sh\u00f6p`.* TO alice@'%'")
+    server.admin("CREATE USER ''@'%'")
+    path = write_map(t, row(t, "alice", server.address))
+    for mode in ("relay", "rewrite"):
+        rum, here = front(t, path, "-d", server.address, "--mysql-auth", mode)
+        with Client(here) as c:
+            c.login("alice", password("alice"), database="sh\u00f6p")
+            same(c.query("SELECT HEX(DATABASE())"), ["7368C3B670"], mode)
+            same(c.quit(), "closed")
+        same(error_of(here, "alice", password("alice"), database="gr\u00f6ss").code, 1044, mode)
+        with Client(here) as c:
+            c.login("", "")
+            same(c.query("SELECT CURRENT_USER()"), ["@%"], "an anonymous account")
+            same(c.quit(), "closed")
+    same(server.status("Aborted_clients"), 0)
+    same(server.status("Aborted_connects"), 0)
+
+
 @test("What a client asked for before its login is not answered after a refusal", needs=BOTH)
 def _(t):
     _, here = front(t, usual_map(t), "--mysql-auth", "rewrite")

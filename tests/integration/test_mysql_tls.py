@@ -114,6 +114,32 @@ def _(t):
     pymysql.connect(unix_socket=sock, user="alice", password=password("alice")).close()
 
 
+@test("Behind TLS from the first byte on none is offered or asked for inside the protocol", needs=NEEDS)
+def _(t):
+    from support.mysql_wire import SSL, Client
+    authority = Authority(t.folder)
+    server = tls_server(t, authority)
+    certificate, key = authority.sign("outer")
+    outer = "tls:127.0.0.1:%d" % net.free_port()
+    t.rum("-s", outer, "-d", server.address, "--tls-cert", certificate, "--tls-key", key)
+    path = write_map(t, row(t, "alice", outer))
+    for mode in ("mirror", "off", "require"):
+        _, here = front_tls(t, path, authority, "--upstream-tls", mode)
+        for by in (None, authority):
+            same(log_in(here, "alice", password("alice"), by), (server.port, ""), mode)
+
+    for mode in ("on", "require"):
+        here = "tls:127.0.0.1:%d" % net.free_port()
+        t.rum("-s", here, "-P", "mysql.so", "-M", path, "--tls", mode, "--tls-cert", certificate,
+              "--tls-key", key)
+        with Client("tcp:" + here[4:]) as c:
+            c.socket = ssl._create_unverified_context().wrap_socket(c.socket)
+            c.login("alice", password("alice"))
+            same(c.greeting.capabilities & SSL, 0, "TLS offered inside TLS")
+            same(c.query("SELECT 1"), ["1"])
+            same(c.quit(), "closed")
+
+
 @test("An account that REQUIREs SSL logs in through rum when the client has TLS", needs=NEEDS)
 def _(t):
     authority = Authority(t.folder)

@@ -166,7 +166,8 @@ typedef struct rum_host {
   int32_t (*lookup)(rum_session *session, const void *key, size_t size);
 
   /* [worker] Says who the client is: for the log, the statistics, and the rules and limits of the
-   * group "rum.limits/1". At most 512 bytes, kept as they are and escaped where they are shown. */
+   * group "rum.limits/1". At most 512 bytes, kept as they are and escaped where they are shown;
+   * a name of size 0 is one, too. */
   int32_t (*identify)(rum_session *session, const void *user, size_t size);
 
   /* [worker] Connects the upstream side: "tcp:host:port", "tcp:[v6]:port", "sock:path", or a list of

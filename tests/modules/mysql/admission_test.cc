@@ -207,6 +207,23 @@ TEST_F(Admission, AVerdictOfALaterRumIsNoAdmission) {
   }
 }
 
+// Whoever is not let in must leave no connection behind: the server would count one that was left
+// without a word.
+TEST_F(Admission, WhoIsNotLetInToTheDefaultIsNotConnectedEither) {
+  host.default_destination = "tcp:db0.internal:3306";
+  for (int32_t verdict : {99, static_cast<int32_t>(RUM_E_STATE), RUM_REFUSED_RULES,
+                          RUM_REFUSED_CONNECTIONS, RUM_REFUSED_BLOCKED}) {
+    for (const char* user : {"carol", ""}) {
+      host.admission = verdict;
+      Greet();
+      Respond(user, "x");
+      EXPECT_TRUE(host.closed().has_value()) << verdict;
+      EXPECT_FALSE(host.ConnectOutcome(0)) << verdict;
+      EXPECT_EQ(Split(ClientHears()).size(), 1u) << verdict;
+    }
+  }
+}
+
 TEST_F(Admission, ARumWithoutTheGroupLetsEverybodyIn) {
   host.extensions[RUM_LIMITS_1] = nullptr;
   Greet();

@@ -154,5 +154,23 @@ TEST(Exchange, PluginsThatNeedANonceDoNotBeginWithoutOne) {
   }
 }
 
+TEST(Answers, OfMariaDbsPluginsHaveOneLength) {
+  for (size_t size : {0, 1, 19, 20, 21, 63, 64, 65, 95, 96, 97, 1000}) {
+    EXPECT_EQ(MayBeAnswer(PluginKind::kNative, size, 0), size == 0 || size == 20) << size;
+    EXPECT_EQ(MayBeAnswer(PluginKind::kEd25519, size, 0), size == 64) << size;
+    EXPECT_EQ(MayBeAnswer(PluginKind::kParsec, size, 0), size == 0) << size;
+    EXPECT_EQ(MayBeAnswer(PluginKind::kParsec, size, 1), size == 96) << size;
+    EXPECT_TRUE(MayBeAnswer(PluginKind::kCachingSha2, size, 0)) << size;
+    EXPECT_TRUE(MayBeAnswer(PluginKind::kClear, size, 0)) << size;
+  }
+}
+
+TEST(Answers, InPlaceOfOthersLetNobodyIn) {
+  EXPECT_EQ(WrongProof(PluginKind::kNative, 0), std::string(20, '\0'));
+  EXPECT_EQ(WrongProof(PluginKind::kEd25519, 0), std::string(64, '\0'));
+  EXPECT_EQ(WrongProof(PluginKind::kParsec, 0), std::string(1, '\0'));
+  EXPECT_EQ(WrongProof(PluginKind::kParsec, 1), std::nullopt);
+}
+
 }  // namespace
 }  // namespace rum::mysql

@@ -292,5 +292,21 @@ TEST(Response, DoesNotClaimThemWithoutNeed) {
   EXPECT_EQ(packet.substr(kHeaderSize + 9, 23), std::string(23, '\0'));
 }
 
+// MariaDB 10.11 and 11.8 refuse these and no others of the 256.
+TEST(Charset, ThatServersRefuseIsNoClients) {
+  int count = 0;
+  for (int charset = 0; charset < 256; ++charset) {
+    count += CharsetOfNoClient(static_cast<uint8_t>(charset)).empty() ? 0 : 1;
+  }
+  EXPECT_EQ(count, 82);
+  for (uint8_t charset : {8, 33, 45, 46, 63, 192, 224, 255}) {
+    EXPECT_EQ(CharsetOfNoClient(charset), "") << int{charset};
+  }
+  EXPECT_EQ(CharsetOfNoClient(17), "filename");
+  EXPECT_EQ(CharsetOfNoClient(54), "utf16");
+  EXPECT_EQ(CharsetOfNoClient(62), "utf16le");
+  EXPECT_EQ(CharsetOfNoClient(183), "utf32");
+}
+
 }  // namespace
 }  // namespace rum::mysql

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,9 @@ inline std::string TokenFor(const Nonce& nonce) {
 }
 
 inline const Nonce kServerNonce = ArrayOf<Nonce>("servers-nonce-server");
+
+// As long as those of the native plugin.
+inline const std::string kProof = "proof-of-the-client-";
 
 // Splits bytes into packets; what is no whole packet is the last element.
 struct Said {
@@ -123,6 +127,23 @@ class Login : public testing::Test {
     return BuildResponse(response, 1);
   }
 
+  static std::string Query(const std::string& text) { return Packet(0, "\x03" + text); }
+
+  // The mark in what the server is asked before a change; it owes nothing when it comes back.
+  std::string Mark(const std::string& before = "") {
+    std::string asked = ServerHears();
+    EXPECT_EQ(asked.substr(0, before.size()), before);
+    asked.erase(0, before.size());
+    std::string text = asked.substr(std::min<size_t>(asked.size(), 5), 45);
+    EXPECT_EQ(asked, Query(text + ": the user is about to change"));
+    EXPECT_EQ(text.substr(0, 5), "rum m");
+    return text.substr(4);
+  }
+  static std::string SyntaxError(const std::string& near, uint8_t sequence = 1) {
+    return BuildError({1064, "42000", "You have an error near 'rum " + near + ": the'"}, sequence);
+  }
+  void GrantQuiet() { host.Feed(RUM_UPSTREAM, SyntaxError(Mark())); }
+
   void Respond(const std::string& user, const std::string& auth, uint32_t capabilities = kClient,
                const std::string& plugin = "mysql_native_password") {
     ASSERT_TRUE(host.Feed(RUM_CLIENT, ResponsePacket(user, auth, capabilities, plugin)));
@@ -178,6 +199,21 @@ class Login : public testing::Test {
     EXPECT_EQ(error.text.find("10.1.2.3"), std::string::npos) << error.text;
     EXPECT_EQ(error.text.find("internal"), std::string::npos) << error.text;
     EXPECT_EQ(host.closed(), reason) << host.close_text();
+  }
+
+  // The same; the server, which has greeted, is waited for, and may ask nobody for any plugin.
+  void ExpectErrorAfterGreeting(uint8_t sequence, uint16_t code, const std::string& state,
+                                uint32_t reason) {
+    EXPECT_FALSE(host.closed());
+    auto said = Split(ServerHears());
+    ASSERT_EQ(said.size(), 1u);
+    EXPECT_EQ(ParseResponse(AsBytes(said[0].payload)).value.user, "rum_client_has_left");
+    ServerSays(2,
+               "\xfe"
+               "client_ed25519\0a nonce of thirty-two bytes is it"s);
+    EXPECT_EQ(ServerHears(), Packet(3, std::string(64, '\0')));
+    ServerSays(4, "\xff\x15\x04#28000Access denied");
+    ExpectError(sequence, code, state, reason);
   }
 
   ScriptedHost host;

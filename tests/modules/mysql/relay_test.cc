@@ -5,6 +5,8 @@
 namespace rum::mysql {
 namespace {
 
+const std::string kDenial = BuildError({1045, "28000", "Access denied"}, 0).substr(4);
+
 class Relay : public Login {
  protected:
   // Up to the server's switch, which the client has seen.
@@ -67,8 +69,8 @@ TEST_F(Relay, WorksWhenEveryByteComesAlone) {
   EXPECT_EQ(Split(ServerHears()).size(), 1u);
   for (char byte : BuildNativeSwitch(kServerNonce, 2)) host.Feed(RUM_UPSTREAM, {&byte, 1});
   EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 2));
-  for (char byte : Packet(3, "proof")) host.Feed(RUM_CLIENT, {&byte, 1});
-  EXPECT_EQ(ServerHears(), Packet(3, "proof"));
+  for (char byte : Packet(3, kProof)) host.Feed(RUM_CLIENT, {&byte, 1});
+  EXPECT_EQ(ServerHears(), Packet(3, kProof));
   for (char byte : OkPacket(4)) host.Feed(RUM_UPSTREAM, {&byte, 1});
   EXPECT_EQ(ClientHears(), OkPacket(4));
   EXPECT_TRUE(LoggedIn());
@@ -86,10 +88,10 @@ TEST_F(Relay, PassesOnWhatTheClientSentTooEarly) {
 
 TEST_F(Relay, FindsAnAnswerThatCameBeforeTheQuestion) {
   Greet();
-  host.Feed(RUM_CLIENT, ResponsePacket("alice", "") + Packet(3, "early"));
+  host.Feed(RUM_CLIENT, ResponsePacket("alice", "") + Packet(3, kProof));
   Connect();
   ServerSwitches();
-  EXPECT_EQ(ServerHears(), Packet(3, "early"));
+  EXPECT_EQ(ServerHears(), Packet(3, kProof));
 }
 
 TEST_F(Relay, FastAuthNeedsNoAnswer) {
@@ -102,7 +104,12 @@ TEST_F(Relay, FastAuthNeedsNoAnswer) {
 }
 
 TEST_F(Relay, FullAuthTakesAnAnswerForEachQuestion) {
-  ReachSwitch();
+  Greet();
+  Respond("alice", "");
+  Connect();
+  ServerSays(2,
+             "\xfe"
+             "caching_sha2_password\0servers-nonce-server\0"s);
   ClientSays(3, "hash");
   ServerSays(4, FromHex("0104"));
   ClientSays(5, "\x02");
@@ -212,16 +219,88 @@ TEST_F(Relay, PassesAttributesOf64KiB) {
   EXPECT_EQ(Connect().attributes, response.attributes);
 }
 
+// MariaDB counts a name that is wrong in the client's character set as an error of the address.
+class Database : public Relay {
+ protected:
+  static constexpr uint32_t kWithDatabase = kClient | kConnectWithDb;
+
+  static std::string WithDatabase(const std::string& name, uint32_t capabilities = kWithDatabase) {
+    Response response;
+    response.capabilities = capabilities;
+    response.user = "alice";
+    response.database = name;
+    response.plugin = kNativePlugin;
+    return BuildResponse(response, 1);
+  }
+
+  // Up to the server's OK, when it has been told no database.
+  void ReachOk() {
+    Greet();
+    host.Feed(RUM_CLIENT, WithDatabase("sh\xc3\xb6p"));
+    EXPECT_EQ(Connect().capabilities & kConnectWithDb, 0u);
+    ServerSwitches();
+    ClientSays(3, "");
+    ServerHears();
+    ClientHears();
+    host.Feed(RUM_UPSTREAM, OkPacket(4));
+    EXPECT_EQ(ClientHears(), "");
+    EXPECT_EQ(ServerHears(), Packet(0, "\x02sh\xc3\xb6p"));
+  }
+};
+
+TEST_F(Database, WhoseNameIsNotAsciiIsChosenBehindTheLogin) {
+  ReachOk();
+  EXPECT_FALSE(LoggedIn());
+  host.Feed(RUM_UPSTREAM, Packet(1, FromHex("00000002000000 77")));
+  EXPECT_EQ(ClientHears(), OkPacket(4));
+  EXPECT_TRUE(LoggedIn());
+}
+
+TEST_F(Database, ThatCannotBeChosenEndsTheLogin) {
+  ReachOk();
+  ServerSays(1, "\xff\x14\x04#42000Access denied to database");
+  ExpectError(4, 1044, "42000", RUM_CLOSE_UPSTREAM_DENIED);
+  EXPECT_EQ(ServerHears(), Packet(0, "\1")) << "COM_QUIT";
+}
+
+TEST_F(Database, IsNotWaitedForByAClientThatHasLeft) {
+  ReachOk();
+  host.End(RUM_CLIENT);
+  EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+  EXPECT_EQ(ServerHears(), Packet(0, "\1")) << "COM_QUIT";
+}
+
+TEST_F(Database, MustBeAnsweredForByTheServer) {
+  ReachOk();
+  ServerSwitches(1);
+  ExpectError(4, 1105, "08S01", RUM_CLOSE_UPSTREAM_PROTOCOL);
+}
+
+TEST_F(Database, IsPassedOnToMySql) {
+  server_version = "8.0.40";
+  Greet();
+  host.Feed(RUM_CLIENT, WithDatabase("sh\xc3\xb6p"));
+  EXPECT_EQ(Connect().database, "sh\xc3\xb6p");
+}
+
+TEST_F(Database, WhoseNameIsNotAsciiIsNotForClientsThatCompress) {
+  Start({{"mysql-compress", "1"}, {"mysql-version", "mariadb1011"}});
+  Greet();
+  host.Feed(RUM_CLIENT, WithDatabase("sh\xc3\xb6p", kWithDatabase | kCompress));
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, ServerGreeting(kServer | kCompress));
+  ExpectErrorAfterGreeting(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
+}
+
 TEST_F(Relay, AServerWithoutWhatTheClientWasPromisedIsNamed) {
   Start({{"mysql-version", "mysql80"}});
   Greet();
   Respond("alice", "");
   host.ConnectOutcome(0);
   host.Feed(RUM_UPSTREAM, ServerGreeting(kServer & ~kDeprecateEof));
-  ExpectError(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
+  ExpectErrorAfterGreeting(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
   EXPECT_NE(error.text.find("DEPRECATE_EOF"), std::string::npos);
   EXPECT_NE(host.close_text().find("--mysql-version"), std::string::npos);
-  EXPECT_EQ(Split(ServerHears()).size(), 2u);  // the farewell
 }
 
 TEST_F(Relay, AServerMayLackWhatTheClientDoesNotUse) {
@@ -235,20 +314,20 @@ TEST_F(Relay, AServerWithoutPluginsCannotBeRelayedTo) {
   Respond("alice", "");
   host.ConnectOutcome(0);
   host.Feed(RUM_UPSTREAM, ServerGreeting(kServer & ~kPluginAuth));
-  ExpectError(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
+  ExpectErrorAfterGreeting(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
   EXPECT_NE(error.text.find("PLUGIN_AUTH"), std::string::npos);
 }
 
 TEST_F(Relay, ADenialNamesTheClientAndNotThisProxy) {
   ReachSwitch();
-  ClientSays(3, "wrong");
+  ClientSays(3, kProof);
   ServerSays(4,
              "\xff\x15\x04#28000Access denied for user 'alice'@'10.9.9.9' (using password: YES)");
   ExpectError(4, 1045, "28000", RUM_CLOSE_UPSTREAM_DENIED);
   EXPECT_EQ(error.text, "Access denied for user 'alice'@'192.0.2.1' (using password: YES)");
   EXPECT_EQ(host.notes()["error"], "1045");
   EXPECT_EQ(host.metric("mysql_server_denials"), 1u);
-  EXPECT_EQ(ServerHears(), Packet(3, "wrong"));  // and no farewell
+  EXPECT_EQ(ServerHears(), Packet(3, kProof));  // and no farewell
 }
 
 TEST_F(Relay, ADenialTellsWhetherAPasswordWasUsed) {
@@ -359,9 +438,53 @@ TEST_F(Relay, AServerMustKeepTheOrder) {
 TEST_F(Relay, AClientMustKeepTheOrder) {
   ReachSwitch();
   ServerHears();
-  ClientSays(4, "proof");
+  ClientSays(4, kProof);
   ExpectError(3, 1156, "08S01", RUM_CLOSE_CLIENT_PROTOCOL);
   EXPECT_EQ(ServerHears(), Packet(3, ""));
+}
+
+// MariaDB counts them as errors of the address, and blocks it after some.
+TEST_F(Relay, AnAnswerThatNoClientGivesIsNotPassedOn) {
+  struct Case {
+    std::string_view plugin;
+    std::vector<std::string> answers;
+    std::string heard;
+  };
+  for (const Case& one : {Case{"mysql_native_password",
+                               {"x", "\0"s, std::string(21, 'x'), std::string(300, 'x')},
+                               std::string(20, '\0')},
+                          Case{"client_ed25519",
+                               {"", "x", std::string(63, 'x'), std::string(65, 'x')},
+                               std::string(64, '\0')},
+                          Case{"parsec", {"x", std::string(96, 'x')}, std::string(1, '\0')}}) {
+    for (const std::string& answer : one.answers) {
+      SCOPED_TRACE(std::string(one.plugin) + " " + std::to_string(answer.size()));
+      Greet();
+      Respond("alice", "12345678901234567890");
+      Connect();
+      ServerSays(2, "\xfe" + std::string(one.plugin) + "\0servers-nonce-server-and-some-mo"s);
+      ClientHears();
+      ClientSays(3, answer);
+      EXPECT_EQ(ServerHears(), Packet(3, one.heard));
+      ServerSays(4, kDenial);
+      ExpectError(4, 1045, "28000", RUM_CLOSE_UPSTREAM_DENIED);
+    }
+  }
+}
+
+// Whatever is said to parsec now counts, but not that nothing is said.
+TEST_F(Relay, AProofForParsecOfAnotherLengthIsRefusedHere) {
+  Greet();
+  Respond("alice", "");
+  Connect();
+  ServerSays(2, "\xfeparsec\0servers-nonce-server-and-some-mo"s);
+  ClientSays(3, "");
+  ServerSays(4, "\x01P\0123456789012345678"s);
+  ServerHears();
+  ClientHears();
+  ClientSays(5, std::string(95, 'x'));
+  ExpectError(6, 1045, "28000", RUM_CLOSE_DENIED);
+  EXPECT_EQ(ServerHears(), "");
 }
 
 TEST_F(Relay, NotesOnlyNamesThatArePlain) {
@@ -392,7 +515,7 @@ TEST_F(Relay, AUnixSocketLetsInWhoAnsweredASwitch) {
   Respond("plain", "");
   Connect();
   ServerSwitches();
-  ClientSays(3, "proof");
+  ClientSays(3, kProof);
   host.Feed(RUM_UPSTREAM, OkPacket(4));
   EXPECT_TRUE(LoggedIn());
 }
@@ -409,8 +532,7 @@ TEST_F(Relay, OverTcpTheServerDecidesAlone) {
 // What a server hears when the login breaks off: never a silent end.
 
 const std::string kNobody = Packet(1, FromHex("01820800 00000001 2d") + std::string(23, '\0') +
-                                          "rum_client_has_left\0\0mysql_native_password\0"s);
-const std::string kDenial = BuildError({1045, "28000", "Access denied"}, 0).substr(4);
+                                          "rum_client_has_left\0\0rum_has_no_plugin\0"s);
 
 TEST_F(Relay, AClientThatLeavesBeforeTheGreetingWaitsForIt) {
   Greet();
@@ -530,9 +652,9 @@ TEST_F(Relay, AClientThatLeavesAfterTheSwitchLeavesAnEmptyAnswer) {
 TEST_F(Relay, AClientThatLeavesAfterItsAnswerIsJudgedByIt) {
   ReachSwitch();
   ServerHears();
-  ClientSays(3, "proof");
+  ClientSays(3, kProof);
   host.End(RUM_CLIENT);
-  EXPECT_EQ(ServerHears(), Packet(3, "proof"));
+  EXPECT_EQ(ServerHears(), Packet(3, kProof));
   host.Feed(RUM_UPSTREAM, OkPacket(4));
   EXPECT_EQ(ServerHears(), Packet(0, "\1")) << "COM_QUIT";
   EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);

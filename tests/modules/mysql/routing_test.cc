@@ -72,8 +72,8 @@ TEST_F(Rewriting, AsksClientsOfAnotherPluginToSwitch) {
   // The server's numbers go on from two less than the client's.
   host.Feed(RUM_UPSTREAM, BuildNativeSwitch(kServerNonce, 2));
   EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 4));
-  ClientSays(5, "proof");
-  EXPECT_EQ(ServerHears(), Packet(3, "proof"));
+  ClientSays(5, kProof);
+  EXPECT_EQ(ServerHears(), Packet(3, kProof));
   host.Feed(RUM_UPSTREAM, OkPacket(4));
   EXPECT_EQ(ClientHears(), OkPacket(6));
 }
@@ -160,7 +160,9 @@ class InVain : public Routing, public testing::WithParamInterface<const char*> {
       bytes.replace(27, 20, 20, 'n');  // the nonce
       ClientSays(3, proof);
       if (!host.closed()) {
-        EXPECT_EQ(ServerHears(), Packet(3, proof));
+        // What no client answers does not reach the server.
+        bool fits = proof.empty() || proof.size() == 20;
+        EXPECT_EQ(ServerHears(), Packet(3, fits ? proof : std::string(20, '\0')));
         ServerSays(4,
                    "\xff\x15\x04#28000Access denied for user 'x'@'10.1.1.1' (using password: X)");
       }
@@ -174,7 +176,7 @@ class InVain : public Routing, public testing::WithParamInterface<const char*> {
 TEST_P(InVain, UnknownUsersAndWrongPasswordsReadTheSame) {
   AddUser("known", kStoredText, "tcp:db1.internal:3306");
   for (uint32_t capabilities : {kClient, kOldClient}) {
-    for (const std::string& proof : {"12345678901234567890"s, ""s, "\0"s}) {
+    for (const std::string& proof : {"12345678901234567890"s, ""s, "\0"s, "x"s}) {
       for (const char* plugin : {"mysql_native_password", "caching_sha2_password", ""}) {
         Heard known = Hear("known", proof, capabilities, plugin);
         Heard unknown = Hear("knowm", proof, capabilities, plugin);
@@ -187,7 +189,7 @@ TEST_P(InVain, UnknownUsersAndWrongPasswordsReadTheSame) {
       }
     }
   }
-  EXPECT_EQ(host.metric("mysql_unknown_users"), 18u);
+  EXPECT_EQ(host.metric("mysql_unknown_users"), 24u);
 }
 
 INSTANTIATE_TEST_SUITE_P(EachMode, InVain, testing::Values("auto", "relay", "rewrite"));
@@ -230,6 +232,90 @@ TEST_F(Routing, AnUnknownUserWaitsASecondAtMost) {
   Respond("nobody", "x");
   host.Advance(1000);
   EXPECT_EQ(Split(ClientHears()).size(), 1u);
+}
+
+// A client that ends its side knows a known user by how long a server takes to deny it.
+TEST_F(Routing, AnUnknownUserWhoseClientHasLeftIsGoneAsLateAsAKnownOne) {
+  Greet();
+  Respond("alice", "x");
+  host.ConnectOutcome(0);
+  host.Advance(20);
+  host.Feed(RUM_UPSTREAM, ServerGreeting());
+  ServerSwitches();
+  ClientSays(3, "x");
+  host.Advance(300);
+  ServerSays(4, "\xff\x15\x04#28000Access denied");
+  ASSERT_TRUE(host.closed());
+  ClientHears();
+
+  for (bool reset : {false, true}) {
+    auto leave = [&] { reset ? host.Reset(RUM_CLIENT) : host.End(RUM_CLIENT); };
+    auto gone_after = [&](uint64_t milliseconds) {
+      host.Advance(milliseconds - 1);
+      EXPECT_FALSE(host.closed());
+      host.Advance(1);
+      EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+      EXPECT_EQ(ClientHears(), "");
+    };
+    auto failures = [&] {
+      return std::count_if(host.deeds().begin(), host.deeds().end(),
+                           [](auto& deed) { return deed.kind == Deed::Kind::kLoginFailed; });
+    };
+    auto before = failures();
+    Greet();  // behind the response: a known one is denied without its answer
+    Respond("nobody", "x");
+    leave();
+    gone_after(20 + 300);
+    Greet();  // behind the switch
+    Respond("nobody", "x");
+    host.Advance(20);
+    ClientHears();
+    leave();
+    gone_after(300);
+    Greet();  // behind the answer
+    Respond("nobody", "x");
+    host.Advance(20);
+    ClientHears();
+    EXPECT_EQ(failures(), before);
+    ClientSays(3, "x");
+    leave();
+    gone_after(300);
+    EXPECT_EQ(failures(), before + 1) << "it was a guess";
+  }
+}
+
+// A change of the user needs no connection, and MariaDB takes a second to deny it.
+TEST_F(Routing, TheTimeOfARefusalIsThatOfALoginAndNotOfAChangeOfTheUser) {
+  Start({{"mysql-change-user", "same"}});
+  Greet();
+  Respond("alice", "x");
+  host.ConnectOutcome(0);
+  host.Advance(20);
+  host.Feed(RUM_UPSTREAM, ServerGreeting());
+  ServerSwitches();
+  ClientSays(3, kProof);
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  ASSERT_TRUE(LoggedIn());
+  ServerHears();
+  for (int i = 0; i < 40; ++i) {
+    ClientSays(0, "\x11" + "alice\0\0\0\x2d\0mysql_native_password\0"s);
+    GrantQuiet();
+    host.Advance(900);
+    ServerSwitches(1);
+    ClientSays(2, kProof);
+    ServerHears();
+    host.Advance(900);
+    ServerSays(3, "\xff\x15\x04#28000Access denied");
+  }
+  ASSERT_TRUE(LoggedIn());
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  ClientHears();
+  Greet();
+  Respond("nobody", "x");
+  host.Advance(20);
+  EXPECT_EQ(Split(ClientHears()).size(), 1u);
+  ClientSays(3, "x");
+  EXPECT_TRUE(host.closed()) << "no login was denied yet";
 }
 
 TEST_F(Rewriting, AnUnknownUserDoesNotWaitForServers) {
@@ -348,6 +434,22 @@ TEST_F(Routing, AnEmptyNameIsAnUnknownUser) {
   EXPECT_EQ(error.text, "Access denied for user ''@'192.0.2.1' (using password: NO)");
 }
 
+// Anonymous accounts have it.
+TEST_F(Routing, AnEmptyNameGoesToTheDefaultDestinationAsOthersDo) {
+  host.default_destination = "tcp:default.test:3306";
+  Greet();
+  Respond("", "12345678901234567890");
+  EXPECT_EQ(host.connecting(), "");
+  EXPECT_EQ(ClientHears(), "");
+  EXPECT_EQ(Connect().user, "");
+  ServerSwitches();
+  EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 2));
+  ClientSays(3, "");
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  EXPECT_TRUE(LoggedIn());
+  for (const Deed& deed : host.deeds()) EXPECT_NE(deed.kind, Deed::Kind::kLookup);
+}
+
 TEST_F(Routing, TlsThatIsNotOfferedIsRefused) {
   Greet();
   host.Feed(RUM_CLIENT, FromHex("20000001 85aeff19 00000001 ff") + std::string(23, '\0'));
@@ -364,6 +466,21 @@ TEST_F(Routing, ClientsWithOnlyOldPasswordsAreTold) {
   Greet();
   Respond("alice", "abcdefgh", kProtocol41);
   ExpectError(2, 1251, "08004", RUM_CLOSE_UNSUPPORTED);
+}
+
+TEST_F(Routing, CharacterSetsThatNoClientMayUseReachNoServer) {
+  for (const char* user : {"alice", "nobody"}) {
+    Response response;
+    response.capabilities = kClient;
+    response.user = user;
+    response.plugin = kNativePlugin;
+    response.charset = 35;
+    Greet();
+    host.Feed(RUM_CLIENT, BuildResponse(response, 1));
+    EXPECT_FALSE(host.connecting());
+    ExpectError(2, 1231, "42000", RUM_CLOSE_CLIENT_PROTOCOL);
+    EXPECT_EQ(error.text, "Variable 'character_set_client' can't be set to the value of 'ucs2'");
+  }
 }
 
 TEST_F(Routing, ABrokenResponseIsABadHandshake) {

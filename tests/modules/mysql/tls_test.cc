@@ -29,6 +29,61 @@ TEST_F(Tls, IsOfferedWhenRumHasIt) {
   EXPECT_EQ(greeting.capabilities & kSsl, uint32_t{kSsl});
 }
 
+TEST_F(Tls, IsNotOfferedInsideTls) {
+  for (uint32_t mode : {RUM_TLS_ON, RUM_TLS_REQUIRE}) {
+    Offer(mode);
+    host.tls_listener = true;
+    Greet();
+    EXPECT_EQ(greeting.capabilities & kSsl, 0u);
+    Respond("alice", "");
+    EXPECT_TRUE(host.connecting());
+    host.CloseByRum(RUM_CLOSE_KILLED);
+  }
+}
+
+// A server takes the flag for the beginning of a handshake.
+TEST_F(Tls, IsNotAskedForInsideTlsToTheServer) {
+  AddUser("inside", "", "tls:db1.internal:3306");
+  for (uint32_t mode : {RUM_TLS_OFF, RUM_TLS_MIRROR, RUM_TLS_REQUIRE, RUM_TLS_VERIFY}) {
+    for (uint32_t server : {kServer, kTlsServer}) {
+      Offer(RUM_TLS_ON, mode);
+      GreetByTls();
+      RespondByTls("inside", "");
+      EXPECT_EQ(Connect(server).capabilities & kSsl, 0u) << mode;
+      EXPECT_FALSE(host.tls_wanted(RUM_UPSTREAM)) << mode;
+      // A password may go there.
+      ServerSays(2, Asking("mysql_clear_password"));
+      EXPECT_EQ(Split(ClientHears()).size(), 1u);
+      EXPECT_FALSE(host.closed());
+      host.CloseByRum(RUM_CLOSE_KILLED);
+      ServerHears();
+      ClientHears();
+    }
+  }
+}
+
+TEST_F(Tls, ALoginInsideTlsToTheServerIsLeftWithoutTheFlag) {
+  AddUser("inside", "", "tls:db1.internal:3306");
+  Greet();
+  Respond("inside", "");
+  host.ConnectOutcome(0);
+  host.End(RUM_CLIENT);
+  host.Feed(RUM_UPSTREAM, ServerGreeting(kTlsServer));
+  auto said = Split(ServerHears());
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(ParseResponse(AsBytes(said[0].payload)).value.capabilities & kSsl, 0u);
+}
+
+TEST_F(Tls, AProbeInsideTlsAsksForNoMore) {
+  Offer(RUM_TLS_OFF, RUM_TLS_REQUIRE);
+  ASSERT_TRUE(host.OpenProbe("tls:db1.internal:3306"));
+  ASSERT_TRUE(host.ConnectOutcome(0));
+  host.Feed(RUM_UPSTREAM, ServerGreeting());
+  EXPECT_FALSE(host.tls_wanted(RUM_UPSTREAM));
+  EXPECT_EQ(Split(ServerHears()).size(), 1u);
+  EXPECT_FALSE(host.closed());
+}
+
 TEST_F(Tls, LogsInByTlsOnBothSides) {
   Offer(RUM_TLS_ON);
   ReachServersTls("plain");
@@ -43,8 +98,8 @@ TEST_F(Tls, LogsInByTlsOnBothSides) {
   EXPECT_NE(response.value.capabilities & kSsl, 0u);
   ServerSwitches(3);
   EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 3));
-  ClientSays(4, "proof");
-  EXPECT_EQ(ServerHears(), Packet(4, "proof"));
+  ClientSays(4, kProof);
+  EXPECT_EQ(ServerHears(), Packet(4, kProof));
   host.Feed(RUM_UPSTREAM, OkPacket(5));
   EXPECT_EQ(ClientHears(), OkPacket(5));
   EXPECT_TRUE(LoggedIn());
@@ -135,8 +190,8 @@ TEST_F(Tls, IsUsedTowardsServersWhenItIsRequired) {
   EXPECT_EQ(Split(ServerHears())[0].sequence, 2);
   ServerSwitches(3);
   EXPECT_EQ(ClientHears(), BuildNativeSwitch(kServerNonce, 2));
-  ClientSays(3, "proof");
-  EXPECT_EQ(ServerHears(), Packet(4, "proof"));
+  ClientSays(3, kProof);
+  EXPECT_EQ(ServerHears(), Packet(4, kProof));
 }
 
 TEST_F(Tls, AServerWithoutItIsRefusedWhenItIsRequired) {
@@ -188,7 +243,7 @@ TEST_F(Tls, ASecondFactorInTheClearMayNotGoOnWithoutTls) {
   Connect();
   ServerSays(2, Asking("mysql_native_password"));
   ClientHears();
-  ClientSays(4, "proof");
+  ClientSays(4, kProof);
   ServerHears();
   ServerSays(4, "\x02mysql_clear_password\0"s);
   ExpectError(5, 1105, "08S01", RUM_CLOSE_UNSUPPORTED);
@@ -229,7 +284,7 @@ TEST_F(Tls, AfterAProofNoOtherPluginMayAskForThePassword) {
              "\xfe"
              "client_ed25519\0nonce"s);
   ClientHears();
-  ClientSays(4, "proof");
+  ClientSays(4, kProof);
   ServerSays(4,
              "\xfe"
              "dialog\0"s);

@@ -1,6 +1,7 @@
 // What rum adds to a login that it passes on: the proof that its certificate is meant, and who the
 // client is.
 #include "mysql/attributes.h"
+#include "mysql/commands.h"
 #include "mysql/ok_packet.h"
 #include "tls_login.h"
 
@@ -35,7 +36,7 @@ class Vouching : public TlsLogin {
     Connect();
     ServerSays(2, Asking(plugin));
     ClientHears();
-    ClientSays(4, "proof");
+    ClientSays(4, plugin == "parsec" ? "" : kProof);
     ServerHears();
   }
 
@@ -99,7 +100,7 @@ TEST_F(Vouching, OfParsecTheSaltAndItsRoundsAreInIt) {
   ReachAnswer("salted", "parsec");
   ServerSays(4, "\1P\0salt"s);
   ClientHears();
-  ClientSays(6, "proof");
+  ClientSays(6, std::string(96, 'p'));
   ServerHears();
   host.Feed(RUM_UPSTREAM, OkPacket(6));
   ExpectOk(7, OkWith(Proof(kSaltedKey, greeting.nonce)));
@@ -201,6 +202,44 @@ TEST_F(ClientAttributes, AreLeftOutWhereTheyAreNotInForce) {
   asked = AttributesOf(Pair("a", "b"), kClient | kConnectAttributes, kServer & ~kConnectAttributes);
   EXPECT_EQ(asked.capabilities & kConnectAttributes, 0u);
   EXPECT_EQ(asked.attributes, "");
+}
+
+TEST_F(ClientAttributes, TellTheServerWhoTheClientIsAfterAChangeOfTheUserToo) {
+  Start({{"mysql-client-attrs", "on"}});
+  constexpr uint32_t kWithAttributes = kClient | kConnectAttributes;
+  const std::string own = Pair("program_name", "x");
+  Greet();
+  Respond("alice", "", kWithAttributes);
+  Connect();
+  ServerSwitches();
+  ClientSays(3, "");
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  ASSERT_TRUE(LoggedIn());
+  for (int i = 0; i < 5; ++i) host.Feed(RUM_CLIENT, Packet(0, "\x03SELECT 1"));
+  ServerHears();
+  ChangeUser change;
+  change.user = "plain";
+  change.charset = 45;
+  change.plugin = kNativePlugin;
+  change.attributes = Pair("_client_ip", "203.0.113.9") + Pair("_client_user", "root") + own;
+  host.Feed(RUM_CLIENT, BuildChangeUser(change, kWithAttributes));
+  change.plugin = kNoPlugin;
+  change.attributes = Pair("_client_ip", "192.0.2.1") + Pair("_client_port", "40112") +
+                      Pair("_client_user", "plain") + own;
+  GrantQuiet();
+  EXPECT_EQ(ServerHears(), BuildChangeUser(change, kWithAttributes));
+}
+
+TEST_F(ClientAttributes, ThatAreNotInForceNeedNoWatch) {
+  Start({{"mysql-client-attrs", "on"}});
+  Greet();
+  Respond("alice", "");
+  Connect();
+  ServerSwitches();
+  ClientSays(3, "");
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  for (int i = 0; i < 5; ++i) host.Feed(RUM_CLIENT, Packet(0, "\x03SELECT 1"));
+  EXPECT_TRUE(host.relaying());
 }
 
 TEST_F(ClientAttributes, StayTheClientsOwnUnlessAskedFor) {

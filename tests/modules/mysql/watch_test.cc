@@ -11,7 +11,6 @@ namespace {
 
 class Watching : public TlsLogin {
  protected:
-  std::string Query(const std::string& text) { return Packet(0, "\x03" + text); }
 
   // A login by relay; what was said is forgotten.
   void LogIn(const std::string& user = "alice", uint32_t capabilities = kClient,
@@ -62,21 +61,6 @@ class Watching : public TlsLogin {
     change.plugin = plugin;
     return BuildChangeUser(change, capabilities);
   }
-
-  // The mark in what the server is asked before a change; it owes nothing when it comes back.
-  std::string Mark(const std::string& before = "") {
-    std::string asked = ServerHears();
-    EXPECT_EQ(asked.substr(0, before.size()), before);
-    asked.erase(0, before.size());
-    std::string text = asked.substr(std::min<size_t>(asked.size(), 5), 45);
-    EXPECT_EQ(asked, Query(text + ": the user is about to change"));
-    EXPECT_EQ(text.substr(0, 5), "rum m");
-    return text.substr(4);
-  }
-  static std::string SyntaxError(const std::string& near, uint8_t sequence = 1) {
-    return BuildError({1064, "42000", "You have an error near 'rum " + near + ": the'"}, sequence);
-  }
-  void GrantQuiet() { host.Feed(RUM_UPSTREAM, SyntaxError(Mark())); }
 
   // What the server was asked, with no proof in it.
   void ExpectDemand(const std::string& user, size_t auth_size = 20) {
@@ -799,7 +783,7 @@ TEST_F(Watching, AServerWithoutCompressionCannotBeUsedByAClientThatCompresses) {
   Respond("alice", TokenFor(greeting.nonce), kClient | kCompress);
   host.ConnectOutcome(0);
   host.Feed(RUM_UPSTREAM, ServerGreeting(kServer & ~uint32_t{kCompress}));
-  ExpectError(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
+  ExpectErrorAfterGreeting(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
 }
 
 TEST_F(Watching, CompressionIsRefusedWhereAChangeOfTheUserMustBeSeen) {
@@ -809,7 +793,7 @@ TEST_F(Watching, CompressionIsRefusedWhereAChangeOfTheUserMustBeSeen) {
   Respond("alice", TokenFor(greeting.nonce), kClient | kCompress);
   host.ConnectOutcome(0);
   host.Feed(RUM_UPSTREAM, ServerGreeting(kServer | kCompress));
-  ExpectError(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
+  ExpectErrorAfterGreeting(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
 }
 
 TEST_F(Watching, CompressionAndRulesForChangesExcludeEachOther) {
