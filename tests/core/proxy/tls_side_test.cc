@@ -113,5 +113,26 @@ TEST(TlsFromTheFirstByte, PlainTextEndsTheSession) {
   EXPECT_EQ(proxy.NextReason(), "tls_failed");
 }
 
+TEST(TlsFromTheFirstByte, AServerThatResetsInTheHandshakeEndsASessionThatIsToBeRelayed) {
+  Server server;
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) {
+    Connect(s, "tls:" + server.address().substr(4));
+    return host->relay(s);
+  };
+  RunningProxy proxy(hooks, [](Settings& s) {
+    s.tls.first = true;
+    s.first_byte_timeout = 0ms;
+  });
+  Peer client = proxy.Client();
+  Peer upstream = server.Accept();
+  upstream.Receive(5);  // of the client's hello
+  upstream.Reset();
+  auto end = proxy.NextEnd();
+  EXPECT_EQ(end["reason"], "tls_failed");
+  EXPECT_NE(end["detail"], "");
+  EXPECT_EQ(client.WaitForEnd(), Ending::kEnd);
+}
+
 }  // namespace
 }  // namespace rum
