@@ -193,9 +193,13 @@ void Listener::Accept() {
     if (&worker == worker_) {
       worker.Adopt(*this, std::move(client), address);
     } else {
-      worker.Post([&worker, this, fd = client.release(), address] {
-        worker.Adopt(*this, Fd(fd), address);
-      });
+      int fd = client.release();
+      bool posted =
+          worker.Post([&worker, this, fd, address] { worker.Adopt(*this, Fd(fd), address); });
+      if (!posted) {  // it was stopped, as this worker will be in a moment
+        worker.load.fetch_sub(1, std::memory_order_relaxed);
+        worker_->Refuse(Fd(fd), RUM_CLOSE_DRAIN);
+      }
     }
   }
 }

@@ -25,7 +25,7 @@ struct Probe {
   std::optional<Address> destination;  // nothing: only where `user` would go is asked
   bool is_default = false;
   std::optional<std::string> user;
-  std::function<void(ProbeOutcome)> done;  // [worker] Once, unless the process ends before.
+  std::function<void(ProbeOutcome)> done;  // [any] Once, unless the process ends before.
   std::vector<Address> route;              // as in the outcome
 };
 

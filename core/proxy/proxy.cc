@@ -112,7 +112,7 @@ void Proxy::BeginProbe(Probe probe) {
   worker.load.fetch_add(1, std::memory_order_relaxed);
   auto shared = std::make_shared<Probe>(std::move(probe));
   bool posted = worker.Post([&worker, shared] { worker.BeginProbe(std::move(*shared)); });
-  if (!posted) worker.load.fetch_sub(1, std::memory_order_relaxed);
+  if (!posted) worker.RefuseProbe(std::move(*shared));
 }
 
 void Proxy::Drain(bool handed_over) {

@@ -60,8 +60,8 @@ void Session::OnReady(uint32_t which, uint32_t what) {
     case State::kDialogue:
       if (which == RUM_UPSTREAM && dialogue_->connector.active()) {
         dialogue_->connector.OnSocketReady(what);
-      } else if (fault && (dialogue_->relay || dialogue_->pause)) {
-        s.AskError();  // nor here
+      } else if (fault && (dialogue_->relay || dialogue_->pause) && !s.handshaking()) {
+        s.AskError();  // nor here, but a handshake reads, and tells what became of it
       }
       Converse();
       break;

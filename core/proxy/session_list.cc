@@ -53,7 +53,7 @@ void Worker::GoOnListing(std::shared_ptr<SessionLister::Request> request) {
     request->missing += more;  // another part comes
   }
   request->Told(std::move(part));
-  if (more) Post([this, request] { GoOnListing(request); });
+  if (more && !Post([this, request] { GoOnListing(request); })) request->Told({});
 }
 
 void SessionLister::Request::Told(SessionList part) {

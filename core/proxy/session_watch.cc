@@ -47,7 +47,8 @@ bool Session::MoveWatch() {
   JudgeRelay();
   if (state_ != State::kWatch) return false;
   if (more) worker_.CallBack(*this);
-  return (held && !Unread(seen)) || (let && !w.forward) || (let && side(seen).ended());
+  if (let && side(seen).ended()) w.forward = 0;  // the rest will not come, and the end is told
+  return (held && !Unread(seen)) || (let && !w.forward);
 }
 
 // The other side takes nothing, so that this one is not read; or the module does not want more.

@@ -21,7 +21,7 @@ SocketAddress AskAddress(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
 bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which) {
   fd_ = std::move(fd);
   readable_ = tls_readable_ = read_on_ = ended_ = broken_ = write_failed_ = shut_ = false;
-  kept_alive_ = false;
+  kept_alive_ = fault_told_ = false;
   writable_ = true;
   loop_ = &loop;
   ticket_ =
@@ -44,7 +44,8 @@ void Side::Notice(uint32_t what) {
 void Side::AskError() {
   int error = 0;
   socklen_t size = sizeof error;
-  if (::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error) broken_ = true;
+  ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error || fault_told_) broken_ = true;
 }
 
 // A read that did not fill its room has drained the socket: no second read only to be told EAGAIN.
@@ -56,9 +57,9 @@ size_t Side::Took(ssize_t result, size_t asked, bool may_be_short) {
     return n;
   }
   readable_ = false;
-  if (result == 0) {
+  if (result == 0 && !fault_told_) {
     ended_ = true;
-  } else if (errno != EAGAIN) {
+  } else if (result == 0 || errno != EAGAIN) {
     broken_ = true;
   }
   return 0;
@@ -73,10 +74,17 @@ size_t Side::Gave(ssize_t result, size_t asked) {
   }
   writable_ = false;
   if (errno != EAGAIN) {
+    NoteFault();
     write_failed_ = true;
-    LookAgain();  // the failed write has eaten the error: a read tells what is left, and the end
+    LookAgain();  // a read tells what is left
   }
   return 0;
+}
+
+// A write has failed. The kernel tells once that a connection broke, and has told it now: a read
+// would find an end. EPIPE only says that nothing can be sent; a read tells why.
+void Side::NoteFault() {
+  if (errno != EAGAIN && errno != EPIPE) fault_told_ = true;
 }
 
 size_t Side::Read(uint8_t* bytes, size_t size) {
@@ -112,6 +120,10 @@ ssize_t Side::RawRead(uint8_t* bytes, size_t size) {
   }
   ssize_t n = TEMP_FAILURE_RETRY(::recv(fd_.get(), bytes, size, MSG_DONTWAIT));
   if (n <= 0 || (static_cast<size_t>(n) < size && !read_on_)) readable_ = false;
+  if (n == 0 && fault_told_) {
+    errno = ECONNRESET;
+    return -1;
+  }
   return n;
 }
 
@@ -121,6 +133,7 @@ ssize_t Side::RawWrite(const uint8_t* bytes, size_t size) {
     return -1;
   }
   ssize_t n = TEMP_FAILURE_RETRY(::send(fd_.get(), bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+  if (n < 0) NoteFault();
   if (n < 0 || static_cast<size_t>(n) < size) writable_ = false;
   return n;
 }
@@ -144,6 +157,7 @@ size_t Side::TlsWrite(const uint8_t* bytes, size_t size) {
     if (outcome == TlsStream::Io::kWait) break;
     if (outcome != TlsStream::Io::kDone) {
       write_failed_ = true;
+      LookAgain();  // as in Gave()
       break;
     }
   }

@@ -99,6 +99,7 @@ class Side {
   size_t TlsRead(uint8_t* bytes, size_t size);
   size_t TlsWrite(const uint8_t* bytes, size_t size);
   size_t Gave(ssize_t result, size_t asked);
+  void NoteFault();
 
   Loop* loop_ = nullptr;
   Loop::Ticket ticket_ = 0;
@@ -110,6 +111,7 @@ class Side {
   bool read_on_ = false;
   bool ended_ = false, broken_ = false, write_failed_ = false, shut_ = false;
   bool kept_alive_ = false, end_is_cut_ = false;
+  bool fault_told_ = false;  // to a write: no read will tell that the connection broke
   Buffer out_;
   std::unique_ptr<TlsStream> tls_;
   uint64_t received_ = 0, sent_ = 0;

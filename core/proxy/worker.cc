@@ -85,6 +85,7 @@ Status Worker::Start() {
     if (result < 0) return;
     ::prctl(PR_SET_TIMERSLACK, kTimerSlack, 0, 0, 0);
     while (!stopped_) Turn(kLongTurn);
+    Retire();
     if (module.worker_stop) module.worker_stop(module_data_);
   };
   try {
@@ -108,9 +109,22 @@ void Worker::Turn(Millis most) {
 void Worker::Join() {
   if (thread_.joinable()) thread_.join();
   draining_ = true;
-  RunTasks();  // answers that came too late: they find no session
-  std::lock_guard lock(mutex_);
-  over_ = true;
+  Retire();  // if no loop ran
+}
+
+// The last tasks, on the worker's own thread: answers that came too late find no session, and who
+// asks for something hears that there is nothing. From then on Post() says that nobody listens; the
+// process may go on for days with the sessions of other workers.
+void Worker::Retire() {
+  while (true) {
+    {
+      std::lock_guard lock(mutex_);
+      over_ = posted_.empty();
+      if (over_) break;
+    }
+    RunTasks();
+  }
+  map_.reset();  // it would not be followed any more
 }
 
 bool Worker::Post(std::function<void()> task) {
@@ -153,14 +167,16 @@ void Worker::Adopt(Listener& listener, Fd client, const SocketAddress& address) 
 }
 
 void Worker::BeginProbe(Probe request) {
-  if (draining_) {
-    load.fetch_sub(1, std::memory_order_relaxed);
-    ProbeOutcome drained;
-    drained.reason = RUM_CLOSE_DRAIN;
-    return request.done(std::move(drained));
-  }
+  if (draining_) return RefuseProbe(std::move(request));
   counters.probes.Add(1);
   Session::OpenProbe(*this, std::move(request));
+}
+
+void Worker::RefuseProbe(Probe request) {
+  load.fetch_sub(1, std::memory_order_relaxed);
+  ProbeOutcome drained;
+  drained.reason = RUM_CLOSE_DRAIN;
+  request.done(std::move(drained));
 }
 
 void Worker::Refuse(Fd client, uint32_t reason) {

@@ -56,11 +56,13 @@ class Worker : public rum_worker, private Loop::Watcher {
   void Adopt(Listener& listener, Fd client, const SocketAddress& address);
   // [worker] Begins a probe that was counted in `load` already.
   void BeginProbe(Probe probe);
+  // [any] Answers a probe that was counted in `load` and cannot begin: the worker drains.
+  void RefuseProbe(Probe probe);
   // [worker] Turns a client away with the module's words for `reason`.
   void Refuse(Fd client, uint32_t reason);
   // [worker] These words; returns how many bytes of at most kRefusalMost they have.
   size_t WriteRefusal(uint32_t reason, uint8_t* words);
-  // [worker] No session may begin any more; the loop ends when the last one is gone.
+  // [worker] No session may begin any more; the worker is over when the last one is gone.
   void Drain();
   // [worker] Ends every session.
   void EndSessions(uint32_t reason);
@@ -125,6 +127,7 @@ class Worker : public rum_worker, private Loop::Watcher {
 
  private:
   void RunTasks();
+  void Retire();
   void GoOnListing(std::shared_ptr<SessionLister::Request> request);
   void Sweep();
   void OnReady(uint32_t, uint32_t) override;  // something was posted

@@ -28,10 +28,11 @@ bool Prober::on() const {
 }
 
 void Prober::Start(std::function<void()> first_round) {
-  if (!on() || due_.empty()) return first_round();
-  first_round_ = std::move(first_round);
+  if (!on()) return first_round();
+  running_ = true;  // with no destination, too: some may come
   for (const auto& [key, health] : destinations_) first_.insert(key);
-  running_ = true;
+  if (first_.empty()) return first_round();
+  first_round_ = std::move(first_round);
   Begin();
 }
 

@@ -1,5 +1,6 @@
 """Stopping: TERM lets sessions end by themselves within a time, a second TERM or QUIT does not wait."""
 
+import json
 import os
 import signal
 import time
@@ -8,6 +9,7 @@ from support import net, peers
 from support.harness import check, same, test
 from support.net import connect
 from support.peers import Echo
+from test_control import ctl
 from test_redirect import tcp
 
 
@@ -115,6 +117,25 @@ def _(t):
         same(rum.get("/live")[0], 200)
         echo_works(s)
     same(rum.wait_exit(10), 0, "exit code")
+
+
+@test("While draining, sessions are listed and killed though a worker has none left")
+def _(t):
+    echo = t.keep(Echo())
+    here = tcp()
+    rum = t.rum("-s", here, "-d", echo.address, "-w", "2", "--drain-timeout", "1h",
+                "--control", "sock:" + t.path("control"))
+    with connect(here) as s:
+        echo_works(s)
+        rum.signal(signal.SIGTERM)
+        wait_drain(here)
+        time.sleep(0.2)  # for the worker that has none to be over
+        for _ in range(2):  # the second waits for the first
+            same(json.loads(ctl(t, "--json", "sessions"))["matched"], 1)
+        same(ctl(t, "kill", "ip=127.0.0.1"), "1 ended\n")
+        check(net.ended(s, 10) in ("closed", "reset"), "killed")
+        same(rum.wait_exit(10), 0, "exit code")
+    same([r["reason"] for r in rum.sessions()], ["killed"])
 
 
 @test("A drain delivers a reply that is under way")

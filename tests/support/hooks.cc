@@ -65,18 +65,20 @@ int32_t WorkerStart(rum_worker* worker, const void*, void** data) {
 }
 void WorkerStop(void* data) { hooks.worker_stop(data); }
 
-int32_t SessionOpen(rum_session* session, const void*, void*, void** data) {
+// A session begins, by the hook of that name.
+int32_t Open(const char* name, rum_session* session, void** data,
+             const std::function<int32_t()>& hook) {
   auto* state = new State{session};
   {
     std::lock_guard lock(mutex);
-    if (running_hook) violations.push_back("session_open was called within another hook");
+    if (running_hook) violations.push_back(std::string(name) + " was called within another hook");
     if (!open_sessions.emplace(session, state).second) {
-      violations.push_back("session_open was called twice for one session");
+      violations.push_back(std::string(name) + " was called twice for one session");
     }
   }
   *data = state;
-  running_hook = "session_open";
-  int32_t status = hooks.session_open ? hooks.session_open(session) : RUM_OK;
+  running_hook = name;
+  int32_t status = hook();
   running_hook = nullptr;
   if (status < 0) {
     std::lock_guard lock(mutex);
@@ -84,6 +86,15 @@ int32_t SessionOpen(rum_session* session, const void*, void*, void** data) {
     delete state;
   }
   return status;
+}
+
+int32_t SessionOpen(rum_session* session, const void*, void*, void** data) {
+  return Open("session_open", session, data,
+              [&] { return hooks.session_open ? hooks.session_open(session) : RUM_OK; });
+}
+
+int32_t ProbeOpen(rum_session* session, const void*, void*, const rum_probe* probe, void** data) {
+  return Open("probe_open", session, data, [&] { return hooks.probe_open(session, *probe); });
 }
 
 void SessionClose(void* data, rum_session* session, uint32_t reason) {
@@ -149,6 +160,7 @@ rum_module TableOf(const Hooks& h) {
   if (h.worker_start) table.worker_start = WorkerStart;
   if (h.worker_stop) table.worker_stop = WorkerStop;
   if (!h.without_session_open) table.session_open = SessionOpen;
+  if (h.probe_open) table.probe_open = ProbeOpen;
   if (h.client_data) table.client_data = ClientData;
   if (h.upstream_open) table.upstream_open = UpstreamOpen;
   if (h.upstream_data) table.upstream_data = UpstreamData;

@@ -26,6 +26,7 @@ extern const rum_host* host;
 struct Hooks {
   std::function<int32_t(rum_session*)> session_open;
   bool without_session_open = false;
+  std::function<int32_t(rum_session*, const rum_probe& probe)> probe_open;
   std::function<int64_t(rum_session*, std::string_view bytes)> client_data, upstream_data;
   std::function<void(rum_session*, uint32_t reason)> upstream_open;
   std::function<void(rum_session*, int32_t status, std::string_view value)> looked_up;

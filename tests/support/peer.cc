@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -164,6 +165,11 @@ Ending Peer::WaitForEnd() {
   std::string rest = ReceiveAll(&ending);
   EXPECT_EQ(rest, "") << "bytes before the end";
   return ending;
+}
+
+void Peer::NoDelay() {
+  int on = 1;
+  ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 void Peer::ShutWrite() { ::shutdown(fd_.get(), SHUT_WR); }

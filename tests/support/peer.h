@@ -36,6 +36,7 @@ class Peer {
   // Waits for the end and expects no byte before it.
   Ending WaitForEnd();
 
+  void NoDelay();  // what is sent from now on does not wait until what was sent before has come
   void ShutWrite();
   void Reset();  // RST
   void Close() { fd_.reset(); }

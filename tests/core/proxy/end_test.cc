@@ -7,7 +7,10 @@
 #include <string>
 #include <thread>
 
+#include "proxy/probe.h"
 #include "proxy/proxy.h"
+#include "proxy/session_list.h"
+#include "proxy/worker.h"
 #include "support/few_descriptors.h"
 #include "support/patience.h"
 #include "support/running_proxy.h"
@@ -695,6 +698,36 @@ TEST(Drain, TakesNoNewClientsAndLetsTheOthersEnd) {
     proxy.OnMain([&](Proxy& p) { idle = p.Idle(); });
     return idle;
   }));
+}
+
+// A process that has handed over may live for days with a few sessions.
+TEST(Drain, ListsEndsAndProbesAreAnsweredThoughAWorkerHasNoSession) {
+  Server server;
+  RunningProxy proxy(RelayTo(server.address()), [](Settings& s) { s.workers = 2; });
+  Peer client = proxy.Client();
+  Peer upstream = server.Accept();
+  proxy.OnMain([](Proxy& p) { p.Drain(); });
+  std::this_thread::sleep_for(100ms);  // for the worker that has none to be over
+  Journal journal;
+  proxy.OnMain([&](Proxy& p) {
+    for (size_t i = 0; i < p.workers().size(); ++i) {
+      Probe probe;
+      probe.destination = *ParseAddress(server.address());
+      probe.done = [&](ProbeOutcome outcome) {
+        journal.Add("probe " + std::to_string(outcome.reason));
+      };
+      p.BeginProbe(std::move(probe));
+    }
+    EXPECT_TRUE(Eventually([&] { return p.Load() == 1; })) << p.Load() << ", the client's is one";
+    for (uint32_t reason : {0u, uint32_t{RUM_CLOSE_KILLED}}) {
+      p.lister().Ask({}, 10, reason, [&](SessionList list) {
+        journal.Add("list of " + std::to_string(list.matched));
+      });
+    }
+  });
+  EXPECT_TRUE(Eventually([&] { return journal.Count("list of 1") == 2; })) << "nobody answers";
+  EXPECT_EQ(journal.Count("probe " + std::to_string(RUM_CLOSE_DRAIN)), 2u);
+  EXPECT_EQ(proxy.NextReason(), "killed");
 }
 
 TEST(Drain, WithoutSessionsIsOverSoonWhoeverIsConnecting) {

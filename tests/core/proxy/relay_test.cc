@@ -380,6 +380,44 @@ TEST_F(SideTest, AResetIsNoEnd) {
   EXPECT_FALSE(side_.ended());
 }
 
+// The write takes the error, which is told once; what a read finds after it looks like an end.
+TEST_F(SideTest, AResetThatAWriteMeetsFirstIsNoEndEither) {
+  for (bool splice : {false, true}) {
+    Attach();
+    far_.Send("abc");
+    far_.Reset();
+    if (splice) {
+      auto pipe = worker().pipes.Borrow();
+      ASSERT_EQ(::write(pipe->in.get(), "x", 1), 1);
+      EXPECT_EQ(side_.SpliceOut(*pipe, 1), 0u);
+    } else {
+      EXPECT_EQ(side_.Write(reinterpret_cast<const uint8_t*>("x"), 1), 0u);
+    }
+    EXPECT_TRUE(side_.write_failed());
+    EXPECT_FALSE(side_.broken()) << "what had come is read first";
+    EXPECT_EQ(side_.Read(bytes_, sizeof bytes_), 3u);
+    side_.LookAgain();
+    EXPECT_EQ(side_.Read(bytes_, sizeof bytes_), 0u);
+    EXPECT_TRUE(side_.broken());
+    EXPECT_FALSE(side_.ended());
+    side_.Close();
+  }
+}
+
+TEST_F(SideTest, AnEndIsOneThoughWhatIsWrittenAfterItIsReset) {
+  Attach();
+  far_.Send("abc");
+  far_.Close();
+  EXPECT_EQ(side_.Write(reinterpret_cast<const uint8_t*>("x"), 1), 1u);  // answered by a reset
+  EXPECT_EQ(side_.Write(reinterpret_cast<const uint8_t*>("x"), 1), 0u);
+  EXPECT_TRUE(side_.write_failed());
+  EXPECT_EQ(side_.Read(bytes_, sizeof bytes_), 3u);
+  side_.LookAgain();
+  EXPECT_EQ(side_.Read(bytes_, sizeof bytes_), 0u);
+  EXPECT_TRUE(side_.ended());
+  EXPECT_FALSE(side_.broken());
+}
+
 TEST_F(SideTest, FlushesInOrderWhatWaits) {
   Attach();
   std::string bulk = Noise(3 << 20, 21);
@@ -411,6 +449,8 @@ TEST_F(SideTest, IsAsNewWhenItTakesAnotherSocket) {
   Attach();
   far_.Reset();
   ASSERT_TRUE(TurnUntil([&] { return side_.readable(); }));
+  side_.Write(bytes_, 1);
+  side_.LookAgain();
   side_.Read(bytes_, sizeof bytes_);
   ASSERT_TRUE(side_.broken());
   side_.Close();

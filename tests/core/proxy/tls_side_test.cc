@@ -4,11 +4,13 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
 
 #include "proxy/proxy.h"
+#include "proxy/worker.h"
 #include "support/patience.h"
 #include "support/running_proxy.h"
 
@@ -111,6 +113,57 @@ TEST(TlsFromTheFirstByte, PlainTextEndsTheSession) {
   Peer client = Peer::Connect(PlainAddress(proxy));
   client.Send("GET / HTTP/1.1\r\n\r\n");
   EXPECT_EQ(proxy.NextReason(), "tls_failed");
+}
+
+TEST(TlsFromTheFirstByte, AResetThatAWriteMeetsFirstIsAResetOfTheOther) {
+  Server server;
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) {
+    Connect(s, server.address());
+    return host->relay(s);
+  };
+  RunningProxy proxy(hooks, TlsListener);
+  Peer client = Peer::Connect(PlainAddress(proxy));
+  TlsPeer tls(client);
+  tls.Send("hello");
+  Peer upstream = server.Accept();
+  ASSERT_EQ(upstream.Receive(5), "hello");
+  std::promise<void> held, go_on;
+  proxy.proxy().workers()[0]->Post([&] {
+    held.set_value();
+    go_on.get_future().wait_for(10s);
+  });
+  held.get_future().wait_for(10s);
+  upstream.Send("is written first");
+  client.NoDelay();
+  tls.Send("half");
+  client.Reset();
+  go_on.set_value();
+  Ending ending;
+  EXPECT_EQ(upstream.ReceiveAll(&ending), "half");
+  EXPECT_EQ(ending, Ending::kReset);
+  EXPECT_EQ(proxy.NextReason(), "client_reset");
+}
+
+TEST(TlsFromTheFirstByte, AServerThatResetsInTheHandshakeEndsASessionThatIsToBeRelayed) {
+  Server server;
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) {
+    Connect(s, "tls:" + server.address().substr(4));
+    return host->relay(s);
+  };
+  RunningProxy proxy(hooks, [](Settings& s) {
+    s.tls.first = true;
+    s.first_byte_timeout = 0ms;
+  });
+  Peer client = proxy.Client();
+  Peer upstream = server.Accept();
+  upstream.Receive(5);  // of the client's hello
+  upstream.Reset();
+  auto end = proxy.NextEnd();
+  EXPECT_EQ(end["reason"], "tls_failed");
+  EXPECT_NE(end["detail"], "");
+  EXPECT_EQ(client.WaitForEnd(), Ending::kEnd);
 }
 
 }  // namespace

@@ -621,6 +621,58 @@ TEST(Relay, EndsAtOnceWhenNeitherSideTakesWhatTheOtherHasSent) {
   EXPECT_TRUE(reason == "client_reset" || reason == "upstream_reset") << reason;
 }
 
+// A reset must not look like the end of a stream that is complete, whoever meets it.
+TEST(Relay, AResetThatAWriteMeetsFirstIsAResetOfTheOther) {
+  Server server;
+  RunningProxy proxy(RelayTo(server.address()));
+  for (bool client_resets : {true, false}) {
+    Peer client = proxy.Client();
+    client.Send("hello");
+    Peer upstream = server.Accept();
+    ASSERT_EQ(upstream.Receive(5), "hello");
+    std::promise<void> held, go_on;
+    proxy.proxy().workers()[0]->Post([&] {
+      held.set_value();
+      go_on.get_future().wait_for(10s);
+    });
+    held.get_future().wait_for(10s);
+    Peer& resets = client_resets ? client : upstream;
+    Peer& other = client_resets ? upstream : client;
+    other.Send("is written first");
+    resets.NoDelay();
+    resets.Send("half");
+    resets.Reset();
+    go_on.set_value();
+    Ending ending;
+    EXPECT_EQ(other.ReceiveAll(&ending), "half");
+    EXPECT_EQ(ending, Ending::kReset);
+    EXPECT_EQ(proxy.NextReason(), client_resets ? "client_reset" : "upstream_reset");
+  }
+}
+
+// The same of one that is not read meanwhile.
+TEST(Relay, AResetThatAWriteMeetsFirstIsNoticedThoughTheOtherSideTakesNothing) {
+  Server server;
+  RunningProxy proxy(RelayTo(server.address()));
+  Peer client = proxy.Client();
+  Peer upstream = server.Accept(4096);
+  std::string bulk = Noise(64 << 20, 5);
+  ASSERT_LT(client.SendUntilStuck(bulk, 500), bulk.size());
+  std::promise<void> held, go_on;
+  proxy.proxy().workers()[0]->Post([&] {
+    held.set_value();
+    go_on.get_future().wait_for(10s);
+  });
+  held.get_future().wait_for(10s);
+  upstream.Send("is written first");
+  client.Reset();
+  go_on.set_value();
+  EXPECT_EQ(proxy.NextReason(), "client_reset");
+  Ending ending;
+  upstream.ReceiveAll(&ending);
+  EXPECT_EQ(ending, Ending::kReset) << "not all of it came";
+}
+
 // TCP's urgent mark makes a read short although more is there.
 TEST(Relay, UrgentDataHoldsNothingUp) {
   Server server;

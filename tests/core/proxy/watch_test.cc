@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <ctime>
 #include <future>
 #include <string>
 #include <thread>
@@ -539,6 +540,30 @@ TEST(Watch, AModuleThatKeepsAnEndedSideDecidesItself) {
   EXPECT_EQ(client.ReceiveAll(), "no");
   EXPECT_EQ(upstream.ReceiveAll(), "") << "what the module held back is not passed on";
   EXPECT_EQ(proxy.NextReason(), "denied");
+}
+
+TEST(Watch, AnEndInTheMiddleOfWhatWasLetThroughCostsNoTime) {
+  Server server;
+  Hooks hooks = WatchClientOf(server);
+  hooks.client_data = Watched([](rum_session* s, std::string_view) {
+    EXPECT_EQ(host->forward(s, RUM_CLIENT, 100), RUM_OK);
+    return 0;
+  });
+  hooks.side_end = [](rum_session*, uint32_t) { return RUM_KEEP; };
+  RunningProxy proxy(hooks);
+  Peer client = proxy.Client();
+  Peer upstream = server.Accept();
+  client.Send("0123456789");
+  EXPECT_EQ(upstream.Receive(10), "0123456789");
+  client.ShutWrite();
+  EXPECT_EQ(upstream.WaitForEnd(), Ending::kEnd);
+  std::clock_t before = std::clock();
+  std::this_thread::sleep_for(1s);
+  EXPECT_LT(std::clock() - before, CLOCKS_PER_SEC / 2) << "of a second in which nothing happened";
+  upstream.Send("answer");
+  EXPECT_EQ(client.Receive(6), "answer");
+  upstream.Close();
+  EXPECT_EQ(proxy.NextReason(), "client_closed");
 }
 
 TEST(Watch, AnEndThatComesWhileTheModulePausesWaitsForIt) {

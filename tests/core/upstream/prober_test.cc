@@ -1,0 +1,66 @@
+// Which servers are asked whether they are well, and when. On the real core.
+#include "upstream/prober.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "proxy/proxy.h"
+#include "support/patience.h"
+#include "support/running_proxy.h"
+
+namespace rum {
+namespace {
+
+using namespace rum::test;
+
+// All servers that accept are well.
+Hooks AskAll() {
+  Hooks hooks;
+  hooks.probe_open = [](rum_session*, const rum_probe&) { return RUM_OK; };
+  hooks.upstream_open = [](rum_session* s, uint32_t reason) {
+    if (reason == 0) Close(s, RUM_CLOSE_PROBED);
+  };
+  return hooks;
+}
+
+bool IsWell(RunningProxy& proxy, const std::string& server) {
+  return Eventually([&] {
+    bool well = false;
+    proxy.OnMain([&](Proxy& p) {
+      auto found = p.prober().destinations().find(server);
+      well = found != p.prober().destinations().end() &&
+             found->second.state == DestinationHealth::State::kWell;
+    });
+    return well;
+  });
+}
+
+TEST(Prober, TheFirstRoundIsOverWhenAllHaveBeenAsked) {
+  Server one, two;
+  Journal journal;
+  RunningProxy proxy(AskAll(), [&](Settings& s) {
+    for (const Server* server : {&one, &two}) {
+      s.destinations.push_back(*ParseAddress(server->address()));
+    }
+  });
+  proxy.OnMain([&](Proxy& p) { p.prober().Start([&] { journal.Add("first round"); }); });
+  EXPECT_TRUE(journal.WaitFor("first round"));
+  EXPECT_TRUE(IsWell(proxy, one.address()));
+  EXPECT_TRUE(IsWell(proxy, two.address()));
+}
+
+// There may be no map at the start, or an empty one.
+TEST(Prober, ServersThatBecomeKnownAfterAStartWithoutAnyAreAsked) {
+  Server server;
+  Journal journal;
+  RunningProxy proxy(AskAll());
+  proxy.OnMain([&](Proxy& p) { p.prober().Start([&] { journal.Add("first round"); }); });
+  EXPECT_EQ(journal.Count("first round"), 1u) << "there is nobody to wait for";
+  proxy.OnMain([&](Proxy& p) { p.prober().SetMapDestinations({server.address()}); });
+  EXPECT_TRUE(IsWell(proxy, server.address()));
+  EXPECT_EQ(journal.Count("first round"), 1u);
+}
+
+}  // namespace
+}  // namespace rum
