@@ -345,8 +345,20 @@ def _(t):
 @test("A TLS listener is refused at start when its certificate is missing or does not fit its key")
 def _(t):
     authority = Authority(t.folder)
-    (one, _), (_, other_key) = authority.sign("one"), authority.sign("other")
-    for options, words in ((("--tls-cert", t.path("none.pem")), "none.pem"),
+    (one, key), (_, other_key) = authority.sign("one"), authority.sign("other")
+    text = t.path("text")
+    with open(text, "w") as f:
+        f.write("no PEM\n")
+    for options, words in ((("--tls-cert", t.path("none.pem")), "none.pem': No such file or directory"),
+                           (("--tls-cert", one, "--tls-key", t.path("none.key")),
+                            "one.pem': the key '%s': No such file or directory" % t.path("none.key")),
+                           (("--tls-cert", text), "text': the file has no certificate in PEM form"),
+                           (("--tls-cert", key), "one.key': the file has no certificate in PEM form"),
+                           (("--tls-cert", one), "one.pem': the file has no private key in PEM form"),
+                           (("--tls-cert", one, "--tls-key", key, "--tls-ca", t.path("none.pem")),
+                            "none.pem': No such file or directory"),
+                           (("--tls-cert", one, "--tls-key", key, "--tls-ca", text),
+                            "text': the file has no certificate in PEM form"),
                            (("--tls-cert", one, "--tls-key", other_key), "key values mismatch"),
                            (("--tls-min-version", "1.0"), "1.2 or 1.3")):
         rum = t.rum("-s", tls(), "-d", closed_port(), *options,

@@ -302,6 +302,7 @@ TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
       if (row.value) arguments.push_back(sample->second.value);
       if (name != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
       if (name == "from") arguments.insert(arguments.end(), {"--explain", "u"});
+      if (name == "tls-key") arguments.insert(arguments.end(), {"--tls-cert", "/c"});
       if (!std::set<std::string>{"destination", "failover", "random"}.contains(name)) {
         arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
       }
@@ -329,6 +330,10 @@ TEST(Options, AccessListsAreForAllListenersOrForOne) {
   ASSERT_EQ(s->gate.by_listener.size(), 2u);
   EXPECT_TRUE(s->gate.by_listener.at("tcp:[::1]:2").allow.Contains(at("198.51.100.7")));
   EXPECT_TRUE(s->gate.by_listener.at("tcp:0.0.0.0:1").deny.Contains(at("10.6.1.1")));
+}
+
+TEST(Options, AKeyWithoutItsCertificateIsAMistake) {
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --tls-key /k"), "--tls-key: "));
 }
 
 TEST(Options, LimitsThatMakeNoSenseAreMistakes) {
@@ -387,6 +392,7 @@ TEST(Options, TheOldNamesMeanTheNewOnes) {
     if (!old.implied) arguments.push_back(sample.value);
     if (now != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
     if (now != "random") arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
+    if (now == "tls-key") arguments.insert(arguments.end(), {"--tls-cert", "/c"});
     auto line = Read(arguments);
     const Settings* s = Good(line);
     ASSERT_TRUE(s) << old.old;
