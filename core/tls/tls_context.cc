@@ -9,6 +9,7 @@
 #include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -42,6 +43,11 @@ Error FileError(const std::string& what, const char* content) {
   }
   ERR_clear_error();
   return Error{Fault::kConfig, what + ": " + why};
+}
+
+int64_t SecondsOf(const ASN1_TIME* time) {
+  tm parts = {};
+  return ASN1_TIME_to_tm(time, &parts) ? ::timegm(&parts) : 0;
 }
 
 int VersionOf(std::string_view text) {
@@ -123,8 +129,11 @@ Status TlsContext::Fill(const TlsFiles& files) {
     return FileError("the certificate '" + files.certificate + "': the key '" + key + "'",
                      "private key");
   }
+  const X509* certificate = SSL_CTX_get0_certificate(c);
   unsigned size = 0;
-  X509_digest(SSL_CTX_get0_certificate(c), EVP_sha256(), fingerprint_.data(), &size);
+  X509_digest(certificate, EVP_sha256(), fingerprint_.data(), &size);
+  not_before_ = SecondsOf(X509_get0_notBefore(certificate));
+  not_after_ = SecondsOf(X509_get0_notAfter(certificate));
   return Ok();
 }
 

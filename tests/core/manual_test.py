@@ -117,7 +117,8 @@ class Served:
         self.process = subprocess.Popen(
             ["./rum", "-P", module, "-s", "sock:" + self.path("in"), "-d", "sock:" + self.path("no"),
              "-M", self.path("none.cdb"), "-m", "sock:" + self.path("stats"), "-w", "1",
-             "-l", self.log_path, "--log-format", "json"], env=environment(),
+             "-l", self.log_path, "--log-format", "json", "--tls", "on",
+             "--state-dir", self.path("state")], env=environment(),
             stdin=subprocess.DEVNULL)
         try:
             self.wait(lambda: self.get("/live"))

@@ -7,12 +7,14 @@ import select
 import shutil
 import socket
 import ssl
+import subprocess
 
 from support import net, peers
 from support.certificates import Authority
 from support.harness import check, has, same, test
 from support.net import connect, free_port
 from support.peers import Echo, NeverAccepts, closed_port
+from support.rum import run_once
 from test_redirect import tcp
 from test_relay import MEGA, bulk, digest
 
@@ -263,6 +265,43 @@ def _(t):
         f.write("nonsense")
     net.until(lambda: "certificates in use stay" in rum.log(), 10, "the bad file is told in the log")
     same(shown(here), "second")
+
+
+@test("A certificate that has expired, or soon will, is warned of whenever it is read, and its date told")
+def _(t):
+    authority = Authority(t.folder)
+    used = t.path("used.pem")
+
+    def use(name, days):
+        certificate, key = authority.sign(name, days=days)
+        with open(used + ".new", "w") as to:
+            for path in (certificate, key):
+                with open(path) as f:
+                    to.write(f.read())
+        os.rename(used + ".new", used)
+        text = subprocess.check_output(["openssl", "x509", "-in", used, "-noout", "-enddate"], text=True)
+        return int(ssl.cert_time_to_seconds(text.strip().split("=")[1]))
+
+    def told(rum):
+        return (rum.stats()["tls"]["certificate_not_after"],
+                rum.metrics()["rum_tls_certificate_not_after_seconds"])
+    arguments = ("-s", tls(), "-d", closed_port(), "--tls-cert", used)
+    expired = use("expired", -1)
+    words = "the certificate '%s' has expired, on 20" % used
+    code, out, err = run_once(t, *arguments, "--check")
+    same((code, out), (0, "rum: the configuration is good\n"), "--check")
+    has(err, words)
+    rum = t.rum(*arguments)
+    rum.wait_log(words)
+    same(told(rum), (expired, expired), "the date")
+    soon = use("soon", 13)
+    rum.wait_log("the certificate '%s' expires soon, on 20" % used)
+    net.until(lambda: told(rum) == (soon, soon), 10, "the date is told anew")
+    good = use("good", 20)
+    net.until(lambda: told(rum) == (good, good), 10, "the date is told anew")
+    same(rum.log().count("the certificate '"), 2, "warnings")
+    code, _, err = run_once(t, *arguments, "--check")
+    same((code, err), (0, ""), "--check of a good one")
 
 
 @test("A TLS session is resumed by a ticket")
