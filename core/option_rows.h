@@ -179,8 +179,8 @@ inline constexpr DurationRow kDurationRows[] = {
     {"dns-timeout", &Settings::dns_timeout, false},
 };
 
-// Names that version 6.7 had: understood, and in rum(8), but not in --help. `implied`: the old one
-// is a flag that stands for this value.
+// Names that version 6.7 had: understood, and in rum(8), but not in --help. `now` may be an option
+// of a module. `implied`: the old one is a flag that stands for this value.
 struct OldName {
   const char* old;
   const char* now;
@@ -191,6 +191,7 @@ inline constexpr OldName kOldNames[] = {
     {"source", "listen", nullptr},
     {"failover-r", "random", nullptr},
     {RUM_OLD_MAP_OPTION, "map", nullptr},
+    {"dbtype", RUM_DBTYPE_OPTION, nullptr},
     {"logfile", "log", nullptr},
     {"loglogins", "log-logins", "1"},
     {"read-timeout", "first-byte-timeout", nullptr},
@@ -199,6 +200,21 @@ inline constexpr OldName kOldNames[] = {
     {"ssl-key", "tls-key", nullptr},
     {"ssl-ciphers", "tls-ciphers", nullptr},
     {"ssl-min-proto", "tls-min-version", nullptr},
+};
+
+// Options of version 6.7 that are not understood: an error says what to do instead.
+struct GoneOption {
+  const char* name;
+  char letter;
+  const char* instead;
+};
+
+inline constexpr GoneOption kGoneOptions[] = {
+    {"ssl-max-proto", 0, "leave it out; TLS 1.3 is used when both sides have it"},
+    {"geoip", 'g', "there are no rules about countries; allow= and deny= in the map name networks"},
+    {"ext", 'E', "nobody else is asked for users; put them into the map, see rum-map(1)"},
+    {"ext-timeout", 0, "nobody else is asked for users; put them into the map, see rum-map(1)"},
+    {RUM_GONE_MAP_OPTION, 0, "there is no module for it; -P names a module now"},
 };
 
 inline constexpr const char* kAbout =

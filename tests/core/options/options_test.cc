@@ -387,6 +387,7 @@ TEST(Options, LimitsThatMakeNoSenseAreMistakes) {
 TEST(Options, TheOldNamesMeanTheNewOnes) {
   for (const OldName& old : kOldNames) {
     std::string now = old.now;
+    if (now == RUM_DBTYPE_OPTION) continue;  // of a module; see tests/integration/test_mysql_map.py
     const Sample& sample = Samples().at(now);
     std::vector<std::string> arguments = {std::string("--") + old.old};
     if (!old.implied) arguments.push_back(sample.value);
@@ -400,6 +401,19 @@ TEST(Options, TheOldNamesMeanTheNewOnes) {
   }
   EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --ssl-server"))->tls.clients, TlsMode::kOn);
   EXPECT_TRUE(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --loglogins"))->log_logins);
+}
+
+TEST(Options, OldOnesThatAreGoneSayWhatToDoInstead) {
+  for (const GoneOption& gone : kGoneOptions) {
+    const std::string told =
+        std::string("--") + gone.name + " of version 6.7 is not there any more";
+    EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --" + std::string(gone.name) + " x"), told));
+    EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --" + std::string(gone.name) + "=x"), told));
+    if (!gone.letter) continue;
+    EXPECT_TRUE(Has(ErrorOf(std::string("-s tcp:a:1 -d tcp:b:2 -") + gone.letter + " x"), told));
+  }
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --dbtype x"), "unknown option '--dbtype'"))
+      << "the module has no such option";
 }
 
 TEST(Options, DestinationsMayBeAList) {
