@@ -97,7 +97,7 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--user-rate", "N/TIME", "Limits",
      "logins of one user, such as 5/s or 100/m; the map may say otherwise (off)", true},
     {"--login-failures", "N/TIME", "Limits",
-     "block an address from which more logins fail, such as 20/m (off)", true},
+     "block an address from which so many logins fail, such as 20/m (off)", true},
     {"--login-block", "TIME", "Limits", "for how long it is blocked (1m)", true},
     {"--login-exempt", "NET[,NET...]", "Limits",
      "networks and addresses that are never blocked, such as 10.0.0.0/8,2001:db8::/32", true},
@@ -229,6 +229,7 @@ inline constexpr const char* kFooter =
     "\n"
     "TERM drains and ends, a second TERM or QUIT ends at once; HUP reads the options again, looks\n"
     "at the map now and opens the log again, USR1 opens the log again; USR2 hands over to a new\n"
-    "process. Exit: 0 fine, 1 configuration, 2 usage, 3 address, 4 map, 5 module. More: man rum";
+    "process. Exit: 0 fine, 1 configuration, 2 usage, 3 address, 4 map, 5 module, 6 system.\n"
+    "More: man rum";
 
 }  // namespace rum

@@ -282,6 +282,8 @@ def compare_exit_codes(manual):
     codes = re.findall(r"= (\d+)", enum.group(1)) if enum else []
     check(codes, "the exit codes in core/base/result.h could not be read")
     same(["0"] + codes, [item.head[0] for item in items(manual, "EXIT STATUS")], "the exit code")
+    told = re.search(r"Exit: (.*?)\.", run("--help")[1], re.S)
+    same(["0"] + codes, re.findall(r"\d+", told.group(1)) if told else [], "(--help) the exit code")
 
 
 def noted_fields(name):
