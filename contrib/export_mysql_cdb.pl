@@ -25,6 +25,7 @@ our $SCHEMA = 'mysql';    # the tests put tables of other server versions elsewh
 use constant { DONE => 0, FAILED => 1, USAGE => 2 };
 use constant MAX_WARNINGS => 20;
 use constant MAX_LOCK_AGE => 600;    # seconds until a run that never ends is worth an error
+use constant TOUCH_AFTER => 3600;    # seconds until a map that stays the same is dated anew
 
 # Accounts that every server has for its own use, or for its administrators.
 my @SKIP = qw(root mysql mysql.* mariadb.sys debian-sys-maint);
@@ -407,9 +408,18 @@ sub sync_to_disk {
     $handle->sync;    # fails for folders of some file systems, which is no failure of ours
 }
 
+# rum tells how old its map is by when it has read the file, and an alert goes by that: a map that is
+# as it should be must not look old. rum then reads all of it, so not at each run. Returns false when
+# the file is not ours to date.
+sub keep_young {
+    my ($path) = @_;
+    return 1 if $OPTIONS{'dry-run'} || time - (stat $path)[9] < TOUCH_AFTER;
+    return utime undef, undef, $path;
+}
+
 sub publish {
     my ($new, $output, $users) = @_;
-    if (-e $output && File::Compare::compare($new, $output) == 0) {
+    if (-e $output && File::Compare::compare($new, $output) == 0 && keep_young($output)) {
         say_verbose("$output: $users users, nothing has changed");
     } elsif ($OPTIONS{'dry-run'}) {
         print "$output: would be replaced by a map of $users users\n";
@@ -509,7 +519,8 @@ export_mysql_cdb.pl [OPTIONS] CONFIG MAP
 Asks each server in the list CONFIG for its accounts, and writes MAP, a CDB file for C<rum -M>: each
 user goes to the server that has the account. The map is replaced in one step, and only if every
 server has answered; else the old one stays and the exit code is not 0. When nothing has changed the
-file is not touched. It is meant for cron, each minute:
+file stays, and gets a new date once an hour, so that rum reads it again and the metric of its age
+is right. It is meant for cron, each minute:
 
   * * * * *  rum  export_mysql_cdb.pl /etc/rum/servers.conf /var/lib/rum/users.cdb
 

@@ -97,7 +97,7 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--user-rate", "N/TIME", "Limits",
      "logins of one user, such as 5/s or 100/m; the map may say otherwise (off)", true},
     {"--login-failures", "N/TIME", "Limits",
-     "block an address from which more logins fail, such as 20/m (off)", true},
+     "block an address from which so many logins fail, such as 20/m (off)", true},
     {"--login-block", "TIME", "Limits", "for how long it is blocked (1m)", true},
     {"--login-exempt", "NET[,NET...]", "Limits",
      "networks and addresses that are never blocked, such as 10.0.0.0/8,2001:db8::/32", true},
@@ -180,8 +180,8 @@ inline constexpr DurationRow kDurationRows[] = {
     {"dns-timeout", &Settings::dns_timeout, false},
 };
 
-// Names that version 6.7 had: understood, and in rum(8), but not in --help. `implied`: the old one
-// is a flag that stands for this value.
+// Names that version 6.7 had: understood, and in rum(8), but not in --help. `now` may be an option
+// of a module. `implied`: the old one is a flag that stands for this value.
 struct OldName {
   const char* old;
   const char* now;
@@ -192,6 +192,7 @@ inline constexpr OldName kOldNames[] = {
     {"source", "listen", nullptr},
     {"failover-r", "random", nullptr},
     {RUM_OLD_MAP_OPTION, "map", nullptr},
+    {"dbtype", RUM_DBTYPE_OPTION, nullptr},
     {"logfile", "log", nullptr},
     {"loglogins", "log-logins", "1"},
     {"read-timeout", "first-byte-timeout", nullptr},
@@ -200,6 +201,21 @@ inline constexpr OldName kOldNames[] = {
     {"ssl-key", "tls-key", nullptr},
     {"ssl-ciphers", "tls-ciphers", nullptr},
     {"ssl-min-proto", "tls-min-version", nullptr},
+};
+
+// Options of version 6.7 that are not understood: an error says what to do instead.
+struct GoneOption {
+  const char* name;
+  char letter;
+  const char* instead;
+};
+
+inline constexpr GoneOption kGoneOptions[] = {
+    {"ssl-max-proto", 0, "leave it out; TLS 1.3 is used when both sides have it"},
+    {"geoip", 'g', "there are no rules about countries; allow= and deny= in the map name networks"},
+    {"ext", 'E', "nobody else is asked for users; put them into the map, see rum-map(1)"},
+    {"ext-timeout", 0, "nobody else is asked for users; put them into the map, see rum-map(1)"},
+    {RUM_GONE_MAP_OPTION, 0, "there is no module for it; -P names a module now"},
 };
 
 inline constexpr const char* kAbout =
@@ -214,6 +230,7 @@ inline constexpr const char* kFooter =
     "\n"
     "TERM drains and ends, a second TERM or QUIT ends at once; HUP reads the options again, looks\n"
     "at the map now and opens the log again, USR1 opens the log again; USR2 hands over to a new\n"
-    "process. Exit: 0 fine, 1 configuration, 2 usage, 3 address, 4 map, 5 module. More: man rum";
+    "process. Exit: 0 fine, 1 configuration, 2 usage, 3 address, 4 map, 5 module, 6 system.\n"
+    "More: man rum";
 
 }  // namespace rum

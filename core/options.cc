@@ -57,6 +57,7 @@ void AddOwnOptions(CLI::App& app, Texts& texts, Rows which = Rows::kAll) {
 
 void AddOldNames(CLI::App& app, Texts& texts) {
   for (const OldName& row : kOldNames) {
+    if (!app.get_option_no_throw(std::string("--") + row.now)) continue;  // of another module
     std::vector<std::string>& target = texts[row.now];
     std::string flag = std::string("--") + row.old;
     if (row.implied) {
@@ -125,6 +126,16 @@ std::string Nearest(const Texts& texts, std::string_view wrong) {
   return best;
 }
 
+// What to do instead of an option of version 6.7; empty: it is none that has gone.
+std::string Instead(std::string_view name) {
+  for (const GoneOption& row : kGoneOptions) {
+    if (name == row.name || (row.letter && name == std::string_view(&row.letter, 1))) {
+      return std::string("--") + row.name + " of version 6.7 is not there any more: " + row.instead;
+    }
+  }
+  return {};
+}
+
 // One sentence for the first argument that nothing takes.
 std::string Unexpected(const Texts& texts, const std::vector<std::string>& extras) {
   std::string extra = extras.front();
@@ -138,6 +149,7 @@ std::string Unexpected(const Texts& texts, const std::vector<std::string>& extra
   std::string name = extra.substr(
       extra.find_first_not_of('-') == extra.npos ? extra.size() : extra.find_first_not_of('-'));
   name = name.substr(0, name.find('='));
+  if (auto instead = Instead(name); !instead.empty()) return instead;
   std::string nearest = extra.starts_with("--") ? Nearest(texts, name) : "";
   return "unknown option '" + extra + "'" +
          (nearest.empty() ? " (rum --help lists all)" : ", did you mean --" + nearest + "?");
@@ -213,6 +225,10 @@ void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool a
   for (const ConfigItem& item : items) {
     const CLI::Option* option = app.get_option_no_throw("--" + item.name);
     if (!option && !all_known) continue;
+    if (auto instead = option ? "" : Instead(item.name); !instead.empty()) {
+      errors.push_back(item.where + ": " + instead);
+      continue;
+    }
     if (!option || OnlyOnCommandLine(item.name)) {
       std::string nearest = option ? "" : Nearest(texts, item.name);
       errors.push_back(item.where + ": " +

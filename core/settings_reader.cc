@@ -200,6 +200,9 @@ void SettingsReader::ReadTls() {
   for (const auto& [name, target] : texts) {
     if (auto text = One(name)) *target = *text;
   }
+  if (Given("tls-key") && !Given("tls-cert")) {
+    Wrong("--tls-key: the certificate that it belongs to is needed, too: --tls-cert");
+  }
   for (const Address& address : s_.listeners) tls.first |= address.tls;
 }
 

@@ -115,6 +115,10 @@ std::string StatisticsPrometheus(const Overview& overview) {
   one("rum_breaker_skipped_total", "counter", "Times that a server was not tried for this",
       proxy.outages().skipped());
   one("rum_process_resident_bytes", "gauge", "Memory of the process", ResidentBytes());
+  if (int64_t end = CertificateNotAfter(overview)) {
+    one("rum_tls_certificate_not_after_seconds", "gauge",
+        "When the certificate that clients are shown expires", static_cast<uint64_t>(end));
+  }
   if (overview.map) {
     const MapWatchStats& stats = overview.map->stats();
     auto map = proxy.map();

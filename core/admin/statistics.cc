@@ -22,6 +22,7 @@
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
+#include "tls/tls_contexts.h"
 #include "upstream/outages.h"
 
 namespace rum {
@@ -116,6 +117,10 @@ nlohmann::ordered_json DestinationsJson(const Proxy& proxy) {
 
 }  // namespace
 
+int64_t CertificateNotAfter(const Overview& overview) {
+  return overview.tls && overview.tls->server ? overview.tls->server->not_after() : 0;
+}
+
 std::string WhyNotReady(const Overview& overview) {
   if (overview.draining) return "draining";
   if (overview.map && overview.map->stats().loads == 0) return "no user map is loaded";
@@ -159,6 +164,7 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
                      {"held", proxy.outages().held()},
                      {"opened", proxy.outages().opened()},
                      {"skipped", proxy.outages().skipped()}};
+  if (int64_t end = CertificateNotAfter(overview)) json["tls"]["certificate_not_after"] = end;
   json["map"]["configured"] = overview.map != nullptr;
   if (overview.map) {
     const MapWatchStats& stats = overview.map->stats();

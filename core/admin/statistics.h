@@ -9,14 +9,20 @@ namespace rum {
 
 class MapWatcher;
 class Proxy;
+struct TlsContexts;
 
-// What a look at the process needs; `map` may be null (no -M).
+// What a look at the process needs; `map` may be null (no -M), and so may `tls` and what is in it.
 struct Overview {
   Proxy& proxy;
   const MapWatcher* map;
   uint64_t started;  // monotonic ms
   bool draining;
+  const TlsContexts* tls = nullptr;
 };
+
+// [main] When the certificate that clients are shown expires, in seconds since 1970; 0: there is
+// none.
+int64_t CertificateNotAfter(const Overview& overview);
 
 // [main] An empty string when clients can be served, else why not.
 std::string WhyNotReady(const Overview& overview);

@@ -44,7 +44,7 @@ constexpr CounterRow kRows[] = {
     {&Counters::lookup_failures, "map", "lookup_failures", "rum_map_lookup_failures_total",
      "counter", "Questions that no map could answer"},
     {&Counters::login_failures, "limits", "login_failures", "rum_login_failures_total", "counter",
-     "Logins that failed for a wrong password or an unknown user"},
+     "Logins that failed for a wrong password, an unknown user or the rules of the user"},
     {&Counters::login_blocks, "limits", "login_blocks", "rum_login_blocks_total", "counter",
      "Times that an address was blocked for failed logins"},
 };

@@ -91,7 +91,7 @@ Status Daemon::Start() {
   proxy_ = std::make_unique<Proxy>(base_, settings_, *config);
   auto tls = TlsContexts::Make(settings_->tls);
   if (!tls) return tls.error();
-  proxy_->SetTls(std::move(*tls));
+  UseTls(std::move(*tls));
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
   if (auto bound = proxy_->Bind(&origin_.sockets); !bound) return bound;
   if (auto watched = WatchMap(); !watched) return watched;
@@ -244,6 +244,11 @@ void Daemon::OnServiceTick(evutil_socket_t, short, void* self) {
                                    daemon.proxy_->Load()));
 }
 
+void Daemon::UseTls(std::shared_ptr<const TlsContexts> tls) {
+  tls_ = tls;
+  proxy_->SetTls(std::move(tls));
+}
+
 // Certificates are renewed in their place: the new files serve the next client.
 void Daemon::OnTlsLook(evutil_socket_t, short, void* self) {
   static_cast<Daemon*>(self)->LookAtTls(false);
@@ -259,7 +264,7 @@ void Daemon::LookAtTls(bool again) {
                                                                  "; the certificates in use stay"});
   if (!tls) return log::Error("{}", tls_status_.error().text);
   log::Info("TLS: the certificates are loaded anew");
-  proxy_->SetTls(std::move(*tls));
+  UseTls(std::move(*tls));
 }
 
 void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
@@ -320,7 +325,7 @@ Result<std::vector<std::string>> Daemon::Reload() {
     return RefuseReload(changed.error());
   }
   settings_ = plan.settings;
-  proxy_->SetTls(std::move(*tls));
+  UseTls(std::move(*tls));
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
   tls_status_ = Ok();
   proxy_->Reload(settings_, std::move(*config));

@@ -58,7 +58,8 @@ class Daemon {
   void WatchSignals();
   Status DropPrivileges();
   void Serve();
-  Overview overview() const { return {*proxy_, watcher_.get(), started_, draining_}; }
+  void UseTls(std::shared_ptr<const TlsContexts> tls);
+  Overview overview() const { return {*proxy_, watcher_.get(), started_, draining_, tls_.get()}; }
   void ReloadAll(Actions::Answer answer = {});  // what SIGHUP asks for
   Result<std::vector<std::string>> Reload();    // what needs a new process
   void LookAtTls(bool again);
@@ -96,6 +97,7 @@ class Daemon {
   Actions::Answer upgraded_;                                // waits for it
   Pidfile pidfile_;
   std::vector<event*> events_;
+  std::shared_ptr<const TlsContexts> tls_;
   TlsFilesStamp tls_stamp_;
   Status tls_status_ = Ok();  // of the last look at the files
   event* first_probes_ = nullptr;

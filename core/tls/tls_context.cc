@@ -9,6 +9,7 @@
 #include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -22,6 +23,31 @@ constexpr long kTenYears = 3650L * 24 * 3600;
 
 Error TlsError(const std::string& what) {
   return Error{Fault::kConfig, what + ": " + TakeOpensslError()};
+}
+
+// Why OpenSSL did not take a file, which was to have this in it. The first error is the cause;
+// those after it only say which library passed it on.
+Error FileError(const std::string& what, const char* content) {
+  unsigned long cause = ERR_peek_error();
+  const char* reason = ERR_reason_error_string(cause);
+  std::string why;
+  if (ERR_SYSTEM_ERROR(cause)) {
+    why = std::strerror(ERR_GET_REASON(cause));
+  } else if (int number = ERR_GET_REASON(cause);
+             number == ERR_R_UNSUPPORTED ||
+             (ERR_GET_LIB(cause) == ERR_LIB_PEM && number == PEM_R_NO_START_LINE) ||
+             (ERR_GET_LIB(cause) == ERR_LIB_X509 && number == X509_R_NO_CERTIFICATE_OR_CRL_FOUND)) {
+    why = std::string("the file has no ") + content + " in PEM form";
+  } else {
+    why = reason ? reason : "error " + std::to_string(cause);
+  }
+  ERR_clear_error();
+  return Error{Fault::kConfig, what + ": " + why};
+}
+
+int64_t SecondsOf(const ASN1_TIME* time) {
+  tm parts = {};
+  return ASN1_TIME_to_tm(time, &parts) ? ::timegm(&parts) : 0;
 }
 
 int VersionOf(std::string_view text) {
@@ -93,16 +119,21 @@ Status TlsContext::Fill(const TlsFiles& files) {
   SSL_CTX_set_read_ahead(c, 1);  // one recv for a record's head and body
   SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF |
                              SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  ERR_clear_error();
   if (files.certificate.empty()) return Ok();
   const std::string& key = files.key.empty() ? files.certificate : files.key;
   if (SSL_CTX_use_certificate_chain_file(c, files.certificate.c_str()) != 1) {
-    return TlsError("the certificate '" + files.certificate + "'");
+    return FileError("the certificate '" + files.certificate + "'", "certificate");
   }
   if (SSL_CTX_use_PrivateKey_file(c, key.c_str(), SSL_FILETYPE_PEM) != 1) {
-    return TlsError("the key '" + key + "' of the certificate '" + files.certificate + "'");
+    return FileError("the certificate '" + files.certificate + "': the key '" + key + "'",
+                     "private key");
   }
+  const X509* certificate = SSL_CTX_get0_certificate(c);
   unsigned size = 0;
-  X509_digest(SSL_CTX_get0_certificate(c), EVP_sha256(), fingerprint_.data(), &size);
+  X509_digest(certificate, EVP_sha256(), fingerprint_.data(), &size);
+  not_before_ = SecondsOf(X509_get0_notBefore(certificate));
+  not_after_ = SecondsOf(X509_get0_notAfter(certificate));
   return Ok();
 }
 
@@ -117,7 +148,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Server(const TlsFiles& fil
   SSL_CTX_set_session_id_context(c, id, sizeof id);
   if (!files.authorities.empty()) {
     if (SSL_CTX_load_verify_locations(c, files.authorities.c_str(), nullptr) != 1) {
-      return TlsError("the authorities '" + files.authorities + "'");
+      return FileError("the authorities '" + files.authorities + "'", "certificate");
     }
     SSL_CTX_set_client_CA_list(c, SSL_load_client_CA_file(files.authorities.c_str()));
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
@@ -137,7 +168,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Client(const TlsFiles& fil
     int loaded = files.authorities.empty()
                      ? SSL_CTX_set_default_verify_paths(c)
                      : SSL_CTX_load_verify_locations(c, files.authorities.c_str(), nullptr);
-    if (loaded != 1) return TlsError("the authorities '" + files.authorities + "'");
+    if (loaded != 1) return FileError("the authorities '" + files.authorities + "'", "certificate");
   }
   return std::shared_ptr<const TlsContext>(std::move(context));
 }

@@ -34,6 +34,9 @@ class TlsContext {
   bool verify() const { return verify_; }
   // SHA-256 of the certificate in DER form; zero for a client without one.
   const std::array<uint8_t, 32>& fingerprint() const { return fingerprint_; }
+  // Between which the certificate is valid, in seconds since 1970; 0 for a client without one.
+  int64_t not_before() const { return not_before_; }
+  int64_t not_after() const { return not_after_; }
 
  private:
   TlsContext() : context_(nullptr, SSL_CTX_free) {}
@@ -42,6 +45,7 @@ class TlsContext {
   std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context_;
   bool verify_ = false;
   std::array<uint8_t, 32> fingerprint_ = {};
+  int64_t not_before_ = 0, not_after_ = 0;
 };
 
 // [main] Makes a key and a certificate for it that signs itself, valid for ten years, and writes

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <cstring>
 
@@ -9,6 +10,29 @@
 
 namespace rum {
 namespace {
+
+constexpr int64_t kSoon = 14 * 24 * 3600;
+
+std::string DateOf(int64_t seconds) {
+  time_t time = seconds;
+  tm parts = {};
+  char text[32] = "";
+  if (::gmtime_r(&time, &parts)) ::strftime(text, sizeof text, "%FT%TZ", &parts);
+  return text;
+}
+
+// Clients that verify will not come in, or soon not any more. TLS goes on: others do not look.
+void WarnOfDates(const TlsContext& server, const std::string& path) {
+  const int64_t now = ::time(nullptr);
+  if (now > server.not_after()) {
+    log::Warning("the certificate '{}' has expired, on {}", path, DateOf(server.not_after()));
+  } else if (now > server.not_after() - kSoon) {
+    log::Warning("the certificate '{}' expires soon, on {}", path, DateOf(server.not_after()));
+  }
+  if (now < server.not_before()) {
+    log::Warning("the certificate '{}' is not valid before {}", path, DateOf(server.not_before()));
+  }
+}
 
 std::string OwnCertificate(const TlsSettings& settings) {
   return settings.state_dir + "/rum-selfsigned.pem";
@@ -49,6 +73,7 @@ Result<std::shared_ptr<const TlsContexts>> TlsContexts::Make(const TlsSettings& 
     if (!files) return files.error();
     auto server = TlsContext::Server(*files);
     if (!server) return server.error();
+    WarnOfDates(**server, files->certificate);
     contexts->server = std::move(*server);
   }
   TlsFiles files;

@@ -33,7 +33,8 @@ struct TlsContexts {
   std::shared_ptr<const TlsContext> client;
 
   // [main] Blocks for as long as reading the files takes. Without a certificate it uses the one in
-  // the state directory and makes it there at the first time.
+  // the state directory and makes it there at the first time. Warns in the log of a certificate
+  // that has expired, or soon will.
   static Result<std::shared_ptr<const TlsContexts>> Make(const TlsSettings& settings);
 };
 

@@ -403,11 +403,18 @@ subtest 'tells with --verbose what each server has' => sub {
     like($err, qr/: 9 users, nothing has changed\n$/);
 };
 
-subtest 'does not touch a map that stays the same, and replaces one that does not' => sub {
+subtest 'dates a map that stays the same anew, and replaces one that does not' => sub {
     my @before = stat $map;
     sleep 0.05;
     quiet_success('the same');
     is_deeply([(stat $map)[1, 9, 10]], [@before[1, 9, 10]], 'inode and times');
+    my $old = int(time) - 3700;
+    utime $old, $old, $map;
+    export('--dry-run', $config, $map);
+    is((stat $map)[9], $old, '--dry-run does not date it anew');
+    quiet_success('the same after an hour');
+    is((stat $map)[1], $before[1], 'the same file');
+    cmp_ok((stat $map)[9], '>', $old + 3600, 'with a new date');
     chmod 0600, $map;
     sql($two, "CREATE USER carol\@'%' IDENTIFIED BY 'password'");
     my ($code, $out, $err) = export('--dry-run', $config, $map);

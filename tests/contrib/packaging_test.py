@@ -171,7 +171,7 @@ def debian():
 def units():
     """The options in the units are rum's, and the examples are right in its own eyes."""
     for folder in ("debian", "systemd"):
-        for path in glob.glob(os.path.join(SOURCE, "contrib", folder, "*.service")):
+        for path in glob.glob(os.path.join(SOURCE, "contrib", folder, "*.service*")):
             unit = read(path[len(SOURCE) + 1:])
             start = re.search(r"^ExecStart=(.*(?:\\\n.*)*)", unit, re.M).group(1)
             _, help_text = run("./rum", "--help")

@@ -117,7 +117,8 @@ class Served:
         self.process = subprocess.Popen(
             ["./rum", "-P", module, "-s", "sock:" + self.path("in"), "-d", "sock:" + self.path("no"),
              "-M", self.path("none.cdb"), "-m", "sock:" + self.path("stats"), "-w", "1",
-             "-l", self.log_path, "--log-format", "json"], env=environment(),
+             "-l", self.log_path, "--log-format", "json", "--tls", "on",
+             "--state-dir", self.path("state")], env=environment(),
             stdin=subprocess.DEVNULL)
         try:
             self.wait(lambda: self.get("/live"))
@@ -281,6 +282,8 @@ def compare_exit_codes(manual):
     codes = re.findall(r"= (\d+)", enum.group(1)) if enum else []
     check(codes, "the exit codes in core/base/result.h could not be read")
     same(["0"] + codes, [item.head[0] for item in items(manual, "EXIT STATUS")], "the exit code")
+    told = re.search(r"Exit: (.*?)\.", run("--help")[1], re.S)
+    same(["0"] + codes, re.findall(r"\d+", told.group(1)) if told else [], "(--help) the exit code")
 
 
 def noted_fields(name):

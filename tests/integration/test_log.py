@@ -263,7 +263,9 @@ def _(t):
     source = os.path.join(os.path.dirname(__file__), "..", "..", "contrib", "fail2ban", "filter.conf")
     with open(source) as f:
         rules = re.search(r"^failregex = (.*?)^ignoreregex", f.read(), re.M | re.S).group(1).strip().split("\n")
-    rules = [re.compile(rule.strip().replace("%(__prefix_line)s", r"\s*")
+    # What fail2ban has for the beginning of a line, without what it has for other daemons.
+    prefix = r"\s*(?:\S+\s+)?(?:rum\[\d+\]:?\s+)?"
+    rules = [re.compile(rule.strip().replace("%(__prefix_line)s", prefix)
                         .replace("<ADDR>", r"\[?(?P<ip>[0-9a-f.:]+?)\]?")) for rule in rules]
     same(len(rules), 2)
     injected = 'x" session id=1 client=9.9.9.9:1 login_failures=1'
@@ -292,18 +294,27 @@ def _(t):
             rum.wait_exit()
             with open(log) as f:
                 lines = f.read().splitlines()
-            found = []
-            for line in lines:
-                # fail2ban takes the time out of the line first.
-                line = re.sub(r"\d{4}-\d\d-\d\dT\S+?[+]00:00", "", line, count=1)
-                match = next(filter(None, (rule.search(line) for rule in rules)), None)
-                if match:
-                    found.append(match["ip"])
-            same(sorted(found), ["127.0.0.7", "127.0.0.8", "::1"], "\n".join(lines))
-            if program("fail2ban-regex"):
-                done = subprocess.run([program("fail2ban-regex"), "--print-all-matched", log, source_of(t)],
-                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-                has(done.stdout, "3 matched")
+            # And as syslog writes them: JSON as it is, of text the time and the level are not there.
+            head = "Nov 26 04:38:00 host rum[5156]: "
+            by_syslog = [head + (line if form == "json" else line.split(" ", 2)[2]) for line in lines]
+            for some in (lines, by_syslog):
+                found = []
+                for line in some:
+                    # fail2ban takes the time out of the line first.
+                    line = line[15:] if line.startswith(head) else \
+                        re.sub(r"\d{4}-\d\d-\d\dT\S+?[+]00:00", "", line, count=1)
+                    match = next(filter(None, (rule.search(line) for rule in rules)), None)
+                    if match:
+                        found.append(match["ip"])
+                same(sorted(found), ["127.0.0.7", "127.0.0.8", "::1"], "\n".join(some))
+                if program("fail2ban-regex"):
+                    path = t.path("lines")
+                    with open(path, "w") as f:
+                        f.write("\n".join(some) + "\n")
+                    done = subprocess.run(
+                        [program("fail2ban-regex"), "--print-all-matched", path, source_of(t)],
+                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                    has(done.stdout, "3 matched")
 
 
 def source_of(t):

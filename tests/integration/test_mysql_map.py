@@ -10,7 +10,9 @@ from mysql_setup import front, row, write_map
 from support import cdb, mariadb, net
 from support.harness import check, full, has, same, test
 from support.mariadb import password
+from support.certificates import Authority
 from support.mysql_wire import Client, ServerError
+from support.rum import run_once
 
 BOTH = ("mysql.so", "mariadb")
 
@@ -51,6 +53,26 @@ def swap_until_done(rum, path, versions, result, every=0.1):
         except subprocess.TimeoutExpired:
             pass
     return count
+
+
+@test("A command line of 6.7 is good word for word, and what is not there is told by name", needs=("mysql.so",))
+def _(t):
+    path = write_map(t, ("alice", "", "tcp:127.0.0.1:1"))
+    certificate, key = Authority(t.folder).sign("front")
+    line = ["--source", "tcp:127.0.0.1:1", "--failover-r", "tcp:127.0.0.1:2,tcp:127.0.0.1:3",
+            "--stats", "tcp:127.0.0.1:4", "--mysql-cdb", path, "--dbtype", "mysql51",
+            "--logfile", t.path("log"), "--loglogins", "--verbose", "--background",
+            "--connect-timeout", "6", "--read-timeout", "6", "--ssl-server", "--ssl-cert", certificate,
+            "--ssl-key", key, "--ssl-ciphers", "HIGH", "--ssl-min-proto", "tls1.2", "--check"]
+    same(run_once(t, *line), (0, "rum: the configuration is good\n", ""))
+    line[line.index("mysql51")] = "none"
+    has(run_once(t, *line)[2], "--mysql-version: ")
+    config = t.path("rum.conf")
+    with open(config, "w") as f:
+        f.write("dbtype = mariadb55\next = tcp:127.0.0.1:5\n")
+    code, _, err = run_once(t, "-s", "tcp:127.0.0.1:1", "-M", path, "--config", config, "--check")
+    same((code, err), (1, "rum: %s:2: --ext of version 6.7 is not there any more: nobody else is asked"
+                          " for users; put them into the map, see rum-map(1)\n" % config))
 
 
 @test("A new map is taken within 2 s and decides all further logins", needs=BOTH)

@@ -7,12 +7,14 @@ import select
 import shutil
 import socket
 import ssl
+import subprocess
 
 from support import net, peers
 from support.certificates import Authority
 from support.harness import check, has, same, test
 from support.net import connect, free_port
 from support.peers import Echo, NeverAccepts, closed_port
+from support.rum import run_once
 from test_redirect import tcp
 from test_relay import MEGA, bulk, digest
 
@@ -265,6 +267,43 @@ def _(t):
     same(shown(here), "second")
 
 
+@test("A certificate that has expired, or soon will, is warned of whenever it is read, and its date told")
+def _(t):
+    authority = Authority(t.folder)
+    used = t.path("used.pem")
+
+    def use(name, days):
+        certificate, key = authority.sign(name, days=days)
+        with open(used + ".new", "w") as to:
+            for path in (certificate, key):
+                with open(path) as f:
+                    to.write(f.read())
+        os.rename(used + ".new", used)
+        text = subprocess.check_output(["openssl", "x509", "-in", used, "-noout", "-enddate"], text=True)
+        return int(ssl.cert_time_to_seconds(text.strip().split("=")[1]))
+
+    def told(rum):
+        return (rum.stats()["tls"]["certificate_not_after"],
+                rum.metrics()["rum_tls_certificate_not_after_seconds"])
+    arguments = ("-s", tls(), "-d", closed_port(), "--tls-cert", used)
+    expired = use("expired", -1)
+    words = "the certificate '%s' has expired, on 20" % used
+    code, out, err = run_once(t, *arguments, "--check")
+    same((code, out), (0, "rum: the configuration is good\n"), "--check")
+    has(err, words)
+    rum = t.rum(*arguments)
+    rum.wait_log(words)
+    same(told(rum), (expired, expired), "the date")
+    soon = use("soon", 13)
+    rum.wait_log("the certificate '%s' expires soon, on 20" % used)
+    net.until(lambda: told(rum) == (soon, soon), 10, "the date is told anew")
+    good = use("good", 20)
+    net.until(lambda: told(rum) == (good, good), 10, "the date is told anew")
+    same(rum.log().count("the certificate '"), 2, "warnings")
+    code, _, err = run_once(t, *arguments, "--check")
+    same((code, err), (0, ""), "--check of a good one")
+
+
 @test("A TLS session is resumed by a ticket")
 def _(t):
     authority = Authority(t.folder)
@@ -345,8 +384,20 @@ def _(t):
 @test("A TLS listener is refused at start when its certificate is missing or does not fit its key")
 def _(t):
     authority = Authority(t.folder)
-    (one, _), (_, other_key) = authority.sign("one"), authority.sign("other")
-    for options, words in ((("--tls-cert", t.path("none.pem")), "none.pem"),
+    (one, key), (_, other_key) = authority.sign("one"), authority.sign("other")
+    text = t.path("text")
+    with open(text, "w") as f:
+        f.write("no PEM\n")
+    for options, words in ((("--tls-cert", t.path("none.pem")), "none.pem': No such file or directory"),
+                           (("--tls-cert", one, "--tls-key", t.path("none.key")),
+                            "one.pem': the key '%s': No such file or directory" % t.path("none.key")),
+                           (("--tls-cert", text), "text': the file has no certificate in PEM form"),
+                           (("--tls-cert", key), "one.key': the file has no certificate in PEM form"),
+                           (("--tls-cert", one), "one.pem': the file has no private key in PEM form"),
+                           (("--tls-cert", one, "--tls-key", key, "--tls-ca", t.path("none.pem")),
+                            "none.pem': No such file or directory"),
+                           (("--tls-cert", one, "--tls-key", key, "--tls-ca", text),
+                            "text': the file has no certificate in PEM form"),
                            (("--tls-cert", one, "--tls-key", other_key), "key values mismatch"),
                            (("--tls-min-version", "1.0"), "1.2 or 1.3")):
         rum = t.rum("-s", tls(), "-d", closed_port(), *options,

@@ -303,6 +303,7 @@ TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
       if (row.value) arguments.push_back(sample->second.value);
       if (name != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
       if (name == "from") arguments.insert(arguments.end(), {"--explain", "u"});
+      if (name == "tls-key") arguments.insert(arguments.end(), {"--tls-cert", "/c"});
       if (!std::set<std::string>{"destination", "failover", "random"}.contains(name)) {
         arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
       }
@@ -330,6 +331,10 @@ TEST(Options, AccessListsAreForAllListenersOrForOne) {
   ASSERT_EQ(s->gate.by_listener.size(), 2u);
   EXPECT_TRUE(s->gate.by_listener.at("tcp:[::1]:2").allow.Contains(at("198.51.100.7")));
   EXPECT_TRUE(s->gate.by_listener.at("tcp:0.0.0.0:1").deny.Contains(at("10.6.1.1")));
+}
+
+TEST(Options, AKeyWithoutItsCertificateIsAMistake) {
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --tls-key /k"), "--tls-key: "));
 }
 
 TEST(Options, LimitsThatMakeNoSenseAreMistakes) {
@@ -383,11 +388,13 @@ TEST(Options, LimitsThatMakeNoSenseAreMistakes) {
 TEST(Options, TheOldNamesMeanTheNewOnes) {
   for (const OldName& old : kOldNames) {
     std::string now = old.now;
+    if (now == RUM_DBTYPE_OPTION) continue;  // of a module; see tests/integration/test_mysql_map.py
     const Sample& sample = Samples().at(now);
     std::vector<std::string> arguments = {std::string("--") + old.old};
     if (!old.implied) arguments.push_back(sample.value);
     if (now != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
     if (now != "random") arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
+    if (now == "tls-key") arguments.insert(arguments.end(), {"--tls-cert", "/c"});
     auto line = Read(arguments);
     const Settings* s = Good(line);
     ASSERT_TRUE(s) << old.old;
@@ -413,6 +420,19 @@ TEST(Options, WhatAModuleThatOnlyRelaysCannotDoIsAMistake) {
   EXPECT_EQ(ErrorOf(rest + "--max-connections-per-user 1 --user-rate 1/s --login-failures 1/m"),
             "--max-connections-per-user: relays.so knows no users\n"
             "--user-rate: relays.so knows no users\n--login-failures: relays.so knows no users");
+}
+
+TEST(Options, OldOnesThatAreGoneSayWhatToDoInstead) {
+  for (const GoneOption& gone : kGoneOptions) {
+    const std::string told =
+        std::string("--") + gone.name + " of version 6.7 is not there any more";
+    EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --" + std::string(gone.name) + " x"), told));
+    EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --" + std::string(gone.name) + "=x"), told));
+    if (!gone.letter) continue;
+    EXPECT_TRUE(Has(ErrorOf(std::string("-s tcp:a:1 -d tcp:b:2 -") + gone.letter + " x"), told));
+  }
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --dbtype x"), "unknown option '--dbtype'"))
+      << "the module has no such option";
 }
 
 TEST(Options, DestinationsMayBeAList) {

@@ -16,7 +16,7 @@ class Authority:
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-subj", "/CN=" + name, "-days", "30", "-keyout", self.key, "-out", self.certificate)
 
-    def sign(self, name, names="DNS:localhost,IP:127.0.0.1"):
+    def sign(self, name, names="DNS:localhost,IP:127.0.0.1", days=30):
         """(certificate, key) for `names`."""
         base = "%s/%s" % (self.folder, name)
         openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
@@ -24,5 +24,5 @@ class Authority:
         with open(base + ".ext", "w") as f:
             f.write("subjectAltName=%s\n" % names)
         openssl("x509", "-req", "-in", base + ".csr", "-CA", self.certificate, "-CAkey", self.key,
-                "-CAcreateserial", "-days", "30", "-extfile", base + ".ext", "-out", base + ".pem")
+                "-CAcreateserial", "-days", str(days), "-extfile", base + ".ext", "-out", base + ".pem")
         return base + ".pem", base + ".key"
