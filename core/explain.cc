@@ -53,7 +53,7 @@ int Explain(const CommandLine& line) {
   if (auto opened = log::Open(settings->log); !opened) return fail(opened.error());
   auto config = ModuleConfig::Make(line.module, settings->module_values);
   if (!config) return fail(config.error());
-  auto tls = TlsContexts::Make(settings->tls);
+  auto tls = TlsContexts::Look(settings->tls);
   if (!tls) return fail(tls.error());
   std::shared_ptr<const MapFile> map;
   if (!settings->map.empty()) {

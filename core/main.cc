@@ -45,7 +45,7 @@ int Check(const CommandLine& line) {
   if (!identity) mistakes += Lines(identity.error().text);
   auto config = ModuleConfig::Make(line.module, line.settings->module_values);
   if (!config) mistakes += Lines(config.error().text);
-  if (auto tls = TlsContexts::Make(line.settings->tls); !tls) mistakes += Lines(tls.error().text);
+  if (auto tls = TlsContexts::Look(line.settings->tls); !tls) mistakes += Lines(tls.error().text);
   if (!line.settings->map.empty()) {
     auto map = MapFile::Load(line.settings->map);
     if (!map) mistakes += Lines(map.error().text);

@@ -144,14 +144,12 @@ void Session::JudgeRelay() {
       !client.write_failed() && !upstream.write_failed()) {
     return;
   }
-  if (client.broken()) return Finish(RUM_CLOSE_CLIENT_RESET, {});
+  if (client.broken()) return LoseClientInRelay();
   if (upstream.broken()) return Finish(RUM_CLOSE_UPSTREAM_RESET, {});
   // Neither takes what the other has sent: nothing can be passed on any more.
   if (client.write_failed() && upstream.write_failed()) return Finish(RUM_CLOSE_CLIENT_RESET, {});
   // A side that takes no more may have sent something before it broke: that is passed on first.
-  if (client.write_failed() && Flow::Done(client, upstream)) {
-    return Finish(RUM_CLOSE_CLIENT_RESET, {});
-  }
+  if (client.write_failed() && Flow::Done(client, upstream)) return LoseClientInRelay();
   if (upstream.write_failed() && Flow::Done(upstream, client)) {
     return Finish(RUM_CLOSE_UPSTREAM_RESET, {});
   }
@@ -165,6 +163,17 @@ void Session::JudgeRelay() {
   if (Flow::Done(client, upstream) && Flow::Done(upstream, client)) {
     Finish(ended_first_ == 1 + RUM_CLIENT ? RUM_CLOSE_CLIENT : RUM_CLOSE_UPSTREAM, {});
   }
+}
+
+// A client may close with the last words of TLS unread, and resets by that: when one side has said
+// its end and nothing waits for the client, nothing is lost.
+void Session::LoseClientInRelay() {
+  const bool by_client = ended_first_ ? ended_first_ == 1 + RUM_CLIENT : side(RUM_CLIENT).ended();
+  const bool over = side(RUM_CLIENT).ended() || side(RUM_UPSTREAM).ended();
+  if (!over || flows_[RUM_UPSTREAM].blocked(side(RUM_CLIENT))) {
+    return Finish(RUM_CLOSE_CLIENT_RESET, {});
+  }
+  Finish(by_client ? RUM_CLOSE_CLIENT : RUM_CLOSE_UPSTREAM, {});
 }
 
 // -- deadlines and answers from outside -----------------------------------------------------------

@@ -161,6 +161,7 @@ class Session : public rum_session, private Loop::Watcher {
   void MoveBoth(bool from_client, bool from_upstream);
   bool MoveFrom(uint32_t side, uint64_t most);
   void JudgeRelay();
+  void LoseClientInRelay();
   void LoggedIn();
 
   // The end.

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -62,6 +63,14 @@ Result<TlsFiles> ChooseFiles(const TlsSettings& settings) {
 }
 
 }  // namespace
+
+Result<std::shared_ptr<const TlsContexts>> TlsContexts::Look(TlsSettings settings) {
+  if (settings.files.certificate.empty() && ::access(OwnCertificate(settings).c_str(), F_OK) != 0) {
+    settings.clients = TlsMode::kOff;
+    settings.first = false;
+  }
+  return Make(settings);
+}
 
 Result<std::shared_ptr<const TlsContexts>> TlsContexts::Make(const TlsSettings& settings) {
   auto contexts = std::make_shared<TlsContexts>();

@@ -8,7 +8,7 @@ import struct
 import subprocess
 
 from mysql_setup import front, port_of, row, usual_map, write_map
-from support import net, newer_servers
+from support import clients, net, newer_servers
 from support.build import program
 from support.certificates import Authority
 from support.harness import check, full, has, same, test
@@ -294,6 +294,16 @@ def _(t):
             same(code, 1105, plugin)
             same(rum.session()["reason"], "unsupported")
         check(all(b"Secret-clear" not in part for part in got), "%s: %r" % (plugin, got))
+
+
+@test("Clients that leave by TLS are clients that close, whatever they leave unread", needs=NEEDS)
+def _(t):
+    rum, here = front_tls(t, usual_map(t), Authority(t.folder))
+    for _ in range(20):
+        answer = clients.mariadb_program(t, port_of(here), "alice", password("alice"), ["--ssl"],
+                                         script="SELECT 1")
+        same(answer.output.strip(), "1")
+    same({s["reason"] for s in rum.wait_sessions(20)} - {"client_closed", "upstream_closed"}, set())
 
 
 @test("A statement ends when its client is killed, by TLS as without",

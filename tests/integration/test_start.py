@@ -337,6 +337,12 @@ def _(t):
     path = t.path("in.sock")
     same(run_once(t, "--check", "-s", "sock:" + path, "-d", tcp())[0], 0)
     check(not os.path.exists(path), "--check made a socket file")
+    # Nor a certificate: that would be root's, and not of the user that is to serve.
+    state = t.path("state")
+    for more in (("--check",), ("--explain", "alice")):
+        same(run_once(t, "-s", tcp().replace("tcp:", "tls:"), "-d", taken.address, "--state-dir",
+                      state, *more)[0], 0, more)
+        check(not os.path.exists(state), "%s made a certificate" % more[0])
 
 
 @test("--check reports a bad map", needs="mysql.so")
