@@ -148,10 +148,10 @@ int Main(int argc, char** argv) {
   if (auto opened = log::Open(line->settings->log); !opened) return fail(opened.error());
   int code = 0;
   {
-    Daemon daemon({argc, argv, std::move(program), std::move(inherited->sockets), takes_over,
-                   *identity, inherited->has_map, std::move(inherited->holds),
-                   std::move(inherited->pidfile)},
-                  std::move(*line), background, service);
+    Daemon daemon(
+        {argc, argv, std::move(program), std::move(inherited->sockets), takes_over, *identity,
+         inherited->has_map, std::move(inherited->holds), std::move(inherited->pidfile)},
+        std::move(*line), background, service);
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();
     if (!ended) code = fail(ended.error());

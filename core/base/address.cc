@@ -44,8 +44,7 @@ Result<Address> ParseTcp(std::string_view text, std::string_view rest, bool any_
   if (host.empty()) return Bad(text, "the host is missing");
   if (brackets) {
     in6_addr v6;
-    if (host.find('\0') != host.npos ||
-        inet_pton(AF_INET6, std::string(host).c_str(), &v6) != 1) {
+    if (host.find('\0') != host.npos || inet_pton(AF_INET6, std::string(host).c_str(), &v6) != 1) {
       return Bad(text, "what stands in brackets is not an IPv6 address");
     }
   } else if (host.size() > 253 || !std::all_of(host.begin(), host.end(), HostCharacter)) {

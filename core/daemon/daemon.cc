@@ -260,8 +260,9 @@ void Daemon::LookAtTls(bool again) {
   if (stamp == tls_stamp_ && (tls_status_ || !again)) return;
   tls_stamp_ = stamp;
   auto tls = TlsContexts::Make(settings_->tls);
-  tls_status_ = tls ? Ok() : Status(Error{tls.error().fault, tls.error().text +
-                                                                 "; the certificates in use stay"});
+  tls_status_ =
+      tls ? Ok()
+          : Status(Error{tls.error().fault, tls.error().text + "; the certificates in use stay"});
   if (!tls) return log::Error("{}", tls_status_.error().text);
   log::Info("TLS: the certificates are loaded anew");
   UseTls(std::move(*tls));

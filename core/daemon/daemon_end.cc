@@ -15,8 +15,8 @@ namespace {
 
 constexpr timeval kIdleLook = {0, 20000};  // how often the end of a drain is looked for
 constexpr timeval kLogLook = {5, 0};
-constexpr timeval kAfterCut = {3, 0};      // longer than last words may take
-constexpr uint64_t kProgress = 10000;      // ms until the first line about a drain
+constexpr timeval kAfterCut = {3, 0};        // longer than last words may take
+constexpr uint64_t kProgress = 10000;        // ms until the first line about a drain
 constexpr uint64_t kProgressMost = 3600000;  // each next one takes twice as long, up to this
 
 timeval TimevalOf(Millis time) { return {time.count() / 1000, time.count() % 1000 * 1000}; }

@@ -14,8 +14,8 @@ namespace rum {
 inline constexpr const char* kHandoverVariable = "RUM_HANDOVER";
 
 // Written as
-// "ready:7,stderr:8,map:,pidfile:9,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x,drain:tcp:db1:3306"; in
-// an address ',', '%' and control characters stand as %XX.
+// "ready:7,stderr:8,map:,pidfile:9,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x,drain:tcp:db1:3306";
+// in an address ',', '%' and control characters stand as %XX.
 struct HandoverNote {
   struct Socket {
     int fd = -1;

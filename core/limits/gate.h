@@ -38,7 +38,7 @@ class Gate {
     uint32_t max_connecting = 0;
     uint32_t max_connecting_per_destination = 0;
     uint32_t server_backlog = 50;  // who is over it waits and is not refused; see Arrivals
-    uint32_t ip_prefix = 64;  // bits of IPv6 that count as one address
+    uint32_t ip_prefix = 64;       // bits of IPv6 that count as one address
     Rate rate, rate_per_ip;
     uint64_t max_memory = 0;  // bytes of the process
   };

@@ -215,8 +215,8 @@ class MapWatcher::Thread {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::atomic<bool> stop_ = false;
-  size_t checks_ = 0;   // asked for
-  size_t checked_ = 0;  // of these, done and not told yet
+  size_t checks_ = 0;               // asked for
+  size_t checked_ = 0;              // of these, done and not told yet
   std::optional<Outcome> outcome_;  // one at a time: the next look waits until it is taken
 
   // [helper] only.

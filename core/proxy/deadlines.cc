@@ -27,7 +27,8 @@ void Deadlines::Arm(Deadline& deadline, Session& session) {
 void Deadlines::set_duration(Millis duration) {
   duration_ = duration;
   if (duration.count() == 0) return;
-  // Those that come are appended, so none that is there may end later: the ring is in order of time.
+  // Those that come are appended, so none that is there may end later: the ring is in order of
+  // time.
   const uint64_t now = NowMillis(), latest = now + static_cast<uint64_t>(duration.count());
   for (Deadline* d = head_.prev; d != &head_ && d->at > latest; d = d->prev) d->at = latest;
   Schedule(now);

@@ -40,7 +40,7 @@ class Listener : private Loop::Watcher {
   // Whether the file of a unix socket is this process's to remove.
   bool owns_file() const { return address_.kind == Address::Kind::kUnix && !keep_file_; }
   const Address& address() const { return address_; }
-  const Address& asked() const { return asked_; }  // as the options have it
+  const Address& asked() const { return asked_; }    // as the options have it
   const std::string& text() const { return text_; }  // with the real port if port 0 was asked for
 
  private:

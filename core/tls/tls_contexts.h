@@ -36,8 +36,8 @@ struct TlsContexts {
   // the state directory and makes it there at the first time. Warns in the log of a certificate
   // that has expired, or soon will.
   static Result<std::shared_ptr<const TlsContexts>> Make(const TlsSettings& settings);
-  // [main] The same for who only looks (--check, --explain), perhaps as another user than the one that
-  // is to serve: no file is made.
+  // [main] The same for who only looks (--check, --explain), perhaps as another user than the one
+  // that is to serve: no file is made.
   static Result<std::shared_ptr<const TlsContexts>> Look(TlsSettings settings);
 };
 

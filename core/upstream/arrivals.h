@@ -1,6 +1,7 @@
-// How many connections to each server wait to be taken by it. A server's queue of these is short (80
-// places are usual) and what does not fit is lost on the way: the client takes itself for connected
-// and hears nothing for seconds. So not too many go at a time, however many clients come at once.
+// How many connections to each server wait to be taken by it. A server's queue of these is short
+// (80 places are usual) and what does not fit is lost on the way: the client takes itself for
+// connected and hears nothing for seconds. So not too many go at a time, however many clients come
+// at once.
 #pragma once
 
 #include <array>

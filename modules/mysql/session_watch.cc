@@ -56,8 +56,8 @@ bool Session::LetFlow() {
     stored_.reset();
   }
   KillTable::OfProcess().Add(connection_id_, response_.user, upstream_, thread_id_);
-  // Who leaves properly says COM_QUIT. A server that reads TLS's good-bye of any other would take it
-  // for something left to read, and go on with the statement.
+  // Who leaves properly says COM_QUIT. A server that reads TLS's good-bye of any other would take
+  // it for something left to read, and go on with the statement.
   if (tls_) tls_->end_is_cut(handle_, RUM_CLIENT);
   if (host_.relay_from(handle_, RUM_UPSTREAM) != RUM_OK) return false;
   state_ = State::kWatching;
@@ -173,9 +173,10 @@ void Session::JudgeChange(int32_t status, Bytes value) {
 }
 
 // What the server sends from here on is taken for its side of a login. A client that has not waited
-// for the answers to earlier commands could have bytes of its own choice taken for that. So the server
-// is asked what it cannot understand, with a mark in it that nobody else knows: its error repeats the
-// mark, and must be the very next that it sends. It says that in all states of a session.
+// for the answers to earlier commands could have bytes of its own choice taken for that. So the
+// server is asked what it cannot understand, with a mark in it that nobody else knows: its error
+// repeats the mark, and must be the very next that it sends. It says that in all states of a
+// session.
 void Session::AskForQuiet() {
   std::optional<Nonce> nonce = MakeNonce();
   if (!nonce) return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
@@ -184,8 +185,8 @@ void Session::AskForQuiet() {
     constexpr char kHex[] = "0123456789abcdef";
     mark_.append({kHex[byte >> 4], kHex[byte & 15]});
   }
-  Send(RUM_UPSTREAM, BuildQuery("rum " + mark_ + ": the user is about to change",
-                                HasUpstream(kQueryAttributes)));
+  Send(RUM_UPSTREAM,
+       BuildQuery("rum " + mark_ + ": the user is about to change", HasUpstream(kQueryAttributes)));
   state_ = State::kAwaitQuiet;
 }
 

@@ -51,10 +51,12 @@ TEST(HandoverNote, IsOneReadableLine) {
 
 TEST(HandoverNote, IsRefusedWhenItCannotBeRead) {
   for (const char* text :
-       {"", "ready:7", "stderr:8", "ready:7,stderr:8,map:1", "ready:7,stderr:8,own:5", "ready:7,stderr:8,own:5:nonsense",
-        "ready:7,stderr:8,own:x:tcp:a:1", "ready:7,stderr:8,other:5:tcp:a:1", "ready:-1,stderr:8",
-        "ready:2,stderr:8", "ready:7:x,stderr:8", "ready:7,stderr:8,pidfile:x", "ready:7,stderr:8,own:5:sock:/a%2",
-        "ready:7,stderr:8,own:5:sock:/a%GG", "ready:7,stderr:8,,", "ready:7,stderr:8,drain", "ready:7,stderr:8,maint:db1", "ready:99999999999,stderr:8"}) {
+       {"", "ready:7", "stderr:8", "ready:7,stderr:8,map:1", "ready:7,stderr:8,own:5",
+        "ready:7,stderr:8,own:5:nonsense", "ready:7,stderr:8,own:x:tcp:a:1",
+        "ready:7,stderr:8,other:5:tcp:a:1", "ready:-1,stderr:8", "ready:2,stderr:8",
+        "ready:7:x,stderr:8", "ready:7,stderr:8,pidfile:x", "ready:7,stderr:8,own:5:sock:/a%2",
+        "ready:7,stderr:8,own:5:sock:/a%GG", "ready:7,stderr:8,,", "ready:7,stderr:8,drain",
+        "ready:7,stderr:8,maint:db1", "ready:99999999999,stderr:8"}) {
     auto read = ReadHandoverNote(text);
     EXPECT_FALSE(read.ok()) << text;
   }

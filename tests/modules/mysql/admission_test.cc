@@ -186,8 +186,10 @@ TEST_F(Admission, AGuesserWhoLeavesBeforeTheVerdictHasFailedAllTheSame) {
     Greet();
     Respond("alice", "x");
     Connect();
-    ServerSays(2, "\xfe"
-                  "caching_sha2_password\0"s + std::string(20, 'n') + '\0');
+    ServerSays(2,
+               "\xfe"
+               "caching_sha2_password\0"s +
+                   std::string(20, 'n') + '\0');
     if (guesses) {
       ClientSays(3, std::string(32, 'g'));
       ServerSays(4, "\x01\x04");

@@ -11,7 +11,6 @@ namespace {
 
 class Watching : public TlsLogin {
  protected:
-
   // A login by relay; what was said is forgotten.
   void LogIn(const std::string& user = "alice", uint32_t capabilities = kClient,
              uint32_t server = kServer) {
