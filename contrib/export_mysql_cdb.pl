@@ -456,8 +456,13 @@ sub run {
     die "$output: is not a file\n" if -e $output && !-f _;
     umask 077;    # nobody reads the new map before it has its mode, and nobody else holds the lock
     lock_output($output) or return DONE;
+    # A signal in between would not know what is to be removed.
+    my ($ends, $before) = (POSIX::SigSet->new(POSIX::SIGINT, POSIX::SIGTERM, POSIX::SIGHUP),
+        POSIX::SigSet->new);
+    POSIX::sigprocmask(POSIX::SIG_BLOCK, $ends, $before);
     my $file = File::Temp->new(TEMPLATE => "$output.XXXXXX", UNLINK => 0);
     $Temporary = $file->filename;
+    POSIX::sigprocmask(POSIX::SIG_SETMASK, $before);
     my $users = write_map($Temporary, @servers);
     if ($Warnings > MAX_WARNINGS) {
         print STDERR 'export_mysql_cdb: and ' . ($Warnings - MAX_WARNINGS) . " more\n";
