@@ -8,7 +8,7 @@
 
 #include <cerrno>
 #include <ctime>
-#include <optional>
+#include <memory>
 #include <string>
 
 #include "base/fd.h"
@@ -97,10 +97,10 @@ TEST_F(SyslogTest, TellsWhenNobodyTakesALineAndFindsWhoComesLater) {
 }
 
 TEST_F(SyslogTest, IsReachedAnewAtOnceWhenItWasStartedAgain) {
-  std::optional<Daemon> daemon(std::in_place, path_, SOCK_DGRAM);
+  auto daemon = std::make_unique<Daemon>(path_, SOCK_DGRAM);
   ASSERT_TRUE(syslog_.Connect());
   daemon.reset();
-  daemon.emplace(path_, SOCK_DGRAM);
+  daemon = std::make_unique<Daemon>(path_, SOCK_DGRAM);
   EXPECT_TRUE(syslog_.Send(LOG_INFO, kWhen, "a"));
   EXPECT_EQ(daemon->Read(), Message(30, "a"));
 }
