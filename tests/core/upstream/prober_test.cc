@@ -62,5 +62,29 @@ TEST(Prober, ServersThatBecomeKnownAfterAStartWithoutAnyAreAsked) {
   EXPECT_EQ(journal.Count("first round"), 1u);
 }
 
+// There is no client whose bytes could flow.
+TEST(Prober, AProbeIsHandedOverToNobody) {
+  Server server;
+  Journal journal;
+  Hooks hooks = AskAll();
+  hooks.upstream_open = [&](rum_session* s, uint32_t) {
+    for (uint32_t side : {RUM_CLIENT, RUM_UPSTREAM}) {
+      EXPECT_EQ(host->relay_from(s, side), RUM_E_STATE);
+    }
+    EXPECT_EQ(host->relay(s), RUM_E_STATE);
+    EXPECT_EQ(host->forward(s, RUM_UPSTREAM, 1), RUM_E_STATE);
+    Close(s, RUM_CLOSE_PROBED);
+  };
+  RunningProxy proxy(hooks, [&](Settings& s) {
+    s.log_logins = true;
+    s.destinations.push_back(*ParseAddress(server.address()));
+  });
+  proxy.OnMain([&](Proxy& p) { p.prober().Start([&] { journal.Add("first round"); }); });
+  EXPECT_TRUE(journal.WaitFor("first round"));
+  EXPECT_TRUE(IsWell(proxy, server.address()));
+  EXPECT_EQ(proxy.Sum(&Counters::relaying), 0u);
+  EXPECT_EQ(proxy.Sum(&Counters::logins), 0u);
+}
+
 }  // namespace
 }  // namespace rum
