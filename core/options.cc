@@ -352,14 +352,6 @@ Result<CommandLine> ReadCommandLine(int argc, char** argv, std::shared_ptr<const
   }
 }
 
-namespace {
-
-bool Names(const std::vector<Address>& all, const Address& one) {
-  return std::find(all.begin(), all.end(), one) != all.end();
-}
-
-}  // namespace
-
 Reload PlanReload(const Settings& running, const Settings& fresh) {
   auto settings = std::make_shared<Settings>(running);
   settings->destinations = fresh.destinations;
@@ -369,11 +361,11 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->proxy_from = fresh.proxy_from;
   settings->send_proxy = fresh.send_proxy;
   settings->gate = fresh.gate;
-  for (const Address& stays : running.listeners) {  // whatever was to become of it
-    const auto& lists = running.gate.by_listener;
-    auto own = lists.find(stays.text());
-    if (own == lists.end() || Names(fresh.listeners, stays)) continue;
-    settings->gate.by_listener.insert(*own);
+  // A listener that is named no more stays until there is a new process, with its lists.
+  for (const auto& own : running.gate.by_listener) {
+    bool named = std::any_of(fresh.listeners.begin(), fresh.listeners.end(),
+                             [&](const Address& a) { return a.text() == own.first; });
+    if (!named) settings->gate.by_listener.insert(own);
   }
   settings->admission = fresh.admission;
   settings->log = fresh.log;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/log.h"
 #include "limits/gate.h"
@@ -219,6 +220,20 @@ nlohmann::json RunningProxy::NextEnd() {
   });
   EXPECT_TRUE(came) << "no session ended";
   return came ? found : nlohmann::json::object();
+}
+
+HeldWorker::HeldWorker(RunningProxy& proxy) {
+  auto held = std::make_shared<std::promise<void>>();
+  std::shared_future<void> go_on = go_on_.get_future();
+  proxy.proxy().workers()[0]->Post([held, go_on] {
+    held->set_value();
+    go_on.wait_for(std::chrono::seconds(10));
+  });
+  held->get_future().wait_for(std::chrono::seconds(10));
+}
+
+void HeldWorker::Go() {
+  if (!std::exchange(gone_, true)) go_on_.set_value();
 }
 
 }  // namespace rum::test

@@ -91,4 +91,17 @@ class RunningProxy {
   std::vector<std::string> addresses_;
 };
 
+// Keeps the first worker busy until Go(), so that what comes meanwhile is there in the same turn.
+class HeldWorker {
+ public:
+  explicit HeldWorker(RunningProxy& proxy);
+  ~HeldWorker() { Go(); }
+  HeldWorker(const HeldWorker&) = delete;
+  void Go();
+
+ private:
+  std::promise<void> go_on_;
+  bool gone_ = false;
+};
+
 }  // namespace rum::test

@@ -4,7 +4,6 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 
-#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -128,17 +127,12 @@ TEST(TlsFromTheFirstByte, AResetThatAWriteMeetsFirstIsAResetOfTheOther) {
   tls.Send("hello");
   Peer upstream = server.Accept();
   ASSERT_EQ(upstream.Receive(5), "hello");
-  std::promise<void> held, go_on;
-  proxy.proxy().workers()[0]->Post([&] {
-    held.set_value();
-    go_on.get_future().wait_for(10s);
-  });
-  held.get_future().wait_for(10s);
+  HeldWorker held(proxy);
   upstream.Send("is written first");
   client.NoDelay();
   tls.Send("half");
   client.Reset();
-  go_on.set_value();
+  held.Go();
   Ending ending;
   EXPECT_EQ(upstream.ReceiveAll(&ending), "half");
   EXPECT_EQ(ending, Ending::kReset);

@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 
 #include <atomic>
-#include <future>
 #include <string>
 #include <thread>
 
@@ -606,17 +605,12 @@ TEST(Relay, EndsAtOnceWhenNeitherSideTakesWhatTheOtherHasSent) {
   client.Send("hello");
   Peer upstream = server.Accept();
   ASSERT_EQ(upstream.Receive(5), "hello");
-  std::promise<void> held, go_on;
-  proxy.proxy().workers()[0]->Post([&] {
-    held.set_value();
-    go_on.get_future().wait_for(10s);
-  });
-  held.get_future().wait_for(10s);
+  HeldWorker held(proxy);
   upstream.Send("abc");
   client.Send("def");
   upstream.Reset();
   client.Reset();
-  go_on.set_value();
+  held.Go();
   std::string reason = proxy.NextReason();
   EXPECT_TRUE(reason == "client_reset" || reason == "upstream_reset") << reason;
 }
@@ -630,19 +624,14 @@ TEST(Relay, AResetThatAWriteMeetsFirstIsAResetOfTheOther) {
     client.Send("hello");
     Peer upstream = server.Accept();
     ASSERT_EQ(upstream.Receive(5), "hello");
-    std::promise<void> held, go_on;
-    proxy.proxy().workers()[0]->Post([&] {
-      held.set_value();
-      go_on.get_future().wait_for(10s);
-    });
-    held.get_future().wait_for(10s);
+    HeldWorker held(proxy);
     Peer& resets = client_resets ? client : upstream;
     Peer& other = client_resets ? upstream : client;
     other.Send("is written first");
     resets.NoDelay();
     resets.Send("half");
     resets.Reset();
-    go_on.set_value();
+    held.Go();
     Ending ending;
     EXPECT_EQ(other.ReceiveAll(&ending), "half");
     EXPECT_EQ(ending, Ending::kReset);
@@ -658,15 +647,10 @@ TEST(Relay, AResetThatAWriteMeetsFirstIsNoticedThoughTheOtherSideTakesNothing) {
   Peer upstream = server.Accept(4096);
   std::string bulk = Noise(64 << 20, 5);
   ASSERT_LT(client.SendUntilStuck(bulk, 500), bulk.size());
-  std::promise<void> held, go_on;
-  proxy.proxy().workers()[0]->Post([&] {
-    held.set_value();
-    go_on.get_future().wait_for(10s);
-  });
-  held.get_future().wait_for(10s);
+  HeldWorker held(proxy);
   upstream.Send("is written first");
   client.Reset();
-  go_on.set_value();
+  held.Go();
   EXPECT_EQ(proxy.NextReason(), "client_reset");
   Ending ending;
   upstream.ReceiveAll(&ending);
