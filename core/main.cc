@@ -13,15 +13,15 @@
 #include "base/log.h"
 #include "daemon/background.h"
 #include "daemon/daemon.h"
-#include "daemon/inherited_sockets.h"
+#include "net/inherited_sockets.h"
 #include "daemon/privileges.h"
 #include "daemon/service.h"
 #include "daemon/successor.h"
-#include "explain.h"
+#include "daemon/explain.h"
 #include "limits/descriptors.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
-#include "options.h"
+#include "settings/options.h"
 #include "tls/tls_contexts.h"
 
 namespace rum {

@@ -16,7 +16,7 @@
 #include "admin/statistics.h"
 #include "base/address.h"
 #include "base/result.h"
-#include "daemon/inherited_sockets.h"
+#include "net/inherited_sockets.h"
 
 struct evconnlistener;
 struct evhttp;

@@ -10,7 +10,7 @@
 #include "limits/admission.h"
 #include "limits/gate.h"
 #include "limits/resident.h"
-#include "option_rows.h"
+#include "settings/option_rows.h"
 #include "proxy/proxy.h"
 
 namespace rum {

@@ -12,7 +12,7 @@
 
 #include "base/escape.h"
 #include "limits/admission.h"
-#include "options.h"
+#include "settings/options.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
 

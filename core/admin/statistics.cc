@@ -18,7 +18,7 @@
 #include "limits/resident.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
-#include "options.h"
+#include "settings/options.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"

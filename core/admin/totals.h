@@ -9,9 +9,9 @@
 
 #include "admin/history.h"
 #include "limits/verdicts.h"
-#include "proxy/close_reasons.h"
+#include "base/close_reasons.h"
 #include "proxy/counters.h"
-#include "upstream/prober.h"
+#include "probe/prober.h"
 
 namespace rum {
 

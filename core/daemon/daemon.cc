@@ -16,7 +16,7 @@
 #include "module/module_config.h"
 #include "proxy/listener.h"
 #include "upstream/outages.h"
-#include "upstream/prober.h"
+#include "probe/prober.h"
 
 namespace rum {
 namespace {

@@ -10,13 +10,13 @@
 
 #include "admin/http.h"
 #include "daemon/background.h"
-#include "daemon/inherited_sockets.h"
+#include "net/inherited_sockets.h"
 #include "daemon/privileges.h"
 #include "daemon/service.h"
 #include "daemon/successor.h"
 #include "map/map_watcher.h"
 #include "module/state_store.h"
-#include "options.h"
+#include "settings/options.h"
 #include "proxy/proxy.h"
 #include "tls/tls_contexts.h"
 

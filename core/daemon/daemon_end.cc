@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "daemon/daemon.h"
-#include "proxy/close_reasons.h"
+#include "base/close_reasons.h"
 #include "proxy/listener.h"
 
 namespace rum {

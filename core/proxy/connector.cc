@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "options.h"
+#include "settings/options.h"
 #include "proxy/dialogue.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"

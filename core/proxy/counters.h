@@ -8,7 +8,7 @@
 
 #include "limits/refusals.h"
 #include "limits/verdicts.h"
-#include "proxy/close_reasons.h"
+#include "base/close_reasons.h"
 #include "proxy/counter.h"
 #include "proxy/histogram.h"
 

@@ -9,8 +9,8 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/result.h"
-#include "daemon/inherited_sockets.h"
-#include "proxy/loop.h"
+#include "net/inherited_sockets.h"
+#include "net/loop.h"
 
 namespace rum {
 

@@ -10,14 +10,14 @@
 #include "limits/gate.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
-#include "options.h"
-#include "proxy/explainer.h"
+#include "settings/options.h"
+#include "probe/explainer.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
 #include "proxy/session_list.h"
 #include "proxy/worker.h"
 #include "upstream/outages.h"
-#include "upstream/prober.h"
+#include "probe/prober.h"
 #include "upstream/resolver.h"
 
 namespace rum {

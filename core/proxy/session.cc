@@ -4,8 +4,8 @@
 #include "proxy/session.h"
 
 #include "module/module_config.h"
-#include "options.h"
-#include "proxy/close_reasons.h"
+#include "settings/options.h"
+#include "base/close_reasons.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"

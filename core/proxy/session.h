@@ -16,9 +16,9 @@
 #include "limits/gate.h"
 #include "limits/user_limits.h"
 #include "proxy/deadlines.h"
-#include "proxy/loop.h"
+#include "net/loop.h"
 #include "proxy/relay.h"
-#include "proxy/side.h"
+#include "net/side.h"
 #include "rum/module.h"
 
 struct rum_session {};  // what modules hold; always a Session

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "limits/admission.h"
-#include "options.h"
+#include "settings/options.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"

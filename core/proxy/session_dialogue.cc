@@ -4,7 +4,7 @@
 
 #include "map/map_file.h"
 #include "module/module_config.h"
-#include "proxy/close_reasons.h"
+#include "base/close_reasons.h"
 #include "proxy/dialogue.h"
 #include "proxy/probe.h"
 #include "proxy/session.h"

@@ -1,7 +1,7 @@
 // The PROXY headers of a session: the one by which another proxy tells who the client is, and the
 // one that tells it to the server.
 #include "base/proxy_header.h"
-#include "options.h"
+#include "settings/options.h"
 #include "proxy/dialogue.h"
 #include "proxy/probe.h"
 #include "proxy/session.h"

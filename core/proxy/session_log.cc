@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "base/log.h"
-#include "proxy/close_reasons.h"
+#include "base/close_reasons.h"
 #include "proxy/listener.h"
 
 namespace rum {

@@ -3,7 +3,7 @@
 #include "limits/admission.h"
 #include "limits/gate.h"
 #include "module/module_config.h"
-#include "options.h"
+#include "settings/options.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"

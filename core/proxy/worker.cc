@@ -12,7 +12,7 @@
 
 #include "map/map_file.h"
 #include "module/module_config.h"
-#include "options.h"
+#include "settings/options.h"
 #include "proxy/dialogue.h"
 #include "proxy/probe.h"
 #include "proxy/proxy.h"

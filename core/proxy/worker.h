@@ -16,8 +16,8 @@
 #include "base/result.h"
 #include "proxy/counters.h"
 #include "proxy/deadlines.h"
-#include "proxy/loop.h"
-#include "proxy/pipes.h"
+#include "net/loop.h"
+#include "net/pipes.h"
 #include "proxy/session_list.h"
 #include "proxy/spares.h"
 

@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "base/log.h"
-#include "proxy/close_reasons.h"
+#include "base/close_reasons.h"
 
 namespace rum {
 namespace {

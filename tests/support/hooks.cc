@@ -6,7 +6,7 @@
 #include <map>
 #include <thread>
 
-#include "module/host.h"
+#include "proxy/host_calls.h"
 #include "module/module_config.h"
 #include "support/patience.h"
 

@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "module/module_config.h"
-#include "options.h"
+#include "settings/options.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
 #include "support/hooks.h"

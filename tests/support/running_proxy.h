@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "base/fd.h"
-#include "options.h"
+#include "settings/options.h"
 #include "proxy/counters.h"
 #include "support/folder.h"
 #include "support/hooks.h"

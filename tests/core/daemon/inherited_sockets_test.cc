@@ -1,4 +1,4 @@
-#include "daemon/inherited_sockets.h"
+#include "net/inherited_sockets.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "config_file.h"
+#include "settings/config_file.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "options.h"
+#include "settings/options.h"
 #include "support/folder.h"
 
 namespace rum {

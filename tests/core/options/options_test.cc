@@ -1,4 +1,4 @@
-#include "options.h"
+#include "settings/options.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 #include "config.h"
 #include "module/loader.h"
-#include "option_rows.h"
+#include "settings/option_rows.h"
 #include "support/folder.h"
 
 namespace rum {

@@ -1,5 +1,5 @@
 // Which servers are asked whether they are well, and when. On the real core.
-#include "upstream/prober.h"
+#include "probe/prober.h"
 
 #include <gtest/gtest.h>
 

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "option_rows.h"
-#include "settings_reader.h"
+#include "settings/option_rows.h"
+#include "settings/settings_reader.h"
 
 namespace rum {
 namespace {

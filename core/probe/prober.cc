@@ -1,4 +1,4 @@
-#include "upstream/prober.h"
+#include "probe/prober.h"
 
 #include <time.h>
 
@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 #include "module/module_config.h"
-#include "options.h"
-#include "proxy/close_reasons.h"
+#include "settings/options.h"
+#include "base/close_reasons.h"
 #include "proxy/proxy.h"
 #include "upstream/outages.h"
 

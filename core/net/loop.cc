@@ -1,4 +1,4 @@
-#include "proxy/loop.h"
+#include "net/loop.h"
 
 #include <errno.h>
 

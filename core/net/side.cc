@@ -1,10 +1,10 @@
-#include "proxy/side.h"
+#include "net/side.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 
-#include "proxy/pipes.h"
+#include "net/pipes.h"
 
 namespace rum {
 namespace {

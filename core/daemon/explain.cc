@@ -1,4 +1,4 @@
-#include "explain.h"
+#include "daemon/explain.h"
 
 #include <event2/event.h>
 #include <event2/thread.h>
@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
-#include "proxy/explainer.h"
+#include "probe/explainer.h"
 #include "proxy/proxy.h"
 #include "tls/tls_contexts.h"
 

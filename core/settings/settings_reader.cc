@@ -1,4 +1,4 @@
-#include "settings_reader.h"
+#include "settings/settings_reader.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 
 #include "config.h"
 #include "module/module_config.h"
-#include "option_rows.h"
+#include "settings/option_rows.h"
 
 namespace rum {
 namespace {

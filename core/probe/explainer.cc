@@ -1,4 +1,4 @@
-#include "proxy/explainer.h"
+#include "probe/explainer.h"
 
 #include <fmt/format.h>
 #include <time.h>
@@ -12,8 +12,8 @@
 #include "map/map_record.h"
 #include "map/map_rules.h"
 #include "module/module_config.h"
-#include "options.h"
-#include "proxy/close_reasons.h"
+#include "settings/options.h"
+#include "base/close_reasons.h"
 #include "proxy/probe.h"
 #include "proxy/proxy.h"
 #include "upstream/outages.h"

@@ -1,15 +1,15 @@
-#include "options.h"
+#include "settings/options.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
 
 #include "config.h"
-#include "config_file.h"
-#include "module/host.h"
+#include "settings/config_file.h"
+#include "proxy/host_calls.h"
 #include "module/module_config.h"
-#include "option_rows.h"
-#include "settings_reader.h"
+#include "settings/option_rows.h"
+#include "settings/settings_reader.h"
 
 namespace rum {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "proxy/buffer.h"
+#include "net/buffer.h"
 
 namespace rum {
 

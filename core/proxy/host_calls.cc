@@ -1,4 +1,4 @@
-#include "module/host.h"
+#include "proxy/host_calls.h"
 
 #include <algorithm>
 #include <string>

@@ -17,7 +17,7 @@ struct CloseReason {
 
 inline constexpr CloseReason kCloseReasons[] = {
 #define CLOSE_REASON(name, word, explanation) {RUM_CLOSE_##name, word, explanation},
-#include "proxy/close_reasons.def"
+#include "base/close_reasons.def"
 #undef CLOSE_REASON
 };
 inline constexpr uint32_t kCloseReasonCount = std::size(kCloseReasons);

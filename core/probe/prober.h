@@ -14,7 +14,7 @@
 
 #include "base/address.h"
 #include "base/clock.h"
-#include "proxy/main_queue.h"
+#include "net/main_queue.h"
 #include "proxy/probe.h"
 
 namespace rum {

@@ -9,9 +9,9 @@
 
 #include "base/address.h"
 #include "base/fd.h"
-#include "proxy/buffer.h"
-#include "proxy/loop.h"
-#include "tls/tls_stream.h"
+#include "net/buffer.h"
+#include "net/loop.h"
+#include "net/tls_stream.h"
 
 namespace rum {
 

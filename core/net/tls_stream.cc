@@ -1,4 +1,4 @@
-#include "tls/tls_stream.h"
+#include "net/tls_stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "proxy/side.h"
+#include "net/side.h"
 #include "tls/tls_context.h"
 
 namespace rum {

@@ -1,7 +1,7 @@
 // --explain: what would become of a user's login, told without serving anybody.
 #pragma once
 
-#include "options.h"
+#include "settings/options.h"
 
 namespace rum {
 

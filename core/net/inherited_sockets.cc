@@ -1,4 +1,4 @@
-#include "daemon/inherited_sockets.h"
+#include "net/inherited_sockets.h"
 
 #include <errno.h>
 #include <fcntl.h>

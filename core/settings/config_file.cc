@@ -1,4 +1,4 @@
-#include "config_file.h"
+#include "settings/config_file.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,4 +1,4 @@
-#include "proxy/main_queue.h"
+#include "net/main_queue.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "options.h"
+#include "settings/options.h"
 
 namespace rum {
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "config.h"
-#include "options.h"
+#include "settings/options.h"
 
 namespace rum {
 
