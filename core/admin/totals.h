@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "admin/history.h"
-#include "limits/verdicts.h"
 #include "base/close_reasons.h"
-#include "proxy/counters.h"
+#include "limits/verdicts.h"
 #include "probe/prober.h"
+#include "proxy/counters.h"
 
 namespace rum {
 

@@ -28,8 +28,9 @@ Result<Explanation> Answer(std::shared_ptr<const Settings> settings,
   proxy.SetMap(std::move(map));
   proxy.SetTls(std::move(tls));
   if (auto started = proxy.Start(); !started) return started.error();
+  Explainer explainer(base.get(), proxy);
   std::optional<Explanation> answer;
-  proxy.explainer().Ask({settings->explain, settings->explain_from}, [&](Explanation told) {
+  explainer.Ask({settings->explain, settings->explain_from}, [&](Explanation told) {
     answer = std::move(told);
     event_base_loopbreak(base.get());
   });

@@ -76,9 +76,9 @@ Status InheritedSockets::Add(int fd, bool given, std::optional<Address> address)
   return Ok();
 }
 
-Result<InheritedSockets> InheritedSockets::Of(const HandoverNote& note) {
+Result<InheritedSockets> InheritedSockets::Of(const std::vector<SharedSocket>& sockets) {
   InheritedSockets all;
-  for (const HandoverNote::Socket& socket : note.sockets) {
+  for (const SharedSocket& socket : sockets) {
     if (auto added = all.Add(socket.fd, socket.given, socket.address); !added) {
       return added.error();
     }

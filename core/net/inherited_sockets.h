@@ -9,7 +9,6 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/result.h"
-#include "daemon/handover_note.h"
 
 namespace rum {
 
@@ -19,11 +18,18 @@ struct ListeningSocket {
   bool keep_file = false;
 };
 
+// One that another process listens on, and hands over.
+struct SharedSocket {
+  int fd = -1;
+  bool given = false;  // by systemd, which removes a unix socket's file itself
+  Address address;     // as the other process was told it
+};
+
 class InheritedSockets {
  public:
   InheritedSockets() = default;
-  // [main] Becomes the owner of the descriptors of `note`; one that does not listen is an error.
-  static Result<InheritedSockets> Of(const HandoverNote& note);
+  // [main] Becomes the owner of these descriptors; one that does not listen is an error.
+  static Result<InheritedSockets> Of(const std::vector<SharedSocket>& sockets);
   // [main, before any thread] Those of sd_listen_fds(3); LISTEN_FDS and LISTEN_PID are taken out of
   // the environment.
   static Result<InheritedSockets> FromSystemd();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/close_reasons.h"
 #include "limits/admission.h"
 #include "limits/gate.h"
 #include "limits/verdicts.h"
@@ -12,10 +13,9 @@
 #include "map/map_record.h"
 #include "map/map_rules.h"
 #include "module/module_config.h"
-#include "settings/options.h"
-#include "base/close_reasons.h"
 #include "proxy/probe.h"
 #include "proxy/proxy.h"
+#include "settings/settings.h"
 #include "upstream/outages.h"
 
 namespace rum {

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/close_reasons.h"
 #include "base/log.h"
 #include "module/module_config.h"
-#include "settings/options.h"
-#include "base/close_reasons.h"
 #include "proxy/proxy.h"
+#include "settings/settings.h"
 #include "upstream/outages.h"
 
 namespace rum {

@@ -12,9 +12,9 @@
 #include "limits/gate.h"
 #include "limits/user_limits.h"
 #include "net/buffer.h"
+#include "net/loop.h"
 #include "proxy/connector.h"
 #include "proxy/deadlines.h"
-#include "net/loop.h"
 #include "upstream/arrivals.h"
 #include "upstream/outages.h"
 

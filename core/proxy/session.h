@@ -15,10 +15,10 @@
 #include "base/log.h"
 #include "limits/gate.h"
 #include "limits/user_limits.h"
-#include "proxy/deadlines.h"
 #include "net/loop.h"
-#include "proxy/relay.h"
 #include "net/side.h"
+#include "proxy/deadlines.h"
+#include "proxy/relay.h"
 #include "rum/module.h"
 
 struct rum_session {};  // what modules hold; always a Session

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "config.h"
-#include "settings/options.h"
+#include "settings/settings.h"
 
 namespace rum {
 

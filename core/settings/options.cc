@@ -5,9 +5,8 @@
 #include <map>
 
 #include "config.h"
-#include "settings/config_file.h"
-#include "proxy/host_calls.h"
 #include "module/module_config.h"
+#include "settings/config_file.h"
 #include "settings/option_rows.h"
 #include "settings/settings_reader.h"
 
@@ -268,7 +267,8 @@ std::string Join(const std::vector<std::string>& lines) {
   return all;
 }
 
-Result<CommandLine> Read(int argc, char** argv, std::shared_ptr<const Module> loaded) {
+Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
+                         std::shared_ptr<const Module> loaded) {
   CommandLine line;
   auto settings = std::make_shared<Settings>();
 
@@ -298,7 +298,7 @@ Result<CommandLine> Read(int argc, char** argv, std::shared_ptr<const Module> lo
     settings->protocol = last("map").empty() ? "passthrough.so" : RUM_MAP_MODULE;
   }
   auto module = loaded ? Result<std::shared_ptr<const Module>>(std::move(loaded))
-                       : Module::Load(settings->protocol, settings->module_dir, kHost);
+                       : Module::Load(settings->protocol, settings->module_dir, host);
   if (module) {
     line.module = *module;
   } else {
@@ -343,9 +343,10 @@ Result<CommandLine> Read(int argc, char** argv, std::shared_ptr<const Module> lo
 
 }  // namespace
 
-Result<CommandLine> ReadCommandLine(int argc, char** argv, std::shared_ptr<const Module> loaded) {
+Result<CommandLine> ReadCommandLine(int argc, char** argv, const rum_host& host,
+                                    std::shared_ptr<const Module> loaded) {
   try {
-    return Read(argc, argv, std::move(loaded));
+    return Read(argc, argv, host, std::move(loaded));
   } catch (const CLI::Error& e) {
     bool check = std::find(argv, argv + argc, std::string_view("--check")) != argv + argc;
     return Error{check ? Fault::kConfig : Fault::kUsage, e.what()};

@@ -8,9 +8,11 @@
 #include <vector>
 
 #include "base/result.h"
-#include "settings/options.h"
+#include "settings/settings.h"
 
 namespace rum {
+
+class Module;
 
 // What the options held, as text, by long name.
 using OptionTexts = std::map<std::string, std::vector<std::string>>;

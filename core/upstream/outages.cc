@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "base/log.h"
 #include "base/close_reasons.h"
+#include "base/log.h"
 
 namespace rum {
 namespace {
