@@ -3,7 +3,7 @@
 //
 //   using namespace rum::dialogue;
 //
-//   Script Login(Dialogue& d, const Config& config) {
+//   Script Login(Dialogue& d) {
 //     d.client.Send("who are you?\r\n");
 //     View line = co_await d.client.Line(512);
 //     if (!line) co_return;                          // ends the session with line.reason()

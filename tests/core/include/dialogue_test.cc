@@ -2,6 +2,8 @@
 // against each end that a session can have.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <new>

@@ -170,6 +170,11 @@ namespace detail {
 
 template <class Function>
 struct Signature;
+template <>
+struct Signature<Script (*)(Dialogue&)> {
+  using Config = void;
+  using Worker = NoWorker;
+};
 template <class C>
 struct Signature<Script (*)(Dialogue&, const C&)> {
   using Config = C;
@@ -185,9 +190,9 @@ struct Signature<Script (*)(Dialogue&, const C&, W&)> {
 
 // A module's table made of scripts:
 //
-//   Script Login(Dialogue& d, const Config& config);              // or (..., const Config&,
-//   Worker&) Script Probe(Dialogue& d, const Config& config, ProbeQuestion question);          //
-//   the same
+//   Script Login(Dialogue& d);                       // or (Dialogue&, const Config&)
+//                                                    // or (Dialogue&, const Config&, Worker&)
+//   Script Probe(Dialogue& d, ProbeQuestion question);       // with the same in between
 //
 // Config is what config_new of the module makes. Worker is made by its default constructor for each
 // worker thread, and is what the scripts of that thread share; no lock is needed.
@@ -234,9 +239,8 @@ class Hooks {
   static void WorkerStop(void* data) { delete static_cast<OfWorker*>(data); }
   static int32_t SessionOpen(rum_session* session, const void* config, void* worker, void** data) {
     auto& of = *static_cast<OfWorker*>(worker);
-    return Hook::Open(session, of.pool, &of.worker, data, [&](Dialogue& d) {
-      return Call<kLogin>(d, *static_cast<const Config*>(config), of.worker);
-    });
+    return Hook::Open(session, of.pool, &of.worker, data,
+                      [&](Dialogue& d) { return Call<kLogin>(d, config, of.worker); });
   }
   static int32_t ProbeOpen(rum_session* session, const void* config, void* worker,
                            const rum_probe* probe, void** data) {
@@ -252,7 +256,7 @@ class Hooks {
       question.user.assign(probe->user, probe->user_size);
     }
     return Hook::Open(session, of.pool, &of.worker, data, [&](Dialogue& d) {
-      return Call<kProbe>(d, *static_cast<const Config*>(config), of.worker, std::move(question));
+      return Call<kProbe>(d, config, of.worker, std::move(question));
     });
   }
 
@@ -260,11 +264,13 @@ class Hooks {
   static constexpr bool kHasProbe = !std::is_same_v<decltype(kProbe), std::nullptr_t>;
 
   template <auto kScript, class... More>
-  static Script Call(Dialogue& d, const Config& config, Worker& worker, More&&... more) {
-    if constexpr (std::is_same_v<Worker, NoWorker>) {
-      return kScript(d, config, std::forward<More>(more)...);
+  static Script Call(Dialogue& d, const void* config, Worker& worker, More&&... more) {
+    if constexpr (std::is_void_v<Config>) {
+      return kScript(d, std::forward<More>(more)...);
+    } else if constexpr (std::is_same_v<Worker, NoWorker>) {
+      return kScript(d, *static_cast<const Config*>(config), std::forward<More>(more)...);
     } else {
-      return kScript(d, config, worker, std::forward<More>(more)...);
+      return kScript(d, *static_cast<const Config*>(config), worker, std::forward<More>(more)...);
     }
   }
 };
