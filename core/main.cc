@@ -13,15 +13,16 @@
 #include "base/log.h"
 #include "daemon/background.h"
 #include "daemon/daemon.h"
-#include "daemon/inherited_sockets.h"
+#include "daemon/explain.h"
 #include "daemon/privileges.h"
 #include "daemon/service.h"
 #include "daemon/successor.h"
-#include "explain.h"
 #include "limits/descriptors.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
-#include "options.h"
+#include "net/inherited_sockets.h"
+#include "proxy/host_calls.h"
+#include "settings/options.h"
 #include "tls/tls_contexts.h"
 
 namespace rum {
@@ -83,7 +84,7 @@ Result<Inheritance> Inherit(Background& background) {
   ::close(note->error_output);
   Fd pidfile(note->pidfile);
   if (pidfile) ::fcntl(pidfile.get(), F_SETFD, FD_CLOEXEC);
-  auto sockets = InheritedSockets::Of(*note);
+  auto sockets = InheritedSockets::Of(note->sockets);
   if (!sockets) return sockets.error();
   return Inheritance{std::move(*sockets), std::move(note->holds), note->has_map,
                      std::move(pidfile)};
@@ -125,7 +126,7 @@ int Main(int argc, char** argv) {
   auto inherited = Inherit(background);
   if (!inherited) return fail(inherited.error());
   const bool takes_over = background.reports();
-  auto line = ReadCommandLine(argc, argv);
+  auto line = ReadCommandLine(argc, argv, kHost);
   if (!line) return fail(line.error());
   if (!line->text.empty()) {
     std::fputs(line->text.c_str(), stdout);

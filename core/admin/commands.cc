@@ -12,11 +12,11 @@
 #include "admin/statistics.h"
 #include "limits/admission.h"
 #include "map/map_watcher.h"
-#include "options.h"
-#include "proxy/explainer.h"
+#include "probe/explainer.h"
 #include "proxy/proxy.h"
 #include "proxy/session_list.h"
 #include "rum/module.h"
+#include "settings/settings.h"
 #include "upstream/outages.h"
 
 namespace rum {
@@ -186,7 +186,7 @@ void Explain(const Call& call) {
     if (!address) return Refuse(call, address.error().text);
     question.from = *address;
   }
-  call.overview.proxy.explainer().Ask(
+  call.overview.explainer.Ask(
       std::move(question), [request = call.request](Explanation explanation) {
         Json json = {{"possible", explanation.possible}, {"lines", Json::array()}};
         for (const auto& [key, value] : explanation.lines) json["lines"].push_back({key, value});

@@ -11,7 +11,7 @@
 #include "admin/page.h"
 #include "admin/request.h"
 #include "admin/totals.h"
-#include "proxy/listener.h"
+#include "net/listening_socket.h"
 #include "proxy/proxy.h"
 
 namespace rum {
@@ -104,7 +104,7 @@ void StatisticsServer::OnRested(evutil_socket_t, short, void* self) {
   evconnlistener_enable(static_cast<StatisticsServer*>(self)->listener_);
 }
 
-HandoverNote::Socket StatisticsServer::ForHandover() const {
+SharedSocket StatisticsServer::ForHandover() const {
   return {evhttp_bound_socket_get_fd(bound_), keep_file_, address_};
 }
 

@@ -16,7 +16,7 @@
 #include "admin/statistics.h"
 #include "base/address.h"
 #include "base/result.h"
-#include "daemon/inherited_sockets.h"
+#include "net/inherited_sockets.h"
 
 struct evconnlistener;
 struct evhttp;
@@ -38,7 +38,7 @@ class StatisticsServer {
   StatisticsServer(const StatisticsServer&) = delete;
 
   // [main] For another process that is to listen as well.
-  HandoverNote::Socket ForHandover() const;
+  SharedSocket ForHandover() const;
   // [main] That process answers from now on; requests that are here already are answered here.
   void HandOver();
   bool handed_over() const { return handed_over_; }

@@ -10,8 +10,8 @@
 #include "limits/admission.h"
 #include "limits/gate.h"
 #include "limits/resident.h"
-#include "option_rows.h"
 #include "proxy/proxy.h"
+#include "settings/option_rows.h"
 
 namespace rum {
 namespace {

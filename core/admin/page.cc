@@ -12,9 +12,9 @@
 
 #include "base/escape.h"
 #include "limits/admission.h"
-#include "options.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
+#include "settings/settings.h"
 
 namespace rum {
 namespace {

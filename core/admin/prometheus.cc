@@ -99,12 +99,12 @@ std::string StatisticsPrometheus(const Overview& overview) {
        "Clients turned away by access lists and limits, by the option", "option", kRefusals,
        [&](const auto& row) { return SumTurnedAway(proxy, row.refusal); });
   one("rum_probe_failures_total", "counter", "Probes that found a server unwell",
-      proxy.prober().failures());
+      overview.prober.failures());
   head("rum_destinations", "gauge", "Servers in use, by what their last probe found");
   for (size_t i = 0; i < std::size(kHealthWords); ++i) {
     auto state = static_cast<DestinationHealth::State>(i);
     fmt::format_to(std::back_inserter(out), "rum_destinations{{state=\"{}\"}} {}\n",
-                   kHealthWords[i], proxy.prober().on() ? CountHealth(proxy.prober(), state) : 0);
+                   kHealthWords[i], overview.prober.on() ? CountHealth(overview.prober, state) : 0);
   }
   one("rum_destinations_resting", "gauge", "Servers that the breaker leaves alone",
       proxy.outages().resting());

@@ -18,10 +18,10 @@
 #include "limits/resident.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
-#include "options.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
+#include "settings/settings.h"
 #include "tls/tls_contexts.h"
 #include "upstream/outages.h"
 
@@ -59,7 +59,8 @@ constexpr size_t kDestinationsTold = 100;
 using Outage = Outages::Outage;
 
 // Those of -d, those that are left alone or unwell, those with the most sessions, then others.
-std::vector<std::string> ToldDestinations(const Proxy& proxy, const std::vector<Outage>& outages) {
+std::vector<std::string> ToldDestinations(const Proxy& proxy, const Prober& prober,
+                                          const std::vector<Outage>& outages) {
   std::vector<std::string> told;
   std::set<std::string, std::less<>> known;
   auto add = [&](const std::string& text) {
@@ -67,7 +68,7 @@ std::vector<std::string> ToldDestinations(const Proxy& proxy, const std::vector<
   };
   for (const Address& address : proxy.settings()->destinations) add(address.text());
   for (const Outage& outage : outages) add(outage.server);
-  const auto& probed = proxy.prober().destinations();
+  const auto& probed = prober.destinations();
   for (const auto& [key, health] : probed) {
     if (health.state == DestinationHealth::State::kUnwell) add(key);
   }
@@ -87,18 +88,18 @@ void AddProbe(const DestinationHealth& health, nlohmann::ordered_json& one) {
   for (const auto& [name, value] : health.notes) one["notes"][name] = value;
 }
 
-nlohmann::ordered_json DestinationsJson(const Proxy& proxy) {
+nlohmann::ordered_json DestinationsJson(const Proxy& proxy, const Prober& prober) {
   auto list = nlohmann::ordered_json::array();
   auto outages = proxy.outages().List(kDestinationsTold);
   const auto& defaults = proxy.settings()->destinations;
-  const auto& probed = proxy.prober().destinations();
-  for (const std::string& text : ToldDestinations(proxy, outages)) {
+  const auto& probed = prober.destinations();
+  for (const std::string& text : ToldDestinations(proxy, prober, outages)) {
     nlohmann::ordered_json one = {{"address", text}};
     one["default"] = std::any_of(defaults.begin(), defaults.end(),
                                  [&](const Address& address) { return address.text() == text; });
     one["sessions"] = proxy.loads().Sessions(text);
     one["state"] = kHealthWords[0];
-    if (auto health = probed.find(text); health != probed.end() && proxy.prober().on()) {
+    if (auto health = probed.find(text); health != probed.end() && prober.on()) {
       AddProbe(health->second, one);
     }
     auto outage = std::find_if(outages.begin(), outages.end(),
@@ -141,7 +142,7 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
   for (const auto& listener : proxy.listeners()) {
     json["listeners"].push_back({{"address", listener->text()}});
   }
-  json["destinations"] = DestinationsJson(proxy);
+  json["destinations"] = DestinationsJson(proxy, overview.prober);
   for (const CounterRow& row : CounterRows()) json[row.group][row.name] = SumOf(proxy, row.member);
   for (const CloseReason& reason : kCloseReasons) {
     json["sessions"]["ended"][std::string(reason.word)] = SumEnded(proxy, reason.number);
@@ -159,7 +160,7 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
     json["times"][times.name] = {{"count", times.count},
                                  {"seconds", static_cast<double>(times.micros) / 1e6}};
   }
-  AddHealth(proxy.prober(), json["probes"]);
+  AddHealth(overview.prober, json["probes"]);
   json["breaker"] = {{"resting", proxy.outages().resting()},
                      {"held", proxy.outages().held()},
                      {"opened", proxy.outages().opened()},

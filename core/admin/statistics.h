@@ -7,13 +7,17 @@
 
 namespace rum {
 
+class Explainer;
 class MapWatcher;
+class Prober;
 class Proxy;
 struct TlsContexts;
 
 // What a look at the process needs; `map` may be null (no -M), and so may `tls` and what is in it.
 struct Overview {
   Proxy& proxy;
+  const Prober& prober;
+  Explainer& explainer;
   const MapWatcher* map;
   uint64_t started;  // monotonic ms
   bool draining;

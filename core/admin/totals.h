@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "admin/history.h"
+#include "base/close_reasons.h"
 #include "limits/verdicts.h"
-#include "proxy/close_reasons.h"
+#include "probe/prober.h"
 #include "proxy/counters.h"
-#include "upstream/prober.h"
 
 namespace rum {
 

@@ -25,7 +25,7 @@ struct Reason {
 };
 constexpr Reason kReasons[] = {
 #define CLOSE_REASON(name, word, explanation) {#name, word, RUM_CLOSE_##name},
-#include "proxy/close_reasons.def"
+#include "base/close_reasons.def"
 #undef CLOSE_REASON
 };
 

@@ -14,9 +14,9 @@
 #include "limits/resident.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
+#include "proxy/host_calls.h"
 #include "proxy/listener.h"
 #include "upstream/outages.h"
-#include "upstream/prober.h"
 
 namespace rum {
 namespace {
@@ -75,10 +75,15 @@ Daemon::~Daemon() {
   for (event* e : events_) event_free(e);
   successor_.reset();
   if (shared_) HandOverAdmin();
-  if (shared_ && proxy_) proxy_->Drain(true);
+  if (proxy_) {
+    if (shared_) proxy_->Drain(true);
+    proxy_->Join();
+  }
   control_.reset();
   statistics_.reset();
   watcher_.reset();
+  prober_.reset();
+  explainer_.reset();
   proxy_.reset();
   state_.reset();
   event_base_free(base_);
@@ -89,6 +94,8 @@ Status Daemon::Start() {
   auto config = ModuleConfig::Make(module_, settings_->module_values);
   if (!config) return config.error();
   proxy_ = std::make_unique<Proxy>(base_, settings_, *config);
+  prober_ = std::make_unique<Prober>(base_, *proxy_, settings_->health_check);
+  explainer_ = std::make_unique<Explainer>(base_, *proxy_);
   auto tls = TlsContexts::Make(settings_->tls);
   if (!tls) return tls.error();
   UseTls(std::move(*tls));
@@ -142,7 +149,7 @@ Status Daemon::WatchMap() {
           log::Warning("{}: {}", settings_->map, text);
         }
         proxy_->SetMap(std::move(map));
-        proxy_->prober().SetMapDestinations(watcher_->destinations());
+        prober_->SetMapDestinations(watcher_->destinations());
       },
       [](const Error& error) { log::Error("{}", error.text); });
   if (auto started = watcher_->Start(); !started) return started;
@@ -197,7 +204,7 @@ event* Daemon::Every(timeval interval, event_callback_fn callback) {
 Status Daemon::Run() {
   events_.push_back(first_probes_ = evtimer_new(base_, OnFirstProbesOver, this));
   event_add(first_probes_, &kFirstProbes);
-  proxy_->prober().Start([this] { OnFirstProbesOver(-1, 0, this); });
+  prober_->Start([this] { OnFirstProbesOver(-1, 0, this); });
   if (result_) event_base_dispatch(base_);
   proxy_->Join();
   log::Info("rum ends");
@@ -310,7 +317,7 @@ void Daemon::ReloadAll(Actions::Answer answer) {
 
 // Reads the configuration again. With one mistake in it nothing changes.
 Result<std::vector<std::string>> Daemon::Reload() {
-  auto line = ReadCommandLine(origin_.argc, origin_.argv, module_);
+  auto line = ReadCommandLine(origin_.argc, origin_.argv, kHost, module_);
   if (!line) return RefuseReload(line.error());
   rum::Reload plan = PlanReload(*settings_, *line->settings);
   if (plan.applied.empty()) {
@@ -330,6 +337,7 @@ Result<std::vector<std::string>> Daemon::Reload() {
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
   tls_status_ = Ok();
   proxy_->Reload(settings_, std::move(*config));
+  prober_->Follow();
   log::Info("the configuration is read again; applied: {}", Names(plan.applied));
   TellKept(plan.kept);
   return plan.kept;

@@ -10,14 +10,16 @@
 
 #include "admin/http.h"
 #include "daemon/background.h"
-#include "daemon/inherited_sockets.h"
 #include "daemon/privileges.h"
 #include "daemon/service.h"
 #include "daemon/successor.h"
 #include "map/map_watcher.h"
 #include "module/state_store.h"
-#include "options.h"
+#include "net/inherited_sockets.h"
+#include "probe/explainer.h"
+#include "probe/prober.h"
 #include "proxy/proxy.h"
+#include "settings/options.h"
 #include "tls/tls_contexts.h"
 
 namespace rum {
@@ -59,7 +61,9 @@ class Daemon {
   Status DropPrivileges();
   void Serve();
   void UseTls(std::shared_ptr<const TlsContexts> tls);
-  Overview overview() const { return {*proxy_, watcher_.get(), started_, draining_, tls_.get()}; }
+  Overview overview() const {
+    return {*proxy_, *prober_, *explainer_, watcher_.get(), started_, draining_, tls_.get()};
+  }
   void ReloadAll(Actions::Answer answer = {});  // what SIGHUP asks for
   Result<std::vector<std::string>> Reload();    // what needs a new process
   void LookAtTls(bool again);
@@ -91,6 +95,8 @@ class Daemon {
   event_base* base_;
   std::unique_ptr<StateStore> state_;
   std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<Prober> prober_;        // this and the next only after the workers have ended
+  std::unique_ptr<Explainer> explainer_;  // are destroyed: they post to them
   std::unique_ptr<MapWatcher> watcher_;
   std::unique_ptr<StatisticsServer> statistics_, control_;  // -m, --control
   std::unique_ptr<Successor> successor_;                    // is being started

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/close_reasons.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
-#include "proxy/close_reasons.h"
 #include "proxy/listener.h"
 
 namespace rum {
@@ -55,6 +55,7 @@ void Daemon::Drain() {
   const Millis most = handed_over_ ? settings_->handover_timeout : settings_->drain_timeout;
   log::Info("draining: no new clients; sessions have {} to end; a second signal ends at once",
             most.count() ? FormatDuration(most) : "any time");
+  prober_->Stop();
   proxy_->Drain(shared_);
   tell_at_ = NowMillis() + (tell_every_ = kProgress);
   pidfile_.Release();
@@ -92,6 +93,7 @@ void Daemon::Stop() {
   draining_ = true;
   successor_.reset();
   upgraded_ = {};
+  prober_->Stop();
   proxy_->Drain(shared_);
   proxy_->Stop();
   event_base_loopbreak(base_);

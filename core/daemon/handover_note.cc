@@ -76,7 +76,7 @@ std::string WriteHandoverNote(const HandoverNote& note) {
   std::string out = fmt::format("ready:{},stderr:{}", note.ready, note.error_output);
   if (note.has_map) out += ",map:";
   if (note.pidfile >= 0) out += fmt::format(",pidfile:{}", note.pidfile);
-  for (const HandoverNote::Socket& socket : note.sockets) {
+  for (const SharedSocket& socket : note.sockets) {
     out += fmt::format(",{}:{}:{}", socket.given ? "given" : "own", socket.fd,
                        Escape(socket.address.text()));
   }

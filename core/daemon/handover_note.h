@@ -7,6 +7,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "net/inherited_sockets.h"
 #include "upstream/outages.h"
 
 namespace rum {
@@ -17,11 +18,6 @@ inline constexpr const char* kHandoverVariable = "RUM_HANDOVER";
 // "ready:7,stderr:8,map:,pidfile:9,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x,drain:tcp:db1:3306";
 // in an address ',', '%' and control characters stand as %XX.
 struct HandoverNote {
-  struct Socket {
-    int fd = -1;
-    bool given = false;  // by systemd, which removes a unix socket's file itself
-    Address address;     // as the old process was told it
-  };
   struct Hold {
     std::string server;
     rum::Hold hold;
@@ -30,7 +26,7 @@ struct HandoverNote {
   int error_output = -1;  // what is to be its standard error
   bool has_map = false;   // the old process has a user map: without one, nothing is taken over
   int pidfile = -1;       // locked; -1: there is none
-  std::vector<Socket> sockets;
+  std::vector<SharedSocket> sockets;
   std::vector<Hold> holds;  // servers that an operator has taken out of use
 };
 

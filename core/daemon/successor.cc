@@ -67,7 +67,7 @@ int Spawn(const Program& program, const HandoverNote& note, int error_pipe, pid_
   if (note.pidfile >= 0) {
     posix_spawn_file_actions_adddup2(&actions, note.pidfile, note.pidfile);
   }
-  for (const HandoverNote::Socket& socket : note.sockets) {
+  for (const SharedSocket& socket : note.sockets) {
     posix_spawn_file_actions_adddup2(&actions, socket.fd, socket.fd);
   }
   sigset_t defaults, none;

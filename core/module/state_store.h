@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/address.h"
-#include "proxy/main_queue.h"
+#include "net/main_queue.h"
 
 namespace rum {
 

@@ -6,11 +6,11 @@
 
 #include <algorithm>
 
-#include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
+#include "settings/settings.h"
 #include "upstream/outages.h"
 #include "upstream/resolver.h"
 

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/close_reasons.h"
 #include "limits/refusals.h"
 #include "limits/verdicts.h"
-#include "proxy/close_reasons.h"
 #include "proxy/counter.h"
 #include "proxy/histogram.h"
 

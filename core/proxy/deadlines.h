@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "base/clock.h"
-#include "proxy/loop.h"
+#include "net/loop.h"
 
 namespace rum {
 

@@ -11,10 +11,10 @@
 
 #include "limits/gate.h"
 #include "limits/user_limits.h"
-#include "proxy/buffer.h"
+#include "net/buffer.h"
+#include "net/loop.h"
 #include "proxy/connector.h"
 #include "proxy/deadlines.h"
-#include "proxy/loop.h"
 #include "upstream/arrivals.h"
 #include "upstream/outages.h"
 

@@ -1,27 +1,19 @@
 // Binds an address, accepts clients in batches and hands each to the worker that has the fewest.
 #pragma once
 
-#include <sys/stat.h>
-
 #include <memory>
 #include <string>
 
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/result.h"
-#include "daemon/inherited_sockets.h"
-#include "proxy/loop.h"
+#include "net/inherited_sockets.h"
+#include "net/loop.h"
 
 namespace rum {
 
 class Proxy;
 class Worker;
-
-// A bound, listening, non-blocking socket, out of `inherited` if it is there. A name is resolved
-// here, which may block. A unix socket's file left by a dead process is replaced; one that somebody
-// answers on is not.
-Result<ListeningSocket> OpenListeningSocket(const Address& address, mode_t socket_mode,
-                                            InheritedSockets* inherited = nullptr);
 
 class Listener : private Loop::Watcher {
  public:
@@ -36,7 +28,7 @@ class Listener : private Loop::Watcher {
   void Close(bool handed_over = false);
 
   // [main, while it is open] For another process that is to listen as well.
-  HandoverNote::Socket ForHandover() const { return {fd_.get(), keep_file_, asked_}; }
+  SharedSocket ForHandover() const { return {fd_.get(), keep_file_, asked_}; }
   // Whether the file of a unix socket is this process's to remove.
   bool owns_file() const { return address_.kind == Address::Kind::kUnix && !keep_file_; }
   const Address& address() const { return address_; }

@@ -10,14 +10,13 @@
 #include "limits/gate.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
-#include "options.h"
-#include "proxy/explainer.h"
+#include "net/listening_socket.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
 #include "proxy/session_list.h"
 #include "proxy/worker.h"
+#include "settings/settings.h"
 #include "upstream/outages.h"
-#include "upstream/prober.h"
 #include "upstream/resolver.h"
 
 namespace rum {
@@ -50,9 +49,7 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       admission_(std::make_unique<Admission>()),
       gate_(std::make_unique<Gate>()),
       outages_(std::make_unique<Outages>()),
-      prober_(std::make_unique<Prober>(base, *this, settings_->health_check)),
-      lister_(std::make_unique<SessionLister>(base, *this)),
-      explainer_(std::make_unique<Explainer>(base, *this)) {}
+      lister_(std::make_unique<SessionLister>(base, *this)) {}
 
 Proxy::~Proxy() {
   {
@@ -118,7 +115,6 @@ void Proxy::BeginProbe(Probe probe) {
 void Proxy::Drain(bool handed_over) {
   if (draining_) return;
   draining_ = true;
-  prober_->Stop();
   auto drain_workers = [this] {
     for (auto& worker : workers_) worker->Post([w = worker.get()] { w->Drain(); });
   };
@@ -182,7 +178,6 @@ void Proxy::Reload(std::shared_ptr<const Settings> settings,
   for (auto& worker : workers_) {
     worker->Post([w = worker.get(), settings, config] { w->Reload(settings, config); });
   }
-  prober_->Follow();
 }
 
 Worker& Proxy::LeastLoaded(Worker& self) {

@@ -16,14 +16,12 @@
 namespace rum {
 
 class Admission;
-class Explainer;
 class Gate;
 class InheritedSockets;
 class Listener;
 class MapFile;
 class ModuleConfig;
 class Outages;
-class Prober;
 class Resolver;
 class SessionLister;
 class Worker;
@@ -90,10 +88,7 @@ class Proxy {
   uint32_t NextTurn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
   Gate& gate() { return *gate_; }
   const Gate& gate() const { return *gate_; }
-  SessionLister& lister() const { return *lister_; }    // [main]
-  Explainer& explainer() const { return *explainer_; }  // [main]
-  Prober& prober() { return *prober_; }                 // [main]
-  const Prober& prober() const { return *prober_; }
+  SessionLister& lister() const { return *lister_; }  // [main]
   // [main]
   const std::shared_ptr<const Settings>& settings() const { return settings_; }
   const std::shared_ptr<const ModuleConfig>& module_config() const { return module_config_; }
@@ -110,9 +105,7 @@ class Proxy {
   Arrivals arrivals_;
   NamedPlaces loads_;
   std::atomic<uint32_t> turn_ = 0;
-  std::unique_ptr<Prober> prober_;
   std::unique_ptr<SessionLister> lister_;
-  std::unique_ptr<Explainer> explainer_;
   std::shared_ptr<const MapFile> map_;
   std::shared_ptr<const TlsContexts> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "proxy/side.h"
+#include "net/side.h"
 #include "proxy/worker.h"
 
 namespace rum {

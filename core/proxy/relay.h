@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "proxy/pipes.h"
+#include "net/pipes.h"
 
 namespace rum {
 

@@ -3,15 +3,15 @@
 // session_calls.cc.
 #include "proxy/session.h"
 
+#include "base/close_reasons.h"
 #include "module/module_config.h"
-#include "options.h"
-#include "proxy/close_reasons.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
 #include "proxy/proxy.h"
 #include "proxy/session_log.h"
 #include "proxy/worker.h"
+#include "settings/settings.h"
 
 namespace rum {
 namespace {

@@ -15,10 +15,10 @@
 #include "base/log.h"
 #include "limits/gate.h"
 #include "limits/user_limits.h"
+#include "net/loop.h"
+#include "net/side.h"
 #include "proxy/deadlines.h"
-#include "proxy/loop.h"
 #include "proxy/relay.h"
-#include "proxy/side.h"
 #include "rum/module.h"
 
 struct rum_session {};  // what modules hold; always a Session

@@ -5,13 +5,13 @@
 
 #include "base/log.h"
 #include "limits/admission.h"
-#include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
+#include "settings/settings.h"
 #include "tls/tls_contexts.h"
 
 namespace rum {

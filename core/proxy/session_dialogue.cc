@@ -2,9 +2,9 @@
 // what it asked for, until both ways are relayed or the session ends.
 #include <algorithm>
 
+#include "base/close_reasons.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
-#include "proxy/close_reasons.h"
 #include "proxy/dialogue.h"
 #include "proxy/probe.h"
 #include "proxy/session.h"

@@ -1,11 +1,11 @@
 // The PROXY headers of a session: the one by which another proxy tells who the client is, and the
 // one that tells it to the server.
 #include "base/proxy_header.h"
-#include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/probe.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
+#include "settings/settings.h"
 
 namespace rum {
 

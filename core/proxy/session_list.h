@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/main_queue.h"
+#include "net/main_queue.h"
 
 namespace rum {
 

@@ -4,9 +4,9 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/close_reasons.h"
 #include "base/escape.h"
 #include "base/log.h"
-#include "proxy/close_reasons.h"
 #include "proxy/listener.h"
 
 namespace rum {

@@ -3,13 +3,13 @@
 #include "limits/admission.h"
 #include "limits/gate.h"
 #include "module/module_config.h"
-#include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
+#include "settings/settings.h"
 
 namespace rum {
 

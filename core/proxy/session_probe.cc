@@ -1,7 +1,7 @@
 // The beginning and the end of a session without a client; all between is as in any dialogue.
+#include "base/close_reasons.h"
 #include "base/log.h"
 #include "module/module_config.h"
-#include "proxy/close_reasons.h"
 #include "proxy/dialogue.h"
 #include "proxy/probe.h"
 #include "proxy/session.h"

@@ -12,11 +12,11 @@
 
 #include "map/map_file.h"
 #include "module/module_config.h"
-#include "options.h"
 #include "proxy/dialogue.h"
 #include "proxy/probe.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
+#include "settings/settings.h"
 #include "upstream/balance.h"
 
 namespace rum {

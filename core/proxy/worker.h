@@ -14,10 +14,10 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/result.h"
+#include "net/loop.h"
+#include "net/pipes.h"
 #include "proxy/counters.h"
 #include "proxy/deadlines.h"
-#include "proxy/loop.h"
-#include "proxy/pipes.h"
 #include "proxy/session_list.h"
 #include "proxy/spares.h"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/close_reasons.h"
 #include "base/log.h"
-#include "proxy/close_reasons.h"
 
 namespace rum {
 namespace {

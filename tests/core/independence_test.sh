@@ -15,5 +15,5 @@ refuse() {
 grep -rlq rum_module core || { echo "no sources found in $PWD"; exit 1; }
 refuse "core/ names a protocol" 'mysql|mariadb' core
 refuse "core/ includes a file of a module" '#[[:space:]]*include[[:space:]]*["<](\.\./)*(modules/|mysql/|passthrough/)' core
-refuse "a module includes a file of the core" '#[[:space:]]*include[[:space:]]*["<](\.\./)*(core/|base/|proxy/|upstream/|map/|module/|tls/|limits/|admin/|daemon/|check/|config\.h)' modules
+refuse "a module includes a file of the core" '#[[:space:]]*include[[:space:]]*["<](\.\./)*(core/|base/|net/|settings/|probe/|proxy/|upstream/|map/|module/|tls/|limits/|admin/|daemon/|check/|config\.h)' modules
 exit $status

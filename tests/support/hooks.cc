@@ -6,8 +6,8 @@
 #include <map>
 #include <thread>
 
-#include "module/host.h"
 #include "module/module_config.h"
+#include "proxy/host_calls.h"
 #include "support/patience.h"
 
 namespace rum::test {

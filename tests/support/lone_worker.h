@@ -10,9 +10,9 @@
 #include <memory>
 
 #include "module/module_config.h"
-#include "options.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
+#include "settings/settings.h"
 #include "support/hooks.h"
 #include "support/patience.h"
 

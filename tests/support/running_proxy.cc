@@ -16,6 +16,8 @@
 #include "limits/gate.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
+#include "probe/explainer.h"
+#include "probe/prober.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
@@ -95,6 +97,8 @@ RunningProxy::RunningProxy(Hooks hooks, const Change& change)
   loop_ = std::make_unique<MainLoop>(
       [&](event_base* base) {
         proxy_ = std::make_unique<Proxy>(base, settings, config);
+        prober_ = std::make_unique<Prober>(base, *proxy_, settings->health_check);
+        explainer_ = std::make_unique<Explainer>(base, *proxy_);
         config.reset();
         if (settings->tls.first) {
           settings->tls.state_dir = folder_.path();
@@ -110,7 +114,12 @@ RunningProxy::RunningProxy(Hooks hooks, const Change& change)
         for (const auto& listener : proxy_->listeners()) addresses_.push_back(listener->text());
         started.set_value();
       },
-      [this] { proxy_.reset(); });
+      [this] {
+        proxy_->Join();  // workers post to these
+        prober_.reset();
+        explainer_.reset();
+        proxy_.reset();
+      });
   started.get_future().wait();
 }
 
@@ -145,7 +154,10 @@ void RunningProxy::CheckTheEnd() {
   for (const CloseReason& reason : kCloseReasons) ended += Ended(reason.number);
   EXPECT_EQ(ended, Sum(&Counters::accepted)) << "sessions that ended and sessions that began";
   if (stopped_) return;
-  OnMain([](Proxy& proxy) { proxy.Drain(); });
+  OnMain([this](Proxy& proxy) {
+    prober_->Stop();
+    proxy.Drain();
+  });
   EXPECT_TRUE(Eventually([&] {
     bool idle = false;
     OnMain([&](Proxy& proxy) { idle = proxy.Idle(); });
@@ -157,8 +169,13 @@ void RunningProxy::OnMain(const std::function<void(Proxy&)>& task) {
   loop_->Run([&] { task(*proxy_); });
 }
 
+void RunningProxy::WithProber(const std::function<void(Prober&)>& task) {
+  loop_->Run([&] { task(*prober_); });
+}
+
 void RunningProxy::Stop() {
-  OnMain([](Proxy& proxy) {
+  OnMain([this](Proxy& proxy) {
+    prober_->Stop();
     proxy.Drain();
     proxy.Stop();
   });

@@ -17,15 +17,17 @@
 #include <vector>
 
 #include "base/fd.h"
-#include "options.h"
 #include "proxy/counters.h"
+#include "settings/settings.h"
 #include "support/folder.h"
 #include "support/hooks.h"
 #include "support/peer.h"
 
 namespace rum {
+class Explainer;
+class Prober;
 class Proxy;
-}
+}  // namespace rum
 
 namespace rum::test {
 
@@ -59,9 +61,12 @@ class RunningProxy {
   Peer Client(int receive_buffer = 0) const { return Peer::Connect(address(), receive_buffer); }
 
   Proxy& proxy() { return *proxy_; }
+  Prober& prober() { return *prober_; }               // [main]
+  Explainer& explainer() { return *explainer_; }      // [main]
   event_base* base() const { return loop_->base(); }  // [main]
   // Runs a task on the main thread, as all calls tagged [main] want it.
   void OnMain(const std::function<void(Proxy&)>& task);
+  void WithProber(const std::function<void(Prober&)>& task);
   // Ends every session and the workers; what a drain shows cannot be looked at after it.
   void Stop();
   // A user map with these records.
@@ -87,6 +92,8 @@ class RunningProxy {
   size_t log_read_ = 0;
   bool stopped_ = false;
   std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<Prober> prober_;
+  std::unique_ptr<Explainer> explainer_;
   std::unique_ptr<MainLoop> loop_;
   std::vector<std::string> addresses_;
 };

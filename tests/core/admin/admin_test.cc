@@ -74,7 +74,8 @@ class Admin : public testing::Test {
       }
       auto server =
           StatisticsServer::Open(proxy_->base(), *ParseAddress(address_), 0600, [this, &proxy] {
-            return Overview{proxy, watcher_.get(), 0, draining_};
+            return Overview{proxy, proxy_->prober(), proxy_->explainer(), watcher_.get(),
+                            0,     draining_};
           });
       ASSERT_TRUE(server.ok()) << server.error().text;
       server_ = std::move(*server);
@@ -404,7 +405,7 @@ TEST_F(Admin, DoesNotTakeAnAddressThatIsTaken) {
   Start();
   proxy_->OnMain([&](Proxy& proxy) {
     auto again = StatisticsServer::Open(proxy_->base(), *ParseAddress(address_), 0600, [&] {
-      return Overview{proxy, nullptr, 0, false};
+      return Overview{proxy, proxy_->prober(), proxy_->explainer(), nullptr, 0, false};
     });
     ASSERT_FALSE(again.ok());
     EXPECT_EQ(again.error().fault, Fault::kBind);

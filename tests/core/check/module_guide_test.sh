@@ -54,6 +54,24 @@ ${CXX:-c++} -std=c++20 -Wall -Wextra -Wpedantic -Werror -fPIC -shared -I"$includ
 printf 'client > "abc"\nexpect client < "abc"\n' >"$work/mirror.transcript"
 ./rum-check "$work/mirror.so" "$work/mirror.transcript" || fail "the C++ snippet does not work"
 
+blocks snippet script >"$work/names.cc"
+${CXX:-c++} -std=c++20 -Wall -Wextra -Wpedantic -Werror -fPIC -shared -fvisibility=hidden \
+  -fno-exceptions -fno-rtti -I"$include" -o "$work/names.so" "$work/names.cc" ||
+  fail "the script of the guide is not built"
+cat >"$work/names.transcript" <<'END'
+map "alice" = "-"
+
+expect client < "who are you?\n"
+client > "alice\nbehind"
+expect identify "alice"
+expect lookup "alice"
+expect connect ""
+connect ok
+expect relay
+expect upstream < "behind"
+END
+./rum-check "$work/names.so" "$work/names.transcript" || fail "the script of the guide does not work"
+
 # Links inside of the tree lead somewhere.
 for link in $(sed -n 's/.*](\.\.\/\([^)#]*\)).*/\1/p' "$guide"); do
   [ -e "${srcdir:-.}/contrib/doc/../$link" ] || fail "the link ../$link leads nowhere"

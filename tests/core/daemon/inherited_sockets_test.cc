@@ -1,4 +1,4 @@
-#include "daemon/inherited_sockets.h"
+#include "net/inherited_sockets.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <string>
 
-#include "proxy/listener.h"
+#include "net/listening_socket.h"
 #include "support/folder.h"
 
 namespace rum {
@@ -29,15 +29,13 @@ SocketAddress Where(int fd) {
   return SocketAddress::From(reinterpret_cast<sockaddr*>(&bound), size);
 }
 
-HandoverNote NoteOf(int fd, const std::string& address, bool given = false) {
-  HandoverNote note;
-  note.sockets.push_back({fd, given, *ParseAddress(address, true)});
-  return note;
+std::vector<SharedSocket> Shared(int fd, const std::string& address, bool given = false) {
+  return {{fd, given, *ParseAddress(address, true)}};
 }
 
 TEST(InheritedSockets, AreTakenOnceByHowTheyAreWritten) {
   int fd = Listen("tcp:127.0.0.1:0");
-  auto sockets = InheritedSockets::Of(NoteOf(fd, "tcp:127.0.0.1:0"));
+  auto sockets = InheritedSockets::Of(Shared(fd, "tcp:127.0.0.1:0"));
   ASSERT_TRUE(sockets.ok());
   EXPECT_FALSE(sockets->Take(*ParseAddress("tcp:127.0.0.1:1")));
   auto taken = sockets->Take(*ParseAddress("tls:127.0.0.1:0", true));
@@ -51,7 +49,7 @@ TEST(InheritedSockets, AreTakenOnceByHowTheyAreWritten) {
 TEST(InheritedSockets, AreTakenByWhereTheyAreBound) {
   int fd = Listen("tcp:127.0.0.1:0");
   SocketAddress where = Where(fd);
-  auto sockets = InheritedSockets::Of(NoteOf(fd, "tcp:127.0.0.1:0"));
+  auto sockets = InheritedSockets::Of(Shared(fd, "tcp:127.0.0.1:0"));
   ASSERT_TRUE(sockets.ok());
   std::string name = "tcp:localhost:" + std::to_string(where.port());
   auto opened = OpenListeningSocket(*ParseAddress(name), 0600, &*sockets);
@@ -63,7 +61,7 @@ TEST(InheritedSockets, MayBeAUnixSocketWhoseModeIsSetAnew) {
   test::Folder folder;
   std::string path = folder / "in.sock";
   int fd = Listen("sock:" + path);
-  auto sockets = InheritedSockets::Of(NoteOf(fd, "sock:" + path));
+  auto sockets = InheritedSockets::Of(Shared(fd, "sock:" + path));
   ASSERT_TRUE(sockets.ok());
   auto opened = OpenListeningSocket(*ParseAddress("sock:" + path), 0640, &*sockets);
   ASSERT_TRUE(opened.ok()) << opened.error().text;
@@ -74,9 +72,9 @@ TEST(InheritedSockets, MayBeAUnixSocketWhoseModeIsSetAnew) {
 TEST(InheritedSockets, ThatNobodyWantsAreClosedAndTheirOwnFilesRemoved) {
   test::Folder folder;
   std::string own = folder / "own.sock", given = folder / "given.sock";
-  HandoverNote note = NoteOf(Listen("sock:" + own), "sock:" + own);
-  note.sockets.push_back({Listen("sock:" + given), true, *ParseAddress("sock:" + given)});
-  auto sockets = InheritedSockets::Of(note);
+  auto shared = Shared(Listen("sock:" + own), "sock:" + own);
+  shared.push_back({Listen("sock:" + given), true, *ParseAddress("sock:" + given)});
+  auto sockets = InheritedSockets::Of(shared);
   ASSERT_TRUE(sockets.ok());
   EXPECT_EQ(sockets->CloseRest(), (std::vector<std::string>{"sock:" + own, "sock:" + given}));
   EXPECT_FALSE(std::filesystem::exists(own));
@@ -87,8 +85,8 @@ TEST(InheritedSockets, ThatNobodyWantsAreClosedAndTheirOwnFilesRemoved) {
 TEST(InheritedSockets, ThatDoNotListenAreAMistake) {
   int ends[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-  EXPECT_FALSE(InheritedSockets::Of(NoteOf(ends[0], "sock:/x")).ok());
-  EXPECT_FALSE(InheritedSockets::Of(NoteOf(::open("/dev/null", O_RDONLY), "sock:/x")).ok());
+  EXPECT_FALSE(InheritedSockets::Of(Shared(ends[0], "sock:/x")).ok());
+  EXPECT_FALSE(InheritedSockets::Of(Shared(::open("/dev/null", O_RDONLY), "sock:/x")).ok());
   ::close(ends[1]);
 }
 

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <string>
 
-#include "module/host.h"
+#include "proxy/host_calls.h"
 #include "support/folder.h"
 
 namespace rum {

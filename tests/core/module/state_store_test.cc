@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "proxy/main_queue.h"
+#include "net/main_queue.h"
 #include "rum/module.h"
 #include "support/folder.h"
 

@@ -1,4 +1,4 @@
-#include "config_file.h"
+#include "settings/config_file.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "options.h"
+#include "proxy/host_calls.h"
+#include "settings/options.h"
 #include "support/folder.h"
 
 namespace rum {
@@ -44,7 +45,7 @@ class ConfigFile : public testing::Test {
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
-    return ReadCommandLine(static_cast<int>(arguments.size()), argv.data());
+    return ReadCommandLine(static_cast<int>(arguments.size()), argv.data(), kHost);
   }
 
   // Every mistake of a start, without the folder's name.

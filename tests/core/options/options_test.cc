@@ -1,4 +1,4 @@
-#include "options.h"
+#include "settings/options.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -13,7 +13,8 @@
 
 #include "config.h"
 #include "module/loader.h"
-#include "option_rows.h"
+#include "proxy/host_calls.h"
+#include "settings/option_rows.h"
 #include "support/folder.h"
 
 namespace rum {
@@ -42,7 +43,7 @@ Result<CommandLine> Read(const std::vector<std::string>& arguments) {
   std::vector<char*> argv;
   for (std::string& argument : all) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  return ReadCommandLine(static_cast<int>(all.size()), argv.data());
+  return ReadCommandLine(static_cast<int>(all.size()), argv.data(), kHost);
 }
 
 // As a shell would split it; no quotes.

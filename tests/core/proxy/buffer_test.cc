@@ -1,4 +1,4 @@
-#include "proxy/buffer.h"
+#include "net/buffer.h"
 
 #include <gtest/gtest.h>
 

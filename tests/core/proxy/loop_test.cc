@@ -1,4 +1,4 @@
-#include "proxy/loop.h"
+#include "net/loop.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

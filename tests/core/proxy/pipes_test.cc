@@ -1,4 +1,4 @@
-#include "proxy/pipes.h"
+#include "net/pipes.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

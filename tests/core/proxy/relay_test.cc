@@ -15,7 +15,7 @@
 #include <string>
 #include <thread>
 
-#include "proxy/side.h"
+#include "net/side.h"
 #include "support/folder.h"
 #include "support/lone_worker.h"
 #include "support/peer.h"

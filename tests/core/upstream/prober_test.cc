@@ -1,5 +1,5 @@
 // Which servers are asked whether they are well, and when. On the real core.
-#include "upstream/prober.h"
+#include "probe/prober.h"
 
 #include <gtest/gtest.h>
 
@@ -27,10 +27,10 @@ Hooks AskAll() {
 bool IsWell(RunningProxy& proxy, const std::string& server) {
   return Eventually([&] {
     bool well = false;
-    proxy.OnMain([&](Proxy& p) {
-      auto found = p.prober().destinations().find(server);
-      well = found != p.prober().destinations().end() &&
-             found->second.state == DestinationHealth::State::kWell;
+    proxy.WithProber([&](Prober& p) {
+      auto found = p.destinations().find(server);
+      well =
+          found != p.destinations().end() && found->second.state == DestinationHealth::State::kWell;
     });
     return well;
   });
@@ -44,7 +44,7 @@ TEST(Prober, TheFirstRoundIsOverWhenAllHaveBeenAsked) {
       s.destinations.push_back(*ParseAddress(server->address()));
     }
   });
-  proxy.OnMain([&](Proxy& p) { p.prober().Start([&] { journal.Add("first round"); }); });
+  proxy.WithProber([&](Prober& p) { p.Start([&] { journal.Add("first round"); }); });
   EXPECT_TRUE(journal.WaitFor("first round"));
   EXPECT_TRUE(IsWell(proxy, one.address()));
   EXPECT_TRUE(IsWell(proxy, two.address()));
@@ -55,9 +55,9 @@ TEST(Prober, ServersThatBecomeKnownAfterAStartWithoutAnyAreAsked) {
   Server server;
   Journal journal;
   RunningProxy proxy(AskAll());
-  proxy.OnMain([&](Proxy& p) { p.prober().Start([&] { journal.Add("first round"); }); });
+  proxy.WithProber([&](Prober& p) { p.Start([&] { journal.Add("first round"); }); });
   EXPECT_EQ(journal.Count("first round"), 1u) << "there is nobody to wait for";
-  proxy.OnMain([&](Proxy& p) { p.prober().SetMapDestinations({server.address()}); });
+  proxy.WithProber([&](Prober& p) { p.SetMapDestinations({server.address()}); });
   EXPECT_TRUE(IsWell(proxy, server.address()));
   EXPECT_EQ(journal.Count("first round"), 1u);
 }
@@ -79,7 +79,7 @@ TEST(Prober, AProbeIsHandedOverToNobody) {
     s.log_logins = true;
     s.destinations.push_back(*ParseAddress(server.address()));
   });
-  proxy.OnMain([&](Proxy& p) { p.prober().Start([&] { journal.Add("first round"); }); });
+  proxy.WithProber([&](Prober& p) { p.Start([&] { journal.Add("first round"); }); });
   EXPECT_TRUE(journal.WaitFor("first round"));
   EXPECT_TRUE(IsWell(proxy, server.address()));
   EXPECT_EQ(proxy.Sum(&Counters::relaying), 0u);

@@ -1,0 +1,72 @@
+#include "daemon/explain.h"
+
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "base/log.h"
+#include "map/map_file.h"
+#include "module/module_config.h"
+#include "probe/explainer.h"
+#include "proxy/proxy.h"
+#include "tls/tls_contexts.h"
+
+namespace rum {
+namespace {
+
+// A proxy that serves nobody answers the question.
+Result<Explanation> Answer(std::shared_ptr<const Settings> settings,
+                           std::shared_ptr<const ModuleConfig> config,
+                           std::shared_ptr<const MapFile> map,
+                           std::shared_ptr<const TlsContexts> tls) {
+  std::unique_ptr<event_base, decltype(&event_base_free)> base(event_base_new(), event_base_free);
+  Proxy proxy(base.get(), settings, std::move(config));
+  proxy.SetMap(std::move(map));
+  proxy.SetTls(std::move(tls));
+  if (auto started = proxy.Start(); !started) return started.error();
+  Explainer explainer(base.get(), proxy);
+  std::optional<Explanation> answer;
+  explainer.Ask({settings->explain, settings->explain_from}, [&](Explanation told) {
+    answer = std::move(told);
+    event_base_loopbreak(base.get());
+  });
+  if (!answer) event_base_dispatch(base.get());
+  proxy.Join();
+  return std::move(*answer);
+}
+
+}  // namespace
+
+int Explain(const CommandLine& line) {
+  auto fail = [](const Error& error) {
+    std::fputs(("rum: " + error.text + "\n").c_str(), stderr);
+    return static_cast<int>(error.fault);
+  };
+  // What is told is the answer: of the log only what went wrong belongs to it.
+  auto settings = std::make_shared<Settings>(*line.settings);
+  settings->workers = 1;
+  settings->log = {.target = "stderr", .level = log::Level::kError};
+  evthread_use_pthreads();
+  if (auto opened = log::Open(settings->log); !opened) return fail(opened.error());
+  auto config = ModuleConfig::Make(line.module, settings->module_values);
+  if (!config) return fail(config.error());
+  auto tls = TlsContexts::Look(settings->tls);
+  if (!tls) return fail(tls.error());
+  std::shared_ptr<const MapFile> map;
+  if (!settings->map.empty()) {
+    auto loaded = MapFile::Load(settings->map);
+    if (!loaded) return fail(loaded.error());
+    map = std::move(*loaded);
+  }
+  auto answer = Answer(settings, std::move(*config), std::move(map), std::move(*tls));
+  if (!answer) return fail(answer.error());
+  for (const auto& [key, value] : answer->lines) fmt::print("{:<12} {}\n", key, value);
+  log::Close();
+  return answer->possible ? 0 : static_cast<int>(Fault::kConfig);
+}
+
+}  // namespace rum

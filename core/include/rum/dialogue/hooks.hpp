@@ -1,0 +1,278 @@
+// From the hooks of rum/module.h to scripts, and a module's table made of them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <rum/dialogue/waits.hpp>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace rum::dialogue {
+
+// What a probe asks; see rum_probe.
+struct ProbeQuestion {
+  bool is_default = false;
+  bool has_destination = false;  // false: only where `user` would be sent is asked
+  bool has_user = false;
+  std::string destination, user;
+};
+
+// What `data` is for a session: little, since it stays until the session ends, and the dialogue
+// does not.
+struct Handle {
+  Dialogue* dialogue;  // nullptr: its script has returned
+  Pool* pool;
+};
+
+// The hooks that bring things to a script, for any script. Hooks<> names them all.
+struct Hook {
+  // Sets for its life whose script runs on this thread.
+  struct Turn {
+    explicit Turn(Handle& handle) : handle_(handle) {
+      Pool::Current() = handle.pool;
+      detail::Running() = handle.dialogue;
+    }
+    // Also ends what is over, and frees it.
+    ~Turn() {
+      if (Dialogue* d = handle_.dialogue; d != nullptr && d->over()) {
+        Finish(*d);
+        Free(handle_);
+      }
+      detail::Running() = nullptr;
+      Pool::Current() = nullptr;
+    }
+    Turn(const Turn&) = delete;
+    Handle& handle_;
+  };
+
+  static Handle& Of(void* data) { return *static_cast<Handle*>(data); }
+
+  static void Free(Handle& handle) {
+    Dialogue* d = std::exchange(handle.dialogue, nullptr);
+    d->~Dialogue();
+    Pool::Give(d, sizeof *d);
+  }
+  static void Finish(Dialogue& d) {
+    if (d.closed_ || d.relays_) {
+      if (d.failed_ && !d.closed_) d.Close(RUM_CLOSE_MODULE, kFailed);
+      return;
+    }
+    if (d.failed_) return d.Close(RUM_CLOSE_MODULE, kFailed);
+    if (d.watches_ && d.Relay() == RUM_OK) return;
+    d.Close(d.last_ ? d.last_ : Reason(RUM_CLOSE_MODULE),
+            d.last_ ? std::string_view() : "the module's script returned without an outcome");
+  }
+
+  // `make(Dialogue&)` gives the script.
+  template <class Make>
+  static int32_t Open(rum_session* session, Pool& pool, void* worker, void** data, Make make) {
+    auto* handle = new (std::nothrow) Handle{nullptr, &pool};
+    if (handle == nullptr) return RUM_E_MEMORY;
+    Pool::Current() = &pool;
+    void* memory = Pool::Take(sizeof(Dialogue));
+    if (memory != nullptr) {
+      handle->dialogue = new (memory) Dialogue(session, worker);
+      Turn turn(*handle);
+      Script script = make(*handle->dialogue);
+      if (handle->dialogue->Begin(std::move(script))) {
+        *data = handle;
+        return RUM_OK;
+      }
+      Free(*handle);
+    }
+    Pool::Current() = nullptr;
+    delete handle;
+    return RUM_E_MEMORY;
+  }
+
+  static int64_t Data(void* data, uint32_t number, const uint8_t* bytes, size_t size) {
+    Handle& handle = Of(data);
+    if (handle.dialogue == nullptr) return 0;
+    Turn turn(handle);
+    Dialogue& d = *handle.dialogue;
+    Side& side = d.side(number);
+    side.shown_ = {reinterpret_cast<const char*>(bytes), size};
+    side.used_ = 0;
+    side.live_ = true;
+    d.Pump();
+    side.live_ = false;
+    side.shown_ = {};
+    side.left_ = size - side.used_;
+    return static_cast<int64_t>(std::exchange(side.used_, 0));
+  }
+  static int64_t ClientData(void* data, rum_session*, const uint8_t* bytes, size_t size) {
+    return Data(data, RUM_CLIENT, bytes, size);
+  }
+  static int64_t UpstreamData(void* data, rum_session*, const uint8_t* bytes, size_t size) {
+    return Data(data, RUM_UPSTREAM, bytes, size);
+  }
+  static void UpstreamOpen(void* data, rum_session*, uint32_t reason) {
+    Bring(data, [reason](Dialogue& d) { d.connected_ = {true, reason}; });
+  }
+  static void LookedUp(void* data, rum_session*, int32_t status, const uint8_t* value,
+                       size_t size) {
+    Bring(data, [=](Dialogue& d) {
+      d.looked_up_ = {true, status, {reinterpret_cast<const char*>(value), size}};
+    });
+  }
+  static void TlsOpen(void* data, rum_session*, uint32_t side, int32_t status) {
+    Bring(data, [=](Dialogue& d) { d.tls_[side] = {true, status}; });
+  }
+  static void Timeout(void* data, rum_session*, uint64_t ticket) {
+    Bring(data, [ticket](Dialogue& d) { d.fired_ = ticket; });
+  }
+  static void ResumedHook(void* data, rum_session*, uint64_t, int32_t status, void* payload) {
+    Bring(data, [=](Dialogue& d) { d.resumed_ = {true, status, payload}; });
+  }
+  static int32_t SideEnd(void* data, rum_session*, uint32_t number) {
+    Handle& handle = Of(data);
+    if (handle.dialogue == nullptr) return RUM_END;
+    Turn turn(handle);
+    Dialogue& d = *handle.dialogue;
+    Side& side = d.side(number);
+    side.ended_ = side.ending_ = true;
+    bool heeded = d.Pump() != 0;
+    side.ending_ = false;
+    if (heeded) side.left_ = 0;
+    return (heeded || side.goes_on_) && !d.over() ? RUM_KEEP : RUM_END;
+  }
+  static void SessionClose(void* data, rum_session*, uint32_t reason) {
+    Handle& handle = Of(data);
+    if (handle.dialogue != nullptr) {
+      Turn turn(handle);
+      Dialogue& d = *handle.dialogue;
+      if (!d.closed_) d.closed_ = reason;
+      d.Pump();
+      Free(handle);
+    }
+    delete &handle;
+  }
+
+ private:
+  static constexpr std::string_view kFailed = "the module's script failed";
+
+  template <class Take>
+  static void Bring(void* data, Take take) {
+    Handle& handle = Of(data);
+    if (handle.dialogue == nullptr) return;
+    Turn turn(handle);
+    take(*handle.dialogue);
+    handle.dialogue->Pump();
+  }
+};
+
+struct NoWorker {};
+
+namespace detail {
+
+template <class Function>
+struct Signature;
+template <>
+struct Signature<Script (*)(Dialogue&)> {
+  using Config = void;
+  using Worker = NoWorker;
+};
+template <class C>
+struct Signature<Script (*)(Dialogue&, const C&)> {
+  using Config = C;
+  using Worker = NoWorker;
+};
+template <class C, class W>
+struct Signature<Script (*)(Dialogue&, const C&, W&)> {
+  using Config = C;
+  using Worker = W;
+};
+
+}  // namespace detail
+
+// A module's table made of scripts:
+//
+//   Script Login(Dialogue& d);                       // or (Dialogue&, const Config&)
+//                                                    // or (Dialogue&, const Config&, Worker&)
+//   Script Probe(Dialogue& d, ProbeQuestion question);       // with the same in between
+//
+// Config is what config_new of the module makes. Worker is made by its default constructor for each
+// worker thread, and is what the scripts of that thread share; no lock is needed.
+template <auto kLogin, auto kProbe = nullptr>
+class Hooks {
+  using Config = typename detail::Signature<decltype(kLogin)>::Config;
+  using Worker = typename detail::Signature<decltype(kLogin)>::Worker;
+  struct OfWorker {
+    Pool pool;
+    Worker worker;
+  };
+
+ public:
+  // The hooks that scripts need, and `init`. Fill in name, version, summary, options, metrics,
+  // config_new, config_free, and what else the module has.
+  static constexpr rum_module Table() {
+    rum_module table{};
+    table.struct_size = sizeof table;
+    table.abi = RUM_MODULE_ABI;
+    table.host_size_min = sizeof(rum_host);
+    table.option_size = sizeof(rum_option);
+    table.metric_size = sizeof(rum_metric);
+    table.init = Init;
+    table.worker_start = WorkerStart;
+    table.worker_stop = WorkerStop;
+    table.session_open = SessionOpen;
+    table.client_data = Hook::ClientData;
+    table.upstream_open = Hook::UpstreamOpen;
+    table.upstream_data = Hook::UpstreamData;
+    table.looked_up = Hook::LookedUp;
+    table.tls_open = Hook::TlsOpen;
+    table.side_end = Hook::SideEnd;
+    table.timeout = Hook::Timeout;
+    table.resumed = Hook::ResumedHook;
+    table.session_close = Hook::SessionClose;
+    if constexpr (kHasProbe) table.probe_open = ProbeOpen;
+    return table;
+  }
+
+  static int32_t WorkerStart(rum_worker*, const void*, void** data) {
+    *data = new (std::nothrow) OfWorker;
+    return *data != nullptr ? RUM_OK : RUM_E_MEMORY;
+  }
+  static void WorkerStop(void* data) { delete static_cast<OfWorker*>(data); }
+  static int32_t SessionOpen(rum_session* session, const void* config, void* worker, void** data) {
+    auto& of = *static_cast<OfWorker*>(worker);
+    return Hook::Open(session, of.pool, &of.worker, data,
+                      [&](Dialogue& d) { return Call<kLogin>(d, config, of.worker); });
+  }
+  static int32_t ProbeOpen(rum_session* session, const void* config, void* worker,
+                           const rum_probe* probe, void** data) {
+    auto& of = *static_cast<OfWorker*>(worker);
+    ProbeQuestion question;
+    question.is_default = probe->is_default != 0;
+    if (probe->destination != nullptr) {
+      question.has_destination = true;
+      question.destination = probe->destination;
+    }
+    if (probe->user != nullptr) {
+      question.has_user = true;
+      question.user.assign(probe->user, probe->user_size);
+    }
+    return Hook::Open(session, of.pool, &of.worker, data, [&](Dialogue& d) {
+      return Call<kProbe>(d, config, of.worker, std::move(question));
+    });
+  }
+
+ private:
+  static constexpr bool kHasProbe = !std::is_same_v<decltype(kProbe), std::nullptr_t>;
+
+  template <auto kScript, class... More>
+  static Script Call(Dialogue& d, const void* config, Worker& worker, More&&... more) {
+    if constexpr (std::is_void_v<Config>) {
+      return kScript(d, std::forward<More>(more)...);
+    } else if constexpr (std::is_same_v<Worker, NoWorker>) {
+      return kScript(d, *static_cast<const Config*>(config), std::forward<More>(more)...);
+    } else {
+      return kScript(d, *static_cast<const Config*>(config), worker, std::forward<More>(more)...);
+    }
+  }
+};
+
+}  // namespace rum::dialogue

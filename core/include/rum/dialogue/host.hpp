@@ -1,0 +1,75 @@
+// rum as a script sees it: the host table, the groups of further calls, and reasons.
+#pragma once
+
+#include <rum/module.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace rum::dialogue {
+
+// The host table of init(), and its groups; nullptr for one that this rum does not have.
+struct Host {
+  const rum_host* calls = nullptr;
+  const rum_tls* tls = nullptr;
+  const rum_limits* limits = nullptr;
+  const rum_clock* clock = nullptr;
+};
+inline Host host;
+
+// [main] What the hook init must do. Hooks<> does it where the module has no init of its own.
+inline int32_t Init(const rum_host* table, char* = nullptr, size_t = 0) {
+  auto group = [table](const char* name) {
+    return table->extension != nullptr ? table->extension(name) : nullptr;
+  };
+  host.calls = table;
+  host.tls = static_cast<const rum_tls*>(group(RUM_TLS_1));
+  host.limits = static_cast<const rum_limits*>(group(RUM_LIMITS_1));
+  host.clock = static_cast<const rum_clock*>(group(RUM_CLOCK_1));
+  return RUM_OK;
+}
+
+// Why a wait has failed, as RUM_CLOSE_...; false: it has not.
+class [[nodiscard]] Reason {
+ public:
+  constexpr Reason() = default;
+  constexpr Reason(uint32_t number) : number_(number) {}
+  constexpr explicit operator bool() const { return number_ != 0; }
+  constexpr uint32_t number() const { return number_; }
+  friend constexpr bool operator==(Reason, Reason) = default;
+
+ private:
+  uint32_t number_ = 0;
+};
+
+namespace detail {
+
+// Whether a module may close with it: those marked (module) in rum/module.h. With the others rum
+// itself ends a session.
+constexpr bool IsOfModules(Reason reason) {
+  switch (reason.number()) {
+    case RUM_CLOSE_CLIENT:
+    case RUM_CLOSE_UPSTREAM:
+    case RUM_CLOSE_CLIENT_GONE:
+    case RUM_CLOSE_UPSTREAM_GONE:
+    case RUM_CLOSE_NO_DESTINATION:
+    case RUM_CLOSE_BAD_DESTINATION:
+    case RUM_CLOSE_MAP_UNAVAILABLE:
+    case RUM_CLOSE_DENIED:
+    case RUM_CLOSE_UPSTREAM_DENIED:
+    case RUM_CLOSE_CLIENT_PROTOCOL:
+    case RUM_CLOSE_UPSTREAM_PROTOCOL:
+    case RUM_CLOSE_UNSUPPORTED:
+    case RUM_CLOSE_LIMIT:
+    case RUM_CLOSE_MODULE:
+    case RUM_CLOSE_PROBED:
+    case RUM_CLOSE_BLOCKED:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace detail
+
+}  // namespace rum::dialogue

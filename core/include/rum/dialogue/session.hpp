@@ -1,0 +1,339 @@
+// One session as its script sees it: two sides, what can be asked for, and what that gives.
+#pragma once
+
+#include <rum/module.h>
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <rum/dialogue/host.hpp>
+#include <rum/dialogue/script.hpp>
+#include <string_view>
+#include <utility>
+
+#if defined(__clang__)
+#define RUM_LIFETIMEBOUND [[clang::lifetimebound]]
+#else
+#define RUM_LIFETIMEBOUND
+#endif
+
+namespace rum::dialogue {
+
+// What was read, or why nothing was. The bytes are consumed, and good until the next co_await.
+class [[nodiscard]] View {
+ public:
+  View(std::string_view text, Reason reason) : text_(text), reason_(reason) {}
+  View(const View&) = delete;
+  View& operator=(const View&) = delete;
+  explicit operator bool() const { return !reason_; }
+  Reason reason() const { return reason_; }
+  std::string_view text() const RUM_LIFETIMEBOUND { return text_; }
+  const uint8_t* data() const RUM_LIFETIMEBOUND {
+    return reinterpret_cast<const uint8_t*>(text_.data());
+  }
+  size_t size() const { return text_.size(); }
+
+ private:
+  std::string_view text_;
+  Reason reason_;
+};
+
+// The answer of the user map. The value is good until the next co_await.
+class [[nodiscard]] Record {
+ public:
+  enum Status : uint8_t {
+    kFound,
+    kNotFound,     // also: there is no map (-M), so that nobody is known to it
+    kUnavailable,  // the map could not be asked: not the same as not found
+    kEnded,        // the session ends; reason()
+  };
+  Record(Status status, std::string_view value, Reason reason)
+      : value_(value), reason_(reason), status_(status) {}
+  Record(const Record&) = delete;
+  Record& operator=(const Record&) = delete;
+  Status status() const { return status_; }
+  Reason reason() const { return reason_; }  // RUM_CLOSE_MAP_UNAVAILABLE, or why the session ends
+  std::string_view value() const RUM_LIFETIMEBOUND { return value_; }
+
+ private:
+  std::string_view value_;
+  Reason reason_;
+  Status status_;
+};
+
+// What Frame()'s parser says of the bytes that are there: they hold a whole frame of `size` bytes,
+// or it cannot be told before there are `size` bytes in all (more than there are), or they break
+// the protocol.
+struct Parse {
+  enum Kind : uint8_t { kWhole, kNeed, kBad } kind;
+  size_t size;
+  static constexpr Parse Whole(size_t size) { return {kWhole, size}; }
+  static constexpr Parse Need(size_t size) { return {kNeed, size}; }
+  static constexpr Parse Bad() { return {kBad, 0}; }
+};
+
+// What First() has found.
+enum class Event : uint8_t { kClient, kUpstream, kTime, kEnded };
+
+// One side of the session.
+class Side {
+ public:
+  Side(const Side&) = delete;
+  Side& operator=(const Side&) = delete;
+
+  // As the host calls of these names.
+  int32_t Send(std::string_view bytes) const;
+  int32_t Send(const void* bytes, size_t size) const {
+    return Send({static_cast<const char*>(bytes), size});
+  }
+  int32_t Forward(uint64_t size);
+
+  // Exactly `size` bytes, at most 256 KiB.
+  auto Read(size_t size);
+  // At least `size` bytes, of which none is consumed: all that are there.
+  auto Peek(size_t size);
+  // Up to a line feed, which is the last byte of it. More than `most` bytes without one break the
+  // protocol.
+  auto Line(size_t most);
+  // A frame: `parser(std::string_view bytes)` gives a Parse. It may be called again and again with
+  // the same bytes and more behind them.
+  template <class Parser>
+  auto Frame(Parser parser);
+
+  // TLS from here on: what was sent behind the bytes that have been read goes to the TLS engine. On
+  // the upstream side `server_name` is sent and verified; empty: the destination's host.
+  auto StartTls(std::string_view server_name = {});
+
+  bool ended() const { return ended_; }  // it sends no more
+  // What becomes of the session when this side ends while the script waits for something else: it
+  // ends, too (the default), or goes on, and the next read of the side fails.
+  void GoOnAfterEnd(bool go_on) { goes_on_ = go_on; }
+
+ private:
+  friend class Dialogue;
+  friend struct Hook;
+  template <class Parser>
+  friend struct FrameWait;
+  friend struct FirstWait;
+  friend struct TlsWait;
+  friend struct ConnectWait;
+  Side(Dialogue& d, uint32_t number) : d_(d), number_(number) {}
+
+  // What is not consumed of what the running data hook shows.
+  std::string_view rest() const { return shown_.substr(used_); }
+  // The rest is not the script's any more.
+  void Hide() { shown_ = shown_.substr(0, used_); }
+  // Asks for the data hook once there are so many bytes.
+  int32_t Need(size_t size) const;
+  // It has ended, and its data hook has nothing more to show.
+  bool Drained() const { return ended_ && !live_ && (left_ == 0 || ending_); }
+  Reason Gone() const {
+    return number_ == RUM_CLIENT ? RUM_CLOSE_CLIENT_GONE : RUM_CLOSE_UPSTREAM_GONE;
+  }
+  // Another connection has taken its place.
+  void Renew() {
+    shown_ = {};
+    used_ = left_ = 0;
+    ended_ = false;
+  }
+
+  Dialogue& d_;
+  const uint32_t number_;
+  std::string_view shown_;  // by the running data hook
+  size_t used_ = 0;         // of that
+  size_t left_ = 0;         // not consumed when the data hook returned last
+  bool live_ = false;       // the data hook of this side runs
+  bool ended_ = false;
+  bool ending_ = false;  // the hook that tells of the end runs
+  bool goes_on_ = false;
+};
+
+class Dialogue {
+ public:
+  Dialogue(rum_session* session, void* worker)
+      : client(*this, RUM_CLIENT),
+        upstream(*this, RUM_UPSTREAM),
+        session_(session),
+        worker_(worker) {}
+  ~Dialogue() {
+    if (script_) script_.destroy();
+    if (resumed_.there && drop_ != nullptr) drop_(resumed_.payload);
+  }
+  Dialogue(const Dialogue&) = delete;
+  Dialogue& operator=(const Dialogue&) = delete;
+
+  Side client, upstream;
+
+  // Asks the user map (-M) for a key of 1 to 65535 bytes. Gives a Record.
+  auto Lookup(std::string_view key);
+  // Connects to "tcp:host:port[,tcp:host:port...]" or "sock:path"; empty: the default destination
+  // (-d). Gives a Reason: RUM_CLOSE_BAD_DESTINATION if the address is written wrong,
+  // RUM_CLOSE_NO_DESTINATION if there is no default, else as the hook upstream_open.
+  auto Connect(std::string_view address);
+  // Gives a Reason if the session ends before. At most 24 hours.
+  auto Sleep(uint64_t milliseconds);
+  auto SleepMicros(uint64_t microseconds);  // in milliseconds where this rum has no "rum.clock/1"
+  // Waits for the first of what is added, and consumes nothing:
+  //   Event event = co_await d.First().Client(1).Upstream(4).After(500);
+  // kEnded: one of the sides that were named has ended with fewer bytes, or the session ends.
+  auto First();
+  // For work on another thread. Stops the session's data hooks from now on:
+  //   auto pause = d.Pause(free);
+  //   StartWork(pause.ticket());           // it calls host.calls->resume(ticket, status, payload,
+  //   free) Resumed resumed = co_await pause;    // the payload is the script's now
+  // `drop` frees a payload that comes when the script waits for nothing any more.
+  auto Pause(void (*drop)(void*) = nullptr);
+
+  // As the host calls of these names.
+  int32_t Relay() {
+    int32_t status = host.calls->relay(session_);
+    relays_ |= status == RUM_OK;
+    return status;
+  }
+  int32_t RelayFrom(const Side& side) {
+    int32_t status = host.calls->relay_from(session_, side.number_);
+    watches_ |= status == RUM_OK;
+    return status;
+  }
+  int32_t TakeBack(const Side& side) {
+    int32_t status = host.calls->take_back(session_, side.number_);
+    watches_ &= status != RUM_OK;
+    return status;
+  }
+  int32_t Identify(std::string_view user) const {
+    return host.calls->identify(session_, user.data(), user.size());
+  }
+  // RUM_OK where this rum has no limits.
+  int32_t Admit(std::string_view record) const {
+    return host.limits ? host.limits->admit(session_, record.data(), record.size()) : RUM_OK;
+  }
+  void LoginFailed() const {
+    if (host.limits) host.limits->login_failed(session_);
+  }
+  bool Blocked() const { return host.limits && host.limits->blocked(session_) == 1; }
+  int32_t TlsMode(const Side& side) const {
+    return host.tls ? host.tls->mode(session_, side.number_) : RUM_TLS_OFF;
+  }
+  bool TlsActive(const Side& side) const {
+    return host.tls && host.tls->active(session_, side.number_) == 1;
+  }
+  int32_t Note(const char* key, std::string_view value) const {
+    return host.calls->note(session_, key, value.data(), value.size());
+  }
+  void Log(uint32_t level, std::string_view text) const {
+    host.calls->log(session_, level, text.data(), text.size());
+  }
+  void Count(uint32_t metric, uint64_t delta = 1) const {
+    host.calls->metric_add(session_, metric, delta);
+  }
+  size_t Peer(const Side& side, char* text, size_t size) const {
+    return host.calls->peer(session_, side.number_, text, size);
+  }
+
+  // Ends the session; what was sent is delivered. Waits fail with this reason from now on. The
+  // first call counts. `reason`: one of those marked (module) in rum/module.h, or what the last
+  // wait gave; else it is RUM_CLOSE_MODULE.
+  void Close(Reason reason, std::string_view text = {}) {
+    if (closed_) return;
+    // After a failed connection or handshake rum ends the session itself, when the hook returns.
+    if (rum_ends_ && reason == last_) {
+      closed_ = reason;
+      return;
+    }
+    closed_ = detail::IsOfModules(reason) ? reason : Reason(RUM_CLOSE_MODULE);
+    host.calls->close(session_, closed_.number(), text.data(), text.size());
+  }
+
+  // Why the session ends; false: it does not.
+  Reason closed() const { return closed_; }
+  rum_session* session() const { return session_; }
+  // What Hooks<> made for the worker; nullptr: nothing.
+  void* worker() const { return worker_; }
+
+ private:
+  friend class Side;
+  friend struct Hook;
+  template <class Self>
+  friend struct WaitFor;
+  template <class Parser>
+  friend struct FrameWait;
+  friend struct TlsWait;
+  friend struct LookupWait;
+  friend struct ConnectWait;
+  friend struct SleepWait;
+  friend struct FirstWait;
+  friend struct PauseWait;
+  friend void detail::MarkFailed(Dialogue& d);
+  friend bool detail::HasFailed(const Dialogue& d);
+
+  // A script that does not heed the end of its session may wait so often; then it is destroyed.
+  static constexpr int kWaitsAfterEnd = 100;
+
+  Side& side(uint32_t number) { return number == RUM_CLIENT ? client : upstream; }
+  // False: no memory for the frame.
+  bool Begin(Script script) {
+    script_ = std::exchange(script.frame_, nullptr);
+    if (!script_) return false;
+    script_.resume();
+    return true;
+  }
+  // Lets the script run on while what it waits for is there. Returns how often.
+  int Pump() {
+    int resumed = 0;
+    while (wait_ != nullptr && !failed_ && wait_->poll(*wait_)) {
+      ++resumed;
+      std::exchange(wait_, nullptr)->script.resume();
+    }
+    return resumed;
+  }
+  bool over() const { return failed_ || script_.done(); }
+
+  rum_session* const session_;
+  void* const worker_;
+  std::coroutine_handle<Script::promise_type> script_{};
+  Wait* wait_ = nullptr;
+  Reason closed_, last_;  // last_: of the last wait that failed
+  bool failed_ = false;   // an exception, or no memory
+  bool relays_ = false;
+  bool watches_ = false;   // one way is handed over
+  bool rum_ends_ = false;  // the session, when the hook returns, unless the script connects again
+  int waits_after_end_ = 0;
+
+  // What the hooks have brought, until the wait for it takes it.
+  struct {
+    bool there = false;
+    int32_t status = 0;
+    std::string_view value;
+  } looked_up_;
+  struct {
+    bool there = false;
+    uint32_t reason = 0;
+  } connected_;
+  struct {
+    bool there = false;
+    int32_t status = 0;
+  } tls_[2];
+  struct {
+    bool there = false;
+    int32_t status = 0;
+    void* payload = nullptr;
+  } resumed_;
+  void (*drop_)(void*) = nullptr;
+  uint64_t fired_ = 0;  // the ticket of the last timer that was over
+};
+
+inline void detail::MarkFailed(Dialogue& d) { d.failed_ = true; }
+inline bool detail::HasFailed(const Dialogue& d) { return d.failed_; }
+
+inline int32_t Side::Send(std::string_view bytes) const {
+  return host.calls->send(d_.session_, number_, bytes.data(), bytes.size());
+}
+inline int32_t Side::Forward(uint64_t size) {
+  Hide();
+  return host.calls->forward(d_.session_, number_, size);
+}
+inline int32_t Side::Need(size_t size) const {
+  return host.calls->need(d_.session_, number_, size);
+}
+
+}  // namespace rum::dialogue

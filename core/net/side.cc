@@ -1,0 +1,220 @@
+#include "net/side.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "net/pipes.h"
+
+namespace rum {
+namespace {
+
+SocketAddress AskAddress(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
+  sockaddr_storage address;
+  socklen_t size = sizeof address;
+  if (ask(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+  return SocketAddress::From(reinterpret_cast<sockaddr*>(&address), size);
+}
+
+}  // namespace
+
+bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which) {
+  fd_ = std::move(fd);
+  readable_ = tls_readable_ = read_on_ = ended_ = broken_ = write_failed_ = shut_ = false;
+  kept_alive_ = fault_told_ = false;
+  writable_ = true;
+  loop_ = &loop;
+  ticket_ =
+      loop.Watch(fd_.get(), EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, watcher, which);
+  if (ticket_) return true;
+  fd_.reset();
+  return false;
+}
+
+SocketAddress Side::LocalAddress() const { return AskAddress(fd_.get(), ::getsockname); }
+SocketAddress Side::PeerAddress() const { return AskAddress(fd_.get(), ::getpeername); }
+
+void Side::Notice(uint32_t what) {
+  constexpr uint32_t kFault = EPOLLERR | EPOLLHUP;
+  if (what & (EPOLLIN | EPOLLRDHUP | kFault)) readable_ = tls_readable_ = true;
+  if (what & (EPOLLOUT | kFault)) writable_ = true;
+  if (what & (EPOLLRDHUP | EPOLLPRI | kFault)) read_on_ = true;
+}
+
+void Side::AskError() {
+  int error = 0;
+  socklen_t size = sizeof error;
+  ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error || fault_told_) broken_ = true;
+}
+
+// A read that did not fill its room has drained the socket: no second read only to be told EAGAIN.
+size_t Side::Took(ssize_t result, size_t asked, bool may_be_short) {
+  if (result > 0) {
+    auto n = static_cast<size_t>(result);
+    received_ += n;
+    if (n < asked && !read_on_ && !may_be_short) readable_ = false;
+    return n;
+  }
+  readable_ = false;
+  if (result == 0 && !fault_told_) {
+    ended_ = true;
+  } else if (result == 0 || errno != EAGAIN) {
+    broken_ = true;
+  }
+  return 0;
+}
+
+size_t Side::Gave(ssize_t result, size_t asked) {
+  if (result >= 0) {
+    auto n = static_cast<size_t>(result);
+    sent_ += n;
+    if (n < asked) writable_ = false;
+    return n;
+  }
+  writable_ = false;
+  if (errno != EAGAIN) {
+    NoteFault();
+    write_failed_ = true;
+    LookAgain();  // a read tells what is left
+  }
+  return 0;
+}
+
+// A write has failed. The kernel tells once that a connection broke, and has told it now: a read
+// would find an end. EPIPE only says that nothing can be sent; a read tells why.
+void Side::NoteFault() {
+  if (errno != EAGAIN && errno != EPIPE) fault_told_ = true;
+}
+
+size_t Side::Read(uint8_t* bytes, size_t size) {
+  if (tls_) return TlsRead(bytes, size);
+  return Took(TEMP_FAILURE_RETRY(::recv(fd_.get(), bytes, size, MSG_DONTWAIT)), size, false);
+}
+
+size_t Side::Write(const uint8_t* bytes, size_t size) {
+  if (!writable_ || write_failed_ || shut_) return 0;
+  if (tls_) return TlsWrite(bytes, size);
+  return Gave(TEMP_FAILURE_RETRY(::send(fd_.get(), bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL)),
+              size);
+}
+
+bool Side::StartTls(std::shared_ptr<const TlsContext> context, bool server, std::string_view name,
+                    std::string_view early, bool whole) {
+  tls_ = TlsStream::Begin(*this, std::move(context), server, name, early,
+                          whole ? Buffer() : std::move(out_));
+  tls_readable_ = true;
+  return tls_ != nullptr;
+}
+
+TlsStream::Handshake Side::Handshake() {
+  auto outcome = tls_->Continue();
+  if (outcome == TlsStream::Handshake::kFailed) broken_ = true;
+  return outcome;
+}
+
+ssize_t Side::RawRead(uint8_t* bytes, size_t size) {
+  if (!readable_) {
+    errno = EAGAIN;
+    return -1;
+  }
+  ssize_t n = TEMP_FAILURE_RETRY(::recv(fd_.get(), bytes, size, MSG_DONTWAIT));
+  if (n <= 0 || (static_cast<size_t>(n) < size && !read_on_)) readable_ = false;
+  if (n == 0 && fault_told_) {
+    errno = ECONNRESET;
+    return -1;
+  }
+  return n;
+}
+
+ssize_t Side::RawWrite(const uint8_t* bytes, size_t size) {
+  if (!writable_) {
+    errno = EAGAIN;
+    return -1;
+  }
+  ssize_t n = TEMP_FAILURE_RETRY(::send(fd_.get(), bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+  if (n < 0) NoteFault();
+  if (n < 0 || static_cast<size_t>(n) < size) writable_ = false;
+  return n;
+}
+
+size_t Side::TlsRead(uint8_t* bytes, size_t size) {
+  size_t n = 0;
+  auto outcome = tls_->open() ? tls_->Read(bytes, size, &n) : TlsStream::Io::kWait;
+  received_ += n;
+  if (outcome != TlsStream::Io::kDone) tls_readable_ = false;
+  if (outcome == TlsStream::Io::kEnd) ended_ = true;
+  if (outcome == TlsStream::Io::kFailed) broken_ = true;
+  return n;
+}
+
+size_t Side::TlsWrite(const uint8_t* bytes, size_t size) {
+  size_t done = 0;
+  while (tls_->open() && done < size) {  // OpenSSL takes a record at a time
+    size_t n = 0;
+    auto outcome = tls_->Write(bytes + done, size - done, &n);
+    done += n;
+    if (outcome == TlsStream::Io::kWait) break;
+    if (outcome != TlsStream::Io::kDone) {
+      write_failed_ = true;
+      LookAgain();  // as in Gave()
+      break;
+    }
+  }
+  sent_ += done;
+  return done;
+}
+
+size_t Side::SpliceIn(const Pipe& pipe, size_t size) {
+  return Took(TEMP_FAILURE_RETRY(::splice(fd_.get(), nullptr, pipe.in.get(), nullptr, size,
+                                          SPLICE_F_MOVE | SPLICE_F_NONBLOCK)),
+              size, true);
+}
+
+size_t Side::SpliceOut(const Pipe& pipe, size_t size) {
+  if (!writable_ || write_failed_ || shut_) return 0;
+  return Gave(TEMP_FAILURE_RETRY(::splice(pipe.out.get(), nullptr, fd_.get(), nullptr, size,
+                                          SPLICE_F_MOVE | SPLICE_F_NONBLOCK)),
+              size);
+}
+
+bool Side::Flush() {
+  while (!out_.empty()) {
+    size_t n = Write(out_.data(), out_.size());
+    if (n == 0) return false;
+    out_.Consume(n);
+  }
+  return true;
+}
+
+void Side::ShutWrite(bool closing) {
+  if (!shut_ && tls_) tls_->SayEnd();
+  CutWrite(closing);
+}
+
+void Side::CutWrite(bool closing) {
+  if (shut_ || !fd_) return;
+  shut_ = true;
+  if (!closing) ::shutdown(fd_.get(), SHUT_WR);
+}
+
+void Side::KeepAlive() {
+  int on = 1;
+  if (fd_ && !kept_alive_) ::setsockopt(fd_.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  kept_alive_ = true;
+}
+
+void Side::Close(bool reset) {
+  if (!fd_) return;
+  loop_->Forget(ticket_);
+  if (reset) {
+    linger abort = {1, 0};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+  }
+  fd_.reset();
+  readable_ = tls_readable_ = writable_ = false;
+  out_.Clear();
+  tls_.reset();
+}
+
+}  // namespace rum

@@ -1,0 +1,142 @@
+#include "probe/prober.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/close_reasons.h"
+#include "base/log.h"
+#include "module/module_config.h"
+#include "proxy/proxy.h"
+#include "settings/settings.h"
+#include "upstream/outages.h"
+
+namespace rum {
+
+Prober::Prober(event_base* base, Proxy& proxy, Millis interval)
+    : proxy_(proxy), interval_(interval), queue_(base) {
+  due_event_ = evtimer_new(base, OnDue, this);
+  Known none;
+  for (const Address& address : proxy_.settings()->destinations) Add(address, true, &none);
+}
+
+Prober::~Prober() { event_free(due_event_); }
+
+bool Prober::on() const {
+  return interval_.count() != 0 && proxy_.module_config()->module().probe_open != nullptr;
+}
+
+void Prober::Start(std::function<void()> first_round) {
+  if (!on()) return first_round();
+  running_ = true;  // with no destination, too: some may come
+  for (const auto& [key, health] : destinations_) first_.insert(key);
+  if (first_.empty()) return first_round();
+  first_round_ = std::move(first_round);
+  Begin();
+}
+
+void Prober::Stop() {
+  running_ = false;
+  event_del(due_event_);
+}
+
+void Prober::SetMapDestinations(std::vector<std::string> texts) {
+  map_destinations_ = std::move(texts);
+  Follow();
+}
+
+void Prober::Follow() {
+  if (!on()) return;
+  Known before = std::exchange(destinations_, {});
+  for (const Address& address : proxy_.settings()->destinations) Add(address, true, &before);
+  for (const std::string& text : map_destinations_) {
+    // One that is written wrong is a matter between its users and the module.
+    if (auto address = ParseAddress(text)) Add(*address, false, &before);
+  }
+  std::erase_if(due_, [&](const auto& due) { return !destinations_.contains(due.second); });
+  for (const auto& [key, health] : before) proxy_.outages().Probed(key, true);  // nobody asks now
+  if (running_) Begin();
+}
+
+// What was known before is due already, or under way.
+void Prober::Add(const Address& address, bool is_default, Known* before) {
+  std::string key = address.text();
+  if (destinations_.size() >= kDestinationsMost || destinations_.contains(key)) return;
+  if (auto known = before->extract(key)) {
+    known.mapped().is_default = is_default;
+    destinations_.insert(std::move(known));
+    return;
+  }
+  DestinationHealth& health = destinations_[key];
+  health.address = address;
+  health.is_default = is_default;
+  if (!under_way_.contains(key)) due_.emplace(0, std::move(key));
+}
+
+void Prober::Begin() {
+  uint64_t now = NowMillis();
+  while (under_way_.size() < kAtOnce && !due_.empty() && due_.begin()->first <= now) {
+    std::string key = due_.begin()->second;
+    due_.erase(due_.begin());
+    const DestinationHealth& health = destinations_.at(key);
+    under_way_.insert(key);
+    proxy_.BeginProbe({.destination = health.address,
+                       .is_default = health.is_default,
+                       .user = {},
+                       .done =
+                           [this, key](ProbeOutcome outcome) {
+                             queue_.Post([this, key, outcome = std::move(outcome)]() mutable {
+                               Take(key, std::move(outcome));
+                             });
+                           },
+                       .route = {}});
+  }
+  Schedule();
+}
+
+void Prober::Schedule() {
+  if (!running_ || due_.empty() || under_way_.size() >= kAtOnce) return;
+  uint64_t now = NowMillis(), at = due_.begin()->first;
+  uint64_t wait = at > now ? at - now + 1 : 0;
+  timeval delay = {static_cast<time_t>(wait / 1000), static_cast<suseconds_t>(wait % 1000 * 1000)};
+  event_add(due_event_, &delay);
+}
+
+void Prober::OnDue(evutil_socket_t, short, void* self) {
+  auto& prober = *static_cast<Prober*>(self);
+  if (prober.running_) prober.Begin();
+}
+
+void Prober::Take(const std::string& key, ProbeOutcome outcome) {
+  under_way_.erase(key);
+  if (!running_) return;
+  if (auto found = destinations_.find(key); found != destinations_.end()) {
+    DestinationHealth& health = found->second;
+    using State = DestinationHealth::State;
+    State state = outcome.reason == RUM_CLOSE_PROBED ? State::kWell : State::kUnwell;
+    if (state == State::kUnwell) {
+      ++failures_;
+      if (health.state != state || health.reason != outcome.reason) {
+        log::Warning("{} is not well: {}{}{}", key, CloseReasonWord(outcome.reason),
+                     outcome.text.empty() ? "" : ", ", outcome.text);
+      }
+    } else if (health.state == State::kUnwell) {
+      log::Info("{} is well again", key);
+    }
+    proxy_.outages().Probed(key, state == State::kWell);
+    if (health.state != state) health.since = ::time(nullptr);
+    health.state = state;
+    health.reason = outcome.reason;
+    Millis next = state == State::kWell ? interval_ : std::min(interval_, kUnwellInterval);
+    due_.emplace(NowMillis() + static_cast<uint64_t>(next.count()), key);
+    health.text = std::move(outcome.text);
+    health.micros = outcome.micros;
+    if (!outcome.notes.empty()) health.notes = std::move(outcome.notes);
+  }
+  first_.erase(key);
+  if (first_.empty() && first_round_) std::exchange(first_round_, {})();
+  Begin();
+}
+
+}  // namespace rum

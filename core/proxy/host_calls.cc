@@ -1,0 +1,152 @@
+#include "proxy/host_calls.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "config.h"
+#include "module/state_store.h"
+#include "proxy/proxy.h"
+#include "proxy/session.h"
+#include "proxy/worker.h"
+
+namespace rum {
+namespace {
+
+constexpr uint64_t kTimerMost = 24ull * 3600 * 1000000;  // microseconds
+
+Session& Of(rum_session* session) { return *static_cast<Session*>(session); }
+
+int32_t Send(rum_session* s, uint32_t side, const void* data, size_t size) {
+  return Of(s).Send(side, data, size);
+}
+int32_t Need(rum_session* s, uint32_t side, size_t size) { return Of(s).Need(side, size); }
+int32_t Forward(rum_session* s, uint32_t from, uint64_t size) { return Of(s).Forward(from, size); }
+int32_t Relay(rum_session* s) { return Of(s).AskRelay(); }
+int32_t RelayFrom(rum_session* s, uint32_t side) { return Of(s).AskRelayFrom(side); }
+int32_t TakeBack(rum_session* s, uint32_t side) { return Of(s).AskTakeBack(side); }
+int32_t Lookup(rum_session* s, const void* key, size_t size) { return Of(s).AskLookup(key, size); }
+int32_t Identify(rum_session* s, const void* user, size_t size) {
+  return Of(s).Identify(user, size);
+}
+int32_t Connect(rum_session* s, const char* address, size_t size) {
+  return Of(s).AskConnect(address, size);
+}
+int32_t StartTls(rum_session* s, uint32_t side, const char* name, size_t size) {
+  return Of(s).StartTls(side, name, size);
+}
+uint64_t Pause(rum_session* s) { return Of(s).Pause(); }
+
+void Resume(uint64_t ticket, int32_t status, void* payload, void (*drop)(void*)) {
+  bool posted = Proxy::PostFor(ticket, [ticket, status, payload, drop](Worker& worker) {
+    if (Session* session = worker.Redeem(ticket)) {
+      session->OnResumed(ticket, status, payload, drop);
+    } else if (drop) {
+      drop(payload);
+    }
+  });
+  if (!posted && drop) drop(payload);
+}
+
+uint64_t Timer(rum_session* s, uint64_t milliseconds) {
+  return Of(s).AddTimer(std::min(milliseconds, kTimerMost / 1000) * 1000);
+}
+void TimerCancel(rum_session* s, uint64_t ticket) { Of(s).CancelTimer(ticket); }
+uint64_t Now() { return NowMillis(); }
+
+size_t Peer(rum_session* s, uint32_t side, char* text, size_t size) {
+  if (side > RUM_UPSTREAM) return 0;
+  std::string peer = Of(s).Peer(side);
+  if (text && size) {
+    size_t n = peer.copy(text, size - 1);
+    text[n] = 0;
+  }
+  return peer.size();
+}
+
+int32_t Note(rum_session* s, const char* key, const void* value, size_t size) {
+  return Of(s).Note(key, value, size);
+}
+
+void Log(rum_session* s, uint32_t level, const char* text, size_t size) {
+  if (!text) return;
+  auto at = level <= RUM_LOG_DEBUG ? static_cast<log::Level>(level) : log::Level::kDebug;
+  if (!log::Enabled(at)) return;
+  std::string line = s ? "session " + std::to_string(Of(s).id()) + ": " : std::string();
+  log::Write(at, line.append(text, size));
+}
+
+void MetricAdd(rum_session* s, uint32_t index, uint64_t delta) {
+  auto& counters = Of(s).worker().counters.module;
+  if (index < counters.size()) counters[index].Add(delta);
+}
+
+void Close(rum_session* s, uint32_t reason, const char* text, size_t size) {
+  Of(s).AskClose(reason, text ? std::string_view(text, size) : std::string_view());
+}
+
+const rum_tls kTls = {
+    sizeof(rum_tls),
+    0,
+    [](rum_session* s, uint32_t side) { return Of(s).TlsModeOf(side); },
+    [](rum_session* s, uint32_t side) { return Of(s).TlsActive(side); },
+    [](rum_session* s, uint8_t* digest) { return Of(s).TlsFingerprint(digest); },
+    [](rum_session* s, uint32_t side) { return Of(s).TlsEndIsCut(side); },
+};
+
+const rum_limits kLimits = {
+    sizeof(rum_limits),
+    0,
+    [](rum_session* s, const void* record, size_t size) { return Of(s).Admit(record, size); },
+    [](rum_session* s) { Of(s).LoginFailed(); },
+    [](rum_session* s) { return static_cast<int32_t>(Of(s).Blocked()); },
+};
+
+const rum_state kState = {sizeof(rum_state), 0, StateStore::SaveForModule,
+                          StateStore::LoadForModule};
+
+const rum_clock kClock = {sizeof(rum_clock), 0, NowMicros,
+                          [](rum_session* s, uint64_t microseconds) {
+                            return Of(s).AddTimer(std::min(microseconds, kTimerMost));
+                          }};
+
+const void* Extension(const char* name) {
+  std::string_view wanted = name ? name : "";
+  if (wanted == RUM_TLS_1) return &kTls;
+  if (wanted == RUM_LIMITS_1) return &kLimits;
+  if (wanted == RUM_CLOCK_1) return &kClock;
+  return wanted == RUM_STATE_1 ? &kState : nullptr;
+}
+
+}  // namespace
+
+const rum_host kHost = {
+    sizeof(rum_host),
+    RUM_MODULE_ABI,
+    PACKAGE_VERSION,
+    Send,
+    Need,
+    Forward,
+    Relay,
+    Lookup,
+    Identify,
+    Connect,
+    StartTls,
+    Pause,
+    Resume,
+    Timer,
+    TimerCancel,
+    Now,
+    Peer,
+    Note,
+    Log,
+    MetricAdd,
+    Close,
+    Extension,
+    RelayFrom,
+    TakeBack,
+};
+
+}  // namespace rum

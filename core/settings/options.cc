@@ -1,0 +1,396 @@
+#include "settings/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+
+#include "config.h"
+#include "module/module_config.h"
+#include "settings/config_file.h"
+#include "settings/option_rows.h"
+#include "settings/settings_reader.h"
+
+namespace rum {
+namespace {
+
+using Texts = OptionTexts;
+using Places = OptionPlaces;
+
+std::string LongName(std::string_view flags) {
+  size_t dashes = flags.find("--");
+  return std::string(flags.substr(dashes + 2));
+}
+
+// Where a row's long option is also written with a letter: "-s,--listen".
+void AddOption(CLI::App& app, Texts& texts, const std::string& flags, bool takes_value,
+               const std::string& value, const std::string& group, const std::string& help) {
+  std::vector<std::string>& target = texts[LongName(flags)];
+  if (takes_value) {
+    app.add_option(flags, target, help)
+        ->type_name(value)
+        ->group(group)
+        ->allow_extra_args(false)
+        ->take_all();
+  } else {
+    app.add_flag_function(
+           flags,
+           [&target](int64_t count) {
+             for (int64_t i = 0; i < count; ++i) target.emplace_back("1");
+           },
+           help)
+        ->group(group);
+  }
+}
+
+// The last group is "Help": the module's options stand before it.
+enum class Rows { kAll, kBeforeHelp, kHelp };
+
+void AddOwnOptions(CLI::App& app, Texts& texts, Rows which = Rows::kAll) {
+  for (const OptionRow& row : kOptionRows) {
+    bool help = std::string_view(row.group) == "Help";
+    if ((which == Rows::kBeforeHelp && help) || (which == Rows::kHelp && !help)) continue;
+    AddOption(app, texts, row.flags, row.value != nullptr, row.value ? row.value : "", row.group,
+              row.help);
+  }
+}
+
+void AddOldNames(CLI::App& app, Texts& texts) {
+  for (const OldName& row : kOldNames) {
+    if (!app.get_option_no_throw(std::string("--") + row.now)) continue;  // of another module
+    std::vector<std::string>& target = texts[row.now];
+    std::string flag = std::string("--") + row.old;
+    if (row.implied) {
+      app.add_flag_function(flag, [&target, row](int64_t) { target.emplace_back(row.implied); })
+          ->group("");
+    } else {
+      app.add_option_function<std::vector<std::string>>(
+             flag,
+             [&target](const std::vector<std::string>& values) {
+               target.insert(target.end(), values.begin(), values.end());
+             })
+          ->group("")
+          ->allow_extra_args(false)
+          ->take_all();
+    }
+  }
+}
+
+// Options as "-s,--listen ADDR", without CLI11's dots for those that may be repeated.
+class Formatter : public CLI::Formatter {
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return option->get_type_name().empty() ? "" : " " + option->get_type_name();
+  }
+};
+
+std::string Help(const CLI::App& app) {
+  std::string text = app.help();
+  for (size_t at; (at = text.find("\n\n\n")) != text.npos;) text.erase(at, 1);
+  return text + "\n";
+}
+
+void Prepare(CLI::App& app) {
+  app.formatter(std::make_shared<Formatter>());
+  app.set_help_flag();
+  app.allow_extras();
+  app.get_formatter()->column_width(34);
+}
+
+size_t Distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t corner = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, corner + (a[i - 1] != b[j - 1])});
+      corner = above;
+    }
+  }
+  return row[b.size()];
+}
+
+std::string Nearest(const Texts& texts, std::string_view wrong) {
+  std::string best;
+  size_t least = wrong.size() / 2 + 1;
+  for (const auto& [name, values] : texts) {
+    // No further than the difference of lengths, so that a long argument costs nothing.
+    if (std::max(wrong.size(), name.size()) - std::min(wrong.size(), name.size()) >= 20) continue;
+    size_t distance = Distance(wrong, name);
+    if (distance < least) {
+      least = distance;
+      best = name;
+    }
+  }
+  return best;
+}
+
+// What to do instead of an option of version 6.7; empty: it is none that has gone.
+std::string Instead(std::string_view name) {
+  for (const GoneOption& row : kGoneOptions) {
+    if (name == row.name || (row.letter && name == std::string_view(&row.letter, 1))) {
+      return std::string("--") + row.name + " of version 6.7 is not there any more: " + row.instead;
+    }
+  }
+  return {};
+}
+
+// One sentence for the first argument that nothing takes.
+std::string Unexpected(const Texts& texts, const std::vector<std::string>& extras) {
+  std::string extra = extras.front();
+  for (const std::string& e : extras) {
+    if (e.size() > 1 && e[0] == '-') {
+      extra = e;
+      break;
+    }
+  }
+  if (extra[0] != '-') return "unexpected argument '" + extra + "' (rum --help lists the options)";
+  std::string name = extra.substr(
+      extra.find_first_not_of('-') == extra.npos ? extra.size() : extra.find_first_not_of('-'));
+  name = name.substr(0, name.find('='));
+  if (auto instead = Instead(name); !instead.empty()) return instead;
+  std::string nearest = extra.starts_with("--") ? Nearest(texts, name) : "";
+  return "unknown option '" + extra + "'" +
+         (nearest.empty() ? " (rum --help lists all)" : ", did you mean --" + nearest + "?");
+}
+
+void AddModuleOptions(CLI::App& app, Texts& texts, const Module& module,
+                      std::vector<std::string>& errors) {
+  const rum_module& table = module.table();
+  std::string group = std::string("Module ") + table.name + " " +
+                      (table.version ? table.version : "") + ": " +
+                      (table.summary ? table.summary : "");
+  for (size_t i = 0; i < table.option_count; ++i) {
+    rum_option option = module.option(i);
+    std::string flags = std::string("--") + option.name;
+    if (option.short_name)
+      flags = std::string{'-', static_cast<char>(option.short_name), ','} + flags;
+    std::string help = option.help ? option.help : "";
+    if (option.default_value) help += std::string(" (") + option.default_value + ")";
+    try {
+      AddOption(app, texts, flags, option.type != RUM_OPTION_FLAG,
+                option.value ? option.value : "VALUE", group, help);
+    } catch (const CLI::Error& e) {
+      errors.push_back(std::string(table.name) + ": the option " + flags +
+                       " cannot be added: " + e.what());
+    }
+  }
+}
+
+const OldName* FindOldName(std::string_view name) {
+  auto row = std::find_if(std::begin(kOldNames), std::end(kOldNames),
+                          [&](const OldName& r) { return name == r.old; });
+  return row == std::end(kOldNames) ? nullptr : row;
+}
+
+std::string CurrentName(const std::string& name) {
+  const OldName* old = FindOldName(name);
+  return old ? old->now : name;
+}
+
+// Whether a flag is set; nothing: its value is neither yes nor no.
+std::optional<bool> ReadFlag(const ConfigItem& item) {
+  for (const char* yes : {"true", "yes", "on", "1"}) {
+    if (item.bare || item.value == yes) return true;
+  }
+  for (const char* no : {"false", "no", "off", "0"}) {
+    if (item.value == no) return false;
+  }
+  return std::nullopt;
+}
+
+// These belong to one run and not to a configuration.
+bool OnlyOnCommandLine(std::string_view name) {
+  return name == "config" || name == "check" || name == "explain" || name == "from" ||
+         name == "version" || name == "help";
+}
+
+// Adds what the files say of options that the command line does not give. A later file replaces
+// what an earlier one says of the same option. `all_known`: the module's options are in `app`.
+void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool all_known,
+               Texts& texts, Places& places, std::vector<std::string>& errors) {
+  constexpr const char* kDestinations[] = {"destination", "failover", "random"};  // one thing
+  auto is_destination = [&](std::string_view name) {
+    return std::find(std::begin(kDestinations), std::end(kDestinations), name) !=
+           std::end(kDestinations);
+  };
+  std::map<std::string, bool> given;
+  bool destination_given = false;
+  for (const auto& [name, values] : texts) {
+    given[name] = !values.empty();
+    destination_given |= given[name] && is_destination(name);
+  }
+  std::map<std::string, std::string> from;  // the file that spoke last of an option
+  for (const ConfigItem& item : items) {
+    const CLI::Option* option = app.get_option_no_throw("--" + item.name);
+    if (!option && !all_known) continue;
+    if (auto instead = option ? "" : Instead(item.name); !instead.empty()) {
+      errors.push_back(item.where + ": " + instead);
+      continue;
+    }
+    if (!option || OnlyOnCommandLine(item.name)) {
+      std::string nearest = option ? "" : Nearest(texts, item.name);
+      errors.push_back(item.where + ": " +
+                       (option ? "'" + item.name + "' belongs on the command line"
+                               : "unknown option '" + item.name + "'" +
+                                     (nearest.empty() ? "" : ", did you mean " + nearest + "?")));
+      continue;
+    }
+    std::string name = CurrentName(item.name), value = item.value;
+    if (given[name] || (destination_given && is_destination(name))) continue;
+    std::optional<bool> set = true;
+    if (option->get_items_expected_max() == 0) {
+      const OldName* old = FindOldName(item.name);
+      set = ReadFlag(item);
+      value = old && old->implied ? old->implied : "1";
+    }
+    if (!set || (item.bare && value.empty())) {
+      errors.push_back(item.where + ": " + item.name +
+                       (set ? " needs a value" : ": '" + item.value + "' is neither yes nor no"));
+      continue;
+    }
+    std::string file = item.where.substr(0, item.where.rfind(':'));
+    if (from[name] != file) {
+      texts[name].clear();
+      places[name].clear();
+      from[name] = file;
+    }
+    if (!*set) continue;
+    texts[name].push_back(value);
+    places[name].push_back(item.where);
+  }
+}
+
+std::string Join(const std::vector<std::string>& lines) {
+  std::string all;
+  for (const std::string& line : lines) (all += all.empty() ? "" : "\n") += line;
+  return all;
+}
+
+Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
+                         std::shared_ptr<const Module> loaded) {
+  CommandLine line;
+  auto settings = std::make_shared<Settings>();
+
+  // First only to learn the module: what that one declares is not known yet.
+  Texts first;
+  CLI::App early;
+  Prepare(early);
+  AddOwnOptions(early, first);
+  AddOldNames(early, first);
+  early.parse(argc, argv);
+  if (!first["version"].empty()) {
+    line.text = "rum " PACKAGE_VERSION "\n";
+    return line;
+  }
+  std::vector<std::string> errors;
+  std::vector<ConfigItem> items;
+  if (!first["config"].empty()) items = ReadConfigFiles(first["config"].back(), errors);
+  auto last = [&](const char* name) {
+    if (!first[name].empty()) return first[name].back();
+    auto item = std::find_if(items.rbegin(), items.rend(),
+                             [&](const ConfigItem& i) { return CurrentName(i.name) == name; });
+    return item == items.rend() ? std::string() : item->value;
+  };
+  settings->module_dir = ModuleDirectory(last("module-dir"));
+  settings->protocol = last("protocol");
+  if (settings->protocol.empty()) {
+    settings->protocol = last("map").empty() ? "passthrough.so" : RUM_MAP_MODULE;
+  }
+  auto module = loaded ? Result<std::shared_ptr<const Module>>(std::move(loaded))
+                       : Module::Load(settings->protocol, settings->module_dir, host);
+  if (module) {
+    line.module = *module;
+  } else {
+    errors.push_back(module.error().text);
+  }
+
+  Texts texts;
+  CLI::App app(kAbout, "rum");
+  Prepare(app);
+  app.footer(kFooter);
+  AddOwnOptions(app, texts, Rows::kBeforeHelp);
+  if (line.module) AddModuleOptions(app, texts, *line.module, errors);
+  AddOwnOptions(app, texts, Rows::kHelp);
+  AddOldNames(app, texts);
+  if (!first["help"].empty()) {
+    line.text = Help(app);
+    if (!line.module) line.text += errors.front() + "\n";
+    return line;
+  }
+  app.parse(argc, argv);
+  bool check = !first["check"].empty();
+  if (auto extras = app.remaining(); !extras.empty()) {
+    // Without its module an option that a module has cannot be told from a mistake.
+    if (line.module && !check) return Error{Fault::kUsage, Unexpected(texts, extras)};
+    if (line.module) errors.push_back(Unexpected(texts, extras));
+  }
+  Places places;
+  AddConfig(items, app, line.module != nullptr, texts, places, errors);
+  SettingsReader reader(texts, places, *settings);
+  reader.ReadAll(line.module.get());
+  reader.Judge(line.module.get());
+  errors.insert(errors.end(), reader.errors.begin(), reader.errors.end());
+  if (!errors.empty()) {
+    Fault fault = !module ? Fault::kModule : Fault::kUsage;
+    // --check answers 0 or 1, nothing else.
+    return Error{settings->check ? Fault::kConfig : fault, Join(errors)};
+  }
+  settings->given = std::move(texts);
+  line.settings = std::move(settings);
+  return line;
+}
+
+}  // namespace
+
+Result<CommandLine> ReadCommandLine(int argc, char** argv, const rum_host& host,
+                                    std::shared_ptr<const Module> loaded) {
+  try {
+    return Read(argc, argv, host, std::move(loaded));
+  } catch (const CLI::Error& e) {
+    bool check = std::find(argv, argv + argc, std::string_view("--check")) != argv + argc;
+    return Error{check ? Fault::kConfig : Fault::kUsage, e.what()};
+  }
+}
+
+Reload PlanReload(const Settings& running, const Settings& fresh) {
+  auto settings = std::make_shared<Settings>(running);
+  settings->destinations = fresh.destinations;
+  settings->balance = fresh.balance;
+  settings->breaker = fresh.breaker;
+  settings->source_addresses = fresh.source_addresses;
+  settings->proxy_from = fresh.proxy_from;
+  settings->send_proxy = fresh.send_proxy;
+  settings->gate = fresh.gate;
+  // A listener that is named no more stays until there is a new process, with its lists.
+  for (const auto& own : running.gate.by_listener) {
+    bool named = std::any_of(fresh.listeners.begin(), fresh.listeners.end(),
+                             [&](const Address& a) { return a.text() == own.first; });
+    if (!named) settings->gate.by_listener.insert(own);
+  }
+  settings->admission = fresh.admission;
+  settings->log = fresh.log;
+  settings->log_logins = fresh.log_logins;
+  settings->tls = fresh.tls;
+  settings->tls.state_dir = running.tls.state_dir;
+  settings->tls.first = running.tls.first;
+  settings->module_values = fresh.module_values;
+  for (const DurationRow& row : kDurationRows) {
+    if (row.reload) (*settings).*row.member = fresh.*row.member;
+  }
+  Reload reload;
+  for (const auto& [name, values] : fresh.given) {
+    auto before = running.given.find(name);
+    if (before != running.given.end() && before->second == values) continue;
+    // A module's options are applied by the module: what has no row is one of them.
+    auto row = std::find_if(std::begin(kOptionRows), std::end(kOptionRows),
+                            [&](const OptionRow& r) { return LongName(r.flags) == name; });
+    bool applied = row == std::end(kOptionRows) || row->reload;
+    (applied ? reload.applied : reload.kept).push_back(name);
+    if (applied) settings->given[name] = values;
+  }
+  reload.settings = std::move(settings);
+  return reload;
+}
+
+}  // namespace rum

@@ -1,0 +1,41 @@
+// The command line: what rum was told to do. Own options first, then those the module declares.
+#pragma once
+
+#include <rum/module.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "settings/settings.h"
+
+namespace rum {
+
+class Module;
+
+struct CommandLine {
+  std::shared_ptr<const Settings> settings;
+  std::shared_ptr<const Module> module;
+  std::string text;  // --help or --version asked for this: print it and exit 0
+};
+
+// [main] Reads the command line and loads the module it names, which gets `host`, or takes `loaded`
+// for it. The error's text may have several lines: every mistake that was found, one a line.
+Result<CommandLine> ReadCommandLine(int argc, char** argv, const rum_host& host,
+                                    std::shared_ptr<const Module> loaded = nullptr);
+
+// The running settings with one limit, an option of the group of limits, as `value` says.
+Result<std::shared_ptr<const Settings>> WithLimit(const Settings& running,
+                                                  const std::string& option,
+                                                  const std::string& value);
+
+// What a running process makes of settings that were read again.
+struct Reload {
+  std::shared_ptr<const Settings> settings;  // the running ones, with what can change taken over
+  std::vector<std::string> applied;          // long names of what has changed
+  std::vector<std::string> kept;             // of what has changed and needs a new process
+};
+Reload PlanReload(const Settings& running, const Settings& fresh);
+
+}  // namespace rum

@@ -1,0 +1,76 @@
+// What a run of rum was asked for: one value, made of the options and never changed.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/cidr.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/proxy_header.h"
+#include "limits/admission.h"
+#include "limits/gate.h"
+#include "tls/tls_contexts.h"
+#include "upstream/balance.h"
+#include "upstream/outages.h"
+
+namespace rum {
+
+// Everything a run of rum was asked for. Does not change once made.
+struct Settings {
+  std::map<std::string, std::vector<std::string>> given;  // all that follows, as text by long name
+
+  std::vector<Address> listeners;
+  mode_t socket_mode = 0777;
+  std::vector<SocketAddress> source_addresses;  // of connections to servers; port 0
+  CidrSet proxy_from;                           // clients that must send a PROXY header
+  ProxyVersion send_proxy = ProxyVersion::kOff;
+  std::vector<Address> destinations;
+  Balance balance = Balance::kFirst;
+  BreakerSettings breaker;
+
+  std::string protocol;  // the module's file
+  std::string module_dir;
+  std::string map;  // empty: none
+  std::optional<Address> stats;
+  std::optional<Address> control;
+
+  bool background = false;
+  bool check = false;
+  std::string explain;  // the user of --explain; empty: not asked for
+  std::optional<SocketAddress> explain_from;
+  std::string pidfile;
+  std::string user, group;  // to become; empty: stay
+  std::string chroot;       // empty: none
+  unsigned workers = 1;
+  uint32_t nofile = 0;  // 0: all that the system allows
+  log::Options log;
+  bool log_logins = false;
+
+  TlsSettings tls;
+
+  Gate::Settings gate;
+  Admission::Settings admission;
+
+  Millis connect_timeout{6000};
+  Millis first_byte_timeout{6000};
+  Millis login_timeout{8000};
+  Millis half_close_timeout{30000};
+  Millis idle_timeout{0};
+  Millis drain_delay{0};
+  Millis drain_timeout{30000};
+  Millis handover_timeout{0};
+  Millis health_check{10000};
+  Millis dns_refresh{30000};
+  Millis dns_timeout{2000};
+  std::string resolv_conf = "/etc/resolv.conf";
+
+  std::vector<std::optional<std::string>> module_values;  // by the module's option table
+};
+
+}  // namespace rum

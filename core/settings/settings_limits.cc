@@ -1,0 +1,159 @@
+// Settings about addresses of clients and rum's own, and about limits.
+#include <algorithm>
+#include <charconv>
+
+#include "settings/option_rows.h"
+#include "settings/settings_reader.h"
+
+namespace rum {
+namespace {
+
+// The whole text as a number from `least` to `most`.
+bool ReadNumber(const std::string& text, uint32_t least, uint32_t most, uint32_t& number) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() && number >= least &&
+         number <= most;
+}
+
+// "512M" in bytes; nothing: it is none, or not from 1M on.
+std::optional<uint64_t> ReadSize(std::string_view text) {
+  constexpr std::string_view kUnits = "KMGT";
+  uint64_t number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  text.remove_prefix(static_cast<size_t>(end - text.data()));
+  size_t unit = text.size() == 1 ? kUnits.find(text[0]) : kUnits.npos;
+  if (error != std::errc() || (!text.empty() && unit == kUnits.npos)) return std::nullopt;
+  unsigned shift = text.empty() ? 0 : 10 * (static_cast<unsigned>(unit) + 1);
+  if (number > UINT64_MAX >> 1 >> shift || number << shift < 1 << 20) return std::nullopt;
+  return number << shift;
+}
+
+}  // namespace
+
+void SettingsReader::ReadClients() {
+  ReadNetworks("proxy-from", s_.proxy_from);
+  if (auto text = One("send-proxy")) {
+    s_.send_proxy = *text == "v1"   ? ProxyVersion::kV1
+                    : *text == "v2" ? ProxyVersion::kV2
+                                    : ProxyVersion::kOff;
+    if (*text != "v1" && *text != "v2" && *text != "off") {
+      Wrong("--send-proxy: '" + *text + "' is not off, v1 or v2");
+    }
+  }
+  ReadAccess("allow", &AccessLists::allow);
+  ReadAccess("deny", &AccessLists::deny);
+}
+
+// Networks for all listeners, or "LISTENER=NET[,NET...]" for one.
+void SettingsReader::ReadAccess(const char* name, CidrSet AccessLists::*set) {
+  for (size_t i = 0; i < Many(name).size(); ++i) {
+    std::string text = Many(name)[i];
+    AccessLists* lists = &s_.gate;
+    if (size_t equals = text.rfind('='); equals != text.npos) {
+      auto address = Take(ParseAddress(text.substr(0, equals), true), name, i);
+      if (!address) continue;
+      if (std::find(s_.listeners.begin(), s_.listeners.end(), *address) == s_.listeners.end()) {
+        Wrong(std::string("--") + name + ": " + address->text() + " is no address of --listen", i);
+      }
+      lists = &s_.gate.by_listener[address->text()];
+      text.erase(0, equals + 1);
+    }
+    auto networks = Take(CidrSet::Parse(text), name, i);
+    if (!networks) continue;
+    (lists->*set).Add(*networks);
+    if (!networks->has_unix()) continue;
+    Wrong(std::string("--") + name + ": clients of unix sockets have no address; see --socket-mode",
+          i);
+  }
+}
+
+void SettingsReader::ReadNetworks(const char* name, CidrSet& set) {
+  for (size_t i = 0; i < Many(name).size(); ++i) {
+    if (auto networks = Take(CidrSet::Parse(Many(name)[i]), name, i)) set.Add(*networks);
+  }
+}
+
+void SettingsReader::ReadSourceAddresses() {
+  for (size_t i = 0; i < Many("source-address").size(); ++i) {
+    for (std::string rest = Many("source-address")[i] + ","; !rest.empty();) {
+      size_t comma = rest.find(',');
+      auto address = Take(SocketAddress::Numeric(rest.substr(0, comma), 0), "source-address", i);
+      if (address) s_.source_addresses.push_back(*address);
+      rest.erase(0, comma + 1);
+    }
+  }
+}
+
+void SettingsReader::ReadNofile() {
+  if (auto text = One("nofile");
+      text && *text != "auto" && !ReadNumber(*text, 64, 1u << 30, s_.nofile)) {
+    Wrong("--nofile: '" + *text + "' is not a number from 64 on, or auto");
+  }
+}
+
+void SettingsReader::ReadLimits() {
+  Gate::Settings& gate = s_.gate;
+  LoginGuard::Settings& guard = s_.admission.guard;
+  for (const auto& [name, most] :
+       {std::pair{"max-connections", &gate.max_connections},
+        {"max-connections-per-ip", &gate.max_connections_per_ip},
+        {"max-connecting", &gate.max_connecting},
+        {"max-connecting-per-destination", &gate.max_connecting_per_destination},
+        {"server-backlog", &gate.server_backlog},
+        {"max-connections-per-user", &s_.admission.limit.max}}) {
+    auto text = One(name);
+    if (text == "off") *most = 0;
+    if (text && *text != "off" && !ReadNumber(*text, 1, UINT32_MAX, *most)) {
+      Wrong(std::string("--") + name + ": '" + *text + "' is not a number from 1 on, or off");
+    }
+  }
+  if (auto text = One("max-memory")) {
+    auto size = *text == "off" ? 0 : ReadSize(*text);
+    gate.max_memory = size.value_or(0);
+    if (!size)
+      Wrong("--max-memory: '" + *text + "' is not a size from 1M on, such as 512M, or off");
+  }
+  if (auto text = One("ip-prefix"); text && !ReadNumber(*text, 1, 128, gate.ip_prefix)) {
+    Wrong("--ip-prefix: '" + *text + "' is not a number from 1 to 128");
+  }
+  for (const auto& [name, target] : {std::pair{"user-rate", &s_.admission.limit.rate},
+                                     {"login-failures", &guard.failures},
+                                     {"connection-rate", &gate.rate},
+                                     {"connection-rate-per-ip", &gate.rate_per_ip}}) {
+    if (auto text = One(name)) {
+      if (auto rate = Take(ParseRate(*text), name)) *target = *rate;
+    }
+  }
+  if (auto text = One("login-block")) {
+    if (auto time = Take(ParseDuration(*text), "login-block")) guard.block = *time;
+    if (guard.block.count() == 0) {
+      Wrong("--login-block: a time is needed; --login-failures off blocks nobody");
+    }
+  }
+  if (Given("login-exempt")) guard.exempt = CidrSet();
+  ReadNetworks("login-exempt", guard.exempt);
+}
+
+Result<std::shared_ptr<const Settings>> WithLimit(const Settings& running,
+                                                  const std::string& option,
+                                                  const std::string& value) {
+  std::string names;
+  bool known = false;
+  for (const OptionRow& row : kOptionRows) {
+    if (std::string_view(row.group) != kLimitsGroup) continue;
+    std::string name = std::string(row.flags).substr(2);
+    names += (names.empty() ? "" : ", ") + name;
+    known |= name == option;
+  }
+  if (!known) return Error{Fault::kUsage, "'" + option + "' is none of the limits: " + names};
+  auto settings = std::make_shared<Settings>(running);
+  const OptionTexts texts = {{option, {value}}};
+  const OptionPlaces places;
+  SettingsReader reader(texts, places, *settings);
+  reader.ReadLimits();
+  if (!reader.errors.empty()) return Error{Fault::kUsage, reader.errors.front()};
+  settings->given[option] = {value};
+  return std::shared_ptr<const Settings>(std::move(settings));
+}
+
+}  // namespace rum

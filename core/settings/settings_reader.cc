@@ -1,0 +1,269 @@
+#include "settings/settings_reader.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <thread>
+
+#include "config.h"
+#include "module/module_config.h"
+#include "settings/option_rows.h"
+
+namespace rum {
+namespace {
+
+constexpr unsigned kWorkersMost = 256;
+
+}  // namespace
+
+void SettingsReader::ReadAll(const Module* module) {
+  ReadAddresses();
+  ReadBalance();
+  if (auto text = One("stats")) s_.stats = Take(ParseAddress(*text, true), "stats");
+  BindOnce("stats", s_.stats);
+  if (auto text = One("control")) {
+    s_.control = Take(ParseAddress(*text, true), "control");
+    if (s_.control && s_.control->kind != Address::Kind::kUnix) {
+      Wrong("--control: '" + *text + "' is not a unix socket, such as sock:/run/rum/control.sock");
+    }
+    BindOnce("control", s_.control);
+  }
+  if (auto text = One("map")) s_.map = *text;
+  for (const char* name : {"protocol", "module-dir", "config"})
+    One(name);  // taken already; once is enough
+  if (auto text = One("pidfile")) s_.pidfile = *text;
+  if (auto text = One("user")) s_.user = *text;
+  if (auto text = One("group")) s_.group = *text;
+  if (auto text = One("chroot")) s_.chroot = *text;
+  if (auto text = One("log")) s_.log.target = *text;
+  if (auto text = One("resolv-conf")) s_.resolv_conf = *text;
+  s_.background = Given("background");
+  s_.check = Given("check");
+  if (auto text = One("explain")) {
+    s_.explain = *text;
+    if (text->empty()) Wrong("--explain: a user's name is needed");
+  }
+  if (auto text = One("from")) {
+    if (auto address = Take(SocketAddress::Client(*text), "from")) s_.explain_from = *address;
+    if (!Given("explain")) Wrong("--from: it says from where the user of --explain comes");
+  }
+  s_.log_logins = Given("log-logins");
+  if (Given("verbose")) s_.log.level = log::Level::kDebug;
+  ReadTls();
+  ReadClients();
+  ReadSourceAddresses();
+  ReadNofile();
+  ReadLimits();
+  ReadLogFormat();
+  ReadSocketMode();
+  ReadWorkers();
+  for (const DurationRow& row : kDurationRows) {
+    if (auto text = One(row.name)) {
+      if (auto duration = Take(ParseDuration(*text), row.name)) s_.*row.member = *duration;
+    }
+  }
+  if (module) ReadModule(*module);
+}
+
+void SettingsReader::ReadAddresses() {
+  for (size_t i = 0; i < Many("listen").size(); ++i) {
+    auto address = Take(ParseAddress(Many("listen")[i], true), "listen", i);
+    if (address) s_.listeners.push_back(*address);
+    BindOnce("listen", address, i);
+  }
+  for (const char* name : {"destination", "failover", "random"}) {
+    for (size_t i = 0; i < Many(name).size(); ++i) {
+      auto addresses = Take(ParseAddresses(Many(name)[i]), name, i);
+      if (!addresses) continue;
+      s_.destinations.insert(s_.destinations.end(), addresses->begin(), addresses->end());
+    }
+  }
+}
+
+// What is written otherwise but leads to the same place is found when it is bound.
+void SettingsReader::BindOnce(const char* name, const std::optional<Address>& address,
+                              size_t index) {
+  if (!address || (address->kind == Address::Kind::kTcp && address->port == 0)) return;
+  for (const auto& [other, taken] : bound_) {
+    if (taken.kind != address->kind || taken.host != address->host || taken.port != address->port) {
+      continue;
+    }
+    return Wrong(
+        std::string("--") + name + ": '" + address->text() + "' is given twice" +
+            (std::string_view(other) == name ? "" : std::string(", in --") + other + ", too"),
+        index);
+  }
+  bound_.emplace_back(name, *address);
+}
+
+void SettingsReader::ReadBalance() {
+  if (Given("random")) s_.balance = Balance::kRandom;
+  if (auto text = One("balance")) {
+    auto found = std::find(kBalanceWords.begin(), kBalanceWords.end(), *text);
+    if (found == kBalanceWords.end()) {
+      Wrong("--balance: '" + *text + "' is not first, round-robin, random, least or source");
+    } else {
+      s_.balance = static_cast<Balance>(found - kBalanceWords.begin());
+      if (Given("random") && s_.balance != Balance::kRandom) {
+        Wrong("--balance: --random asks for another order; give the list with --destination");
+      }
+    }
+  }
+  if (auto text = One("breaker")) {
+    if (auto breaker = Take(ParseBreaker(*text), "breaker")) s_.breaker = *breaker;
+  }
+}
+
+void SettingsReader::Judge(const Module* module) {
+  if (Many("listen").empty() && !Given("explain")) {
+    Wrong("no address to listen on: give one, as in -s tcp:0.0.0.0:3306");
+  }
+  if (!Given("destination") && !Given("failover") && !Given("random") && s_.map.empty() &&
+      !Given("protocol")) {
+    Wrong("no destination: give one, as in -d tcp:db0:3306, or a user map with -M");
+  }
+  if (module && !module->table().session_open) JudgeWithoutConversation(s_.protocol);
+  if (s_.background && s_.log.target == "stderr") s_.log.target = "syslog";
+  if (!s_.check) return;
+  for (const std::string& path : {s_.pidfile, s_.log.target}) {
+    if (path.empty() || path == "stderr" || path == "syslog") continue;
+    std::string folder = path.find('/') == path.npos ? "." : path.substr(0, path.rfind('/') + 1);
+    bool writable = ::access(path.c_str(), W_OK) == 0 ||
+                    (errno == ENOENT && ::access(folder.c_str(), W_OK) == 0);
+    if (!writable) Wrong("'" + path + "' cannot be written: " + std::strerror(errno));
+  }
+  if (!s_.chroot.empty() && ::access((s_.chroot + "/.").c_str(), X_OK) != 0) {
+    Wrong("--chroot: '" + s_.chroot + "' cannot be the root folder: " + std::strerror(errno));
+  }
+}
+
+// A module that only connects and relays: what it cannot do must not be believed to be done.
+void SettingsReader::JudgeWithoutConversation(const std::string& module) {
+  if (s_.tls.clients == TlsMode::kOn || s_.tls.clients == TlsMode::kRequire) {
+    Wrong("--tls: " + module + " has no TLS inside its protocol; listen on tls:HOST:PORT");
+  }
+  const bool must = s_.tls.upstreams == TlsMode::kRequire || s_.tls.upstreams == TlsMode::kVerify;
+  for (const Address& server : s_.destinations) {
+    if (!must || server.tls || server.kind != Address::Kind::kTcp) continue;
+    Wrong("--upstream-tls: " + module + " has no TLS inside its protocol; write " + server.text() +
+          " as tls:HOST:PORT");
+    break;
+  }
+  for (const char* name : {"max-connections-per-user", "user-rate", "login-failures"}) {
+    auto text = One(name);
+    if (text && *text != "off") Wrong(std::string("--") + name + ": " + module + " knows no users");
+  }
+}
+
+std::optional<std::string> SettingsReader::One(const std::string& name) {
+  auto& values = Many(name);
+  if (values.size() > 1) Wrong("--" + name + " is given more than once", 1);
+  return values.empty() ? std::nullopt : std::optional(values.back());
+}
+
+const std::vector<std::string>& SettingsReader::Many(const std::string& name) {
+  static const std::vector<std::string> none;
+  auto found = texts_.find(name);
+  return found == texts_.end() ? none : found->second;
+}
+
+void SettingsReader::Wrong(const std::string& text, size_t index) {
+  size_t end = text.find_first_of(": ");
+  auto place = text.starts_with("--") ? places_.find(text.substr(2, end - 2)) : places_.end();
+  if (place == places_.end() || index >= place->second.size()) {
+    errors.push_back(text);
+  } else {
+    errors.push_back(place->second[index] + ": " + text.substr(2));
+  }
+}
+
+void SettingsReader::ReadTls() {
+  TlsSettings& tls = s_.tls;
+  ReadTlsMode("tls", {{"off", TlsMode::kOff}, {"on", TlsMode::kOn}, {"require", TlsMode::kRequire}},
+              tls.clients);
+  ReadTlsMode("upstream-tls",
+              {{"mirror", TlsMode::kMirror},
+               {"off", TlsMode::kOff},
+               {"require", TlsMode::kRequire},
+               {"verify", TlsMode::kVerify}},
+              tls.upstreams);
+  tls.state_dir = RUM_STATE_DIR;
+  const std::pair<const char*, std::string*> texts[] = {
+      {"tls-cert", &tls.files.certificate},      {"tls-key", &tls.files.key},
+      {"tls-ca", &tls.files.authorities},        {"tls-min-version", &tls.files.min_version},
+      {"tls-ciphers", &tls.files.ciphers},       {"upstream-tls-ca", &tls.upstream_authorities},
+      {"upstream-tls-name", &tls.upstream_name}, {"state-dir", &tls.state_dir},
+  };
+  for (const auto& [name, target] : texts) {
+    if (auto text = One(name)) *target = *text;
+  }
+  if (Given("tls-key") && !Given("tls-cert")) {
+    Wrong("--tls-key: the certificate that it belongs to is needed, too: --tls-cert");
+  }
+  for (const Address& address : s_.listeners) tls.first |= address.tls;
+}
+
+void SettingsReader::ReadTlsMode(const char* name, const std::map<std::string, TlsMode>& modes,
+                                 TlsMode& mode) {
+  auto text = One(name);
+  if (!text) return;
+  auto found = modes.find(*text);
+  if (found != modes.end()) {
+    mode = found->second;
+    return;
+  }
+  std::string words;
+  for (const auto& [word, value] : modes) words += (words.empty() ? "" : ", ") + word;
+  Wrong(std::string("--") + name + ": '" + *text + "' is not one of " + words);
+}
+
+void SettingsReader::ReadLogFormat() {
+  auto text = One("log-format");
+  if (!text) return;
+  s_.log.json = *text == "json";
+  if (*text != "json" && *text != "text") {
+    Wrong("--log-format: '" + *text + "' is not text or json");
+  }
+}
+
+void SettingsReader::ReadSocketMode() {
+  auto text = One("socket-mode");
+  if (!text) return;
+  unsigned mode = 0;
+  auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), mode, 8);
+  if (error != std::errc() || end != text->data() + text->size() || mode > 0777) {
+    Wrong("--socket-mode: '" + *text + "' is not an octal mode up to 0777");
+  }
+  s_.socket_mode = mode;
+}
+
+void SettingsReader::ReadWorkers() {
+  s_.workers = std::clamp(std::thread::hardware_concurrency(), 1u, kWorkersMost);
+  auto text = One("workers");
+  if (!text) return;
+  unsigned number = 0;
+  auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error != std::errc() || end != text->data() + text->size() || number < 1 ||
+      number > kWorkersMost) {
+    Wrong("--workers: '" + *text + "' is not a number from 1 to 256");
+    return;
+  }
+  s_.workers = number;
+}
+
+void SettingsReader::ReadModule(const Module& module) {
+  for (size_t i = 0; i < module.table().option_count; ++i) {
+    rum_option option = module.option(i);
+    auto value = One(option.name);
+    if (value) {
+      auto checked = CheckOptionValue(option, *value);
+      if (!checked) Wrong(checked.error().text);
+    }
+    s_.module_values.push_back(std::move(value));
+  }
+}
+
+}  // namespace rum

@@ -1,0 +1,144 @@
+// Routes TLS by the server name in the ClientHello, without ending TLS: the hello is read and not
+// consumed, so that the server gets every byte as the client sent it.
+#include <cstdint>
+#include <cstring>
+#include <iterator>
+#include <rum/dialogue.hpp>
+#include <string>
+#include <string_view>
+
+#include "sni/client_hello.h"
+
+namespace rum::sni {
+namespace {
+
+using namespace rum::dialogue;
+
+enum Metric : uint32_t { kUnknownNames, kWithoutName, kBadHellos };
+constexpr rum_metric kMetrics[] = {
+    {"sni_unknown_names", "Clients whose server name nobody has"},
+    {"sni_without_name", "Clients that named no server"},
+    {"sni_bad_hellos", "Clients whose first message was no ClientHello that servers take"},
+};
+
+std::string AlertRecord(Alert alert) {
+  constexpr char kRecord[] = "\x15\x03\x03\x00\x02\x02";  // an alert of 2 bytes, fatal
+  return std::string(kRecord, 6) + static_cast<char>(alert);
+}
+
+// Clients show a fatal alert by its name, and the end of a connection without one as a broken
+// network.
+void Refuse(Dialogue& d, Alert alert, Reason reason, std::string_view text) {
+  d.client.Send(AlertRecord(alert));
+  d.Close(reason, text);
+}
+
+// A record of the map is: secret, NUL, destination, NUL, rules.
+std::string DestinationOf(std::string_view record) {
+  size_t begin = record.find('\0');
+  if (begin == record.npos) return {};
+  record.remove_prefix(begin + 1);
+  return std::string(record.substr(0, record.find('\0')));
+}
+
+struct Route {
+  Reason failed;  // the map could not be asked, or the session ends
+  bool found = false;
+  std::string record;
+};
+
+// The name itself, then "*." and each of its parents: a.b.example, *.b.example, *.example. A name
+// of 255 bytes has 128 labels at most.
+Task<Route> FindRoute(Dialogue& d, const std::string& name) {
+  Route route;
+  std::string key = name;
+  for (size_t dot = 0;;) {
+    Record record = co_await d.Lookup(key);
+    if (record.status() == Record::kFound) {
+      route.found = true;
+      route.record = record.value();
+      co_return route;
+    }
+    if (record.status() != Record::kNotFound) {
+      route.failed = record.reason();
+      co_return route;
+    }
+    dot = name.find('.', dot);
+    if (dot == name.npos || dot + 1 == name.size()) co_return route;
+    key = "*" + name.substr(dot);
+    ++dot;
+  }
+}
+
+// [worker]
+Script Login(Dialogue& d) {
+  HelloReader hello;
+  HelloReader::State state = HelloReader::State::kNeeds;
+  View whole = co_await d.client.Frame([&hello, &state](std::string_view bytes) {
+    state = hello.Read(bytes);
+    return state == HelloReader::State::kNeeds ? Parse::Need(hello.needed()) : Parse::Whole(0);
+  });
+  if (!whole) co_return;
+  if (state == HelloReader::State::kBad) {
+    d.Count(kBadHellos);
+    co_return Refuse(d, hello.alert(), RUM_CLOSE_CLIENT_PROTOCOL, hello.why());
+  }
+
+  const std::string& name = hello.name();
+  Route route;
+  if (name.empty()) {
+    d.Count(kWithoutName);
+  } else {
+    d.Identify(name);
+    route = co_await FindRoute(d, name);
+    if (route.failed) {
+      co_return Refuse(d, Alert::kInternalError, route.failed, "the map could not be asked");
+    }
+    if (int32_t verdict = d.Admit(route.record); verdict != RUM_OK) {
+      // The rules of a name are nobody's business; limits are.
+      bool limit = verdict == RUM_REFUSED_CONNECTIONS || verdict == RUM_REFUSED_RATE;
+      co_return Refuse(d, limit ? Alert::kInternalError : Alert::kUnrecognizedName,
+                       limit ? RUM_CLOSE_LIMIT : RUM_CLOSE_DENIED, "the rules refuse the name");
+    }
+  }
+
+  // Without a record: the default destination, if there is one.
+  std::string destination = DestinationOf(route.record);
+  if (route.found && destination.empty()) {
+    co_return Refuse(d, Alert::kInternalError, RUM_CLOSE_BAD_DESTINATION,
+                     "the map's record has no destination");
+  }
+  Reason failed = co_await d.Connect(destination);
+  if (failed == Reason(RUM_CLOSE_NO_DESTINATION)) {
+    d.Count(kUnknownNames, name.empty() ? 0 : 1);
+    co_return Refuse(d, Alert::kUnrecognizedName, failed,
+                     name.empty() ? "the client names no server, and there is no -d"
+                                  : "the map does not know the name");
+  }
+  if (failed) co_return Refuse(d, Alert::kInternalError, failed, {});
+  d.Relay();
+}
+
+// [worker] For clients that rum refuses before a session exists.
+size_t Refusal(const void*, uint32_t, uint8_t* bytes, size_t size) {
+  std::string alert = AlertRecord(Alert::kInternalError);
+  if (size < alert.size()) return 0;
+  std::memcpy(bytes, alert.data(), alert.size());
+  return alert.size();
+}
+
+constexpr rum_module Table() {
+  rum_module table = Hooks<Login>::Table();
+  table.name = "sni";
+  table.version = "1.0.0";
+  table.summary = "routes TLS by the name of the server, without ending TLS";
+  table.metrics = kMetrics;
+  table.metric_count = std::size(kMetrics);
+  table.refusal = Refusal;
+  return table;
+}
+
+}  // namespace
+}  // namespace rum::sni
+
+extern "C" RUM_MODULE_EXPORT constexpr rum_module RUM_MODULE_SYMBOL = rum::sni::Table();
