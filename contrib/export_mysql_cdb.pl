@@ -46,7 +46,7 @@ my %KEYS = map { $_ => 1 }
 my @PLUGINS = qw(mysql_native_password caching_sha2_password sha256_password client_ed25519 parsec);
 
 my %OPTIONS;
-my ($Temporary, $Lock, $Warnings);
+my ($Temporary, $Lock, $Notes, $Warnings);
 
 # --- Messages -------------------------------------------------------------------------------------
 
@@ -240,22 +240,13 @@ sub driver {
       . " (Debian: libdbd-mariadb-perl or libdbd-mysql-perl)\n";
 }
 
-# Ends at once, and leaves nothing behind, even when a driver waits for a server. The handlers come in
-# the middle of C code: after them nothing but the end is safe.
-sub end_by_signal {
-    my ($number, $text) = @_;
-    POSIX::sigaction($number, POSIX::SigAction->new(sub {
-        POSIX::write(2, $text, length $text);
-        unlink $Temporary, "$Temporary.part" if defined $Temporary;
-        POSIX::_exit(FAILED);
-    }));
-}
-
-# The drivers have timeouts of their own, but not for everything.
+# The drivers have timeouts of their own, but not for everything: this ends the process that asks, and
+# the other one tells of it.
 sub watch_the_clock {
     my ($server, $seconds) = @_;
-    end_by_signal(POSIX::SIGALRM, "export_mysql_cdb: [$server->{destination}]: no answer within"
-          . " $seconds s; the old map stays\n");
+    sysseek $Notes, 0, 0;
+    truncate $Notes, 0;
+    syswrite $Notes, "[$server->{destination}]: no answer within $seconds s";
     alarm $seconds;
 }
 
@@ -571,20 +562,51 @@ sub run {
     umask 077;    # nobody reads the new map before it has its mode, and nobody else holds the lock
     refuse_foreign_folder(dirname($output));
     lock_output($output) or return DONE;
-    # A signal in between would not know what is to be removed.
-    my ($ends, $before) = (POSIX::SigSet->new(POSIX::SIGINT, POSIX::SIGTERM, POSIX::SIGHUP),
-        POSIX::SigSet->new);
-    POSIX::sigprocmask(POSIX::SIG_BLOCK, $ends, $before);
-    my $file = File::Temp->new(TEMPLATE => "$output.XXXXXX", UNLINK => 0);
+    return in_a_child(sub {
+        my $users = write_map($Temporary, $output, @servers);
+        if ($Warnings > MAX_WARNINGS) {
+            print STDERR 'export_mysql_cdb: and ' . ($Warnings - MAX_WARNINGS) . " more\n";
+        }
+        die "export_mysql_cdb: the old map stays, because of --strict\n"
+          if $Warnings && $OPTIONS{strict};
+        publish($Temporary, $output, $users);
+        return DONE;
+    }, "$output.XXXXXX");
+}
+
+# The work is done by a child. So a signal ends it at once, even within a driver that waits for a
+# server, and this process, which only waits, removes what is left.
+sub in_a_child {
+    my ($work, $template) = @_;
+    my ($child, $stopped);
+    local @SIG{qw(INT TERM HUP)} = (sub { $stopped = 1; kill KILL => $child if $child }) x 3;
+    my $file = File::Temp->new(TEMPLATE => $template, UNLINK => 0);
     $Temporary = $file->filename;
-    POSIX::sigprocmask(POSIX::SIG_SETMASK, $before);
-    my $users = write_map($Temporary, $output, @servers);
-    if ($Warnings > MAX_WARNINGS) {
-        print STDERR 'export_mysql_cdb: and ' . ($Warnings - MAX_WARNINGS) . " more\n";
+    open $Notes, '+>', undef or die "temporary file: $!\n";
+    my $pid = fork // die "fork: $!\n";
+    if ($pid == 0) {
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP ALRM);
+        my $code = eval { $work->() } // complain($@);
+        STDOUT->flush or $code = FAILED;
+        POSIX::_exit($code);
     }
-    die "export_mysql_cdb: the old map stays, because of --strict\n" if $Warnings && $OPTIONS{strict};
-    publish($Temporary, $output, $users);
-    return DONE;
+    $child = $pid;
+    kill KILL => $pid if $stopped;
+    waitpid $pid, 0;
+    undef $child;
+    my $signal = $? & 127 or return $? >> 8;
+    return complain("stopped; the old map stays\n") if $stopped;
+    sysseek $Notes, 0, 0;
+    my $note = "ended by signal $signal";
+    sysread $Notes, $note, 1000 if $signal == POSIX::SIGALRM;
+    return complain("$note; the old map stays\n");
+}
+
+sub complain {
+    my ($error) = @_;
+    $error =~ s/^(?!export_mysql_cdb: )/export_mysql_cdb: /;
+    print STDERR $error;
+    return FAILED;
 }
 
 END {
@@ -608,13 +630,7 @@ sub main {
     if ($OPTIONS{help}) { usage(\*STDOUT, 2); return DONE }
     if ($OPTIONS{version}) { print "export_mysql_cdb $VERSION\n"; return DONE }
     if (!$known || @ARGV != 2) { usage(\*STDERR, 0); return USAGE }
-    end_by_signal($_, "export_mysql_cdb: stopped; the old map stays\n")
-      for POSIX::SIGINT, POSIX::SIGTERM, POSIX::SIGHUP;
-    my $code = eval { run(@ARGV) };
-    return $code if defined $code;
-    (my $error = $@) =~ s/^(?!export_mysql_cdb: )/export_mysql_cdb: /;
-    print STDERR $error;
-    return FAILED;
+    return eval { run(@ARGV) } // complain($@);
 }
 
 exit main(@ARGV) if !caller;
