@@ -10,7 +10,7 @@ use CDB_File;
 use Cwd ();
 use DBI;
 use Errno qw(EWOULDBLOCK);
-use Fcntl qw(:flock :mode);
+use Fcntl qw(:DEFAULT :flock :mode);
 use File::Basename qw(dirname);
 use File::Compare ();
 use File::Temp ();
@@ -27,13 +27,26 @@ use constant MAX_WARNINGS => 20;
 use constant MAX_LOCK_AGE => 600;    # seconds until a run that never ends is worth an error
 use constant TOUCH_AFTER => 3600;    # seconds until a map that stays the same is dated anew
 
-# Accounts that every server has for its own use, or for its administrators.
-my @SKIP = qw(root mysql mysql.* mariadb.sys debian-sys-maint);
+# Bounds of what a server may send.
+use constant MAX_PACKET => 1 << 24;      # bytes of a row, or of an error
+use constant MAX_SAME_NAME => 10_000;    # accounts that differ only by their host
+use constant MAX_NAME => 512;            # bytes of a user name, as for rum
+use constant MAX_SHOWN => 500;           # characters of a message
+
+# Accounts that every server has for its own use, or for its administrators. They are never exported:
+# whoever owns one server of the list must not become the destination of the root of another.
+my @SYSTEM = qw(root mysql mysql.* mariadb.sys debian-sys-maint);
 
 my %KEYS = map { $_ => 1 }
-  qw(user password connect timeout tls ca defaults-file defaults-group skip);
+  qw(user password connect timeout tls ca insecure defaults-file defaults-group users skip
+  max-accounts);
+
+# The plugins by which the password may be proved. Of those that send it as it is, or weakly hashed
+# (mysql_clear_password, dialog, mysql_old_password), a hostile server would only have to ask.
+my @PLUGINS = qw(mysql_native_password caching_sha2_password sha256_password client_ed25519 parsec);
+
 my %OPTIONS;
-my ($Temporary, $Lock, $Warnings);
+my ($Temporary, $Lock, $Notes, $Warnings);
 
 # --- Messages -------------------------------------------------------------------------------------
 
@@ -43,6 +56,7 @@ sub say_verbose { print STDERR "@_\n" if $OPTIONS{verbose} }
 sub shown {
     my ($text) = @_;
     $text =~ s/([^\x20-\x7e])/sprintf '\\x%02x', ord $1/ge;
+    $text = substr($text, 0, MAX_SHOWN) . '...' if length $text > MAX_SHOWN;
     return $text;
 }
 
@@ -59,6 +73,12 @@ sub is_address {
     return 1 if $text =~ m{^sock:[^\0,;]{1,107}$};
     my ($host, $port) = $text =~ /^tcp:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})$/;
     return defined $port && $port > 0 && $port < 65536;
+}
+
+# Whether nobody but this machine sees, or can answer, what goes to the address.
+sub is_local {
+    my ($address) = @_;
+    return $address =~ /^sock:|^tcp:(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]):[0-9]+$/i;
 }
 
 # Returns the servers in their order, each a hash of its settings; dies with the line of an error.
@@ -99,14 +119,25 @@ sub check_server {
       for split /,/, $server->{connect}, -1;
     $server->{timeout} //= 10;
     $server->{timeout} =~ /^[1-9][0-9]{0,3}$/ or die "$at timeout is in seconds, 1 to 9999\n";
-    $server->{tls} //= 'no';
+    $server->{tls} //= defined $server->{ca} ? 'verify' : 'no';
     $server->{tls} =~ /^(?:no|yes|verify)$/ or die "$at tls is no, yes or verify\n";
     $server->{tls} ne 'verify' || defined $server->{ca} or die "$at tls = verify needs ca\n";
+    $server->{insecure} //= 'no';
+    $server->{insecure} =~ /^(?:no|yes)$/ or die "$at insecure is no or yes\n";
+    $server->{'max-accounts'} //= 1_000_000;
+    $server->{'max-accounts'} =~ /^[1-9][0-9]{0,8}$/
+      or die "$at max-accounts is a number, 1 to 999999999\n";
     defined $server->{user} || defined $server->{'defaults-file'}
       or die "$at neither user nor defaults-file is given\n";
     if (defined(my $file = $server->{'defaults-file'})) {
         open my $in, '<', $file or die "$file: $!\n";
         refuse_open_secrets($file, $in);
+        $server->{'defaults-file'} = Cwd::abs_path($file);
+    }
+    return if $server->{tls} eq 'verify' || $server->{insecure} eq 'yes';
+    for my $address (grep { !is_local($_) } split /,/, $server->{connect}) {
+        die "$at $address could be anybody, who would get the password: set tls = verify and ca = FILE,"
+          . " or connect = an address of this machine, or accept that by insecure = yes\n";
     }
 }
 
@@ -181,7 +212,7 @@ sub account_of_global_priv {
 sub is_reachable {
     my ($host, $destination) = @_;
     return 1 if $host !~ /^(?:localhost|127\..*|::1)$/i;
-    return $destination =~ /^sock:|^tcp:(?:localhost|127\.|\[::1\])/i;
+    return is_local((split /,/, $destination)[0]);
 }
 
 # Accounts of one name and different hosts are one user, for rum looks at the name only.
@@ -193,7 +224,8 @@ sub merge_accounts {
     return $good[0]{secret} if keys %secrets == 1;
     warn_about("[$server->{destination}]: user '" . shown($good[0]{user}) . "' has different"
           . " passwords for different hosts ("
-          . join(', ', map { shown($_->{host}) } @good) . '): no secret is exported');
+          . join(', ', map { shown($_->{host}) } @good[0 .. ($#good < 9 ? $#good : 9)])
+          . '): no secret is exported');
     return '';
 }
 
@@ -208,23 +240,26 @@ sub driver {
       . " (Debian: libdbd-mariadb-perl or libdbd-mysql-perl)\n";
 }
 
-# Ends at once, and leaves nothing behind, even when a driver waits for a server. The handlers come in
-# the middle of C code: after them nothing but the end is safe.
-sub end_by_signal {
-    my ($number, $text) = @_;
-    POSIX::sigaction($number, POSIX::SigAction->new(sub {
-        POSIX::write(2, $text, length $text);
-        unlink $Temporary, "$Temporary.part" if defined $Temporary;
-        POSIX::_exit(FAILED);
-    }));
-}
-
-# The drivers have timeouts of their own, but not for everything.
+# The drivers have timeouts of their own, but not for everything: this ends the process that asks, and
+# the other one tells of it.
 sub watch_the_clock {
     my ($server, $seconds) = @_;
-    end_by_signal(POSIX::SIGALRM, "export_mysql_cdb: [$server->{destination}]: no answer within"
-          . " $seconds s; the old map stays\n");
+    sysseek $Notes, 0, 0;
+    truncate $Notes, 0;
+    syswrite $Notes, "[$server->{destination}]: no answer within $seconds s";
     alarm $seconds;
+}
+
+# What the client library has no attribute for, as a file of options; those of the operator's own
+# defaults-file come behind it. It is gone when its handle is.
+sub library_options {
+    my ($server) = @_;
+    open my $file, '+>', undef or die "temporary file: $!\n";
+    print $file "[client]\nrestricted-auth=", join(',', @PLUGINS), "\nmax-allowed-packet=", MAX_PACKET,
+      "\n";
+    print $file "!include $server->{'defaults-file'}\n" if defined $server->{'defaults-file'};
+    $file->flush or die "temporary file: $!\n";
+    return $file;
 }
 
 sub connect_to {
@@ -241,6 +276,7 @@ sub connect_to {
     }
     my %attributes = (
         RaiseError => 1, PrintError => 0, AutoCommit => 1,
+        "${prefix}_local_infile" => 0,    # else a server could ask for files of this machine
         map { ("${prefix}_${_}_timeout" => $server->{timeout}) } qw(connect read write));
     if ($server->{tls} ne 'no') {
         $attributes{"${prefix}_ssl"} = 1;
@@ -249,10 +285,9 @@ sub connect_to {
         my $how = $server->{tls} eq 'verify' ? 'verify_server_cert' : 'optional';
         $attributes{"${prefix}_ssl_$how"} = 1;
     }
-    if (defined $server->{'defaults-file'}) {
-        $attributes{"${prefix}_read_default_file"} = $server->{'defaults-file'};
-        $attributes{"${prefix}_read_default_group"} = $server->{'defaults-group'} // 'client';
-    }
+    my $options = library_options($server);
+    $attributes{"${prefix}_read_default_file"} = '/proc/self/fd/' . fileno $options;
+    $attributes{"${prefix}_read_default_group"} = $server->{'defaults-group'} // 'client';
     # The file is bytes. DBD::MariaDB takes characters.
     my @login = @$server{qw(user password)};
     if ($driver eq 'MariaDB') { defined && utf8::decode($_) for @login }
@@ -283,7 +318,7 @@ sub columns_of {
     my $names = $db->selectcol_arrayref('SELECT CAST(LOWER(column_name) AS CHAR)'
           . ' FROM information_schema.columns WHERE table_schema = ? AND table_name = ?',
         undef, $SCHEMA, $table);
-    return map { $_ => 1 } @$names;
+    return map { $_ // '' => 1 } @$names;
 }
 
 # The statement for this server, and what makes an account of a row. All is asked for as bytes, and
@@ -310,17 +345,20 @@ sub select_bytes {
     return "SELECT $list FROM $SCHEMA.$table ORDER BY 1, 2";
 }
 
-# Calls back with each user of the server, in the order of their names, and the user's secret.
+# Calls back with each user of the server, in the order of their names, and the user's secret. The
+# account that asks is added to `exporters`.
 sub export_server {
-    my ($server, $found) = @_;
+    my ($server, $exporters, $found) = @_;
     my $db = connect_to_first($server);
     # The driver's timeout is for each read: a long answer may take longer.
     watch_the_clock($server, $server->{timeout} * 20);
+    $exporters->{ own_name($server, $db) } = 1;
     my ($statement, $account_of) = query_for($db);
-    my $skip = skip_pattern($server, $db);
+    my $skip = pattern_of(@SYSTEM, words($server->{skip}));
+    my $wanted = pattern_of(words($server->{users} // '*'));
     my $rows = $db->prepare($statement);
     $rows->execute;
-    my (@group, $count, $users) = ();
+    my (@group, $count, $users, $others) = ();
     my $end_of_group = sub {
         return if !@group;
         my $secret = merge_accounts($server, @group);
@@ -331,60 +369,118 @@ sub export_server {
         @group = ();
     };
     while (my $row = $rows->fetchrow_hashref('NAME_lc')) {
-        ++$count;
+        die "more than $server->{'max-accounts'} accounts: raise max-accounts if that is right\n"
+          if ++$count > $server->{'max-accounts'};
+        $row->{$_} //= '' for qw(user host);
         next if $row->{user} eq '' || $row->{user} =~ $skip;
+        if ($row->{user} !~ $wanted) { ++$others; next }
+        if (length $row->{user} > MAX_NAME) {
+            warn_about("[$server->{destination}]: a user's name has more than "
+                  . MAX_NAME . ' bytes: left out');
+            next;
+        }
         my $account = $account_of->($row);
         $end_of_group->() if @group && $group[0]{user} ne $account->{user};
         push @group, $account;
+        die 'more than ' . MAX_SAME_NAME . " accounts of one name\n" if @group > MAX_SAME_NAME;
     }
     die $rows->errstr . "\n" if $rows->err;
     die "shows no accounts, not even that of this export\n" if !$count;
     $end_of_group->();
     $db->disconnect;
-    say_verbose("[$server->{destination}]: $count accounts, " . ($users // 0) . ' users');
+    say_verbose("[$server->{destination}]: $count accounts, " . ($users // 0) . ' users'
+          . ($others ? ", $others accounts outside of 'users'" : ''));
 }
 
-# Users that are never exported: what `skip` says, and the account of the export itself.
-sub skip_pattern {
+sub words { defined $_[0] ? grep { $_ ne '' } split /[\s,]+/, $_[0] : () }
+
+# What matches one of the names, in which * and ? have their usual meaning.
+sub pattern_of {
+    my @patterns = map { my $p = quotemeta; $p =~ s/\\\*/.*/g; $p =~ s/\\\?/./g; $p } @_;
+    my $any = join '|', @patterns;
+    return qr/\A(?:$any)\z/s;
+}
+
+# The account of the export itself, without its host.
+sub own_name {
     my ($server, $db) = @_;
-    my @names = defined $server->{skip} ? split(/[\s,]+/, $server->{skip}) : @SKIP;
-    my @patterns = map { my $p = quotemeta; $p =~ s/\\\*/.*/g; $p =~ s/\\\?/./g; $p } @names;
-    my $own = $server->{user} // ($db->selectrow_array('SELECT CAST(CURRENT_USER() AS BINARY)'))[0] =~ s/\@[^\@]*\z//r;
-    my $any = join '|', @patterns, quotemeta $own;
-    return qr/^(?:$any)$/s;
+    return $server->{user} if defined $server->{user};
+    my ($account) = $db->selectrow_array('SELECT CAST(CURRENT_USER() AS BINARY)');
+    return ($account // '') =~ s/\@[^\@]*\z//r;
 }
 
 # --- The map --------------------------------------------------------------------------------------
 
-# Returns how many users there are; dies when a server fails. All servers are asked, so that one run
-# tells of all that is wrong.
-sub write_map {
-    my ($path, @servers) = @_;
-    my $map = CDB_File->new($path, "$path.part") or die "$path: $!\n";
-    my (%server_of, @errors);
+# Asks all servers, so that one run tells of all that is wrong, and dies if one has failed. Returns
+# the users as lines of a file, `NAME-IN-HEX SERVER SECRET`, which servers have each, and the names
+# of the accounts that have asked.
+sub ask_all {
+    my (@servers) = @_;
+    open my $lines, '+>', undef or die "export_mysql_cdb: temporary file: $!\n";
+    my (%servers_of, @errors);
+    my %exporters = map { $_->{user} => 1 } grep { defined $_->{user} } @servers;
     for my $i (0 .. $#servers) {
-        my $server = $servers[$i];
         eval {
-            export_server($server, sub {
+            export_server($servers[$i], \%exporters, sub {
                 my ($user, $secret) = @_;
-                if (defined(my $first = $server_of{$user})) {
-                    warn_about("user '" . shown($user) . "' is on [$servers[$first]{destination}]"
-                          . " and on [$server->{destination}]: the first is used");
-                    return;
+                my $others = $servers_of{$user};
+                if (defined $others) {
+                    return if $others =~ /(?:^| )$i$/;    # the server does not sort
+                    $servers_of{$user} = "$others $i";
+                } else {
+                    $servers_of{$user} = $i;
                 }
-                $server_of{$user} = $i;
-                $secret = '' if $OPTIONS{'no-secrets'};
-                $map->insert($user, "$secret\0$server->{destination}\0");
+                print $lines unpack('H*', $user), " $i $secret\n" or die "temporary file: $!\n";
             });
             1;
-        } or push @errors, "[$server->{destination}]: $@";
+        } or push @errors, "[$servers[$i]{destination}]: $@";
         alarm 0;
     }
     if (@errors) {
         s/ at \S+ line \d+\.?$//m, s/\s+\z// for @errors;
-        die join("\n", map { "export_mysql_cdb: " . shown($_) } @errors[0 .. $#errors]) . "\n";
+        die join("\n", map { "export_mysql_cdb: " . shown($_) } @errors) . "\n";
     }
-    my $users = keys %server_of;
+    seek $lines, 0, 0 or die "export_mysql_cdb: temporary file: $!\n";
+    return ($lines, \%servers_of, \%exporters);
+}
+
+# Of servers that have the same user, the one where the map in use has sent this user until now: no
+# server can take a user away from another by making an account. Returns none if it is none of them.
+sub settle {
+    my ($user, $old, @claimants) = @_;
+    my @names = map { "[$_->{destination}]" } @claimants;
+    my $text = "user '" . shown($user) . "' is on " . join(' and on ', @names) . ': ';
+    my ($before) = (eval { $old->{$user} } // '') =~ /\A[^\0]*\0([^\0]*)\0/;
+    for my $i (0 .. $#claimants) {
+        next if !defined $before || $claimants[$i]{destination} ne $before;
+        warn_about($text . "stays on $names[$i]");
+        return $claimants[$i];
+    }
+    warn_about($text . 'left out; say whose it is by users or skip');
+    return undef;
+}
+
+# Returns how many users there are.
+sub write_map {
+    my ($path, $output, @servers) = @_;
+    my ($lines, $servers_of, $exporters) = ask_all(@servers);
+    my $map = CDB_File->new($path, "$path.part") or die "$path: $!\n";
+    my ($users, %old, %settled) = (0);
+    tie %old, 'CDB_File', $output if -s $output;
+    while (my $line = <$lines>) {
+        my ($hex, $i, $secret) = $line =~ /^([0-9a-f]+) (\d+) (.*)$/
+          or die "export_mysql_cdb: temporary file: a line was damaged\n";
+        my $user = pack 'H*', $hex;
+        next if $exporters->{$user};
+        my $server = $servers[$i];
+        if ((my @claimants = split / /, $servers_of->{$user}) > 1) {
+            $settled{$user} = settle($user, \%old, @servers[@claimants]) if !exists $settled{$user};
+            next if !defined $settled{$user} || $settled{$user} != $server;
+        }
+        $secret = '' if $OPTIONS{'no-secrets'};
+        $map->insert($user, "$secret\0$server->{destination}\0");
+        ++$users;
+    }
     die "export_mysql_cdb: no server has a user to export\n" if !$users && !$OPTIONS{'allow-empty'};
     $map->finish or die "export_mysql_cdb: $path: $!\n";
     return $users;
@@ -432,10 +528,19 @@ sub publish {
     }
 }
 
+# Whoever owns a folder can put links in the way of what root writes there.
+sub refuse_foreign_folder {
+    my ($folder) = @_;
+    my ($owner) = (stat $folder)[4];
+    return if $> != 0 || !defined $owner || $owner == 0;
+    die "$folder belongs to " . (getpwuid($owner) // $owner) . ': run this as that user, not as root'
+      . "\n";
+}
+
 # One run at a time. Returns false when another one is under way.
 sub lock_output {
     my ($output) = @_;
-    open $Lock, '>>', "$output.lock" or die "export_mysql_cdb: $output.lock: $!\n";
+    sysopen $Lock, "$output.lock", O_WRONLY | O_CREAT | O_NOFOLLOW, 0600 or die "export_mysql_cdb: $output.lock: $!\n";
     if (flock $Lock, LOCK_EX | LOCK_NB) {
         utime undef, undef, $Lock;
         return 1;
@@ -455,21 +560,53 @@ sub run {
     }
     die "$output: is not a file\n" if -e $output && !-f _;
     umask 077;    # nobody reads the new map before it has its mode, and nobody else holds the lock
+    refuse_foreign_folder(dirname($output));
     lock_output($output) or return DONE;
-    # A signal in between would not know what is to be removed.
-    my ($ends, $before) = (POSIX::SigSet->new(POSIX::SIGINT, POSIX::SIGTERM, POSIX::SIGHUP),
-        POSIX::SigSet->new);
-    POSIX::sigprocmask(POSIX::SIG_BLOCK, $ends, $before);
-    my $file = File::Temp->new(TEMPLATE => "$output.XXXXXX", UNLINK => 0);
+    return in_a_child(sub {
+        my $users = write_map($Temporary, $output, @servers);
+        if ($Warnings > MAX_WARNINGS) {
+            print STDERR 'export_mysql_cdb: and ' . ($Warnings - MAX_WARNINGS) . " more\n";
+        }
+        die "export_mysql_cdb: the old map stays, because of --strict\n"
+          if $Warnings && $OPTIONS{strict};
+        publish($Temporary, $output, $users);
+        return DONE;
+    }, "$output.XXXXXX");
+}
+
+# The work is done by a child. So a signal ends it at once, even within a driver that waits for a
+# server, and this process, which only waits, removes what is left.
+sub in_a_child {
+    my ($work, $template) = @_;
+    my ($child, $stopped);
+    local @SIG{qw(INT TERM HUP)} = (sub { $stopped = 1; kill KILL => $child if $child }) x 3;
+    my $file = File::Temp->new(TEMPLATE => $template, UNLINK => 0);
     $Temporary = $file->filename;
-    POSIX::sigprocmask(POSIX::SIG_SETMASK, $before);
-    my $users = write_map($Temporary, @servers);
-    if ($Warnings > MAX_WARNINGS) {
-        print STDERR 'export_mysql_cdb: and ' . ($Warnings - MAX_WARNINGS) . " more\n";
+    open $Notes, '+>', undef or die "temporary file: $!\n";
+    my $pid = fork // die "fork: $!\n";
+    if ($pid == 0) {
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP ALRM);
+        my $code = eval { $work->() } // complain($@);
+        STDOUT->flush or $code = FAILED;
+        POSIX::_exit($code);
     }
-    die "export_mysql_cdb: the old map stays, because of --strict\n" if $Warnings && $OPTIONS{strict};
-    publish($Temporary, $output, $users);
-    return DONE;
+    $child = $pid;
+    kill KILL => $pid if $stopped;
+    waitpid $pid, 0;
+    undef $child;
+    my $signal = $? & 127 or return $? >> 8;
+    return complain("stopped; the old map stays\n") if $stopped;
+    sysseek $Notes, 0, 0;
+    my $note = "ended by signal $signal";
+    sysread $Notes, $note, 1000 if $signal == POSIX::SIGALRM;
+    return complain("$note; the old map stays\n");
+}
+
+sub complain {
+    my ($error) = @_;
+    $error =~ s/^(?!export_mysql_cdb: )/export_mysql_cdb: /;
+    print STDERR $error;
+    return FAILED;
 }
 
 END {
@@ -493,13 +630,7 @@ sub main {
     if ($OPTIONS{help}) { usage(\*STDOUT, 2); return DONE }
     if ($OPTIONS{version}) { print "export_mysql_cdb $VERSION\n"; return DONE }
     if (!$known || @ARGV != 2) { usage(\*STDERR, 0); return USAGE }
-    end_by_signal($_, "export_mysql_cdb: stopped; the old map stays\n")
-      for POSIX::SIGINT, POSIX::SIGTERM, POSIX::SIGHUP;
-    my $code = eval { run(@ARGV) };
-    return $code if defined $code;
-    (my $error = $@) =~ s/^(?!export_mysql_cdb: )/export_mysql_cdb: /;
-    print STDERR $error;
-    return FAILED;
+    return eval { run(@ARGV) } // complain($@);
 }
 
 exit main(@ARGV) if !caller;
@@ -549,8 +680,8 @@ Do all but replace the map.
 =item B<--strict>
 
 Keep the old map, and fail, when there is anything to warn of: a user that is on two servers, or one
-that has different passwords for different hosts. Without it, the first server of the list has the
-user, and of different passwords none is exported.
+that has different passwords for different hosts. Without it, a user on two servers stays on the one
+where MAP has it, and is left out if that is neither; of different passwords none is exported.
 
 =item B<--no-secrets>
 
@@ -576,17 +707,18 @@ Lines that begin with # or ; are comments.
 
   user     = exporter
   password = secret
+  tls      = verify
+  ca       = /etc/ssl/db-ca.pem
 
   [tcp:db1.example.net:3306]
 
   [tcp:db2.example.net:3306,tcp:db2-standby.example.net:3306]
   password = "another secret"
+  users    = shop_* blog_*
   timeout  = 30
 
   [tcp:db3.example.net:3306]
   connect  = sock:/run/mysqld/mysqld.sock
-  tls      = verify
-  ca       = /etc/ssl/db-ca.pem
 
 The name of a server is the destination of its users: C<tcp:HOST:PORT>, C<tcp:[IPV6]:PORT>,
 C<sock:PATH>, or several of them with commas, which rum and this program try in order.
@@ -602,7 +734,8 @@ The account of the export. It is not exported itself.
 =item B<defaults-file>, B<defaults-group>
 
 Take user, password and what else libmysqlclient and libmariadb know from a file such as
-~/.my.cnf, group C<client> unless said otherwise.
+~/.my.cnf, group C<client> unless said otherwise. Whether the link is safe is up to C<tls>, not to
+what this file says of TLS.
 
 =item B<connect>
 
@@ -614,13 +747,31 @@ In seconds, 10 if not said: how long a server may take to connect, and how long 
 
 =item B<tls>, B<ca>
 
-no; yes: encrypted, whoever answers; verify: the certificate must be good for the host's name, by an
-authority in the file C<ca>. For verify Debian's DBD::mysql will not do, DBD::MariaDB does.
+no; yes: encrypted, whoever answers (who can change what is sent may take TLS away: the export fails,
+and has sent the proof of the password by then); verify: the certificate must be good for the host's name, by an
+authority in the file C<ca>. If not said: verify with C<ca>, else no. For verify Debian's DBD::mysql
+will not do, DBD::MariaDB does.
+
+=item B<insecure>
+
+yes: accept a server on another machine that need not prove who it is. Whoever can answer in its
+place, or is on the way, then gets the password, and says which users there are. no, the default: an
+address that is neither a unix socket nor of this machine (127.*, ::1, localhost) needs
+C<tls = verify>.
+
+=item B<users>
+
+The users that this server may have, separated by commas or blanks, with * and ?; others are not
+exported from it. If not said, all of them. See WHO OWNS A NAME.
 
 =item B<skip>
 
-Users that are not exported, separated by commas or blanks, with * and ?. If not said:
-C<root mysql mysql.* mariadb.sys debian-sys-maint>.
+Users that are not exported, written likewise, beside those that never are: C<root>, C<mysql>,
+C<mysql.*>, C<mariadb.sys>, C<debian-sys-maint>, and the accounts of the export on all servers.
+
+=item B<max-accounts>
+
+How many accounts the server may have at most, 1000000 if not said; with more the export fails.
 
 =back
 
@@ -633,6 +784,18 @@ and on MariaDB 10.4 and later:
 
   GRANT SELECT ON mysql.global_priv TO exporter@'192.0.2.%';
 
+=head1 WHO OWNS A NAME
+
+Who can make accounts on one of the servers can give them any name, and rum sends the logins of that
+name to the server that the map says. So a name that several servers have stays where MAP, as it is
+now, sends it. If that is none of them, the name is left out, and the error names the servers.
+
+This does not help before a name is there, or while its own server does not have it (a dropped or
+locked account): then another one can take it. Where servers belong to different people, give each
+server its names by C<users>, and each an account of the export with a password of its own: a server
+that is asked for its accounts can use the proof of the password at another server, or ask for the
+password itself, as C<caching_sha2_password> lets it.
+
 =head1 WHAT IS EXPORTED
 
 All users but those who cannot log in through a proxy: roles, locked accounts, accounts without name,
@@ -640,8 +803,8 @@ those that only know the operating system's user (unix_socket, auth_socket), or 
 which no password fits; and accounts for localhost only, unless the destination is on this machine.
 
 The secret of a user is the hash of mysql_native_password, or C<ed25519:> or C<parsec:> and the
-public key of that plugin. Users of other plugins, of several plugins, or with a second password that is still good have an empty secret: rum passes their login on
-to the server. Names are exported as the server keeps them, in UTF-8.
+public key of that plugin. Users of other plugins, of several plugins, or with a second password that
+is still good have an empty secret: rum passes their login on to the server. Names are exported as the server keeps them, in UTF-8.
 
 =head1 EXIT STATUS
 
@@ -650,7 +813,8 @@ failed, or --strict found something; the old map stays. 2: the command line is w
 
 =head1 FILES
 
-MAP.lock is there to see other runs, and stays.
+MAP.lock is there to see other runs, and stays. Run this as the owner of the folder of MAP: root does
+not write into the folder of another user.
 
 =head1 SEE ALSO
 

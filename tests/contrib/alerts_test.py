@@ -1,6 +1,6 @@
-"""Alerts, dashboard, operations.md and contrib/deploy speak of what there is: metrics and labels that
-a running rum serves, options, rumctl commands, sections of the manual, end reasons; and the files
-can be read. With promtool the tests of the alerts run, too. Run by `make check` in the build folder.
+"""Alerts, dashboard, operations.md, security.md and contrib/deploy speak of what there is: metrics
+and labels that a running rum serves, options, rumctl commands, sections of the manual, end reasons;
+and the files can be read. With promtool the tests of the alerts run, too. Run by `make check` in the build folder.
 """
 
 import json
@@ -68,7 +68,8 @@ class OperationsTest(unittest.TestCase):
         cls.rules = read("prometheus", "rum.rules.yml")
         cls.rule_tests = read("prometheus", "rum.rules.test.yml")
         cls.page = read("doc", "operations.md")
-        cls.texts = {name: read(name) for name in [*files("deploy"), "doc/operations.md"]}
+        cls.texts = {name: read(name) for name in [
+            *files("deploy"), "doc/operations.md", "doc/security.md"]}
         cls.options = set(program.options(program.run("--help")[1]))
         if os.path.exists(os.path.join(".libs", "mysql.so")):
             cls.options |= set(program.options(program.run("-P", "mysql.so", "--help")[1]))
@@ -168,10 +169,11 @@ class OperationsTest(unittest.TestCase):
         for where, text in self.texts.items():
             self.check_words(text, where)
             self.check_metrics(text, where)
-        for path in re.findall(r"\]\(([^)#:]+)\)", self.page):
-            self.assertTrue(os.path.exists(os.path.join(CONTRIB, "doc", path)), path)
-        self.assertFalse([line for line in self.page.splitlines()
-                          if len(line) > 100 and not line.startswith("|")], "longer than 100")
+        for page in (self.page, self.texts["doc/security.md"]):
+            for path in re.findall(r"\]\(([^)#:]+)\)", page):
+                self.assertTrue(os.path.exists(os.path.join(CONTRIB, "doc", path)), path)
+            self.assertFalse([line for line in page.splitlines()
+                              if len(line) > 100 and not line.startswith("|")], "longer than 100")
 
     def test_troubleshooting_has_every_end_reason(self):
         reasons = self.served.values["rum_sessions_ended_total", "reason"]

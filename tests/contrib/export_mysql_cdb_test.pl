@@ -244,6 +244,8 @@ subtest 'refuses a list of servers that is wrong, with its line' => sub {
         "user = a\n[tcp:a:1]\ntls = maybe\n" => qr/tls is no, yes or verify/,
         "user = a\n[tcp:a:1]\ntls = verify\n" => qr/tls = verify needs ca/,
         "user = a\n[tcp:a:1]\nconnect = a:1\n" => qr/connect: 'a:1' is not an address/,
+        "user = a\n[tcp:a:1]\ninsecure = maybe\n" => qr/insecure is no or yes/,
+        "user = a\n[tcp:a:1]\nmax-accounts = 0\n" => qr/max-accounts is a number/,
         "[tcp:a:1]\n" => qr/neither user nor defaults-file/,
         "defaults-file = $folder/none\n[tcp:a:1]\n" => qr/none: No such file/,
     );
@@ -259,6 +261,24 @@ subtest 'refuses a list of servers that is wrong, with its line' => sub {
     is($code, 1);
     like($err, qr/servers\.conf: No such file/);
     ok(!-e $map, 'no map is made');
+};
+
+subtest 'refuses to send a password to a server that proves nothing' => sub {
+    my $refused = qr/could be anybody, who would get the password: set tls = verify/;
+    my ($here, $ca) = ('connect = tcp:127.0.0.1:1', "tls = verify\nca = $folder/none.pem");
+    for my $case (
+        ['', 1], ['tls = yes', 1], ['tls = no', 1], ['connect = tcp:192.0.2.1:1', 1],
+        ['connect = tcp:127.example.net:1', 1], ['connect = tcp:localhost.example.net:1', 1],
+        ['connect = tcp:127.0.0.1:1,tcp:192.0.2.1:1', 1], ['connect = tcp:[::2]:1', 1],
+        [$here, 0], ['connect = tcp:localhost:1', 0], ['connect = tcp:[::1]:1', 0],
+        ["connect = sock:$folder/none.sock", 0], [$ca, 0], ["ca = $folder/none.pem", 0],
+        ['insecure = yes', 0]) {
+        my ($text, $is_refused) = @$case;
+        write_file($config, "user = a\npassword = b\ntimeout = 1\n[tcp:db.invalid:1]\n$text\n");
+        my ($code, $out, $err) = export($config, $map);
+        is($code, 1);
+        $is_refused ? like($err, $refused, $text) : unlike($err, $refused, $text);
+    }
 };
 
 subtest 'refuses passwords in a file that everybody can read' => sub {
@@ -453,19 +473,88 @@ subtest 'replaces the file that a link leads to' => sub {
     unlink $link;
 };
 
-subtest 'tells of a user on two servers, and takes the first' => sub {
+subtest 'leaves a user that is on two servers where the map has it' => sub {
     sql($two, "CREATE USER alice\@'%' IDENTIFIED BY '123456'");
     my ($code, $out, $err) = export($config, $map);
     is($code, 0);
-    is($err, "export_mysql_cdb: user 'alice' is on [$db1] and on [$db2]: the first is used\n");
+    is($err, "export_mysql_cdb: user 'alice' is on [$db1] and on [$db2]: stays on [$db1]\n");
     is(users($map)->{alice}, "$HASH_A $db1");
     failure('--strict', qr/the old map stays, because of --strict/, '--strict');
     two_servers(one => "skip = root mysql mysql.* mariadb.sys, ali?e\n");
     quiet_success('skipped on the first');
     is(users($map)->{alice}, "$HASH_B $db2");
+    two_servers();
+    ($code, $out, $err) = export($config, $map);
+    like($err, qr/'alice' is on \[\Q$db1\E\] and on \[\Q$db2\E\]: stays on \[\Q$db2\E\]/);
+    is(users($map)->{alice}, "$HASH_B $db2", 'the order of the list does not count');
+    # What a map is not, or what it does not have, settles nothing.
+    for my $before (undef, '', 'no map' x 1000) {
+        unlink $map;
+        write_file($map, $before) if defined $before;
+        ($code, $out, $err) = export($config, $map);
+        is($code, 0);
+        like($err, qr/'alice' is on \[\Q$db1\E\] and on \[\Q$db2\E\]: left out; say whose it is/);
+        ok(!exists users($map)->{alice}, 'neither has it');
+    }
+    two_servers(two => "users = b*, her?\n");
+    quiet_success('said by users');
+    is(users($map)->{alice}, "$HASH_A $db1");
+    is(users($map)->{bob}, "$HASH_B $db2");
+    like((export('-v', $config, $map))[2], qr/2 users, \d+ accounts outside of 'users'/);
     sql($two, "DROP USER alice\@'%'");
     two_servers();
     quiet_success('and back');
+};
+
+subtest 'never exports accounts of administrators, or of the export' => sub {
+    my @names = ('root', 'mysql', 'mysql.x', 'mariadb.sys', 'debian-sys-maint', 'exporter2');
+    sql($two, map { "CREATE OR REPLACE USER '$_'\@'192.0.2.%'" } grep { $_ ne 'mariadb.sys' } @names);
+    sql($one, "CREATE USER exporter2\@'127.0.0.1'",
+        "GRANT SELECT ON mysql.global_priv TO exporter2\@'127.0.0.1'");
+    two_servers(one => "user = exporter2\npassword =\nskip = nobody\n", two => "skip = nobody\n");
+    my ($code, $out, $err) = export($config, $map);
+    is($code, 0);
+    is($err, '');
+    my $users = users($map);
+    is_deeply([grep { exists $users->{$_} } @names], []);
+    sql($two, map { "DROP USER '$_'\@'192.0.2.%'" } grep { $_ ne 'mariadb.sys' } @names);
+    sql($one, "DROP USER exporter2\@'127.0.0.1'");
+    two_servers();
+    # Of a defaults-file the name is known only when the server has been asked.
+    write_file("$folder/own.cnf", "[client]\nuser=exporter\npassword=\"export m\xc3\xa9\"\n");
+    sql($one, "CREATE USER exporter2\@'%'", "CREATE USER exporter\@'192.0.2.%'");
+    write_file($config, "timeout = 3\n[tcp:127.0.0.1:$one->{port}]\nuser = exporter\n"
+          . "password = export m\xc3\xa9\n[tcp:127.0.0.1:$two->{port}]\n"
+          . "defaults-file = $folder/own.cnf\nskip = here\n");
+    ($code, $out, $err) = export($config, "$folder/other.cdb");
+    is($code, 0);
+    ok(!exists users("$folder/other.cdb")->{exporter});
+    ok(exists users("$folder/other.cdb")->{exporter2}, 'which is nothing special any more');
+    sql($one, "DROP USER exporter2\@'%'", "DROP USER exporter\@'192.0.2.%'");
+    two_servers();
+    quiet_success('and back');
+};
+
+subtest 'takes no more accounts than it should' => sub {
+    two_servers(two => "max-accounts = 2\n");
+    failure('three accounts', qr/\[\Q$db2\E\]: more than 2 accounts: raise max-accounts/);
+    two_servers();
+};
+
+subtest 'follows no link, and as root writes into no folder of others' => sub {
+    unlink "$map.lock";
+    symlink "$folder/elsewhere", "$map.lock" or die $!;
+    failure('a link for a lock', qr/\.lock: Too many levels of symbolic links/);
+    ok(!-e "$folder/elsewhere");
+    unlink "$map.lock";
+    quiet_success('and back');
+    plan skip_all => 'only root gives folders away' if $> != 0;
+    mkdir "$folder/foreign";
+    chown 65534, 65534, "$folder/foreign";
+    my ($code, $out, $err) = export($config, "$folder/foreign/users.cdb");
+    is($code, 1);
+    like($err, qr/foreign belongs to \w+: run this as that user, not as root/);
+    is_deeply([glob "$folder/foreign/*"], []);
 };
 
 subtest 'tells of a user with different passwords, and exports none' => sub {
@@ -494,7 +583,7 @@ subtest 'counts warnings after the twentieth, and shows no odd bytes' => sub {
 
 subtest 'exports users of this machine if their server is on it' => sub {
     write_file($config, $settings . "[sock:$one->{socket}]\nconnect = tcp:127.0.0.1:$one->{port}\n"
-          . "[tcp:127.0.0.1:$two->{port}]\n");
+          . "[tcp:127.0.0.1:$two->{port}]\nskip = here\n");
     my $other = "$folder/other.cdb";
     my ($code, $out, $err) = export($config, $other);
     is($code, 0);
@@ -593,6 +682,70 @@ sub start_mute {
     return $socket->sockport;
 }
 
+# A server that asks for the password by the plugin, and takes anything. What it is told is in the
+# file.
+sub start_hostile {
+    my ($plugin, $heard) = @_;
+    my $socket = IO::Socket::IP->new(LocalHost => '127.0.0.1', Listen => 10) or die $@;
+    my $pid = fork // die "fork: $!";
+    if ($pid == 0) {
+        local $SIG{TERM} = 'DEFAULT';
+        open my $out, '>>', $heard or POSIX::_exit(1);
+        $out->autoflush;
+        while (my $client = $socket->accept) {
+            my $number = 0;
+            my $send = sub { syswrite $client, substr(pack('V', length $_[0]), 0, 3) . chr($number++) . $_[0] };
+            my $receive = sub {
+                my ($packet, $size) = ('', 4);
+                while (length $packet < $size) {
+                    sysread($client, $packet, $size - length $packet, length $packet) or return undef;
+                    $size = 4 + unpack('V', substr($packet, 0, 3) . "\0") if length $packet == 4;
+                }
+                print $out substr($packet, 4);
+                $number = ord(substr $packet, 3, 1) + 1;
+                return 1;
+            };
+            # Plugins, secure connections, protocol 4.1; no TLS.
+            my $flags = 0x0028_8201;
+            $send->("\x0a5.5.5-10.11.0\0" . pack('V', 7) . "abcdefgh\0" . pack('v', $flags & 0xffff)
+                  . "\x2d\2\0" . pack('v', $flags >> 16) . "\x15" . "\0" x 10
+                  . "ijklmnopqrst\0mysql_native_password\0");
+            $receive->() or next;
+            $send->("\xfe$plugin\0" . 'a' x 20 . "\0");
+            $receive->() or next;
+            $send->("\0\0\0\2\0\0\0");
+            while ($receive->()) { $send->("\0\0\0\2\0\0\0") }
+        }
+        POSIX::_exit(0);
+    }
+    $processes{$pid} = 1;
+    return $socket->sockport;
+}
+
+subtest 'tells a hostile server no password' => sub {
+    my $heard = "$folder/heard";
+    for my $driver (@drivers) {
+        # mysql_native_password proves it; all that the others need is to ask.
+        for my $plugin (qw(mysql_native_password mysql_clear_password dialog mysql_old_password)) {
+            write_file($heard, '');
+            my $port = start_hostile($plugin, $heard);
+            two_servers(two => "connect = tcp:127.0.0.1:$port\ntimeout = 3\n");
+            failure("$driver, $plugin", qr/\[\Q$db2\E\]: /, '--driver', $driver);
+            my $told = slurp($heard);
+            like($told, qr/exporter/, 'it was asked');
+            unlike($told, qr/export m\xc3\xa9/, 'has not read the password');
+            unlike($told, qr/SELECT/, "$plugin is not used") if $plugin ne 'mysql_native_password';
+        }
+        # One that has no TLS is told neither the proof nor the name.
+        my $port = start_hostile('mysql_native_password', $heard);
+        write_file($heard, '');
+        two_servers(two => "connect = tcp:127.0.0.1:$port\ntls = verify\nca = $folder/ca.pem\n");
+        failure("$driver, tls = verify", qr/\[\Q$db2\E\]: .*(?:SSL|TLS)/, '--driver', $driver);
+        is(slurp($heard), '', 'it has heard nothing');
+    }
+    two_servers();
+};
+
 subtest 'gives up a server that does not answer' => sub {
     # Silence from the start, and the beginning of a greeting.
     for my $words ('', "\x4a\0\0\0\x0a5.5") {
@@ -634,20 +787,24 @@ subtest 'runs alone' => sub {
 subtest 'leaves nothing behind when it is stopped' => sub {
     my $port = start_mute('');
     two_servers(two => "connect = tcp:127.0.0.1:$port\ntimeout = 30\n");
-    my $pid = fork // die "fork: $!";
-    if ($pid == 0) {
-        open STDERR, '>', "$folder/err";
-        exec($^X, $script, $config, $map) or POSIX::_exit(127);
+    # At any moment after it has begun: while it loads a driver, and while it waits for the server.
+    for my $delay (map { $_ * 0.003 } 0 .. 19) {
+        my $pid = fork // die "fork: $!";
+        if ($pid == 0) {
+            open STDERR, '>', "$folder/err";
+            exec($^X, $script, $config, $map) or POSIX::_exit(127);
+        }
+        my $deadline = time + 20;
+        sleep 0.001 while !(my @files = glob "$map.??????") && time < $deadline;
+        sleep $delay;
+        kill TERM => $pid;
+        my $killed = time;
+        waitpid $pid, 0;
+        is($?, 256, "exit code 1 after $delay s");
+        cmp_ok(time - $killed, '<', 15, 'it does not wait for the server');
+        is(slurp("$folder/err"), "export_mysql_cdb: stopped; the old map stays\n");
+        is_deeply([glob "$map.??????*"], [], 'the temporary file is gone');
     }
-    my $deadline = time + 20;
-    sleep 0.05 while !glob("$map.??????") && time < $deadline;
-    ok(scalar(() = glob "$map.??????"), 'there is a temporary file');
-    kill TERM => $pid;
-    my $killed = time;
-    waitpid $pid, 0;
-    cmp_ok(time - $killed, '<', 15, 'it does not wait for the server');
-    is($? >> 8, 1, 'exit code');
-    is_deeply([glob "$map.??????*"], [], 'it is gone');
     two_servers();
 };
 

@@ -3,6 +3,7 @@ files that exist, options that rum knows, one version. Run by `make check` in th
 """
 
 import glob
+import hashlib
 import os
 import re
 import shutil
@@ -243,8 +244,113 @@ def package_script():
         shutil.rmtree(folder)
 
 
+# Holds a lock as apt does, by fcntl, until its standard input ends.
+HOLDER = """
+import fcntl, sys
+with open(sys.argv[1], "a") as f:
+    fcntl.lockf(f, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+class Apt:
+    """A root folder of apt's with a source of one package, and contrib/packages that finds it missing.
+    Nothing is installed: dpkg is replaced."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in ("etc/apt/apt.conf.d", "etc/apt/preferences.d", "etc/apt/sources.list.d",
+                     "etc/apt/trusted.gpg.d", "var/lib/apt/lists/partial", "var/lib/dpkg/updates",
+                     "var/cache/apt/archives/partial", "var/log/apt", "source/package/DEBIAN", "bin"):
+            os.makedirs(self.path(name))
+        self.write("source/package/DEBIAN/control", "Package: rum-test-nothing\nVersion: 1\nArchitecture: all\n"
+                   "Maintainer: nobody <nobody@example.net>\nDescription: nothing\n")
+        subprocess.run(["dpkg-deb", "-b", self.path("source/package"), self.path("source/rum-test-nothing.deb")],
+                       check=True, stdout=subprocess.DEVNULL)
+        with open(self.path("source/rum-test-nothing.deb"), "rb") as f:
+            content = f.read()
+        self.write("source/Packages", "Package: rum-test-nothing\nVersion: 1\nArchitecture: all\n"
+                   "Maintainer: nobody <nobody@example.net>\nFilename: ./rum-test-nothing.deb\nSize: %d\n"
+                   "SHA256: %s\nDescription: nothing\n" %
+                   (len(content), hashlib.sha256(content).hexdigest()))
+        # A copy, so that there is something to fetch, and the lock of the archives is asked for.
+        self.write("etc/apt/sources.list", "deb [trusted=yes] copy:%s ./\n" % self.path("source"))
+        self.write("var/lib/dpkg/status", "")
+        self.write("apt.conf", 'Dir "%s";\nDir::State::status "%s";\nDir::Bin::dpkg "%s";\n'
+                   'APT::Sandbox::User "";\n' % (
+                       folder, self.path("var/lib/dpkg/status"), self.path("bin/dpkg")))
+        self.write("bin/dpkg", "#!/bin/sh\n[ \"$1\" != --print-foreign-architectures ] || exit 0\n"
+                   "echo \"$@\" >>%s\n" % self.path("installed"), 0o755)
+        # Only the one package is wanted.
+        script = re.sub(r"^list='.*?^'", "list='\nbuild rum-test-nothing\n'", read("contrib", "packages"),
+                        flags=re.M | re.S)
+        self.write("packages", script, 0o755)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text, mode=0o644):
+        with open(self.path(name), "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(f.name, mode)
+
+    def start(self, **settings):
+        return subprocess.Popen(
+            [self.path("packages"), "build"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+            env=dict(os.environ, APT_CONFIG=self.path("apt.conf"), **settings))
+
+    def hold(self, name):
+        holder = subprocess.Popen([sys.executable, "-c", HOLDER, self.path(name)],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        holder.stdout.readline()
+        return holder
+
+
+def packages_script():
+    """contrib/packages waits for whoever has a lock of apt's, and says so."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    folder = tempfile.mkdtemp(prefix="rum-packaging.")
+    try:
+        for number, lock in enumerate((
+                "var/lib/apt/lists/lock", "var/lib/dpkg/lock-frontend", "var/lib/dpkg/lock",
+                "var/cache/apt/archives/lock")):
+            apt = Apt(os.path.join(folder, str(number)))
+            holder = apt.hold(lock)
+            script = apt.start()
+            told = ""
+            for line in script.stdout:
+                told += line
+                if "waiting for it" in line:
+                    break
+            check(re.search(r"^packages: .* has apt's lock: waiting for it, \d+ s of at most 900$",
+                            told, re.M), "%s is held: contrib/packages says %s" % (lock, told))
+            if lock != "var/cache/apt/archives/lock":  # of which apt does not tell the holder
+                check("process %d (" % holder.pid in told, "%s: not who has it: %s" % (lock, told))
+            holder.communicate()
+            told += script.communicate(timeout=PATIENCE)[0]
+            check(script.returncode == 0 and os.path.exists(apt.path("installed")),
+                  "%s is free again: contrib/packages ends with %d: %s" %
+                  (lock, script.returncode, told))
+        # It does not wait for ever, and tells what waiting does not help.
+        apt = Apt(os.path.join(folder, "bound"))
+        holder = apt.hold("var/lib/apt/lists/lock")
+        script = apt.start(RUM_PACKAGES_WAIT="1")
+        told = script.communicate(timeout=PATIENCE)[0]
+        check(script.returncode == 1 and "still has apt's lock after 1 s" in told, told)
+        holder.communicate()
+        apt.write("var/lib/dpkg/updates/0001", "")
+        script = apt.start()
+        told = script.communicate(timeout=PATIENCE)[0]
+        check(script.returncode != 0 and "as root, run: dpkg --configure -a" in told, told)
+    finally:
+        shutil.rmtree(folder)
+
+
 def main():
-    for part in (image, debian, debian_lists, units, package_script):
+    for part in (image, debian, debian_lists, units, package_script, packages_script):
         part()
     for text in failures:
         print("packaging_test: " + text)
