@@ -11,6 +11,7 @@
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
+#include "tls/tls_contexts.h"
 #include "upstream/outages.h"
 #include "upstream/resolver.h"
 
@@ -95,8 +96,14 @@ void Connector::TryDestination() {
 uint32_t Connector::MayTry(const Address& destination) {
   Dialogue& dialogue = *session_.dialogue_;
   const std::string& server = dialogue.server = destination.text();
-  if (session_.probing()) return 0;
   Worker& worker = session_.worker();
+  const TlsContexts* tls = worker.tls().get();
+  if (tls && tls->upstreams == TlsMode::kVerify && tls->upstream_name.empty() &&
+      destination.kind == Address::Kind::kUnix) {
+    detail_ = "a unix socket has no host name to verify: give --upstream-tls-name";
+    return RUM_CLOSE_TLS;
+  }
+  if (session_.probing()) return 0;
   Proxy& proxy = worker.proxy();
   if (auto rest = proxy.outages().Begin(worker.settings().breaker, server, &dialogue.attempt)) {
     detail_ = rest->detail;
