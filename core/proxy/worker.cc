@@ -39,7 +39,8 @@ constexpr unsigned long kTimerSlack = 1000;
 }  // namespace
 
 Worker::Worker(Proxy& proxy, unsigned index)
-    : dialogues(sizeof(Dialogue)),
+    : pipes(proxy.pipes()),
+      dialogues(sizeof(Dialogue)),
       proxy_(proxy),
       index_(index),
       buffer_(std::make_unique_for_overwrite<uint8_t[]>(kBufferSize)),
