@@ -193,7 +193,8 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
     return false;
   }
   Side& side = session_.side(RUM_UPSTREAM);
-  if (!side.Attach(worker.loop(), std::move(fd), session_, RUM_UPSTREAM)) {
+  if (!side.Attach(worker.loop(), std::move(fd), session_, RUM_UPSTREAM,
+                   address->sa_family == AF_UNIX)) {
     last_reason_ = RUM_CLOSE_NO_RESOURCES;
     return false;
   }

@@ -125,8 +125,10 @@ bool Session::MoveFrom(uint32_t which, uint64_t most) {
 
 void Session::MoveBoth(bool from_client, bool from_upstream) {
   bool more = false;
+  const bool turned = Turning();
   if (from_client) more |= MoveFrom(RUM_CLIENT, Flow::kAll);
   if (from_upstream) more |= MoveFrom(RUM_UPSTREAM, Flow::kAll);
+  more |= turned && !Turning();  // what waited for TLS goes on
   JudgeRelay();
   if (state_ == State::kRelay && more) worker_.CallBack(*this);
 }

@@ -161,7 +161,12 @@ class Session : public rum_session, private Loop::Watcher {
   void MoveBoth(bool from_client, bool from_upstream);
   bool MoveFrom(uint32_t side, uint64_t most);
   void JudgeRelay();
+  bool Turning() const { return sides_[0].turning() || sides_[1].turning(); }
   void LoseClientInRelay();
+  void ArmLooks();
+  Looks LooksFor() const;
+  uint64_t Moved() const;
+  bool Silent();
   void LoggedIn();
 
   // The end.

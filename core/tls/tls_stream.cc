@@ -148,6 +148,7 @@ TlsStream::Io TlsStream::Read(uint8_t* bytes, size_t size, size_t* done) {
 TlsStream::Io TlsStream::Write(const uint8_t* bytes, size_t size, size_t* done) {
   ERR_clear_error();
   *done = 0;
+  if (turning()) return Io::kWait;
   return Judge(SSL_write_ex(ssl_, bytes, size, done));
 }
 
