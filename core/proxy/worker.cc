@@ -36,6 +36,9 @@ constexpr Millis kLongTurn(60000);
 // How late the kernel may be with a timer, for rum.clock/1: nanoseconds. It would take 50,000.
 constexpr unsigned long kTimerSlack = 1000;
 
+// The time between two of the looks that a timeout has. Never 0, which would be off.
+Millis Look(Millis timeout) { return (timeout + Millis(Session::kLooks - 1)) / Session::kLooks; }
+
 }  // namespace
 
 Worker::Worker(Proxy& proxy, unsigned index)
@@ -55,8 +58,9 @@ Worker::Worker(Proxy& proxy, unsigned index)
   login = make(s.login_timeout, [](Session& session) { session.OnLoginDeadline(); });
   connecting = make(s.connect_timeout, phase);
   first_byte = make(s.first_byte_timeout, phase);
-  idle = make(s.idle_timeout / 4, [](Session& session) { session.OnIdleDeadline(); });
-  half_close = make(s.half_close_timeout, [](Session& session) { session.OnHalfCloseDeadline(); });
+  idle = make(Look(s.idle_timeout), [](Session& session) { session.OnIdleDeadline(); });
+  half_close =
+      make(Look(s.half_close_timeout), [](Session& session) { session.OnHalfCloseDeadline(); });
   settled = make(kSettled, [](Session& session) { session.OnSettled(); });
   retry = make(kRetry, phase);
   header = make(kHeader, phase);
@@ -199,12 +203,15 @@ void Worker::Reload(std::shared_ptr<const Settings> settings,
   login->set_duration(s.login_timeout);
   connecting->set_duration(s.connect_timeout);
   first_byte->set_duration(s.first_byte_timeout);
-  idle->set_duration(s.idle_timeout / 4);
-  half_close->set_duration(s.half_close_timeout);
+  idle->set_duration(Look(s.idle_timeout));
+  half_close->set_duration(Look(s.half_close_timeout));
   settings_ = std::move(settings);
   if (auto hook = config->module().worker_reload) hook(module_data_, config->get());
   module_config_ = std::move(config);
-  for (Session* session = sessions_; session; session = session->next) session->Recount();
+  for (Session* session = sessions_; session; session = session->next) {
+    session->Recount();
+    session->Rearm();
+  }
 }
 
 void Worker::Enlist(Session& session) {
