@@ -81,7 +81,8 @@ Status Worker::Start() {
   }
   std::promise<int32_t> started;
   auto status = started.get_future();
-  auto body = [this, &started] {
+  // The promise goes with the thread, which is still within it when its answer has come.
+  auto body = [this, started = std::move(started)]() mutable {
     const rum_module& module = module_config_->module();
     int32_t result = module.worker_start
                          ? module.worker_start(this, module_config_->get(), &module_data_)
@@ -94,7 +95,7 @@ Status Worker::Start() {
     if (module.worker_stop) module.worker_stop(module_data_);
   };
   try {
-    thread_ = std::thread(body);
+    thread_ = std::thread(std::move(body));
   } catch (const std::system_error& e) {
     return Error{Fault::kSystem,
                  "no thread for worker " + std::to_string(index_) + ": " + e.what()};
