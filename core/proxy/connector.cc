@@ -281,8 +281,18 @@ void Connector::NextAddress(uint32_t reason) {
   worker.counters.connect_failures.Add(1);
   const Address& destination = destinations_[destination_];
   if (destination.kind == Address::Kind::kTcp) worker.proxy().resolver().Suspect(destination.host);
-  if (++address_ < addresses_.size()) return TryAddress();
+  if (++address_ < addresses_.size()) {
+    detail_ = {};
+    return TryAddress();
+  }
   NextDestination(reason);
+}
+
+void Connector::Failed(uint32_t reason, std::string_view detail) {
+  session_.worker().counters.connecting.Add(1);
+  state_ = State::kConnecting;
+  detail_ = detail;
+  NextAddress(reason);
 }
 
 void Connector::NextDestination(uint32_t reason) {

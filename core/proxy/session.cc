@@ -80,6 +80,7 @@ void Session::StartRelay() {
     Buffer& bytes = dialogue_->windows[from].bytes;
     QueueFor(Other(from), bytes.data(), bytes.size());
   }
+  dialogue_->attempt.Succeeded();
   CloseDialogue();
   state_ = State::kRelay;
   Trace("both ways are passed on");
@@ -92,7 +93,10 @@ void Session::LoggedIn() {
   if (logged_in_) return;
   logged_in_ = true;
   entry_.LoggedIn();
-  if (dialogue_) dialogue_->waiting.Release();
+  if (dialogue_) {
+    dialogue_->waiting.Release();
+    dialogue_->attempt.Succeeded();
+  }
   if (worker_.settings().log_logins) LogLogin(story_, *listener_, address_, id_, destination());
   worker_.counters.relaying.Add(1);
   worker_.counters.logins.Add(1);
@@ -190,8 +194,13 @@ void Session::OnLoginDeadline() {
 void Session::OnPhaseDeadline() {
   if (state_ != State::kDialogue) return;
   if (dialogue_->header) return OnLoginDeadline();
-  if (!dialogue_->connector.active()) return End(RUM_CLOSE_FIRST_BYTE_TIMEOUT);
-  dialogue_->connector.OnDeadline();
+  if (dialogue_->connector.active()) {
+    dialogue_->connector.OnDeadline();
+  } else if (dialogue_->tls[RUM_UPSTREAM].own && side(RUM_UPSTREAM).handshaking()) {
+    LeaveServer(RUM_CLOSE_FIRST_BYTE_TIMEOUT, "TLS");
+  } else {
+    return End(RUM_CLOSE_FIRST_BYTE_TIMEOUT);
+  }
   Converse();
 }
 
@@ -233,9 +242,7 @@ void Session::OnIdleDeadline() {
 }
 
 void Session::OnHalfCloseDeadline() {
-  uint64_t bytes = side(RUM_CLIENT).sent() + side(RUM_UPSTREAM).sent();
-  if (bytes == seen_bytes_) return Finish(RUM_CLOSE_HALF_CLOSE_TIMEOUT, {});
-  seen_bytes_ = bytes;
+  if (Silent()) return Finish(RUM_CLOSE_HALF_CLOSE_TIMEOUT, {});
   worker_.half_close->Arm(deadline_, *this);
 }
 

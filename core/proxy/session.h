@@ -155,6 +155,7 @@ class Session : public rum_session, private Loop::Watcher {
   void LoseClient();
   bool AdvanceTls(uint32_t side);
   void TlsDone(uint32_t side, bool done);
+  void LeaveServer(uint32_t reason, std::string error);
   bool Fill(uint32_t side);  // socket -> window
   void ConnectDone(uint32_t reason, std::string_view detail, const Address& destination);
   void CloseDialogue();
