@@ -130,8 +130,11 @@ std::string TakeOpensslError() {
   return code ? "error " + std::to_string(code) : "no reason known";
 }
 
-Status TlsContext::Fill(const TlsFiles& files) {
+TlsContext::TlsContext(TicketKeys::Clock clock) : tickets_(clock), context_(nullptr, SSL_CTX_free) {
   NeverAskForPassPhrases();
+}
+
+Status TlsContext::Fill(const TlsFiles& files) {
   SSL_CTX* c = context_.get();
   if (!c) return TlsError("TLS cannot be set up");
   int version = VersionOf(files.min_version);

@@ -41,8 +41,7 @@ class TlsContext {
   int64_t not_after() const { return not_after_; }
 
  private:
-  explicit TlsContext(TicketKeys::Clock clock = NowMillis)
-      : tickets_(clock), context_(nullptr, SSL_CTX_free) {}
+  explicit TlsContext(TicketKeys::Clock clock = NowMillis);
   Status Fill(const TlsFiles& files);
 
   TicketKeys tickets_;  // as server
