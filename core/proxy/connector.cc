@@ -11,6 +11,7 @@
 #include "proxy/session.h"
 #include "proxy/worker.h"
 #include "settings/settings.h"
+#include "tls/tls_contexts.h"
 #include "upstream/outages.h"
 #include "upstream/resolver.h"
 
@@ -95,8 +96,14 @@ void Connector::TryDestination() {
 uint32_t Connector::MayTry(const Address& destination) {
   Dialogue& dialogue = *session_.dialogue_;
   const std::string& server = dialogue.server = destination.text();
-  if (session_.probing()) return 0;
   Worker& worker = session_.worker();
+  const TlsContexts* tls = worker.tls().get();
+  if (tls && tls->upstreams == TlsMode::kVerify && tls->upstream_name.empty() &&
+      destination.kind == Address::Kind::kUnix) {
+    detail_ = "a unix socket has no host name to verify: give --upstream-tls-name";
+    return RUM_CLOSE_TLS;
+  }
+  if (session_.probing()) return 0;
   Proxy& proxy = worker.proxy();
   if (auto rest = proxy.outages().Begin(worker.settings().breaker, server, &dialogue.attempt)) {
     detail_ = rest->detail;
@@ -186,7 +193,8 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
     return false;
   }
   Side& side = session_.side(RUM_UPSTREAM);
-  if (!side.Attach(worker.loop(), std::move(fd), session_, RUM_UPSTREAM)) {
+  if (!side.Attach(worker.loop(), std::move(fd), session_, RUM_UPSTREAM,
+                   address->sa_family == AF_UNIX)) {
     last_reason_ = RUM_CLOSE_NO_RESOURCES;
     return false;
   }
@@ -273,8 +281,18 @@ void Connector::NextAddress(uint32_t reason) {
   worker.counters.connect_failures.Add(1);
   const Address& destination = destinations_[destination_];
   if (destination.kind == Address::Kind::kTcp) worker.proxy().resolver().Suspect(destination.host);
-  if (++address_ < addresses_.size()) return TryAddress();
+  if (++address_ < addresses_.size()) {
+    detail_ = {};
+    return TryAddress();
+  }
   NextDestination(reason);
+}
+
+void Connector::Failed(uint32_t reason, std::string_view detail) {
+  session_.worker().counters.connecting.Add(1);
+  state_ = State::kConnecting;
+  detail_ = detail;
+  NextAddress(reason);
 }
 
 void Connector::NextDestination(uint32_t reason) {

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "base/log.h"
@@ -28,6 +29,12 @@ Proxy* the_proxy = nullptr;
 void WarnOfDescriptors(const Settings& settings) {
   auto missing = DescriptorsMissing(settings.gate.max_connections);
   if (missing) log::Warning("{}", *missing);
+}
+
+// A pipe has two ends.
+int64_t PipesToSpare(const Settings& settings) {
+  return static_cast<int64_t>(
+      std::min<uint64_t>(SpareDescriptors(settings.gate.max_connections) / 2, INT64_MAX));
 }
 
 }  // namespace
@@ -70,6 +77,7 @@ Status Proxy::Bind(InheritedSockets* inherited) {
 
 Status Proxy::Start() {
   WarnOfDescriptors(*settings_);
+  pipes_.set_most(PipesToSpare(*settings_));
   for (unsigned i = 0; i < settings_->workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
     workers_.back()->set_map(map_);
@@ -172,6 +180,7 @@ void Proxy::Reload(std::shared_ptr<const Settings> settings,
                    std::shared_ptr<const ModuleConfig> config) {
   if (settings->gate.max_connections != settings_->gate.max_connections) {
     WarnOfDescriptors(*settings);
+    pipes_.set_most(PipesToSpare(*settings));
   }
   settings_ = settings;
   module_config_ = config;

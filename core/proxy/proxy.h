@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "base/result.h"
 #include "limits/user_limits.h"
+#include "net/pipes.h"
 #include "upstream/arrivals.h"
 
 namespace rum {
@@ -84,6 +85,7 @@ class Proxy {
   Arrivals& arrivals() { return arrivals_; }
   NamedPlaces& loads() { return loads_; }
   const NamedPlaces& loads() const { return loads_; }
+  PipeBudget& pipes() { return pipes_; }
   // [any] For servers that take turns.
   uint32_t NextTurn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
   Gate& gate() { return *gate_; }
@@ -103,6 +105,7 @@ class Proxy {
   std::unique_ptr<Gate> gate_;
   std::unique_ptr<Outages> outages_;
   Arrivals arrivals_;
+  PipeBudget pipes_;
   NamedPlaces loads_;
   std::atomic<uint32_t> turn_ = 0;
   std::unique_ptr<SessionLister> lister_;

@@ -404,10 +404,10 @@ typedef struct rum_module {
   int64_t (*client_data)(void *data, rum_session *session, const uint8_t *bytes, size_t size);
 
   /* [worker] The outcome of connect(). `reason` 0: connected. Else one of RUM_CLOSE_CONNECT_TIMEOUT,
-   * _CONNECT_REFUSED, _CONNECT_FAILED, _FIRST_BYTE_TIMEOUT, _UPSTREAM_GONE, _UPSTREAM_RESET (these
-   * three only while --breaker leaves the destination alone after such failures), _UNRESOLVED,
-   * _NO_RESOURCES, _LIMIT, _MAINTENANCE: unless the hook calls connect() again or close(), the
-   * session ends with it. */
+   * _CONNECT_REFUSED, _CONNECT_FAILED, _UNRESOLVED, _TLS, _NO_RESOURCES, _LIMIT, _MAINTENANCE,
+   * _FIRST_BYTE_TIMEOUT (in the handshake of tls:HOST:PORT), or while --breaker leaves the
+   * destination alone, what it failed by, such as _UPSTREAM_GONE or _UPSTREAM_RESET: unless the hook
+   * calls connect() again or close(), the session ends with it. */
   void (*upstream_open)(void *data, rum_session *session, uint32_t reason);
 
   /* [worker] As client_data. */
