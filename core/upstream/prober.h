@@ -41,7 +41,7 @@ struct DestinationHealth {
 class Prober {
  public:
   static constexpr size_t kDestinationsMost = 4096;
-  static constexpr size_t kAtOnce = 32;            // of the whole process
+  static constexpr size_t kAtOnce = 32;           // of the whole process
   static constexpr Millis kUnwellInterval{3000};  // one that is unwell is asked this often at least
 
   // [main] An interval of zero: nothing is ever probed.
@@ -78,7 +78,7 @@ class Prober {
 
   Proxy& proxy_;
   const Millis interval_;
-  MainQueue queue_;
+  MainQueue& queue_;
   event* due_event_ = nullptr;
   bool running_ = false;
   std::function<void()> first_round_;
