@@ -9,11 +9,13 @@
 #include <thread>
 #include <vector>
 
+#include "core/upstream/resolver_fixture.h"
+#include "proxy/proxy.h"
+#include "support/few_descriptors.h"
 #include "support/folder.h"
 #include "support/name_server.h"
 #include "support/patience.h"
 #include "support/running_proxy.h"
-#include "core/upstream/resolver_fixture.h"
 
 namespace rum {
 namespace {
@@ -335,6 +337,20 @@ TEST(ResolverOfAProxy, MayGoWhileSessionsWaitForNames) {
   std::vector<Peer> clients;
   for (int i = 0; i < 20; ++i) clients.push_back(proxy.Client());
   EXPECT_TRUE(Eventually([&] { return proxy.Sum(&Counters::connecting) == 20; }));
+}
+
+TEST(ResolverOfAProxy, AStartWithoutDescriptorsForItFails) {
+  auto settings = std::make_shared<Settings>();
+  auto config = MakeTestModule({});
+  std::unique_ptr<event_base, decltype(&event_base_free)> base(event_base_new(), event_base_free);
+  std::unique_ptr<Proxy> proxy;
+  {
+    FewDescriptors few(0);
+    proxy = std::make_unique<Proxy>(base.get(), settings, config);
+  }
+  auto started = proxy->Start();  // there are some again, for the workers
+  ASSERT_FALSE(started.ok()) << "names would never be found";
+  EXPECT_NE(started.error().text.find("no descriptors"), std::string::npos);
 }
 
 TEST(ResolverOfAProxy, ConnectsToTheAddressesOfANameInTurn) {
