@@ -5,6 +5,8 @@
 
 #include <arpa/nameser.h>
 #include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/random.h>
 
 #include <algorithm>
 #include <utility>
@@ -122,6 +124,10 @@ DnsClient::Channel::Channel(DnsClient& owner, int flags, Millis patience)
   options.qcache_max_ttl = 0;  // the resolver keeps what is good, and asks when it wants to know
   mask |= ARES_OPT_QUERY_CACHE;
 #endif
+  // Before 1.19.1, in a root folder without /dev/urandom, c-ares takes the numbers of its questions
+  // from rand(): nobody must be able to guess them.
+  unsigned seed = 0;
+  if (::getrandom(&seed, sizeof seed, 0) == sizeof seed) ::srand(seed);
   int status = timer ? ares_init_options(&ares, &options, mask) : ARES_ENOMEM;
   if (status == ARES_SUCCESS) status = ares_set_servers_ports_csv(ares, client.text_.c_str());
   if (status == ARES_SUCCESS) return;

@@ -29,6 +29,8 @@ constexpr size_t kQuestionsMost = 8 * kLookUpsMost;
 constexpr uint64_t kNextServer = 500;
 // One that failed is asked last for this long; then it is asked as well, besides the others.
 constexpr uint64_t kServerPause = 10000;
+// A look-up that may take as long as it likes.
+constexpr Millis kLongest(30000);
 // How long the other family may take when there are addresses of one already.
 constexpr uint64_t kOtherFamily = 1000;
 
@@ -99,7 +101,7 @@ Resolver::Resolver(event_base* base, Millis refresh, Millis timeout, const std::
                    const std::string& hosts)
     : base_(base),
       refresh_(refresh),
-      timeout_(timeout),
+      timeout_(timeout.count() ? timeout : kLongest),
       path_(resolv_conf),
       queue_(base),
       hosts_(hosts),
