@@ -76,6 +76,8 @@ std::unique_ptr<TlsStream> TlsStream::Begin(Side& side, std::shared_ptr<const Tl
     return stream;
   }
   SSL_set_connect_state(stream->ssl_);
+  // The dot of an absolute name is no part of it here: RFC 6066, section 3.
+  if (name.ends_with('.')) name.remove_suffix(1);
   std::string host(name);
   bool number = IsNumber(host);
   if (!host.empty() && !number) SSL_set_tlsext_host_name(stream->ssl_, host.c_str());

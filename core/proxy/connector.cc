@@ -76,9 +76,7 @@ void Connector::TryDestination() {
   }
   Resolver& resolver = worker.proxy().resolver();
   if (auto known = resolver.Known(destination.host)) {
-    addresses_ = std::move(*known);
-    for (SocketAddress& address : addresses_) address.set_port(destination.port);
-    return addresses_.empty() ? NextDestination(RUM_CLOSE_UNRESOLVED) : TryAddress();
+    return TryAddresses(std::move(*known));
   }
   state_ = State::kResolving;
   session_.Trace("asking for the address of {}", destination.host);
@@ -151,8 +149,15 @@ void Connector::OnResolved(std::vector<SocketAddress> addresses) {
   if (state_ != State::kResolving) return;
   ticket_ = 0;
   state_ = State::kConnecting;
+  TryAddresses(std::move(addresses));
+}
+
+// Those of a name. Who took no connection of late comes last; racing them would leave connections
+// without a login, which servers count against rum's address.
+void Connector::TryAddresses(std::vector<SocketAddress> addresses) {
   addresses_ = std::move(addresses);
   for (SocketAddress& address : addresses_) address.set_port(destinations_[destination_].port);
+  session_.worker().proxy().dead_addresses().Sort(&addresses_);
   addresses_.empty() ? NextDestination(RUM_CLOSE_UNRESOLVED) : TryAddress();
 }
 
@@ -281,6 +286,9 @@ void Connector::NextAddress(uint32_t reason) {
   worker.counters.connect_failures.Add(1);
   const Address& destination = destinations_[destination_];
   if (destination.kind == Address::Kind::kTcp) worker.proxy().resolver().Suspect(destination.host);
+  if (addresses_.size() > 1 && reason != RUM_CLOSE_NO_RESOURCES) {
+    worker.proxy().dead_addresses().Failed(addresses_[address_]);
+  }
   if (++address_ < addresses_.size()) {
     detail_ = {};
     return TryAddress();
@@ -321,6 +329,7 @@ void Connector::Done(uint32_t reason) {
   if (reason == 0) {
     session_.story_.connect_micros = NowMicros() - began_;
     worker.counters.connects.Add(1);
+    if (addresses_.size() > 1) worker.proxy().dead_addresses().Succeeded(addresses_[address_]);
     if (!session_.probing()) worker.counters.connect_times.Add(session_.story_.connect_micros);
   }
   session_.ConnectDone(reason, detail_, destinations_[destination_]);

@@ -51,6 +51,7 @@ class Connector {
   void TryDestination();
   uint32_t MayTry(const Address& destination);
   bool IsMyTurn();
+  void TryAddresses(std::vector<SocketAddress> addresses);
   void TryAddress();
   bool Attempt(const sockaddr* address, socklen_t size);
   bool Connect(int fd, const sockaddr* address, socklen_t size);

@@ -51,12 +51,13 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
              std::shared_ptr<const ModuleConfig> module_config)
     : settings_(std::move(settings)),
       module_config_(std::move(module_config)),
+      queue_(base),
       resolver_(std::make_unique<Resolver>(base, settings_->dns_refresh, settings_->dns_timeout,
                                            settings_->resolv_conf)),
       admission_(std::make_unique<Admission>()),
       gate_(std::make_unique<Gate>()),
       outages_(std::make_unique<Outages>()),
-      lister_(std::make_unique<SessionLister>(base, *this)) {}
+      lister_(std::make_unique<SessionLister>(*this)) {}
 
 Proxy::~Proxy() {
   {
@@ -76,6 +77,8 @@ Status Proxy::Bind(InheritedSockets* inherited) {
 }
 
 Status Proxy::Start() {
+  if (!queue_.works()) return Error{Fault::kSystem, "no descriptors or memory for the main loop"};
+  if (auto status = resolver_->status(); !status) return status;
   WarnOfDescriptors(*settings_);
   pipes_.set_most(PipesToSpare(*settings_));
   for (unsigned i = 0; i < settings_->workers; ++i) {

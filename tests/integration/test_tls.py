@@ -141,6 +141,25 @@ def _(t):
         same(net.read_exact(s, 5), b"hello")
 
 
+@test("The dot of an absolute name is no part of the name that a certificate is for")
+def _(t):
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("localhost", "DNS:localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    asked = []
+    context.sni_callback = lambda _, name, __: asked.append(name)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        here = tcp()
+        t.rum("-s", here, "-d", "tls:localhost.:%d" % listener.getsockname()[1],
+              "--upstream-tls", "verify", "--upstream-tls-ca", authority.certificate)
+        with connect(here) as s:
+            s.sendall(b"hello")
+            with context.wrap_socket(listener.accept()[0], server_side=True) as server:
+                same(net.read_exact(server, 5), b"hello")
+    same(asked, ["localhost"])
+
+
 @test("An end without TLS's own word for it is passed on as one, either way")
 def _(t):
     authority = Authority(t.folder)
