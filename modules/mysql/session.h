@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "mysql/account_name.h"
 #include "mysql/auth.h"
 #include "mysql/commands.h"
 #include "mysql/config.h"
@@ -89,6 +90,13 @@ class Session final : public Conversation {
   // The client's side.
   void TakeResponse(Bytes payload);
   void BeginClientTls();
+  // From here on response_.user is the name that the server will use.
+  bool TakeName(std::string_view received, uint16_t charset, NameIn in);
+  // No server has this user, or not each the same.
+  bool HasName() const { return name_fault_ == nullptr; }
+  // MySQL would cut the name, and look for another account.
+  bool ServerCutsName() const;
+  static constexpr char kCutName[] = "the user name is longer than MySQL takes";
   void LookUpUser();
   void TakeToken(Bytes payload);
 
@@ -190,6 +198,7 @@ class Session final : public Conversation {
   };
   ClientPeer FindClientPeer() const;
   std::string ClientHost() const { return FindClientPeer().host; }
+  ServerError Denied() const;  // 1045, for the present user
 
   void Send(uint32_t side, std::string_view packet);
   void PassToClient(Bytes payload);
@@ -237,8 +246,10 @@ class Session final : public Conversation {
   uint64_t promised_ = 0;            // the capabilities in our greeting
   Nonce nonce_{};                    // the last one that rum gave to the client
   Nonce scramble_{};  // the last one that a client keeps: by rum, or for the native plugin
-  Greeting upstream_greeting_;  // from the greeting until our response
-  Response response_;           // capabilities are those in force on the client's side
+  Greeting upstream_greeting_;        // from the greeting until our response
+  Response response_;                 // capabilities are those in force on the client's side
+  std::string sent_name_;             // response_.user in the client's character set
+  const char* name_fault_ = nullptr;  // why response_.user is what was received, and no name
   std::string destination_;
   std::string record_;                   // of the map, until the token was judged
   int32_t verdict_ = RUM_OK;             // of admit()

@@ -152,18 +152,19 @@ void Session::Respond() {
   }
   if (!rewriting_ && IsSystemUserThere(response_.user)) {
     Count(kServerDenials);
-    return Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
+    return Refuse(Denied(), RUM_CLOSE_DENIED,
                   "over a unix socket the server may take rum's own system user for a proof");
   }
+  mariadb_upstream_ = ReadVersion(upstream_greeting_.version).mariadb;
+  if (ServerCutsName()) return RefuseAfterGreeting(Denied(), RUM_CLOSE_DENIED, kCutName);
   Greeting greeting = std::move(upstream_greeting_);
   Response response;
   std::swap(response, response_);
   response_.capabilities = response.capabilities;  // kept, as the user is, for an ERR to come
-  response_.user = response.user;
+  response_.user = std::exchange(response.user, sent_name_);
   response_.charset = response.charset;
   thread_id_ = greeting.connection_id;
   upstream_nonce_ = greeting.nonce;
-  mariadb_upstream_ = ReadVersion(greeting.version).mariadb;
   response.capabilities &= greeting.capabilities & ~kSsl;
   if (rewriting_) {
     std::optional<Hash> token = MakeToken(*password_hash_, greeting.nonce, *stored_);
@@ -196,6 +197,10 @@ void Session::Respond() {
   Send(RUM_UPSTREAM, BuildResponse(response, back_++));
   farewell_ = Farewell::kAnswer;
   state_ = State::kAwaitVerdict;
+}
+
+bool Session::ServerCutsName() const {
+  return !mariadb_upstream_ && response_.user.size() > kNameMySqlKeeps;
 }
 
 // MariaDB counts a name that is wrong in the client's character set as an error of the address,
@@ -267,8 +272,7 @@ void Session::TakeOk(Bytes payload) {
     farewell_ = Farewell::kQuit;
     if (limits_) limits_->login_failed(handle_);
     Count(kServerDenials);
-    return Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
-                  "the server took rum's own system user for a proof");
+    return Refuse(Denied(), RUM_CLOSE_DENIED, "the server took rum's own system user for a proof");
   }
   if (!database_.empty()) {
     ok_ = AsText(payload);
@@ -300,7 +304,7 @@ void Session::PassError(Bytes payload) {
   if (error.code == 1045 || error.code == 1698) {
     if (switched_) NoteDenial();
     if (limits_) limits_->login_failed(handle_);
-    error = AccessDenied(response_.user, ClientHost(), with_password_);
+    error = Denied();
   }
   Note("error", code);
   Count(kServerDenials);

@@ -121,16 +121,22 @@ void Session::TakeChangeUser(Bytes payload) {
   }
   ChangeUser change = std::move(parsed.value);
   with_password_ = ProvesSomething(change.auth);
-  bool same = change.user == response_.user;
+  // The name is in this character set. Without one the server would take its session's, which may
+  // be another by now.
+  if (!change.charset) change.charset = response_.charset;
+  former_user_ = response_.user;
+  TakeName(change.user, *change.charset, NameIn::kChangeUser);
+  change.user = sent_name_;
+  bool same = HasName() && former_user_ == response_.user;
   if (config_.change_user == ChangeUserMode::kDeny ||
       (config_.change_user == ChangeUserMode::kSame && !same)) {
     Count(kDeniedUserChanges);
-    return Refuse(AccessDenied(change.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
+    return Refuse(Denied(), RUM_CLOSE_DENIED,
                   "--mysql-change-user forbids this change of the user");
   }
-  if (IsSystemUserThere(change.user)) {
+  if (IsSystemUserThere(response_.user)) {
     Count(kDeniedUserChanges);
-    return Refuse(AccessDenied(change.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
+    return Refuse(Denied(), RUM_CLOSE_DENIED,
                   "over a unix socket the server may take rum's own system user for a proof");
   }
   // The end of the server has been passed on: there is nobody to ask, and no way to answer.
@@ -139,15 +145,15 @@ void Session::TakeChangeUser(Bytes payload) {
     told_ = true;
     return Close(RUM_CLOSE_UPSTREAM, {});
   }
-  former_user_ = std::exchange(response_.user, change.user);
   change_ = std::move(change);
   LookUpNewUser();
 }
 
 void Session::LookUpNewUser() {
   const std::string& user = response_.user;
-  // No map has such names.
-  if (user.empty() || user.size() > kMaxUser) return JudgeChange(RUM_NOT_FOUND, {});
+  if (ServerCutsName()) name_fault_ = kCutName;
+  if (!HasName()) return RefuseChange();
+  if (user.empty()) return JudgeChange(RUM_NOT_FOUND, {});  // no map has it
   int32_t status = host_.lookup(handle_, user.data(), user.size());
   if (status != RUM_OK) return JudgeChange(status, {});
   state_ = State::kAwaitChangeMap;
@@ -210,8 +216,8 @@ void Session::RefuseUnquiet() {
 // server would have asked for.
 void Session::RefuseChange() {
   Count(kDeniedUserChanges);
-  Note("change_refused", TextForVerdict(verdict_));
-  if (!LooksLikeAWrongPassword(verdict_)) {
+  Note("change_refused", HasName() ? TextForVerdict(verdict_) : name_fault_);
+  if (HasName() && !LooksLikeAWrongPassword(verdict_)) {
     return GoOnAsBefore(ErrorForVerdict(verdict_, response_.user));
   }
   if (HasUpstream(kPluginAuth)) return DelayAs(Pace::Step::kSwitch, State::kDelaySwitch);
@@ -242,7 +248,6 @@ void Session::SendChangeUser() {
     // The server asks for the proof anew, with its own nonce.
     change.auth.assign(SendsPasswordFirst(change.plugin) ? 0 : change.auth.size(), '\0');
     change.plugin = kNoPlugin;
-    if (!change.charset) change.charset = response_.charset;
     rewriting_ = false;
   } else if (std::optional<Hash> token = TranslateToken(AsBytes(change.auth), upstream_nonce_)) {
     change.auth = AsText(*token);
@@ -270,6 +275,7 @@ std::optional<Hash> Session::TranslateToken(Bytes token, const Nonce& server_non
 void Session::GoOnAsBefore(const ServerError& error) {
   Send(RUM_CLIENT, BuildError(error, front_));
   response_.user = std::move(former_user_);
+  name_fault_ = nullptr;
   change_.reset();
   verdict_ = RUM_OK;
   if (!LetFlow()) {
