@@ -176,8 +176,9 @@ class Session final : public Conversation {
   void GoOnAsBefore(const ServerError& error);
   // The token for the server's nonce, when the one of the client is for the nonce that it keeps.
   std::optional<Hash> TranslateToken(Bytes token, const Nonce& server_nonce) const;
-  // rum's own system user would be let in without a proof, or after a wrong one.
-  bool IsSystemUserThere(std::string_view user) const;
+  // The server may let this user in without a proof, or after a wrong one, since rum's system user
+  // is called so: why the log says that it was refused. nullptr: it may not.
+  const char* WhySystemUser() const;
 
   // Whether a wrong password of this client is found by rum, whoever it says it is: known and
   // unknown users must see the same.

@@ -150,10 +150,9 @@ void Session::Respond() {
         CannotCompress(), RUM_CLOSE_UNSUPPORTED,
         "a COM_CHANGE_USER must be seen on this link, and the client compresses");
   }
-  if (!rewriting_ && IsSystemUserThere(response_.user)) {
+  if (const char* why = rewriting_ ? nullptr : WhySystemUser()) {
     Count(kServerDenials);
-    return Refuse(Denied(), RUM_CLOSE_DENIED,
-                  "over a unix socket the server may take rum's own system user for a proof");
+    return Refuse(Denied(), RUM_CLOSE_DENIED, why);
   }
   mariadb_upstream_ = ReadVersion(upstream_greeting_.version).mariadb;
   if (ServerCutsName()) return RefuseAfterGreeting(Denied(), RUM_CLOSE_DENIED, kCutName);

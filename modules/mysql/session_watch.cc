@@ -6,7 +6,6 @@
 #include "mysql/admission.h"
 #include "mysql/kill_table.h"
 #include "mysql/session.h"
-#include "mysql/system_user.h"
 
 namespace rum::mysql {
 namespace {
@@ -134,10 +133,9 @@ void Session::TakeChangeUser(Bytes payload) {
     return Refuse(Denied(), RUM_CLOSE_DENIED,
                   "--mysql-change-user forbids this change of the user");
   }
-  if (IsSystemUserThere(response_.user)) {
+  if (const char* why = WhySystemUser()) {
     Count(kDeniedUserChanges);
-    return Refuse(Denied(), RUM_CLOSE_DENIED,
-                  "over a unix socket the server may take rum's own system user for a proof");
+    return Refuse(Denied(), RUM_CLOSE_DENIED, why);
   }
   // The end of the server has been passed on: there is nobody to ask, and no way to answer.
   if (host_.take_back(handle_, RUM_UPSTREAM) != RUM_OK) {
@@ -285,8 +283,17 @@ void Session::GoOnAsBefore(const ServerError& error) {
   farewell_ = Farewell::kNone;
 }
 
-bool Session::IsSystemUserThere(std::string_view user) const {
-  return unix_upstream_ && !user.empty() && user == SystemUser();
+const char* Session::WhySystemUser() const {
+  if (!unix_upstream_ || response_.user.empty()) return nullptr;
+  if (!config_.socket_users) {
+    return "over a unix socket the server may take rum's system user for a proof, and no name of "
+           "it "
+           "is known: give --mysql-socket-user";
+  }
+  const std::vector<std::string>& names = *config_.socket_users;
+  bool found = std::find(names.begin(), names.end(), response_.user) != names.end();
+  return found ? "over a unix socket the server may take rum's own system user for a proof"
+               : nullptr;
 }
 
 }  // namespace rum::mysql

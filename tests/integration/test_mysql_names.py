@@ -1,12 +1,16 @@
 """Names of users in the spellings that servers take for one account: the map, its rules and the
 limits know the account whichever of them a client chooses."""
 
+import ctypes
+import os
 import struct
 
 from mysql_setup import front, write_map
-from support import newer_servers
-from support.harness import check, same, test
+from support import net, newer_servers
+from support.harness import Skipped, check, same, test
+from support.mariadb import password
 from support.mysql_wire import Client, ServerError, response
+from test_service import Place
 
 UTF8, LATIN1, CP1251 = 45, 8, 14
 # (bytes, collation) of a login as "empty", and of one as "hänsel", on MariaDB 10.11, 11.8 or MySQL 9.7.
@@ -112,3 +116,98 @@ def changes(t, server):
 
 
 for_each_kind("The rules of a user hold for each spelling of its name in a change of the user", changes)
+
+
+# -- the user that a server behind a unix socket takes rum for ---------------------------------------
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_NEWNS, _BIND, _REC, _PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
+
+
+def with_passwd(path):
+    """For a child: /etc/passwd is this file."""
+    def prepare():
+        if (_libc.unshare(_NEWNS) or _libc.mount(b"none", b"/", None, _REC | _PRIVATE, None)
+                or _libc.mount(path.encode(), b"/etc/passwd", None, _BIND, None)):
+            raise OSError(ctypes.get_errno(), "no /etc/passwd of its own")
+    return prepare
+
+
+def trusting(t, *names):
+    """A server in which the system is a proof that is tried after a wrong password."""
+    if os.geteuid() != 0:
+        raise Skipped("needs root, to be another user")
+    server = t.run.servers.own(t)
+    for name in names:
+        server.admin("CREATE USER IF NOT EXISTS '%s'@localhost" % name)
+        server.admin("ALTER USER '%s'@localhost IDENTIFIED VIA mysql_native_password USING 'invalid' "
+                     "OR unix_socket" % name)
+    return server
+
+
+def cannot_be(here, *names):
+    for name in names:
+        with Client(here) as c:
+            try:
+                c.login(name, "any")
+            except ServerError as e:
+                same(e.code, 1045, "%r" % name)
+                continue
+            check(False, "logged in as %r" % name)
+
+
+@test("Over a unix socket nobody becomes rum's own system user in another spelling",
+      needs=("mysql.so", "mariadb"))
+def _(t):
+    server = trusting(t, "root")
+    _, here = front(t, None, "-d", "sock:" + server.socket)
+    cannot_be(here, b"root", b"'root'")
+    with Client(here) as c:
+        c.login("other", password("other"))
+
+
+@test("Over a unix socket nobody becomes rum's own system user by another name of it",
+      needs=("mysql.so", "mariadb"))
+def _(t):
+    with open("/etc/passwd") as f, open(t.path("passwd"), "w") as own:
+        own.write(f.read() + "toor:x:0:0::/:/bin/sh\n")
+    server = trusting(t, "root", "toor")
+    # A server whose passwd tells toor first would let this account in. This one refuses it itself.
+    rum, here = front(t, None, "-d", "sock:" + server.socket, prepare=with_passwd(t.path("passwd")))
+    cannot_be(here, b"toor", b"root")
+    same({r["reason"] for r in rum.wait_sessions(2)}, {"denied"})
+
+
+@test("Behind --chroot nobody becomes rum's own system user over a unix socket",
+      needs=("mysql.so", "mariadb"))
+def _(t):
+    server = trusting(t, "daemon")
+    place = t.keep(Place(t, "daemon"))  # whom no library knows without a file
+    os.link(server.socket, os.path.join(place.own, "db.sock"))
+    os.chmod(place.own, 0o755)
+    here = "sock:" + os.path.join(place.own, "in.sock")
+    t.rum("-s", "sock:/in.sock", "-P", "mysql.so", "-d", "sock:/db.sock", "--user", "daemon", "--chroot",
+          place.own, "--state-dir", "/state", stats=False)
+    cannot_be(here, b"daemon")
+    with Client(here) as c:
+        c.login("other", password("other"))
+
+
+@test("Over a unix socket nobody is relayed when rum's system user has no name, unless that is wanted",
+      needs=("mysql.so", "mariadb"))
+def _(t):
+    server = trusting(t)
+    place = t.keep(Place(t, "nobody"))
+    common = ("-P", "mysql.so", "-d", "sock:" + place.path("db.sock"), "--user", "54321", "--group", "54321",
+              "--state-dir", place.path("state"))
+    os.link(server.socket, place.path("db.sock"))
+    here = "tcp:127.0.0.1:%d" % net.free_port()
+    rum = t.rum("-s", here, *common, program=place.rum, env={"RUM_MODULE_DIR": place.modules}, stats=False)
+    cannot_be(here, b"other")
+    rum.wait_log("give --mysql-socket-user")
+    for given in ("none", "mysql,root"):
+        here = "tcp:127.0.0.1:%d" % net.free_port()
+        t.rum("-s", here, *common, "--mysql-socket-user", given, program=place.rum,
+              env={"RUM_MODULE_DIR": place.modules}, stats=False)
+        with Client(here) as c:
+            c.login("other", password("other"))

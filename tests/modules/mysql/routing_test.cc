@@ -621,6 +621,7 @@ TEST_F(Routing, RefusesOptionsThatMakeNoSense) {
       {{"mysql-capabilities", "1"}},         // without PROTOCOL_41
       {{"mysql-capabilities", "81ffffff"}},  // with COMPRESS and SSL
       {{"mysql-capabilities", "81fff7de"}},  // as MariaDB, which rum cannot pass on
+      {{"mysql-socket-user", ""}},          {{"mysql-socket-user", "rum,,mysql"}},
   };
   for (const auto& options : wrong) {
     ScriptedHost one(rum_module_v1);

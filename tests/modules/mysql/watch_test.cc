@@ -3,7 +3,6 @@
 
 #include "mysql/commands.h"
 #include "mysql/kill_table.h"
-#include "mysql/system_user.h"
 #include "tls_login.h"
 
 namespace rum::mysql {
@@ -444,22 +443,75 @@ TEST_F(Watching, OverAUnixSocketAChangeThatNeedsNoProofIsRefused) {
 }
 
 // An account may have that as a second way, tried after a wrong password.
-TEST_F(Watching, OverAUnixSocketRumsOwnSystemUserIsRefused) {
+class SystemUser : public Watching {
+ protected:
+  static constexpr char kSocket[] = "unix:/run/mysqld/mysqld.sock";
+
+  // By a login; and by a change of the user, from "alice" by rewriting.
+  bool RefusesLogin(const std::string& user) {
+    host.peer[RUM_UPSTREAM] = kSocket;
+    host.default_destination = "sock:/run/mysqld/mysqld.sock";
+    Greet();
+    Respond(user, TokenFor(greeting.nonce));
+    host.ConnectOutcome(0);
+    host.Feed(RUM_UPSTREAM, ServerGreeting());
+    if (host.closed() != RUM_CLOSE_DENIED) return End();
+    ExpectError(2, 1045, "28000", RUM_CLOSE_DENIED);
+    return true;
+  }
+  bool End() {
+    host.CloseByRum(RUM_CLOSE_KILLED);
+    ClientHears();
+    ServerHears();
+    return false;
+  }
+  bool RefusesChange(const std::string& user) {
+    host.peer[RUM_UPSTREAM] = kSocket;
+    LogInByHash(kOldClient);
+    host.Feed(RUM_CLIENT, Changing(user, TokenFor(greeting.nonce), "", kOldClient));
+    if (host.closed() != RUM_CLOSE_DENIED) return End();
+    ExpectError(1, 1045, "28000", RUM_CLOSE_DENIED);
+    EXPECT_EQ(ServerHears(), Packet(0, "\x01"));
+    return true;
+  }
+};
+
+TEST_F(SystemUser, IsRefusedOverAUnixSocketByEachOfItsNames) {
+  host.user_names = "rum\0toor\0"s;
   Start();
-  ASSERT_NE(SystemUser(), "");
-  host.peer[RUM_UPSTREAM] = "unix:/run/mysqld/mysqld.sock";
-  LogIn();
-  host.Feed(RUM_CLIENT, Changing(SystemUser(), TokenFor(greeting.nonce)));
-  ExpectError(1, 1045, "28000", RUM_CLOSE_DENIED);
-  EXPECT_EQ(ServerHears(), Packet(0, "\x01"));
-  AddUser(SystemUser(), "", "sock:/run/mysqld/mysqld.sock");
-  Greet();
-  Respond(SystemUser(), TokenFor(greeting.nonce));
-  host.ConnectOutcome(0);
-  host.Feed(RUM_UPSTREAM, ServerGreeting());
-  ExpectError(2, 1045, "28000", RUM_CLOSE_DENIED);
+  for (const char* name : {"rum", "toor", "'rum'"}) EXPECT_TRUE(RefusesLogin(name)) << name;
+  for (const char* name : {"rum", "toor"}) EXPECT_TRUE(RefusesChange(name)) << name;
+  for (const char* name : {"alice", "ru", "rum2", "Rum", ""}) {
+    EXPECT_FALSE(RefusesLogin(name)) << name;
+    EXPECT_FALSE(RefusesChange(name)) << name;
+  }
   host.peer[RUM_UPSTREAM] = "10.1.2.3:3306";
-  LogIn(SystemUser());
+  LogIn("rum");
+}
+
+TEST_F(SystemUser, MayBeAnybodyWhenTheSystemHasNoNameForIt) {
+  host.user_names = "";
+  Start();
+  EXPECT_TRUE(RefusesLogin("bob"));
+  EXPECT_NE(host.close_text().find("--mysql-socket-user"), std::string::npos);
+  EXPECT_TRUE(RefusesChange("bob"));
+  EXPECT_NE(host.close_text().find("--mysql-socket-user"), std::string::npos);
+  host.peer[RUM_UPSTREAM] = "10.1.2.3:3306";
+  LogIn();
+}
+
+TEST_F(SystemUser, HasTheNamesThatAreGiven) {
+  Start({{"mysql-socket-user", "mysql,daemons"}});
+  for (const char* name : {"mysql", "daemons"}) EXPECT_TRUE(RefusesLogin(name)) << name;
+  EXPECT_TRUE(RefusesChange("mysql"));
+  EXPECT_FALSE(RefusesLogin("rum"));
+}
+
+TEST_F(SystemUser, IsNobodyWhereThatIsGiven) {
+  host.user_names = "";
+  Start({{"mysql-socket-user", "none"}});
+  EXPECT_FALSE(RefusesLogin("rum"));
+  EXPECT_FALSE(RefusesChange("rum"));
 }
 
 TEST_F(Watching, SameLetsAUserBecomeItselfAndNobodyElse) {
