@@ -32,6 +32,7 @@ bool Session::Open(uint32_t connection_id) {
   nonce_ = scramble_ = *nonce;
   Promise promise = PromiseNow(config_, view_.Look(fleet_));
   promised_ = promise.capabilities;
+  greeted_as_mysql_ = !ReadVersion(promise.version).mariadb;
   Greeting greeting;
   greeting.version = std::move(promise.version);
   greeting.connection_id = connection_id_ = connection_id;
@@ -89,7 +90,7 @@ int64_t Session::OnClientData(Bytes bytes) {
 }
 
 void Session::TakeResponse(Bytes payload) {
-  switch (KindOfResponse(payload)) {
+  switch (KindOfResponse(payload, greeted_as_mysql_)) {
     case ResponseKind::kTooOld:
       return Refuse(ClientTooOld(false), RUM_CLOSE_UNSUPPORTED, "the client is older than 4.1");
     case ResponseKind::kSslRequest:
@@ -97,7 +98,7 @@ void Session::TakeResponse(Bytes payload) {
     case ResponseKind::kProtocol41:
       break;
   }
-  Parsed<Response> parsed = ParseResponse(payload);
+  Parsed<Response> parsed = ParseResponse(payload, promised_);
   if (!parsed.ok()) {
     Count(kClientFaults);
     return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, parsed.why);

@@ -116,6 +116,7 @@ class Session final : public Conversation {
 
   // The upstream's side.
   void TakeGreeting(Bytes payload);
+  bool PrepareResponse();  // outgoing_; false: the client is refused
   void Respond();
   bool WantsUpstreamTls() const;
   void TellWhoTheClientIs(std::string_view user, std::string* attributes) const;
@@ -160,6 +161,9 @@ class Session final : public Conversation {
   bool MustWatchToTheEnd() const;
   bool KeepsForeignNonce() const;
   int64_t WatchClient(Bytes bytes);
+  bool GoesOnAsItIs(const ClientPacket& packet) const;
+  int64_t TakeWatched(const ClientPacket& packet);
+  bool WatchesOn();  // after one more packet
   void StopWatching();
   bool TranslateKill(Bytes payload);
   void TakeChangeUser(Bytes payload);
@@ -243,11 +247,13 @@ class Session final : public Conversation {
 
   bool unix_client_ = false;
 
+  bool greeted_as_mysql_ = false;    // by the version in our greeting
   bool greeted_as_mariadb_ = false;  // the client goes by MariaDB's further capabilities
   uint64_t promised_ = 0;            // the capabilities in our greeting
   Nonce nonce_{};                    // the last one that rum gave to the client
   Nonce scramble_{};  // the last one that a client keeps: by rum, or for the native plugin
-  Greeting upstream_greeting_;        // from the greeting until our response
+  Greeting upstream_greeting_;        // until our response is prepared
+  std::optional<Response> outgoing_;  // our response, until it is sent
   Response response_;                 // capabilities are those in force on the client's side
   std::string sent_name_;             // response_.user in the client's character set
   const char* name_fault_ = nullptr;  // why response_.user is what was received, and no name

@@ -63,36 +63,73 @@ bool Session::LetFlow() {
   return true;
 }
 
+// What goes on as it is goes on in one piece: many small packets cost no more than one. A packet
+// that needs more than that is looked at when those before it have gone on.
 int64_t Session::WatchClient(Bytes bytes) {
-  ClientPacket packet = Compresses() ? ReadCompressed(bytes) : commands_.Next(bytes);
-  if (packet.kind == ClientPacket::Kind::kPartial) {
-    WaitFor(RUM_CLIENT, packet.size);
-    return 0;
+  size_t passed = 0;
+  bool watching = true;
+  while (watching && (passed == 0 || passed < bytes.size())) {
+    CommandReader before = commands_;
+    Bytes rest = bytes.subspan(passed);
+    ClientPacket packet = Compresses() ? ReadCompressed(rest) : commands_.Next(rest);
+    if (!GoesOnAsItIs(packet)) {
+      if (passed == 0) return TakeWatched(packet);
+      commands_ = before;
+      break;
+    }
+    passed += packet.size;
+    watching = WatchesOn();
   }
-  auto size = static_cast<int64_t>(packet.size);
-  if (packet.kind == ClientPacket::Kind::kMayKill && TranslateKill(packet.payload)) {
-    StopWatching();
-    return size;
-  }
-  if (watched_to_the_end_ && packet.kind == ClientPacket::Kind::kChangeUser) {
-    TakeChangeUser(packet.payload);
-    return size;
-  }
-  if (watched_to_the_end_ && packet.kind == ClientPacket::Kind::kTooLong) {
-    front_ = 1;
-    Count(kClientFaults);
-    farewell_ = Farewell::kQuit;
-    Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "the client's packet is too long");
-    return 0;
-  }
-  host_.forward(handle_, RUM_CLIENT, packet.size);
-  StopWatching();
+  host_.forward(handle_, RUM_CLIENT, passed);
+  if (!watching) StopWatching();
   return 0;
 }
 
+bool Session::GoesOnAsItIs(const ClientPacket& packet) const {
+  switch (packet.kind) {
+    case ClientPacket::Kind::kPartial:
+      return false;
+    case ClientPacket::Kind::kOpaque:
+      return true;
+    case ClientPacket::Kind::kMayKill:
+      return !FindKill(packet.payload);
+    case ClientPacket::Kind::kChangeUser:
+    case ClientPacket::Kind::kTooLong:
+      return !watched_to_the_end_;
+  }
+  return true;
+}
+
+// How much of it was consumed.
+int64_t Session::TakeWatched(const ClientPacket& packet) {
+  switch (packet.kind) {
+    case ClientPacket::Kind::kPartial:
+      WaitFor(RUM_CLIENT, packet.size);
+      return 0;
+    case ClientPacket::Kind::kMayKill: {
+      bool translated = TranslateKill(packet.payload);
+      if (!translated) host_.forward(handle_, RUM_CLIENT, packet.size);
+      if (!WatchesOn()) StopWatching();
+      return translated ? static_cast<int64_t>(packet.size) : 0;
+    }
+    case ClientPacket::Kind::kChangeUser:
+      TakeChangeUser(packet.payload);
+      return static_cast<int64_t>(packet.size);
+    case ClientPacket::Kind::kOpaque:
+    case ClientPacket::Kind::kTooLong:
+      break;
+  }
+  front_ = 1;
+  Count(kClientFaults);
+  farewell_ = Farewell::kQuit;
+  Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "the client's packet is too long");
+  return 0;
+}
+
+bool Session::WatchesOn() { return watched_to_the_end_ || ++watched_packets_ < kWatchedPackets; }
+
 // What is not forwarded yet goes on all the same.
 void Session::StopWatching() {
-  if (watched_to_the_end_ || ++watched_packets_ < kWatchedPackets) return;
   if (host_.relay(handle_) == RUM_OK) state_ = State::kRelaying;
 }
 

@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Bytes bytes(data, size);
   Frame frame = ReadFrame(bytes, size > 3 ? data[3] : 0);
   if (frame.kind == Frame::Kind::kWhole && frame.size > size) std::abort();
-  KindOfResponse(bytes);
+  KindOfResponse(bytes, true);
   auto response = ParseResponse(bytes);
   if (!response.ok()) return 0;
   Response& value = response.value;

@@ -170,7 +170,7 @@ class InVain : public Routing, public testing::WithParamInterface<const char*> {
       if (!host.closed()) {
         // What no client answers does not reach the server.
         bool fits = proof.empty() || proof.size() == 20;
-        EXPECT_EQ(ServerHears(), Packet(3, fits ? proof : std::string(20, '\0')));
+        EXPECT_EQ(ServerHears(), Packet(3, fits ? proof : kWrongProof));
         ServerSays(4,
                    "\xff\x15\x04#28000Access denied for user 'x'@'10.1.1.1' (using password: X)");
       }

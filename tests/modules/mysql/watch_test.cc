@@ -126,6 +126,18 @@ TEST_F(Watching, StopsAfterThreePackets) {
   EXPECT_EQ(ServerHears(), Changing("bob", "x"));
 }
 
+TEST_F(Watching, WhatMustBeLookedAtIsFoundAmongPacketsThatComeTogether) {
+  Start({{"mysql-auth", "rewrite"}});
+  LogInByHash();
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += Query("x") + Packet(0, "");
+  uint32_t id = Other();
+  host.Feed(RUM_CLIENT, many + Query("KILL " + std::to_string(id)) + many + Query("KILL 1") +
+                            Changing("bob", TokenFor(greeting.nonce)));
+  std::string before = many + Query("KILL 4711") + many + Query("KILL 1");
+  EXPECT_EQ(Mark(before).substr(0, 1), "m");
+}
+
 // A client that keeps the nonce of rum's greeting, as libmariadb does after a login by ed25519.
 TEST_F(Watching, OfAClientThatKeepsRumsNonceTheProofIsMadeAnewByTheHash) {
   Start();
@@ -403,7 +415,7 @@ TEST_F(Watching, AChangeThatIsCutShortIsEndedTowardTheServer) {
   ServerSwitches(1);
   ClientHears();
   host.End(RUM_CLIENT);
-  EXPECT_EQ(ServerHears(), Packet(2, ""));
+  EXPECT_EQ(ServerHears(), Packet(2, kWrongProof));
   EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
 }
 
