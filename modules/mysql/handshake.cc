@@ -42,6 +42,10 @@ void CopyNonce(Bytes bytes, size_t at, Nonce* nonce) {
 
 }  // namespace
 
+std::string_view NoPluginFor(std::string_view server_version) {
+  return server_version.ends_with("-router") ? "sha256_password" : kNoPlugin;
+}
+
 std::string BuildGreeting(const Greeting& greeting) {
   bool plugin = (greeting.capabilities & kPluginAuth) != 0;
   Bytes nonce(greeting.nonce);

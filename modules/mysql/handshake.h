@@ -20,6 +20,10 @@ constexpr std::string_view kNativePlugin = "mysql_native_password";
 // No server has it, so that each asks for the plugin of the account: that one request is what the
 // relay rests on, and each client understands one.
 constexpr std::string_view kNoPlugin = "rum_has_no_plugin";
+// The same for this server. MySQL Router answers an unknown name with error 2059 inside TLS; it
+// asks for the plugin of the account when the client names sha256_password, whatever account that
+// is.
+std::string_view NoPluginFor(std::string_view server_version);
 
 // Protocol version 10, the only one since MySQL 3.21.
 struct Greeting {

@@ -252,11 +252,12 @@ class Session final : public Conversation {
   uint64_t promised_ = 0;            // the capabilities in our greeting
   Nonce nonce_{};                    // the last one that rum gave to the client
   Nonce scramble_{};  // the last one that a client keeps: by rum, or for the native plugin
-  Greeting upstream_greeting_;        // until our response is prepared
-  std::optional<Response> outgoing_;  // our response, until it is sent
-  Response response_;                 // capabilities are those in force on the client's side
-  std::string sent_name_;             // response_.user in the client's character set
-  const char* name_fault_ = nullptr;  // why response_.user is what was received, and no name
+  Greeting upstream_greeting_;              // until our response is prepared
+  std::optional<Response> outgoing_;        // our response, until it is sent
+  std::string_view no_plugin_ = kNoPlugin;  // what has the server ask for the account's plugin
+  Response response_;                       // capabilities are those in force on the client's side
+  std::string sent_name_;                   // response_.user in the client's character set
+  const char* name_fault_ = nullptr;        // why response_.user is what was received, and no name
   std::string destination_;
   std::string record_;                   // of the map, until the token was judged
   int32_t verdict_ = RUM_OK;             // of admit()

@@ -89,6 +89,7 @@ void Session::TakeGreeting(Bytes payload) {
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, greeting.why);
   }
   fleet_.Saw(view_, upstream_, greeting.value, std::nullopt, ::time(nullptr));
+  no_plugin_ = NoPluginFor(greeting.value.version);
   if (client_left_) return RespondAsNobody();
   // What the client was promised and goes on to use in all that follows, and what the way of
   // logging in rests on, cannot be done without.
@@ -183,7 +184,7 @@ bool Session::PrepareResponse() {
     // there, or is the password.
     bool clear = SendsPasswordFirst(response.plugin);
     response.auth.assign(clear ? 0 : std::min(response.auth.size(), kMaxShownAuth), '\0');
-    response.plugin = kNoPlugin;
+    response.plugin = no_plugin_;
   }
   if (PutsDatabaseOff(response)) {
     database_ = std::move(response.database);
@@ -356,7 +357,7 @@ void Session::RespondAsNobody() {
     nobody.zstd_level = outgoing_->zstd_level;
   }
   nobody.user = kNobody;
-  nobody.plugin = kNoPlugin;  // so that it takes the steps of anybody
+  nobody.plugin = no_plugin_;  // so that it takes the steps of anybody
   if (back_ == 0) back_ = 1;
   Send(RUM_UPSTREAM, BuildResponse(nobody, back_++));
   exchange_ = Exchange(PluginKind::kNative);

@@ -282,7 +282,7 @@ void Session::SendChangeUser() {
   if (HasUpstream(kPluginAuth)) {
     // The server asks for the proof anew, with its own nonce.
     change.auth.assign(SendsPasswordFirst(change.plugin) ? 0 : change.auth.size(), '\0');
-    change.plugin = kNoPlugin;
+    change.plugin = no_plugin_;
     rewriting_ = false;
   } else if (std::optional<Hash> token = TranslateToken(AsBytes(change.auth), upstream_nonce_)) {
     change.auth = AsText(*token);

@@ -407,6 +407,23 @@ TEST_F(SameFlags, StandThereWhenTheClientHasLeft) {
   EXPECT_EQ(heard.plugin, kNoPlugin);
 }
 
+// Another name ends there with error 2059.
+TEST_F(Tls, MySqlRouterIsToldAPluginThatItKnows) {
+  server_version = "9.7.4-router";
+  for (bool leaves : {false, true}) {
+    Offer(RUM_TLS_ON);
+    ReachServersTls("plain");
+    if (leaves) host.End(RUM_CLIENT);
+    host.TlsOutcome(RUM_UPSTREAM, RUM_OK);
+    auto said = Split(ServerHears());
+    ASSERT_EQ(said.size(), 1u);
+    EXPECT_EQ(ParseResponse(AsBytes(said[0].payload)).value.plugin, "sha256_password");
+    host.CloseByRum(RUM_CLOSE_KILLED);
+    ClientHears();
+    ServerHears();
+  }
+}
+
 TEST_F(Tls, IsAskedForByFourBytesWhereMySqlIsGreetedFor) {
   const std::string request = Packet(1, FromHex("85ae0f00"));
   Start({{"mysql-version", "mysql80"}});
