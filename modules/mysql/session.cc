@@ -166,7 +166,10 @@ bool Session::TakeName(std::string_view received, uint16_t charset, NameIn in) {
 void Session::LookUpUser() {
   const std::string& user = response_.user;
   since_ = Now();
-  if (!HasName()) return RefuseAsUnknown();
+  if (!HasName()) {
+    if (user.size() <= kMaxUser) host_.identify(handle_, user.data(), user.size());  // for the log
+    return RefuseAsUnknown();
+  }
   // The empty name as well: rum lets nobody in, to the default destination or elsewhere, of whom it
   // was not told.
   host_.identify(handle_, user.data(), user.size());

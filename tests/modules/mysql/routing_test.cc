@@ -456,6 +456,7 @@ TEST_F(Routing, ANameThatServersDoNotAgreeAboutReachesNone) {
     ClientSays(3, "");
     ExpectError(4, 1045, "28000", RUM_CLOSE_DENIED);
     EXPECT_NE(host.close_text().find("the user name"), std::string::npos) << host.close_text();
+    EXPECT_EQ(host.user(), name) << "for the log";
   }
   for (const Deed& deed : host.deeds()) EXPECT_NE(deed.kind, Deed::Kind::kLookup);
 }
