@@ -1,6 +1,8 @@
-// A client's response, in its frame: whatever is read can be written for a server and read again.
+// A client's response, in its frame: whatever is read can be written for a server and read again, and
+// the name that rum makes of it is the one that the server makes of what rum sends.
 #include <cstdlib>
 
+#include "mysql/account_name.h"
 #include "mysql/capabilities.h"
 #include "mysql/handshake.h"
 #include "mysql/packet.h"
@@ -15,6 +17,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto response = ParseResponse(bytes);
   if (!response.ok()) return 0;
   Response& value = response.value;
+  for (NameIn in : {NameIn::kResponse, NameIn::kChangeUser}) {
+    auto account = FoldAccountName(value.user, value.charset, in);
+    if (!account.ok()) continue;
+    // What is sent means the same account.
+    auto again = FoldAccountName(account.value.sent, value.charset, in);
+    if (!again.ok() || again.value.name != account.value.name) std::abort();
+  }
   if ((value.capabilities & kSecureConnection) == 0 && value.auth.find('\0') != std::string::npos) {
     value.capabilities |= kSecureConnection;
   }
