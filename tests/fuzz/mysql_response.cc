@@ -1,5 +1,5 @@
-// A client's response, in its frame: whatever is read can be written for a server and read again, and
-// the name that rum makes of it is the one that the server makes of what rum sends.
+// A client's response, in its frame: whatever is read can be written for a server and read again,
+// and the name that rum makes of it is the one that the server makes of what rum sends.
 #include <cstdlib>
 
 #include "mysql/account_name.h"
@@ -32,8 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   bool fits = (value.capabilities & kLengthEncodedAuth) != 0 || value.auth.size() <= 255;
   if (!again.ok() || again.value.user != value.user || (fits && again.value.auth != value.auth) ||
       again.value.database != value.database || again.value.plugin != value.plugin ||
-      again.value.attributes != value.attributes ||
-      again.value.zstd_level != value.zstd_level) {
+      again.value.attributes != value.attributes || again.value.zstd_level != value.zstd_level) {
     std::abort();
   }
   return 0;
