@@ -97,7 +97,7 @@ Status Daemon::Start() {
   if (!config) return config.error();
   proxy_ = std::make_unique<Proxy>(base_, settings_, *config);
   prober_ = std::make_unique<Prober>(base_, *proxy_, settings_->health_check);
-  explainer_ = std::make_unique<Explainer>(base_, *proxy_);
+  explainer_ = std::make_unique<Explainer>(*proxy_);
   auto tls = TlsContexts::Make(settings_->tls);
   if (!tls) return tls.error();
   UseTls(std::move(*tls));
