@@ -104,6 +104,23 @@ class Places {
     return Answer::kTaken;
   }
 
+  // How many more Take() would get now, and which limit it is that ends them.
+  struct Room {
+    uint32_t places;
+    Answer beyond;
+  };
+  Room RoomFor(const View& key, const PlaceLimit& limit) const {
+    Shard& shard = ShardOf(key);
+    std::lock_guard lock(shard.mutex);
+    auto found = shard.keys.find(key);
+    const uint32_t sessions = found == shard.keys.end() ? 0 : found->second.sessions;
+    const Bucket bucket = found == shard.keys.end() ? Bucket() : found->second.bucket;
+    const uint32_t by_rate = bucket.Left(limit.rate, clock_());
+    if (!limit.max) return {by_rate, Answer::kTooFast};
+    const uint32_t by_max = limit.max - std::min(limit.max, sessions);
+    return by_max <= by_rate ? Room{by_max, Answer::kTooMany} : Room{by_rate, Answer::kTooFast};
+  }
+
   // Sessions of one key.
   uint32_t Sessions(const View& key) const {
     Shard& shard = ShardOf(key);

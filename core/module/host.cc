@@ -102,6 +102,8 @@ const rum_limits kLimits = {
     [](rum_session* s, const void* record, size_t size) { return Of(s).Admit(record, size); },
     [](rum_session* s) { Of(s).LoginFailed(); },
     [](rum_session* s) { return static_cast<int32_t>(Of(s).Blocked()); },
+    [](rum_session* s) { return Of(s).TryLogin(); },
+    [](rum_session* s) { return Of(s).Confirm(); },
 };
 
 const rum_state kState = {sizeof(rum_state), 0, StateStore::SaveForModule,

@@ -69,11 +69,13 @@ int64_t Session::OnClientData(Bytes bytes) {
     case Frame::Kind::kWhole:
       break;
   }
-  ++front_;
   // A guesser may have begun many logins before the first of them failed.
-  if (limits_ && limits_->blocked(handle_) == 1) {
-    Refuse(ErrorForVerdict(RUM_REFUSED_BLOCKED, {}), ReasonForVerdict(RUM_REFUSED_BLOCKED),
-           TextForVerdict(RUM_REFUSED_BLOCKED));
+  const int32_t verdict = MayProve();
+  if (verdict == RUM_E_AGAIN) return 0;
+  ++front_;
+  if (verdict != RUM_OK) {
+    verdict_ = verdict;
+    RefuseAsVerdict();
     return 0;
   }
   if (state_ == State::kAwaitResponse) {
@@ -212,6 +214,7 @@ bool Session::Admitted(Bytes record) {
   if (state_ == State::kClosed) return false;
   if (!limits_) return true;
   verdict_ = limits_->admit(handle_, record.data(), record.size());
+  if (verdict_ == RUM_OK && rewriting_) verdict_ = limits_->confirm(handle_);  // rum saw the proof
   if (verdict_ == RUM_OK) return true;
   if (LooksLikeAWrongPassword(verdict_)) {
     // Who has proved the password gets the answer at once, as for a wrong one. So must who is to be
@@ -219,9 +222,21 @@ bool Session::Admitted(Bytes record) {
     rewriting_ || state_ == State::kAwaitConnect ? Deny() : RefuseAsUnknown();
     return false;
   }
+  RefuseAsVerdict();
+  return false;
+}
+
+bool Session::Confirmed() {
+  if (limits_) verdict_ = limits_->confirm(handle_);
+  if (verdict_ == RUM_OK) return true;
+  farewell_ = Farewell::kQuit;
+  RefuseAsVerdict();
+  return false;
+}
+
+void Session::RefuseAsVerdict() {
   Refuse(ErrorForVerdict(verdict_, response_.user), ReasonForVerdict(verdict_),
          TextForVerdict(verdict_));
-  return false;
 }
 
 bool Session::RewritesForClient() const {
@@ -239,7 +254,19 @@ bool Session::RewritesForClient() const {
 // A client may begin with another plugin than the greeting's; as a server, ask it then for ours.
 void Session::DemandToken() {
   if (ClientHas(kPluginAuth) && response_.plugin != kNativePlugin) return SendOwnSwitch();
-  JudgeToken(response_.auth);
+  state_ = State::kAwaitTurn;
+  const int32_t verdict = MayProve();
+  if (verdict == RUM_OK) return JudgeToken(response_.auth);
+  if (verdict == RUM_E_AGAIN) return;
+  verdict_ = verdict;
+  RefuseAsVerdict();
+}
+
+// The response is a proof only where rum judges it, which is not known before the map has answered.
+int32_t Session::MayProve() {
+  if (!limits_) return RUM_OK;
+  if (state_ != State::kAwaitResponse) return limits_->try_login(handle_);
+  return limits_->blocked(handle_) == 1 ? RUM_REFUSED_BLOCKED : RUM_OK;
 }
 
 void Session::SendOwnSwitch() {
@@ -363,6 +390,11 @@ int32_t Session::OnSideEnd(uint32_t side) {
 void Session::OnClose(uint32_t reason) {
   // Where in what flows rum ended it nobody knows: nothing can be said there.
   if (relaying() || state_ == State::kWatching) return;
+  // Who has seen that a guess was wrong may just wait for rum to end the login.
+  const bool client_is_due = state_ == State::kAwaitAnswer || state_ == State::kAwaitCipher;
+  if (reason == RUM_CLOSE_LOGIN_TIMEOUT && client_is_due && proof_passed_ && limits_) {
+    limits_->login_failed(handle_);
+  }
   bool broken = reason == RUM_CLOSE_UPSTREAM_GONE || reason == RUM_CLOSE_UPSTREAM_RESET;
   if (broken) farewell_ = Farewell::kNone;
   LeaveUpstream();

@@ -57,6 +57,7 @@ class Session final : public Conversation {
     kAwaitResponse,     // greeted; left when the client's response is whole
     kAwaitTls,          // the client asked for TLS; left to kAwaitResponse when it is there
     kAwaitMap,          // a look-up is under way; left by its answer
+    kAwaitTurn,         // paused: others of the address are under way; left by the end of that
     kAwaitToken,        // rum itself asked the client to switch; left by the client's answer
     kAwaitConnect,      // a connection is under way; left by its outcome
     kAwaitGreeting,     // an upstream is there; left by its greeting, then the response is let go
@@ -96,6 +97,11 @@ class Session final : public Conversation {
   void GoOnUnknown();
   void GoOnKnown(Bytes record);
   void DemandToken();
+  // RUM_OK, RUM_REFUSED_..., or RUM_E_AGAIN: asked again when the pause is over.
+  int32_t MayProve();
+  void RefuseAsVerdict();
+  // The user has proved to be who rum admitted. False: no place is left, and the client is refused.
+  bool Confirmed();
   void JudgeToken(std::string_view token);
   void SendOwnSwitch();
   void Deny();

@@ -144,7 +144,8 @@ void Session::OfferOwnKey() {
 }
 
 void Session::OnResumed(int32_t status) {
-  if (state_ != State::kAwaitOwnKey) return;
+  if (state_ == State::kAwaitTurn) return DemandToken();
+  if (state_ != State::kAwaitOwnKey) return WaitFor(RUM_CLIENT, kHeaderSize);
   const RsaKey* key = FindOwnKey();
   if (status != RUM_OK || key == nullptr) {
     return RefuseFor(RUM_CLOSE_MODULE, "no RSA key could be made");

@@ -270,6 +270,7 @@ void Session::TakeOk(Bytes payload) {
     return Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
                   "the server took rum's own system user for a proof");
   }
+  if (ok_.empty() && !Confirmed()) return;
   if (!database_.empty()) {
     ok_ = AsText(payload);
     return ChooseDatabase();
@@ -354,7 +355,8 @@ bool Session::AnswerWrongly() {
 
 void Session::TakeVerdictAlone(ReplyKind kind, Bytes payload) {
   switch (kind) {
-    case ReplyKind::kOk:  // an account without a password
+    case ReplyKind::kOk:  // an account without a password, or the right one
+      if (proof_passed_ && limits_) limits_->confirm(handle_);
       farewell_ = Farewell::kQuit;
       return Close(RUM_CLOSE_CLIENT_GONE, {});
     case ReplyKind::kError:
