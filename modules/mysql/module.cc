@@ -6,14 +6,17 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <new>
 
+#include "mysql/auth.h"
 #include "mysql/config.h"
 #include "mysql/fleet.h"
 #include "mysql/kill_table.h"
 #include "mysql/metrics.h"
 #include "mysql/own_errors.h"
 #include "mysql/own_key.h"
+#include "mysql/pace.h"
 #include "mysql/probe.h"
 #include "mysql/session.h"
 #include "mysql/system_user.h"
@@ -36,9 +39,22 @@ const rum_host* host;
 std::weak_ptr<Fleet> the_fleet;  // [main]
 constexpr char kKeptAs[] = "mysql-fleet";
 
+// It goes with the last worker.
+std::mutex pace_mutex;
+std::weak_ptr<Pace> the_pace;
+
+std::shared_ptr<Pace> SharePace() {
+  std::lock_guard lock(pace_mutex);
+  if (auto pace = the_pace.lock()) return pace;
+  // Without random bytes nobody is greeted either.
+  auto pace = std::make_shared<Pace>(rum::mysql::MakeNonce().value_or(rum::mysql::Nonce{}));
+  the_pace = pace;
+  return pace;
+}
+
 // What the sessions of one worker share.
 struct Desk {
-  Pace pace;
+  std::shared_ptr<Pace> pace = SharePace();
   Fleet::View view;
 };
 
@@ -125,8 +141,12 @@ void FreeConfig(void* config) { delete static_cast<Config*>(config); }
 
 int32_t StartWorker(rum_worker*, const void*, void** worker_data) {
   rum::mysql::SystemUser();
-  *worker_data = new (std::nothrow) Desk;
-  return *worker_data != nullptr ? RUM_OK : RUM_E_MEMORY;
+  try {
+    *worker_data = new Desk;
+    return RUM_OK;
+  } catch (...) {
+    return RUM_E_MEMORY;
+  }
 }
 
 void StopWorker(void* worker_data) {
@@ -138,7 +158,7 @@ int32_t OpenSession(rum_session* session, const void* config, void* worker_data,
   try {
     auto* desk = static_cast<Desk*>(worker_data);
     auto login = std::make_unique<Session>(*host, session, *static_cast<const Config*>(config),
-                                           &desk->pace, desk->view);
+                                           desk->pace.get(), desk->view);
     uint32_t id = KillTable::OfProcess().NextId();
     if (!login->Open(id)) return RUM_E_FAILED;
     *data = new Seat{id, std::move(login)};

@@ -184,9 +184,9 @@ void Session::GoOnKnown(Bytes value) {
   known_ = true;
   stored_ = record.value.secret;
   public_key_ = std::move(record.value.public_key);
+  destination_ = record.value.destination;
   if (RewritesForClient() && stored_) {
     rewriting_ = true;
-    destination_ = record.value.destination;
     record_ = AsText(value);
     return DemandToken();
   }
@@ -300,12 +300,19 @@ uint64_t Session::Now() const { return clock_ ? clock_->now() : host_.now() * 10
 
 void Session::DelayAs(Pace::Step step, State state) {
   state_ = state;
-  uint64_t wait = pace_.Shorten(pace_.Pick(step));
+  // Who breaks a rule, or is refused in a change of the user, is compared with others of the
+  // server.
+  const std::string* there = logged_in_ || !destination_.empty() ? &destination_ : nullptr;
+  uint64_t wait = pace_.Shorten(pace_.Pick(step, response_.user, there));
   due_ = Now() + wait;
   timer_ = wait == 0 ? 0
            : clock_  ? clock_->timer(handle_, wait)
                      : host_.timer(handle_, wait / 1000);
   if (timer_ == 0) OnTimeout(0);
+}
+
+void Session::NotePace(Pace::Step step) {
+  pace_.Add(step, known_ ? response_.user : std::string_view(), destination_, Now() - since_);
 }
 
 void Session::OnTimeout(uint64_t ticket) {

@@ -190,6 +190,7 @@ class Session final : public Conversation {
   }
   uint64_t Now() const;  // microseconds
   void DelayAs(Pace::Step step, State state);
+  void NotePace(Pace::Step step);
   struct ClientPeer {
     std::string host;  // "localhost" for a unix socket, as servers call it
     std::string port;  // empty there
@@ -245,7 +246,7 @@ class Session final : public Conversation {
   Nonce scramble_{};  // the last one that a client keeps: by rum, or for the native plugin
   Greeting upstream_greeting_;  // from the greeting until our response
   Response response_;           // capabilities are those in force on the client's side
-  std::string destination_;
+  std::string destination_;              // of the user's record
   std::string record_;                   // of the map, until the token was judged
   int32_t verdict_ = RUM_OK;             // of admit()
   std::optional<Hash> stored_;           // SHA1(SHA1(password)) from the map

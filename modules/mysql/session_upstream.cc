@@ -316,7 +316,7 @@ void Session::PassError(Bytes payload) {
 
 // A change of the user takes no connection, and its denial a second of MariaDB.
 void Session::NoteDenial() {
-  if (!rewriting_ && !logged_in_) pace_.Add(Pace::Step::kDenial, Now() - since_);
+  if (!rewriting_ && !logged_in_) NotePace(Pace::Step::kDenial);
 }
 
 // A server that is left in the middle of a login counts that as an error of the proxy's address,

@@ -281,6 +281,37 @@ TEST_F(Admission, AGuesserWhoLeavesBeforeTheVerdictHasFailedAllTheSame) {
   }
 }
 
+// The owner of a slow server in the map logs in there again and again.
+TEST_F(Admission, ASlowServerOfTheMapDoesNotShowWhichNamesAreUnknown) {
+  host.default_destination.clear();
+  auto log_in = [&](const std::string& user, uint64_t milliseconds) {
+    Greet();
+    Respond(user, "x");
+    Connect();
+    host.Advance(milliseconds);
+    ServerSwitches();
+    host.End(RUM_CLIENT);
+    host.Reset(RUM_UPSTREAM);
+  };
+  for (int i = 0; i < 20; ++i) {
+    AddUser("user" + std::to_string(i), "", "tcp:db1.internal:3306");
+    log_in("user" + std::to_string(i), 1);
+  }
+  AddUser("owner", "", "tcp:db2.internal:3306");
+  for (int i = 0; i < 64; ++i) log_in("owner", 495);
+  int slow = 0;
+  for (int i = 0; i < 100; ++i) {
+    Greet();
+    const size_t before = host.deeds().size();
+    Respond("unknown" + std::to_string(i), "x");
+    for (size_t d = before; d < host.deeds().size(); ++d) {
+      slow += host.deeds()[d].kind == Deed::Kind::kTimer && host.deeds()[d].number > 100;
+    }
+    host.CloseByRum(RUM_CLOSE_KILLED);
+  }
+  EXPECT_LT(slow, 50);
+}
+
 TEST_F(Admission, AVerdictOfALaterRumIsNoAdmission) {
   for (int32_t verdict : {99, static_cast<int32_t>(RUM_E_STATE)}) {
     host.admission = verdict;
