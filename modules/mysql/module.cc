@@ -3,6 +3,7 @@
 #include <rum/module.h>
 #include <time.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -54,7 +55,8 @@ std::shared_ptr<Pace> SharePace() {
 
 // What the sessions of one worker share.
 struct Desk {
-  std::shared_ptr<Pace> pace = SharePace();
+  rum_worker* worker;
+  std::shared_ptr<Pace> pace;
   Fleet::View view;
 };
 
@@ -139,14 +141,32 @@ int32_t NewConfig(const char* const* values, size_t count, void** config, char* 
 
 void FreeConfig(void* config) { delete static_cast<Config*>(config); }
 
-int32_t StartWorker(rum_worker*, const void*, void** worker_data) {
+// Once for each configuration.
+void TellWhatIsNotCounted(rum_worker* worker, const Config& config) {
+  static std::atomic<const Config*> told = nullptr;
+  const auto* limits = static_cast<const rum_limits*>(host->extension(RUM_LIMITS_1));
+  if (!limits || config.change_user != rum::mysql::ChangeUserMode::kAllow) return;
+  if (limits->counts_failures(worker) != 1 || told.exchange(&config) == &config) return;
+  constexpr char kText[] =
+      "mysql: --login-failures does not see guesses by COM_CHANGE_USER, which "
+      "--mysql-change-user allow passes on; same and deny count them";
+  host->log(nullptr, RUM_LOG_WARNING, kText, sizeof kText - 1);
+}
+
+int32_t StartWorker(rum_worker* worker, const void* config, void** worker_data) {
   rum::mysql::SystemUser();
   try {
-    *worker_data = new Desk;
+    *worker_data = new Desk{.worker = worker, .pace = SharePace(), .view = {}};
+    TellWhatIsNotCounted(worker, *static_cast<const Config*>(config));
     return RUM_OK;
   } catch (...) {
     return RUM_E_MEMORY;
   }
+}
+
+void ReloadWorker(void* worker_data, const void* config) {
+  TellWhatIsNotCounted(static_cast<Desk*>(worker_data)->worker,
+                       *static_cast<const Config*>(config));
 }
 
 void StopWorker(void* worker_data) {
@@ -268,7 +288,7 @@ constinit const rum_module RUM_MODULE_SYMBOL = {
     .config_new = NewConfig,
     .config_free = FreeConfig,
     .worker_start = StartWorker,
-    .worker_reload = nullptr,
+    .worker_reload = ReloadWorker,
     .worker_stop = StopWorker,
     .session_open = OpenSession,
     .client_data = ClientData,

@@ -237,3 +237,14 @@ def strangers(t):
     same(log_in("right"), 1226, "the rate is used up by those that were proved")
     for client in begun + [one]:
         client.close()
+
+
+@test("--login-failures says what it does not see of COM_CHANGE_USER", needs="mysql.so")
+def unseen_guesses(t):
+    path = write_map(t, row(t, "alice", tcp()))
+    words = "does not see guesses by COM_CHANGE_USER"
+    for more, times in ((["--login-failures", "5/1h"], 1), ([], 0),
+                        (["--login-failures", "5/1h", "--mysql-change-user", "same"], 0)):
+        rum, here = front(t, path, *more)
+        rum.wait_log(" serves ")  # the line behind it
+        same(rum.log().count(words), times)

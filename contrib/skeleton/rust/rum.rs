@@ -49,6 +49,7 @@ pub struct Limits {
     pub blocked: unsafe extern "C" fn(*mut Session) -> i32,
     pub try_login: unsafe extern "C" fn(*mut Session) -> i32,
     pub confirm: unsafe extern "C" fn(*mut Session) -> i32,
+    pub counts_failures: unsafe extern "C" fn(*mut Worker) -> i32,
 }
 
 #[repr(C)]

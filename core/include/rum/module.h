@@ -326,6 +326,10 @@ typedef struct rum_limits {
    * admitted, or the session closes. relay() and relay_from() confirm what is not confirmed, and end
    * the session on a refusal with RUM_CLOSE_LIMIT. */
   int32_t (*confirm)(rum_session *session);
+
+  /* [worker] In worker_start and worker_reload. 1: failed logins are counted (--login-failures), for a
+   * module that cannot see all of them and should say so. */
+  int32_t (*counts_failures)(rum_worker *worker);
 } rum_limits;
 
 /* The group "rum.state/1": a few bytes that outlive the process, in files of --state-dir. What other
