@@ -10,6 +10,7 @@
 
 #include "admin/limits_list.h"
 #include "admin/statistics.h"
+#include "base/escape.h"
 #include "limits/admission.h"
 #include "map/map_watcher.h"
 #include "probe/explainer.h"
@@ -46,7 +47,7 @@ void Refuse(const Call& call, const std::string& why) {
 
 void ReplyJson(Request& request, const Json& json) {
   request.Reply(200, "application/json",
-                json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+                ShowJson(json.dump(1, ' ', false, Json::error_handler_t::replace)) + "\n");
 }
 
 // -- lists ----------------------------------------------------------------------------------------

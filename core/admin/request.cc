@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/escape.h"
+
 namespace rum {
 
 Request::Request(evhttp_request* request, const bool* handed_over)
@@ -81,8 +83,9 @@ void Request::Reply(int code, const char* type, const std::string& body) {
 void Request::Reply(const Status& status, const std::string& done) {
   nlohmann::ordered_json json;
   json[status ? "done" : "error"] = status ? done : status.error().text;
-  Reply(status ? 200 : 500, "application/json",
-        json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  Reply(
+      status ? 200 : 500, "application/json",
+      ShowJson(json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)) + "\n");
 }
 
 }  // namespace rum

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <random>
+
+#include "base/keyed_hash.h"
 
 namespace rum {
 namespace {
@@ -103,21 +104,11 @@ std::string Cidr::text() const {
 }
 
 size_t Cidr::Hash::operator()(const Cidr& cidr) const {
-  static const std::array<uint64_t, 2> seeds = [] {
-    std::random_device random;
-    auto draw = [&] { return uint64_t{random()} << 32 | random(); };
-    return std::array{draw(), draw()};
-  }();
-  uint64_t words[2];
-  std::memcpy(words, cidr.bytes_.data(), sizeof words);
-  uint64_t hash = cidr.bits_ + (cidr.v6_ ? 256u : 0u);
-  for (int i = 0; i < 2; ++i) {
-    hash = (hash ^ words[i] ^ seeds[i]) * 0x9e3779b97f4a7c15;
-    hash ^= hash >> 32;
-    hash *= seeds[1 - i] | 1;
-    hash ^= hash >> 29;
-  }
-  return hash;
+  char bytes[sizeof cidr.bytes_ + 2];
+  std::memcpy(bytes, cidr.bytes_.data(), sizeof cidr.bytes_);
+  bytes[sizeof cidr.bytes_] = static_cast<char>(cidr.bits_);
+  bytes[sizeof cidr.bytes_ + 1] = cidr.v6_;
+  return KeyedHash({bytes, sizeof bytes});
 }
 
 Result<CidrSet> CidrSet::Parse(std::string_view text) {

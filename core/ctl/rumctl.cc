@@ -295,7 +295,9 @@ std::string Escaped(std::string_view text) {
 }
 
 int Fail(const Error& error) {
-  std::fprintf(stderr, "rumctl: %s\n", error.text.c_str());
+  std::string text;
+  AppendPrintable(text, error.text);
+  std::fprintf(stderr, "rumctl: %s\n", text.c_str());
   return error.fault == Fault::kSystem ? kUnreachable : kRefused;
 }
 
@@ -339,7 +341,7 @@ int Run(const Command& command, const std::vector<std::string>& words, const std
   auto body = Ask(socket, command.method, what);
   if (!body) return Fail(body.error());
   if (json) {
-    std::fputs(body->c_str(), stdout);
+    std::fputs(ShowJson(*body).c_str(), stdout);
     return 0;
   }
   auto tree = Json::parse(*body, nullptr, false);

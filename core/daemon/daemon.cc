@@ -12,6 +12,7 @@
 #include "config.h"
 #include "limits/gate.h"
 #include "limits/resident.h"
+#include "map/column.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "proxy/host_calls.h"
@@ -58,6 +59,12 @@ std::vector<std::string> Complaints(const MapFile& map) {
   if (rules.with_countries) {
     all.push_back(fmt::format("{} of the users have rules about countries, which are not obeyed",
                               rules.with_countries));
+  }
+  if (map.alike() >= kManyAlike) {
+    all.push_back(
+        fmt::format("{} names have one hash, such as {}: looking up one of them goes "
+                    "through all; has somebody chosen them for that?",
+                    map.alike(), QuoteBytes(map.alike_user())));
   }
   return all;
 }
@@ -112,9 +119,9 @@ Status Daemon::Start() {
   }
   Every(kTlsLook, OnTlsLook);
   Every(kMemoryLook, OnMemoryLook);
-  if (settings_->gate.max_memory && ResidentBytes() == 0) {
-    return Error{Fault::kConfig,
-                 "--max-memory: /proc/self/statm cannot be read; with --chroot mount /proc there"};
+  // Opened in any case: a reload may want it when there is no descriptor, or another root.
+  if (!ResidentBytes() && settings_->gate.max_memory) {
+    return Error{Fault::kConfig, "--max-memory: /proc/self/statm cannot be read; mount /proc"};
   }
   WatchSignals();
   for (const auto& [server, hold] : origin_.holds) proxy_->outages().Set(server, hold);
@@ -281,11 +288,13 @@ void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   uint64_t most = daemon.settings_->gate.max_memory;
   if (!most) return;
-  uint64_t bytes = ResidentBytes();
-  if (bytes > most) {  // what was freed may not have been given back
+  std::optional<uint64_t> resident = ResidentBytes();
+  if (resident && *resident > most) {  // what was freed may not have been given back
     ::malloc_trim(0);
-    bytes = ResidentBytes();
+    resident = ResidentBytes();
   }
+  if (!resident) return;  // the verdict stays what it was
+  const uint64_t bytes = *resident;
   bool full = bytes > most;
   if (full != std::exchange(daemon.memory_full_, full)) {
     full ? log::Warning("--max-memory is reached, the process has {} MiB: no client comes in",
