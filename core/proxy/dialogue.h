@@ -11,7 +11,6 @@
 
 #include "limits/admission.h"
 #include "limits/gate.h"
-#include "limits/user_limits.h"
 #include "net/buffer.h"
 #include "net/loop.h"
 #include "proxy/connector.h"

@@ -108,16 +108,24 @@ def options(help_text):
             for short, long, value, text, more in found}
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 class Served:
     """What a running rum says: statistics, metrics, and its log in JSON."""
 
     def __init__(self, module, folder):
         self.folder = folder
         self.log_path = self.path("log")
+        # A module that only relays has no TLS inside its protocol.
+        tls = ["-s", "tls:127.0.0.1:%d" % free_port()] if module == "passthrough.so" else ["--tls", "on"]
         self.process = subprocess.Popen(
             ["./rum", "-P", module, "-s", "sock:" + self.path("in"), "-d", "sock:" + self.path("no"),
              "-M", self.path("none.cdb"), "-m", "sock:" + self.path("stats"), "-w", "1",
-             "-l", self.log_path, "--log-format", "json", "--tls", "on",
+             "-l", self.log_path, "--log-format", "json", *tls,
              "--state-dir", self.path("state")], env=environment(),
             stdin=subprocess.DEVNULL)
         try:
