@@ -223,7 +223,7 @@ def compare_options(manual):
 
 def compare_reload(manual):
     """The options that the manual says HUP applies are those of the table in option_rows.h."""
-    rows = re.findall(r'{"(?:-\w,)?--([a-z-]+)",(.*?)}', read("core", "option_rows.h"), re.S)
+    rows = re.findall(r'{"(?:-\w,)?--([a-z-]+)",(.*?)}', read("core", "settings", "option_rows.h"), re.S)
     code = {name for name, rest in rows if re.search(r",\s*true$", rest)}
     said = re.search(r"A change of(.*?)and of the module's options", manual, re.S)
     words = re.findall(r"^\.Fl -([a-z-]+)", said.group(1), re.M) if said else []
@@ -261,7 +261,7 @@ def compare_statistics(manual, served):
 
 def compare_reasons(manual, served):
     table = dict((word, text) for word, text in re.findall(
-        r'^CLOSE_REASON\(\w+, "(\w+)",\s*"([^"]+)"\)', read("core", "proxy", "close_reasons.def"),
+        r'^CLOSE_REASON\(\w+, "(\w+)",\s*"([^"]+)"\)', read("core", "base", "close_reasons.def"),
         re.M))
     same(served.stats["sessions"]["ended"], table, "(close_reasons.def) the end reason")
     told = {word: item.text for item in items(manual, "END REASONS") for word in item.words()}

@@ -106,11 +106,11 @@ TEST(Prober, ThoseThatNeverAnswerLeavePlacesToThoseThatDo) {
     s.destinations.push_back(*ParseAddress(well.address()));
     s.health_check = Millis(20);
   });
-  proxy.OnMain([&](Proxy& p) { p.prober().Start([] {}); });
+  proxy.WithProber([&](Prober& p) { p.Start([] {}); });
   ASSERT_TRUE(IsWell(proxy, well.address()));
   std::vector<std::string> all;
   for (const Server& server : silent) all.push_back(server.address());
-  proxy.OnMain([&](Proxy& p) { p.prober().SetMapDestinations(all); });
+  proxy.WithProber([&](Prober& p) { p.SetMapDestinations(all); });
   const size_t before = journal.Count("well");
   EXPECT_TRUE(Eventually([&] { return journal.Count("well") >= before + 5; }));
   EXPECT_EQ(journal.Count("silent"), Prober::kUnsureAtOnce);
