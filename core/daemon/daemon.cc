@@ -1,11 +1,13 @@
 // How the daemon starts, serves and reads its configuration again. Its end is in daemon_end.cc.
 #include "daemon/daemon.h"
 
+#include <errno.h>
 #include <fmt/ranges.h>
 #include <malloc.h>
 #include <signal.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/log.h"
@@ -43,7 +45,19 @@ void TellKept(const std::vector<std::string>& kept) {
   log::Warning("these have changed too and need a new process: {}; USR2 makes one", Names(kept));
 }
 
+sigset_t HeldSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int number : {SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&set, number);
+  return set;
+}
+
 }  // namespace
+
+void HoldSignals() {
+  sigset_t held = HeldSignals();
+  ::pthread_sigmask(SIG_BLOCK, &held, nullptr);
+}
 
 std::vector<std::string> Complaints(const MapFile& map) {
   std::vector<std::string> all;
@@ -81,10 +95,14 @@ Daemon::~Daemon() {
   watcher_.reset();
   proxy_.reset();
   state_.reset();
-  event_base_free(base_);
+  if (base_) event_base_free(base_);
 }
 
 Status Daemon::Start() {
+  if (!base_) {
+    return Error{Fault::kSystem, std::string("the main loop cannot be made: ") +
+                                     std::strerror(errno) + " (ulimit -n, --nofile)"};
+  }
   state_ = std::make_unique<StateStore>(base_, settings_->tls.state_dir, settings_->listeners);
   auto config = ModuleConfig::Make(module_, settings_->module_values);
   if (!config) return config.error();
@@ -231,6 +249,8 @@ void Daemon::Serve() {
             settings_->workers, origin_.takes_over ? "; it takes over" : "");
   background_.Ready();
   service_.Ready();
+  sigset_t held = HeldSignals();
+  ::pthread_sigmask(SIG_UNBLOCK, &held, nullptr);
   if (!service_.on()) return;
   Millis alive = service_.alive_interval();
   auto tick = (alive.count() ? std::min(alive, kServiceTick) : kServiceTick).count();

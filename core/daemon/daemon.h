@@ -25,6 +25,10 @@ namespace rum {
 // What an operator must know of the rules in a map that is otherwise good.
 std::vector<std::string> Complaints(const MapFile& map);
 
+// [main, before any thread] Signals that ask a running process for something wait until there is a
+// Daemon that serves; they would end the process before.
+void HoldSignals();
+
 class Daemon {
  public:
   // Where it comes from, and how the next one is made.

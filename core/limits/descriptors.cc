@@ -41,10 +41,13 @@ std::optional<std::string> DescriptorsMissing(uint32_t max_connections, uint64_t
       max_connections, need, limit, need, lower);
 }
 
-std::optional<std::string> DescriptorsMissing(uint32_t max_connections) {
+uint64_t DescriptorLimit() {
   rlimit limit;
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::nullopt;
-  return DescriptorsMissing(max_connections, limit.rlim_cur);
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+}
+
+std::optional<std::string> DescriptorsMissing(uint32_t max_connections) {
+  return DescriptorsMissing(max_connections, DescriptorLimit());
 }
 
 }  // namespace rum

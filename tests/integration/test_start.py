@@ -4,6 +4,7 @@ import glob
 import itertools
 import json
 import os
+import resource
 import signal
 import subprocess
 
@@ -264,6 +265,35 @@ def _(t):
         has(err, address, "standard error")
 
 
+@test("With hardly a descriptor to open the start ends with a sentence, whatever is missing")
+def _(t):
+    served = 0
+    for number in range(3, 64):
+        path = t.path("few-%d" % number)
+
+        def said():
+            with open(path) as f:
+                return f.read()
+
+        with open(path, "wb") as out:
+            process = subprocess.Popen(
+                [t.run.build.rum, "-s", tcp(), "-d", tcp(), "-w", "2", "--health-check", "off"],
+                env=environment(t, path + ".sanitizer"), stdin=subprocess.DEVNULL, stdout=out,
+                stderr=out, cwd=t.folder, preexec_fn=lambda: (
+                    end_with_parent(), resource.setrlimit(resource.RLIMIT_NOFILE, (number,) * 2)))
+        net.until(lambda: process.poll() is not None or " serves" in said(), 20,
+                  lambda: "with %d it serves or ends: %s" % (number, said()))
+        if process.poll() is None:
+            served += 1
+            process.send_signal(signal.SIGTERM)
+            same(process.wait(20 * t.scale), 0, "with %d: %s" % (number, said()))
+        else:
+            check(process.returncode > 0, "with %d: %d, %s" % (number, process.returncode, said()))
+            check(said(), "with %d a sentence" % number)
+        check_reports(t.folder, "few-%d" % number)
+    check(served > 0, "with some it serves")
+
+
 @test("The number of workers is what is asked for")
 def _(t):
     def threads(rum):
@@ -427,6 +457,43 @@ def refused(t, path, *parts):
         has(err, part, "standard error")
     check("file not found" not in err, "not the true reason: " + err)
     return err
+
+
+@test("HUP, USR1 and USR2 during the start end nothing; they are obeyed when rum is there")
+def _(t):
+    echo, begun, go = t.keep(Echo()), t.path("begun"), t.path("go")
+    slow = module(t, "slow", fields=".session_open = open_,", before="""
+#include <fcntl.h>
+#include <unistd.h>
+static const rum_host *rum;
+static int32_t open_(rum_session *s, const void *c, void *w, void **d) {
+  (void)c; (void)w; *d = NULL;
+  rum->connect(s, "", 0);
+  return rum->relay(s);
+}""", init="""
+        close(open("%s", O_CREAT | O_WRONLY, 0600));
+        while (access("%s", F_OK)) usleep(1000);""" % (begun, go))
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        config = t.path("rum-%d.conf" % number)
+
+        def configure(time):
+            with open(config, "w") as f:
+                f.write("destination = %s\nidle-timeout = %s\n" % (echo.address, time))
+
+        configure("7m")
+        rum = t.rum("-s", tcp(), "--config", config, "-P", slow, wait=False)
+        net.until(lambda: os.path.exists(begun), 10, "the module is being started")
+        configure("8m")
+        rum.signal(number)
+        with open(go, "w"):
+            pass
+        rum.wait_log(" serves")
+        if number == signal.SIGHUP:
+            rum.wait_log("applied: idle-timeout")
+        if number == signal.SIGUSR2:
+            rum.hand_over(ask=lambda: None)
+        check(rum.alive(), "it lives after %s" % number)
+        os.unlink(begun), os.unlink(go)
 
 
 @test("A module that is missing, empty or no library is refused by name")
