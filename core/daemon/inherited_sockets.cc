@@ -126,12 +126,11 @@ ListeningSocket InheritedSockets::TakeAt(size_t i) {
 }
 
 std::optional<ListeningSocket> InheritedSockets::Take(const Address& address) {
-  Address wanted = address;
-  wanted.tls = false;
   for (size_t i = 0; i < sockets_.size(); ++i) {
-    Address one = sockets_[i].address;
-    one.tls = false;
-    if (one == wanted) return TakeAt(i);
+    const Address& one = sockets_[i].address;
+    if (one.kind == address.kind && one.port == address.port && one.host == address.host) {
+      return TakeAt(i);
+    }
   }
   return std::nullopt;
 }
