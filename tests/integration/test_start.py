@@ -1,11 +1,13 @@
 """Starting: the command line, the background, what is refused and how it is said."""
 
+import fcntl
 import glob
 import itertools
 import json
 import os
 import resource
 import signal
+import stat
 import subprocess
 
 from support import net
@@ -201,6 +203,45 @@ def _(t):
     same(owner(), rum.pid, "the pidfile")
 
 
+@test("Nobody who can read the pidfile can keep rum from starting by a lock on it")
+def _(t):
+    pidfile = t.path("rum.pid")
+    rum = t.rum("-s", tcp(), "-d", tcp(), "-p", pidfile)
+    same(stat.S_IMODE(os.stat(pidfile + ".lock").st_mode), 0o600, "the mode of the lock")
+    rum.signal(signal.SIGKILL)
+    rum.wait_exit()
+    with open(pidfile) as f:  # for reading only
+        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        again = t.rum("-s", tcp(), "-d", tcp(), "-p", pidfile)
+    again.hand_over()
+    code, _, err = run_once(t, "-s", tcp(), "-d", tcp(), "-p", pidfile)
+    same(code, 6, "another one is refused: " + err)
+    again.signal(signal.SIGTERM)
+    same(again.wait_exit(), 0)
+    for path in (pidfile, pidfile + ".lock"):
+        check(not os.path.exists(path), "left behind: " + path)
+
+
+@test("Symbolic links of other users are followed neither by the log nor by the state directory")
+def _(t):
+    if os.geteuid() != 0:
+        raise Skipped("only root is tempted")
+    secret, theirs = t.path("secret"), t.path("theirs")
+    with open(secret, "w") as f:
+        f.write("mine\n")
+    os.mkdir(theirs)
+    os.chmod(theirs, 0o1777)
+    for name in ("rum.log", "rum.pid", "rum.pid.lock"):
+        os.symlink(secret, os.path.join(theirs, name))
+        os.lchown(os.path.join(theirs, name), 4242, 4242)
+    for option, name in (("-l", "rum.log"), ("-p", "rum.pid"), ("--state-dir", "")):
+        code, _, err = run_once(t, "-s", tcp(), "-d", tcp(), option, os.path.join(theirs, name))
+        check(code in (1, 6), "%s: %d, %s" % (option, code, err))
+        has(err, theirs)
+    with open(secret) as f:
+        same(f.read(), "mine\n")
+
+
 @test("A rum that drains lets another one have the pidfile, and leaves it alone")
 def _(t):
     echo, pidfile, here = t.keep(Echo()), t.path("rum.pid"), tcp()
@@ -301,6 +342,10 @@ def _(t):
     one = t.rum("-s", tcp(), "-d", tcp(), "-w", "1")
     five = t.rum("-s", tcp(), "-d", tcp(), "-w", "5")
     same(threads(five) - threads(one), 4, "threads more")
+    # One for each core that it may use.
+    core = min(os.sched_getaffinity(0))
+    pinned = t.rum("-s", tcp(), "-d", tcp(), prepare=lambda: os.sched_setaffinity(0, [core]))
+    same(threads(pinned), threads(one), "threads on one core")
 
 
 # What is refused.
