@@ -55,7 +55,7 @@ void Prober::Follow() {
     if (auto address = ParseAddress(text)) Add(*address, false, &before);
   }
   std::erase_if(due_, [&](const auto& due) { return !destinations_.contains(due.second); });
-  for (const auto& [key, health] : before) proxy_.outages().Probed(key, true);  // nobody asks now
+  for (const auto& [key, health] : before) proxy_.outages().Unprobed(key);
   if (running_) Begin();
 }
 
