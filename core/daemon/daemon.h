@@ -67,6 +67,7 @@ class Daemon {
   void ReloadAll(Actions::Answer answer = {});  // what SIGHUP asks for
   Result<std::vector<std::string>> Reload();    // what needs a new process
   void LookAtTls(bool again);
+  Status SetLogLevel(log::Level level);
   Status SetLimit(const std::string& option, const std::string& value);
   static void OnFirstProbesOver(evutil_socket_t, short, void* self);
   static void OnTlsLook(evutil_socket_t, short, void* self);
@@ -88,7 +89,9 @@ class Daemon {
   static void OnDrainOver(evutil_socket_t, short, void* self);
 
   Origin origin_;
-  std::shared_ptr<const Settings> settings_;
+  std::shared_ptr<const Settings> configured_;
+  ByHand by_hand_;
+  std::shared_ptr<const Settings> settings_;  // of both
   std::shared_ptr<const Module> module_;
   Background& background_;
   Service& service_;
