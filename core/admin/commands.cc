@@ -73,7 +73,11 @@ Json SessionsJson(const SessionList& list) {
 void ListSessions(const Call& call, uint32_t end) {
   SessionFilter filter;
   filter.user = call.request->Get("user");
-  filter.ip = call.request->Get("ip");
+  if (auto ip = call.request->Get("ip")) {
+    auto address = SocketAddress::Client(*ip);
+    if (!address) return Refuse(call, "ip: " + address.error().text);
+    filter.ip = address->host();
+  }
   filter.destination = call.request->Get("destination");
   auto id = call.request->Number("id"), most = call.request->Number("limit");
   if (!id || !most) return Refuse(call, "id and limit are numbers");

@@ -11,8 +11,6 @@
 namespace rum {
 namespace {
 
-constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
 Error Bad(std::string_view text, const std::string& why) {
   return Error{Fault::kUsage, "'" + std::string(text) + "': " + why};
 }
@@ -22,23 +20,16 @@ struct Ip {
   bool v6 = false;
 };
 
-Ip Unwrap(const uint8_t* v6) {
+Ip IpOf(const SocketAddress& any) {
+  const SocketAddress address = any.Canonical();
   Ip ip;
-  if (std::memcmp(v6, kMapped, sizeof kMapped) == 0) {
-    std::copy_n(v6 + sizeof kMapped, 4, ip.bytes.begin());
+  ip.v6 = address.family() == AF_INET6;
+  if (ip.v6) {
+    std::memcpy(ip.bytes.data(), &reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr,
+                16);
   } else {
-    std::copy_n(v6, 16, ip.bytes.begin());
-    ip.v6 = true;
+    std::memcpy(ip.bytes.data(), &reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr, 4);
   }
-  return ip;
-}
-
-Ip IpOf(const SocketAddress& address) {
-  if (address.family() == AF_INET6) {
-    return Unwrap(reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr.s6_addr);
-  }
-  Ip ip;
-  std::memcpy(ip.bytes.data(), &reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr, 4);
   return ip;
 }
 

@@ -1,14 +1,17 @@
 // How the daemon starts, serves and reads its configuration again. Its end is in daemon_end.cc.
 #include "daemon/daemon.h"
 
+#include <errno.h>
 #include <fmt/ranges.h>
 #include <malloc.h>
 #include <signal.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/log.h"
+#include "base/trusted_file.h"
 #include "config.h"
 #include "limits/gate.h"
 #include "limits/resident.h"
@@ -45,7 +48,19 @@ void TellKept(const std::vector<std::string>& kept) {
   log::Warning("these have changed too and need a new process: {}; USR2 makes one", Names(kept));
 }
 
+sigset_t HeldSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int number : {SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&set, number);
+  return set;
+}
+
 }  // namespace
+
+void HoldSignals() {
+  sigset_t held = HeldSignals();
+  ::pthread_sigmask(SIG_BLOCK, &held, nullptr);
+}
 
 std::vector<std::string> Complaints(const MapFile& map) {
   std::vector<std::string> all;
@@ -71,7 +86,8 @@ std::vector<std::string> Complaints(const MapFile& map) {
 
 Daemon::Daemon(Origin origin, CommandLine line, Background& background, Service& service)
     : origin_(std::move(origin)),
-      settings_(std::move(line.settings)),
+      configured_(std::move(line.settings)),
+      settings_(configured_),
       module_(std::move(line.module)),
       background_(background),
       service_(service),
@@ -94,11 +110,23 @@ Daemon::~Daemon() {
   explainer_.reset();
   proxy_.reset();
   state_.reset();
-  event_base_free(base_);
+  if (base_) event_base_free(base_);
 }
 
 Status Daemon::Start() {
-  state_ = std::make_unique<StateStore>(base_, settings_->tls.state_dir, settings_->listeners);
+  if (!base_) {
+    return Error{Fault::kSystem, std::string("the main loop cannot be made: ") +
+                                     std::strerror(errno) + " (ulimit -n, --nofile)"};
+  }
+  const uid_t owner = origin_.identity ? origin_.identity->uid : ::geteuid();
+  // Root would read a certificate there, and give away what it finds.
+  if (::geteuid() == 0 && !TrustedFolder(settings_->tls.state_dir, owner)) {
+    return Error{Fault::kConfig,
+                 "--state-dir: '" + settings_->tls.state_dir +
+                     "' belongs to another user, or others may write to it (chown, chmod go-w)"};
+  }
+  state_ =
+      std::make_unique<StateStore>(base_, settings_->tls.state_dir, settings_->listeners, owner);
   if (!state_->works()) return Error{Fault::kSystem, "no descriptors or memory for the main loop"};
   auto config = ModuleConfig::Make(module_, settings_->module_values);
   if (!config) return config.error();
@@ -135,6 +163,7 @@ Status Daemon::DropPrivileges() {
   if (!origin_.identity) return Ok();
   const Identity& identity = *origin_.identity;
   std::vector<std::string> paths = {settings_->pidfile, settings_->log.target};
+  if (!settings_->pidfile.empty()) paths.push_back(Pidfile::LockOf(settings_->pidfile));
   for (const auto& listener : proxy_->listeners()) {
     if (listener->owns_file()) paths.push_back(listener->address().host);
   }
@@ -184,12 +213,7 @@ Status Daemon::OpenAdmin() {
       .reload = [this](Actions::Answer answer) { ReloadAll(std::move(answer)); },
       .upgrade = [this](Actions::Answer answer) { HandOver(std::move(answer)); },
       .stop = [this] { OnTerm(); },
-      .set_log_level =
-          [this](log::Level level) {
-            auto options = settings_->log;
-            options.level = level;
-            return log::Change(options);
-          },
+      .set_log_level = [this](log::Level level) { return SetLogLevel(level); },
       .set_limit = [this](const std::string& option,
                           const std::string& value) { return SetLimit(option, value); }};
   auto opened = open(settings_->stats, settings_->socket_mode, {}, statistics_);
@@ -247,6 +271,8 @@ void Daemon::Serve() {
             settings_->workers, origin_.takes_over ? "; it takes over" : "");
   background_.Ready();
   service_.Ready();
+  sigset_t held = HeldSignals();
+  ::pthread_sigmask(SIG_UNBLOCK, &held, nullptr);
   if (!service_.on()) return;
   Millis alive = service_.alive_interval();
   auto tick = (alive.count() ? std::min(alive, kServiceTick) : kServiceTick).count();
@@ -331,7 +357,7 @@ void Daemon::ReloadAll(Actions::Answer answer) {
 Result<std::vector<std::string>> Daemon::Reload() {
   auto line = ReadCommandLine(origin_.argc, origin_.argv, kHost, module_);
   if (!line) return RefuseReload(line.error());
-  rum::Reload plan = PlanReload(*settings_, *line->settings);
+  rum::Reload plan = PlanReload(*configured_, *line->settings);
   if (plan.applied.empty()) {
     LookAtTls(true);
     TellKept(plan.kept);
@@ -341,10 +367,13 @@ Result<std::vector<std::string>> Daemon::Reload() {
   if (!config) return RefuseReload(config.error());
   auto tls = TlsContexts::Make(plan.settings->tls);
   if (!tls) return RefuseReload(tls.error());
-  if (auto changed = log::Change(plan.settings->log); !changed) {
-    return RefuseReload(changed.error());
-  }
-  settings_ = plan.settings;
+  ByHand by_hand = by_hand_;
+  by_hand.Forget(plan.applied);
+  auto settings = by_hand.Over(plan.settings);
+  if (auto changed = log::Change(settings->log); !changed) return RefuseReload(changed.error());
+  configured_ = plan.settings;
+  by_hand_ = std::move(by_hand);
+  settings_ = std::move(settings);
   UseTls(std::move(*tls));
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
   tls_status_ = Ok();
@@ -355,9 +384,19 @@ Result<std::vector<std::string>> Daemon::Reload() {
   return plan.kept;
 }
 
+Status Daemon::SetLogLevel(log::Level level) {
+  auto settings = std::make_shared<Settings>(*settings_);
+  settings->log.level = level;
+  if (auto changed = log::Change(settings->log); !changed) return changed;
+  by_hand_.level = level;
+  settings_ = std::move(settings);
+  return Ok();
+}
+
 Status Daemon::SetLimit(const std::string& option, const std::string& value) {
   auto settings = WithLimit(*settings_, option, value);
   if (!settings) return settings.error();
+  by_hand_.limits[option] = value;
   settings_ = std::move(*settings);
   proxy_->Reload(settings_, proxy_->module_config());
   log::Info("by an operator: {} is {}", option, value);

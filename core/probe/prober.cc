@@ -57,7 +57,7 @@ void Prober::Follow() {
   for (Queue* queue : {&well_, &unsure_}) {
     std::erase_if(*queue, [&](const auto& due) { return !destinations_.contains(due.second); });
   }
-  for (const auto& [key, health] : before) proxy_.outages().Probed(key, true);  // nobody asks now
+  for (const auto& [key, health] : before) proxy_.outages().Unprobed(key);
   if (running_) Begin();
 }
 
