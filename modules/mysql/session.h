@@ -244,8 +244,8 @@ class Session final : public Conversation {
   uint64_t promised_ = 0;            // the capabilities in our greeting
   Nonce nonce_{};                    // the last one that rum gave to the client
   Nonce scramble_{};  // the last one that a client keeps: by rum, or for the native plugin
-  Greeting upstream_greeting_;  // from the greeting until our response
-  Response response_;           // capabilities are those in force on the client's side
+  Greeting upstream_greeting_;           // from the greeting until our response
+  Response response_;                    // capabilities are those in force on the client's side
   std::string destination_;              // of the user's record
   std::string record_;                   // of the map, until the token was judged
   int32_t verdict_ = RUM_OK;             // of admit()
