@@ -130,7 +130,7 @@ int32_t StartWorker(rum_worker*, const void*, void** worker_data) {
 }
 
 void StopWorker(void* worker_data) {
-  rum::mysql::FinishOwnKey();
+  rum::mysql::OwnKeys::OfProcess().Finish();
   delete static_cast<Desk*>(worker_data);
 }
 

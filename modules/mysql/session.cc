@@ -182,13 +182,13 @@ void Session::GoOnKnown(Bytes value) {
   known_ = true;
   stored_ = record.value.secret;
   public_key_ = std::move(record.value.public_key);
+  destination_ = record.value.destination;
   if (RewritesForClient() && stored_) {
     rewriting_ = true;
-    destination_ = record.value.destination;
     record_ = AsText(value);
     return DemandToken();
   }
-  if (Admitted(value)) Connect(record.value.destination);
+  if (Admitted(value)) Connect(destination_);
 }
 
 void Session::GoOnUnknown() {

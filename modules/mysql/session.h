@@ -19,6 +19,7 @@
 #include "mysql/handshake.h"
 #include "mysql/metrics.h"
 #include "mysql/own_errors.h"
+#include "mysql/own_key.h"
 #include "mysql/pace.h"
 #include "mysql/packet.h"
 #include "mysql/record.h"
@@ -66,7 +67,7 @@ class Session final : public Conversation {
     kAwaitVerdict,      // the server is to speak; left by OK, ERR, or what the client must answer
     kAwaitAnswer,       // the client is to answer; left by one packet of it
     kAwaitServerKey,    // the client's password is held; left by the server's public key
-    kAwaitOwnKey,       // paused until rum's own key is made; left by the end of the pause
+    kAwaitOwnKey,       // paused until rum has a key for the server; left by the end of the pause
     kAwaitCipher,       // the client has rum's key; left by the password under it
     kDelaySwitch,       // an unknown user, or one whom rum does not let a session become, waits
                         // for its switch; left by a timer
@@ -132,7 +133,7 @@ class Session final : public Conversation {
   void AskForServerKey(Bytes password);
   void TakeServerKey(Bytes payload);
   void OfferOwnKey();
-  void SendOwnKey(const RsaKey& key);
+  void SendOwnKey();
   void TakeCipher(Bytes payload);
   void RefuseClearText();
   void PassOk(Bytes payload);
@@ -248,6 +249,7 @@ class Session final : public Conversation {
   Exchange exchange_;
   unsigned answered_ = 0;               // the plugin of the exchange, by whomever
   std::optional<Secret> password_;      // only in kAwaitServerKey
+  OwnKeys::Key own_key_;                // only in kAwaitCipher: the one that the client was given
   uint32_t connection_id_ = 0;          // in rum's greeting
   uint32_t thread_id_ = 0;              // in the server's
   Nonce upstream_nonce_{};              // the same
