@@ -13,8 +13,6 @@ constexpr size_t kNonceInFirstPart = 8;
 // Capabilities, packet size, character set and filler: what an SSLRequest consists of.
 constexpr size_t kFixedResponse = 32;
 
-constexpr unsigned kFurther = 32;  // MariaDB's further capabilities begin at this bit
-
 // As it is sent: LONG_PASSWORD says whether the further ones are left out.
 uint32_t LowHalf(uint64_t capabilities) {
   auto low = static_cast<uint32_t>(capabilities);

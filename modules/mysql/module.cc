@@ -219,7 +219,7 @@ size_t Stats(const void* config, char* json, size_t size) {
   try {
     Fleet::View view;
     const auto& now = *static_cast<const Config*>(config);
-    std::string text = rum::mysql::Describe(now, view.Look(*now.fleet));
+    std::string text = rum::mysql::Describe(now, view.Look(*now.fleet), now.fleet->Summarize());
     if (text.size() > size) return 0;
     std::memcpy(json, text.data(), text.size());
     return text.size();

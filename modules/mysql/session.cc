@@ -39,7 +39,7 @@ bool Session::Open(uint32_t connection_id) {
   greeting.capabilities = promised_;
   if (TlsMode(RUM_CLIENT) != RUM_TLS_OFF && !TlsActive(RUM_CLIENT)) greeting.capabilities |= kSsl;
   greeting.charset = promise.charset;
-  greeting.plugin = kNativePlugin;
+  greeting.plugin = std::move(promise.plugin);
   Send(RUM_CLIENT, BuildGreeting(greeting));
   ++front_;
   return true;

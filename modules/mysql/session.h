@@ -111,6 +111,7 @@ class Session final : public Conversation {
   void TakeGreeting(Bytes payload);
   void Respond();
   bool WantsUpstreamTls() const;
+  std::string RemedyFor(const Greeting& greeting) const;
   void TellWhoTheClientIs(std::string_view user, std::string* attributes) const;
   void TakeVerdict(Bytes payload);
   void TakeOk(Bytes payload);

@@ -102,9 +102,7 @@ void Session::TakeGreeting(Bytes payload) {
     Count(kServerFaults);
     std::string names = NameCapabilities(missing);
     return RefuseAfterGreeting(ServerLacks(names), RUM_CLOSE_UNSUPPORTED,
-                               "the server lacks " + names +
-                                   (config_.learns ? "; the next clients are promised less"
-                                                   : "; give the oldest server's --mysql-version"));
+                               "the server lacks " + names + RemedyFor(greeting.value));
   }
   upstream_greeting_ = std::move(greeting.value);
   if (!WantsUpstreamTls()) return Respond();
@@ -123,6 +121,16 @@ void Session::TakeGreeting(Bytes payload) {
   // Until the handshake is over nothing can be said to the server.
   farewell_ = Farewell::kNone;
   state_ = State::kAwaitUpstreamTls;
+}
+
+std::string Session::RemedyFor(const Greeting& greeting) const {
+  if (!config_.learns) return "; give the oldest server's --mysql-version";
+  Server server;
+  server.version = greeting.version;
+  server.capabilities = greeting.capabilities;
+  if (IsSupported(server)) return "; the next clients are promised less";
+  return "; it is too old to be greeted for beside others: run a rum with its --mysql-version, or "
+         "name it by -d";
 }
 
 // mirror: who came by TLS goes on by TLS where the server has it. What must not be read on a plain
@@ -163,7 +171,7 @@ void Session::Respond() {
   response_.charset = response.charset;
   thread_id_ = greeting.connection_id;
   upstream_nonce_ = greeting.nonce;
-  mariadb_upstream_ = ReadVersion(greeting.version).mariadb;
+  mariadb_upstream_ = VersionOf(greeting.version, greeting.capabilities).mariadb;
   response.capabilities &= greeting.capabilities & ~kSsl;
   if (rewriting_) {
     std::optional<Hash> token = MakeToken(*password_hash_, greeting.nonce, *stored_);
@@ -177,8 +185,8 @@ void Session::Respond() {
     response.capabilities |= kPluginAuth;
     // The length lets the server log whether a password was used; the proof itself is worthless
     // there, or is the password.
-    bool clear = SendsPasswordFirst(response.plugin);
-    response.auth.assign(clear ? 0 : std::min(response.auth.size(), kMaxShownAuth), '\0');
+    bool hidden = SendsPasswordFirst(response.plugin) || !ProvesSomething(response.auth);
+    response.auth.assign(hidden ? 0 : std::min(response.auth.size(), kMaxShownAuth), '\0');
     response.plugin = kNoPlugin;
   }
   if (asked_for_tls_) response.capabilities |= kSsl;
@@ -186,7 +194,7 @@ void Session::Respond() {
     if (Compresses()) {
       return RefuseAfterGreeting(
           CannotCompress(), RUM_CLOSE_UNSUPPORTED,
-          "the database's name has other characters than ASCII, and the client compresses");
+          "the database can be chosen behind the login only, and the client compresses");
     }
     database_ = std::move(response.database);
     response.capabilities &= ~uint64_t{kConnectWithDb};
@@ -198,12 +206,14 @@ void Session::Respond() {
   state_ = State::kAwaitVerdict;
 }
 
-// MariaDB counts a name that is wrong in the client's character set as an error of the address,
-// which set that is depending on the server's options, too. Behind the login it is an error like
-// others.
+// A server that takes no database in the login is told of it behind. So is MariaDB where the name
+// may be wrong in the client's character set: it counts that as an error of the address, which set
+// that is depending on the server's options, too. Behind the login it is an error like others.
 bool Session::PutsDatabaseOff(const Response& response) const {
   const std::string& name = response.database;
-  return mariadb_upstream_ && (response.capabilities & kConnectWithDb) != 0 &&
+  if (name.empty()) return false;
+  if ((response.capabilities & kConnectWithDb) == 0) return true;
+  return mariadb_upstream_ &&
          std::any_of(name.begin(), name.end(), [](char c) { return (c & 0x80) != 0; });
 }
 

@@ -13,7 +13,7 @@ class Watching : public TlsLogin {
  protected:
   // A login by relay; what was said is forgotten.
   void LogIn(const std::string& user = "alice", uint32_t capabilities = kClient,
-             uint32_t server = kServer) {
+             uint64_t server = kServer) {
     Greet();
     Respond(user, TokenFor(greeting.nonce), capabilities);
     Connect(server);
