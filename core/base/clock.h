@@ -28,8 +28,8 @@ inline uint64_t NowMicros() {
   return static_cast<uint64_t>(t.tv_sec) * 1000000 + static_cast<uint64_t>(t.tv_nsec) / 1000;
 }
 
-// "250ms", "6s", "5m", "1h", "off" or "0" (none). A bare number means seconds, as in older versions.
-// At most ten years.
+// "250ms", "6s", "5m", "1h", "off" or "0" (none). A bare number means seconds, as in older
+// versions. At most ten years.
 Result<Millis> ParseDuration(std::string_view text);
 
 // The shortest way to write it: "6s", "250ms", "off".

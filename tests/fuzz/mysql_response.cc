@@ -23,8 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   bool fits = (value.capabilities & kLengthEncodedAuth) != 0 || value.auth.size() <= 255;
   if (!again.ok() || again.value.user != value.user || (fits && again.value.auth != value.auth) ||
       again.value.database != value.database || again.value.plugin != value.plugin ||
-      again.value.attributes != value.attributes ||
-      again.value.zstd_level != value.zstd_level) {
+      again.value.attributes != value.attributes || again.value.zstd_level != value.zstd_level) {
     std::abort();
   }
   return 0;
