@@ -53,7 +53,7 @@ struct Story {
   std::vector<std::pair<std::string, std::string>> notes;
 };
 
-class Session : public rum_session, private Loop::Watcher {
+class Session final : public rum_session, private Loop::Watcher {
  public:
   // [worker] Begins a session for an accepted, non-blocking socket. It destroys itself.
   static void Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address);
