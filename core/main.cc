@@ -19,9 +19,9 @@
 #include "daemon/successor.h"
 #include "limits/descriptors.h"
 #include "map/map_file.h"
+#include "proxy/host_calls.h"
 #include "module/module_config.h"
 #include "net/inherited_sockets.h"
-#include "proxy/host_calls.h"
 #include "settings/options.h"
 #include "tls/tls_contexts.h"
 
@@ -137,6 +137,7 @@ int Main(int argc, char** argv) {
 
   auto identity = FindIdentity(line->settings->user, line->settings->group);
   if (!identity) return fail(identity.error());
+  SetUserNames(FindUserNames(*identity ? (*identity)->uid : ::geteuid()));
   if (*identity) ForbidNewPrivileges();
   if (line->settings->background && !takes_over) {
     if (auto entered = background.Enter(); !entered) return fail(entered.error());

@@ -47,7 +47,9 @@ Result<Address> ParseTcp(std::string_view text, std::string_view rest, bool any_
     if (host.find('\0') != host.npos || inet_pton(AF_INET6, std::string(host).c_str(), &v6) != 1) {
       return Bad(text, "what stands in brackets is not an IPv6 address");
     }
-  } else if (host.size() > 253 || !std::all_of(host.begin(), host.end(), HostCharacter)) {
+  } else if (host.size() > (host.ends_with('.') ? 254u : 253u) || host.front() == '.' ||
+             host.find("..") != host.npos ||
+             !std::all_of(host.begin(), host.end(), HostCharacter)) {
     return Bad(text, "the host is not a name or an address");
   }
   Address address;

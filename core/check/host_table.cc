@@ -328,6 +328,21 @@ const rum_clock kClock = {
     .timer = TimerMicros,
 };
 
+size_t UserNames(char* text, size_t size) {
+  if (!Sensible("user_names", text, size)) return 0;
+  std::lock_guard lock(registry().mutex);
+  if (!registry().current) return 0;
+  const std::string& names = registry().current->user_names;
+  if (names.size() <= size) names.copy(text, size);
+  return names.size();
+}
+
+const rum_process kProcess = {
+    .struct_size = sizeof(rum_process),
+    .reserved = 0,
+    .user_names = UserNames,
+};
+
 const void* Extension(const char* name) {
   if (!Sensible("extension", name, 1)) return nullptr;
   std::lock_guard lock(registry().mutex);
@@ -338,6 +353,7 @@ const void* Extension(const char* name) {
   std::string_view wanted = name;
   if (wanted == RUM_TLS_1) return &kTls;
   if (wanted == RUM_CLOCK_1) return &kClock;
+  if (wanted == RUM_PROCESS_1) return &kProcess;
   if (wanted == RUM_LIMITS_1) return &kLimits;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }

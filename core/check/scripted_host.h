@@ -83,6 +83,7 @@ class ScriptedHost {
   bool tls_listener = false;  // clients come by TLS from the first byte on
   std::string client_certificate = std::string(32, '\x5a');  // its SHA-256
   std::string peer[2] = {"192.0.2.1:40112", "192.0.2.2:3306"};
+  std::string user_names{"rum\0", 4};             // what "rum.process/1" tells
   std::map<std::string, std::string> state;       // what save() of "rum.state/1" keeps
   std::map<std::string, const void*> extensions;  // beside rum's own, or in place of one of them
   // Look-ups are answered from this map at once after the hook, when there is one. Without it the

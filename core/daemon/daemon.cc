@@ -17,6 +17,7 @@
 #include "proxy/host_calls.h"
 #include "proxy/listener.h"
 #include "upstream/outages.h"
+#include "upstream/resolver.h"
 
 namespace rum {
 namespace {
@@ -91,11 +92,12 @@ Daemon::~Daemon() {
 
 Status Daemon::Start() {
   state_ = std::make_unique<StateStore>(base_, settings_->tls.state_dir, settings_->listeners);
+  if (!state_->works()) return Error{Fault::kSystem, "no descriptors or memory for the main loop"};
   auto config = ModuleConfig::Make(module_, settings_->module_values);
   if (!config) return config.error();
   proxy_ = std::make_unique<Proxy>(base_, settings_, *config);
   prober_ = std::make_unique<Prober>(base_, *proxy_, settings_->health_check);
-  explainer_ = std::make_unique<Explainer>(base_, *proxy_);
+  explainer_ = std::make_unique<Explainer>(*proxy_);
   auto tls = TlsContexts::Make(settings_->tls);
   if (!tls) return tls.error();
   UseTls(std::move(*tls));
@@ -295,6 +297,7 @@ void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
 
 void Daemon::ReloadAll(Actions::Answer answer) {
   if (!draining_) service_.Reloading();
+  proxy_->resolver().Reread();
   auto read = Reload();
   std::string wrong = read ? "" : read.error().text;
   if (read && !tls_status_) wrong = tls_status_.error().text;

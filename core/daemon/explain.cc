@@ -28,7 +28,7 @@ Result<Explanation> Answer(std::shared_ptr<const Settings> settings,
   proxy.SetMap(std::move(map));
   proxy.SetTls(std::move(tls));
   if (auto started = proxy.Start(); !started) return started.error();
-  Explainer explainer(base.get(), proxy);
+  Explainer explainer(proxy);
   std::optional<Explanation> answer;
   explainer.Ask({settings->explain, settings->explain_from}, [&](Explanation told) {
     answer = std::move(told);

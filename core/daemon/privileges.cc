@@ -12,6 +12,7 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <set>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -75,6 +76,17 @@ Result<std::optional<Identity>> FindIdentity(const std::string& user, const std:
   identity.groups = {identity.gid};
   if (found) identity.groups = GroupsOf(found->pw_name, identity.gid);
   return std::optional(identity);
+}
+
+std::vector<std::string> FindUserNames(uid_t uid) {
+  std::set<std::string> names;
+  if (const passwd* found = ::getpwuid(uid)) names.insert(found->pw_name);
+  ::setpwent();
+  while (const passwd* entry = ::getpwent()) {
+    if (entry->pw_uid == uid) names.insert(entry->pw_name);
+  }
+  ::endpwent();
+  return {names.begin(), names.end()};
 }
 
 Status EnterRoot(const std::string& folder) {

@@ -22,6 +22,10 @@ struct Identity {
 // `user` stays who it is. Nothing: both are empty.
 Result<std::optional<Identity>> FindIdentity(const std::string& user, const std::string& group);
 
+// [main, before EnterRoot()] All names that the system has for this number. Where it does not list
+// its users, as with some directories, this is the one that it tells when asked for the number.
+std::vector<std::string> FindUserNames(uid_t uid);
+
 // [main] From here on `folder` is the root folder. Time zone and syslog are taken along.
 Status EnterRoot(const std::string& folder);
 

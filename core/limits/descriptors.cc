@@ -14,6 +14,7 @@ namespace {
 constexpr uint64_t kEach = 2;
 // Listeners, workers, the log, the map, statistics, name servers, probes.
 constexpr uint64_t kOthers = 200;
+constexpr uint64_t kShareWithoutPromise = 4;  // a quarter
 
 }  // namespace
 
@@ -39,6 +40,18 @@ std::optional<std::string> DescriptorsMissing(uint32_t max_connections, uint64_t
       "--max-connections {} may need {} open files and the limit is {}: raise it to {} (--nofile, "
       "ulimit -Hn, LimitNOFILE=){}",
       max_connections, need, limit, need, lower);
+}
+
+uint64_t SpareDescriptors(uint32_t max_connections, uint64_t limit) {
+  if (!max_connections) return limit / kShareWithoutPromise;
+  const uint64_t need = kEach * max_connections + kOthers;
+  return limit > need ? limit - need : 0;
+}
+
+uint64_t SpareDescriptors(uint32_t max_connections) {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  return SpareDescriptors(max_connections, limit.rlim_cur);
 }
 
 std::optional<std::string> DescriptorsMissing(uint32_t max_connections) {

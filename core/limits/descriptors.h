@@ -9,6 +9,11 @@
 
 namespace rum {
 
+// Pure: how many descriptors of so many are promised to no client and needed for nothing else. With
+// `max_connections` 0 nobody is promised any, and it is the share that sessions can do without.
+uint64_t SpareDescriptors(uint32_t max_connections, uint64_t limit);
+uint64_t SpareDescriptors(uint32_t max_connections);
+
 // [main] Sets it; 0: to all that the system allows.
 Status SetDescriptorLimit(uint32_t number);
 

@@ -180,6 +180,7 @@ class Builder {
                                       "file"};
       }
       lines_.push_back({writer.position(), static_cast<uint32_t>(number)});
+      odd_names_.Add(user);
       if (!writer.Add(user, value)) return SystemError(options_.out, errno);
     }
     return Ok();
@@ -244,7 +245,7 @@ class Builder {
     if (fstat(file.fd(), &st) != 0) return SystemError(file.temporary(), errno);
     if (!Going("writing, users", shape.records)) return GivenUp().error();
     if (Status s = file.PublishAlike(kMode); !s) return s.error();
-    return MapBuilt{shape.records, dropped_, static_cast<uint64_t>(st.st_size)};
+    return MapBuilt{shape.records, dropped_, static_cast<uint64_t>(st.st_size), odd_names_};
   }
 
   struct Line {
@@ -280,7 +281,8 @@ class Builder {
   std::vector<std::string>* const problems_;
   uint64_t count_ = 0;  // of problems
   uint64_t dropped_ = 0;
-  std::vector<Line> lines_;                              // where each record stands, and its line
+  std::vector<Line> lines_;  // where each record stands, and its line
+  OddNames odd_names_;
   std::map<uint32_t, std::vector<uint32_t>> hidden_by_;  // records with the same key, by position
 };
 

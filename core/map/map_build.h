@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "map/map_text.h"
 
 namespace rum {
 
@@ -24,6 +25,7 @@ struct MapBuilt {
   uint64_t users = 0;
   uint64_t dropped = 0;  // lines that a later one of the same user replaces
   uint64_t bytes = 0;
+  OddNames odd_names;
 };
 
 // A file at `out` is replaced only when it is empty or a CDB file, whole or broken, and not the

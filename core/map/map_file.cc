@@ -22,8 +22,6 @@ constexpr size_t kChunk = 1 << 20;
 
 std::string Why(int error) { return std::strerror(error); }
 
-int64_t Nanoseconds(const timespec& t) { return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec; }
-
 // A record that is no record, or whose rules are none, harms its own user only.
 void CountRules(std::string_view user, std::string_view value, MapRulesCount& count) {
   auto record = ParseMapRecord(value);
@@ -41,11 +39,6 @@ Error BadFile(const std::string& path, const std::string& why) {
 }
 
 }  // namespace
-
-FileStamp FileStamp::From(const struct stat& st) {
-  return {st.st_dev, st.st_ino, static_cast<uint64_t>(st.st_size), Nanoseconds(st.st_mtim),
-          Nanoseconds(st.st_ctim)};
-}
 
 // Memory behind a descriptor that nobody else has, and that can be sealed.
 class MapFile::Memory {

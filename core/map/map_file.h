@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cdb.h>
-#include <sys/stat.h>
 
 #include <atomic>
 #include <cstdint>
@@ -12,21 +11,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/file_stamp.h"
 #include "base/result.h"
 
 namespace rum {
-
-// Tells one version of a file from another.
-struct FileStamp {
-  uint64_t device = 0;
-  uint64_t inode = 0;
-  uint64_t bytes = 0;
-  int64_t modified_ns = 0;  // of the contents
-  int64_t changed_ns = 0;   // of the contents, name, mode or owner
-
-  static FileStamp From(const struct stat& st);
-  bool operator==(const FileStamp&) const = default;
-};
 
 // What the rules of a map's users need to be told.
 struct MapRulesCount {

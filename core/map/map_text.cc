@@ -103,4 +103,30 @@ std::string FormatMapLine(std::string_view user, std::string_view value) {
   return line + FormatMapRules(record->tail);
 }
 
+bool IsOddName(std::string_view user) {
+  constexpr size_t kMostCharacters = 128;
+  if (user.size() > 1 && user.front() == '\'' && user.back() == '\'') return true;
+  size_t characters = 0;
+  for (size_t at = 0; at < user.size(); ++characters) {
+    auto first = static_cast<uint8_t>(user[at++]);
+    int more = first < 0x80 ? 0 : first < 0xc2 ? -1 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+    if (more < 0 || first > 0xf4) return true;
+    for (; more > 0; --more, ++at) {
+      if (at == user.size() || (user[at] & 0xc0) != 0x80) return true;
+    }
+  }
+  return characters > kMostCharacters;
+}
+
+void OddNames::Add(std::string_view user) {
+  if (IsOddName(user) && ++count == 1) first = QuoteBytes(user);
+}
+
+std::string Describe(const OddNames& names) {
+  return "users whose names are in quotes, longer than 128 characters or not UTF-8, so that "
+         "clients "
+         "may never be known by them: " +
+         std::to_string(names.count) + ", such as " + names.first;
+}
+
 }  // namespace rum

@@ -1,6 +1,7 @@
 // The text form of a map: one `user secret destination [rule...]` a line, and back without loss.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,5 +30,17 @@ std::string FormatMapLine(std::string_view user, std::string_view value);
 // Whether look-ups can use the record: its destination, secret and rules are well formed, and the
 // user is one that can log in. Errors complete the sentence "user 'x' ...".
 Status CheckMapEntry(std::string_view user, std::string_view value);
+
+// A name that a client can hardly have: in single quotes, of more than 128 characters, or not in
+// UTF-8. Servers and modules that know them use another spelling. For warnings.
+bool IsOddName(std::string_view user);
+
+struct OddNames {
+  uint64_t count = 0;
+  std::string first;
+  void Add(std::string_view user);
+};
+// "users whose names ...: 3, such as 'x'"
+std::string Describe(const OddNames& names);
 
 }  // namespace rum

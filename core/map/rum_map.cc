@@ -91,6 +91,9 @@ int Build(MapBuildOptions options, bool quiet) {
     Complain(built.error());
     return problems.empty() ? static_cast<int>(built.error().fault) : kNo;
   }
+  if (built->odd_names.count) {
+    fprintf(stderr, "%s: warning: %s\n", options.out.c_str(), Describe(built->odd_names).c_str());
+  }
   if (quiet) return kDone;
   printf("%s: %llu users, %llu bytes", options.out.c_str(),
          static_cast<unsigned long long>(built->users),
@@ -131,6 +134,7 @@ int Dump(const std::string& path, const std::string& out) {
 }
 
 struct Counts {
+  OddNames odd_names;
   uint64_t users = 0, secrets = 0, rules = 0, problems = 0;
   std::unordered_set<std::string_view> destinations;
 };
@@ -146,7 +150,11 @@ void CheckRecord(const std::string& path, const MapFile& map, std::string_view u
   if (map.Find(user, &found) != MapFile::Answer::kFound || found.data() != value.data()) {
     problem("is there twice: look-ups never see this record");
   }
-  if (Status s = CheckMapEntry(user, value); !s) problem(s.error().text);
+  if (Status s = CheckMapEntry(user, value); !s) {
+    problem(s.error().text);
+  } else {
+    counts.odd_names.Add(user);
+  }
   if (auto record = ParseMapRecord(value)) {
     counts.secrets += !record->secret.empty();
     counts.rules += !record->tail.empty();
@@ -175,6 +183,9 @@ int Check(const std::string& path, bool quiet) {
     CheckRecord(path, **map, user, value, counts);
     return true;
   });
+  if (counts.odd_names.count) {
+    fprintf(stderr, "%s: warning: %s\n", path.c_str(), Describe(counts.odd_names).c_str());
+  }
   if (counts.problems > kMaxProblems) {
     fprintf(stderr, "%s: and %llu more\n", path.c_str(),
             static_cast<unsigned long long>(counts.problems - kMaxProblems));

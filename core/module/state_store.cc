@@ -70,7 +70,7 @@ StateStore::~StateStore() {
     std::lock_guard lock(mutex);
     the_store = nullptr;
   }
-  event_free(due_);
+  if (due_) event_free(due_);
   WriteAll();
 }
 

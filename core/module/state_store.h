@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/address.h"
-#include "net/main_queue.h"
+#include "base/main_queue.h"
 
 namespace rum {
 
@@ -23,6 +23,8 @@ class StateStore {
   StateStore(event_base* base, std::string directory, const std::vector<Address>& listeners);
   // [main] Writes what waits. Nobody may save any more.
   ~StateStore();
+  // [main] False: without descriptors nothing would be written in time.
+  bool works() const { return due_ && queue_.works(); }
   // [main] Writes what waits, now.
   void WriteAll();
   // [main] Another process keeps the state from now on: nothing is written here any more.

@@ -5,8 +5,13 @@
 #include <netinet/tcp.h>
 #include <sys/un.h>
 
+#include <cstddef>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <optional>
+#include <system_error>
 #include <utility>
 
 namespace rum {
@@ -14,9 +19,55 @@ namespace {
 
 constexpr int kBacklog = 4096;  // the kernel cuts it to net.core.somaxconn
 
-Error BindError(const Address& address, const char* what, int error) {
+bool IsWildcard(const SocketAddress& address) {
+  if (address.family() == AF_INET) return address.host() == "0.0.0.0";
+  return address.family() == AF_INET6 && address.host() == "::";
+}
+
+// A listening socket of this process that keeps `wanted` from being bound, as a sentence: one that
+// it has bound or inherited.
+std::optional<std::string> OwnSocketThere(const sockaddr* wanted, socklen_t wanted_size) {
+  const auto there = SocketAddress::From(wanted, wanted_size);
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry("/proc/self/fd", error), end;
+       !error && entry != end; entry.increment(error)) {
+    const int fd = std::atoi(entry->path().filename().c_str());
+    int listens = 0, one_family = 1;
+    socklen_t size = sizeof listens;
+    sockaddr_storage bound = {};
+    socklen_t bound_size = sizeof bound;
+    auto* raw = reinterpret_cast<sockaddr*>(&bound);
+    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens) continue;
+    if (::getsockname(fd, raw, &bound_size) != 0) continue;
+    if (wanted->sa_family == AF_UNIX || bound.ss_family == AF_UNIX) {
+      if (bound_size != wanted_size || std::memcmp(raw, wanted, bound_size) != 0) continue;
+      return "this rum listens there already";
+    }
+    const auto own = SocketAddress::From(raw, bound_size);
+    if (!own.ip() || own.port() != there.port()) continue;
+    if (own.family() == there.family()) {
+      if (own.host() != there.host() && !IsWildcard(own) && !IsWildcard(there)) continue;
+      return "this rum listens on " + own.text() + " already";
+    }
+    size = sizeof one_family;
+    if (own.family() != AF_INET6 || !IsWildcard(own)) continue;
+    ::getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one_family, &size);
+    if (one_family) continue;
+    return "this rum has been given " + own.text() +
+           ", which serves IPv4 as well: leave this address out, or let systemd bind that one by "
+           "BindIPv6Only=ipv6-only";
+  }
+  return std::nullopt;
+}
+
+Error BindError(const Address& address, const char* what, int error,
+                const sockaddr* where = nullptr, socklen_t size = 0) {
   std::string text = "cannot listen on " + address.text() + ": " + what + std::strerror(error);
-  if (error == EADDRINUSE) text += " (another program has it; see: ss -ltnp)";
+  if (error == EADDRINUSE) {
+    auto own = where ? OwnSocketThere(where, size) : std::nullopt;
+    const char* look = address.kind == Address::Kind::kUnix ? "ss -lxp" : "ss -ltnp";
+    text += " (" + own.value_or(std::string("another program has it; see: ") + look) + ")";
+  }
   if (error == EACCES) text += " (ports below 1024 and some folders are only for root)";
   return Error{Fault::kBind, text};
 }
@@ -38,7 +89,11 @@ Result<Fd> OpenUnix(const Address& address, mode_t mode) {
     if (!S_ISSOCK(status.st_mode)) {
       return BindError(address, "there is a file that is not a socket: ", EEXIST);
     }
-    if (SomebodyAnswers(where)) return BindError(address, "", EADDRINUSE);
+    if (SomebodyAnswers(where)) {
+      const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) +
+                                               address.host.size() + 1);  // as bind(2) counts it
+      return BindError(address, "", EADDRINUSE, reinterpret_cast<sockaddr*>(&where), size);
+    }
     ::unlink(where.sun_path);
   }
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -90,7 +145,7 @@ Result<ListeningSocket> OpenTcp(const Address& address, InheritedSockets* inheri
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (::bind(fd.get(), chosen->ai_addr, chosen->ai_addrlen) != 0 ||
       ::listen(fd.get(), kBacklog) != 0) {
-    return BindError(address, "", errno);
+    return BindError(address, "", errno, chosen->ai_addr, chosen->ai_addrlen);
   }
   return ListeningSocket{std::move(fd)};
 }

@@ -4,6 +4,14 @@
 
 namespace rum {
 
+bool PipeBudget::Take() {
+  if (open_.fetch_add(1, std::memory_order_relaxed) < most_.load(std::memory_order_relaxed)) {
+    return true;
+  }
+  GiveBack();
+  return false;
+}
+
 std::unique_ptr<Pipe> Pipes::Borrow() {
   if (lent_ >= kMost) return nullptr;
   std::unique_ptr<Pipe> pipe;
@@ -11,9 +19,10 @@ std::unique_ptr<Pipe> Pipes::Borrow() {
     pipe = std::move(spare_.back());
     spare_.pop_back();
   } else {
+    if (!budget_.Take()) return nullptr;
+    pipe = std::make_unique<Pipe>(budget_);
     int ends[2];
     if (::pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return nullptr;
-    pipe = std::make_unique<Pipe>();
     pipe->out.reset(ends[0]);
     pipe->in.reset(ends[1]);
     // Beyond the user's soft limit for pipes the size stays small: then a splice moves less at
@@ -26,7 +35,7 @@ std::unique_ptr<Pipe> Pipes::Borrow() {
 
 void Pipes::GiveBack(std::unique_ptr<Pipe> pipe) {
   --lent_;
-  if (spare_.size() < kSpare) spare_.push_back(std::move(pipe));
+  if (spare_.size() < kSpare && !budget_.exceeded()) spare_.push_back(std::move(pipe));
 }
 
 }  // namespace rum

@@ -1,7 +1,9 @@
 // Pipes for splice, borrowed by sessions that move bulk data and given back when they turn small.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -11,14 +13,41 @@ namespace rum {
 
 inline constexpr size_t kPipeSize = 256 * 1024;
 
+// How many pipes all workers may have open together: bulk can be copied, a client without a
+// descriptor cannot be served.
+class PipeBudget {
+ public:
+  // [any] Those that are open beyond a smaller number are closed when they are given back.
+  void set_most(int64_t most) { most_.store(most, std::memory_order_relaxed); }
+  bool Take();
+  void GiveBack() { open_.fetch_sub(1, std::memory_order_relaxed); }
+  bool exceeded() const {
+    return open_.load(std::memory_order_relaxed) > most_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<int64_t> most_ = INT64_MAX, open_ = 0;
+};
+
 struct Pipe {
+  explicit Pipe(PipeBudget& budget) : budget(budget) {}
+  ~Pipe() {
+    out.reset();
+    in.reset();
+    budget.GiveBack();
+  }
+  Pipe(const Pipe&) = delete;
+
   Fd out, in;  // read end, write end
+  PipeBudget& budget;
 };
 
 // [worker] One per worker.
 class Pipes {
  public:
-  // nullptr: none to be had (descriptors), go on copying.
+  explicit Pipes(PipeBudget& budget) : budget_(budget) {}
+
+  // nullptr if no descriptors are left for it; the caller keeps copying.
   std::unique_ptr<Pipe> Borrow();
   // The pipe must be empty; a pipe that is not goes out of scope instead.
   void GiveBack(std::unique_ptr<Pipe> pipe);
@@ -26,6 +55,7 @@ class Pipes {
  private:
   static constexpr size_t kSpare = 16;  // kept open for the next
   static constexpr size_t kMost = 256;  // lent at once, so that idle sessions cannot hold them all
+  PipeBudget& budget_;
   std::vector<std::unique_ptr<Pipe>> spare_;
   size_t lent_ = 0;
 

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "net/pipes.h"
 
@@ -16,10 +18,17 @@ SocketAddress AskAddress(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
   return SocketAddress::From(reinterpret_cast<sockaddr*>(&address), size);
 }
 
+// Neither reset nor otherwise over.
+bool StillConnected(int fd) {
+  pollfd one = {.fd = fd, .events = 0, .revents = 0};
+  return ::poll(&one, 1, 0) == 0;
+}
+
 }  // namespace
 
-bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which) {
+bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which, bool local) {
   fd_ = std::move(fd);
+  local_ = local;
   readable_ = tls_readable_ = read_on_ = ended_ = broken_ = write_failed_ = shut_ = false;
   kept_alive_ = fault_told_ = false;
   writable_ = true;
@@ -38,6 +47,7 @@ void Side::Notice(uint32_t what) {
   constexpr uint32_t kFault = EPOLLERR | EPOLLHUP;
   if (what & (EPOLLIN | EPOLLRDHUP | kFault)) readable_ = tls_readable_ = true;
   if (what & (EPOLLOUT | kFault)) writable_ = true;
+  if (writable_ && turning()) tls_readable_ = true;  // it may have had something to write
   if (what & (EPOLLRDHUP | EPOLLPRI | kFault)) read_on_ = true;
 }
 
@@ -82,14 +92,33 @@ size_t Side::Gave(ssize_t result, size_t asked) {
 }
 
 // A write has failed. The kernel tells once that a connection broke, and has told it now: a read
-// would find an end. EPIPE only says that nothing can be sent; a read tells why.
+// would find an end. EPIPE only says that nothing can be sent; a read tells why. Where the
+// connection did not break, such as for lack of memory, no read and no event would tell anything:
+// bytes are lost, so that it is over.
 void Side::NoteFault() {
-  if (errno != EAGAIN && errno != EPIPE) fault_told_ = true;
+  if (errno == EAGAIN) return;
+  if (errno != EPIPE) fault_told_ = true;
+  const int error = errno;
+  if (StillConnected(fd_.get())) broken_ = true;
+  errno = error;
+}
+
+// As recv(2). On a unix socket a read ends behind a message with descriptors, which are dropped:
+// the kernel says that there was something for which there was no room.
+ssize_t Side::Receive(uint8_t* bytes, size_t size) {
+  if (!local_) return TEMP_FAILURE_RETRY(::recv(fd_.get(), bytes, size, MSG_DONTWAIT));
+  iovec room = {bytes, size};
+  msghdr message = {};
+  message.msg_iov = &room;
+  message.msg_iovlen = 1;
+  ssize_t n = TEMP_FAILURE_RETRY(::recvmsg(fd_.get(), &message, MSG_DONTWAIT));
+  if (n > 0 && (message.msg_flags & MSG_CTRUNC)) read_on_ = true;
+  return n;
 }
 
 size_t Side::Read(uint8_t* bytes, size_t size) {
   if (tls_) return TlsRead(bytes, size);
-  return Took(TEMP_FAILURE_RETRY(::recv(fd_.get(), bytes, size, MSG_DONTWAIT)), size, false);
+  return Took(Receive(bytes, size), size, false);
 }
 
 size_t Side::Write(const uint8_t* bytes, size_t size) {
@@ -118,7 +147,7 @@ ssize_t Side::RawRead(uint8_t* bytes, size_t size) {
     errno = EAGAIN;
     return -1;
   }
-  ssize_t n = TEMP_FAILURE_RETRY(::recv(fd_.get(), bytes, size, MSG_DONTWAIT));
+  ssize_t n = Receive(bytes, size);
   if (n <= 0 || (static_cast<size_t>(n) < size && !read_on_)) readable_ = false;
   if (n == 0 && fault_told_) {
     errno = ECONNRESET;

@@ -26,7 +26,8 @@ class Side {
   ~Side() { Close(); }
 
   // [worker] Takes the socket (non-blocking) and begins to watch it; false: no memory.
-  [[nodiscard]] bool Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which);
+  // `local`: it is a unix socket.
+  [[nodiscard]] bool Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which, bool local);
   bool attached() const { return static_cast<bool>(fd_); }
   int fd() const { return fd_.get(); }
   // Without a family when there is none.
@@ -75,6 +76,7 @@ class Side {
                               std::string_view name, std::string_view early, bool whole);
   bool plain() const { return !tls_; }
   bool handshaking() const { return tls_ && !tls_->open(); }
+  bool turning() const { return tls_ && tls_->turning(); }
   TlsStream::Handshake Handshake();
   const TlsStream* tls() const { return tls_.get(); }
 
@@ -95,6 +97,7 @@ class Side {
   void Close(bool reset = false);
 
  private:
+  ssize_t Receive(uint8_t* bytes, size_t size);
   size_t Took(ssize_t result, size_t asked, bool may_be_short);
   size_t TlsRead(uint8_t* bytes, size_t size);
   size_t TlsWrite(const uint8_t* bytes, size_t size);
@@ -107,8 +110,9 @@ class Side {
   bool readable_ = false, writable_ = false;
   bool tls_readable_ = false;
   // A short read does not mean that there is no more: an end or a fault has been announced and will
-  // come, or there was urgent data, at which reads stop.
+  // come, or there was something at which reads stop, urgent data or descriptors.
   bool read_on_ = false;
+  bool local_ = false;
   bool ended_ = false, broken_ = false, write_failed_ = false, shut_ = false;
   bool kept_alive_ = false, end_is_cut_ = false;
   bool fault_told_ = false;  // to a write: no read will tell that the connection broke

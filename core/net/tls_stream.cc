@@ -76,10 +76,14 @@ std::unique_ptr<TlsStream> TlsStream::Begin(Side& side, std::shared_ptr<const Tl
     return stream;
   }
   SSL_set_connect_state(stream->ssl_);
+  // The dot of an absolute name is no part of it here: RFC 6066, section 3.
+  if (name.ends_with('.')) name.remove_suffix(1);
   std::string host(name);
   bool number = IsNumber(host);
   if (!host.empty() && !number) SSL_set_tlsext_host_name(stream->ssl_, host.c_str());
   if (stream->context_->verify()) {
+    // Without a name OpenSSL would take any that the authorities have signed.
+    if (host.empty()) stream->error_ = "there is no name to verify (--upstream-tls-name)";
     X509_VERIFY_PARAM* parameters = SSL_get0_param(stream->ssl_);
     number ? X509_VERIFY_PARAM_set1_ip_asc(parameters, host.c_str())
            : X509_VERIFY_PARAM_set1_host(parameters, host.c_str(), host.size());
@@ -119,6 +123,7 @@ TlsStream::Io TlsStream::Judge(int result) {
 }
 
 TlsStream::Handshake TlsStream::Continue() {
+  if (!error_.empty()) return Handshake::kFailed;
   while (!before_.empty()) {
     ssize_t n = side_.RawWrite(before_.data(), before_.size());
     if (n <= 0) return n < 0 && errno == EAGAIN ? Handshake::kWait : Handshake::kFailed;
@@ -145,6 +150,7 @@ TlsStream::Io TlsStream::Read(uint8_t* bytes, size_t size, size_t* done) {
 TlsStream::Io TlsStream::Write(const uint8_t* bytes, size_t size, size_t* done) {
   ERR_clear_error();
   *done = 0;
+  if (turning()) return Io::kWait;
   return Judge(SSL_write_ex(ssl_, bytes, size, done));
 }
 

@@ -33,6 +33,9 @@ class TlsStream {
 
   Handshake Continue();
   bool open() const { return open_; }
+  // In the midst of what TLS does by itself, such as a handshake that the server began anew: only
+  // reads lead out of it, and nothing is written until then.
+  bool turning() const { return open_ && SSL_in_init(ssl_); }
   // As read(2) and write(2): `done` says how many bytes.
   Io Read(uint8_t* bytes, size_t size, size_t* done);
   Io Write(const uint8_t* bytes, size_t size, size_t* done);

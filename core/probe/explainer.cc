@@ -41,6 +41,8 @@ int32_t Judge(MapRules rules, const ExplainQuestion& question) {
 
 }  // namespace
 
+Explainer::Explainer(Proxy& proxy) : proxy_(proxy), queue_(proxy.main_queue()) {}
+
 void Explainer::Ask(ExplainQuestion question, Done done) {
   open_.push_back({.question = std::move(question),
                    .done = std::move(done),

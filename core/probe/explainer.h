@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/address.h"
-#include "net/main_queue.h"
+#include "base/main_queue.h"
 
 namespace rum {
 
@@ -35,7 +35,7 @@ class Explainer {
   using Done = std::function<void(Explanation)>;
 
   // [main]
-  Explainer(event_base* base, Proxy& proxy) : proxy_(proxy), queue_(base) {}
+  explicit Explainer(Proxy& proxy);
   Explainer(const Explainer&) = delete;
 
   // [main] One question after the other. `done` comes on this thread, perhaps before this returns,
@@ -64,7 +64,7 @@ class Explainer {
   void OnServer(ProbeOutcome outcome);
 
   Proxy& proxy_;
-  MainQueue queue_;
+  MainQueue& queue_;
   std::deque<Open> open_;  // the first one is under way
 };
 

@@ -15,7 +15,7 @@
 namespace rum {
 
 Prober::Prober(event_base* base, Proxy& proxy, Millis interval)
-    : proxy_(proxy), interval_(interval), queue_(base) {
+    : proxy_(proxy), interval_(interval), queue_(proxy.main_queue()) {
   due_event_ = evtimer_new(base, OnDue, this);
   Known none;
   for (const Address& address : proxy_.settings()->destinations) Add(address, true, &none);

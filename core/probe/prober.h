@@ -14,7 +14,7 @@
 
 #include "base/address.h"
 #include "base/clock.h"
-#include "net/main_queue.h"
+#include "base/main_queue.h"
 #include "proxy/probe.h"
 
 namespace rum {
@@ -78,7 +78,7 @@ class Prober {
 
   Proxy& proxy_;
   const Millis interval_;
-  MainQueue queue_;
+  MainQueue& queue_;
   event* due_event_ = nullptr;
   bool running_ = false;
   std::function<void()> first_round_;

@@ -11,6 +11,7 @@
 #include "proxy/session.h"
 #include "proxy/worker.h"
 #include "settings/settings.h"
+#include "tls/tls_contexts.h"
 #include "upstream/outages.h"
 #include "upstream/resolver.h"
 
@@ -75,9 +76,7 @@ void Connector::TryDestination() {
   }
   Resolver& resolver = worker.proxy().resolver();
   if (auto known = resolver.Known(destination.host)) {
-    addresses_ = std::move(*known);
-    for (SocketAddress& address : addresses_) address.set_port(destination.port);
-    return addresses_.empty() ? NextDestination(RUM_CLOSE_UNRESOLVED) : TryAddress();
+    return TryAddresses(std::move(*known));
   }
   state_ = State::kResolving;
   session_.Trace("asking for the address of {}", destination.host);
@@ -95,8 +94,14 @@ void Connector::TryDestination() {
 uint32_t Connector::MayTry(const Address& destination) {
   Dialogue& dialogue = *session_.dialogue_;
   const std::string& server = dialogue.server = destination.text();
-  if (session_.probing()) return 0;
   Worker& worker = session_.worker();
+  const TlsContexts* tls = worker.tls().get();
+  if (tls && tls->upstreams == TlsMode::kVerify && tls->upstream_name.empty() &&
+      destination.kind == Address::Kind::kUnix) {
+    detail_ = "a unix socket has no host name to verify: give --upstream-tls-name";
+    return RUM_CLOSE_TLS;
+  }
+  if (session_.probing()) return 0;
   Proxy& proxy = worker.proxy();
   if (auto rest = proxy.outages().Begin(worker.settings().breaker, server, &dialogue.attempt)) {
     detail_ = rest->detail;
@@ -144,8 +149,15 @@ void Connector::OnResolved(std::vector<SocketAddress> addresses) {
   if (state_ != State::kResolving) return;
   ticket_ = 0;
   state_ = State::kConnecting;
+  TryAddresses(std::move(addresses));
+}
+
+// Those of a name. Who took no connection of late comes last; racing them would leave connections
+// without a login, which servers count against rum's address.
+void Connector::TryAddresses(std::vector<SocketAddress> addresses) {
   addresses_ = std::move(addresses);
   for (SocketAddress& address : addresses_) address.set_port(destinations_[destination_].port);
+  session_.worker().proxy().dead_addresses().Sort(&addresses_);
   addresses_.empty() ? NextDestination(RUM_CLOSE_UNRESOLVED) : TryAddress();
 }
 
@@ -186,7 +198,8 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
     return false;
   }
   Side& side = session_.side(RUM_UPSTREAM);
-  if (!side.Attach(worker.loop(), std::move(fd), session_, RUM_UPSTREAM)) {
+  if (!side.Attach(worker.loop(), std::move(fd), session_, RUM_UPSTREAM,
+                   address->sa_family == AF_UNIX)) {
     last_reason_ = RUM_CLOSE_NO_RESOURCES;
     return false;
   }
@@ -273,8 +286,21 @@ void Connector::NextAddress(uint32_t reason) {
   worker.counters.connect_failures.Add(1);
   const Address& destination = destinations_[destination_];
   if (destination.kind == Address::Kind::kTcp) worker.proxy().resolver().Suspect(destination.host);
-  if (++address_ < addresses_.size()) return TryAddress();
+  if (addresses_.size() > 1 && reason != RUM_CLOSE_NO_RESOURCES) {
+    worker.proxy().dead_addresses().Failed(addresses_[address_]);
+  }
+  if (++address_ < addresses_.size()) {
+    detail_ = {};
+    return TryAddress();
+  }
   NextDestination(reason);
+}
+
+void Connector::Failed(uint32_t reason, std::string_view detail) {
+  session_.worker().counters.connecting.Add(1);
+  state_ = State::kConnecting;
+  detail_ = detail;
+  NextAddress(reason);
 }
 
 void Connector::NextDestination(uint32_t reason) {
@@ -303,6 +329,7 @@ void Connector::Done(uint32_t reason) {
   if (reason == 0) {
     session_.story_.connect_micros = NowMicros() - began_;
     worker.counters.connects.Add(1);
+    if (addresses_.size() > 1) worker.proxy().dead_addresses().Succeeded(addresses_[address_]);
     if (!session_.probing()) worker.counters.connect_times.Add(session_.story_.connect_micros);
   }
   session_.ConnectDone(reason, detail_, destinations_[destination_]);

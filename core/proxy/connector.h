@@ -31,6 +31,11 @@ class Connector {
   void OnResolved(std::vector<SocketAddress> addresses);
   void OnDeadline();
 
+  // [worker] What it had connected to cannot be used, and has been given nothing of the client's:
+  // goes on with the next address, or the next server. `detail` must outlive the dialogue's next
+  // outcome.
+  void Failed(uint32_t reason, std::string_view detail);
+
   // [worker] The settings are new: counts this session for its destination, or no more.
   void Recount();
 
@@ -46,6 +51,7 @@ class Connector {
   void TryDestination();
   uint32_t MayTry(const Address& destination);
   bool IsMyTurn();
+  void TryAddresses(std::vector<SocketAddress> addresses);
   void TryAddress();
   bool Attempt(const sockaddr* address, socklen_t size);
   bool Connect(int fd, const sockaddr* address, socklen_t size);

@@ -83,7 +83,8 @@ struct Dialogue {
   TlsRequest tls[2];
 
   std::optional<uint32_t> outcome;  // of the connector, not told yet
-  std::string_view outcome_detail;  // to it, of a table
+  std::string_view outcome_detail;  // to it, of a table or in tls_error
+  std::string tls_error;            // of the last server with which a handshake failed
   bool upstream_open = false;
   bool client_missed = false;  // it broke, and the module goes on without it
   std::string server;          // what was tried last, or connected to, as the operator writes it

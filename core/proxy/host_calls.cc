@@ -112,15 +112,28 @@ const rum_clock kClock = {sizeof(rum_clock), 0, NowMicros,
                             return Of(s).AddTimer(std::min(microseconds, kTimerMost));
                           }};
 
+std::string user_names;  // each with a NUL behind it
+
+const rum_process kProcess = {sizeof(rum_process), 0, [](char* text, size_t size) {
+                                if (text && user_names.size() <= size) user_names.copy(text, size);
+                                return user_names.size();
+                              }};
+
 const void* Extension(const char* name) {
   std::string_view wanted = name ? name : "";
   if (wanted == RUM_TLS_1) return &kTls;
   if (wanted == RUM_LIMITS_1) return &kLimits;
   if (wanted == RUM_CLOCK_1) return &kClock;
+  if (wanted == RUM_PROCESS_1) return &kProcess;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 
 }  // namespace
+
+void SetUserNames(const std::vector<std::string>& names) {
+  user_names.clear();
+  for (const std::string& name : names) user_names.append(name).append(1, '\0');
+}
 
 const rum_host kHost = {
     sizeof(rum_host),

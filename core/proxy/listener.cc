@@ -20,6 +20,28 @@ constexpr int kSingles = 16;  // turns after which a batch is tried again
 constexpr Millis kRest(200);
 constexpr int kTurnedAwayPerRest = 32;
 
+// What accept(2) tells of a client that is gone, or whom a rule or the network keeps away: the next
+// one may be well.
+bool IsOfOneClient(int error) {
+  switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPERM:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENONET:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ETIMEDOUT:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 Listener::Listener(Proxy& proxy, const Address& address, ListeningSocket socket)
@@ -75,6 +97,7 @@ void Listener::Accept() {
   // event is level-triggered, so nobody is missed.
   int batch = single_ > 0 ? 1 : kBatch;
   if (single_ > 0) --single_;
+  int failed = 0;
   for (int i = 0; i < batch; ++i) {
     sockaddr_storage peer;
     socklen_t size = sizeof peer;
@@ -85,7 +108,8 @@ void Listener::Accept() {
         if (i <= 1) single_ = kSingles;
         return;
       }
-      if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) continue;
+      // A batch of nothing else is no client's doing.
+      if (IsOfOneClient(errno) && ++failed < kBatch) continue;
       return Rest(errno);
     }
     auto address = SocketAddress::From(reinterpret_cast<sockaddr*>(&peer), size);

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "base/log.h"
@@ -30,6 +31,12 @@ void WarnOfDescriptors(const Settings& settings) {
   if (missing) log::Warning("{}", *missing);
 }
 
+// A pipe has two ends.
+int64_t PipesToSpare(const Settings& settings) {
+  return static_cast<int64_t>(
+      std::min<uint64_t>(SpareDescriptors(settings.gate.max_connections) / 2, INT64_MAX));
+}
+
 }  // namespace
 
 bool Proxy::PostFor(uint64_t ticket, std::function<void(Worker& worker)> task) {
@@ -44,12 +51,13 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
              std::shared_ptr<const ModuleConfig> module_config)
     : settings_(std::move(settings)),
       module_config_(std::move(module_config)),
+      queue_(base),
       resolver_(std::make_unique<Resolver>(base, settings_->dns_refresh, settings_->dns_timeout,
                                            settings_->resolv_conf)),
       admission_(std::make_unique<Admission>()),
       gate_(std::make_unique<Gate>()),
       outages_(std::make_unique<Outages>()),
-      lister_(std::make_unique<SessionLister>(base, *this)) {}
+      lister_(std::make_unique<SessionLister>(*this)) {}
 
 Proxy::~Proxy() {
   {
@@ -69,7 +77,10 @@ Status Proxy::Bind(InheritedSockets* inherited) {
 }
 
 Status Proxy::Start() {
+  if (!queue_.works()) return Error{Fault::kSystem, "no descriptors or memory for the main loop"};
+  if (auto status = resolver_->status(); !status) return status;
   WarnOfDescriptors(*settings_);
+  pipes_.set_most(PipesToSpare(*settings_));
   for (unsigned i = 0; i < settings_->workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
     workers_.back()->set_map(map_);
@@ -172,6 +183,7 @@ void Proxy::Reload(std::shared_ptr<const Settings> settings,
                    std::shared_ptr<const ModuleConfig> config) {
   if (settings->gate.max_connections != settings_->gate.max_connections) {
     WarnOfDescriptors(*settings);
+    pipes_.set_most(PipesToSpare(*settings));
   }
   settings_ = settings;
   module_config_ = config;

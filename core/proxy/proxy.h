@@ -11,7 +11,10 @@
 #include "base/address.h"
 #include "base/result.h"
 #include "limits/user_limits.h"
+#include "base/main_queue.h"
+#include "net/pipes.h"
 #include "upstream/arrivals.h"
+#include "upstream/dead_addresses.h"
 
 namespace rum {
 
@@ -75,15 +78,18 @@ class Proxy {
   // [worker] Who takes the next client that `self` accepted.
   Worker& LeastLoaded(Worker& self);
 
+  MainQueue& main_queue() { return queue_; }
   Resolver& resolver() { return *resolver_; }
   Admission& admission() { return *admission_; }
   const Admission& admission() const { return *admission_; }
   Outages& outages() { return *outages_; }
   const Outages& outages() const { return *outages_; }
+  DeadAddresses& dead_addresses() { return dead_addresses_; }
   // [any] Sessions by server, those that are being connected too.
   Arrivals& arrivals() { return arrivals_; }
   NamedPlaces& loads() { return loads_; }
   const NamedPlaces& loads() const { return loads_; }
+  PipeBudget& pipes() { return pipes_; }
   // [any] For servers that take turns.
   uint32_t NextTurn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
   Gate& gate() { return *gate_; }
@@ -98,11 +104,14 @@ class Proxy {
  private:
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const ModuleConfig> module_config_;
+  MainQueue queue_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<Gate> gate_;
   std::unique_ptr<Outages> outages_;
+  DeadAddresses dead_addresses_;
   Arrivals arrivals_;
+  PipeBudget pipes_;
   NamedPlaces loads_;
   std::atomic<uint32_t> turn_ = 0;
   std::unique_ptr<SessionLister> lister_;

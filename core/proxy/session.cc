@@ -80,6 +80,7 @@ void Session::StartRelay() {
     Buffer& bytes = dialogue_->windows[from].bytes;
     QueueFor(Other(from), bytes.data(), bytes.size());
   }
+  dialogue_->attempt.Succeeded();
   CloseDialogue();
   state_ = State::kRelay;
   Trace("both ways are passed on");
@@ -92,12 +93,15 @@ void Session::LoggedIn() {
   if (logged_in_) return;
   logged_in_ = true;
   entry_.LoggedIn();
-  if (dialogue_) dialogue_->waiting.Release();
+  if (dialogue_) {
+    dialogue_->waiting.Release();
+    dialogue_->attempt.Succeeded();
+  }
   if (worker_.settings().log_logins) LogLogin(story_, *listener_, address_, id_, destination());
   worker_.counters.relaying.Add(1);
   worker_.counters.logins.Add(1);
   worker_.counters.login_times.Add(NowMicros() - opened_);
-  (worker_.idle->duration().count() ? worker_.idle : worker_.settled)->Arm(deadline_, *this);
+  ArmLooks();
 }
 
 std::string_view Session::destination() const {
@@ -125,8 +129,10 @@ bool Session::MoveFrom(uint32_t which, uint64_t most) {
 
 void Session::MoveBoth(bool from_client, bool from_upstream) {
   bool more = false;
+  const bool turned = Turning();
   if (from_client) more |= MoveFrom(RUM_CLIENT, Flow::kAll);
   if (from_upstream) more |= MoveFrom(RUM_UPSTREAM, Flow::kAll);
+  more |= turned && !Turning();  // what waited for TLS goes on
   JudgeRelay();
   if (state_ == State::kRelay && more) worker_.CallBack(*this);
 }
@@ -155,11 +161,8 @@ void Session::JudgeRelay() {
   }
   if (!ended_first_) {
     ended_first_ = client.ended() ? 1 + RUM_CLIENT : upstream.ended() ? 1 + RUM_UPSTREAM : 0;
-    if (worker_.half_close->duration().count()) {  // else the idle deadline goes on
-      seen_bytes_ = client.sent() + upstream.sent();
-      worker_.half_close->Arm(deadline_, *this);
-    }
   }
+  if (LooksFor() != looks_for_) ArmLooks();
   if (Flow::Done(client, upstream) && Flow::Done(upstream, client)) {
     Finish(ended_first_ == 1 + RUM_CLIENT ? RUM_CLOSE_CLIENT : RUM_CLOSE_UPSTREAM, {});
   }
@@ -191,27 +194,74 @@ void Session::OnLoginDeadline() {
 void Session::OnPhaseDeadline() {
   if (state_ != State::kDialogue) return;
   if (dialogue_->header) return OnLoginDeadline();
-  if (!dialogue_->connector.active()) return End(RUM_CLOSE_FIRST_BYTE_TIMEOUT);
-  dialogue_->connector.OnDeadline();
+  if (dialogue_->connector.active()) {
+    dialogue_->connector.OnDeadline();
+  } else if (dialogue_->tls[RUM_UPSTREAM].own && side(RUM_UPSTREAM).handshaking()) {
+    LeaveServer(RUM_CLOSE_FIRST_BYTE_TIMEOUT, "TLS");
+  } else {
+    return End(RUM_CLOSE_FIRST_BYTE_TIMEOUT);
+  }
   Converse();
 }
 
-// Looked at four times per --idle-timeout, so that a message costs nothing: a session ends after
-// four looks in a row that saw no byte move.
+// Looked at several times in a timeout, so that a message costs nothing: a session ends after so
+// many looks in a row that saw no byte move.
+void Session::ArmLooks() {
+  looks_for_ = LooksFor();
+  silent_looks_ = 0;
+  seen_bytes_ = Moved();
+  (looks_for_ == Looks::kHalfClosed ? worker_.half_close
+   : looks_for_ == Looks::kIdle     ? worker_.idle
+                                    : worker_.settled)
+      ->Arm(deadline_, *this);
+}
+
+Session::Looks Session::LooksFor() const {
+  const bool one_way = ended_first_ || sides_[0].write_failed() || sides_[1].write_failed();
+  if (one_way && worker_.half_close->duration().count()) return Looks::kHalfClosed;
+  return worker_.idle->duration().count() ? Looks::kIdle : Looks::kSettled;
+}
+
+uint64_t Session::Moved() const {
+  const Side &client = sides_[RUM_CLIENT], &upstream = sides_[RUM_UPSTREAM];
+  return looks_for_ == Looks::kHalfClosed ? client.sent() + upstream.sent()
+                                          : client.received() + upstream.received();
+}
+
+bool Session::Silent() {
+  const uint64_t bytes = Moved();
+  silent_looks_ = bytes == seen_bytes_ ? silent_looks_ + 1 : 0;
+  seen_bytes_ = bytes;
+  return silent_looks_ >= kLooks;
+}
+
 void Session::OnIdleDeadline() {
   OnSettled();
-  uint64_t bytes = side(RUM_CLIENT).received() + side(RUM_UPSTREAM).received();
-  idle_looks_ = bytes == seen_bytes_ ? idle_looks_ + 1 : 0;
-  seen_bytes_ = bytes;
-  if (idle_looks_ >= 4) return Finish(RUM_CLOSE_IDLE_TIMEOUT, {});
+  if (Silent()) return Finish(RUM_CLOSE_IDLE_TIMEOUT, {});
   worker_.idle->Arm(deadline_, *this);
 }
 
 void Session::OnHalfCloseDeadline() {
-  uint64_t bytes = side(RUM_CLIENT).sent() + side(RUM_UPSTREAM).sent();
-  if (bytes == seen_bytes_) return Finish(RUM_CLOSE_HALF_CLOSE_TIMEOUT, {});
-  seen_bytes_ = bytes;
+  if (Silent()) return Finish(RUM_CLOSE_HALF_CLOSE_TIMEOUT, {});
   worker_.half_close->Arm(deadline_, *this);
+}
+
+// What was off has armed nothing.
+void Session::Rearm() {
+  if (state_ == State::kClosing || state_ == State::kDead) return;
+  if (logged_in_) {
+    if (LooksFor() != looks_for_ || !deadline_.armed()) ArmLooks();
+    return;
+  }
+  Dialogue& d = *dialogue_;
+  if (!d.login.armed() && !d.relay && !probe_) worker_.login->Arm(d.login, *this);
+  if (d.phase.armed() || d.header) return;
+  if (d.connector.active()) {
+    worker_.connecting->Arm(d.phase, *this);
+  } else if ((d.tls[RUM_UPSTREAM].own && side(RUM_UPSTREAM).handshaking()) ||
+             (d.upstream_open && !d.relay && !d.upstream_spoke)) {
+    worker_.first_byte->Arm(d.phase, *this);
+  }
 }
 
 void Session::OnLingerDeadline() { Die(); }

@@ -55,6 +55,9 @@ struct Story {
 
 class Session final : public rum_session, private Loop::Watcher {
  public:
+  // How often it is looked at within --idle-timeout and --half-close-timeout.
+  static constexpr int kLooks = 4;
+
   // [worker] Begins a session for an accepted, non-blocking socket. It destroys itself.
   static void Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address);
   // [worker] Begins a session without a client, for which the module must have a hook.
@@ -106,7 +109,10 @@ class Session final : public rum_session, private Loop::Watcher {
   void OnLingerDeadline();
   void OnMoreToMove();  // the worker calls back after Moved::kSome
   void End(uint32_t reason, std::string_view text = {});  // rum itself ends it: drain, kill
-  void Recount();  // the worker has new settings: they may count what the old ones did not
+  // The worker has new settings: they may count what the old ones did not, and have timeouts where
+  // there were none.
+  void Recount();
+  void Rearm();
 
   // The worker's list of sessions.
   Session* prev = nullptr;
@@ -123,6 +129,8 @@ class Session final : public rum_session, private Loop::Watcher {
     kClosing,  // the module is gone; what waits is flushed, what comes is dropped; linger bounds it
     kDead,     // in the graveyard until the turn ends
   };
+
+  enum class Looks : uint8_t { kSettled, kIdle, kHalfClosed };  // the list that has deadline_
 
   Session(Worker& worker, Listener* listener, const SocketAddress& address);
   void OnReady(uint32_t side, uint32_t what) override;
@@ -147,6 +155,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void LoseClient();
   bool AdvanceTls(uint32_t side);
   void TlsDone(uint32_t side, bool done);
+  void LeaveServer(uint32_t reason, std::string error);
   bool Fill(uint32_t side);  // socket -> window
   void ConnectDone(uint32_t reason, std::string_view detail, const Address& destination);
   void CloseDialogue();
@@ -161,7 +170,12 @@ class Session final : public rum_session, private Loop::Watcher {
   void MoveBoth(bool from_client, bool from_upstream);
   bool MoveFrom(uint32_t side, uint64_t most);
   void JudgeRelay();
+  bool Turning() const { return sides_[0].turning() || sides_[1].turning(); }
   void LoseClientInRelay();
+  void ArmLooks();
+  Looks LooksFor() const;
+  uint64_t Moved() const;
+  bool Silent();
   void LoggedIn();
 
   // The end.
@@ -205,9 +219,10 @@ class Session final : public rum_session, private Loop::Watcher {
   NamedPlaces::Place load_;  // of the server, from the attempt to connect to the end
   State state_ = State::kDialogue;
   uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first
-  uint8_t idle_looks_ = 0;
-  bool module_open_ = false;  // session_open succeeded, session_close is owed
-  bool logged_in_ = false;    // counted as relaying, from the first time that a way flowed unseen
+  uint8_t silent_looks_ = 0;
+  Looks looks_for_ = Looks::kSettled;  // once logged in
+  bool module_open_ = false;           // session_open succeeded, session_close is owed
+  bool logged_in_ = false;  // counted as relaying, from the first time that a way flowed unseen
 };
 
 }  // namespace rum

@@ -62,7 +62,8 @@ void Session::QueueFor(uint32_t which, const void* bytes, size_t size) {
 }
 
 void Session::ServerIsThere() {
-  dialogue_->attempt.Succeeded();
+  const TlsStream* tls = side(RUM_UPSTREAM).tls();
+  tls && tls->open() ? dialogue_->attempt.Succeeded() : dialogue_->attempt.Answered();
   dialogue_->arriving.Release();
 }
 

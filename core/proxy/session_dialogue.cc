@@ -9,6 +9,7 @@
 #include "proxy/probe.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
+#include "settings/settings.h"
 #include "tls/tls_contexts.h"
 
 namespace rum {
@@ -305,10 +306,22 @@ bool Session::AdvanceTls(uint32_t which) {
   }
 }
 
+// TLS from the first byte on did not come about: nothing of the client's was sent there yet.
+void Session::LeaveServer(uint32_t reason, std::string error) {
+  Dialogue& d = *dialogue_;
+  d.tls_error = std::move(error);
+  d.tls[RUM_UPSTREAM] = {};
+  d.connector.Failed(reason, d.tls_error);
+}
+
 void Session::TlsDone(uint32_t which, bool done) {
   Dialogue& d = *dialogue_;
   const rum_module& module = config_->module();
   Trace("TLS with the {} {}", which == RUM_CLIENT ? "client" : "server", done ? "is up" : "failed");
+  if (!done && which == RUM_UPSTREAM) {
+    if (d.tls[which].own) return LeaveServer(RUM_CLOSE_TLS, side(which).tls()->error());
+    d.attempt.Failed(worker_.settings().breaker, RUM_CLOSE_TLS);
+  }
   if (d.tls[which].own) {
     if (done && which == RUM_UPSTREAM) d.outcome = 0;
   } else if (module.tls_open) {

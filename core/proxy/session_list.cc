@@ -66,7 +66,7 @@ void SessionLister::Request::Told(SessionList part) {
   if (--missing == 0) end();
 }
 
-SessionLister::SessionLister(event_base* base, Proxy& proxy) : proxy_(proxy), queue_(base) {}
+SessionLister::SessionLister(Proxy& proxy) : proxy_(proxy), queue_(proxy.main_queue()) {}
 
 void SessionLister::Ask(SessionFilter filter, size_t most, uint32_t end, Done done) {
   auto request = std::make_shared<Request>();

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "net/main_queue.h"
+#include "base/main_queue.h"
 
 namespace rum {
 
@@ -52,7 +52,7 @@ class SessionLister {
   using Done = std::function<void(SessionList)>;
 
   // [main]
-  SessionLister(event_base* base, Proxy& proxy);
+  explicit SessionLister(Proxy& proxy);
   SessionLister(const SessionLister&) = delete;
 
   // [main] One list after the other: who asks often waits for himself. `done` comes on this thread,
@@ -77,7 +77,7 @@ class SessionLister {
   void Finish();
 
   Proxy& proxy_;
-  MainQueue queue_;
+  MainQueue& queue_;
   std::deque<std::shared_ptr<Request>> requests_;  // the first one is under way
 };
 

@@ -16,7 +16,9 @@ namespace rum {
 void Session::Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address) {
   auto* session = new Session(worker, &listener, address);
   worker.Enlist(*session);
-  if (!session->side(RUM_CLIENT).Attach(worker.loop(), std::move(client), *session, RUM_CLIENT)) {
+  if (!session->side(RUM_CLIENT)
+           .Attach(worker.loop(), std::move(client), *session, RUM_CLIENT,
+                   listener.address().kind == Address::Kind::kUnix)) {
     return session->Finish(RUM_CLOSE_NO_RESOURCES, {});
   }
   session->Trace("{} came to {}", address.text(), listener.text());

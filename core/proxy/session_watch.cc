@@ -39,11 +39,13 @@ bool Session::MoveWatch() {
   uint32_t seen = Other(handed);
   Window& w = dialogue_->windows[seen];
   bool held = Unread(seen);
+  const bool turned = Turning();
   bool more = MoveFrom(handed, Flow::kAll);
   uint64_t let = w.bytes.empty() ? w.forward : 0;
   uint64_t before = side(seen).received();
   more |= MoveFrom(seen, let);
   w.forward -= side(seen).received() - before;
+  more |= turned && !Turning();
   JudgeRelay();
   if (state_ != State::kWatch) return false;
   if (more) worker_.CallBack(*this);

@@ -36,10 +36,14 @@ constexpr Millis kLongTurn(60000);
 // How late the kernel may be with a timer, for rum.clock/1: nanoseconds. It would take 50,000.
 constexpr unsigned long kTimerSlack = 1000;
 
+// The time between two of the looks that a timeout has. Never 0, which would be off.
+Millis Look(Millis timeout) { return (timeout + Millis(Session::kLooks - 1)) / Session::kLooks; }
+
 }  // namespace
 
 Worker::Worker(Proxy& proxy, unsigned index)
-    : dialogues(sizeof(Dialogue)),
+    : pipes(proxy.pipes()),
+      dialogues(sizeof(Dialogue)),
       proxy_(proxy),
       index_(index),
       buffer_(std::make_unique_for_overwrite<uint8_t[]>(kBufferSize)),
@@ -54,8 +58,9 @@ Worker::Worker(Proxy& proxy, unsigned index)
   login = make(s.login_timeout, [](Session& session) { session.OnLoginDeadline(); });
   connecting = make(s.connect_timeout, phase);
   first_byte = make(s.first_byte_timeout, phase);
-  idle = make(s.idle_timeout / 4, [](Session& session) { session.OnIdleDeadline(); });
-  half_close = make(s.half_close_timeout, [](Session& session) { session.OnHalfCloseDeadline(); });
+  idle = make(Look(s.idle_timeout), [](Session& session) { session.OnIdleDeadline(); });
+  half_close =
+      make(Look(s.half_close_timeout), [](Session& session) { session.OnHalfCloseDeadline(); });
   settled = make(kSettled, [](Session& session) { session.OnSettled(); });
   retry = make(kRetry, phase);
   header = make(kHeader, phase);
@@ -76,7 +81,8 @@ Status Worker::Start() {
   }
   std::promise<int32_t> started;
   auto status = started.get_future();
-  auto body = [this, &started] {
+  // The promise goes with the thread, which is still within it when its answer has come.
+  auto body = [this, started = std::move(started)]() mutable {
     const rum_module& module = module_config_->module();
     int32_t result = module.worker_start
                          ? module.worker_start(this, module_config_->get(), &module_data_)
@@ -89,7 +95,7 @@ Status Worker::Start() {
     if (module.worker_stop) module.worker_stop(module_data_);
   };
   try {
-    thread_ = std::thread(body);
+    thread_ = std::thread(std::move(body));
   } catch (const std::system_error& e) {
     return Error{Fault::kSystem,
                  "no thread for worker " + std::to_string(index_) + ": " + e.what()};
@@ -198,12 +204,15 @@ void Worker::Reload(std::shared_ptr<const Settings> settings,
   login->set_duration(s.login_timeout);
   connecting->set_duration(s.connect_timeout);
   first_byte->set_duration(s.first_byte_timeout);
-  idle->set_duration(s.idle_timeout / 4);
-  half_close->set_duration(s.half_close_timeout);
+  idle->set_duration(Look(s.idle_timeout));
+  half_close->set_duration(Look(s.half_close_timeout));
   settings_ = std::move(settings);
   if (auto hook = config->module().worker_reload) hook(module_data_, config->get());
   module_config_ = std::move(config);
-  for (Session* session = sessions_; session; session = session->next) session->Recount();
+  for (Session* session = sessions_; session; session = session->next) {
+    session->Recount();
+    session->Rearm();
+  }
 }
 
 void Worker::Enlist(Session& session) {

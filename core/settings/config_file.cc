@@ -76,6 +76,8 @@ void ReadFile(const std::string& path, std::vector<ConfigItem>& items,
   }
   std::string line;
   for (size_t number = 1; std::getline(file, line); ++number) {
+    // Some editors begin a file with the mark of UTF-8.
+    if (number == 1 && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
     std::string_view text = Trim(line);
     if (text.empty() || text[0] == '#' || text[0] == ';') continue;
     ConfigItem item;

@@ -152,9 +152,9 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--dns-refresh", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
      "ask for names that are in use again after this long; off: once (30s)"},
     {"--dns-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "for one question to a name server (2s)"},
+     "for looking up one name, at all name servers (4s)"},
 
-    {"--resolv-conf", "FILE", "Protocol", "where name servers are told (/etc/resolv.conf)"},
+    {"--resolv-conf", "FILE", "Protocol", "file that lists the name servers (/etc/resolv.conf)"},
 
     {"--version", nullptr, "Help", "print the version and end"},
     {"-h,--help", nullptr, "Help", "print this; with -P MODULE the module's options too"},

@@ -374,6 +374,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->tls = fresh.tls;
   settings->tls.state_dir = running.tls.state_dir;
   settings->tls.first = running.tls.first;
+  settings->tls.plain = running.tls.plain;
   settings->module_values = fresh.module_values;
   for (const DurationRow& row : kDurationRows) {
     if (row.reload) (*settings).*row.member = fresh.*row.member;

@@ -67,7 +67,7 @@ struct Settings {
   Millis handover_timeout{0};
   Millis health_check{10000};
   Millis dns_refresh{30000};
-  Millis dns_timeout{2000};
+  Millis dns_timeout{4000};
   std::string resolv_conf = "/etc/resolv.conf";
 
   std::vector<std::optional<std::string>> module_values;  // by the module's option table

@@ -17,6 +17,12 @@ namespace {
 
 constexpr unsigned kWorkersMost = 256;
 
+// It sees no byte, and is told neither of connections nor of TLS.
+bool OnlyRelays(const rum_module& table) {
+  return !table.session_open ||
+         (!table.client_data && !table.upstream_data && !table.upstream_open && !table.tls_open);
+}
+
 }  // namespace
 
 void SettingsReader::ReadAll(const Module* module) {
@@ -125,7 +131,11 @@ void SettingsReader::Judge(const Module* module) {
       !Given("protocol")) {
     Wrong("no destination: give one, as in -d tcp:db0:3306, or a user map with -M");
   }
-  if (module && !module->table().session_open) JudgeWithoutConversation(s_.protocol);
+  if (module && OnlyRelays(module->table())) {
+    JudgeWithoutConversation(s_.protocol);
+  } else {
+    JudgeNamesToVerify();
+  }
   if (s_.background && s_.log.target == "stderr") s_.log.target = "syslog";
   if (!s_.check) return;
   for (const std::string& path : {s_.pidfile, s_.log.target}) {
@@ -147,14 +157,27 @@ void SettingsReader::JudgeWithoutConversation(const std::string& module) {
   }
   const bool must = s_.tls.upstreams == TlsMode::kRequire || s_.tls.upstreams == TlsMode::kVerify;
   for (const Address& server : s_.destinations) {
-    if (!must || server.tls || server.kind != Address::Kind::kTcp) continue;
-    Wrong("--upstream-tls: " + module + " has no TLS inside its protocol; write " + server.text() +
-          " as tls:HOST:PORT");
+    const bool local = server.kind != Address::Kind::kTcp;
+    if (!must || server.tls || (local && s_.tls.upstreams != TlsMode::kVerify)) continue;
+    Wrong("--upstream-tls: " + module + " has no TLS inside its protocol; " +
+          (local ? server.text() + " cannot be verified: use" : "write " + server.text() + " as") +
+          " tls:HOST:PORT");
     break;
   }
   for (const char* name : {"max-connections-per-user", "user-rate", "login-failures"}) {
     auto text = One(name);
     if (text && *text != "off") Wrong(std::string("--") + name + ": " + module + " knows no users");
+  }
+}
+
+// Those of a map are judged when a client is to be connected.
+void SettingsReader::JudgeNamesToVerify() {
+  if (s_.tls.upstreams != TlsMode::kVerify || !s_.tls.upstream_name.empty()) return;
+  for (const Address& server : s_.destinations) {
+    if (server.kind == Address::Kind::kTcp) continue;
+    Wrong("--upstream-tls: verify: " + server.text() +
+          " has no host name that its certificate could have; give --upstream-tls-name");
+    break;
   }
 }
 
@@ -203,7 +226,10 @@ void SettingsReader::ReadTls() {
   if (Given("tls-key") && !Given("tls-cert")) {
     Wrong("--tls-key: the certificate that it belongs to is needed, too: --tls-cert");
   }
-  for (const Address& address : s_.listeners) tls.first |= address.tls;
+  for (const Address& address : s_.listeners) {
+    tls.first |= address.tls;
+    tls.plain |= !address.tls && address.kind == Address::Kind::kTcp;
+  }
 }
 
 void SettingsReader::ReadTlsMode(const char* name, const std::map<std::string, TlsMode>& modes,

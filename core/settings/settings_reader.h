@@ -66,6 +66,7 @@ class SettingsReader {
   void ReadSocketMode();
   void ReadWorkers();
   void ReadModule(const Module& module);
+  void JudgeNamesToVerify();
   void JudgeWithoutConversation(const std::string& module);
 
   const OptionTexts& texts_;

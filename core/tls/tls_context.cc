@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/ui.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <time.h>
@@ -25,9 +26,36 @@ Error TlsError(const std::string& what) {
   return Error{Fault::kConfig, what + ": " + TakeOpensslError()};
 }
 
+// Set when OpenSSL wanted a pass phrase, which it would ask the terminal for.
+thread_local bool asked_for_pass_phrase = false;
+
+int RefuseToAsk(UI*) {
+  asked_for_pass_phrase = true;
+  return 0;
+}
+
+// Nobody sits at a terminal to answer, and whoever waits for it serves nobody: OpenSSL asks
+// nothing, wherever it is that it would.
+void NeverAskForPassPhrases() {
+  static const bool done = [] {
+    UI_METHOD* method = UI_create_method("rum asks nothing");
+    if (!method) return false;
+    UI_method_set_opener(method, RefuseToAsk);
+    UI_set_default_method(method);
+    return true;
+  }();
+  (void)done;
+  asked_for_pass_phrase = false;
+}
+
 // Why OpenSSL did not take a file, which was to have this in it. The first error is the cause;
 // those after it only say which library passed it on.
 Error FileError(const std::string& what, const char* content) {
+  if (asked_for_pass_phrase) {
+    ERR_clear_error();
+    return Error{Fault::kConfig, what + ": it is encrypted; keep it without a pass phrase, as " +
+                                     "'openssl pkey -in FILE -out NEW' writes a key"};
+  }
   unsigned long cause = ERR_peek_error();
   const char* reason = ERR_reason_error_string(cause);
   std::string why;
@@ -102,6 +130,10 @@ std::string TakeOpensslError() {
   return code ? "error " + std::to_string(code) : "no reason known";
 }
 
+TlsContext::TlsContext(TicketKeys::Clock clock) : tickets_(clock), context_(nullptr, SSL_CTX_free) {
+  NeverAskForPassPhrases();
+}
+
 Status TlsContext::Fill(const TlsFiles& files) {
   SSL_CTX* c = context_.get();
   if (!c) return TlsError("TLS cannot be set up");
@@ -117,8 +149,8 @@ Status TlsContext::Fill(const TlsFiles& files) {
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                           SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(c, 1);  // one recv for a record's head and body
-  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF |
-                             SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_options(
+      c, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   ERR_clear_error();
   if (files.certificate.empty()) return Ok();
   const std::string& key = files.key.empty() ? files.certificate : files.key;
@@ -137,8 +169,9 @@ Status TlsContext::Fill(const TlsFiles& files) {
   return Ok();
 }
 
-Result<std::shared_ptr<const TlsContext>> TlsContext::Server(const TlsFiles& files) {
-  auto context = std::shared_ptr<TlsContext>(new TlsContext);
+Result<std::shared_ptr<const TlsContext>> TlsContext::Server(const TlsFiles& files,
+                                                             TicketKeys::Clock clock) {
+  auto context = std::shared_ptr<TlsContext>(new TlsContext(clock));
   context->context_.reset(SSL_CTX_new(TLS_server_method()));
   if (auto filled = context->Fill(files); !filled) return filled.error();
   SSL_CTX* c = context->get();
@@ -146,6 +179,9 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Server(const TlsFiles& fil
   uint8_t id[SSL_MAX_SID_CTX_LENGTH];
   RAND_bytes(id, sizeof id);
   SSL_CTX_set_session_id_context(c, id, sizeof id);
+  context->tickets_.Serve(c);
+  // A server may begin a handshake anew (TLS 1.2), and takes a no for a failure; clients may not.
+  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION);
   if (!files.authorities.empty()) {
     if (SSL_CTX_load_verify_locations(c, files.authorities.c_str(), nullptr) != 1) {
       return FileError("the authorities '" + files.authorities + "'", "certificate");

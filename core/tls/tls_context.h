@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "tls/ticket_keys.h"
 
 namespace rum {
 
@@ -24,7 +25,8 @@ struct TlsFiles {
 class TlsContext {
  public:
   // [main] For clients of rum. Errors name the file.
-  static Result<std::shared_ptr<const TlsContext>> Server(const TlsFiles& files);
+  static Result<std::shared_ptr<const TlsContext>> Server(const TlsFiles& files,
+                                                          TicketKeys::Clock clock = NowMillis);
   // [main] For rum as client of a server. `verify`: its certificate must be signed by one of
   // `files.authorities`, or of the system's when that is empty, and have the name.
   static Result<std::shared_ptr<const TlsContext>> Client(const TlsFiles& files, bool verify);
@@ -39,9 +41,10 @@ class TlsContext {
   int64_t not_after() const { return not_after_; }
 
  private:
-  TlsContext() : context_(nullptr, SSL_CTX_free) {}
+  explicit TlsContext(TicketKeys::Clock clock = NowMillis);
   Status Fill(const TlsFiles& files);
 
+  TicketKeys tickets_;  // as server
   std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context_;
   bool verify_ = false;
   std::array<uint8_t, 32> fingerprint_ = {};

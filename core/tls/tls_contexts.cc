@@ -62,9 +62,20 @@ Result<TlsFiles> ChooseFiles(const TlsSettings& settings) {
   return files;
 }
 
+// Whoever names authorities wants nobody in without a certificate of theirs. (A unix socket is open
+// to those whom its file lets in.)
+Status JudgeAuthorities(const TlsSettings& settings) {
+  if (settings.files.authorities.empty() || settings.clients == TlsMode::kRequire) return Ok();
+  if (!settings.plain) return Ok();
+  return Error{Fault::kConfig,
+               "--tls-ca: on a tcp: listener clients without TLS would come in without a "
+               "certificate; give --tls require, or listen on tls:HOST:PORT only"};
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const TlsContexts>> TlsContexts::Look(TlsSettings settings) {
+  if (auto judged = JudgeAuthorities(settings); !judged) return judged.error();
   if (settings.files.certificate.empty() && ::access(OwnCertificate(settings).c_str(), F_OK) != 0) {
     settings.clients = TlsMode::kOff;
     settings.first = false;
@@ -73,6 +84,7 @@ Result<std::shared_ptr<const TlsContexts>> TlsContexts::Look(TlsSettings setting
 }
 
 Result<std::shared_ptr<const TlsContexts>> TlsContexts::Make(const TlsSettings& settings) {
+  if (auto judged = JudgeAuthorities(settings); !judged) return judged.error();
   auto contexts = std::make_shared<TlsContexts>();
   contexts->clients = settings.clients;
   contexts->upstreams = settings.upstreams;

@@ -23,6 +23,7 @@ struct TlsSettings {
   std::string upstream_name;  // instead of the destination's host
   std::string state_dir;      // for a certificate of rum's own
   bool first = false;         // some listener is tls:HOST:PORT
+  bool plain = false;         // some listener is tcp:HOST:PORT
 };
 
 struct TlsContexts {

@@ -39,6 +39,7 @@ Outages::Attempt& Outages::Attempt::operator=(Attempt&& other) noexcept {
   outages_ = std::exchange(other.outages_, nullptr);
   server_ = std::move(other.server_);
   trial_ = other.trial_;
+  answered_ = other.answered_;
   return *this;
 }
 
@@ -49,7 +50,17 @@ void Outages::Attempt::Succeeded() {
   if (Entry* entry = outages->Find(server_)) outages->Close(server_, *entry);
 }
 
+void Outages::Attempt::Answered() {
+  if (!outages_ || std::exchange(answered_, true) || outages_->none()) return;
+  std::lock_guard lock(outages_->mutex_);
+  Entry* entry = outages_->Find(server_);
+  if (!entry || entry->reason == RUM_CLOSE_TLS) return;
+  trial_ = false;
+  outages_->Close(server_, *entry);
+}
+
 void Outages::Attempt::Failed(const BreakerSettings& settings, uint32_t reason) {
+  if (answered_ && reason != RUM_CLOSE_TLS) return Drop();
   Outages* outages = std::exchange(outages_, nullptr);
   if (!outages) return;
   std::lock_guard lock(outages->mutex_);
@@ -109,6 +120,7 @@ std::optional<Rest> Outages::Begin(const BreakerSettings& settings, const std::s
   attempt->outages_ = this;
   attempt->server_ = server;
   attempt->trial_ = trial;
+  attempt->answered_ = false;
   return std::nullopt;
 }
 

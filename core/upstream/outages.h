@@ -60,6 +60,9 @@ class Outages {
     Attempt& operator=(Attempt&& other) noexcept;
     ~Attempt() { Drop(); }
     void Succeeded();
+    // It has said something, but TLS may still fail: what failed by TLS before is not well by this,
+    // and TLS is the only failure that counts from now on.
+    void Answered();
     void Failed(const BreakerSettings& settings, uint32_t reason);  // RUM_CLOSE_...
     void Drop();
 
@@ -68,6 +71,7 @@ class Outages {
     Outages* outages_ = nullptr;
     std::string server_;
     bool trial_ = false;  // the one that is let through when the pause is over
+    bool answered_ = false;
   };
 
   // Begins an attempt. An answer: the server is left alone.

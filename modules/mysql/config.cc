@@ -14,7 +14,8 @@ enum Option : size_t {
   kClientAttributes,
   kGreeting,
   kChangeUser,
-  kCompression
+  kCompression,
+  kSocketUser
 };
 
 // Where nothing else is known. It suits MariaDB 10.x, whose drivers pick their SQL by it
@@ -51,8 +52,12 @@ const rum_option kOptions[kOptionCount] = {
      RUM_OPTION_CHOICE, 0},
     {"mysql-compress", nullptr, nullptr,
      "offer compression to clients, which works where their servers have it", RUM_OPTION_FLAG, 0},
+    {"mysql-socket-user", "NAME[,NAME...]|none", nullptr,
+     "names that servers behind sock: have for the user rum runs as; nobody is relayed there under "
+     "such a name; none: no account trusts the system; without it all that this machine has",
+     RUM_OPTION_TEXT, 0},
 };
-static_assert(kCompression + 1 == kOptionCount);
+static_assert(kSocketUser + 1 == kOptionCount);
 
 namespace {
 
@@ -104,6 +109,19 @@ uint64_t AllOffered() {
 // What is promised without a look at the servers has none of these: clients that use them would be
 // refused by the first server without.
 constexpr uint64_t kFixedMost = 0xffffffff & ~kChangesWhatFollows;
+
+// Nothing: one of them is empty.
+std::optional<std::vector<std::string>> ReadNames(std::string_view text) {
+  std::vector<std::string> names;
+  for (bool more = true; more;) {
+    size_t comma = text.find(',');
+    if (text.substr(0, comma).empty()) return std::nullopt;
+    names.emplace_back(text.substr(0, comma));
+    more = comma != text.npos;
+    if (more) text.remove_prefix(comma + 1);
+  }
+  return names;
+}
 
 }  // namespace
 
@@ -164,6 +182,15 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
     config.capabilities |= kCompresses;
     bool has_zstd = !version.mariadb && version.number >= kFirstZstd;
     config.promise.capabilities |= has_zstd ? kCompresses : kCompress;
+  }
+
+  if (value(kSocketUser) == "none") {
+    config.socket_users.emplace();
+  } else if (given(kSocketUser)) {
+    config.socket_users = ReadNames(value(kSocketUser));
+    if (!config.socket_users) {
+      return {.why = "--mysql-socket-user: write names separated by commas, or none"};
+    }
   }
 
   if (value(kAuth) == "relay") config.auth = AuthMode::kRelay;

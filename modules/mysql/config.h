@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "mysql/capabilities.h"
 #include "mysql/fleet.h"
@@ -36,10 +38,12 @@ struct Config {
   ChangeUserMode change_user = ChangeUserMode::kAllow;
   bool unknown_to_default = true;  // users that the map does not know go to -d
   bool client_attributes = false;  // tell servers who the client is
+  // Names that servers behind unix sockets have for the user that rum runs as. Nothing: not known.
+  std::optional<std::vector<std::string>> socket_users;
 };
 
 // The table for the module's description.
-constexpr size_t kOptionCount = 8;
+constexpr size_t kOptionCount = 9;
 extern const rum_option kOptions[kOptionCount];
 
 // `values` are in the order of kOptions, NULL for what was not given and has no default.

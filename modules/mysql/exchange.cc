@@ -63,7 +63,20 @@ bool MayBeAnswer(PluginKind kind, size_t size, unsigned answered) {
 }
 
 std::optional<std::string> WrongProof(PluginKind kind, unsigned answered) {
-  if (kind == PluginKind::kNative) return std::string(kNativeProof, '\0');
+  switch (kind) {
+    case PluginKind::kNative:
+    case PluginKind::kCachingSha2:
+    case PluginKind::kSha256: {
+      // A proof of the first, a length that the second never has, and a password for the third.
+      std::string proof(kNativeProof, '\x7f');
+      proof.back() = '\0';
+      return proof;
+    }
+    case PluginKind::kEd25519:
+    case PluginKind::kParsec:
+    case PluginKind::kClear:
+      break;
+  }
   return WrongAnswer(kind, answered);
 }
 

@@ -12,6 +12,7 @@ constexpr uint8_t kProtocolVersion = 10;
 constexpr size_t kNonceInFirstPart = 8;
 // Capabilities, packet size, character set and filler: what an SSLRequest consists of.
 constexpr size_t kFixedResponse = 32;
+constexpr size_t kShortRequest = 4;  // the capabilities alone
 
 constexpr unsigned kFurther = 32;  // MariaDB's further capabilities begin at this bit
 
@@ -40,6 +41,10 @@ void CopyNonce(Bytes bytes, size_t at, Nonce* nonce) {
 }
 
 }  // namespace
+
+std::string_view NoPluginFor(std::string_view server_version) {
+  return server_version.ends_with("-router") ? "sha256_password" : kNoPlugin;
+}
 
 std::string BuildGreeting(const Greeting& greeting) {
   bool plugin = (greeting.capabilities & kPluginAuth) != 0;
@@ -95,16 +100,17 @@ Parsed<Greeting> ParseGreeting(Bytes payload) {
   return {.value = std::move(greeting)};
 }
 
-ResponseKind KindOfResponse(Bytes payload) {
+ResponseKind KindOfResponse(Bytes payload, bool to_mysql) {
   Reader reader(payload);
   uint32_t low = reader.ReadU16();
   // Without PROTOCOL_41 these two bytes are all the flags there are.
   if (reader.ok() && (low & kProtocol41) == 0 && payload.size() > 5) return ResponseKind::kTooOld;
-  if (payload.size() == kFixedResponse && (low & kSsl) != 0) return ResponseKind::kSslRequest;
+  bool request = payload.size() == kFixedResponse || (to_mysql && payload.size() == kShortRequest);
+  if (request && (low & kSsl) != 0) return ResponseKind::kSslRequest;
   return ResponseKind::kProtocol41;
 }
 
-Parsed<Response> ParseResponse(Bytes payload) {
+Parsed<Response> ParseResponse(Bytes payload, uint64_t promised) {
   Reader reader(payload);
   Response response;
   response.capabilities = reader.ReadU32();
@@ -114,7 +120,7 @@ Parsed<Response> ParseResponse(Bytes payload) {
   uint64_t further = reader.ReadU32();
   if ((response.capabilities & kLongPassword) == 0) response.capabilities |= further << kFurther;
   if (!reader.ok()) return {.why = "the response is shorter than 32 bytes"};
-  auto has = [&](uint64_t bit) { return (response.capabilities & bit) != 0; };
+  auto has = [&](uint64_t bit) { return (response.capabilities & promised & bit) != 0; };
 
   response.user = ToString(reader.ReadUntilNul());
   if (!reader.ok()) return {.why = "the user name has no end"};
@@ -132,8 +138,7 @@ Parsed<Response> ParseResponse(Bytes payload) {
     if (reader.left() == 0) return {.why = "the database is announced and missing"};
     response.database = ToString(reader.ReadUntilNulOrEnd());
   }
-  if (has(kPluginAuth)) {
-    if (reader.left() == 0) return {.why = "the plugin is announced and missing"};
+  if (has(kPluginAuth)) {  // servers take one without the name, too
     response.plugin = ToString(reader.ReadUntilNulOrEnd());
   }
   if (has(kConnectAttributes)) {
@@ -186,7 +191,7 @@ std::string BuildResponse(const Response& response, uint8_t sequence) {
 }
 
 std::string BuildSslRequest(const Response& response, uint8_t sequence) {
-  return BeginResponse(response, kSsl | kPluginAuth).Finish(sequence);
+  return BeginResponse(response, kSsl).Finish(sequence);
 }
 
 }  // namespace rum::mysql

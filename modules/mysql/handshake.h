@@ -20,6 +20,10 @@ constexpr std::string_view kNativePlugin = "mysql_native_password";
 // No server has it, so that each asks for the plugin of the account: that one request is what the
 // relay rests on, and each client understands one.
 constexpr std::string_view kNoPlugin = "rum_has_no_plugin";
+// The same for this server. MySQL Router answers an unknown name with error 2059 inside TLS; it
+// asks for the plugin of the account when the client names sha256_password, whatever account that
+// is.
+std::string_view NoPluginFor(std::string_view server_version);
 
 // Protocol version 10, the only one since MySQL 3.21.
 struct Greeting {
@@ -58,12 +62,15 @@ enum class ResponseKind : uint8_t {
   kSslRequest,  // 32 bytes and the SSL flag: a TLS handshake is to follow
   kTooOld,      // before MySQL 4.1: it expects an error without an SQL state
 };
-ResponseKind KindOfResponse(Bytes payload);
+// `to_mysql`: the client believes to speak to MySQL, which takes a request for TLS of 4 bytes, too.
+ResponseKind KindOfResponse(Bytes payload, bool to_mysql);
 
+// Clients leave out a field that the greeting did not promise, and set its flag all the same:
+// `promised` says which flags have fields. The value has all flags as they came.
 // A flag without its field, and a field that runs over the end, are refused as servers refuse them.
 // The NUL of the last string may be missing, and bytes after the last field are dropped: MariaDB
 // does the same.
-Parsed<Response> ParseResponse(Bytes payload);
+Parsed<Response> ParseResponse(Bytes payload, uint64_t promised = ~uint64_t{0});
 
 // The name of a character set that servers refuse as a client's, for ASCII has other bytes in it;
 // MariaDB counts that as an error of the address. Empty: another one. The numbers are those of the

@@ -16,7 +16,6 @@
 #include "mysql/own_key.h"
 #include "mysql/probe.h"
 #include "mysql/session.h"
-#include "mysql/system_user.h"
 
 namespace {
 
@@ -104,6 +103,18 @@ std::shared_ptr<Fleet> ShareFleet() {
   return fleet;
 }
 
+// Nothing: the system has no name for the user that rum runs as.
+std::optional<std::vector<std::string>> OwnNames() {
+  auto* calls = static_cast<const rum_process*>(host->extension(RUM_PROCESS_1));
+  std::string text(calls != nullptr ? calls->user_names(nullptr, 0) : 0, '\0');
+  if (text.empty() || calls->user_names(text.data(), text.size()) != text.size()) return {};
+  std::vector<std::string> names;
+  for (size_t at = 0; at < text.size(); at += names.back().size() + 1) {
+    names.emplace_back(text.c_str() + at);
+  }
+  return names;
+}
+
 int32_t NewConfig(const char* const* values, size_t count, void** config, char* error,
                   size_t error_size) {
   try {
@@ -113,6 +124,7 @@ int32_t NewConfig(const char* const* values, size_t count, void** config, char* 
       return RUM_E_ARGUMENT;
     }
     read.value.fleet = ShareFleet();
+    if (!read.value.socket_users) read.value.socket_users = OwnNames();
     *config = new Config(std::move(read.value));
     return RUM_OK;
   } catch (...) {
@@ -124,7 +136,6 @@ int32_t NewConfig(const char* const* values, size_t count, void** config, char* 
 void FreeConfig(void* config) { delete static_cast<Config*>(config); }
 
 int32_t StartWorker(rum_worker*, const void*, void** worker_data) {
-  rum::mysql::SystemUser();
   *worker_data = new (std::nothrow) Desk;
   return *worker_data != nullptr ? RUM_OK : RUM_E_MEMORY;
 }

@@ -125,6 +125,7 @@ void Probe::TakeGreeting(Bytes payload) {
     return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, greeting.why);
   }
   capabilities_ = greeting.value.capabilities;
+  no_plugin_ = NoPluginFor(greeting.value.version);
   Note("version", greeting.value.version);
   char peer[128] = {};
   size_t size = host_.peer(handle_, RUM_UPSTREAM, peer, sizeof peer);
@@ -160,7 +161,7 @@ void Probe::LogIn() {
   response.capabilities = kLoginNeeds & capabilities_;
   if (state_ == State::kAwaitTls) response.capabilities |= kSsl;
   response.user = user_.value_or(kProber);
-  response.plugin = user_ ? kNoPlugin : kNativePlugin;
+  response.plugin = user_ ? no_plugin_ : kNativePlugin;
   Send(BuildResponse(response, sequence_++));
   greeted_ = false;
   state_ = State::kAwaitVerdict;

@@ -62,8 +62,9 @@ class Probe final : public Conversation {
   const std::optional<std::string> user_;
 
   State state_ = State::kAwaitGreeting;
-  bool greeted_ = false;  // and not answered: it must not be left like that
-  uint8_t sequence_ = 0;  // due next
+  bool greeted_ = false;                    // and not answered: it must not be left like that
+  uint8_t sequence_ = 0;                    // due next
+  std::string_view no_plugin_ = kNoPlugin;  // of this server
   uint64_t capabilities_ = 0;
   PluginKind plugin_ = PluginKind::kNative;  // that the server asks for
   unsigned answered_ = 0;                    // how often this plugin was

@@ -32,6 +32,7 @@ bool Session::Open(uint32_t connection_id) {
   nonce_ = scramble_ = *nonce;
   Promise promise = PromiseNow(config_, view_.Look(fleet_));
   promised_ = promise.capabilities;
+  greeted_as_mysql_ = !ReadVersion(promise.version).mariadb;
   Greeting greeting;
   greeting.version = std::move(promise.version);
   greeting.connection_id = connection_id_ = connection_id;
@@ -89,7 +90,7 @@ int64_t Session::OnClientData(Bytes bytes) {
 }
 
 void Session::TakeResponse(Bytes payload) {
-  switch (KindOfResponse(payload)) {
+  switch (KindOfResponse(payload, greeted_as_mysql_)) {
     case ResponseKind::kTooOld:
       return Refuse(ClientTooOld(false), RUM_CLOSE_UNSUPPORTED, "the client is older than 4.1");
     case ResponseKind::kSslRequest:
@@ -97,13 +98,14 @@ void Session::TakeResponse(Bytes payload) {
     case ResponseKind::kProtocol41:
       break;
   }
-  Parsed<Response> parsed = ParseResponse(payload);
+  Parsed<Response> parsed = ParseResponse(payload, promised_);
   if (!parsed.ok()) {
     Count(kClientFaults);
     return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, parsed.why);
   }
   response_ = std::move(parsed.value);
-  if (std::string_view name = CharsetOfNoClient(parsed.value.charset); !name.empty()) {
+  TakeName(response_.user, response_.charset, NameIn::kResponse);
+  if (std::string_view name = CharsetOfNoClient(response_.charset); !name.empty()) {
     Count(kClientFaults);
     return Refuse(CharsetNotForClients(name), RUM_CLOSE_CLIENT_PROTOCOL,
                   "the client asks for a character set that no client may use");
@@ -148,10 +150,26 @@ void Session::OnTlsOpen(uint32_t side, int32_t status) {
   }
 }
 
+// A client may be what sends a name that is none; it is refused as an unknown user is.
+bool Session::TakeName(std::string_view received, uint16_t charset, NameIn in) {
+  Parsed<AccountName> account = FoldAccountName(received, charset, in);
+  name_fault_ = account.why;
+  if (account.ok()) {
+    sent_name_ = std::move(account.value.sent);
+    response_.user = std::move(account.value.name);
+  } else {
+    sent_name_ = response_.user = std::string(received);
+  }
+  return account.ok();
+}
+
 void Session::LookUpUser() {
   const std::string& user = response_.user;
   since_ = Now();
-  if (user.size() > kMaxUser) return GoOnUnknown();  // rum takes none that are longer
+  if (!HasName()) {
+    if (user.size() <= kMaxUser) host_.identify(handle_, user.data(), user.size());  // for the log
+    return RefuseAsUnknown();
+  }
   // The empty name as well: rum lets nobody in, to the default destination or elsewhere, of whom it
   // was not told.
   host_.identify(handle_, user.data(), user.size());
@@ -192,10 +210,9 @@ void Session::GoOnKnown(Bytes value) {
 }
 
 void Session::GoOnUnknown() {
-  bool to_default = config_.unknown_to_default && response_.user.size() <= kMaxUser;
   // Only rum knows whether there is a default destination. It connects when this hook has returned,
   // and not at all if the session is closed by then.
-  if (to_default && Connect({})) {
+  if (config_.unknown_to_default && Connect({})) {
     Admitted({});
     return;
   }
@@ -296,16 +313,15 @@ void Session::OnTimeout(uint64_t ticket) {
 void Session::Deny() {
   if (limits_ && (!client_left_ || with_password_)) limits_->login_failed(handle_);
   if (client_left_) return Close(RUM_CLOSE_CLIENT_GONE, {});
-  if (logged_in_) return GoOnAsBefore(AccessDenied(response_.user, ClientHost(), with_password_));
+  if (logged_in_) return GoOnAsBefore(Denied());
   if (verdict_ != RUM_OK) {
-    return Refuse(AccessDenied(response_.user, ClientHost(), with_password_),
-                  ReasonForVerdict(verdict_), TextForVerdict(verdict_));
+    return Refuse(Denied(), ReasonForVerdict(verdict_), TextForVerdict(verdict_));
   }
   Count(known_ ? kWrongPasswords : kUnknownUsers);
+  if (!HasName()) return Refuse(Denied(), RUM_CLOSE_DENIED, name_fault_);
   uint32_t reason = RUM_CLOSE_DENIED;
   if (!known_ && config_.unknown_to_default) reason = RUM_CLOSE_NO_DESTINATION;
-  Refuse(AccessDenied(response_.user, ClientHost(), with_password_), reason,
-         known_ ? "wrong password" : "the map does not know the user");
+  Refuse(Denied(), reason, known_ ? "wrong password" : "the map does not know the user");
 }
 
 // False only when there is no default destination.
@@ -383,6 +399,10 @@ Session::ClientPeer Session::FindClientPeer() const {
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   std::string_view port = colon == peer.npos ? std::string_view() : peer.substr(colon + 1);
   return {.host = std::string(host), .port = std::string(port)};
+}
+
+ServerError Session::Denied() const {
+  return AccessDenied(sent_name_, ClientHost(), with_password_);
 }
 
 // A side that is not there is noticed by rum, which ends the session.

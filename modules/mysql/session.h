@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "mysql/account_name.h"
 #include "mysql/auth.h"
 #include "mysql/commands.h"
 #include "mysql/config.h"
@@ -89,6 +90,13 @@ class Session final : public Conversation {
   // The client's side.
   void TakeResponse(Bytes payload);
   void BeginClientTls();
+  // From here on response_.user is the name that the server will use.
+  bool TakeName(std::string_view received, uint16_t charset, NameIn in);
+  // No server has this user, or not each the same.
+  bool HasName() const { return name_fault_ == nullptr; }
+  // MySQL would cut the name, and look for another account.
+  bool ServerCutsName() const;
+  static constexpr char kCutName[] = "the user name is longer than MySQL takes";
   void LookUpUser();
   void TakeToken(Bytes payload);
 
@@ -108,6 +116,7 @@ class Session final : public Conversation {
 
   // The upstream's side.
   void TakeGreeting(Bytes payload);
+  bool PrepareResponse();  // outgoing_; false: the client is refused
   void Respond();
   bool WantsUpstreamTls() const;
   void TellWhoTheClientIs(std::string_view user, std::string* attributes) const;
@@ -152,6 +161,9 @@ class Session final : public Conversation {
   bool MustWatchToTheEnd() const;
   bool KeepsForeignNonce() const;
   int64_t WatchClient(Bytes bytes);
+  bool GoesOnAsItIs(const ClientPacket& packet) const;
+  int64_t TakeWatched(const ClientPacket& packet);
+  bool WatchesOn();  // after one more packet
   void StopWatching();
   bool TranslateKill(Bytes payload);
   void TakeChangeUser(Bytes payload);
@@ -168,8 +180,9 @@ class Session final : public Conversation {
   void GoOnAsBefore(const ServerError& error);
   // The token for the server's nonce, when the one of the client is for the nonce that it keeps.
   std::optional<Hash> TranslateToken(Bytes token, const Nonce& server_nonce) const;
-  // rum's own system user would be let in without a proof, or after a wrong one.
-  bool IsSystemUserThere(std::string_view user) const;
+  // The server may let this user in without a proof, or after a wrong one, since rum's system user
+  // is called so: why the log says that it was refused. nullptr: it may not.
+  const char* WhySystemUser() const;
 
   // Whether a wrong password of this client is found by rum, whoever it says it is: known and
   // unknown users must see the same.
@@ -190,6 +203,7 @@ class Session final : public Conversation {
   };
   ClientPeer FindClientPeer() const;
   std::string ClientHost() const { return FindClientPeer().host; }
+  ServerError Denied() const;  // 1045, for the present user
 
   void Send(uint32_t side, std::string_view packet);
   void PassToClient(Bytes payload);
@@ -233,12 +247,17 @@ class Session final : public Conversation {
 
   bool unix_client_ = false;
 
+  bool greeted_as_mysql_ = false;    // by the version in our greeting
   bool greeted_as_mariadb_ = false;  // the client goes by MariaDB's further capabilities
   uint64_t promised_ = 0;            // the capabilities in our greeting
   Nonce nonce_{};                    // the last one that rum gave to the client
   Nonce scramble_{};  // the last one that a client keeps: by rum, or for the native plugin
-  Greeting upstream_greeting_;  // from the greeting until our response
-  Response response_;           // capabilities are those in force on the client's side
+  Greeting upstream_greeting_;              // until our response is prepared
+  std::optional<Response> outgoing_;        // our response, until it is sent
+  std::string_view no_plugin_ = kNoPlugin;  // what has the server ask for the account's plugin
+  Response response_;                       // capabilities are those in force on the client's side
+  std::string sent_name_;                   // response_.user in the client's character set
+  const char* name_fault_ = nullptr;        // why response_.user is what was received, and no name
   std::string destination_;
   std::string record_;                   // of the map, until the token was judged
   int32_t verdict_ = RUM_OK;             // of admit()

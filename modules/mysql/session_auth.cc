@@ -107,8 +107,7 @@ void Session::AnswerInPlace() {
   }
   farewell_ = Farewell::kNone;
   if (limits_) limits_->login_failed(handle_);
-  Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
-         "the client's answer has a length that its plugin never has");
+  Refuse(Denied(), RUM_CLOSE_DENIED, "the client's answer has a length that its plugin never has");
 }
 
 void Session::AskForServerKey(Bytes password) {
@@ -164,7 +163,7 @@ void Session::TakeCipher(Bytes payload) {
   if (!password) {
     if (limits_) limits_->login_failed(handle_);
     Count(kClientFaults);
-    return Refuse(AccessDenied(response_.user, ClientHost(), true), RUM_CLOSE_DENIED,
+    return Refuse(AccessDenied(sent_name_, ClientHost(), true), RUM_CLOSE_DENIED,
                   "the client's password is not encrypted with rum's RSA key and OAEP");
   }
   Count(kTranslatedPasswords);

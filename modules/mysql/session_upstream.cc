@@ -89,6 +89,7 @@ void Session::TakeGreeting(Bytes payload) {
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, greeting.why);
   }
   fleet_.Saw(view_, upstream_, greeting.value, std::nullopt, ::time(nullptr));
+  no_plugin_ = NoPluginFor(greeting.value.version);
   if (client_left_) return RespondAsNobody();
   // What the client was promised and goes on to use in all that follows, and what the way of
   // logging in rests on, cannot be done without.
@@ -107,16 +108,17 @@ void Session::TakeGreeting(Bytes payload) {
                                                    : "; give the oldest server's --mysql-version"));
   }
   upstream_greeting_ = std::move(greeting.value);
-  if (!WantsUpstreamTls()) return Respond();
-  if ((upstream_greeting_.capabilities & kSsl) == 0) {
+  const bool by_tls = WantsUpstreamTls();
+  if (by_tls && (upstream_greeting_.capabilities & kSsl) == 0) {
     Count(kServerFaults);
     return Refuse(ErrorForReason(RUM_CLOSE_TLS), RUM_CLOSE_UNSUPPORTED,
                   "the server has no TLS, which --upstream-tls demands");
   }
-  Response request = response_;
-  request.capabilities &= upstream_greeting_.capabilities;
-  Send(RUM_UPSTREAM, BuildSslRequest(request, back_++));
+  if (!PrepareResponse()) return;
+  if (!by_tls) return Respond();
   asked_for_tls_ = true;
+  outgoing_->capabilities |= kSsl;
+  Send(RUM_UPSTREAM, BuildSslRequest(*outgoing_, back_++));
   if (host_.start_tls(handle_, RUM_UPSTREAM, nullptr, 0) != RUM_OK) {
     return RefuseFor(RUM_CLOSE_MODULE, "TLS to the server could not be begun");
   }
@@ -143,35 +145,38 @@ bool Session::WantsUpstreamTls() const {
 }
 
 // In force toward the server: what the client uses, rum offered and the server has. Fields whose
-// flag falls away are left out.
-void Session::Respond() {
+// flag falls away are left out. All flags are chosen here: servers read the response behind an
+// SSLRequest by the flags of that, and count one that does not fit them as an error of the address.
+bool Session::PrepareResponse() {
+  auto refuse = [this](const ServerError& error, uint32_t reason, std::string_view log_text) {
+    RefuseAfterGreeting(error, reason, log_text);
+    return false;
+  };
   if (Compresses() && ExposedByChangeUser()) {
-    return RefuseAfterGreeting(
-        CannotCompress(), RUM_CLOSE_UNSUPPORTED,
-        "a COM_CHANGE_USER must be seen on this link, and the client compresses");
+    return refuse(CannotCompress(), RUM_CLOSE_UNSUPPORTED,
+                  "a COM_CHANGE_USER must be seen on this link, and the client compresses");
   }
-  if (!rewriting_ && IsSystemUserThere(response_.user)) {
+  if (const char* why = rewriting_ ? nullptr : WhySystemUser()) {
     Count(kServerDenials);
-    return Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
-                  "over a unix socket the server may take rum's own system user for a proof");
+    Refuse(Denied(), RUM_CLOSE_DENIED, why);
+    return false;
   }
-  Greeting greeting = std::move(upstream_greeting_);
+  mariadb_upstream_ = ReadVersion(upstream_greeting_.version).mariadb;
+  if (ServerCutsName()) return refuse(Denied(), RUM_CLOSE_DENIED, kCutName);
+  if (Compresses() && PutsDatabaseOff(response_)) {
+    return refuse(CannotCompress(), RUM_CLOSE_UNSUPPORTED,
+                  "the database's name has other characters than ASCII, and the client compresses");
+  }
   Response response;
   std::swap(response, response_);
   response_.capabilities = response.capabilities;  // kept, as the user is, for an ERR to come
-  response_.user = response.user;
+  response_.user = std::exchange(response.user, sent_name_);
   response_.charset = response.charset;
-  thread_id_ = greeting.connection_id;
-  upstream_nonce_ = greeting.nonce;
-  mariadb_upstream_ = ReadVersion(greeting.version).mariadb;
-  response.capabilities &= greeting.capabilities & ~kSsl;
+  thread_id_ = upstream_greeting_.connection_id;
+  upstream_nonce_ = upstream_greeting_.nonce;
+  response.capabilities &= upstream_greeting_.capabilities & ~kSsl;
   if (rewriting_) {
-    std::optional<Hash> token = MakeToken(*password_hash_, greeting.nonce, *stored_);
-    Wipe(&*password_hash_);
-    if (!token) return RefuseFor(RUM_CLOSE_MODULE, "SHA1 failed");
     response.plugin = kNativePlugin;
-    response.auth = AsText(*token);
-    exchange_ = Exchange(PluginKind::kNative);
   } else {
     // Clients that do not know of plugins may still understand the switch (mysqljs does).
     response.capabilities |= kPluginAuth;
@@ -179,23 +184,36 @@ void Session::Respond() {
     // there, or is the password.
     bool clear = SendsPasswordFirst(response.plugin);
     response.auth.assign(clear ? 0 : std::min(response.auth.size(), kMaxShownAuth), '\0');
-    response.plugin = kNoPlugin;
+    response.plugin = no_plugin_;
   }
-  if (asked_for_tls_) response.capabilities |= kSsl;
   if (PutsDatabaseOff(response)) {
-    if (Compresses()) {
-      return RefuseAfterGreeting(
-          CannotCompress(), RUM_CLOSE_UNSUPPORTED,
-          "the database's name has other characters than ASCII, and the client compresses");
-    }
     database_ = std::move(response.database);
     response.capabilities &= ~uint64_t{kConnectWithDb};
+  }
+  upstream_greeting_ = {};
+  outgoing_ = std::move(response);
+  return true;
+}
+
+void Session::Respond() {
+  Response response = std::move(*outgoing_);
+  outgoing_.reset();
+  if (rewriting_) {
+    std::optional<Hash> token = MakeToken(*password_hash_, upstream_nonce_, *stored_);
+    Wipe(&*password_hash_);
+    if (!token) return RefuseFor(RUM_CLOSE_MODULE, "SHA1 failed");
+    response.auth = AsText(*token);
+    exchange_ = Exchange(PluginKind::kNative);
   }
   upstream_capabilities_ = response.capabilities;
   TellWhoTheClientIs(response.user, &response.attributes);
   Send(RUM_UPSTREAM, BuildResponse(response, back_++));
   farewell_ = Farewell::kAnswer;
   state_ = State::kAwaitVerdict;
+}
+
+bool Session::ServerCutsName() const {
+  return !mariadb_upstream_ && response_.user.size() > kNameMySqlKeeps;
 }
 
 // MariaDB counts a name that is wrong in the client's character set as an error of the address,
@@ -267,8 +285,7 @@ void Session::TakeOk(Bytes payload) {
     farewell_ = Farewell::kQuit;
     if (limits_) limits_->login_failed(handle_);
     Count(kServerDenials);
-    return Refuse(AccessDenied(response_.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
-                  "the server took rum's own system user for a proof");
+    return Refuse(Denied(), RUM_CLOSE_DENIED, "the server took rum's own system user for a proof");
   }
   if (!database_.empty()) {
     ok_ = AsText(payload);
@@ -300,7 +317,7 @@ void Session::PassError(Bytes payload) {
   if (error.code == 1045 || error.code == 1698) {
     if (switched_) NoteDenial();
     if (limits_) limits_->login_failed(handle_);
-    error = AccessDenied(response_.user, ClientHost(), with_password_);
+    error = Denied();
   }
   Note("error", code);
   Count(kServerDenials);
@@ -333,10 +350,15 @@ void Session::GoOnAlone() {
 void Session::RespondAsNobody() {
   Response nobody;
   nobody.capabilities = kProtocol41 | kSecureConnection | kPluginAuth;
+  if (asked_for_tls_ && outgoing_) {  // the server reads it by the flags of the SSLRequest
+    nobody.capabilities = outgoing_->capabilities;
+    nobody.max_packet = outgoing_->max_packet;
+    nobody.charset = outgoing_->charset;
+    nobody.zstd_level = outgoing_->zstd_level;
+  }
   nobody.user = kNobody;
-  nobody.plugin = kNoPlugin;  // so that it takes the steps of anybody
+  nobody.plugin = no_plugin_;  // so that it takes the steps of anybody
   if (back_ == 0) back_ = 1;
-  if (asked_for_tls_) nobody.capabilities |= kSsl;
   Send(RUM_UPSTREAM, BuildResponse(nobody, back_++));
   exchange_ = Exchange(PluginKind::kNative);
   farewell_ = Farewell::kAnswer;
@@ -344,7 +366,7 @@ void Session::RespondAsNobody() {
 }
 
 bool Session::AnswerWrongly() {
-  std::optional<std::string> answer = WrongAnswer(exchange_.kind(), answered_++);
+  std::optional<std::string> answer = WrongProof(exchange_.kind(), answered_++);
   if (!answer) return false;
   since_ = Now();
   Send(RUM_UPSTREAM, PacketWriter().WriteText(*answer).Finish(back_++));

@@ -6,7 +6,6 @@
 #include "mysql/admission.h"
 #include "mysql/kill_table.h"
 #include "mysql/session.h"
-#include "mysql/system_user.h"
 
 namespace rum::mysql {
 namespace {
@@ -64,36 +63,73 @@ bool Session::LetFlow() {
   return true;
 }
 
+// What goes on as it is goes on in one piece: many small packets cost no more than one. A packet
+// that needs more than that is looked at when those before it have gone on.
 int64_t Session::WatchClient(Bytes bytes) {
-  ClientPacket packet = Compresses() ? ReadCompressed(bytes) : commands_.Next(bytes);
-  if (packet.kind == ClientPacket::Kind::kPartial) {
-    WaitFor(RUM_CLIENT, packet.size);
-    return 0;
+  size_t passed = 0;
+  bool watching = true;
+  while (watching && (passed == 0 || passed < bytes.size())) {
+    CommandReader before = commands_;
+    Bytes rest = bytes.subspan(passed);
+    ClientPacket packet = Compresses() ? ReadCompressed(rest) : commands_.Next(rest);
+    if (!GoesOnAsItIs(packet)) {
+      if (passed == 0) return TakeWatched(packet);
+      commands_ = before;
+      break;
+    }
+    passed += packet.size;
+    watching = WatchesOn();
   }
-  auto size = static_cast<int64_t>(packet.size);
-  if (packet.kind == ClientPacket::Kind::kMayKill && TranslateKill(packet.payload)) {
-    StopWatching();
-    return size;
-  }
-  if (watched_to_the_end_ && packet.kind == ClientPacket::Kind::kChangeUser) {
-    TakeChangeUser(packet.payload);
-    return size;
-  }
-  if (watched_to_the_end_ && packet.kind == ClientPacket::Kind::kTooLong) {
-    front_ = 1;
-    Count(kClientFaults);
-    farewell_ = Farewell::kQuit;
-    Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "the client's packet is too long");
-    return 0;
-  }
-  host_.forward(handle_, RUM_CLIENT, packet.size);
-  StopWatching();
+  host_.forward(handle_, RUM_CLIENT, passed);
+  if (!watching) StopWatching();
   return 0;
 }
 
+bool Session::GoesOnAsItIs(const ClientPacket& packet) const {
+  switch (packet.kind) {
+    case ClientPacket::Kind::kPartial:
+      return false;
+    case ClientPacket::Kind::kOpaque:
+      return true;
+    case ClientPacket::Kind::kMayKill:
+      return !FindKill(packet.payload);
+    case ClientPacket::Kind::kChangeUser:
+    case ClientPacket::Kind::kTooLong:
+      return !watched_to_the_end_;
+  }
+  return true;
+}
+
+// How much of it was consumed.
+int64_t Session::TakeWatched(const ClientPacket& packet) {
+  switch (packet.kind) {
+    case ClientPacket::Kind::kPartial:
+      WaitFor(RUM_CLIENT, packet.size);
+      return 0;
+    case ClientPacket::Kind::kMayKill: {
+      bool translated = TranslateKill(packet.payload);
+      if (!translated) host_.forward(handle_, RUM_CLIENT, packet.size);
+      if (!WatchesOn()) StopWatching();
+      return translated ? static_cast<int64_t>(packet.size) : 0;
+    }
+    case ClientPacket::Kind::kChangeUser:
+      TakeChangeUser(packet.payload);
+      return static_cast<int64_t>(packet.size);
+    case ClientPacket::Kind::kOpaque:
+    case ClientPacket::Kind::kTooLong:
+      break;
+  }
+  front_ = 1;
+  Count(kClientFaults);
+  farewell_ = Farewell::kQuit;
+  Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "the client's packet is too long");
+  return 0;
+}
+
+bool Session::WatchesOn() { return watched_to_the_end_ || ++watched_packets_ < kWatchedPackets; }
+
 // What is not forwarded yet goes on all the same.
 void Session::StopWatching() {
-  if (watched_to_the_end_ || ++watched_packets_ < kWatchedPackets) return;
   if (host_.relay(handle_) == RUM_OK) state_ = State::kRelaying;
 }
 
@@ -121,17 +157,22 @@ void Session::TakeChangeUser(Bytes payload) {
   }
   ChangeUser change = std::move(parsed.value);
   with_password_ = ProvesSomething(change.auth);
-  bool same = change.user == response_.user;
+  // The name is in this character set. Without one the server would take its session's, which may
+  // be another by now.
+  if (!change.charset) change.charset = response_.charset;
+  former_user_ = response_.user;
+  TakeName(change.user, *change.charset, NameIn::kChangeUser);
+  change.user = sent_name_;
+  bool same = HasName() && former_user_ == response_.user;
   if (config_.change_user == ChangeUserMode::kDeny ||
       (config_.change_user == ChangeUserMode::kSame && !same)) {
     Count(kDeniedUserChanges);
-    return Refuse(AccessDenied(change.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
+    return Refuse(Denied(), RUM_CLOSE_DENIED,
                   "--mysql-change-user forbids this change of the user");
   }
-  if (IsSystemUserThere(change.user)) {
+  if (const char* why = WhySystemUser()) {
     Count(kDeniedUserChanges);
-    return Refuse(AccessDenied(change.user, ClientHost(), with_password_), RUM_CLOSE_DENIED,
-                  "over a unix socket the server may take rum's own system user for a proof");
+    return Refuse(Denied(), RUM_CLOSE_DENIED, why);
   }
   // The end of the server has been passed on: there is nobody to ask, and no way to answer.
   if (host_.take_back(handle_, RUM_UPSTREAM) != RUM_OK) {
@@ -139,15 +180,15 @@ void Session::TakeChangeUser(Bytes payload) {
     told_ = true;
     return Close(RUM_CLOSE_UPSTREAM, {});
   }
-  former_user_ = std::exchange(response_.user, change.user);
   change_ = std::move(change);
   LookUpNewUser();
 }
 
 void Session::LookUpNewUser() {
   const std::string& user = response_.user;
-  // No map has such names.
-  if (user.empty() || user.size() > kMaxUser) return JudgeChange(RUM_NOT_FOUND, {});
+  if (ServerCutsName()) name_fault_ = kCutName;
+  if (!HasName()) return RefuseChange();
+  if (user.empty()) return JudgeChange(RUM_NOT_FOUND, {});  // no map has it
   int32_t status = host_.lookup(handle_, user.data(), user.size());
   if (status != RUM_OK) return JudgeChange(status, {});
   state_ = State::kAwaitChangeMap;
@@ -210,8 +251,8 @@ void Session::RefuseUnquiet() {
 // server would have asked for.
 void Session::RefuseChange() {
   Count(kDeniedUserChanges);
-  Note("change_refused", TextForVerdict(verdict_));
-  if (!LooksLikeAWrongPassword(verdict_)) {
+  Note("change_refused", HasName() ? TextForVerdict(verdict_) : name_fault_);
+  if (HasName() && !LooksLikeAWrongPassword(verdict_)) {
     return GoOnAsBefore(ErrorForVerdict(verdict_, response_.user));
   }
   if (HasUpstream(kPluginAuth)) return DelayAs(Pace::Step::kSwitch, State::kDelaySwitch);
@@ -241,8 +282,7 @@ void Session::SendChangeUser() {
   if (HasUpstream(kPluginAuth)) {
     // The server asks for the proof anew, with its own nonce.
     change.auth.assign(SendsPasswordFirst(change.plugin) ? 0 : change.auth.size(), '\0');
-    change.plugin = kNoPlugin;
-    if (!change.charset) change.charset = response_.charset;
+    change.plugin = no_plugin_;
     rewriting_ = false;
   } else if (std::optional<Hash> token = TranslateToken(AsBytes(change.auth), upstream_nonce_)) {
     change.auth = AsText(*token);
@@ -270,6 +310,7 @@ std::optional<Hash> Session::TranslateToken(Bytes token, const Nonce& server_non
 void Session::GoOnAsBefore(const ServerError& error) {
   Send(RUM_CLIENT, BuildError(error, front_));
   response_.user = std::move(former_user_);
+  name_fault_ = nullptr;
   change_.reset();
   verdict_ = RUM_OK;
   if (!LetFlow()) {
@@ -279,8 +320,17 @@ void Session::GoOnAsBefore(const ServerError& error) {
   farewell_ = Farewell::kNone;
 }
 
-bool Session::IsSystemUserThere(std::string_view user) const {
-  return unix_upstream_ && !user.empty() && user == SystemUser();
+const char* Session::WhySystemUser() const {
+  if (!unix_upstream_ || response_.user.empty()) return nullptr;
+  if (!config_.socket_users) {
+    return "over a unix socket the server may take rum's system user for a proof, and no name of "
+           "it "
+           "is known: give --mysql-socket-user";
+  }
+  const std::vector<std::string>& names = *config_.socket_users;
+  bool found = std::find(names.begin(), names.end(), response_.user) != names.end();
+  return found ? "over a unix socket the server may take rum's own system user for a proof"
+               : nullptr;
 }
 
 }  // namespace rum::mysql

@@ -1,11 +1,14 @@
 """Destinations that refuse, are silent, cannot be resolved or break: what each client gets."""
 
 import contextlib
+import os
+import signal
 import threading
 import time
 
 from support import mysql_wire, net, peers
 from support.harness import check, full, same, test
+from support.names import NameServer
 from support.net import connect
 from support.peers import Echo, closed_port
 from test_redirect import tcp
@@ -43,6 +46,69 @@ def _(t):
         with connect(here, 30) as s:
             check(net.ended(s, 30) in ("closed", "reset"), "ended")
     same({r["reason"] for r in rum.wait_sessions(3)}, {"unresolved"})
+
+
+def resolv_conf(t, text):
+    """The path of such a file, which is replaced as a whole."""
+    path = t.path("resolv.conf")
+    with open(path + ".new", "w") as f:
+        f.write(text)
+    os.rename(path + ".new", path)
+    return path
+
+
+def echoes(address, want=b"x"):
+    with connect(address, 30) as s:
+        s.sendall(want)
+        return net.read_exact(s, len(want)) == want
+
+
+@test("HUP asks for names again, and reads the file of name servers")
+def _(t):
+    port = net.free_port()
+    here = tcp()
+    names = t.keep(NameServer({"db.test": ["127.0.0.2"]}))
+    one, two = (t.keep(Echo("tcp:127.0.0.%d:%d" % (n, port))) for n in (2, 3))
+    rum = t.rum("-s", here, "-d", "tcp:db.test:%d" % port, "--dns-refresh", "1h",
+                "--resolv-conf", resolv_conf(t, names.conf))
+    check(echoes(here), "the first address")
+    same((one.accepted, two.accepted), (1, 0))
+    names.records["db.test"] = ["127.0.0.3"]
+    check(echoes(here), "kept for an hour")
+    same((one.accepted, two.accepted), (2, 0))
+    rum.signal(signal.SIGHUP)
+
+    def at_two():
+        check(echoes(here), "one of both")
+        return two.accepted > 0
+    net.until(at_two, 10, "the new address")
+
+    later = t.keep(NameServer({"db.test": ["127.0.0.2"]}))
+    resolv_conf(t, later.conf)
+    rum.signal(signal.SIGHUP)
+    before = one.accepted
+
+    def at_one():
+        check(echoes(here), "one of both")
+        return one.accepted > before
+    net.until(at_one, 10, "what the new name server says")
+
+
+@test("Of several clients one waits for a dead address of a name", seconds=60)
+def _(t):
+    port = net.free_port()
+    here = tcp()
+    t.keep(peers.NeverAccepts("tcp:127.0.0.2:%d" % port))
+    echo = t.keep(Echo("tcp:127.0.0.1:%d" % port))
+    names = t.keep(NameServer({"db.test": ["127.0.0.2", "127.0.0.1"]}))
+    began = time.monotonic()
+    rum = t.rum("-s", here, "-d", "tcp:db.test:%d" % port, "--connect-timeout", "1s",
+                "--resolv-conf", resolv_conf(t, names.conf))
+    for _ in range(6):
+        check(echoes(here), "served")
+    same(echo.accepted, 6)
+    if time.monotonic() - began < 9:  # after ten seconds it is tried again
+        same(rum.stats()["upstream"]["connect_failures"], 1)
 
 
 @test("While a name is being resolved the worker serves others", seconds=60)

@@ -5,10 +5,11 @@ import os
 import random
 import socket
 import struct
+import threading
 import time
 
 from mysql_setup import front, row, usual_map, write_map
-from support import mysql_wire, net, peers
+from support import mysql_wire, net, newer_servers, peers
 from support.harness import check, full, has, same, test
 from support.mariadb import password
 from support.mysql_wire import (Client, FakeServer, ServerError, native_token, packet, read_packet,
@@ -380,6 +381,119 @@ def _(t):
                           env={"RUM_TEST_SOURCE": "127.0.0.3"})
         net.until(lambda: rum.stats()["probes"]["made"] > number, 60, "so many probes")
         asks_for_a_password(here)
+
+
+class SlowTls(peers.Server):
+    """Passes connections on to a server, from `source`; holds what comes behind a request for TLS until
+    it is released."""
+
+    def __init__(self, server, source):
+        self.server, self.source = server, source
+        self.asked, self.released = threading.Semaphore(0), threading.Semaphore(0)
+        super().__init__()
+
+    def handle(self, s):
+        with net.connect(self.server, 60, source=self.source) as back:
+            s.sendall(packet(*read_packet(back)))
+            back.sendall(packet(*read_packet(s)))
+            self.asked.release()
+            self.released.acquire()
+            threading.Thread(target=self._pass, args=(back, s), daemon=True).start()
+            self._pass(s, back)
+
+    @staticmethod
+    def _pass(source, sink):
+        try:
+            while block := source.recv(65536):
+                sink.sendall(block)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def error_from(server, source):
+    """None, or the error of a login from there that needs no password."""
+    try:
+        with Client(server.address, source=source) as c:
+            c.greet()
+            c.send(response("empty", b""))
+            c.finish_login("")
+            c.quit()
+        return None
+    except ServerError as e:
+        return e.code
+
+
+def never_blocked_by_tls(t, kind):
+    """Logins whose response behind the request for TLS is another one than that of the client."""
+    server = t.run.newer[kind].own(t, tls=True, options=["--max-connect-errors=4"])
+    number = 8
+    for _ in range(number):
+        try:
+            vanish(server.address, "greeted", source="127.0.0.4")
+        except ServerError:
+            break
+    same(error_from(server, "127.0.0.4"), 1129, "the server blocks; else this proves nothing")
+    native = kind != "mysql-sid"
+    user = "native" if native else "sha2"
+    word = newer_servers.password(user)
+    path = write_map(t, (user, mysql_wire.stored_hash(word) if native else "", server.address))
+    by_tls = ("--upstream-tls", "require", "-t", "mariadb1011" if native else "mysql90")
+    preload = {"preload": t.run.build.preload, "env": {"RUM_TEST_SOURCE": "127.0.0.3"}}
+
+    def still_served(after):
+        same(error_from(server, "127.0.0.3"), None, "the error after " + after)
+
+    _, here = front(t, path, *by_tls, "--mysql-auth", "relay", **preload)
+    for _ in range(number):
+        with Client(here) as c:
+            c.greet()
+            c.send(response(user, b"", database="d\u00f6tabase", attributes=b"\1a\1b"))
+            c.read()
+    still_served("a database that is named behind the login")
+    if native:
+        _, here = front(t, path, *by_tls, "--mysql-auth", "rewrite", **preload)
+        for _ in range(number):
+            with Client(here) as c:
+                c.login(user, word, plugin_auth=False, attributes=b"\1a\1b", database="rumtest")
+                c.quit()
+        still_served("rewriting for a client with attributes and without plugins")
+    between = t.keep(SlowTls(server.address, "127.0.0.3"))
+    path = write_map(t, (user, "", between.address), name="between.cdb")
+    for database, attributes in (("rumtest", b"\1a\1b"), (None, None), ("d\u00f6tabase", None)):
+        rum, here = front(t, path, *by_tls)
+        for _ in range(number):
+            c = Client(here)
+            c.greet()
+            c.send(response(user, b"\1" * 20, database=database, attributes=attributes))
+            check(between.asked.acquire(timeout=20), "rum asks for TLS")
+            c.close()
+            time.sleep(0.02)  # rum is to hear of that first; where it does not, the login goes on
+            between.released.release()
+        same({r["reason"] for r in rum.wait_sessions(number, 20)}, {"client_gone"})
+        still_served("clients that left during the server's handshake (%s)" % database)
+
+
+for kind_name in newer_servers.KINDS:
+    test("Logins by TLS do not make the server block the proxy (%s)" % kind_name,
+         needs=("mysql.so", kind_name), seconds=120)(
+             lambda t, kind=kind_name: never_blocked_by_tls(t, kind))
+
+
+@test("A client that says COM_QUIT right behind its login is not logged in for that", needs=BOTH)
+def _(t):
+    server = t.run.servers.own(t)
+    rum, here = front(t, write_map(t, row(t, "empty", server.address)))
+    before = server.status("Aborted_clients")
+    for _ in range(5):
+        with Client(here) as c:
+            c.greet()
+            c.socket.sendall(packet(1, response("empty", b"")) + packet(0, b"\x01"))
+            c.read()
+            net.ended(c.socket)
+    rum.wait_sessions(5)
+    net.until(lambda: len(server.admin("SHOW PROCESSLIST")) == 1, 10, "the server has let go of all")
+    same(server.status("Aborted_clients"), before, "clients that the server counts as aborted")
 
 
 @test("Clients that vanish while the server is silent do not make it block the proxy",

@@ -2,6 +2,7 @@
 well again afterwards."""
 
 import errno
+import itertools
 import os
 import signal
 import socket
@@ -109,6 +110,53 @@ def _(t):
             other.close()
 
 
+@test("Bulk takes no descriptor that was promised to --max-connections", seconds=120)
+def _(t):
+    block = net.pattern(1 << 20)
+    source = t.keep(peers.Source(lambda: itertools.repeat(block)))
+    here = tcp()
+    rum = t.rum("-s", here, "-d", source.address, "--max-connections", "132", "--nofile", "464")
+    check("open files" not in rum.log(), "the limit is enough")
+    crowd = []
+    for number in range(132):
+        s = connect(here, receive_buffer=1 << 16)
+        crowd.append(s)
+        check(net.read_exact(s, len(block)) == block, "what client %d gets" % number)
+    same(rum.stats()["sessions"]["active"], 132)
+    same(rum.metric("rum_accept_failures_total"), 0)
+    for s in crowd:
+        s.close()
+
+
+@test("What the network says of one client does not stop the listener", seconds=90)
+def _(t):
+    echo = t.keep(Echo())
+    for number in (errno.ENETDOWN, errno.EPROTO, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.ENONET,
+                   errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.EPERM,
+                   errno.ECONNABORTED):
+        here, when = tcp(), t.path("fail-%d" % number)
+        rum = t.rum("-s", here, "-d", echo.address, preload=t.run.build.preload, env={
+            "RUM_TEST_FAIL": "accept4=%d/2" % number, "RUM_TEST_FAIL_WHEN": when})
+        open(when, "w").close()
+        for _ in range(10):
+            same(ask(here), b"hello")
+        same(rum.metric("rum_accept_failures_total"), 0, errno.errorcode[number])
+        rum.finish()
+
+
+@test("A listener on which nothing but such errors come rests", seconds=60)
+def _(t):
+    echo, here, when = t.keep(Echo()), tcp(), t.path("fail-now")
+    rum = t.rum("-s", here, "-d", echo.address, preload=t.run.build.preload, env={
+        "RUM_TEST_FAIL": "accept4=%d/1" % errno.EPERM, "RUM_TEST_FAIL_WHEN": when})
+    open(when, "w").close()
+    with connect(here) as s:
+        rum.wait_log("cannot accept clients")
+        os.unlink(when)
+        s.sendall(b"hello")
+        same(net.read_exact(s, 5), b"hello")
+
+
 CALLS = {
     "accept4": [errno.ECONNABORTED, errno.EINTR, errno.EMFILE, errno.ENFILE, errno.ENOBUFS,
                 errno.ENOMEM, errno.EPROTO, errno.EPERM],
@@ -127,8 +175,8 @@ CALLS = {
 def under_failures(t, call, number):
     echo = t.keep(Echo())
     here, when = tcp(), t.path("fail-now")
-    # A send that fails on a sound socket leaves a session that only a timeout ends.
-    rum = t.rum("-s", here, "-d", echo.address, "--half-close-timeout", "300ms",
+    # Whatever fails, a session ends by it and not by a timeout.
+    rum = t.rum("-s", here, "-d", echo.address, "--half-close-timeout", "1h",
                 preload=t.run.build.preload, env={
                     "RUM_TEST_FAIL": "%s=%d/3" % (call, number), "RUM_TEST_FAIL_WHEN": when})
     same(ask(here), b"hello", "before")

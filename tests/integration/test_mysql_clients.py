@@ -4,7 +4,7 @@ says; wrong passwords are refused as a server would."""
 import collections
 
 from mysql_setup import front, port_of, usual_map
-from support import clients
+from support import clients, matrix
 from support.harness import check, has, same, test
 from support.mariadb import LONG_USER, UTF8_USER, password
 
@@ -130,6 +130,31 @@ def _(t):
         for client in (clients.mariadb_program, clients.pymysql_client, clients.php_client):
             answer = client(t, port_of(here), "alice", password("alice"))
             check(answer.ok, "%s: %r" % (version, answer))
+
+
+def every_client_logs_in(t, version):
+    single = {"alone, " + name: lambda t, logins, one=one: [
+        one(t, login.port, login.user, login.word) for login in logins]
+        for name, one in clients.ALL.items()}
+    for with_hash in (True, False):
+        _, here = front(t, usual_map(t, with_hash), "-t", version)
+        wrong = {}
+        for name, log_in in {**matrix.CLIENTS, **single}.items():
+            if "PyMySQL" in name and not with_hash and version in ("mysql50", "mysql51"):
+                continue  # takes a switch for the passwords of before 4.1 where no plugins are promised
+            for word, expected in ((password("alice"), (None, t.run.servers.a.port)),
+                                   ("wrong", (1045, None))):
+                answer = log_in(t, [matrix.Login(port_of(here), "alice", word, "", "")])[0]
+                if (answer.code, answer.port) != expected:
+                    wrong[name, word] = answer
+        same(wrong, {}, "with%s a hash in the map" % ("" if with_hash else "out"))
+
+
+# What their greetings do not promise clients leave out, and some set the flags all the same.
+for old_version in ("mysql50", "mysql51", "mysql55", "mariadb55"):
+    test("Every client logs in where the greeting is that of " + old_version, seconds=120,
+         needs=("mysql.so", "mariadb", "mariadb-trixie", "mysql-sid"))(
+             lambda t, version=old_version: every_client_logs_in(t, version))
 
 
 @test("A list of servers in the map is tried in order", needs=("mysql.so", "mariadb"))

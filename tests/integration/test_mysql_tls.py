@@ -13,8 +13,10 @@ from support.build import program
 from support.certificates import Authority
 from support.harness import check, full, has, same, test
 from support.mariadb import password
+from support.mysql_wire import FakeServer, greeting_payload, packet
 from support.net import connect
 from support.peers import Script
+from support.rum import run_once
 
 NEEDS = ("mysql.so", "mariadb")
 
@@ -99,6 +101,65 @@ def _(t):
     rum, here = front(t, path, "--upstream-tls", "verify", "--upstream-tls-ca", stranger.certificate)
     refused(here, "alice", password("alice"))
     same(rum.session()["reason"], "tls_failed")
+
+
+@test("verify: a server's unix socket needs --upstream-tls-name, and then its certificate is verified",
+      needs=NEEDS)
+def _(t):
+    authority = Authority(t.folder)
+    server = tls_server(t, authority)
+    here = "sock:" + server.socket
+    path = write_map(t, row(t, "alice", here))
+    verify = ("--upstream-tls", "verify", "--upstream-tls-ca", authority.certificate)
+    rum, front_address = front(t, path, *verify)
+    refused(front_address, "alice", password("alice"))
+    record = rum.session()
+    same(record["reason"], "tls_failed")
+    has(record["detail"], "no host name to verify: give --upstream-tls-name")
+    for name, good in (("localhost", True), ("other.example", False)):
+        rum, front_address = front(t, path, *verify, "--upstream-tls-name", name)
+        if good:
+            same(log_in(front_address, "alice", password("alice"))[0], server.port)
+        else:
+            refused(front_address, "alice", password("alice"))
+            same(rum.session()["reason"], "tls_failed")
+    arguments = ("-s", front_address, "-P", "mysql.so", "-d", here, *verify, "--check")
+    code, _, err = run_once(t, *arguments)
+    same(code, 1)
+    has(err, "--upstream-tls: verify: %s has no host name that its certificate could have; give "
+        "--upstream-tls-name" % here)
+    same(run_once(t, *arguments, "--upstream-tls-name", "localhost")[0], 0)
+
+
+@test("--tls on with --tls-ca is refused: who comes without TLS would come without a certificate",
+      needs="mysql.so")
+def _(t):
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("front")
+    arguments = ("-s", "tcp:127.0.0.1:%d" % net.free_port(), "-P", "mysql.so", "-d", "tcp:127.0.0.1:1",
+                 "--tls-cert", certificate, "--tls-key", key, "--tls-ca", authority.certificate, "--check")
+    for mode, good in (("off", False), ("on", False), ("require", True)):
+        code, _, err = run_once(t, *arguments, "--tls", mode)
+        same(code, 0 if good else 1, mode)
+        if not good:
+            has(err, "give --tls require")
+
+
+@test("A server whose TLS fails inside the protocol is counted by the breaker", needs="mysql.so")
+def _(t):
+    class Broken(FakeServer):
+        def handle(self, s):
+            s.sendall(packet(0, greeting_payload(b"n" * 20, capabilities=0x81FFFFFF)))
+            s.recv(4096)  # the SSLRequest; the end instead of a handshake
+    server = t.keep(Broken())
+    path = write_map(t, row(t, "alice", server.address))
+    rum, here = front(t, path, "--upstream-tls", "require", "--breaker", "3/10m", "--mysql-auth", "relay")
+    for _ in range(4):
+        refused(here, "alice", password("alice"))
+    records = rum.wait_sessions(4)
+    same([r["reason"] for r in records], ["tls_failed"] * 4)
+    same(records[3].get("detail"), "--breaker")
+    same((server.accepted, rum.stats()["breaker"]["opened"]), (3, 1))
 
 
 @test("require: a client without TLS is told 3159, over the unix socket it may come", needs=NEEDS)

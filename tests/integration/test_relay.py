@@ -4,6 +4,7 @@ for, and no connection is in the way of another."""
 import hashlib
 import os
 import random
+import signal
 import socket
 import threading
 import time
@@ -111,6 +112,31 @@ def _(t):
         s.sendall(b"request")
         s.shutdown(socket.SHUT_WR)
         check(net.read_all(s) == reply, "the reply is the same")
+
+
+@test("On unix sockets what is behind a message with descriptors arrives, and no descriptor is kept")
+def _(t):
+    front, back = "sock:" + t.path("front"), "sock:" + t.path("back")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(net.parse(back)[1])
+        listener.listen()
+        rum = t.rum("-s", front, "-d", back)
+        with connect(front) as client:
+            client.sendall(b"x")
+            server = listener.accept()[0]
+            server.settimeout(20)
+            with server:
+                same(net.read_exact(server, 1), b"x")
+                before = rum.descriptors()
+                for one, other in ((client, server), (server, client)):
+                    for _ in range(20):
+                        # Stopped, so that it finds all of it at once.
+                        rum.process.send_signal(signal.SIGSTOP)
+                        socket.send_fds(one, [b"with one "], [one.fileno()])
+                        one.sendall(b"and behind it")
+                        rum.process.send_signal(signal.SIGCONT)
+                        same(net.read_exact(other, 22), b"with one and behind it")
+                same(rum.descriptors(), before)
 
 
 @test("A server's short reply and end of file in one go reach a client that has not sent yet")

@@ -5,17 +5,19 @@ import hashlib
 import os
 import select
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
+import threading
 
 from support import net, peers
-from support.certificates import Authority
+from support.certificates import Authority, openssl
 from support.harness import check, has, same, test
 from support.net import connect, free_port
 from support.peers import Echo, NeverAccepts, closed_port
-from support.rum import run_once
-from test_redirect import tcp
+from support.rum import environment, run_once
+from test_redirect import ask, tcp
 from test_relay import MEGA, bulk, digest
 
 
@@ -139,6 +141,25 @@ def _(t):
         same(net.read_exact(s, 5), b"hello")
 
 
+@test("The dot of an absolute name is no part of the name that a certificate is for")
+def _(t):
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("localhost", "DNS:localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    asked = []
+    context.sni_callback = lambda _, name, __: asked.append(name)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        here = tcp()
+        t.rum("-s", here, "-d", "tls:localhost.:%d" % listener.getsockname()[1],
+              "--upstream-tls", "verify", "--upstream-tls-ca", authority.certificate)
+        with connect(here) as s:
+            s.sendall(b"hello")
+            with context.wrap_socket(listener.accept()[0], server_side=True) as server:
+                same(net.read_exact(server, 5), b"hello")
+    same(asked, ["localhost"])
+
+
 @test("An end without TLS's own word for it is passed on as one, either way")
 def _(t):
     authority = Authority(t.folder)
@@ -222,6 +243,213 @@ def _(t):
             answer = None
         same(answer, None, "answer to a client without a good certificate")
         same(rum.session(number)["reason"], "tls_failed")
+
+
+@test("--tls-ca is refused where clients without TLS would come in without a certificate")
+def _(t):
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("front")
+    common = ("-d", closed_port(), "--tls-cert", certificate, "--tls-key", key, "--tls-ca",
+              authority.certificate)
+    sentence = "--tls-ca: on a tcp: listener clients without TLS would come in without a certificate"
+    both = ("-s", tls(), "-s", tcp()) + common
+    for options in (("--check",), ()):
+        code, out, err = run_once(t, *both, *options)
+        check(code != 0, "refused")
+        has(err, sentence)
+        same(out, "")
+    for listeners in (("-s", tls()), ("-s", tls(), "-s", "sock:" + t.path("sock"))):
+        same(run_once(t, *listeners, *common, "--check"), (0, "rum: the configuration is good\n", ""))
+    # Nor does a reload open that door.
+    config = t.path("rum.conf")
+
+    def write(*lines):
+        with open(config, "w") as f:
+            f.write("".join(line + "\n" for line in lines))
+    lines = ("listen = " + tls(), "listen = " + tcp(), "destination = " + common[1],
+             "tls-cert = " + certificate, "tls-key = " + key, "health-check = off")
+    write(*lines)
+    rum = t.rum("--config", config)
+    write(*lines, "tls-ca = " + authority.certificate)
+    rum.process.send_signal(signal.SIGHUP)
+    rum.wait_log(sentence)
+
+
+@test("--check finds that a module that only relays cannot verify, nor turn to TLS, nor know users")
+def _(t):
+    sock = "sock:" + t.path("server")
+    for destination, options, words in (
+            (sock, ("--upstream-tls", "verify"), "--upstream-tls: passthrough.so has no TLS inside its "
+             "protocol; %s cannot be verified: use tls:HOST:PORT" % sock),
+            (closed_port(), ("--upstream-tls", "verify"), "--upstream-tls: passthrough.so has no TLS"),
+            (closed_port(), ("--tls", "require"), "--tls: passthrough.so has no TLS inside its protocol"),
+            (closed_port(), ("--user-rate", "1/s"), "--user-rate: passthrough.so knows no users")):
+        code, _, err = run_once(t, "-s", tcp(), "-d", destination, *options, "--check")
+        same(code, 1)
+        has(err, words)
+
+
+@test("A key with a pass phrase is refused with a sentence, and nobody is asked for it")
+def _(t):
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("front")
+    modern, old = t.path("modern.key"), t.path("old.key")
+    for how, to in (("pkey", modern), ("ec", old)):
+        openssl(how, "-in", key, "-aes256", "-passout", "pass:secret", "-out", to)
+    with open(old) as f:
+        has(f.read(), "Proc-Type: 4,ENCRYPTED")
+    locked = t.path("locked.pem")
+    with open(certificate) as f, open(locked, "w") as to:
+        to.write(f.read().replace("BEGIN CERTIFICATE-----\n", "BEGIN CERTIFICATE-----\nProc-Type: "
+                                  "4,ENCRYPTED\nDEK-Info: AES-256-CBC,%s\n\n" % ("0a" * 16), 1))
+    sentence = "it is encrypted; keep it without a pass phrase, as 'openssl pkey -in FILE -out NEW'"
+    for files, words in ((("--tls-cert", certificate, "--tls-key", modern), "%s': %s" % (modern, sentence)),
+                         (("--tls-cert", certificate, "--tls-key", old), "%s': %s" % (old, sentence)),
+                         (("--tls-cert", locked, "--tls-key", key), "%s': %s" % (locked, sentence)),
+                         (("--tls-cert", certificate, "--tls-key", key, "--tls-ca", locked), locked)):
+        # Without a terminal OpenSSL reads from standard input, where nothing comes.
+        process = subprocess.Popen(
+            [t.run.build.rum, "-s", tls(), "-d", closed_port(), *files, "--check"],
+            env=environment(t, t.path("report")), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True)
+        try:
+            process.wait(20 * t.scale)
+        finally:
+            process.kill()
+        err = process.stderr.read().decode()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
+        same(process.returncode, 1, "what --check ends with")
+        has(err, words)
+
+    # One that takes the place of the key in use does no harm either.
+    echo, here, used = t.keep(Echo()), tls(), t.path("used.key")
+    shutil.copy(key, used)
+    rum = t.rum("-s", here, "-d", echo.address, "--tls-cert", certificate, "--tls-key", used,
+                prepare=os.setsid)
+    shutil.copy(modern, used + ".new")
+    os.rename(used + ".new", used)
+    rum.wait_log(sentence)
+    same(ask_tls(here, client_context(authority)), b"hello")
+
+
+class HandshakeFails(peers.Server):
+    """Reads the beginning of a handshake and answers with these bytes and the end, or not at all."""
+
+    def __init__(self, answer=b""):
+        self.answer = answer
+        super().__init__()
+        self.address = "tls:" + self.address[4:]
+
+    def handle(self, connection):
+        connection.recv(1 << 16)
+        if self.answer is None:
+            connection.recv(1)
+        else:
+            connection.sendall(self.answer)
+
+
+@test("When the TLS handshake with a server fails the next one is tried, and the breaker counts it")
+def _(t):
+    authority, stranger = Authority(t.folder), Authority(t.folder, "stranger")
+    good = t.keep(TlsEcho(*authority.sign("good")))
+    bad = [t.keep(HandshakeFails()), t.keep(HandshakeFails(b"HTTP/1.0 400 Bad Request\r\n\r\n")),
+           t.keep(HandshakeFails(None)), t.keep(TlsEcho(*stranger.sign("bad")))]
+    verify = ("--upstream-tls", "verify", "--upstream-tls-ca", authority.certificate,
+              "--first-byte-timeout", "500ms")
+    for one in bad:
+        here = tcp()
+        rum = t.rum("-s", here, "-d", "%s,%s" % (one.address, good.address), *verify,
+                    "--breaker", "2/10m")
+        for _ in range(3):
+            with connect(here) as s:
+                s.sendall(b"hello")
+                same(net.read_exact(s, 5), b"hello")
+        same(one.accepted, 2, "connections to the bad one")
+        same(rum.stats()["breaker"]["opened"], 1)
+        same({r["destination"] for r in rum.wait_sessions(3)}, {good.address})
+    here = tcp()
+    rum = t.rum("-s", here, "-d", "%s,%s" % (bad[3].address, bad[0].address), *verify)
+    with connect(here) as s:
+        same(net.read_all(s), b"")
+    record = rum.session()
+    same((record["reason"], record["destination"]), ("tls_failed", bad[0].address))
+
+
+@test("A server that begins the handshake anew, or changes its keys, goes on", seconds=60)
+def _(t):
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("back")
+    for version, commands in (("-tls1_2", b"rR"), ("-tls1_3", b"kK")):
+        server = OpensslServer(certificate, key, version)
+        try:
+            here = tcp()
+            rum = t.rum("-s", here, "-d", server.address, "--upstream-tls", "verify",
+                        "--upstream-tls-ca", authority.certificate)
+            with connect(here) as s:
+                for number in range(6):
+                    s.sendall(b"<client %d>\n" % number)
+                    server.hears(b"<client %d>" % number)
+                    server.say(commands[number % 2:number % 2 + 1])
+                    net.until(lambda: server.heard.count(b"SSL_do_handshake -> 1") == number + 1, 10,
+                              "it has begun")
+                    server.say(b"<server %d>" % number)
+                    same(net.read_exact(s, 11), b"<server %d>\n" % number)
+                    s.sendall(b"<again %d>\n" % number)
+                    server.hears(b"<again %d>" % number)
+            same(rum.session()["reason"], "client_closed")
+        finally:
+            server.close()
+
+
+class OpensslServer:
+    """openssl s_server: a line that begins with r, R, k or K is a command, any other is sent."""
+
+    def __init__(self, certificate, key, *options):
+        port = net.free_port()
+        self.address, self.heard = "tls:127.0.0.1:%d" % port, bytearray()
+        self.process = subprocess.Popen(
+            ["stdbuf", "-o0", "openssl", "s_server", "-accept", "127.0.0.1:%d" % port, "-cert", certificate, "-key", key,
+             *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.thread = threading.Thread(target=self._listen, daemon=True)
+        self.thread.start()
+        self.hears(b"ACCEPT")
+
+    def _listen(self):
+        for data in iter(lambda: self.process.stdout.read1(65536), b""):
+            self.heard.extend(data)
+
+    def say(self, line):
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+
+    def hears(self, text):
+        net.until(lambda: text in self.heard, 10, lambda: "%r in %r" % (text, bytes(self.heard)))
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.thread.join(10)
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@test("No session with a server is resumed, toward another or the same")
+def _(t):
+    authority = Authority(t.folder)
+    reused = []
+
+    class Watched(TlsEcho):
+        def handle(self, connection):
+            s = self.context.wrap_socket(connection, server_side=True)
+            reused.append(s.session_reused)
+            Echo.handle(self, s)
+    servers = [t.keep(Watched(*authority.sign("back%d" % i))) for i in range(2)]
+    here = tcp()
+    t.rum("-s", here, "-d", ",".join(s.address for s in servers), "--balance", "round-robin")
+    for _ in range(6):
+        same(ask(here), b"hello")
+    same(reused, [False] * 6)
 
 
 @test("64 MB go through TLS on both sides, both ways at once, byte for byte", seconds=90)

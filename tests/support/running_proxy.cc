@@ -98,7 +98,7 @@ RunningProxy::RunningProxy(Hooks hooks, const Change& change)
       [&](event_base* base) {
         proxy_ = std::make_unique<Proxy>(base, settings, config);
         prober_ = std::make_unique<Prober>(base, *proxy_, settings->health_check);
-        explainer_ = std::make_unique<Explainer>(base, *proxy_);
+        explainer_ = std::make_unique<Explainer>(*proxy_);
         config.reset();
         if (settings->tls.first) {
           settings->tls.state_dir = folder_.path();

@@ -40,6 +40,13 @@ static int32_t session_open(rum_session* session, const void* config, void* work
   (void)data;
   return RUM_OK;
 }
+
+static int64_t client_data(void* data, rum_session* session, const uint8_t* bytes, size_t size) {
+  (void)data;
+  (void)session;
+  (void)bytes;
+  return (int64_t)size;
+}
 #endif
 
 static const rum_option options[] = {
@@ -72,6 +79,7 @@ RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL = {
     .init = init,
 #ifndef MODULE_only_relays
     .session_open = session_open,
+    .client_data = client_data,
 #endif
 #ifdef MODULE_needs_what_is_not_there
     .worker_stop = worker_stop,

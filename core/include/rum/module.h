@@ -30,8 +30,8 @@
  *   A probe is a session without a client: probe_open in place of session_open, then the same.
  *
  * CHANGES
- *   1.0 (rum 1.0): first version, with the groups "rum.tls/1", "rum.limits/1", "rum.state/1" and
- *     "rum.clock/1", and probes.
+ *   1.0 (rum 1.0): first version, with the groups "rum.tls/1", "rum.limits/1", "rum.state/1",
+ *     "rum.clock/1" and "rum.process/1", and probes.
  */
 #ifndef RUM_MODULE_H
 #define RUM_MODULE_H
@@ -342,6 +342,19 @@ typedef struct rum_clock {
   uint64_t (*timer)(rum_session *session, uint64_t microseconds);
 } rum_clock;
 
+/* The group "rum.process/1": who rum is on this machine. */
+#define RUM_PROCESS_1 "rum.process/1"
+
+typedef struct rum_process {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* [any] All names that the system has for the user that rum runs as once the rights of root are
+   * given up, each with a NUL behind it; as they were before --chroot. A server behind a unix socket
+   * that trusts the system takes each client for that user. Returns the size of the names and copies
+   * them if they fit into `size`; 0: there are none, or this process serves nobody (--check). */
+  size_t (*user_names)(char *text, size_t size);
+} rum_process;
+
 /* What a probe is for. Good until probe_open returns. */
 typedef struct rum_probe {
   uint32_t struct_size;
@@ -403,10 +416,10 @@ typedef struct rum_module {
   int64_t (*client_data)(void *data, rum_session *session, const uint8_t *bytes, size_t size);
 
   /* [worker] The outcome of connect(). `reason` 0: connected. Else one of RUM_CLOSE_CONNECT_TIMEOUT,
-   * _CONNECT_REFUSED, _CONNECT_FAILED, _FIRST_BYTE_TIMEOUT, _UPSTREAM_GONE, _UPSTREAM_RESET (these
-   * three only while --breaker leaves the destination alone after such failures), _UNRESOLVED,
-   * _NO_RESOURCES, _LIMIT, _MAINTENANCE: unless the hook calls connect() again or close(), the
-   * session ends with it. */
+   * _CONNECT_REFUSED, _CONNECT_FAILED, _UNRESOLVED, _TLS, _NO_RESOURCES, _LIMIT, _MAINTENANCE,
+   * _FIRST_BYTE_TIMEOUT (in the handshake of tls:HOST:PORT), or while --breaker leaves the
+   * destination alone, what it failed by, such as _UPSTREAM_GONE or _UPSTREAM_RESET: unless the hook
+   * calls connect() again or close(), the session ends with it. */
   void (*upstream_open)(void *data, rum_session *session, uint32_t reason);
 
   /* [worker] As client_data. */

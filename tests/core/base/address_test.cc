@@ -111,7 +111,8 @@ TEST(Address, TakesPortZeroOnlyWhereAnyPortWillDo) {
 }
 
 TEST(Address, RefusesHostsThatAreNeitherNameNorNumber) {
-  for (std::string host : {"a b", "a/b", "a\nb", "a%b", "a@b", "\xc3\xa4", "a,b", "*"}) {
+  for (std::string host : {"a b", "a/b", "a\nb", "a%b", "a@b", "\xc3\xa4", "a,b", "*", ".", "..",
+                           ".a", "a..b", "a.."}) {
     ExpectError("tcp:" + host + ":1", "the host is not a name or an address");
   }
   ExpectError(std::string("tcp:a\0b:1", 9), "the host is not a name or an address");
@@ -119,6 +120,8 @@ TEST(Address, RefusesHostsThatAreNeitherNameNorNumber) {
 
 TEST(Address, HostsHaveAtMost253Bytes) {
   EXPECT_TRUE(ParseAddress("tcp:" + std::string(253, 'a') + ":1").ok());
+  EXPECT_TRUE(ParseAddress("tcp:" + std::string(253, 'a') + ".:1").ok()) << "an absolute name";
+  ExpectError("tcp:" + std::string(254, 'a') + ".:1", "the host is not a name or an address");
   ExpectError("tcp:" + std::string(254, 'a') + ":1", "the host is not a name or an address");
 }
 

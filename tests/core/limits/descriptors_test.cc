@@ -18,6 +18,14 @@ TEST(Descriptors, AreEnoughForTheConnectionsOrItIsSaidWhatToChange) {
   EXPECT_TRUE(DescriptorsMissing(UINT32_MAX, UINT32_MAX));
 }
 
+TEST(Descriptors, PromisedToConnectionsAreNotToSpare) {
+  EXPECT_EQ(SpareDescriptors(132, 464), 0u);
+  EXPECT_EQ(SpareDescriptors(132, 474), 10u);
+  EXPECT_EQ(SpareDescriptors(132, 64), 0u);
+  EXPECT_EQ(SpareDescriptors(UINT32_MAX, UINT32_MAX), 0u);
+  EXPECT_EQ(SpareDescriptors(0, 1024), 256u) << "a share, where nothing is promised";
+}
+
 TEST(Descriptors, AreLimitedAsAskedFor) {
   rlimit before, now;
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);

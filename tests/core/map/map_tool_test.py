@@ -269,6 +269,20 @@ class RumMap(unittest.TestCase):
             f"{text}:3: user 'carol' has rules that cannot be read: allow='10.0.0.1/8': there are "
             "bits behind the length of the network, write 10.0.0.0/8"])
 
+    def test_names_that_no_client_is_known_by_are_warned_of(self):
+        long = "n" * 129
+        for odd in ("'alice'", "b\\xc3", long, "\\xff", "x\\xe2\\x82"):
+            text = self.write("users.txt", f"{odd} - tcp:a:1\nbob - tcp:a:1\n".encode())
+            warning = (f"{self.cdb}: warning: users whose names are in quotes, longer than 128 characters "
+                       "or not UTF-8, so that clients may never be known by them: 1, such as ")
+            done = self.run_tool("build", self.cdb, text)
+            self.assertIn(warning, done.stderr.decode())
+            done = self.run_tool("check", self.cdb)
+            self.assertIn(warning, done.stderr.decode())
+        text = self.write("users.txt", "'a - tcp:a:1\n' - tcp:a:1\nž€😀 - tcp:a:1\n".encode() +
+                          ("ž" * 128).encode() + b" - tcp:a:1\n")
+        self.assertEqual(self.run_tool("build", self.cdb, text).stderr, b"")
+
     def test_check_names_users_whose_rules_cannot_be_read(self):
         self.write("users.cdb", make_cdb([
             (b"alice", b"\0tcp:a:1\0\x80max=5"), (b"bob", b"\0tcp:a:1\0\x80later=5"),

@@ -6,8 +6,9 @@
 #include <memory>
 #include <string>
 
-#include "net/main_queue.h"
+#include "base/main_queue.h"
 #include "rum/module.h"
+#include "support/few_descriptors.h"
 #include "support/folder.h"
 
 namespace rum {
@@ -31,6 +32,12 @@ class StateStoreTest : public ::testing::Test {
   test::Folder folder_;
   event_base* base_ = event_base_new();
 };
+
+TEST_F(StateStoreTest, DoesNotWorkWithoutDescriptors) {
+  EXPECT_TRUE(Open()->works());
+  test::FewDescriptors few(0);
+  EXPECT_FALSE(Open()->works()) << "nothing would be written in time";
+}
 
 TEST_F(StateStoreTest, WritesWhatWaitsAtTheEndAndWhenAsked) {
   auto store = Open();

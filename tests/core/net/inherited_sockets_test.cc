@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -98,6 +99,66 @@ TEST(InheritedSockets, OfSystemdAreForTheProcessThatItNames) {
   EXPECT_TRUE(sockets->CloseRest().empty());
   EXPECT_EQ(::getenv("LISTEN_FDS"), nullptr);
   EXPECT_EQ(::getenv("LISTEN_PID"), nullptr);
+}
+
+// Who has an address that cannot be bound, as the error says it.
+std::string WhoHas(const std::string& address, InheritedSockets* inherited = nullptr) {
+  auto opened = OpenListeningSocket(*ParseAddress(address), 0600, inherited);
+  return opened ? "nobody" : opened.error().text;
+}
+
+TEST(ListeningSockets, TheErrorNamesASocketOfThisProcessThatIsInTheWay) {
+  Fd own(Listen("tcp:127.0.0.1:0"));
+  const std::string port = std::to_string(Where(own.get()).port());
+  for (const char* host : {"127.0.0.1", "0.0.0.0"}) {
+    EXPECT_NE(WhoHas("tcp:" + std::string(host) + ":" + port)
+                  .find("(this rum listens on 127.0.0.1:" + port + " already)"),
+              std::string::npos)
+        << WhoHas("tcp:" + std::string(host) + ":" + port);
+  }
+  test::Folder folder;
+  const std::string path = "sock:" + folder.path() + "/s";
+  Fd local(Listen(path));
+  EXPECT_NE(WhoHas(path).find("(this rum listens there already)"), std::string::npos)
+      << WhoHas(path);
+}
+
+TEST(ListeningSockets, ASocketOfBothFamiliesThatWasInheritedIsNotAnotherProgram) {
+  Fd both(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  int off = 0;
+  ::setsockopt(both.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  sockaddr_in6 any = {};
+  any.sin6_family = AF_INET6;
+  ASSERT_EQ(::bind(both.get(), reinterpret_cast<sockaddr*>(&any), sizeof any), 0);
+  ASSERT_EQ(::listen(both.get(), 1), 0);
+  const std::string port = std::to_string(Where(both.get()).port());
+  auto inherited = InheritedSockets::Of(NoteOf(both.release(), "tcp:[::]:" + port, true));
+  ASSERT_TRUE(inherited.ok());
+  const std::string error = WhoHas("tcp:0.0.0.0:" + port, &*inherited);
+  EXPECT_NE(error.find("has been given [::]:" + port + ", which serves IPv4 as well"),
+            std::string::npos)
+      << error;
+  EXPECT_EQ(error.find("another program"), std::string::npos);
+}
+
+TEST(ListeningSockets, TheErrorSaysSoWhenItIsAnotherProgram) {
+  int ready[2], end[2];
+  ASSERT_EQ(::pipe(ready) | ::pipe(end), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    uint16_t port = Where(Listen("tcp:127.0.0.1:0")).port();
+    (void)!::write(ready[1], &port, sizeof port);
+    char byte;
+    ::close(end[1]);
+    (void)!::read(end[0], &byte, 1);
+    ::_exit(0);
+  }
+  uint16_t port = 0;
+  ASSERT_EQ(::read(ready[0], &port, sizeof port), static_cast<ssize_t>(sizeof port));
+  const std::string error = WhoHas("tcp:127.0.0.1:" + std::to_string(port));
+  EXPECT_NE(error.find("(another program has it; see: ss -ltnp)"), std::string::npos) << error;
+  for (int fd : {ready[0], ready[1], end[0], end[1]}) ::close(fd);
+  ::waitpid(child, nullptr, 0);
 }
 
 }  // namespace

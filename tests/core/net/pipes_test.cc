@@ -13,7 +13,8 @@ namespace rum {
 namespace {
 
 TEST(Pipes, LendsAPipeThatCarriesBytesAndNeverBlocks) {
-  Pipes pipes;
+  PipeBudget budget;
+  Pipes pipes(budget);
   auto pipe = pipes.Borrow();
   ASSERT_TRUE(pipe);
   EXPECT_EQ(::write(pipe->in.get(), "abc", 3), 3);
@@ -28,7 +29,8 @@ TEST(Pipes, LendsAPipeThatCarriesBytesAndNeverBlocks) {
 }
 
 TEST(Pipes, LendsAgainWhatWasGivenBack) {
-  Pipes pipes;
+  PipeBudget budget;
+  Pipes pipes(budget);
   auto pipe = pipes.Borrow();
   int fd = pipe->in.get();
   pipes.GiveBack(std::move(pipe));
@@ -40,7 +42,8 @@ TEST(Pipes, LendsAgainWhatWasGivenBack) {
 TEST(Pipes, KeepsSixteenSpareAndClosesTheOthers) {
   size_t before = test::OpenDescriptors();
   {
-    Pipes pipes;
+    PipeBudget budget;
+    Pipes pipes(budget);
     std::vector<std::unique_ptr<Pipe>> lent;
     for (int i = 0; i < 40; ++i) lent.push_back(pipes.Borrow());
     EXPECT_EQ(test::OpenDescriptors(), before + 80);
@@ -51,7 +54,8 @@ TEST(Pipes, KeepsSixteenSpareAndClosesTheOthers) {
 }
 
 TEST(Pipes, LendsAtMost256AtOnce) {
-  Pipes pipes;
+  PipeBudget budget;
+  Pipes pipes(budget);
   std::vector<std::unique_ptr<Pipe>> lent;
   while (auto pipe = pipes.Borrow()) {
     lent.push_back(std::move(pipe));
@@ -64,8 +68,33 @@ TEST(Pipes, LendsAtMost256AtOnce) {
   EXPECT_TRUE(pipes.Borrow());
 }
 
+TEST(Pipes, OfAllWorkersTogetherAreNoMoreThanTheBudget) {
+  PipeBudget budget;
+  budget.set_most(3);
+  Pipes one(budget), other(budget);
+  auto first = one.Borrow(), second = one.Borrow(), third = other.Borrow();
+  ASSERT_TRUE(first && second && third);
+  EXPECT_FALSE(one.Borrow());
+  EXPECT_FALSE(other.Borrow());
+  // One that is spare for its worker is open: the other gets none by that.
+  other.GiveBack(std::move(third));
+  EXPECT_FALSE(one.Borrow());
+  third = other.Borrow();
+  EXPECT_TRUE(third);
+  // With a smaller budget what is given back is closed, and so is what is lost.
+  const size_t before = test::OpenDescriptors();
+  budget.set_most(2);
+  other.GiveBack(std::move(third));
+  EXPECT_EQ(test::OpenDescriptors(), before - 2);
+  EXPECT_FALSE(other.Borrow());
+  second.reset();
+  one.Lost();
+  EXPECT_TRUE(other.Borrow());
+}
+
 TEST(Pipes, WithoutDescriptorsThereIsNoneAndLaterThereIs) {
-  Pipes pipes;
+  PipeBudget budget;
+  Pipes pipes(budget);
   rlimit old;
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &old), 0);
   rlimit none = old;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <future>
 #include <random>
 #include <string>
@@ -67,7 +68,8 @@ class RelayTest : public test::LoneWorker,
         ::setsockopt(pair.near.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
       }
       far_[i] = Peer(std::move(pair.far));
-      ASSERT_TRUE(side_[i].Attach(loop(), std::move(pair.near), *this, i));
+      ASSERT_TRUE(
+          side_[i].Attach(loop(), std::move(pair.near), *this, i, GetParam() == Kind::kUnix));
     }
   }
   void TearDown() override {
@@ -321,7 +323,7 @@ class SideTest : public test::LoneWorker, private Loop::Watcher {
   void Attach(Kind kind = Kind::kTcp) {
     Pair pair = MakePair(kind);
     far_ = Peer(std::move(pair.far));
-    ASSERT_TRUE(side_.Attach(loop(), std::move(pair.near), *this, 0));
+    ASSERT_TRUE(side_.Attach(loop(), std::move(pair.near), *this, 0, kind == Kind::kUnix));
   }
   void OnReady(uint32_t, uint32_t what) override { side_.Notice(what); }
   void TearDown() override { side_.Close(); }
@@ -330,6 +332,39 @@ class SideTest : public test::LoneWorker, private Loop::Watcher {
   Side side_;
   uint8_t bytes_[4096];
 };
+
+void SendWithADescriptor(const Peer& peer, std::string_view text) {
+  iovec bytes = {const_cast<char*>(text.data()), text.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &bytes;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  const int fd = peer.fd();
+  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  EXPECT_EQ(::sendmsg(peer.fd(), &message, 0), static_cast<ssize_t>(text.size()));
+}
+
+// A read ends behind such a message, and no further event tells of what is behind it.
+TEST_F(SideTest, ReadsOnBehindAMessageWithDescriptorsAndKeepsNone) {
+  Attach(Kind::kUnix);
+  const size_t before = test::OpenDescriptors();
+  far_.Send("a");
+  SendWithADescriptor(far_, "bc");
+  SendWithADescriptor(far_, "d");
+  far_.Send("e");
+  EXPECT_TRUE(TurnUntil([&] { return side_.readable(); }));
+  std::string got;
+  while (side_.readable()) got.append(bytes_, bytes_ + side_.Read(bytes_, sizeof bytes_));
+  EXPECT_EQ(got, "abcde");
+  EXPECT_FALSE(side_.ended() || side_.broken());
+  EXPECT_EQ(test::OpenDescriptors(), before);
+}
 
 TEST_F(SideTest, IsNotReadableBeforeSomethingCame) {
   Attach();

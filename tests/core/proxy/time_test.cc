@@ -408,6 +408,81 @@ TEST(IdleTimeout, EndsARelayInWhichNothingMoves) {
   EXPECT_GE(NowMillis() - start + 30, 200u);
 }
 
+TEST(IdleTimeout, OfAFewMillisecondsIsNotOff) {
+  Server server;
+  RunningProxy proxy(RelayTo(server.address()), [](Settings& s) { s.idle_timeout = 3ms; });
+  Peer client = proxy.Client();
+  Peer upstream = server.Accept();
+  EXPECT_EQ(proxy.NextReason(), "idle_timeout");
+}
+
+// What every timeout is when it was off as a session began, and a reload turns it on.
+void ReloadWith(RunningProxy& proxy, const std::function<void(Settings&)>& change) {
+  proxy.OnMain([&](Proxy& p) {
+    auto settings = std::make_shared<Settings>(*p.settings());
+    change(*settings);
+    p.Reload(settings, p.module_config());
+  });
+}
+
+TEST(Timeouts, ThatAReloadTurnsOnReachSessionsThatExist) {
+  Server server;
+  RunningProxy proxy(RelayTo(server.address()), [](Settings& s) { s.half_close_timeout = 0ms; });
+  Peer idle = proxy.Client();
+  Peer upstream = server.Accept();
+  idle.Send("x");
+  EXPECT_EQ(upstream.Receive(1), "x");
+  ReloadWith(proxy, [](Settings& s) { s.idle_timeout = 100ms; });
+  EXPECT_EQ(proxy.NextReason(), "idle_timeout");
+  ReloadWith(proxy, [](Settings& s) { s.idle_timeout = 0ms; });
+
+  Peer half = proxy.Client();
+  Peer half_upstream = server.Accept();
+  half.ShutWrite();
+  EXPECT_EQ(half_upstream.WaitForEnd(), Ending::kEnd);
+  ReloadWith(proxy, [](Settings& s) { s.half_close_timeout = 100ms; });
+  EXPECT_EQ(proxy.NextReason(), "half_close_timeout");
+}
+
+TEST(Timeouts, ThatAReloadTurnsOnReachDialoguesThatExist) {
+  Server server;
+  std::atomic<bool> leads = false;
+  std::atomic<int> opened = 0;
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) {
+    if (leads) Connect(s, server.address());
+    ++opened;
+    return RUM_OK;
+  };
+  hooks.upstream_data = [](rum_session*, std::string_view) -> int64_t { return 0; };
+  RunningProxy proxy(hooks, [](Settings& s) { s.login_timeout = s.first_byte_timeout = 0ms; });
+  Peer silent = proxy.Client();
+  ASSERT_TRUE(Eventually([&] { return opened == 1; }));
+  ReloadWith(proxy, [](Settings& s) { s.login_timeout = 100ms; });
+  EXPECT_EQ(proxy.NextReason(), "login_timeout");
+  ReloadWith(proxy, [](Settings& s) { s.login_timeout = 0ms; });
+
+  leads = true;
+  Peer client = proxy.Client();
+  Peer upstream = server.Accept();
+  ASSERT_TRUE(Eventually([&] { return proxy.Sum(&Counters::connects) == 1; }));
+  ReloadWith(proxy, [](Settings& s) { s.first_byte_timeout = 100ms; });
+  EXPECT_EQ(proxy.NextReason(), "first_byte_timeout");
+}
+
+TEST(Timeouts, ThatAReloadTurnsOffEndNothing) {
+  Server server;
+  RunningProxy proxy(RelayTo(server.address()), [](Settings& s) { s.idle_timeout = 400ms; });
+  Peer client = proxy.Client();
+  Peer upstream = server.Accept();
+  client.Send("x");
+  EXPECT_EQ(upstream.Receive(1), "x");
+  ReloadWith(proxy, [](Settings& s) { s.idle_timeout = 0ms; });
+  std::this_thread::sleep_for(900ms);
+  upstream.Send("y");
+  EXPECT_EQ(client.Receive(1), "y");
+}
+
 TEST(HalfCloseTimeout, EndsARelayOfWhichOneWayIsOverAndNothingMoves) {
   Server server;
   RunningProxy proxy(RelayTo(server.address()), [](Settings& s) { s.half_close_timeout = 200ms; });
@@ -443,6 +518,22 @@ TEST(HalfCloseTimeout, IsNotTwiceAsLongBecauseTheModuleSaidSomething) {
   uint64_t start = NowMillis();
   client.ShutWrite();
   EXPECT_EQ(proxy.NextReason(), "half_close_timeout");
+  EXPECT_LT(NowMillis() - start, 5500u);
+}
+
+TEST(HalfCloseTimeout, LastsAQuarterLongerAtMostBehindTheLastByte) {
+  Server server;
+  RunningProxy proxy(RelayTo(server.address()), [](Settings& s) { s.half_close_timeout = 3s; });
+  Peer client = proxy.Client();
+  Peer upstream = server.Accept();
+  client.ShutWrite();
+  EXPECT_EQ(upstream.WaitForEnd(), Ending::kEnd);
+  std::this_thread::sleep_for(100ms);
+  upstream.Send("y");
+  EXPECT_EQ(client.Receive(1), "y");
+  uint64_t start = NowMillis();
+  EXPECT_EQ(proxy.NextReason(), "half_close_timeout");
+  EXPECT_GE(NowMillis() - start + 30, 3000u);
   EXPECT_LT(NowMillis() - start, 5500u);
 }
 

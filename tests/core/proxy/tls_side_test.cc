@@ -1,17 +1,22 @@
 // TLS from the first byte on (tls:HOST:PORT), as far as it touches what a session does: nothing
 // goes out in plain text, and the relay is exact behind it.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
 #include "support/patience.h"
 #include "support/running_proxy.h"
+#include "tls/tls_context.h"
 
 namespace rum {
 namespace {
@@ -158,6 +163,102 @@ TEST(TlsFromTheFirstByte, AServerThatResetsInTheHandshakeEndsASessionThatIsToBeR
   EXPECT_EQ(end["reason"], "tls_failed");
   EXPECT_NE(end["detail"], "");
   EXPECT_EQ(client.WaitForEnd(), Ending::kEnd);
+}
+
+// A server with TLS 1.2 that sends `out`, takes `size` bytes, and begins the handshake anew after
+// each megabyte that it has sent.
+class RestlessServer {
+ public:
+  explicit RestlessServer(const Folder& folder) {
+    const std::string path = folder / "own.pem";
+    EXPECT_TRUE(WriteSelfSignedCertificate(path).ok());
+    context_ = SSL_CTX_new(TLS_server_method());
+    SSL_CTX_set_max_proto_version(context_, TLS1_2_VERSION);
+    SSL_CTX_set_mode(context_, SSL_MODE_ENABLE_PARTIAL_WRITE);
+    EXPECT_EQ(SSL_CTX_use_certificate_chain_file(context_, path.c_str()), 1);
+    EXPECT_EQ(SSL_CTX_use_PrivateKey_file(context_, path.c_str(), SSL_FILETYPE_PEM), 1);
+  }
+  ~RestlessServer() { SSL_CTX_free(context_); }
+
+  std::string Exchange(const Peer& peer, const std::string& out, size_t size) {
+    SSL* ssl = SSL_new(context_);
+    SSL_set_fd(ssl, peer.fd());
+    EXPECT_EQ(SSL_accept(ssl), 1);
+    ::fcntl(peer.fd(), F_SETFL, ::fcntl(peer.fd(), F_GETFL) | O_NONBLOCK);
+    std::string got;
+    std::vector<char> buffer(1 << 16);
+    size_t sent = 0, next = 1 << 20, n = 0;
+    bool pending = false;
+    while (sent < out.size() || got.size() < size || SSL_in_init(ssl)) {
+      bool moved = false;
+      // OpenSSL can answer a handshake only when no record waits to be written.
+      if (!pending) {
+        moved = SSL_read_ex(ssl, buffer.data(), buffer.size(), &n) == 1;
+        if (!moved && !Waits(ssl)) break;
+        if (moved) got.append(buffer.data(), n);
+      }
+      // Only reads go on within a handshake: bytes that were on their way come in between.
+      if (!SSL_in_init(ssl) && sent < out.size()) {
+        pending =
+            !SSL_write_ex(ssl, out.data() + sent, std::min<size_t>(out.size() - sent, 16384), &n);
+        if (pending && !Waits(ssl)) break;
+        if (!pending) sent += n;
+        moved |= !pending;
+        if (!pending && sent >= next && SSL_renegotiate(ssl) == 1) {
+          next += 1 << 20;
+          if (SSL_do_handshake(ssl) != 1 && !Waits(ssl)) break;
+        }
+      }
+      pollfd one = {peer.fd(), static_cast<short>(pending ? POLLOUT : POLLIN), 0};
+      if (!moved && ::poll(&one, 1, 20) < 0) break;
+    }
+    renegotiations = SSL_total_renegotiations(ssl);
+    EXPECT_EQ(sent, out.size()) << ERR_reason_error_string(ERR_peek_error());
+    SSL_free(ssl);
+    return got;
+  }
+
+  long renegotiations = 0;
+
+ private:
+  // Not a failure.
+  static bool Waits(SSL* ssl) {
+    int error = SSL_get_error(ssl, -1);
+    return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
+  }
+  SSL_CTX* context_;
+};
+
+TEST(TlsFromTheFirstByte, BulkIsExactBothWaysWhileTheServerBeginsTheHandshakeAnew) {
+  Folder folder;
+  RestlessServer restless(folder);
+  Server server;
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) {
+    Connect(s, "tls:" + server.address().substr(4));
+    return host->relay(s);
+  };
+  RunningProxy proxy(hooks, [](Settings& s) { s.tls.first = true; });
+  Peer client = proxy.Client();
+  Peer upstream = server.Accept();
+  // Few enough to leave room for a handshake wherever they lie.
+  std::string up = Noise(150'000, 1), down = Noise(8 << 20, 2), at_client, at_server;
+  std::thread serving([&] { at_server = restless.Exchange(upstream, down, up.size()); });
+  std::thread sending([&] {
+    for (size_t i = 0; i < up.size(); i += 1000) {
+      client.Send(std::string_view(up).substr(i, 1000));
+      std::this_thread::sleep_for(1ms);
+    }
+  });
+  at_client = client.Receive(down.size());
+  sending.join();
+  serving.join();
+  EXPECT_TRUE(at_client == down);
+  EXPECT_TRUE(at_server == up);
+  EXPECT_GE(restless.renegotiations, 5);
+  client.Close();
+  upstream.Close();
+  proxy.NextEnd();
 }
 
 }  // namespace

@@ -76,6 +76,16 @@ TEST_F(ConfigFile, HasALongOptionALine) {
   EXPECT_EQ(places_[6], "rum.conf:10");
 }
 
+TEST_F(ConfigFile, MayBeginWithTheMarkOfUtf8) {
+  Write("rum.conf", "\xef\xbb\xbfsource = tcp:127.0.0.1:1\n");
+  Write("rum.conf.d/more.conf", "\xef\xbb\xbf# a comment\nworkers = 2\n");
+  EXPECT_EQ(Items(), (std::vector<std::string>{"source=tcp:127.0.0.1:1", "workers=2"}));
+  EXPECT_TRUE(errors_.empty());
+  Write("rum.conf", "workers = 2\n\xef\xbb\xbfsource = tcp:127.0.0.1:1\n");
+  Items();
+  EXPECT_EQ(errors_.size(), 1u) << "elsewhere it is a mistake";
+}
+
 TEST_F(ConfigFile, TellsEachMistakeWithItsPlace) {
   Write("rum.conf", "[mysql]\n--listen = x\nWorkers = 2\nlog = \"x\nlog = 'x' y\nfine = 1\n= 3\n");
   EXPECT_EQ(Items(), Words{"fine=1"});

@@ -408,7 +408,7 @@ TEST(Options, TheOldNamesMeanTheNewOnes) {
 TEST(Options, WhatAModuleThatOnlyRelaysCannotDoIsAMistake) {
   const std::string rest = "-P relays.so -s tcp:a:1 -d sock:/x,tls:b:2 ";
   for (const char* good :
-       {"--tls off", "--upstream-tls verify", "--upstream-tls off", "--user-rate off"}) {
+       {"--tls off", "--upstream-tls require", "--upstream-tls off", "--user-rate off"}) {
     EXPECT_TRUE(Good(ReadLine(rest + good))) << good;
   }
   for (const char* bad : {"on", "require"}) {
@@ -418,6 +418,9 @@ TEST(Options, WhatAModuleThatOnlyRelaysCannotDoIsAMistake) {
   EXPECT_EQ(ErrorOf(rest + "-d tcp:c:3 --upstream-tls require"),
             "--upstream-tls: relays.so has no TLS inside its protocol; write tcp:c:3 as "
             "tls:HOST:PORT");
+  EXPECT_EQ(ErrorOf(rest + "--upstream-tls verify"),
+            "--upstream-tls: relays.so has no TLS inside its protocol; sock:/x cannot be verified: "
+            "use tls:HOST:PORT");
   EXPECT_EQ(ErrorOf(rest + "--max-connections-per-user 1 --user-rate 1/s --login-failures 1/m"),
             "--max-connections-per-user: relays.so knows no users\n"
             "--user-rate: relays.so knows no users\n--login-failures: relays.so knows no users");

@@ -51,6 +51,60 @@ class OutagesTest : public testing::Test {
   BreakerSettings settings{.failures = 3, .within = Millis(10000)};
 };
 
+TEST_F(OutagesTest, AServerThatAnswersAndThenFailsByTlsIsLeftAloneToo) {
+  auto fail_by_tls = [&](const std::string& server) {
+    Outages::Attempt attempt;
+    if (outages.Begin(settings, server, &attempt)) return false;
+    attempt.Answered();
+    attempt.Answered();
+    attempt.Failed(settings, RUM_CLOSE_TLS);
+    return true;
+  };
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(fail_by_tls("tcp:a:1"));
+  EXPECT_FALSE(fail_by_tls("tcp:a:1"));
+  EXPECT_EQ(outages.opened(), 1u);
+  now += Outages::kFirstPause;
+  ASSERT_TRUE(fail_by_tls("tcp:a:1")) << "the trial";
+  EXPECT_FALSE(LetThrough("tcp:a:1"));
+  now += 2 * Outages::kFirstPause;
+  EXPECT_TRUE(Succeed("tcp:a:1"));
+  EXPECT_EQ(outages.resting(), 0u);
+}
+
+TEST_F(OutagesTest, WhatFollowsTheFirstAnswerIsNoFailureButForTls) {
+  for (int i = 0; i < 10; ++i) {
+    Outages::Attempt attempt;
+    ASSERT_FALSE(outages.Begin(settings, "tcp:a:1", &attempt));
+    attempt.Answered();
+    attempt.Failed(settings, RUM_CLOSE_UPSTREAM_GONE);
+  }
+  EXPECT_EQ(outages.opened(), 0u);
+}
+
+TEST_F(OutagesTest, AnAnswerIsEnoughForAServerThatFailedOtherwise) {
+  Open("tcp:a:1");
+  now += Outages::kFirstPause;
+  Outages::Attempt attempt;
+  ASSERT_FALSE(outages.Begin(settings, "tcp:a:1", &attempt));
+  attempt.Answered();
+  EXPECT_EQ(outages.resting(), 0u);
+  EXPECT_TRUE(LetThrough("tcp:a:1"));
+}
+
+// Its client left before TLS: the next one may try.
+TEST_F(OutagesTest, AnAttemptThatEndsBetweenAnswerAndTlsGivesTheTrialBack) {
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Fail("tcp:a:1", RUM_CLOSE_TLS));
+  now += Outages::kFirstPause;
+  {
+    Outages::Attempt attempt;
+    ASSERT_FALSE(outages.Begin(settings, "tcp:a:1", &attempt));
+    attempt.Answered();
+    EXPECT_EQ(outages.resting(), 1u);
+    EXPECT_FALSE(LetThrough("tcp:a:1"));
+  }
+  EXPECT_TRUE(LetThrough("tcp:a:1"));
+}
+
 TEST(Breaker, IsReadAsFailuresWithinATime) {
   EXPECT_EQ(ParseBreaker("5/10s")->failures, 5u);
   EXPECT_EQ(ParseBreaker("5/10s")->within, Millis(10000));

@@ -226,8 +226,8 @@ class ManyEcho:
 class NeverAccepts:
     """Listens with a queue that is full, so that the kernel drops further connects: they time out."""
 
-    def __init__(self):
-        self.address = "tcp:127.0.0.1:%d" % net.free_port()
+    def __init__(self, address=None):
+        self.address = address or "tcp:127.0.0.1:%d" % net.free_port()
         self.listener = socket.socket()
         # As who found the port free did: it may have connections that wait for their time.
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

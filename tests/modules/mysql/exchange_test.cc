@@ -166,7 +166,12 @@ TEST(Answers, OfMariaDbsPluginsHaveOneLength) {
 }
 
 TEST(Answers, InPlaceOfOthersLetNobodyIn) {
-  EXPECT_EQ(WrongProof(PluginKind::kNative, 0), std::string(20, '\0'));
+  // 19 letters and a NUL, which two of them take for a password.
+  const std::string wrong = std::string(19, '\x7f') + '\0';
+  for (PluginKind kind : {PluginKind::kNative, PluginKind::kCachingSha2, PluginKind::kSha256}) {
+    EXPECT_EQ(WrongProof(kind, 0), wrong);
+    EXPECT_EQ(WrongProof(kind, 1), wrong);
+  }
   EXPECT_EQ(WrongProof(PluginKind::kEd25519, 0), std::string(64, '\0'));
   EXPECT_EQ(WrongProof(PluginKind::kParsec, 0), std::string(1, '\0'));
   EXPECT_EQ(WrongProof(PluginKind::kParsec, 1), std::nullopt);

@@ -112,13 +112,20 @@ TEST(Greeting, SurvivesEveryChange) {
 }
 
 TEST(Response, KnowsWhatIsToCome) {
-  EXPECT_EQ(KindOfResponse(Payload(kSslRequest)), ResponseKind::kSslRequest);
-  EXPECT_EQ(KindOfResponse(AsBytes(ResponseOf(kUsual | kSsl, "n\0\0\0"s))),
-            ResponseKind::kProtocol41);
-  EXPECT_EQ(KindOfResponse(AsBytes(FromHex("0100ffffff") + "n\0abcdefgh\0"s)),
-            ResponseKind::kTooOld);
-  EXPECT_EQ(KindOfResponse(AsBytes("\x01")), ResponseKind::kProtocol41);  // COM_QUIT
-  EXPECT_EQ(KindOfResponse({}), ResponseKind::kProtocol41);
+  for (bool to_mysql : {false, true}) {
+    auto kind = [&](Bytes payload) { return KindOfResponse(payload, to_mysql); };
+    EXPECT_EQ(kind(Payload(kSslRequest)), ResponseKind::kSslRequest);
+    EXPECT_EQ(kind(AsBytes(ResponseOf(kUsual | kSsl, "n\0\0\0"s))), ResponseKind::kProtocol41);
+    EXPECT_EQ(kind(AsBytes(FromHex("0100ffffff") + "n\0abcdefgh\0"s)), ResponseKind::kTooOld);
+    EXPECT_EQ(kind(AsBytes("\x01")), ResponseKind::kProtocol41);  // COM_QUIT
+    EXPECT_EQ(kind({}), ResponseKind::kProtocol41);
+    for (size_t size = 2; size < 32; ++size) {
+      bool request = size == 4 && to_mysql;
+      EXPECT_EQ(kind(Payload(kSslRequest).first(size)),
+                request ? ResponseKind::kSslRequest : ResponseKind::kProtocol41)
+          << size;
+    }
+  }
 }
 
 TEST(Response, ReadsEveryField) {
@@ -172,11 +179,34 @@ TEST(Response, ReadsEachCodingOfTheProof) {
 
 TEST(Response, RefusesAFlagWithoutItsField) {
   EXPECT_FALSE(ParseResponse(AsBytes(ResponseOf(kUsual, "n\0"s))).ok());
-  EXPECT_FALSE(ParseResponse(AsBytes(ResponseOf(kUsual, "n\0\0"s))).ok());
   EXPECT_FALSE(ParseResponse(AsBytes(ResponseOf(kUsual | kConnectWithDb, "n\0\0"s))).ok());
   EXPECT_FALSE(ParseResponse(AsBytes(ResponseOf(kUsual | kConnectAttributes, "n\0\0p\0"s))).ok());
   EXPECT_FALSE(ParseResponse(AsBytes(ResponseOf(kUsual & ~kPluginAuth, ""))).ok());
   EXPECT_TRUE(ParseResponse(AsBytes(ResponseOf(kUsual & ~kPluginAuth, "n\0\0"s))).ok());
+}
+
+// The server's own reading; both kinds take it.
+TEST(Response, MayLeaveOutTheNameOfThePluginAtItsEnd) {
+  auto response = ParseResponse(AsBytes(ResponseOf(kUsual, "n\0\x01x"s)));
+  ASSERT_TRUE(response.ok()) << response.why;
+  EXPECT_EQ(response.value.plugin, "");
+  EXPECT_EQ(response.value.auth, "x");
+}
+
+// As libmysqlclient, libmariadb and PyMySQL write it for a server that has neither.
+TEST(Response, HasNoFieldsThatWereNotPromised) {
+  constexpr uint32_t kSet = kUsual | kConnectWithDb | kConnectAttributes | kLengthEncodedAuth;
+  auto left_out = ParseResponse(AsBytes(ResponseOf(kSet, "n\0\x01xshop\0"s)),
+                                kProtocol41 | kSecureConnection | kConnectWithDb);
+  ASSERT_TRUE(left_out.ok()) << left_out.why;
+  EXPECT_EQ(left_out.value.database, "shop");
+  EXPECT_EQ(left_out.value.plugin + left_out.value.attributes, "");
+  EXPECT_EQ(left_out.value.capabilities, kSet);
+  // Others write all that their flags say.
+  auto there = ParseResponse(AsBytes(ResponseOf(kSet, "n\0\x01xshop\0plug\0\x04\1a\1b"s)),
+                             kProtocol41 | kSecureConnection | kConnectWithDb);
+  ASSERT_TRUE(there.ok()) << there.why;
+  EXPECT_EQ(there.value.database, "shop");
 }
 
 TEST(Response, DoesWithoutTheLastNulAndIgnoresWhatFollows) {
@@ -220,7 +250,7 @@ TEST(Response, RefusesEveryCutButThatOfTheLastString) {
                                        "b");
   ForEachCut(payload, [](Bytes cut) { EXPECT_FALSE(ParseResponse(cut).ok()) << cut.size(); });
   ForEachChange(payload, [](Bytes changed) {
-    KindOfResponse(changed);
+    KindOfResponse(changed, true);
     auto response = ParseResponse(changed);
     if (response.ok()) {
       EXPECT_LE(response.value.user.size(), changed.size());

@@ -56,6 +56,9 @@ inline const Nonce kServerNonce = ArrayOf<Nonce>("servers-nonce-server");
 // As long as those of the native plugin.
 inline const std::string kProof = "proof-of-the-client-";
 
+// What a server hears of rum where it must not let anybody in.
+inline const std::string kWrongProof = std::string(19, '\x7f') + '\0';
+
 // Splits bytes into packets; what is no whole packet is the last element.
 struct Said {
   uint8_t sequence;

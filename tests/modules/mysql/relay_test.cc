@@ -165,7 +165,7 @@ TEST_F(Relay, AClientWithoutPluginsIsNotAskedForAnotherOne) {
     ASSERT_TRUE(error.ok()) << error.why;
     EXPECT_EQ(error.value.code, 1251) << plugin;
     // The server is not left in the middle of the login.
-    EXPECT_EQ(ServerHears(), Packet(3, *WrongAnswer(KindOfPlugin(plugin), 0))) << plugin;
+    EXPECT_EQ(ServerHears(), Packet(3, *WrongProof(KindOfPlugin(plugin), 0))) << plugin;
   }
 }
 
@@ -440,7 +440,7 @@ TEST_F(Relay, AClientMustKeepTheOrder) {
   ServerHears();
   ClientSays(4, kProof);
   ExpectError(3, 1156, "08S01", RUM_CLOSE_CLIENT_PROTOCOL);
-  EXPECT_EQ(ServerHears(), Packet(3, ""));
+  EXPECT_EQ(ServerHears(), Packet(3, kWrongProof));
 }
 
 // MariaDB counts them as errors of the address, and blocks it after some.
@@ -452,7 +452,7 @@ TEST_F(Relay, AnAnswerThatNoClientGivesIsNotPassedOn) {
   };
   for (const Case& one : {Case{"mysql_native_password",
                                {"x", "\0"s, std::string(21, 'x'), std::string(300, 'x')},
-                               std::string(20, '\0')},
+                               kWrongProof},
                           Case{"client_ed25519",
                                {"", "x", std::string(63, 'x'), std::string(65, 'x')},
                                std::string(64, '\0')},
@@ -561,9 +561,9 @@ TEST_F(Relay, WhoHasLeftAnswersEachPluginAsItWants) {
     std::string answer;
   };
   for (const Case& one :
-       {Case{"mysql_native_password", ""}, Case{"client_ed25519", std::string(64, '\0')},
-        Case{"parsec", std::string(1, '\0')}, Case{"caching_sha2_password", ""},
-        Case{"never_heard_of", ""}}) {
+       {Case{"mysql_native_password", kWrongProof}, Case{"client_ed25519", std::string(64, '\0')},
+        Case{"parsec", std::string(1, '\0')}, Case{"caching_sha2_password", kWrongProof},
+        Case{"sha256_password", kWrongProof}, Case{"never_heard_of", ""}}) {
     SCOPED_TRACE(one.plugin);
     Greet();
     Respond("alice", "");
@@ -618,10 +618,11 @@ TEST_F(Relay, AServerThatNeverGreetsHearsTheSame) {
   host.ConnectOutcome(0);
   host.CloseByRum(RUM_CLOSE_FIRST_BYTE_TIMEOUT);
   ExpectError(2, 1159, "08S01", RUM_CLOSE_FIRST_BYTE_TIMEOUT);
-  EXPECT_EQ(ServerHears(), kNobody + Packet(3, "")) << "all at once, since nothing is waited for";
+  EXPECT_EQ(ServerHears(), kNobody + Packet(3, kWrongProof))
+      << "all at once, since nothing is waited for";
 }
 
-TEST_F(Relay, AClientThatLeavesWhileTheServerThinksLeavesAnEmptyAnswer) {
+TEST_F(Relay, AClientThatLeavesWhileTheServerThinksLeavesAWrongProof) {
   for (bool reset : {false, true}) {
     Greet();
     Respond("alice", "");
@@ -630,19 +631,19 @@ TEST_F(Relay, AClientThatLeavesWhileTheServerThinksLeavesAnEmptyAnswer) {
     reset ? host.Reset(RUM_CLIENT) : host.End(RUM_CLIENT);
     EXPECT_EQ(ServerHears(), "");
     host.Feed(RUM_UPSTREAM, BuildNativeSwitch(kServerNonce, 2));
-    EXPECT_EQ(ServerHears(), Packet(3, ""));
+    EXPECT_EQ(ServerHears(), Packet(3, kWrongProof));
     host.Feed(RUM_UPSTREAM, Packet(4, kDenial));
     EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
     EXPECT_EQ(ClientHears(), "");
   }
 }
 
-TEST_F(Relay, AClientThatLeavesAfterTheSwitchLeavesAnEmptyAnswer) {
+TEST_F(Relay, AClientThatLeavesAfterTheSwitchLeavesAWrongProof) {
   for (bool reset : {false, true}) {
     ReachSwitch();
     ServerHears();
     reset ? host.Reset(RUM_CLIENT) : host.End(RUM_CLIENT);
-    EXPECT_EQ(ServerHears(), Packet(3, ""));
+    EXPECT_EQ(ServerHears(), Packet(3, kWrongProof));
     host.Feed(RUM_UPSTREAM, Packet(4, kDenial));
     EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
     EXPECT_EQ(ClientHears(), "");
@@ -716,7 +717,7 @@ TEST_F(Relay, TellsTheClientWhyRumEndedTheLogin) {
     ServerHears();
     host.CloseByRum(one.reason);
     ExpectError(3, one.code, one.state, one.reason);
-    EXPECT_EQ(ServerHears(), Packet(3, ""));
+    EXPECT_EQ(ServerHears(), Packet(3, kWrongProof));
   }
 }
 

@@ -8,6 +8,14 @@ namespace {
 
 class Routing : public Login {
  protected:
+  void RespondIn(const std::string& user, uint8_t charset) {
+    Response response;
+    response.capabilities = kClient;
+    response.charset = charset;
+    response.user = user;
+    response.plugin = "mysql_native_password";
+    ASSERT_TRUE(host.Feed(RUM_CLIENT, BuildResponse(response, 1)));
+  }
   void ReachRewrite(uint32_t capabilities = kClient) {
     Greet();
     Respond("alice", TokenFor(greeting.nonce), capabilities);
@@ -162,7 +170,7 @@ class InVain : public Routing, public testing::WithParamInterface<const char*> {
       if (!host.closed()) {
         // What no client answers does not reach the server.
         bool fits = proof.empty() || proof.size() == 20;
-        EXPECT_EQ(ServerHears(), Packet(3, fits ? proof : std::string(20, '\0')));
+        EXPECT_EQ(ServerHears(), Packet(3, fits ? proof : kWrongProof));
         ServerSays(4,
                    "\xff\x15\x04#28000Access denied for user 'x'@'10.1.1.1' (using password: X)");
       }
@@ -397,7 +405,7 @@ TEST_F(Routing, PassesAListOfDestinationsOnForFailover) {
 }
 
 TEST_F(Routing, LooksNamesUpAsTheyCome) {
-  std::string user = "\xc5\xbe\xff%n'\"\n";
+  std::string user = "\xc5\xbe%n'\"\n";
   AddUser(user, "", "tcp:db2.internal:3306");
   Greet();
   Respond(user, "x");
@@ -405,8 +413,73 @@ TEST_F(Routing, LooksNamesUpAsTheyCome) {
   EXPECT_EQ(host.connecting(), "tcp:db2.internal:3306");
 }
 
-TEST_F(Routing, TakesNamesOf512BytesAndDeniesLongerOnes) {
-  std::string longest(512, 'u');
+// Whoever has rules and limits has them under each spelling.
+TEST_F(Routing, TakesEachSpellingOfANameForTheAccountThatTheServerTakesItFor) {
+  AddUser("h\xc3\xa4ns", "", "tcp:db2.internal:3306");
+  struct Row {
+    std::string received;
+    uint8_t charset;
+    std::string name, sent;
+  };
+  for (const Row& row : {Row{"'alice'", 45, "alice", "alice"}, Row{"''", 45, "", ""},
+                         Row{"h\xe4ns", 8, "h\xc3\xa4ns", "h\xe4ns"},
+                         Row{"'h\xc3\xa4ns'", 33, "h\xc3\xa4ns", "h\xc3\xa4ns"}}) {
+    host.default_destination = "tcp:default.test:3306";
+    Greet();
+    RespondIn(row.received, row.charset);
+    EXPECT_EQ(host.user(), row.name);
+    EXPECT_EQ(host.connecting(), row.name.empty()      ? ""
+                                 : row.name == "alice" ? "tcp:db1.internal:3306"
+                                                       : "tcp:db2.internal:3306");
+    EXPECT_EQ(Connect().user, row.sent);
+    ServerSays(2, "\xff\x15\x04#28000Access denied");
+    ExpectError(2, 1045, "28000", RUM_CLOSE_UPSTREAM_DENIED);
+    EXPECT_EQ(error.text,
+              "Access denied for user '" + row.sent + "'@'192.0.2.1' (using password: NO)");
+  }
+}
+
+TEST_F(Routing, ANameThatServersDoNotAgreeAboutReachesNone) {
+  host.default_destination = "tcp:default.test:3306";
+  for (const auto& [name, charset] :
+       std::vector<std::pair<std::string, uint8_t>>{{"alice\xc3", 45},
+                                                    {"\xff", 45},
+                                                    {"''alice''", 45},
+                                                    {"h\xe4ns", 14},
+                                                    {"[", 10},
+                                                    {std::string(129, 'a'), 45},
+                                                    {"\xf0\x9f\x98\x80", 45}}) {
+    Greet();
+    RespondIn(name, charset);
+    EXPECT_FALSE(host.connecting());
+    ClientHears();
+    ClientSays(3, "");
+    ExpectError(4, 1045, "28000", RUM_CLOSE_DENIED);
+    EXPECT_NE(host.close_text().find("the user name"), std::string::npos) << host.close_text();
+    EXPECT_EQ(host.user(), name) << "for the log";
+  }
+  for (const Deed& deed : host.deeds()) EXPECT_NE(deed.kind, Deed::Kind::kLookup);
+}
+
+// It keeps 96 bytes and looks for the account of that name.
+TEST_F(Routing, ANameThatMySqlWouldCutDoesNotReachIt) {
+  std::string longest(96, 'u');
+  AddUser(longest, "", "tcp:db2.internal:3306");
+  AddUser(longest + "u", "", "tcp:db2.internal:3306");
+  server_version = "8.0.40";
+  Greet();
+  Respond(longest, "");
+  EXPECT_EQ(Connect().user, longest);
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  Greet();
+  Respond(longest + "u", "");
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, ServerGreeting());
+  ExpectErrorAfterGreeting(2, 1045, "28000", RUM_CLOSE_DENIED);
+}
+
+TEST_F(Routing, TakesNamesOf128CharactersAndDeniesLongerOnes) {
+  std::string longest(128, 'u');
   AddUser(longest, "", "tcp:db2.internal:3306");
   Greet();
   Respond(longest, "x");
@@ -421,7 +494,7 @@ TEST_F(Routing, TakesNamesOf512BytesAndDeniesLongerOnes) {
   EXPECT_FALSE(host.connecting());
   ClientHears();
   ClientSays(3, "x");
-  ExpectError(4, 1045, "28000", RUM_CLOSE_NO_DESTINATION);
+  ExpectError(4, 1045, "28000", RUM_CLOSE_DENIED);
   EXPECT_LT(error.text.size(), 250u);
 }
 
@@ -549,6 +622,7 @@ TEST_F(Routing, RefusesOptionsThatMakeNoSense) {
       {{"mysql-capabilities", "1"}},         // without PROTOCOL_41
       {{"mysql-capabilities", "81ffffff"}},  // with COMPRESS and SSL
       {{"mysql-capabilities", "81fff7de"}},  // as MariaDB, which rum cannot pass on
+      {{"mysql-socket-user", ""}},          {{"mysql-socket-user", "rum,,mysql"}},
   };
   for (const auto& options : wrong) {
     ScriptedHost one(rum_module_v1);

@@ -15,7 +15,7 @@ class Tls : public TlsLogin {
     auto said = Split(ServerHears());
     ASSERT_EQ(said.size(), 1u);
     EXPECT_EQ(said[0].sequence, 1);
-    EXPECT_EQ(KindOfResponse(AsBytes(said[0].payload)), ResponseKind::kSslRequest);
+    EXPECT_EQ(KindOfResponse(AsBytes(said[0].payload), false), ResponseKind::kSslRequest);
     ASSERT_TRUE(host.tls_wanted(RUM_UPSTREAM));
   }
 };
@@ -315,6 +315,130 @@ TEST_F(Tls, AClientThatLeavesDuringTheServersHandshakeWaitsForIt) {
   EXPECT_EQ(ParseResponse(AsBytes(said[0].payload)).value.user, "rum_client_has_left");
   ServerSays(3, BuildError({1045, "28000", "Access denied"}, 0).substr(4));
   EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+}
+
+// Servers read what is behind the request by its flags, and count what does not fit them as an
+// error of the address.
+class SameFlags : public Tls {
+ protected:
+  // The whole login up to the server's TLS; what the server hears first inside it.
+  Response Behind(Response response, bool leaves) {
+    GreetByTls();
+    host.Feed(RUM_CLIENT, BuildResponse(response, 2));
+    EXPECT_TRUE(host.ConnectOutcome(0));
+    host.Feed(RUM_UPSTREAM, ServerGreeting(kTlsServer));
+    std::string request = ServerHears();
+    if (leaves) host.End(RUM_CLIENT);
+    EXPECT_TRUE(host.TlsOutcome(RUM_UPSTREAM, RUM_OK));
+    std::string said = ServerHears();
+    EXPECT_EQ(request.size(), 36u);
+    EXPECT_EQ(said.substr(4, 32), request.substr(4)) << "flags, size of packets, character set";
+    auto parsed = ParseResponse(AsBytes(said).subspan(kHeaderSize));
+    EXPECT_TRUE(parsed.ok()) << parsed.why;
+    host.CloseByRum(RUM_CLOSE_KILLED);
+    ClientHears();
+    ServerHears();
+    return parsed.value;
+  }
+
+  Response FullResponse() {
+    Response response;
+    response.capabilities = kClient | kConnectWithDb | kConnectAttributes | kLengthEncodedAuth;
+    response.max_packet = 1234567;
+    response.charset = 8;
+    response.user = "alice";
+    response.auth = kProof;
+    response.database = "shop";
+    response.plugin = kNativePlugin;
+    response.attributes = "\1a\1b";
+    return response;
+  }
+};
+
+TEST_F(SameFlags, StandInTheRequestForTlsAndBehindIt) {
+  Start({{"mysql-client-attrs", "on"}});
+  Offer(RUM_TLS_ON);
+  Response heard = Behind(FullResponse(), false);
+  EXPECT_EQ(heard.database, "shop");
+  EXPECT_EQ(heard.plugin, kNoPlugin);
+  EXPECT_GT(heard.attributes.size(), FullResponse().attributes.size());
+}
+
+TEST_F(SameFlags, StandThereWhenTheDatabaseIsPutOff) {
+  Offer(RUM_TLS_ON);
+  Response response = FullResponse();
+  response.database = "sh\xc3\xb6p";
+  Response heard = Behind(response, false);
+  EXPECT_EQ(heard.capabilities & kConnectWithDb, 0u);
+  EXPECT_EQ(heard.plugin, kNoPlugin);
+}
+
+TEST_F(SameFlags, StandThereForAClientWithoutPlugins) {
+  for (const char* mode : {"rewrite", "relay"}) {
+    ScriptedHost::Options options = {{"mysql-auth", mode}};
+    ASSERT_TRUE(mode[2] == 'w' ? host.Start(options).ok() : host.Reload(options).ok());
+    Offer(RUM_TLS_ON);
+    Response response = FullResponse();
+    response.capabilities &= ~uint64_t{kPluginAuth};
+    GreetByTls();
+    response.auth = TokenFor(greeting.nonce);
+    host.Feed(RUM_CLIENT, BuildResponse(response, 2));
+    EXPECT_TRUE(host.ConnectOutcome(0));
+    host.Feed(RUM_UPSTREAM, ServerGreeting(kTlsServer));
+    std::string request = ServerHears();
+    EXPECT_TRUE(host.TlsOutcome(RUM_UPSTREAM, RUM_OK));
+    std::string said = ServerHears();
+    EXPECT_EQ(said.substr(4, 32), request.substr(4)) << mode;
+    auto parsed = ParseResponse(AsBytes(said).subspan(kHeaderSize));
+    EXPECT_EQ(parsed.value.attributes, response.attributes);
+    EXPECT_EQ((parsed.value.capabilities & kPluginAuth) != 0, mode[2] == 'l');
+    host.CloseByRum(RUM_CLOSE_KILLED);
+    ClientHears();
+    ServerHears();
+  }
+}
+
+TEST_F(SameFlags, StandThereWhenTheClientHasLeft) {
+  Offer(RUM_TLS_ON);
+  Response heard = Behind(FullResponse(), true);
+  EXPECT_EQ(heard.user, "rum_client_has_left");
+  EXPECT_EQ(heard.database, "");
+  EXPECT_EQ(heard.attributes, "");
+  EXPECT_EQ(heard.plugin, kNoPlugin);
+}
+
+// Another name ends there with error 2059.
+TEST_F(Tls, MySqlRouterIsToldAPluginThatItKnows) {
+  server_version = "9.7.4-router";
+  for (bool leaves : {false, true}) {
+    Offer(RUM_TLS_ON);
+    ReachServersTls("plain");
+    if (leaves) host.End(RUM_CLIENT);
+    host.TlsOutcome(RUM_UPSTREAM, RUM_OK);
+    auto said = Split(ServerHears());
+    ASSERT_EQ(said.size(), 1u);
+    EXPECT_EQ(ParseResponse(AsBytes(said[0].payload)).value.plugin, "sha256_password");
+    host.CloseByRum(RUM_CLOSE_KILLED);
+    ClientHears();
+    ServerHears();
+  }
+}
+
+TEST_F(Tls, IsAskedForByFourBytesWhereMySqlIsGreetedFor) {
+  const std::string request = Packet(1, FromHex("85ae0f00"));
+  Start({{"mysql-version", "mysql80"}});
+  Offer(RUM_TLS_ON);
+  Greet();
+  host.Feed(RUM_CLIENT, request);
+  EXPECT_TRUE(host.TlsOutcome(RUM_CLIENT, RUM_OK));
+  RespondByTls("plain", "");
+  EXPECT_TRUE(host.connecting());
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  ClientHears();
+  ASSERT_TRUE(host.Reload({{"mysql-version", "mariadb1011"}}).ok());
+  Greet();
+  host.Feed(RUM_CLIENT, request);
+  ExpectError(2, 1043, "08S01", RUM_CLOSE_CLIENT_PROTOCOL);
 }
 
 }  // namespace

@@ -223,7 +223,7 @@ TEST_F(Translation, AServerWithoutAUsableKeyIsLeftWell) {
     ServerHears();
     ServerSays(6, answer);
     ExpectError(7, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
-    EXPECT_EQ(ServerHears(), Packet(7, ""));
+    EXPECT_EQ(ServerHears(), Packet(7, kWrongProof));
   }
 }
 
@@ -237,7 +237,7 @@ TEST_F(Translation, APasswordThatDoesNotFitTheServersKeyIsRefused) {
   ReachFullByTls();
   ClientSays(6, std::string(5000, 'x') + "\0"s);
   ExpectError(7, 1043, "08S01", RUM_CLOSE_CLIENT_PROTOCOL);
-  EXPECT_EQ(ServerHears(), Packet(5, ""));
+  EXPECT_EQ(ServerHears(), Packet(5, kWrongProof));
 }
 
 TEST_F(Translation, AClientThatLeavesBeforeTheServersKeyIsThere) {
@@ -247,7 +247,7 @@ TEST_F(Translation, AClientThatLeavesBeforeTheServersKeyIsThere) {
   host.End(RUM_CLIENT);
   EXPECT_EQ(ServerHears(), "");
   ServerSays(6, "\1" + server_key_->pem());
-  EXPECT_EQ(ServerHears(), Packet(7, "")) << "no password for one who has left";
+  EXPECT_EQ(ServerHears(), Packet(7, kWrongProof)) << "no password for one who has left";
   ServerSays(8, BuildError({1045, "28000", "Access denied"}, 0).substr(4));
   EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
 }
@@ -288,7 +288,7 @@ TEST_F(Translation, ACipherThatIsNotForItsKeyIsAWrongPassword) {
     OwnKey(6);
     ClientSays(7, wrong);
     ExpectError(8, 1045, "28000", RUM_CLOSE_DENIED);
-    EXPECT_EQ(ServerHears(), Packet(6, ""));
+    EXPECT_EQ(ServerHears(), Packet(6, kWrongProof));
   }
 }
 
@@ -296,7 +296,7 @@ TEST_F(Translation, AClientThatHasTheServersKeyAlreadyIsToldWhyItCannotLogIn) {
   ReachFullPlain();
   ClientSays(5, std::string(256, 'c'));
   ExpectError(6, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
-  EXPECT_EQ(ServerHears(), Packet(6, ""));
+  EXPECT_EQ(ServerHears(), Packet(6, kWrongProof));
 }
 
 TEST_F(Translation, AServerThatLosesPatienceIsHeard) {

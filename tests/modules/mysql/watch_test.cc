@@ -3,7 +3,6 @@
 
 #include "mysql/commands.h"
 #include "mysql/kill_table.h"
-#include "mysql/system_user.h"
 #include "tls_login.h"
 
 namespace rum::mysql {
@@ -125,6 +124,18 @@ TEST_F(Watching, StopsAfterThreePackets) {
   EXPECT_TRUE(host.relaying());
   host.Feed(RUM_CLIENT, Changing("bob", "x"));
   EXPECT_EQ(ServerHears(), Changing("bob", "x"));
+}
+
+TEST_F(Watching, WhatMustBeLookedAtIsFoundAmongPacketsThatComeTogether) {
+  Start({{"mysql-auth", "rewrite"}});
+  LogInByHash();
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += Query("x") + Packet(0, "");
+  uint32_t id = Other();
+  host.Feed(RUM_CLIENT, many + Query("KILL " + std::to_string(id)) + many + Query("KILL 1") +
+                            Changing("bob", TokenFor(greeting.nonce)));
+  std::string before = many + Query("KILL 4711") + many + Query("KILL 1");
+  EXPECT_EQ(Mark(before).substr(0, 1), "m");
 }
 
 // A client that keeps the nonce of rum's greeting, as libmariadb does after a login by ed25519.
@@ -404,7 +415,7 @@ TEST_F(Watching, AChangeThatIsCutShortIsEndedTowardTheServer) {
   ServerSwitches(1);
   ClientHears();
   host.End(RUM_CLIENT);
-  EXPECT_EQ(ServerHears(), Packet(2, ""));
+  EXPECT_EQ(ServerHears(), Packet(2, kWrongProof));
   EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
 }
 
@@ -444,22 +455,75 @@ TEST_F(Watching, OverAUnixSocketAChangeThatNeedsNoProofIsRefused) {
 }
 
 // An account may have that as a second way, tried after a wrong password.
-TEST_F(Watching, OverAUnixSocketRumsOwnSystemUserIsRefused) {
+class SystemUser : public Watching {
+ protected:
+  static constexpr char kSocket[] = "unix:/run/mysqld/mysqld.sock";
+
+  // By a login; and by a change of the user, from "alice" by rewriting.
+  bool RefusesLogin(const std::string& user) {
+    host.peer[RUM_UPSTREAM] = kSocket;
+    host.default_destination = "sock:/run/mysqld/mysqld.sock";
+    Greet();
+    Respond(user, TokenFor(greeting.nonce));
+    host.ConnectOutcome(0);
+    host.Feed(RUM_UPSTREAM, ServerGreeting());
+    if (host.closed() != RUM_CLOSE_DENIED) return End();
+    ExpectError(2, 1045, "28000", RUM_CLOSE_DENIED);
+    return true;
+  }
+  bool End() {
+    host.CloseByRum(RUM_CLOSE_KILLED);
+    ClientHears();
+    ServerHears();
+    return false;
+  }
+  bool RefusesChange(const std::string& user) {
+    host.peer[RUM_UPSTREAM] = kSocket;
+    LogInByHash(kOldClient);
+    host.Feed(RUM_CLIENT, Changing(user, TokenFor(greeting.nonce), "", kOldClient));
+    if (host.closed() != RUM_CLOSE_DENIED) return End();
+    ExpectError(1, 1045, "28000", RUM_CLOSE_DENIED);
+    EXPECT_EQ(ServerHears(), Packet(0, "\x01"));
+    return true;
+  }
+};
+
+TEST_F(SystemUser, IsRefusedOverAUnixSocketByEachOfItsNames) {
+  host.user_names = "rum\0toor\0"s;
   Start();
-  ASSERT_NE(SystemUser(), "");
-  host.peer[RUM_UPSTREAM] = "unix:/run/mysqld/mysqld.sock";
-  LogIn();
-  host.Feed(RUM_CLIENT, Changing(SystemUser(), TokenFor(greeting.nonce)));
-  ExpectError(1, 1045, "28000", RUM_CLOSE_DENIED);
-  EXPECT_EQ(ServerHears(), Packet(0, "\x01"));
-  AddUser(SystemUser(), "", "sock:/run/mysqld/mysqld.sock");
-  Greet();
-  Respond(SystemUser(), TokenFor(greeting.nonce));
-  host.ConnectOutcome(0);
-  host.Feed(RUM_UPSTREAM, ServerGreeting());
-  ExpectError(2, 1045, "28000", RUM_CLOSE_DENIED);
+  for (const char* name : {"rum", "toor", "'rum'"}) EXPECT_TRUE(RefusesLogin(name)) << name;
+  for (const char* name : {"rum", "toor"}) EXPECT_TRUE(RefusesChange(name)) << name;
+  for (const char* name : {"alice", "ru", "rum2", "Rum", ""}) {
+    EXPECT_FALSE(RefusesLogin(name)) << name;
+    EXPECT_FALSE(RefusesChange(name)) << name;
+  }
   host.peer[RUM_UPSTREAM] = "10.1.2.3:3306";
-  LogIn(SystemUser());
+  LogIn("rum");
+}
+
+TEST_F(SystemUser, MayBeAnybodyWhenTheSystemHasNoNameForIt) {
+  host.user_names = "";
+  Start();
+  EXPECT_TRUE(RefusesLogin("bob"));
+  EXPECT_NE(host.close_text().find("--mysql-socket-user"), std::string::npos);
+  EXPECT_TRUE(RefusesChange("bob"));
+  EXPECT_NE(host.close_text().find("--mysql-socket-user"), std::string::npos);
+  host.peer[RUM_UPSTREAM] = "10.1.2.3:3306";
+  LogIn();
+}
+
+TEST_F(SystemUser, HasTheNamesThatAreGiven) {
+  Start({{"mysql-socket-user", "mysql,daemons"}});
+  for (const char* name : {"mysql", "daemons"}) EXPECT_TRUE(RefusesLogin(name)) << name;
+  EXPECT_TRUE(RefusesChange("mysql"));
+  EXPECT_FALSE(RefusesLogin("rum"));
+}
+
+TEST_F(SystemUser, IsNobodyWhereThatIsGiven) {
+  host.user_names = "";
+  Start({{"mysql-socket-user", "none"}});
+  EXPECT_FALSE(RefusesLogin("rum"));
+  EXPECT_FALSE(RefusesChange("rum"));
 }
 
 TEST_F(Watching, SameLetsAUserBecomeItselfAndNobodyElse) {
@@ -692,17 +756,38 @@ TEST_F(ChangeOfUser, WithoutAMapThatCanBeAskedIsRefused) {
   EXPECT_EQ(Asked().size(), 1u);
 }
 
-// No map has such a name, and rum cannot count for one that is too long.
-TEST_F(ChangeOfUser, ToANameThatIsTooLongIsRefused) {
+// One of 600 bytes, one of a cut character, and one around which MariaDB and MySQL leave the quotes
+// that a login loses there.
+TEST_F(ChangeOfUser, ToANameThatIsNoneIsRefused) {
   Begin();
-  Goes(std::string(600, 'x'));
-  host.Advance(10000);
-  ClientHears();
-  ClientSays(2, "");
-  host.Advance(10000);
-  ExpectRefusal(
-      3, "Access denied for user '" + std::string(128, 'x') + "'@'192.0.2.1' (using password: NO)");
-  ExpectUntouched();
+  for (const std::string& name : {std::string(600, 'x'), "bob\xc3"s, "'bob'"s}) {
+    Goes(name);
+    host.Advance(10000);
+    ClientHears();
+    ClientSays(2, "");
+    host.Advance(10000);
+    ExpectRefusal(
+        3, "Access denied for user '" + name.substr(0, 128) + "'@'192.0.2.1' (using password: NO)");
+    EXPECT_EQ(host.notes()["change_refused"].substr(0, 13), "the user name");
+    ExpectUntouched();
+  }
+  EXPECT_EQ(Asked().size(), 1u);
+}
+
+TEST_F(ChangeOfUser, KnowsTheNewUserByTheNameThatTheServerHas) {
+  host.AddToMap("h\xc3\xa4ns", "\0tcp:db1.internal:3306\0"s);
+  Begin();
+  ChangeUser change;
+  change.user = "h\xe4ns";
+  change.auth = "12345678901234567890";
+  change.charset = 8;
+  host.Feed(RUM_CLIENT, BuildChangeUser(change, kClient));
+  EXPECT_EQ(Asked().back().substr(0, 8), "h\xc3\xa4ns: \0"s.substr(0, 8));
+  GrantQuiet();
+  auto said = Split(ServerHears());
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(ParseChangeUser(AsBytes(said[0].payload), kClient).value.user, "h\xe4ns");
+  EXPECT_EQ(host.notes()["changed_to"], "h\xc3\xa4ns");
 }
 
 TEST_F(ChangeOfUser, ThatIsNotSeenIsNotJudged) {

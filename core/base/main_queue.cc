@@ -1,16 +1,17 @@
-#include "net/main_queue.h"
+#include "base/main_queue.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cstdint>
+#include <utility>
 
 namespace rum {
 
 MainQueue::MainQueue(event_base* base) : wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   if (!wake_) return;
   event_ = event_new(base, wake_.get(), EV_READ | EV_PERSIST, OnPosted, this);
-  event_add(event_, nullptr);
+  if (event_ && event_add(event_, nullptr) != 0) event_free(std::exchange(event_, nullptr));
 }
 
 MainQueue::~MainQueue() {

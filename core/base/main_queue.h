@@ -13,13 +13,14 @@ namespace rum {
 
 class MainQueue {
  public:
-  // [main] Without a descriptor nothing that is posted runs.
-  explicit MainQueue(event_base* base);
+  explicit MainQueue(event_base* base);  // [main]
   // [main] What has not run is dropped. Nobody may post any more.
   ~MainQueue();
   MainQueue(const MainQueue&) = delete;
   MainQueue& operator=(const MainQueue&) = delete;
 
+  // [main] False: there was no descriptor or no memory, and nothing that is posted would run.
+  bool works() const { return event_ != nullptr; }
   // [any] Tasks run in the order in which they came.
   void Post(std::function<void()> task);
 

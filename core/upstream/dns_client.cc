@@ -1,0 +1,217 @@
+// The functions that answer with the bytes of a reply are in every version of c-ares; their
+// successors came with 1.28.
+#define CARES_NO_DEPRECATED 1
+#include "upstream/dns_client.h"
+
+#include <arpa/nameser.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+
+namespace rum {
+namespace {
+
+// A question is sent again after this long, then after twice as long, and so on.
+constexpr int kAgain = 500;
+constexpr int kTriesMost = 7;
+// What reaches every host in one packet: see the DNS flag day of 2020.
+constexpr int kPacketSize = 1232;
+// c-ares reads no file: the servers are given to it.
+char kNoFile[] = "/dev/null";
+
+int TriesFor(Millis patience) {
+  int tries = 1;
+  for (int64_t sum = kAgain; sum < patience.count() && tries < kTriesMost; ++tries) {
+    sum += int64_t{kAgain} << tries;
+  }
+  // Newer versions wait shorter for a server that has been fast: one more.
+  return tries + 1;
+}
+
+DnsClient::Answer Read(int family, const unsigned char* bytes, int size) {
+  DnsClient::Answer answer;
+  int count = DnsClient::kAddressesMost;
+  int status;
+  if (family == AF_INET) {
+    ares_addrttl found[DnsClient::kAddressesMost];
+    status = ares_parse_a_reply(bytes, size, nullptr, found, &count);
+    for (int i = 0; status == ARES_SUCCESS && i < count; ++i) {
+      sockaddr_in one = {};
+      one.sin_family = AF_INET;
+      one.sin_addr = found[i].ipaddr;
+      answer.addresses.push_back(
+          SocketAddress::From(reinterpret_cast<sockaddr*>(&one), sizeof one));
+    }
+  } else {
+    ares_addr6ttl found[DnsClient::kAddressesMost];
+    status = ares_parse_aaaa_reply(bytes, size, nullptr, found, &count);
+    for (int i = 0; status == ARES_SUCCESS && i < count; ++i) {
+      sockaddr_in6 one = {};
+      one.sin6_family = AF_INET6;
+      std::copy_n(found[i].ip6addr._S6_un._S6_u8, 16, one.sin6_addr.s6_addr);
+      answer.addresses.push_back(
+          SocketAddress::From(reinterpret_cast<sockaddr*>(&one), sizeof one));
+    }
+  }
+  if (!answer.addresses.empty()) {
+    answer.kind = DnsClient::Answer::Kind::kAddresses;
+  } else if (status == ARES_SUCCESS || status == ARES_ENODATA) {
+    answer.kind = DnsClient::Answer::Kind::kNoAddress;
+  } else {
+    answer.why = ares_strerror(status);
+  }
+  return answer;
+}
+
+DnsClient::Answer Of(DnsClient::Answer::Kind kind, const char* why = "", bool silent = false) {
+  DnsClient::Answer answer;
+  answer.kind = kind;
+  answer.why = why;
+  answer.silent = silent;
+  return answer;
+}
+
+DnsClient::Answer Judge(int family, int status, const unsigned char* bytes, int size) {
+  using Kind = DnsClient::Answer::Kind;
+  switch (status) {
+    case ARES_SUCCESS:
+      return Read(family, bytes, size);
+    case ARES_ENODATA:
+      return Of(Kind::kNoAddress);
+    case ARES_ENOTFOUND: {
+      // An alias of a name that does not exist: the alias itself is there.
+      bool alias = bytes && size >= NS_HFIXEDSZ && (bytes[6] || bytes[7]);
+      return Of(alias ? Kind::kNoAddress : Kind::kNoName);
+    }
+    case ARES_EBADNAME:
+      if (!bytes) return Of(Kind::kNoName);  // not sent: no server can know it
+      [[fallthrough]];
+    default:
+      return Of(Kind::kFailed, ares_strerror(status),
+                status == ARES_ETIMEOUT || status == ARES_ECONNREFUSED);
+  }
+}
+
+}  // namespace
+
+struct DnsClient::Question {
+  DnsClient* client;
+  std::string name;
+  int family;
+  Answered answered;
+  bool by_tcp = false;
+};
+
+DnsClient::Channel::Channel(DnsClient& owner, int flags, Millis patience)
+    : client(owner), timer(evtimer_new(owner.base_, OnTimer, this)) {
+  ares_options options = {};
+  options.resolvconf_path = kNoFile;
+  // The resolver judges SERVFAIL and its like, and at once.
+  options.flags = ARES_FLAG_NOCHECKRESP | ARES_FLAG_EDNS | flags;
+  options.timeout = kAgain;
+  options.tries = TriesFor(patience);
+  options.ednspsz = kPacketSize;
+  options.sock_state_cb = OnSocketState;
+  options.sock_state_cb_data = this;
+  int mask = ARES_OPT_RESOLVCONF | ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+             ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB;
+#ifdef ARES_OPT_QUERY_CACHE
+  options.qcache_max_ttl = 0;  // the resolver keeps what is good, and asks when it wants to know
+  mask |= ARES_OPT_QUERY_CACHE;
+#endif
+  // Before 1.19.1, in a root folder without /dev/urandom, c-ares takes the numbers of its questions
+  // from rand(): nobody must be able to guess them.
+  unsigned seed = 0;
+  if (::getrandom(&seed, sizeof seed, 0) == sizeof seed) ::srand(seed);
+  int status = timer ? ares_init_options(&ares, &options, mask) : ARES_ENOMEM;
+  if (status == ARES_SUCCESS) status = ares_set_servers_ports_csv(ares, client.text_.c_str());
+  if (status == ARES_SUCCESS) return;
+  log::Warning("the name server {} cannot be asked: {}", client.text_, ares_strerror(status));
+  if (ares) ares_destroy(std::exchange(ares, nullptr));
+}
+
+DnsClient::Channel::~Channel() {
+  if (ares) ares_destroy(ares);
+}
+
+void DnsClient::Channel::Process(ares_socket_t readable, ares_socket_t writable) {
+  ares_process_fd(ares, readable, writable);
+  timeval room, *wait = ares_timeout(ares, nullptr, &room);
+  wait ? evtimer_add(timer.get(), wait) : evtimer_del(timer.get());
+}
+
+DnsClient::DnsClient(event_base* base, std::string text, Millis patience)
+    : base_(base),
+      text_(std::move(text)),
+      patience_(patience),
+      udp_(std::make_unique<Channel>(*this, ARES_FLAG_IGNTC, patience)) {}
+
+DnsClient::~DnsClient() {
+  udp_.reset();
+  tcp_.reset();
+}
+
+void DnsClient::Ask(const std::string& name, int family, Answered answered) {
+  ++open_;
+  Send(*udp_, std::make_unique<Question>(Question{this, name, family, std::move(answered)}));
+}
+
+void DnsClient::Send(Channel& channel, std::unique_ptr<Question> question) {
+  if (!channel.ares) {
+    --question->client->open_;
+    return question->answered(Of(Answer::Kind::kFailed, "it cannot be used"));
+  }
+  const std::string name = question->name;  // the question may be gone when ares_query() returns
+  const int type = question->family == AF_INET ? ns_t_a : ns_t_aaaa;
+  ares_query(channel.ares, name.c_str(), ns_c_in, type, OnAnswer, question.release());
+  timeval room, *wait = ares_timeout(channel.ares, nullptr, &room);
+  if (wait) evtimer_add(channel.timer.get(), wait);
+}
+
+// Comes before the socket is closed, too. Without its event the question ends by its timeout.
+void DnsClient::OnSocketState(void* argument, ares_socket_t fd, int readable, int writable) {
+  auto& channel = *static_cast<Channel*>(argument);
+  channel.sockets.erase(fd);
+  if (!readable && !writable) return;
+  auto what = static_cast<short>(EV_PERSIST | (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0));
+  Event one(event_new(channel.client.base_, fd, what, OnSocket, &channel));
+  if (!one || event_add(one.get(), nullptr) != 0) {
+    log::Error("the name server {} cannot be listened to: no memory or kernel resources left",
+               channel.client.text_);
+    return;
+  }
+  channel.sockets[fd] = std::move(one);
+}
+
+void DnsClient::OnSocket(evutil_socket_t fd, short what, void* channel) {
+  static_cast<Channel*>(channel)->Process(what & EV_READ ? fd : ARES_SOCKET_BAD,
+                                          what & EV_WRITE ? fd : ARES_SOCKET_BAD);
+}
+
+void DnsClient::OnTimer(evutil_socket_t, short, void* channel) {
+  static_cast<Channel*>(channel)->Process(ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+}
+
+void DnsClient::OnAnswer(void* argument, int status, int, unsigned char* bytes, int size) {
+  std::unique_ptr<Question> question(static_cast<Question*>(argument));
+  DnsClient& client = *question->client;
+  const bool cut = bytes && size >= NS_HFIXEDSZ && (bytes[2] & 2);  // TC
+  if (cut && !question->by_tcp) {
+    question->by_tcp = true;
+    if (!client.tcp_) {
+      client.tcp_ = std::make_unique<Channel>(client, ARES_FLAG_USEVC, client.patience_);
+    }
+    return Send(*client.tcp_, std::move(question));
+  }
+  --client.open_;
+  Answer answer = Judge(question->family, status, bytes, size);
+  if (question->by_tcp) answer.silent = false;
+  question->answered(std::move(answer));
+}
+
+}  // namespace rum
