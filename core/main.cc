@@ -2,6 +2,7 @@
 #include <event2/event.h>
 #include <event2/thread.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -94,7 +95,8 @@ Result<Inheritance> Inherit(Background& background) {
 // whole one. Nothing that could want memory is called.
 void OnNoMemory() {
   constexpr char kText[] = "rum: no memory is left, the process ends\n";
-  (void)!::write(STDERR_FILENO, kText, sizeof kText - 1);
+  pollfd error_output = {STDERR_FILENO, POLLOUT, 0};  // a full pipe must not keep it from ending
+  if (::poll(&error_output, 1, 0) == 1) (void)!::write(STDERR_FILENO, kText, sizeof kText - 1);
   ::_exit(static_cast<int>(Fault::kSystem));
 }
 
@@ -110,9 +112,28 @@ void* Reallocate(void* old, size_t size) {
   return memory;
 }
 
+// What libevent has to say, and its resolver: it would write to standard error itself, which may be
+// a pipe that nobody reads.
+void OnLibeventSays(int severity, const char* text) {
+  log::Level level = severity == EVENT_LOG_ERR    ? log::Level::kError
+                     : severity == EVENT_LOG_WARN ? log::Level::kWarning
+                     : severity == EVENT_LOG_MSG  ? log::Level::kInfo
+                                                  : log::Level::kDebug;
+  if (log::Enabled(level)) log::Write(level, std::string("libevent: ") + text);
+}
+
+// Behind a line with the reason: it cannot go on, and this must not return.
+void OnLibeventFails(int) {
+  log::Close();
+  ::_exit(static_cast<int>(Fault::kSystem));
+}
+
 int Main(int argc, char** argv) {
+  HoldSignals();  // a reload that is asked for now comes when there is something to reload
   std::set_new_handler(OnNoMemory);
   event_set_mem_functions(Allocate, Reallocate, ::free);
+  event_set_log_callback(OnLibeventSays);
+  event_set_fatal_callback(OnLibeventFails);
   ::signal(SIGPIPE, SIG_IGN);
   Program program = ThisProgram(argc, argv);
   Background background;

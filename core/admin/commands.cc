@@ -10,6 +10,7 @@
 
 #include "admin/limits_list.h"
 #include "admin/statistics.h"
+#include "base/escape.h"
 #include "limits/admission.h"
 #include "map/map_watcher.h"
 #include "probe/explainer.h"
@@ -46,7 +47,7 @@ void Refuse(const Call& call, const std::string& why) {
 
 void ReplyJson(Request& request, const Json& json) {
   request.Reply(200, "application/json",
-                json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+                ShowJson(json.dump(1, ' ', false, Json::error_handler_t::replace)) + "\n");
 }
 
 // -- lists ----------------------------------------------------------------------------------------
@@ -72,7 +73,11 @@ Json SessionsJson(const SessionList& list) {
 void ListSessions(const Call& call, uint32_t end) {
   SessionFilter filter;
   filter.user = call.request->Get("user");
-  filter.ip = call.request->Get("ip");
+  if (auto ip = call.request->Get("ip")) {
+    auto address = SocketAddress::Client(*ip);
+    if (!address) return Refuse(call, "ip: " + address.error().text);
+    filter.ip = address->host();
+  }
   filter.destination = call.request->Get("destination");
   auto id = call.request->Number("id"), most = call.request->Number("limit");
   if (!id || !most) return Refuse(call, "id and limit are numbers");

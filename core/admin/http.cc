@@ -2,7 +2,6 @@
 
 #include <event2/http.h>
 #include <event2/listener.h>
-#include <unistd.h>
 
 #include <map>
 #include <string>
@@ -11,6 +10,7 @@
 #include "admin/page.h"
 #include "admin/request.h"
 #include "admin/totals.h"
+#include "limits/descriptors.h"
 #include "net/listening_socket.h"
 #include "proxy/proxy.h"
 
@@ -27,7 +27,7 @@ constexpr ev_ssize_t kMostBytes = 16 * 1024;  // of a request's head, and of its
 }  // namespace
 
 void StatisticsServer::Serve(evhttp_request* raw) {
-  auto request = std::make_shared<Request>(raw, &handed_over_);
+  auto request = std::make_shared<Request>(raw, &handed_over_, *connections_);
   const std::string_view what = request->path();
   const Overview overview = overview_();
   if (request->post()) {  // so that no link and no page can give a command
@@ -54,12 +54,10 @@ void StatisticsServer::Serve(evhttp_request* raw) {
   }
 }
 
-Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(event_base* base,
-                                                                 const Address& address,
-                                                                 mode_t socket_mode,
-                                                                 std::function<Overview()> overview,
-                                                                 std::optional<Actions> actions,
-                                                                 InheritedSockets* inherited) {
+Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(
+    event_base* base, const Address& address, mode_t socket_mode,
+    std::function<Overview()> overview, std::optional<Actions> actions, InheritedSockets* inherited,
+    ConnectionTimes times) {
   auto socket = OpenListeningSocket(address, socket_mode, inherited);
   if (!socket) return socket.error();
   auto server = std::unique_ptr<StatisticsServer>(new StatisticsServer);
@@ -68,8 +66,11 @@ Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(event_base* bas
   server->history_ = std::make_unique<History>(
       base, [self = server.get()] { return TakeSample(self->overview_().proxy); });
   server->http_ = evhttp_new(base);
+  server->connections_ = std::make_unique<Connections>(
+      base, server->http_, Connections::MostFor(DescriptorLimit()), times);
   server->address_ = address;
   server->keep_file_ = socket->keep_file;
+  server->file_ = socket->file;
   evhttp_set_allowed_methods(
       server->http_,
       static_cast<ev_uint16_t>(EVHTTP_REQ_GET | EVHTTP_REQ_HEAD |
@@ -91,6 +92,7 @@ Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(event_base* bas
   // evhttp's listener hands its own argument to this callback, so the server is found by it.
   the_servers[server->listener_] = server.get();
   evconnlistener_set_error_cb(server->listener_, OnAcceptError);
+  server->connections_->SetListener(server->listener_);
   return server;
 }
 
@@ -111,19 +113,20 @@ SharedSocket StatisticsServer::ForHandover() const {
 void StatisticsServer::HandOver() {
   event_del(rested_);
   the_servers.erase(listener_);
+  connections_->SetListener(nullptr);
   evhttp_del_accept_socket(http_, bound_);
   handed_over_ = true;
   bound_ = nullptr;
   listener_ = nullptr;
 }
 
+// While it still listens, so that nobody takes the file for one that was left behind.
 StatisticsServer::~StatisticsServer() {
   the_servers.erase(listener_);
+  if (bound_ && !keep_file_) file_.Remove(address_.host);
+  if (connections_) connections_->SetListener(nullptr);
   if (rested_) event_free(rested_);
   if (http_) evhttp_free(http_);
-  if (bound_ && address_.kind == Address::Kind::kUnix && !keep_file_) {
-    ::unlink(address_.host.c_str());
-  }
 }
 
 }  // namespace rum

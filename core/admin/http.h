@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "admin/commands.h"
+#include "admin/connections.h"
 #include "admin/history.h"
 #include "admin/statistics.h"
 #include "base/address.h"
@@ -33,7 +34,8 @@ class StatisticsServer {
                                                         mode_t socket_mode,
                                                         std::function<Overview()> overview,
                                                         std::optional<Actions> actions = {},
-                                                        InheritedSockets* inherited = nullptr);
+                                                        InheritedSockets* inherited = nullptr,
+                                                        ConnectionTimes times = {});
   ~StatisticsServer();
   StatisticsServer(const StatisticsServer&) = delete;
 
@@ -51,11 +53,13 @@ class StatisticsServer {
   static void OnRested(evutil_socket_t, short, void* self);
 
   evhttp* http_ = nullptr;
+  std::unique_ptr<Connections> connections_;  // http_'s
   evhttp_bound_socket* bound_ = nullptr;  // http_'s, until it is handed over
   evconnlistener* listener_ = nullptr;    // bound_'s
   event* rested_ = nullptr;
   Address address_;
   bool keep_file_ = false;  // of a unix socket
+  SocketFile file_;
   bool handed_over_ = false;
   std::function<Overview()> overview_;
   std::optional<Actions> actions_;

@@ -41,7 +41,7 @@ constexpr LimitRow kRows[] = {
     {"max-connecting-per-destination", nullptr, TurnedAway<Refusal::kMaxConnectingPerDestination>},
     {"connection-rate", nullptr, TurnedAway<Refusal::kConnectionRate>},
     {"connection-rate-per-ip", nullptr, TurnedAway<Refusal::kConnectionRatePerIp>},
-    {"max-memory", [](const Proxy&) { return ResidentBytes(); }, TurnedAway<Refusal::kMaxMemory>},
+    {"max-memory", [](const Proxy&) { return ResidentBytes().value_or(0); }, TurnedAway<Refusal::kMaxMemory>},
     {"max-connections-per-user", nullptr, Refused<RUM_REFUSED_CONNECTIONS>},
     {"user-rate", nullptr, Refused<RUM_REFUSED_RATE>},
     {"login-failures", nullptr, [](const Proxy& p) { return SumOf(p, &Counters::login_blocks); }},

@@ -114,7 +114,7 @@ std::string StatisticsPrometheus(const Overview& overview) {
       "Times that a server failed so often that it was left alone", proxy.outages().opened());
   one("rum_breaker_skipped_total", "counter", "Times that a server was not tried for this",
       proxy.outages().skipped());
-  one("rum_process_resident_bytes", "gauge", "Memory of the process", ResidentBytes());
+  one("rum_process_resident_bytes", "gauge", "Memory of the process", ResidentBytes().value_or(0));
   if (int64_t end = CertificateNotAfter(overview)) {
     one("rum_tls_certificate_not_after_seconds", "gauge",
         "When the certificate that clients are shown expires", static_cast<uint64_t>(end));

@@ -9,10 +9,17 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "admin/connections.h"
+#include "base/escape.h"
+
 namespace rum {
 
-Request::Request(evhttp_request* request, const bool* handed_over)
-    : request_(request), handed_over_(handed_over), pairs_(new evkeyvalq) {
+Request::Request(evhttp_request* request, const bool* handed_over, Connections& connections)
+    : request_(request),
+      handed_over_(handed_over),
+      connections_(connections),
+      pairs_(new evkeyvalq) {
+  connections_.Asked(request);
   const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
   const char* path = uri ? evhttp_uri_get_path(uri) : nullptr;
   const char* query = uri ? evhttp_uri_get_query(uri) : nullptr;
@@ -68,21 +75,23 @@ void Request::Reply(int code, const char* type, const std::string& body) {
   evhttp_add_header(headers, "Content-Type", type);
   evhttp_add_header(headers, "Cache-Control", "no-store");
   evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+  evhttp_add_header(headers, "Content-Length", std::to_string(body.size()).c_str());
   if (*handed_over_) evhttp_add_header(headers, "Connection", "close");
-  if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
-    // libevent would send the body too, which the next answer would be taken for.
-    evhttp_add_header(headers, "Content-Length", std::to_string(body.size()).c_str());
-  } else {
+  // Of an answer to HEAD libevent would send the body too, which the next answer would be taken
+  // for.
+  if (evhttp_request_get_command(request) != EVHTTP_REQ_HEAD) {
     evbuffer_add(evhttp_request_get_output_buffer(request), body.data(), body.size());
   }
   evhttp_send_reply(request, code, nullptr, nullptr);
+  connections_.Answered(request);
 }
 
 void Request::Reply(const Status& status, const std::string& done) {
   nlohmann::ordered_json json;
   json[status ? "done" : "error"] = status ? done : status.error().text;
-  Reply(status ? 200 : 500, "application/json",
-        json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  Reply(
+      status ? 200 : 500, "application/json",
+      ShowJson(json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)) + "\n");
 }
 
 }  // namespace rum

@@ -14,14 +14,16 @@ struct evkeyvalq;
 
 namespace rum {
 
+class Connections;
+
 inline constexpr const char* kPlainText = "text/plain; charset=utf-8";
 
 // [main] Answered once. The client may leave before: then the answer goes nowhere.
 class Request {
  public:
   // `handed_over` says, when the answer is written, whether the next question is for another
-  // process; it must outlive this.
-  Request(evhttp_request* request, const bool* handed_over);
+  // process; it and `connections` must outlive this.
+  Request(evhttp_request* request, const bool* handed_over, Connections& connections);
   ~Request();
   Request(const Request&) = delete;
 
@@ -41,6 +43,7 @@ class Request {
  private:
   evhttp_request* request_;  // nullptr: answered, or its client is gone
   const bool* handed_over_;
+  Connections& connections_;
   std::string path_;
   std::string unreadable_;  // what stands behind the question mark, if it is no query
   evkeyvalq* pairs_;

@@ -11,6 +11,7 @@
 
 #include "admin/totals.h"
 #include "base/clock.h"
+#include "base/escape.h"
 #include "base/log.h"
 #include "config.h"
 #include "limits/admission.h"
@@ -135,7 +136,7 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
                  {"pid", ::getpid()},
                  {"uptime_seconds", (NowMillis() - overview.started) / 1000},
                  {"workers", proxy.workers().size()},
-                 {"resident_bytes", ResidentBytes()},
+                 {"resident_bytes", ResidentBytes().value_or(0)},
                  {"ready", WhyNotReady(overview).empty()},
                  {"draining", overview.draining}};
   json["listeners"] = nlohmann::ordered_json::array();
@@ -186,8 +187,8 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
 }
 
 std::string StatisticsJson(const Overview& overview) {
-  return StatisticsTree(overview).dump(2, ' ', false,
-                                       nlohmann::ordered_json::error_handler_t::replace) +
+  return ShowJson(StatisticsTree(overview).dump(2, ' ', false,
+                                                nlohmann::ordered_json::error_handler_t::replace)) +
          "\n";
 }
 

@@ -130,8 +130,27 @@ Result<SocketAddress> SocketAddress::Client(const std::string& text) {
   SocketAddress unix_client;
   unix_client.u_.any.sa_family = AF_UNIX;
   if (text == "unix") return unix_client;
-  if (auto numeric = Numeric(text, 0)) return numeric;
+  if (auto numeric = Numeric(text, 0)) return numeric->Canonical();
   return Error{Fault::kConfig, "'" + text + "' is neither a numeric address nor unix"};
+}
+
+SocketAddress SocketAddress::Canonical() const {
+  if (family() != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&u_.v6.sin6_addr)) return *this;
+  SocketAddress out;
+  out.u_.v4.sin_family = AF_INET;
+  std::memcpy(&out.u_.v4.sin_addr, &u_.v6.sin6_addr.s6_addr[12], sizeof out.u_.v4.sin_addr);
+  out.u_.v4.sin_port = u_.v6.sin6_port;
+  return out;
+}
+
+SocketAddress SocketAddress::AsV6() const {
+  if (family() != AF_INET) return *this;
+  SocketAddress out;
+  out.u_.v6.sin6_family = AF_INET6;
+  std::memset(&out.u_.v6.sin6_addr.s6_addr[10], 0xff, 2);
+  std::memcpy(&out.u_.v6.sin6_addr.s6_addr[12], &u_.v4.sin_addr, sizeof u_.v4.sin_addr);
+  out.u_.v6.sin6_port = u_.v4.sin_port;
+  return out;
 }
 
 uint16_t SocketAddress::port() const {

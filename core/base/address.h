@@ -42,8 +42,15 @@ class SocketAddress {
   static SocketAddress From(const sockaddr* address, socklen_t size);
   // A numeric IPv4 or IPv6 host, else an error.
   static Result<SocketAddress> Numeric(const std::string& host, uint16_t port);
-  // Where a client comes from: a numeric host, or "unix".
+  // Where a client comes from, in its canonical form: a numeric host, or "unix".
   static Result<SocketAddress> Client(const std::string& text);
+
+  // An IPv6 address that only wraps an IPv4 one (::ffff:192.0.2.1), as a socket for both families
+  // has it, becomes that IPv4 address; any other stays. Clients and what they are compared with are
+  // kept in this form.
+  SocketAddress Canonical() const;
+  // The other way: an IPv4 address as an IPv6 one.
+  SocketAddress AsV6() const;
 
   bool ip() const { return family() == AF_INET || family() == AF_INET6; }
   int family() const { return u_.any.sa_family; }

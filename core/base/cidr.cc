@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <random>
+
+#include "base/keyed_hash.h"
 
 namespace rum {
 namespace {
-
-constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 Error Bad(std::string_view text, const std::string& why) {
   return Error{Fault::kUsage, "'" + std::string(text) + "': " + why};
@@ -21,23 +20,16 @@ struct Ip {
   bool v6 = false;
 };
 
-Ip Unwrap(const uint8_t* v6) {
+Ip IpOf(const SocketAddress& any) {
+  const SocketAddress address = any.Canonical();
   Ip ip;
-  if (std::memcmp(v6, kMapped, sizeof kMapped) == 0) {
-    std::copy_n(v6 + sizeof kMapped, 4, ip.bytes.begin());
+  ip.v6 = address.family() == AF_INET6;
+  if (ip.v6) {
+    std::memcpy(ip.bytes.data(), &reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr,
+                16);
   } else {
-    std::copy_n(v6, 16, ip.bytes.begin());
-    ip.v6 = true;
+    std::memcpy(ip.bytes.data(), &reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr, 4);
   }
-  return ip;
-}
-
-Ip IpOf(const SocketAddress& address) {
-  if (address.family() == AF_INET6) {
-    return Unwrap(reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr.s6_addr);
-  }
-  Ip ip;
-  std::memcpy(ip.bytes.data(), &reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr, 4);
   return ip;
 }
 
@@ -103,21 +95,11 @@ std::string Cidr::text() const {
 }
 
 size_t Cidr::Hash::operator()(const Cidr& cidr) const {
-  static const std::array<uint64_t, 2> seeds = [] {
-    std::random_device random;
-    auto draw = [&] { return uint64_t{random()} << 32 | random(); };
-    return std::array{draw(), draw()};
-  }();
-  uint64_t words[2];
-  std::memcpy(words, cidr.bytes_.data(), sizeof words);
-  uint64_t hash = cidr.bits_ + (cidr.v6_ ? 256u : 0u);
-  for (int i = 0; i < 2; ++i) {
-    hash = (hash ^ words[i] ^ seeds[i]) * 0x9e3779b97f4a7c15;
-    hash ^= hash >> 32;
-    hash *= seeds[1 - i] | 1;
-    hash ^= hash >> 29;
-  }
-  return hash;
+  char bytes[sizeof cidr.bytes_ + 2];
+  std::memcpy(bytes, cidr.bytes_.data(), sizeof cidr.bytes_);
+  bytes[sizeof cidr.bytes_] = static_cast<char>(cidr.bits_);
+  bytes[sizeof cidr.bytes_ + 1] = cidr.v6_;
+  return KeyedHash({bytes, sizeof bytes});
 }
 
 Result<CidrSet> CidrSet::Parse(std::string_view text) {

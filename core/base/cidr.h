@@ -27,7 +27,7 @@ class Cidr {
   std::string text() const;
 
   bool operator==(const Cidr&) const = default;
-  // Seeded at start: who chooses his address does not choose his bucket.
+  // Keyed: who chooses his address does not choose his bucket.
   struct Hash {
     size_t operator()(const Cidr& cidr) const;
   };

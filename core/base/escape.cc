@@ -1,26 +1,61 @@
 #include "base/escape.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstdint>
 
 namespace rum {
 namespace {
 
-// The length of the well-formed UTF-8 character at the front, 0 if there is none. Control
-// characters (C0, DEL, C1) and the line separators U+2028 and U+2029 count as none.
-size_t Utf8Length(std::string_view s) {
+// Characters that nobody sees and that change what is seen: they turn the direction of a text,
+// break a line or a word, join, hide, or stand for nothing (general category Cf, Zl and Zp,
+// variation selectors, and letters without a shape), and those that are none.
+struct Range {
+  uint32_t first, last;
+};
+constexpr Range kUnseen[] = {
+    {0x00ad, 0x00ad},   {0x034f, 0x034f},   {0x0600, 0x0605},   {0x061c, 0x061c},
+    {0x06dd, 0x06dd},   {0x070f, 0x070f},   {0x0890, 0x0891},   {0x08e2, 0x08e2},
+    {0x115f, 0x1160},   {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},
+    {0x2028, 0x202e},   {0x2060, 0x206f},   {0x3164, 0x3164},   {0xfdd0, 0xfdef},
+    {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},   {0xfff0, 0xfffb},
+    {0xfffe, 0xffff},   {0x110bd, 0x110bd}, {0x110cd, 0x110cd}, {0x13430, 0x1343f},
+    {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff}, {0x10fffe, 0x10ffff},
+};
+
+bool Unseen(uint32_t code) {
+  for (const Range& range : kUnseen) {
+    if (code <= range.last) return code >= range.first;
+  }
+  return false;
+}
+
+// A well-formed UTF-8 character; length 0: there is none.
+struct Character {
+  size_t length = 0;
+  uint32_t code = 0;
+  // Not a control character (C0, DEL, C1) either.
+  bool plain() const {
+    return length > 0 && code >= 0x20 && (code < 0x7f || code >= 0xa0) && !Unseen(code);
+  }
+};
+
+// The one at the front of what is not empty.
+Character FirstOf(std::string_view s) {
   auto byte = [&](size_t i) { return static_cast<uint8_t>(s[i]); };
-  uint8_t first = byte(0);
-  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
-  size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
-  if (length == 0 || first > 0xf4 || s.size() < length) return 0;
+  const uint8_t first = byte(0);
+  if (first < 0x80) return {1, first};
+  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+  if (length == 0 || first > 0xf4 || s.size() < length) return {};
   uint32_t code = first & (0xffu >> (length + 1));
   for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
+    if ((byte(i) & 0xc0) != 0x80) return {};
     code = code << 6 | (byte(i) & 0x3f);
   }
-  constexpr uint32_t kLeast[] = {0, 0, 0xa0, 0x800, 0x10000};
-  if (code < kLeast[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return 0;
-  return code == 0x2028 || code == 0x2029 ? 0 : length;
+  constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+  if (code < kLeast[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return {};
+  return {length, code};
 }
 
 struct Form {
@@ -31,7 +66,8 @@ void Append(std::string& out, std::string_view bytes, const Form& form) {
   constexpr char kHex[] = "0123456789abcdef";
   while (!bytes.empty()) {
     char c = bytes.front();
-    size_t length = Utf8Length(bytes);
+    const Character first = FirstOf(bytes);
+    const size_t length = first.plain() ? first.length : 0;
     if (c == '"') {
       out += form.quote;
     } else if (c == '\\') {
@@ -59,6 +95,23 @@ void AppendPrintable(std::string& out, std::string_view bytes) {
 
 void AppendJsonEscaped(std::string& out, std::string_view bytes) {
   Append(out, bytes, {R"(\")", R"(\\\\)", R"(\\x)"});
+}
+
+std::string ShowJson(std::string_view json) {
+  std::string out;
+  for (; !json.empty();) {
+    const Character first = FirstOf(json);
+    if (first.plain() || first.length < 2) {  // what is ASCII stands between the strings, too
+      out.append(json.substr(0, std::max<size_t>(first.length, 1)));
+    } else if (first.code < 0x10000) {
+      out += fmt::format("\\u{:04x}", first.code);
+    } else {
+      out += fmt::format("\\u{:04x}\\u{:04x}", 0xd7c0 + (first.code >> 10),
+                         0xdc00 | (first.code & 0x3ff));
+    }
+    json.remove_prefix(std::max<size_t>(first.length, 1));
+  }
+  return out;
 }
 
 }  // namespace rum

@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <spdlog/details/null_mutex.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <syslog.h>
 
 #include <algorithm>
@@ -23,6 +26,7 @@
 #include "base/fd.h"
 #include "base/repeats.h"
 #include "base/syslog.h"
+#include "base/trusted_file.h"
 
 namespace rum::log {
 namespace {
@@ -35,22 +39,25 @@ std::atomic<bool> json = false;
 std::atomic<Level> least = Level::kInfo;
 std::atomic<uint64_t> dropped = 0;
 
-Fd OpenFile(const std::string& path) {
-  return Fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640));
+// Not by following a trick of another user, see trusted_file.h.
+Result<Fd> OpenFile(const std::string& path) {
+  return OpenTrusted(path, O_WRONLY | O_CREAT | O_APPEND, 0640);
 }
 
 // A file, or standard error. Lines are gathered and written by one write(2) at a flush.
 class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   FileSink(const std::string& path, Fd file) : path_(path), file_(std::move(file)) {}
+  ~FileSink() override { Forget(); }
 
   // Opens the file by its name again; false: that failed, and the old one goes on serving.
   bool Reopen() {
     if (path_.empty()) return true;
     flush();
-    Fd file = OpenFile(path_);
+    auto file = OpenFile(path_);
     if (!file) return false;
-    file_ = std::move(file);
+    Forget();
+    file_ = std::move(*file);
     return true;
   }
 
@@ -58,21 +65,42 @@ class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
   void sink_it_(const spdlog::details::log_msg& message) override {
     formatter_->format(message, lines_);
   }
+  // Where only a part of a line finds room, the other part is written before the next line.
   void flush_() override {
-    size_t done = 0;
-    while (done < lines_.size()) {
-      ssize_t n =
-          TEMP_FAILURE_RETRY(::write(file_.get(), lines_.data() + done, lines_.size() - done));
-      if (n <= 0) break;
-      done += static_cast<size_t>(n);
+    if (!rest_.empty() && Emptied()) Forget();
+    rest_.erase(0, WriteSome(rest_.data(), rest_.size()));
+    size_t done = rest_.empty() ? WriteSome(lines_.data(), lines_.size()) : 0;
+    if (done > 0 && done < lines_.size() && lines_[done - 1] != '\n') {
+      std::string_view left(lines_.data() + done, lines_.size() - done);
+      rest_ = left.substr(0, left.find('\n') + 1);
+      done += rest_.size();
     }
     dropped += static_cast<uint64_t>(std::count(lines_.begin() + done, lines_.end(), '\n'));
     lines_.clear();
+  }
+  size_t WriteSome(const char* bytes, size_t size) {
+    size_t done = 0;
+    while (done < size) {
+      ssize_t n = TEMP_FAILURE_RETRY(::write(file_.get(), bytes + done, size - done));
+      if (n <= 0) break;
+      done += static_cast<size_t>(n);
+    }
+    return done;
+  }
+  // Whether somebody has cut the file, and the line that was begun with it.
+  bool Emptied() const {
+    struct stat status;
+    return ::fstat(file_.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0;
+  }
+  void Forget() {
+    if (!rest_.empty()) ++dropped;
+    rest_.clear();
   }
 
   const std::string path_;  // empty: standard error
   Fd file_;
   spdlog::memory_buf_t lines_;
+  std::string rest_;  // of a line whose beginning is in the file
 };
 
 class SyslogSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
@@ -109,26 +137,40 @@ class SyslogSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> 
   Syslog syslog_;
 };
 
+const char* PatternOf(bool json, bool syslog) {
+  if (json) return R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})";
+  return syslog ? "%v" : "%Y-%m-%dT%H:%M:%S.%e%z %l %v";
+}
+
 // Where lines go.
 struct Target {
   std::shared_ptr<spdlog::logger> logger;
   std::shared_ptr<FileSink> file;  // nullptr: syslog
+  bool json = false;               // the form of its pattern
+
+  void Use(bool as_json) {
+    if (as_json != json) logger->set_pattern(PatternOf(as_json, !file));
+    json = as_json;
+  }
 };
 
 struct Switch {
   Target target;  // without a logger: it stays
-  std::string pattern;
   bool json;
 };
+
+// A message is put into the form that is in use when it is written. Text and JSON are fields, which
+// stay as they were made: the form may change while they wait.
+enum class Form : uint8_t { kMessage, kText, kJson };
 
 struct Line {
   std::chrono::system_clock::time_point time;
   Level level;
   std::string text;
-  bool message = false;  // the text is words, and not a line that is made already
+  Form form = Form::kMessage;
   // No lines, but what is to be done behind those before.
   bool reopen = false;             // the file is to be opened again
-  std::optional<Switch> change{};  // the target or its pattern is another one
+  std::optional<Switch> change{};  // the target or the form is another one
 };
 
 // The queue and its thread. Lives for ever, since a thread that hangs in its target may outlive us.
@@ -217,12 +259,13 @@ void Writer::WriteAll(std::vector<Line>& all) {
     if (line.change) {
       target.logger->flush();
       if (line.change->target.logger) target = std::move(line.change->target), reopen = false;
-      target.logger->set_pattern(line.change->pattern);
       as_json = line.change->json;
     } else if (!line.reopen) {
-      if (line.message && !MayWrite(line)) continue;
+      const bool message = line.form == Form::kMessage;
+      if (message && !MayWrite(line)) continue;
+      target.Use(message ? as_json : line.form == Form::kJson);
       target.logger->log(line.time, spdlog::source_loc{}, Spd(line.level),
-                         line.message ? MakeLine(as_json, line.text) : line.text);
+                         message ? MakeLine(as_json, line.text) : line.text);
     } else if (target.file) {
       reopen = !target.file->Reopen();  // tried again with every batch until it succeeds
     }
@@ -240,19 +283,31 @@ void Writer::TellRepeats(bool all) {
   for (const auto& again : repeats.Take(std::chrono::steady_clock::now(), all)) {
     std::string text =
         fmt::format("{} ({} more in {} s)", again.text, again.more, Repeats::kSpan.count());
+    target.Use(as_json);
     target.logger->log(Spd(static_cast<Level>(again.level)), MakeLine(as_json, text));
   }
   target.logger->flush();
+}
+
+// Before the log is open and after it is closed. A pipe that is full takes nothing: nobody is held
+// up, and the line is lost.
+void SayDirectly(const Line& line) {
+  if (line.change || line.reopen) return;
+  pollfd error_output = {STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&error_output, 1, 0) != 1 || !(error_output.revents & POLLOUT)) {
+    ++dropped;
+    return;
+  }
+  // Where poll(2) finds room in a pipe, so many bytes do not block.
+  std::string text = "rum: " + MakeLine(false, line.text).substr(0, PIPE_BUF - 6) + "\n";
+  (void)!::write(STDERR_FILENO, text.data(), text.size());
 }
 
 void Push(Line line) {
   bool wake;
   {
     std::lock_guard lock(writer.mutex);
-    if (!writer.open) {
-      std::fprintf(stderr, "rum: %s\n", MakeLine(false, line.text).c_str());
-      return;
-    }
+    if (!writer.open) return SayDirectly(line);
     if (writer.lines.size() >= kQueue && !line.reopen && !line.change) {
       ++dropped;
       return;
@@ -263,11 +318,6 @@ void Push(Line line) {
     writer.lines.push_back(std::move(line));
   }
   if (wake) writer.wake.notify_one();
-}
-
-const char* PatternOf(const Options& options) {
-  if (options.json) return R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})";
-  return options.target == "syslog" ? "%v" : "%Y-%m-%dT%H:%M:%S.%e%z %l %v";
 }
 
 Result<Target> MakeTarget(const Options& options) {
@@ -282,18 +332,20 @@ Result<Target> MakeTarget(const Options& options) {
     sink = std::move(to);
   } else {
     bool stderr_too = options.target == "stderr";
-    Fd fd = stderr_too ? Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) : OpenFile(options.target);
-    if (!fd && !stderr_too) {
-      return rum::Error{Fault::kConfig,
-                        "cannot log to '" + options.target + "': " + std::strerror(errno)};
+    auto fd = stderr_too ? Result<Fd>(Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)))
+                         : OpenFile(options.target);
+    std::string why = fd ? "" : fd.error().text;
+    if (fd && !*fd && errno != EBADF) why = std::strerror(errno);  // it may be closed
+    if (!why.empty()) {
+      return rum::Error{Fault::kConfig, "cannot log to '" + options.target + "': " + why};
     }
-    sink = file = std::make_shared<FileSink>(stderr_too ? "" : options.target, std::move(fd));
+    sink = file = std::make_shared<FileSink>(stderr_too ? "" : options.target, std::move(*fd));
   }
   auto logger = std::make_shared<spdlog::logger>("rum", sink);
-  logger->set_pattern(PatternOf(options));
+  logger->set_pattern(PatternOf(options.json, !file));
   logger->set_level(spdlog::level::debug);
   logger->set_error_handler([](const std::string&) { ++dropped; });
-  return Target{std::move(logger), std::move(file)};
+  return Target{std::move(logger), std::move(file), options.json};
 }
 
 }  // namespace
@@ -334,7 +386,7 @@ bool Close() {
 
 Status Change(const Options& options) {
   if (options == current) return Ok();
-  Switch change = {{}, PatternOf(options), options.json};
+  Switch change = {{}, options.json};
   if (options.target != current.target) {
     auto target = MakeTarget(options);
     if (!target) return target.error();
@@ -357,15 +409,15 @@ uint64_t Dropped() { return dropped.load(); }
 
 void Write(Level level, std::string_view text) {
   if (!Enabled(level)) return;
-  Push({.time = std::chrono::system_clock::now(),
-        .level = level,
-        .text = std::string(text),
-        .message = true});
+  Push({.time = std::chrono::system_clock::now(), .level = level, .text = std::string(text)});
 }
 
-void WriteFields(Level level, std::string line) {
+void WriteFields(Level level, bool as_json, std::string line) {
   if (!Enabled(level)) return;
-  Push({.time = std::chrono::system_clock::now(), .level = level, .text = std::move(line)});
+  Push({.time = std::chrono::system_clock::now(),
+        .level = level,
+        .text = std::move(line),
+        .form = as_json ? Form::kJson : Form::kText});
 }
 
 }  // namespace rum::log

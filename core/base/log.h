@@ -23,8 +23,9 @@ struct Options {
 
 // [main] Before --chroot, for a target that is syslog, or becomes it.
 void ConnectSyslog();
-// [main] Begins to write; before that lines go to stderr at once. After a fork, not before: it
-// makes a thread. Of syslog that cannot be reached it warns, there: it may come later.
+// [main] Begins to write; before that, and after Close(), lines go to stderr at once, if it takes
+// them without waiting. After a fork, not before: it makes a thread. Of syslog that cannot be
+// reached it warns, there: it may come later.
 Status Open(const Options& options);
 // [main] Writes what waits and ends the thread. False: the target takes nothing, the thread hangs
 // in it, and the process should end by _exit.
@@ -40,9 +41,9 @@ uint64_t Dropped();
 
 // [any] One line of text. What went wrong and is said again is gathered for ten seconds.
 void Write(Level level, std::string_view text);
-// [any] A line that is made already: text without control characters or, when Json(), the fields of
-// an object without the braces.
-void WriteFields(Level level, std::string line);
+// [any] A line that is made already: text without control characters or, `as_json`, the fields of an
+// object without the braces. As Json() was when it was made; it is written in that form.
+void WriteFields(Level level, bool as_json, std::string line);
 
 template <class... T>
 void Error(fmt::format_string<T...> format, T&&... values) {

@@ -63,7 +63,7 @@ ProxyHeader ParseV1Line(std::string_view line) {
   auto from = Numeric(source, source_port, number);
   auto to = Numeric(destination, rest, number);
   if (!from || !to) return Bad("the PROXY header has a bad address");
-  return Good(size, ProxyEnds{*from, *to});
+  return Good(size, ProxyEnds{from->Canonical(), to->Canonical()});
 }
 
 ProxyHeader ParseV1(std::string_view bytes) {
@@ -121,8 +121,8 @@ ProxyHeader ParseV2(std::string_view bytes) {
                 ProxyEnds{Binary(a, a + 8, false), Binary(a + 4, a + 10, false)});
   }
   if (command == kProxy && family == kTcp6) {
-    return Good(kV2Fixed + length,
-                ProxyEnds{Binary(a, a + 32, true), Binary(a + 16, a + 34, true)});
+    return Good(kV2Fixed + length, ProxyEnds{Binary(a, a + 32, true).Canonical(),
+                                             Binary(a + 16, a + 34, true).Canonical()});
   }
   return Good(kV2Fixed + length);
 }
@@ -178,9 +178,13 @@ ProxyHeader ParseProxyHeader(std::string_view bytes) {
 }
 
 std::string BuildProxyHeader(ProxyVersion version, const std::optional<ProxyEnds>& ends) {
-  bool told = ends && ends->source.ip() && ends->source.family() == ends->destination.family();
-  if (version == ProxyVersion::kV2) return BuildV2(told ? ends : std::nullopt);
-  return told ? BuildV1(*ends) : std::string(kV1Word) + "UNKNOWN\r\n";
+  std::optional<ProxyEnds> told;
+  if (ends && ends->source.ip() && ends->destination.ip()) told = ends;
+  if (told && told->source.family() != told->destination.family()) {
+    told = ProxyEnds{told->source.AsV6(), told->destination.AsV6()};
+  }
+  if (version == ProxyVersion::kV2) return BuildV2(told);
+  return told ? BuildV1(*told) : std::string(kV1Word) + "UNKNOWN\r\n";
 }
 
 }  // namespace rum

@@ -27,7 +27,7 @@ struct ProxyHeader {
   enum class Status : uint8_t { kMore, kGood, kBad };
   Status status = Status::kMore;
   size_t size = 0;                // of a good one, in bytes
-  std::optional<ProxyEnds> ends;  // nothing: the addresses of the connection itself hold
+  std::optional<ProxyEnds> ends;  // canonical; nothing: the addresses of the connection itself hold
   const char* fault = "";         // of a bad one
 };
 
@@ -35,7 +35,7 @@ struct ProxyHeader {
 ProxyHeader ParseProxyHeader(std::string_view bytes);
 
 // Writes one: about a client, or, with nothing, about rum's own connection (v1 UNKNOWN, v2 LOCAL),
-// which is also what is said of ends that are not IP addresses of one family.
+// which is also what is said of ends that are not IP addresses. Of two families, both become IPv6.
 std::string BuildProxyHeader(ProxyVersion version, const std::optional<ProxyEnds>& ends);
 
 }  // namespace rum

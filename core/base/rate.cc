@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 namespace rum {
 namespace {
@@ -46,10 +47,12 @@ std::string FormatRate(Rate rate) {
   return std::to_string(rate.count) + "/" + period;
 }
 
-bool Bucket::Has(Rate rate, uint64_t now) const {
-  if (!rate.on()) return true;
-  uint64_t wait = full_at_ > now ? full_at_ - now : 0;
-  return wait <= (rate.count - 1) * Interval(rate);
+uint32_t Bucket::Left(Rate rate, uint64_t now) const {
+  if (!rate.on()) return std::numeric_limits<uint32_t>::max();
+  const uint64_t wait = full_at_ > now ? full_at_ - now : 0;
+  const uint64_t interval = Interval(rate);
+  const uint64_t taken = wait / interval + (wait % interval != 0);
+  return taken < rate.count ? rate.count - static_cast<uint32_t>(taken) : 0;
 }
 
 bool Bucket::Take(Rate rate, uint64_t now) {

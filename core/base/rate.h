@@ -31,8 +31,9 @@ class Bucket {
   // `now` in microseconds of a clock that does not jump. False: none is left.
   bool Take(Rate rate, uint64_t now);
   bool Full(uint64_t now) const { return now >= full_at_; }
-  // Whether the next Take() would succeed.
-  bool Has(Rate rate, uint64_t now) const;
+  // How many Take() would succeed now.
+  uint32_t Left(Rate rate, uint64_t now) const;
+  bool Has(Rate rate, uint64_t now) const { return Left(rate, now) > 0; }
   void Refill() { full_at_ = 0; }
 
  private:

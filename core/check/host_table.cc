@@ -282,12 +282,25 @@ int32_t Blocked(rum_session* handle) {
   return session && session->host().blocked;
 }
 
+int32_t TryLogin(rum_session* handle) {
+  ScriptedSession* session = Find(handle, "try_login");
+  return session ? session->TryLogin() : RUM_E_STATE;
+}
+
+int32_t Confirm(rum_session* handle) {
+  ScriptedSession* session = Find(handle, "confirm");
+  return session ? session->Confirm() : RUM_E_STATE;
+}
+
 const rum_limits kLimits = {
     .struct_size = sizeof(rum_limits),
     .reserved = 0,
     .admit = Admit,
     .login_failed = LoginFailed,
     .blocked = Blocked,
+    .try_login = TryLogin,
+    .confirm = Confirm,
+    .counts_failures = [](rum_worker*) { return 0; },
 };
 
 int32_t Save(const char* name, const void* bytes, size_t size) {

@@ -86,6 +86,8 @@ std::string Describe(const Deed& deed) {
       return "expect admit " + bytes;
     case Kind::kLoginFailed:
       return "expect login-failed";
+    case Kind::kConfirm:
+      return "expect confirm";
   }
   return "#";
 }
@@ -230,6 +232,9 @@ class Player {
         return true;
       case Word::kAdmission:
         host_.admission = static_cast<int32_t>(line_->number);
+        return true;
+      case Word::kConfirmation:
+        host_.confirmation = static_cast<int32_t>(line_->number);
         return true;
       case Word::kMapNone:
         host_.has_map = false;
@@ -391,6 +396,8 @@ class Player {
         return Did(Kind::kAdmit, "admit() was not called with such a record");
       case Word::kExpectLoginFailed:
         return Did(Kind::kLoginFailed, "login_failed() was not called");
+      case Word::kExpectConfirm:
+        return Did(Kind::kConfirm, "confirm() was not called");
       default:
         return Not("a line that cannot be played");
     }

@@ -211,7 +211,23 @@ int32_t ScriptedSession::Admit(const void* record, size_t size) {
   std::string bytes(static_cast<const char*>(size ? record : ""), size);
   host_.deeds_.push_back(
       {Kind::kAdmit, 0, static_cast<uint64_t>(host_.admission), {}, std::move(bytes)});
+  admitted = host_.admission == RUM_OK;
   return host_.admission;
+}
+
+int32_t ScriptedSession::TryLogin() {
+  if (Ending() || pause) return Refuse("try_login", RUM_E_STATE);
+  if (host_.blocked) return RUM_REFUSED_BLOCKED;
+  if (!host_.login_waits) return RUM_OK;
+  Pause();
+  return RUM_E_AGAIN;
+}
+
+int32_t ScriptedSession::Confirm() {
+  if (Ending() || !admitted) return Refuse("confirm", RUM_E_STATE);
+  host_.deeds_.push_back(
+      {Kind::kConfirm, 0, static_cast<uint64_t>(host_.confirmation), {}, std::string()});
+  return host_.confirmation;
 }
 
 void ScriptedSession::LoginFailed() { host_.deeds_.push_back({Kind::kLoginFailed, 0, 0, {}, {}}); }

@@ -236,6 +236,13 @@ void ScriptedHost::Advance(uint64_t milliseconds) {
   if (session_) session_->Settle();
 }
 
+bool ScriptedHost::EndLoginWait() {
+  if (!session_ || !session_->pause) return false;
+  login_waits = false;
+  Table().resume(session_->pause, RUM_OK, nullptr, nullptr);
+  return WaitResumed(0);
+}
+
 bool ScriptedHost::WaitResumed(uint64_t milliseconds) {
   if (!session_ || !session_->pause || !session_->WaitAnswer(milliseconds)) return false;
   session_->Settle();

@@ -39,6 +39,7 @@ struct Deed {
     kRefused,    // name: the host call; number: the error as a positive number
     kAdmit,      // bytes: the record; number: the verdict
     kLoginFailed,
+    kConfirm,  // number: the verdict
   };
   Kind kind;
   uint32_t side = 0;
@@ -77,7 +78,9 @@ class ScriptedHost {
   std::string default_destination = "tcp:default.test:1";  // -d; empty: there is none
   bool has_map = true;                                     // -M; without it lookup() is refused
   int32_t admission = RUM_OK;                              // what admit() answers
-  bool blocked = false;                                    // what blocked() answers
+  int32_t confirmation = RUM_OK;                           // what confirm() answers
+  bool blocked = false;      // what blocked() answers; try_login() refuses then
+  bool login_waits = false;  // try_login() pauses the session: see EndLoginWait()
   // What "rum.tls/1" says of a side, RUM_TLS_...; OFF: start_tls() is refused.
   uint32_t tls_mode[2] = {RUM_TLS_OFF, RUM_TLS_OFF};
   bool tls_listener = false;  // clients come by TLS from the first byte on
@@ -115,6 +118,7 @@ class ScriptedHost {
   bool StartReading(uint32_t side);
   bool CloseByRum(uint32_t reason);         // LOGIN_TIMEOUT, KILLED, DRAIN, ...
   void Advance(uint64_t milliseconds);      // runs the timers that are due, in their order
+  bool EndLoginWait();                      // the turn that try_login() waits for has come
   bool WaitResumed(uint64_t milliseconds);  // waits in real time for resume() of another thread
 
   // What is under way. An empty optional: nothing.

@@ -116,6 +116,8 @@ class ScriptedSession {
   int32_t TlsFingerprint(uint8_t* digest);
   int32_t Admit(const void* record, size_t size);
   void LoginFailed();
+  int32_t TryLogin();
+  int32_t Confirm();
 
   // [any] The registry's mutex is held.
   void KeepAnswer(const Answer& answer) { answers_.push_back(answer); }
@@ -152,6 +154,7 @@ class ScriptedSession {
   std::map<std::string, std::string> notes;
   std::string user;
   bool identified = false;
+  bool admitted = false;
   uint64_t hook_calls = 0;
 
  private:

@@ -240,8 +240,8 @@ class LineReader {
       line_.text = Next();
       return line_.text.empty() ? Status(Bad("the address is missing")) : Done();
     }
-    if (word == "admission") {
-      line_.word = Word::kAdmission;
+    if (word == "admission" || word == "confirmation") {
+      line_.word = word == "admission" ? Word::kAdmission : Word::kConfirmation;
       Status verdict = VerdictWord();
       return verdict ? Done() : verdict;
     }
@@ -319,6 +319,7 @@ class LineReader {
     if (word == "take-back") return JustSide(Word::kExpectTakeBack);
     if (word == "pause") return Just(Word::kExpectPause);
     if (word == "login-failed") return Just(Word::kExpectLoginFailed);
+    if (word == "confirm") return Just(Word::kExpectConfirm);
     if (word == "admit") {
       line_.word = Word::kExpectAdmit;
       return Bytes(false);

@@ -16,12 +16,13 @@ namespace rum {
 struct TranscriptLine {
   enum class Word : uint8_t {
     // The world.
-    kOption,       // name, text (a flag: "1")
-    kDestination,  // text; empty: none
-    kTls,          // side, number: RUM_TLS_...
-    kPeer,         // side, text
-    kAdmission,    // number: RUM_OK or RUM_REFUSED_...
-    kMap,          // key, pattern: the value
+    kOption,        // name, text (a flag: "1")
+    kDestination,   // text; empty: none
+    kTls,           // side, number: RUM_TLS_...
+    kPeer,          // side, text
+    kAdmission,     // number: RUM_OK or RUM_REFUSED_...
+    kConfirmation,  // the same
+    kMap,           // key, pattern: the value
     kMapBroken,
     kMapNone,
     // What happens.
@@ -56,6 +57,7 @@ struct TranscriptLine {
     kExpectPause,
     kExpectAdmit,  // pattern: is in the record
     kExpectLoginFailed,
+    kExpectConfirm,
     kExpectOpen,
   };
   Word word;

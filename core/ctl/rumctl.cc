@@ -57,10 +57,15 @@ Result<std::string> Ask(const std::string& path, const char* method, const std::
     return Error{Fault::kSystem, path + ": this is not the control socket of a rum"};
   }
   std::string body = answer.substr(head + 4);
+  constexpr std::string_view kLength = "\r\nContent-Length: ";
+  if (size_t at = answer.find(kLength); at < head) {
+    size_t size = std::strtoull(answer.c_str() + at + kLength.size(), nullptr, 10);
+    if (body.size() < size) return Error{Fault::kSystem, path + ": no whole answer"};
+  }
   if (answer.compare(8, 5, " 200 ") == 0) return body;
   auto json = Json::parse(body, nullptr, false);
-  std::string why =
-      json.is_object() && json.contains("error") ? json["error"].get<std::string>() : body;
+  auto error = json.is_object() ? json.find("error") : json.end();
+  std::string why = error != json.end() && error->is_string() ? error->get<std::string>() : body;
   while (!why.empty() && why.back() == '\n') why.pop_back();
   return Error{Fault::kConfig, why};
 }
@@ -106,96 +111,102 @@ std::string Table(std::vector<std::vector<std::string>> rows) {
 }
 
 std::string Status(const Json& s) {
-  const Json& sessions = s["sessions"];
-  std::string state = s["rum"]["ready"].get<bool>() ? "serving" : "NOT READY";
-  if (s["rum"]["draining"].get<bool>()) state = "draining";
+  const Json& sessions = s.at("sessions");
+  std::string state = s.at("rum").at("ready").get<bool>() ? "serving" : "NOT READY";
+  if (s.at("rum").at("draining").get<bool>()) state = "draining";
   return Table(
-      {{"rum", Shown(s["rum"]["version"]) + ", process " + Shown(s["rum"]["pid"]) + ", " + state},
-       {"up", Duration(s["rum"]["uptime_seconds"].get<double>())},
-       {"module", Shown(s["module"]["name"])},
-       {"sessions", Shown(sessions["active"]) + " now, " + Shown(sessions["relaying"]) +
-                        " logged in, " + Shown(sessions["connecting"]) + " connecting, " +
-                        Shown(sessions["accepted"]) + " since the start"},
-       {"logins", Shown(sessions["logins"]) + ", failed " + Shown(s["limits"]["login_failures"])},
-       {"servers", Shown(s["probes"]["well"]) + " well, " + Shown(s["probes"]["unwell"]) +
-                       " unwell, " + Shown(s["probes"]["unknown"]) + " unknown"},
-       {"users", Shown(s["limits"]["users"]) + " with sessions, " +
-                     Shown(s["limits"]["blocked_addresses"]) + " addresses blocked"}});
+      {{"rum", Shown(s.at("rum").at("version")) + ", process " + Shown(s.at("rum").at("pid")) +
+                   ", " + state},
+       {"up", Duration(s.at("rum").at("uptime_seconds").get<double>())},
+       {"module", Shown(s.at("module").at("name"))},
+       {"sessions", Shown(sessions.at("active")) + " now, " + Shown(sessions.at("relaying")) +
+                        " logged in, " + Shown(sessions.at("connecting")) + " connecting, " +
+                        Shown(sessions.at("accepted")) + " since the start"},
+       {"logins",
+        Shown(sessions.at("logins")) + ", failed " + Shown(s.at("limits").at("login_failures"))},
+       {"servers", Shown(s.at("probes").at("well")) + " well, " +
+                       Shown(s.at("probes").at("unwell")) + " unwell, " +
+                       Shown(s.at("probes").at("unknown")) + " unknown"},
+       {"users", Shown(s.at("limits").at("users")) + " with sessions, " +
+                     Shown(s.at("limits").at("blocked_addresses")) + " addresses blocked"}});
 }
 
 std::string Destinations(const Json& s) {
   std::vector<std::vector<std::string>> rows = {
       {"ADDRESS", "SESSIONS", "STATE", "ASKED IN", "WHAT"}};
-  for (const Json& one : s["destinations"]) {
-    std::string state = Shown(one["state"]), what;
+  for (const Json& one : s.at("destinations")) {
+    std::string state = Shown(one.at("state")), what;
     if (one.contains("left_alone")) {
-      state = Shown(one["left_alone"]);
+      state = Shown(one.at("left_alone"));
       if (state == "breaker") {
         state = "resting";
-        what = Shown(one["left_alone_for"]) + ", tried again in " +
-               Duration(one["left_alone_seconds"].get<double>());
+        what = Shown(one.at("left_alone_for")) + ", tried again in " +
+               Duration(one.at("left_alone_seconds").get<double>());
       }
     }
     if (what.empty() && one.contains("reason")) {
-      what = Shown(one["reason"]) + " " + Shown(one["detail"]);
-    } else if (what.empty() && one.contains("notes") && one["notes"].contains("version")) {
-      what = Shown(one["notes"]["version"]);
+      what = Shown(one.at("reason")) + " " + Shown(one.at("detail"));
+    } else if (what.empty() && one.contains("notes") && one.at("notes").contains("version")) {
+      what = Shown(one.at("notes").at("version"));
     }
-    rows.push_back({Shown(one["address"]), Shown(one["sessions"]), state,
-                    one.contains("seconds") ? Duration(one["seconds"].get<double>()) : "-", what});
+    rows.push_back({Shown(one.at("address")), Shown(one.at("sessions")), state,
+                    one.contains("seconds") ? Duration(one.at("seconds").get<double>()) : "-",
+                    what});
   }
   return Table(rows);
 }
 
 std::string Users(const Json& s) {
   std::vector<std::vector<std::string>> rows = {{"USER", "SESSIONS"}};
-  for (const Json& one : s["users"]) rows.push_back({Shown(one["user"]), Shown(one["sessions"])});
-  return Table(rows) + Shown(s["active"]) + " users in all\n";
+  for (const Json& one : s.at("users"))
+    rows.push_back({Shown(one.at("user")), Shown(one.at("sessions"))});
+  return Table(rows) + Shown(s.at("active")) + " users in all\n";
 }
 
 std::string Limits(const Json& s) {
   std::vector<std::vector<std::string>> rows = {{"LIMIT", "VALUE", "NOW", "REFUSED"}};
-  for (const Json& one : s["limits"]) {
-    rows.push_back({Shown(one["name"]), Shown(one["value"]),
-                    one.contains("now") ? Shown(one["now"]) : "-",
-                    one.contains("refused") ? Shown(one["refused"]) : "-"});
+  for (const Json& one : s.at("limits")) {
+    rows.push_back({Shown(one.at("name")), Shown(one.at("value")),
+                    one.contains("now") ? Shown(one.at("now")) : "-",
+                    one.contains("refused") ? Shown(one.at("refused")) : "-"});
   }
   return Table(rows);
 }
 
 std::string Explained(const Json& s) {
   std::vector<std::vector<std::string>> rows;
-  for (const Json& line : s["lines"]) rows.push_back({Shown(line[0]), Shown(line[1])});
+  for (const Json& line : s.at("lines")) rows.push_back({Shown(line.at(0)), Shown(line.at(1))});
   return Table(rows);
 }
 
 std::string Map(const Json& s) {
-  const Json& map = s["map"];
-  if (!map["configured"].get<bool>()) return "there is no user map\n";
-  return Table({{"records", Shown(map["records"])},
-                {"bytes", Shown(map["bytes"])},
-                {"loads", Shown(map["loads"]) + ", refused " + Shown(map["load_failures"])},
-                {"look-ups", Shown(map["lookups"]) + ", misses " + Shown(map["misses"])},
-                {"last error", Shown(map["last_error"])}});
+  const Json& map = s.at("map");
+  if (!map.at("configured").get<bool>()) return "there is no user map\n";
+  return Table({{"records", Shown(map.at("records"))},
+                {"bytes", Shown(map.at("bytes"))},
+                {"loads", Shown(map.at("loads")) + ", refused " + Shown(map.at("load_failures"))},
+                {"look-ups", Shown(map.at("lookups")) + ", misses " + Shown(map.at("misses"))},
+                {"last error", Shown(map.at("last_error"))}});
 }
 
 std::string Sessions(const Json& s) {
   std::vector<std::vector<std::string>> rows = {
       {"ID", "CLIENT", "USER", "DESTINATION", "STATE", "AGE", "RECEIVED", "SENT"}};
-  for (const Json& one : s["sessions"]) {
-    rows.push_back(
-        {Shown(one["id"]), Shown(one["client"]), one.contains("user") ? Shown(one["user"]) : "-",
-         one.contains("destination") ? Shown(one["destination"]) : "-", Shown(one["state"]),
-         Duration(one["seconds"].get<double>()), Shown(one["received"]), Shown(one["sent"])});
+  for (const Json& one : s.at("sessions")) {
+    rows.push_back({Shown(one.at("id")), Shown(one.at("client")),
+                    one.contains("user") ? Shown(one.at("user")) : "-",
+                    one.contains("destination") ? Shown(one.at("destination")) : "-",
+                    Shown(one.at("state")), Duration(one.at("seconds").get<double>()),
+                    Shown(one.at("received")), Shown(one.at("sent"))});
   }
-  std::string more = s["matched"].get<size_t>() > s["sessions"].size()
-                         ? "and more: " + Shown(s["matched"]) + " in all\n"
+  std::string more = s.at("matched").get<size_t>() > s.at("sessions").size()
+                         ? "and more: " + Shown(s.at("matched")) + " in all\n"
                          : "";
   return Table(rows) + more;
 }
 
-std::string Killed(const Json& s) { return Shown(s["matched"]) + " ended\n"; }
-std::string Done(const Json& s) { return Shown(s["done"]) + "\n"; }
+std::string Killed(const Json& s) { return Shown(s.at("matched")) + " ended\n"; }
+std::string Done(const Json& s) { return Shown(s.at("done")) + "\n"; }
 
 // What the command takes, as words KEY=VALUE that become the query.
 struct Command {
@@ -250,7 +261,7 @@ constexpr Command kCommands[] = {
      "/set",
      {"name", "value"},
      Done,
-     "change a limit, until the configuration is read again"},
+     "change a limit, until its option changes in the configuration"},
     {"log",
      "error|warning|info|debug",
      "POST",
@@ -294,8 +305,22 @@ std::string Escaped(std::string_view text) {
   return out;
 }
 
+// What a command makes of an answer. Of another version, or of another program, it may lack
+// anything.
+Result<std::string> Show(std::string (*show)(const Json&), const std::string& answer, Json* tree) {
+  try {
+    *tree = Json::parse(answer);
+    return show(*tree);
+  } catch (const Json::exception& e) {
+    return Error{Fault::kSystem,
+                 std::string("this is not the answer of a rum that rumctl knows: ") + e.what()};
+  }
+}
+
 int Fail(const Error& error) {
-  std::fprintf(stderr, "rumctl: %s\n", error.text.c_str());
+  std::string text;
+  AppendPrintable(text, error.text);
+  std::fprintf(stderr, "rumctl: %s\n", text.c_str());
   return error.fault == Fault::kSystem ? kUnreachable : kRefused;
 }
 
@@ -306,8 +331,11 @@ int Top(const std::string& socket) {
     if (!stats) return Fail(stats.error());
     auto sessions = Ask(socket, "GET", "/sessions?limit=30");
     if (!sessions) return Fail(sessions.error());
-    std::string text = Status(Json::parse(*stats)) + "\n" + Sessions(Json::parse(*sessions));
-    std::printf("%s%s", terminal ? "\x1b[H\x1b[2J" : "", text.c_str());
+    Json tree;
+    auto above = Show(Status, *stats, &tree), below = Show(Sessions, *sessions, &tree);
+    if (!above) return Fail(above.error());
+    if (!below) return Fail(below.error());
+    std::printf("%s%s\n%s", terminal ? "\x1b[H\x1b[2J" : "", above->c_str(), below->c_str());
     std::fflush(stdout);
     if (!terminal) return 0;
     std::this_thread::sleep_for(std::chrono::seconds(2));
@@ -339,13 +367,14 @@ int Run(const Command& command, const std::vector<std::string>& words, const std
   auto body = Ask(socket, command.method, what);
   if (!body) return Fail(body.error());
   if (json) {
-    std::fputs(body->c_str(), stdout);
+    std::fputs(ShowJson(*body).c_str(), stdout);
     return 0;
   }
-  auto tree = Json::parse(*body, nullptr, false);
-  if (tree.is_discarded()) return Fail({Fault::kSystem, "this is not the answer of a rum"});
-  std::fputs(command.show(tree).c_str(), stdout);
-  return tree.value("possible", true) ? 0 : kRefused;
+  Json tree;
+  auto text = Show(command.show, *body, &tree);
+  if (!text) return Fail(text.error());
+  std::fputs(text->c_str(), stdout);
+  return tree.value("possible", Json(true)) == Json(false) ? kRefused : 0;
 }
 
 int Main(int argc, char** argv) {

@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/trusted_file.h"
+
 namespace rum {
 namespace {
 
@@ -21,8 +23,9 @@ Error System(const std::string& what) {
 
 constexpr int kPidfileTries = 100;
 
-Error NotWritten(const std::string& path) {
-  return System("cannot write the pidfile '" + path + "'");
+std::string FolderOf(const std::string& path) {
+  size_t slash = path.rfind('/');
+  return slash == path.npos ? "." : path.substr(0, slash + 1);
 }
 
 bool Same(const struct stat& a, const struct stat& b) {
@@ -94,35 +97,60 @@ void Background::Failed(int code, const std::string& text) {
   report_.reset();
 }
 
-Result<Pidfile> Pidfile::Write(const std::string& path, Fd lock) {
-  Pidfile file;
-  if (path.empty()) return file;
+// Where no file can be made beside it, the pidfile itself is locked.
+Result<Fd> Pidfile::Lock(const std::string& path, Fd passed) {
+  std::string name = LockOf(path);
   Fd fd;
-  struct stat opened;
   bool gone = true;  // the process that had it may remove it just now
   for (int tries = 0; gone && tries < kPidfileTries; ++tries) {
-    fd.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
-    if (!fd || ::fstat(fd.get(), &opened) != 0) return NotWritten(path);
-    struct stat passed, named;
-    if (lock && ::fstat(lock.get(), &passed) == 0 && Same(passed, opened)) {
-      fd = std::move(lock);
-    } else if (S_ISREG(opened.st_mode) && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 &&
-               errno == EWOULDBLOCK) {
+    struct stat opened, named;
+    if (passed && ::fstat(passed.get(), &opened) == 0 && ::lstat(name.c_str(), &named) == 0 &&
+        Same(opened, named)) {
+      return passed;
+    }
+    auto file = OpenTrusted(name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    if (!file && name != path && ::access(FolderOf(path).c_str(), W_OK) != 0 && errno != ENOTDIR &&
+        errno != ENOENT) {
+      name = path;
+      continue;
+    }
+    if (!file) {
+      return Error{Fault::kSystem, "cannot lock '" + name + "': " + file.error().text};
+    }
+    fd = std::move(*file);
+    if (name != path) (void)!::fchmod(fd.get(), 0600);
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
       int pid = PidIn(path);
       return Error{Fault::kSystem, "the pidfile '" + path + "' belongs to another process" +
                                        (pid > 0 ? ", " + std::to_string(pid) : "") +
                                        ", that runs: each needs a file of its own"};
     }
-    gone = ::lstat(path.c_str(), &named) != 0 || !Same(named, opened);
+    gone = ::fstat(fd.get(), &opened) != 0 || ::lstat(name.c_str(), &named) != 0 ||
+           !Same(named, opened);
+  }
+  return fd;
+}
+
+Result<Pidfile> Pidfile::Write(const std::string& path, Fd lock) {
+  Pidfile file;
+  if (path.empty()) return file;
+  struct stat status;
+  if (::lstat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode)) {
+    auto locked = Lock(path, std::move(lock));
+    if (!locked) return locked.error();
+    file.lock_ = std::move(*locked);
+  }
+  auto fd = OpenTrusted(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0644);
+  if (!fd) {
+    return Error{Fault::kSystem, "cannot write the pidfile '" + path + "': " + fd.error().text};
   }
   std::string text = std::to_string(::getpid()) + "\n";
-  if (S_ISREG(opened.st_mode) && ::ftruncate(fd.get(), 0) != 0) return NotWritten(path);
-  ::lseek(fd.get(), 0, SEEK_SET);  // one that was passed on has been written to
-  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    return NotWritten(path);
+  if ((::fstat(fd->get(), &status) == 0 && S_ISREG(status.st_mode) &&
+       ::ftruncate(fd->get(), 0) != 0) ||
+      ::write(fd->get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    return System("cannot write the pidfile '" + path + "'");
   }
   file.path_ = path;
-  file.lock_ = std::move(fd);
   return file;
 }
 
@@ -136,8 +164,16 @@ void Pidfile::Restore() {
 
 bool Pidfile::mine() const { return PidIn(path_) == ::getpid(); }
 
+// Removed while it is locked: whoever has opened it meanwhile sees that it is gone.
+void Pidfile::Release(bool passed_on) {
+  if (lock_ && !passed_on && mine()) ::unlink(LockOf(path_).c_str());
+  lock_.reset();
+}
+
 Pidfile::~Pidfile() {
-  if (!path_.empty() && mine()) ::unlink(path_.c_str());
+  if (path_.empty() || !mine()) return;
+  ::unlink(path_.c_str());
+  if (lock_) ::unlink(LockOf(path_).c_str());
 }
 
 }  // namespace rum

@@ -27,17 +27,21 @@ class Background {
   Fd null_;  // of a forked one, until it is ready
 };
 
-// The file with the process id, locked for as long as the process serves, so that no other one
-// takes it. Removed when destroyed, unless another process has written its own.
+// The file with the process id. Beside it is one that is locked for as long as the process serves,
+// so that no other one takes it: nobody else may open that, while the first is for everybody to
+// read, and who can read a file can lock it. Both are removed when destroyed, unless another
+// process has taken them.
 class Pidfile {
  public:
   // An error, too, if another process has it locked; `lock` is what that one has passed on. Of a
   // file system without locks nothing is asked.
   static Result<Pidfile> Write(const std::string& path, Fd lock = {});
+  // The file beside it.
+  static std::string LockOf(const std::string& path) { return path + ".lock"; }
   // Writes it again if something else is in it now.
   void Restore();
-  // Another process may take it from here on.
-  void Release() { lock_.reset(); }
+  // Another process may take it from here on; `passed_on`: it has the lock.
+  void Release(bool passed_on);
   // For the process that takes over: the lock is held until both have closed it. -1: none.
   int lock() const { return lock_.get(); }
   Pidfile() = default;
@@ -50,6 +54,7 @@ class Pidfile {
   ~Pidfile();
 
  private:
+  static Result<Fd> Lock(const std::string& path, Fd passed);
   bool mine() const;
 
   std::string path_;

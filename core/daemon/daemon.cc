@@ -1,17 +1,21 @@
 // How the daemon starts, serves and reads its configuration again. Its end is in daemon_end.cc.
 #include "daemon/daemon.h"
 
+#include <errno.h>
 #include <fmt/ranges.h>
 #include <malloc.h>
 #include <signal.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/log.h"
+#include "base/trusted_file.h"
 #include "config.h"
 #include "limits/gate.h"
 #include "limits/resident.h"
+#include "map/column.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "proxy/host_calls.h"
@@ -44,7 +48,19 @@ void TellKept(const std::vector<std::string>& kept) {
   log::Warning("these have changed too and need a new process: {}; USR2 makes one", Names(kept));
 }
 
+sigset_t HeldSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int number : {SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&set, number);
+  return set;
+}
+
 }  // namespace
+
+void HoldSignals() {
+  sigset_t held = HeldSignals();
+  ::pthread_sigmask(SIG_BLOCK, &held, nullptr);
+}
 
 std::vector<std::string> Complaints(const MapFile& map) {
   std::vector<std::string> all;
@@ -59,12 +75,19 @@ std::vector<std::string> Complaints(const MapFile& map) {
     all.push_back(fmt::format("{} of the users have rules about countries, which are not obeyed",
                               rules.with_countries));
   }
+  if (map.alike() >= kManyAlike) {
+    all.push_back(
+        fmt::format("{} names have one hash, such as {}: looking up one of them goes "
+                    "through all; has somebody chosen them for that?",
+                    map.alike(), QuoteBytes(map.alike_user())));
+  }
   return all;
 }
 
 Daemon::Daemon(Origin origin, CommandLine line, Background& background, Service& service)
     : origin_(std::move(origin)),
-      settings_(std::move(line.settings)),
+      configured_(std::move(line.settings)),
+      settings_(configured_),
       module_(std::move(line.module)),
       background_(background),
       service_(service),
@@ -87,11 +110,23 @@ Daemon::~Daemon() {
   explainer_.reset();
   proxy_.reset();
   state_.reset();
-  event_base_free(base_);
+  if (base_) event_base_free(base_);
 }
 
 Status Daemon::Start() {
-  state_ = std::make_unique<StateStore>(base_, settings_->tls.state_dir, settings_->listeners);
+  if (!base_) {
+    return Error{Fault::kSystem, std::string("the main loop cannot be made: ") +
+                                     std::strerror(errno) + " (ulimit -n, --nofile)"};
+  }
+  const uid_t owner = origin_.identity ? origin_.identity->uid : ::geteuid();
+  // Root would read a certificate there, and give away what it finds.
+  if (::geteuid() == 0 && !TrustedFolder(settings_->tls.state_dir, owner)) {
+    return Error{Fault::kConfig,
+                 "--state-dir: '" + settings_->tls.state_dir +
+                     "' belongs to another user, or others may write to it (chown, chmod go-w)"};
+  }
+  state_ =
+      std::make_unique<StateStore>(base_, settings_->tls.state_dir, settings_->listeners, owner);
   if (!state_->works()) return Error{Fault::kSystem, "no descriptors or memory for the main loop"};
   auto config = ModuleConfig::Make(module_, settings_->module_values);
   if (!config) return config.error();
@@ -112,9 +147,9 @@ Status Daemon::Start() {
   }
   Every(kTlsLook, OnTlsLook);
   Every(kMemoryLook, OnMemoryLook);
-  if (settings_->gate.max_memory && ResidentBytes() == 0) {
-    return Error{Fault::kConfig,
-                 "--max-memory: /proc/self/statm cannot be read; with --chroot mount /proc there"};
+  // Opened in any case: a reload may want it when there is no descriptor, or another root.
+  if (!ResidentBytes() && settings_->gate.max_memory) {
+    return Error{Fault::kConfig, "--max-memory: /proc/self/statm cannot be read; mount /proc"};
   }
   WatchSignals();
   for (const auto& [server, hold] : origin_.holds) proxy_->outages().Set(server, hold);
@@ -128,6 +163,7 @@ Status Daemon::DropPrivileges() {
   if (!origin_.identity) return Ok();
   const Identity& identity = *origin_.identity;
   std::vector<std::string> paths = {settings_->pidfile, settings_->log.target};
+  if (!settings_->pidfile.empty()) paths.push_back(Pidfile::LockOf(settings_->pidfile));
   for (const auto& listener : proxy_->listeners()) {
     if (listener->owns_file()) paths.push_back(listener->address().host);
   }
@@ -177,12 +213,7 @@ Status Daemon::OpenAdmin() {
       .reload = [this](Actions::Answer answer) { ReloadAll(std::move(answer)); },
       .upgrade = [this](Actions::Answer answer) { HandOver(std::move(answer)); },
       .stop = [this] { OnTerm(); },
-      .set_log_level =
-          [this](log::Level level) {
-            auto options = settings_->log;
-            options.level = level;
-            return log::Change(options);
-          },
+      .set_log_level = [this](log::Level level) { return SetLogLevel(level); },
       .set_limit = [this](const std::string& option,
                           const std::string& value) { return SetLimit(option, value); }};
   auto opened = open(settings_->stats, settings_->socket_mode, {}, statistics_);
@@ -240,6 +271,8 @@ void Daemon::Serve() {
             settings_->workers, origin_.takes_over ? "; it takes over" : "");
   background_.Ready();
   service_.Ready();
+  sigset_t held = HeldSignals();
+  ::pthread_sigmask(SIG_UNBLOCK, &held, nullptr);
   if (!service_.on()) return;
   Millis alive = service_.alive_interval();
   auto tick = (alive.count() ? std::min(alive, kServiceTick) : kServiceTick).count();
@@ -281,11 +314,13 @@ void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   uint64_t most = daemon.settings_->gate.max_memory;
   if (!most) return;
-  uint64_t bytes = ResidentBytes();
-  if (bytes > most) {  // what was freed may not have been given back
+  std::optional<uint64_t> resident = ResidentBytes();
+  if (resident && *resident > most) {  // what was freed may not have been given back
     ::malloc_trim(0);
-    bytes = ResidentBytes();
+    resident = ResidentBytes();
   }
+  if (!resident) return;  // the verdict stays what it was
+  const uint64_t bytes = *resident;
   bool full = bytes > most;
   if (full != std::exchange(daemon.memory_full_, full)) {
     full ? log::Warning("--max-memory is reached, the process has {} MiB: no client comes in",
@@ -322,7 +357,7 @@ void Daemon::ReloadAll(Actions::Answer answer) {
 Result<std::vector<std::string>> Daemon::Reload() {
   auto line = ReadCommandLine(origin_.argc, origin_.argv, kHost, module_);
   if (!line) return RefuseReload(line.error());
-  rum::Reload plan = PlanReload(*settings_, *line->settings);
+  rum::Reload plan = PlanReload(*configured_, *line->settings);
   if (plan.applied.empty()) {
     LookAtTls(true);
     TellKept(plan.kept);
@@ -332,10 +367,13 @@ Result<std::vector<std::string>> Daemon::Reload() {
   if (!config) return RefuseReload(config.error());
   auto tls = TlsContexts::Make(plan.settings->tls);
   if (!tls) return RefuseReload(tls.error());
-  if (auto changed = log::Change(plan.settings->log); !changed) {
-    return RefuseReload(changed.error());
-  }
-  settings_ = plan.settings;
+  ByHand by_hand = by_hand_;
+  by_hand.Forget(plan.applied);
+  auto settings = by_hand.Over(plan.settings);
+  if (auto changed = log::Change(settings->log); !changed) return RefuseReload(changed.error());
+  configured_ = plan.settings;
+  by_hand_ = std::move(by_hand);
+  settings_ = std::move(settings);
   UseTls(std::move(*tls));
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
   tls_status_ = Ok();
@@ -346,9 +384,19 @@ Result<std::vector<std::string>> Daemon::Reload() {
   return plan.kept;
 }
 
+Status Daemon::SetLogLevel(log::Level level) {
+  auto settings = std::make_shared<Settings>(*settings_);
+  settings->log.level = level;
+  if (auto changed = log::Change(settings->log); !changed) return changed;
+  by_hand_.level = level;
+  settings_ = std::move(settings);
+  return Ok();
+}
+
 Status Daemon::SetLimit(const std::string& option, const std::string& value) {
   auto settings = WithLimit(*settings_, option, value);
   if (!settings) return settings.error();
+  by_hand_.limits[option] = value;
   settings_ = std::move(*settings);
   proxy_->Reload(settings_, proxy_->module_config());
   log::Info("by an operator: {} is {}", option, value);

@@ -27,6 +27,10 @@ namespace rum {
 // What an operator must know of the rules in a map that is otherwise good.
 std::vector<std::string> Complaints(const MapFile& map);
 
+// [main, before any thread] Signals that ask a running process for something wait until there is a
+// Daemon that serves; they would end the process before.
+void HoldSignals();
+
 class Daemon {
  public:
   // Where it comes from, and how the next one is made.
@@ -67,6 +71,7 @@ class Daemon {
   void ReloadAll(Actions::Answer answer = {});  // what SIGHUP asks for
   Result<std::vector<std::string>> Reload();    // what needs a new process
   void LookAtTls(bool again);
+  Status SetLogLevel(log::Level level);
   Status SetLimit(const std::string& option, const std::string& value);
   static void OnFirstProbesOver(evutil_socket_t, short, void* self);
   static void OnTlsLook(evutil_socket_t, short, void* self);
@@ -88,7 +93,9 @@ class Daemon {
   static void OnDrainOver(evutil_socket_t, short, void* self);
 
   Origin origin_;
-  std::shared_ptr<const Settings> settings_;
+  std::shared_ptr<const Settings> configured_;
+  ByHand by_hand_;
+  std::shared_ptr<const Settings> settings_;  // of both
   std::shared_ptr<const Module> module_;
   Background& background_;
   Service& service_;

@@ -58,7 +58,7 @@ void Daemon::Drain() {
   prober_->Stop();
   proxy_->Drain(shared_);
   tell_at_ = NowMillis() + (tell_every_ = kProgress);
-  pidfile_.Release();
+  pidfile_.Release(handed_over_);
   Every(kIdleLook, OnIdleLook);
   events_.push_back(drain_over_ = evtimer_new(base_, OnDrainOver, this));
   EndDrainIn(most);

@@ -1,12 +1,20 @@
 #include "daemon/handover_note.h"
 
+#include <errno.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <optional>
 
 namespace rum {
 namespace {
+
+constexpr size_t kVariableMost = 32 * 1024;  // what an old program can read, too
+constexpr size_t kRestMost = 64 * 1024 * 1024;
 
 std::string Escape(std::string_view text) {
   std::string out;
@@ -41,8 +49,9 @@ std::string_view Cut(std::string_view& rest, char mark) {
   return part;
 }
 
-// Adds one entry to the note; false: it cannot be read.
-bool ReadEntry(std::string_view entry, HandoverNote& note) {
+// Adds one entry to the note; false: it cannot be read. `rest` is the file with more, which cannot
+// itself have one.
+bool ReadEntry(std::string_view entry, HandoverNote& note, Fd* rest) {
   std::string_view kind = Cut(entry, ':');
   if (kind == "map") {
     note.has_map = true;
@@ -62,12 +71,35 @@ bool ReadEntry(std::string_view entry, HandoverNote& note) {
     (kind == "ready" ? note.ready : kind == "stderr" ? note.error_output : note.pidfile) = fd;
     return entry.empty();
   }
+  if (kind == "rest") {
+    if (rest) rest->reset(fd);
+    return rest && entry.empty();
+  }
   auto text = Unescape(entry);
   if (!text || (kind != "own" && kind != "given")) return false;
   auto address = ParseAddress(*text, true);
   if (!address) return false;
   note.sockets.push_back({fd, kind == "given", std::move(*address)});
   return true;
+}
+
+bool ReadEntries(std::string_view text, HandoverNote& note, Fd* rest) {
+  bool good = true;
+  while (good && !text.empty()) good = ReadEntry(Cut(text, ','), note, rest);
+  return good;
+}
+
+// All of a file, from its beginning.
+std::optional<std::string> ReadWhole(int fd) {
+  std::string text;
+  char buffer[65536];
+  for (off_t at = 0; text.size() <= kRestMost; at = static_cast<off_t>(text.size())) {
+    ssize_t n = TEMP_FAILURE_RETRY(::pread(fd, buffer, sizeof buffer, at));
+    if (n < 0) return std::nullopt;
+    if (n == 0) return text;
+    text.append(buffer, static_cast<size_t>(n));
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -86,11 +118,29 @@ std::string WriteHandoverNote(const HandoverNote& note) {
   return out;
 }
 
+Result<std::string> WriteShortHandoverNote(const HandoverNote& note, Fd* rest) {
+  std::string all = WriteHandoverNote(note);
+  if (all.size() <= kVariableMost) return all;
+  rest->reset(::memfd_create("rum-handover", MFD_CLOEXEC));
+  for (size_t at = 0; *rest && at < all.size();) {
+    ssize_t n = TEMP_FAILURE_RETRY(::write(rest->get(), all.data() + at, all.size() - at));
+    if (n <= 0) rest->reset();
+    at += static_cast<size_t>(std::max<ssize_t>(n, 0));
+  }
+  if (!*rest) {
+    return Error{Fault::kSystem,
+                 std::string("no file for the list of sockets: ") + std::strerror(errno)};
+  }
+  return fmt::format("ready:{},stderr:{},rest:{}", note.ready, note.error_output, rest->get());
+}
+
 Result<HandoverNote> ReadHandoverNote(std::string_view text) {
   HandoverNote note;
-  bool good = true;
-  for (std::string_view rest = text; good && !rest.empty();) {
-    good = ReadEntry(Cut(rest, ','), note);
+  Fd rest;
+  bool good = ReadEntries(text, note, &rest);
+  if (good && rest) {
+    auto more = ReadWhole(rest.get());
+    good = more && ReadEntries(*more, note, nullptr);
   }
   if (!good || note.ready < 0 || note.error_output < 0) {
     return Error{Fault::kUsage, std::string(kHandoverVariable) +

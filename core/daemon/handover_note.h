@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/fd.h"
 #include "base/result.h"
 #include "net/inherited_sockets.h"
 #include "upstream/outages.h"
@@ -16,7 +17,8 @@ inline constexpr const char* kHandoverVariable = "RUM_HANDOVER";
 
 // Written as
 // "ready:7,stderr:8,map:,pidfile:9,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x,drain:tcp:db1:3306";
-// in an address ',', '%' and control characters stand as %XX.
+// in an address ',', '%' and control characters stand as %XX. "rest:9" is a file with more entries:
+// a variable of the environment has at most 128 KiB.
 struct HandoverNote {
   struct Hold {
     std::string server;
@@ -31,6 +33,9 @@ struct HandoverNote {
 };
 
 std::string WriteHandoverNote(const HandoverNote& note);
+// The same, or, if that is too long, with a file for the rest, which `rest` owns.
+Result<std::string> WriteShortHandoverNote(const HandoverNote& note, Fd* rest);
+// Closes the file with the rest.
 Result<HandoverNote> ReadHandoverNote(std::string_view text);
 
 }  // namespace rum

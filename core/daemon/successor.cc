@@ -36,14 +36,14 @@ Result<Pipe> MakePipe() {
 }
 
 // The environment without what was meant for this process alone.
-std::vector<std::string> Environment(const HandoverNote& note) {
+std::vector<std::string> Environment(const std::string& note) {
   std::vector<std::string> all;
   for (char** entry = environ; *entry; ++entry) {
     std::string_view text = *entry;
     std::string_view name = text.substr(0, text.find('='));
     if (name != kHandoverVariable && name != "WATCHDOG_PID") all.emplace_back(text);
   }
-  all.push_back(std::string(kHandoverVariable) + "=" + WriteHandoverNote(note));
+  all.push_back(std::string(kHandoverVariable) + "=" + note);
   return all;
 }
 
@@ -56,7 +56,8 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
 
 // posix_spawn is made for processes with threads: between fork and exec nothing but system calls.
 // Every descriptor of rum is close-on-exec; dup2 onto itself lifts that for those that are named.
-int Spawn(const Program& program, const HandoverNote& note, int error_pipe, pid_t& pid) {
+int Spawn(const Program& program, const HandoverNote& note, const std::string& text, int rest,
+          int error_pipe, pid_t& pid) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
@@ -64,6 +65,7 @@ int Spawn(const Program& program, const HandoverNote& note, int error_pipe, pid_
   posix_spawn_file_actions_adddup2(&actions, error_pipe, STDERR_FILENO);
   posix_spawn_file_actions_adddup2(&actions, note.ready, note.ready);
   posix_spawn_file_actions_adddup2(&actions, note.error_output, note.error_output);
+  if (rest >= 0) posix_spawn_file_actions_adddup2(&actions, rest, rest);
   if (note.pidfile >= 0) {
     posix_spawn_file_actions_adddup2(&actions, note.pidfile, note.pidfile);
   }
@@ -78,7 +80,7 @@ int Spawn(const Program& program, const HandoverNote& note, int error_pipe, pid_
   posix_spawnattr_setsigdefault(&attributes, &defaults);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   auto arguments = program.arguments;
-  auto environment = Environment(note);
+  auto environment = Environment(text);
   int error = ::posix_spawn(&pid, program.path.c_str(), &actions, &attributes,
                             Pointers(arguments).data(), Pointers(environment).data());
   posix_spawn_file_actions_destroy(&actions);
@@ -151,8 +153,11 @@ Result<std::unique_ptr<Successor>> Successor::Start(event_base* base, const Prog
   if (!words) return words.error();
   note.ready = report->in.get();
   note.error_output = error_output.get();
+  Fd rest;
+  auto text = WriteShortHandoverNote(note, &rest);
+  if (!text) return text.error();
   auto successor = std::unique_ptr<Successor>(new Successor);
-  if (int error = Spawn(program, note, words->in.get(), successor->pid_)) {
+  if (int error = Spawn(program, note, *text, rest.get(), words->in.get(), successor->pid_)) {
     successor->pid_ = -1;
     return Error{Fault::kSystem,
                  "'" + program.path + "' cannot be started: " + std::strerror(error)};

@@ -8,6 +8,26 @@
 #include "rum/module.h"
 
 namespace rum {
+namespace {
+
+int32_t VerdictOf(PlaceAnswer answer) {
+  switch (answer) {
+    case PlaceAnswer::kTaken:
+      break;
+    case PlaceAnswer::kTooMany:
+      return RUM_REFUSED_CONNECTIONS;
+    case PlaceAnswer::kTooFast:
+      return RUM_REFUSED_RATE;
+  }
+  return RUM_OK;
+}
+
+// What the guard takes for one address, too.
+std::string Around(const SocketAddress& address) {
+  return address.ip() ? Cidr::Around(address, 32, 64).text() : std::string();
+}
+
+}  // namespace
 
 int32_t JudgeRules(const MapRules& rules, const Visitor& visitor, int64_t now_seconds) {
   if (rules.disabled) return RUM_REFUSED_DISABLED;
@@ -23,27 +43,33 @@ int32_t JudgeRules(const MapRules& rules, const Visitor& visitor, int64_t now_se
 }
 
 int32_t Admission::Admit(const Settings& settings, const Visitor& visitor, std::string_view record,
-                         UserLimits::Place* place) {
-  place->Release();
+                         const UserLimits::Place& held, Candidate* candidate) {
+  candidate->Drop();
   UserLimit limit;
   if (int32_t verdict = Judge(settings, visitor, record, &limit); verdict != RUM_OK) return verdict;
-  return Take(visitor.user, limit, place);
+  if (held && held.key() == visitor.user) limit = {};
+  if (limit.max || limit.rate.on()) {
+    const UserLimits::Room room = users_.RoomFor(visitor.user, limit);
+    if (room.places == 0) return VerdictOf(room.beyond);
+    std::string key(visitor.user);
+    key.append(1, '\0').append(Around(visitor.address));
+    if (trying_.Take(key, {room.places, {}}, &candidate->trying_) != PlaceAnswer::kTaken) {
+      return VerdictOf(room.beyond);
+    }
+  }
+  candidate->user_ = visitor.user;
+  candidate->limit_ = limit;
+  candidate->pending_ = true;
+  return RUM_OK;
 }
 
-int32_t Admission::Change(const Settings& settings, const Visitor& visitor, std::string_view record,
-                          UserLimits::Place* place, UserLimits::Place* former) {
-  if (*former && former->key() == visitor.user) {
-    *place = std::move(*former);
-    return RUM_OK;
-  }
-  UserLimit limit;
-  if (int32_t verdict = Judge(settings, visitor, record, &limit); verdict != RUM_OK) return verdict;
-  if (*place && place->key() == visitor.user) return RUM_OK;
+int32_t Admission::Confirm(Candidate* candidate, UserLimits::Place* place) {
+  candidate->Drop();
+  if (*place && place->key() == candidate->user_) return RUM_OK;
   UserLimits::Place next;
-  if (int32_t verdict = Take(visitor.user, limit, &next); verdict != RUM_OK) return verdict;
-  if (!*former) *former = std::move(*place);
-  *place = std::move(next);
-  return RUM_OK;
+  const PlaceAnswer answer = users_.Take(candidate->user_, candidate->limit_, &next);
+  if (answer == PlaceAnswer::kTaken) *place = std::move(next);
+  return VerdictOf(answer);
 }
 
 int32_t Admission::Judge(const Settings& settings, const Visitor& visitor, std::string_view record,
@@ -58,18 +84,6 @@ int32_t Admission::Judge(const Settings& settings, const Visitor& visitor, std::
   if (rules->max) limit->max = *rules->max;
   if (rules->rate) limit->rate = *rules->rate;
   return JudgeRules(*rules, visitor, ::time(nullptr));
-}
-
-int32_t Admission::Take(std::string_view user, const UserLimit& limit, UserLimits::Place* place) {
-  switch (users_.Take(user, limit, place)) {
-    case UserLimits::Answer::kTaken:
-      break;
-    case UserLimits::Answer::kTooMany:
-      return RUM_REFUSED_CONNECTIONS;
-    case UserLimits::Answer::kTooFast:
-      return RUM_REFUSED_RATE;
-  }
-  return RUM_OK;
 }
 
 }  // namespace rum

@@ -1,8 +1,10 @@
 // Whether a user may log in here and now: the rules of the record, the limits of the user, and
-// whether the address is blocked. One for all workers; what is counted outlives a reload.
+// whether the address is blocked. Only a login that is proved counts for its user. One for all
+// workers; what is counted outlives a reload.
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/address.h"
@@ -29,17 +31,38 @@ class Admission {
     LoginGuard::Settings guard;
   };
 
-  // [any] `record` is the value of the user's record; empty: the map does not know the user. The
-  // place is taken when the answer is RUM_OK; what it held before is given back first.
-  int32_t Admit(const Settings& settings, const Visitor& visitor, std::string_view record,
-                UserLimits::Place* place);
+  // One who was admitted and has not proved yet to be the user. Strangers can be that, too: it
+  // takes none of the user's places and nothing of the rate. From one address, though, no more are
+  // candidates than the user has places and logins left, so that servers are spared the rest.
+  class Candidate {
+   public:
+    explicit operator bool() const { return pending_; }
+    void Drop() {
+      pending_ = false;
+      trying_.Release();
+    }
 
-  // [any] The same for a session that is in and wants to go on as this user. A refusal takes
-  // nothing from it. What it held goes to `former`, until it is known what becomes of the change;
-  // asked for that user again it is what it was, whatever the rules and limits. Who stays the same
-  // user is counted already, and pays no rate.
-  int32_t Change(const Settings& settings, const Visitor& visitor, std::string_view record,
-                 UserLimits::Place* place, UserLimits::Place* former);
+   private:
+    friend class Admission;
+    bool pending_ = false;
+    std::string user_;
+    UserLimit limit_;
+    NamedPlaces::Place trying_;
+  };
+
+  explicit Admission(LoginGuard::Wake wake = nullptr) : guard_(NowMicros, wake) {}
+
+  // [any] `record` is the value of the user's record; empty: the map does not know the user. With
+  // RUM_OK there is a candidate; the one before is dropped first. `held` is the place of a session
+  // that is in and wants to go on as this user: who stays the same user counts already, and pays no
+  // rate.
+  int32_t Admit(const Settings& settings, const Visitor& visitor, std::string_view record,
+                const UserLimits::Place& held, Candidate* candidate);
+
+  // [any] The candidate has proved to be the user, and counts from here on; `place` gives back what
+  // it held before. RUM_OK, or RUM_REFUSED_CONNECTIONS or _RATE: others were faster. There is no
+  // candidate any more.
+  int32_t Confirm(Candidate* candidate, UserLimits::Place* place);
 
   UserLimits& users() { return users_; }
   LoginGuard& guard() { return guard_; }
@@ -50,9 +73,9 @@ class Admission {
   // All but the counting; `limit` is that of the settings, or what the record says.
   int32_t Judge(const Settings& settings, const Visitor& visitor, std::string_view record,
                 UserLimit* limit) const;
-  int32_t Take(std::string_view user, const UserLimit& limit, UserLimits::Place* place);
 
   UserLimits users_;
+  NamedPlaces trying_;  // candidates, by user and address
   LoginGuard guard_;
 };
 

@@ -49,15 +49,16 @@ uint64_t SpareDescriptors(uint32_t max_connections, uint64_t limit) {
 }
 
 uint64_t SpareDescriptors(uint32_t max_connections) {
+  return SpareDescriptors(max_connections, DescriptorLimit());
+}
+
+uint64_t DescriptorLimit() {
   rlimit limit;
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  return SpareDescriptors(max_connections, limit.rlim_cur);
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
 }
 
 std::optional<std::string> DescriptorsMissing(uint32_t max_connections) {
-  rlimit limit;
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::nullopt;
-  return DescriptorsMissing(max_connections, limit.rlim_cur);
+  return DescriptorsMissing(max_connections, DescriptorLimit());
 }
 
 }  // namespace rum

@@ -17,8 +17,11 @@ uint64_t SpareDescriptors(uint32_t max_connections);
 // [main] Sets it; 0: to all that the system allows.
 Status SetDescriptorLimit(uint32_t number);
 
-// [main] The same for a given limit, pure: what an operator must change for so many clients at a
-// time. Nothing: there is enough, or `max_connections` is 0.
+// [main] The limit that holds now.
+uint64_t DescriptorLimit();
+
+// [main] What an operator must change for so many clients at a time; with a given limit pure.
+// Nothing: there is enough, or `max_connections` is 0.
 std::optional<std::string> DescriptorsMissing(uint32_t max_connections, uint64_t limit);
 std::optional<std::string> DescriptorsMissing(uint32_t max_connections);
 

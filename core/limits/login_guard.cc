@@ -1,9 +1,11 @@
 #include "limits/login_guard.h"
 
+#include <algorithm>
 #include <list>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace rum {
 namespace {
@@ -14,20 +16,47 @@ bool Watches(const LoginGuard::Settings& settings, const SocketAddress& address)
 
 Cidr KeyOf(const SocketAddress& address) { return Cidr::Around(address, 32, 64); }
 
-struct Entry {
-  Bucket failures;             // what is left of those that are forgiven
-  uint64_t blocked_until = 0;  // microseconds
-  std::list<Cidr>::iterator place;
-};
-
 }  // namespace
 
+struct LoginGuard::Entry {
+  Cidr key;
+  Bucket failures;             // what is left of those that are forgiven
+  uint64_t blocked_until = 0;  // microseconds
+  Rate rate;                   // of the settings that were seen last
+  uint32_t under_way = 0;
+  std::list<Attempt*> waiting;      // the first first
+  std::list<Cidr>::iterator place;  // among those without an attempt
+  bool idle = false;
+
+  // One may go in any case: if it fails, the address is blocked.
+  uint32_t MayGo(uint64_t now) const { return std::max(failures.Left(rate, now), 1u); }
+};
+
 struct LoginGuard::Shard {
+  using Found = std::unordered_map<Cidr, Entry, Cidr::Hash>::iterator;
+
   bool Over(const Entry& entry, uint64_t now) const {
     return entry.failures.Full(now) && entry.blocked_until <= now;
   }
-  // What has nothing to say any more goes, and the oldest when there is no room.
-  void Tidy(uint64_t now) {
+  Found Find(const Cidr& key) {
+    auto [found, fresh] = addresses.try_emplace(key);
+    if (fresh) found->second.key = key;
+    if (found->second.idle) {
+      order.erase(found->second.place);
+      found->second.idle = false;
+    }
+    return found;
+  }
+  // After each use. What has nothing to say any more goes, and the oldest when there is no room.
+  void Rest(Found found, uint64_t now) {
+    Entry& entry = found->second;
+    const bool idle = entry.under_way == 0 && entry.waiting.empty();
+    if (idle && Over(entry, now)) {
+      addresses.erase(found);
+    } else if (idle) {
+      entry.place = order.insert(order.end(), found->first);
+      entry.idle = true;
+    }
     while (!order.empty()) {
       auto oldest = addresses.find(order.front());
       if (order.size() <= kAddressesMost && !Over(oldest->second, now)) return;
@@ -35,13 +64,31 @@ struct LoginGuard::Shard {
       order.pop_front();
     }
   }
+  // Lets those go whose turn it is, or all when the address is blocked: they hear so when they ask
+  // again.
+  void Advance(Entry& entry, uint64_t now, std::vector<uint64_t>& woken) {
+    const bool blocked = entry.blocked_until > now;
+    while (!entry.waiting.empty() && (blocked || entry.under_way < entry.MayGo(now))) {
+      Attempt& first = *entry.waiting.front();
+      entry.waiting.pop_front();
+      first.state_ = blocked ? Attempt::State::kNone : Attempt::State::kUnderWay;
+      entry.under_way += !blocked;
+      woken.push_back(first.ticket_);
+    }
+  }
+  void Leave(Attempt& attempt) {
+    if (attempt.state_ == Attempt::State::kUnderWay) --attempt.entry_->under_way;
+    if (attempt.state_ == Attempt::State::kWaiting) attempt.entry_->waiting.erase(attempt.turn_);
+    attempt.state_ = Attempt::State::kNone;
+  }
 
   mutable std::mutex mutex;
   std::unordered_map<Cidr, Entry, Cidr::Hash> addresses;
-  std::list<Cidr> order;  // who failed last is last
+  std::list<Cidr> order;  // those without an attempt; who was heard of last is last
 };
 
-LoginGuard::LoginGuard(Clock clock) : clock_(clock), shards_(new Shard[kShards]) {}
+LoginGuard::LoginGuard(Clock clock, Wake wake)
+    : clock_(clock), wake_(wake), shards_(new Shard[kShards]) {}
 LoginGuard::~LoginGuard() = default;
 
 LoginGuard::Shard& LoginGuard::ShardOf(const Cidr& key) const {
@@ -57,31 +104,92 @@ bool LoginGuard::Blocks(const Settings& settings, const SocketAddress& address) 
   return found != shard.addresses.end() && found->second.blocked_until > clock_();
 }
 
-bool LoginGuard::Failed(const Settings& settings, const SocketAddress& address) {
-  if (!Watches(settings, address)) return false;
-  Cidr key = KeyOf(address);
+LoginGuard::Answer LoginGuard::Try(const Settings& settings, const SocketAddress& address,
+                                   uint64_t ticket, Attempt* attempt) {
+  if (!Watches(settings, address)) {
+    attempt->Release();
+    return Answer::kGo;
+  }
+  const Cidr key = KeyOf(address);
   Shard& shard = ShardOf(key);
   std::lock_guard lock(shard.mutex);
   const uint64_t now = clock_();
-  auto [found, fresh] = shard.addresses.try_emplace(key);
+  auto found = shard.Find(key);
   Entry& entry = found->second;
-  if (fresh) {
-    entry.place = shard.order.insert(shard.order.end(), key);
-  } else {
-    shard.order.splice(shard.order.end(), shard.order, entry.place);
-  }
-  bool blocks = false;
-  // Logins that were under way when the block began do not make it longer.
-  if (entry.blocked_until <= now) {
-    entry.failures.Take(settings.failures, now);
-    if (!entry.failures.Has(settings.failures, now)) {
-      blocks = true;
-      entry.blocked_until = now + static_cast<uint64_t>(settings.block.count()) * 1000;
-      entry.failures.Refill();
+  entry.rate = settings.failures;
+  attempt->guard_ = this;
+  attempt->shard_ = &shard;
+  Answer answer = Answer::kGo;
+  if (entry.blocked_until > now) {
+    answer = Answer::kBlocked;
+  } else if (attempt->state_ == Attempt::State::kWaiting) {
+    answer = Answer::kWait;
+  } else if (attempt->state_ == Attempt::State::kNone) {
+    attempt->entry_ = &entry;
+    attempt->ticket_ = ticket;
+    if (entry.waiting.empty() && entry.under_way < entry.MayGo(now)) {
+      attempt->state_ = Attempt::State::kUnderWay;
+      ++entry.under_way;
+    } else {
+      attempt->state_ = Attempt::State::kWaiting;
+      attempt->turn_ = entry.waiting.insert(entry.waiting.end(), attempt);
+      answer = Answer::kWait;
     }
   }
-  shard.Tidy(now);
+  shard.Rest(found, now);
+  return answer;
+}
+
+bool LoginGuard::Failed(const Settings& settings, const SocketAddress& address, Attempt* attempt) {
+  if (!Watches(settings, address)) {
+    if (attempt) attempt->Release();
+    return false;
+  }
+  const Cidr key = KeyOf(address);
+  Shard& shard = ShardOf(key);
+  std::vector<uint64_t> woken;
+  bool blocks = false;
+  {
+    std::lock_guard lock(shard.mutex);
+    const uint64_t now = clock_();
+    auto found = shard.Find(key);
+    Entry& entry = found->second;
+    entry.rate = settings.failures;
+    if (attempt && attempt->shard_ == &shard) shard.Leave(*attempt);
+    // Logins that were under way when the block began do not make it longer.
+    if (entry.blocked_until <= now) {
+      entry.failures.Take(settings.failures, now);
+      if (!entry.failures.Has(settings.failures, now)) {
+        blocks = true;
+        entry.blocked_until = now + static_cast<uint64_t>(settings.block.count()) * 1000;
+        entry.failures.Refill();
+      }
+    }
+    shard.Advance(entry, now, woken);
+    shard.Rest(found, now);
+  }
+  for (uint64_t ticket : woken) wake_(ticket);
   return blocks;
+}
+
+void LoginGuard::Attempt::Release() {
+  if (!shard_) return;
+  std::vector<uint64_t> woken;
+  {
+    std::lock_guard lock(shard_->mutex);
+    if (state_ == State::kNone) return;
+    shard_->Leave(*this);
+    const uint64_t now = guard_->clock_();
+    shard_->Advance(*entry_, now, woken);
+    shard_->Rest(shard_->Find(entry_->key), now);
+  }
+  for (uint64_t ticket : woken) guard_->wake_(ticket);
+}
+
+bool LoginGuard::Attempt::under_way() const {
+  if (!shard_) return false;
+  std::lock_guard lock(shard_->mutex);
+  return state_ == State::kUnderWay;
 }
 
 size_t LoginGuard::blocked() const {

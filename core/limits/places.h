@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
-#include <random>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -27,6 +27,7 @@ enum class PlaceAnswer : uint8_t { kTaken, kTooMany, kTooFast };
 
 // [any] All of it. Memory: one entry for each key that has a session, and for at most
 // kIdleMost * kShards others whose bucket is not full again. `View` is what keys are looked up by.
+// `Hash` is keyed, so that who chooses keys chooses neither bucket nor shard.
 template <class Key, class View, class Hash>
 class Places {
   struct Shard;
@@ -71,8 +72,7 @@ class Places {
   };
 
   using Clock = uint64_t (*)();  // microseconds; never goes back
-  explicit Places(Clock clock = NowMicros)
-      : clock_(clock), seed_(std::random_device{}()), shards_(new Shard[kShards]) {}
+  explicit Places(Clock clock = NowMicros) : clock_(clock), shards_(new Shard[kShards]) {}
   Places(const Places&) = delete;
 
   // Takes a place for one more session; `place` gives back what it held before. A refusal costs
@@ -104,6 +104,23 @@ class Places {
     return Answer::kTaken;
   }
 
+  // How many more Take() would get now, and which limit it is that ends them.
+  struct Room {
+    uint32_t places;
+    Answer beyond;
+  };
+  Room RoomFor(const View& key, const PlaceLimit& limit) const {
+    Shard& shard = ShardOf(key);
+    std::lock_guard lock(shard.mutex);
+    auto found = shard.keys.find(key);
+    const uint32_t sessions = found == shard.keys.end() ? 0 : found->second.sessions;
+    const Bucket bucket = found == shard.keys.end() ? Bucket() : found->second.bucket;
+    const uint32_t by_rate = bucket.Left(limit.rate, clock_());
+    if (!limit.max) return {by_rate, Answer::kTooFast};
+    const uint32_t by_max = limit.max - std::min(limit.max, sessions);
+    return by_max <= by_rate ? Room{by_max, Answer::kTooMany} : Room{by_rate, Answer::kTooFast};
+  }
+
   // Sessions of one key.
   uint32_t Sessions(const View& key) const {
     Shard& shard = ShardOf(key);
@@ -113,22 +130,35 @@ class Places {
   }
   // Keys that have a session.
   size_t active() const { return active_.load(std::memory_order_relaxed); }
-  // Those who have the most sessions, the most first. Locks one shard after the other.
+  // Those who have the most sessions, the most first. Locks one shard after the other, and does no
+  // more under the lock than to copy those that may be among them.
   std::vector<std::pair<Key, uint32_t>> Top(size_t most) const {
     std::vector<std::pair<Key, uint32_t>> top;
+    if (most == 0) return top;
     auto more = [](const auto& a, const auto& b) {
       return a.second != b.second ? a.second > b.second : a.first < b.first;
     };
+    auto cut = [&](size_t number) {
+      if (top.size() <= number) return;
+      std::nth_element(top.begin(), top.begin() + static_cast<std::ptrdiff_t>(number), top.end(),
+                       more);
+      top.erase(top.begin() + static_cast<std::ptrdiff_t>(number), top.end());
+    };
+    uint32_t least = 1;  // sessions of the last of `most`
     for (size_t i = 0; i < kShards; ++i) {
-      std::lock_guard lock(shards_[i].mutex);
-      for (const auto& [key, entry] : shards_[i].keys) {
-        if (entry.sessions == 0) continue;
-        if (top.size() == most && entry.sessions < top.back().second) continue;
-        top.emplace_back(key, entry.sessions);
-        std::inplace_merge(top.begin(), top.end() - 1, top.end(), more);
-        if (top.size() > most) top.pop_back();
+      {
+        std::lock_guard lock(shards_[i].mutex);
+        for (const auto& [key, entry] : shards_[i].keys) {
+          if (entry.sessions >= least) top.emplace_back(key, entry.sessions);
+        }
       }
+      if (top.size() < most || (top.size() < 2 * most && i + 1 < kShards)) continue;
+      cut(most);
+      least = std::min_element(top.begin(), top.end(), [](const auto& a, const auto& b) {
+                return a.second < b.second;
+              })->second;
     }
+    std::sort(top.begin(), top.end(), more);
     return top;
   }
   // Those whose bucket is not full as well.
@@ -158,11 +188,7 @@ class Places {
     std::list<Node*> idle;  // the longest first
   };
 
-  // Seeded, so that who chooses keys does not choose their shard.
-  Shard& ShardOf(const View& key) const {
-    uint64_t hash = (Hash()(key) ^ seed_) * 0x9e3779b97f4a7c15;
-    return shards_[(hash >> 32) % kShards];
-  }
+  Shard& ShardOf(const View& key) const { return shards_[(Hash()(key) >> 32) % kShards]; }
 
   void GiveBack(Node& node) {
     Shard& shard = ShardOf(node.first);
@@ -180,7 +206,6 @@ class Places {
   }
 
   const Clock clock_;
-  const uint64_t seed_;
   const std::unique_ptr<Shard[]> shards_;
   std::atomic<size_t> active_ = 0;
 };

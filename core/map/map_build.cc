@@ -245,7 +245,8 @@ class Builder {
     if (fstat(file.fd(), &st) != 0) return SystemError(file.temporary(), errno);
     if (!Going("writing, users", shape.records)) return GivenUp().error();
     if (Status s = file.PublishAlike(kMode); !s) return s.error();
-    return MapBuilt{shape.records, dropped_, static_cast<uint64_t>(st.st_size), odd_names_};
+    return MapBuilt{shape.records, dropped_,    static_cast<uint64_t>(st.st_size),
+                    odd_names_,    shape.alike, shape.alike_key};
   }
 
   struct Line {

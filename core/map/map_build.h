@@ -26,6 +26,8 @@ struct MapBuilt {
   uint64_t dropped = 0;  // lines that a later one of the same user replaces
   uint64_t bytes = 0;
   OddNames odd_names;
+  uint32_t alike = 0;      // the most users whose names have one hash
+  std::string alike_user;  // one of these
 };
 
 // A file at `out` is replaced only when it is empty or a CDB file, whole or broken, and not the

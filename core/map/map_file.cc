@@ -150,11 +150,18 @@ Result<std::shared_ptr<const MapFile>> MapFile::Open(const std::string& name, Me
   hooks.record = [&map](std::string_view user, std::string_view value) {
     CountRules(user, value, map->rules_);
   };
+  hooks.duplicate = [&map](uint32_t, uint32_t hidden) {
+    const std::string_view value = RecordAt(map->all(), hidden).value;
+    map->hidden_.push_back(static_cast<uint32_t>(value.data() - map->all().data()));
+  };
   auto shape = ValidateMap(map->all(), hooks);
   if (!shape) return BadFile(name, shape.error().text);
   map->records_ = shape->records;
   map->duplicates_ = shape->duplicates;
   map->records_end_ = shape->records_end;
+  map->alike_ = shape->alike;
+  map->alike_user_ = std::move(shape->alike_key);
+  std::sort(map->hidden_.begin(), map->hidden_.end());
   return std::shared_ptr<const MapFile>(std::move(map));
 }
 
@@ -170,6 +177,11 @@ MapFile::Answer MapFile::Find(std::string_view key, std::string_view* value) con
   if (found == 0) return Answer::kNotFound;
   *value = all().substr(cdb_datapos(&look), cdb_datalen(&look));
   return Answer::kFound;
+}
+
+bool MapFile::Hides(std::string_view value) const {
+  const auto at = static_cast<uint32_t>(value.data() - all().data());
+  return std::binary_search(hidden_.begin(), hidden_.end(), at);
 }
 
 void MapFile::Visit(const std::function<bool(std::string_view, std::string_view)>& visit) const {

@@ -10,11 +10,15 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/file_stamp.h"
 #include "base/result.h"
 
 namespace rum {
+
+// Names with one hash: chance makes four among ten million.
+inline constexpr uint32_t kManyAlike = 100;
 
 // What the rules of a map's users need to be told.
 struct MapRulesCount {
@@ -49,6 +53,10 @@ class MapFile {
 
   uint64_t records() const { return records_; }
   uint64_t duplicates() const { return duplicates_; }  // records that look-ups never return
+  bool Hides(std::string_view value) const;  // the value of one of these, as Visit() gives it
+  // The most users whose names have one hash, and one of them: a look-up goes through all of these.
+  uint32_t alike() const { return alike_; }
+  const std::string& alike_user() const { return alike_user_; }
   uint64_t bytes() const { return cdb_.cdb_fsize; }
   const MapRulesCount& rules() const { return rules_; }
   const FileStamp& stamp() const { return stamp_; }  // all zero for FromBytes
@@ -68,6 +76,9 @@ class MapFile {
   uint64_t records_ = 0;
   uint64_t duplicates_ = 0;
   uint32_t records_end_ = 0;
+  uint32_t alike_ = 0;
+  std::string alike_user_;
+  std::vector<uint32_t> hidden_;  // where the values of duplicates are
   MapRulesCount rules_;
   FileStamp stamp_;
 };

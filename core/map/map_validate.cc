@@ -2,11 +2,17 @@
 
 #include <cdb.h>
 
+#include <algorithm>
+#include <array>
 #include <bit>
+#include <bitset>
 #include <cstring>
 #include <limits>
 #include <string>
+#include <unordered_map>
+#include <vector>
 
+#include "base/keyed_hash.h"
 #include "map/column.h"
 
 namespace rum {
@@ -16,10 +22,9 @@ constexpr uint32_t kTables = 256;
 constexpr uint32_t kSlotBytes = 8;
 constexpr uint32_t kRecordHeader = 8;
 constexpr uint32_t kProgressBytes = 16 << 20;
-// A table is at most half full when a CDB program wrote it: 1.5 slots a look-up. A file that needs
-// more than this many for all its records would make look-ups crawl, and this check with them.
+// A table is at most half full when a CDB program wrote it: 1.5 slots a look-up. Where all look-ups
+// together need many more than these, what takes the longest is not looked up: see CheckCrowded().
 constexpr uint64_t kStepsPerRecord = 64;
-constexpr uint64_t kStepsAlways = 20'000'000;
 
 Error Bad(std::string text) { return Error{Fault::kMap, std::move(text)}; }
 std::string Number(uint64_t n) { return std::to_string(n); }
@@ -33,13 +38,15 @@ uint32_t WordAt(std::string_view bytes, uint64_t position) {
 
 class Validator {
  public:
-  Validator(std::string_view bytes, const MapValidateHooks& hooks) : bytes_(bytes), hooks_(hooks) {}
+  Validator(std::string_view bytes, const MapValidateHooks& hooks, uint64_t patience)
+      : bytes_(bytes), hooks_(hooks), patience_(patience) {}
 
   Result<MapShape> Run() {
     if (Status s = CheckMapSize(bytes_.size()); !s) return s.error();
     size_ = static_cast<uint32_t>(bytes_.size());
     if (Status s = CheckTables(); !s) return s.error();
     if (Status s = CheckRecords(); !s) return s.error();
+    if (Status s = CheckCrowded(); !s) return s.error();
     return shape_;
   }
 
@@ -108,26 +115,105 @@ class Validator {
   }
 
   Status FindSlot(uint32_t position, std::string_view key) {
-    const uint32_t hash = cdb_hash(key.data(), static_cast<unsigned>(key.size()));
+    const uint32_t hash = HashOf(key);
     const uint32_t entry = hash % kTables * 8;
     const uint32_t slots = Word(entry + 4);
     const uint64_t table = Word(entry);
     if (slots == 0) return Lost(key);
+    if (crowded_[hash % kTables]) return Ok();
     uint32_t slot = (hash >> 8) % slots;
+    uint32_t alike = 0;
     for (uint32_t step = 0; step < slots; ++step) {
       uint32_t found = Word(table + slot * uint64_t{kSlotBytes} + 4);
       if (found == 0) return Lost(key);
       if (Word(table + slot * uint64_t{kSlotBytes}) == hash) {
-        if (found == position) return Ok();
+        ++alike;
+        if (found == position) {
+          Alike(alike, key);
+          return Ok();
+        }
         if (SameKey(found, key)) Duplicate(found, position);
       }
-      if (++steps_ > kStepsAlways && steps_ / kStepsPerRecord > shape_.records) {
-        return Bad("its tables are so crowded, or one key is there so often (" + QuoteBytes(key) +
-                   "), that look-ups would crawl");
+      const bool too_many = ++steps_ > patience_ && steps_ / kStepsPerRecord > shape_.records;
+      if (patience_ == 0 || (too_many && step >= kStepsPerRecord)) {
+        crowded_.set(hash % kTables);
+        crowded_from_[hash % kTables] = last_hidden_ == position ? position + 1 : position;
+        return Ok();
       }
       if (++slot == slots) slot = 0;
     }
     return Lost(key);
+  }
+
+  // What look-ups would take too long for: all of a table at once. Each of its records has one
+  // slot, no empty one lies before it on the way from where its look-up begins, and of those with
+  // the same key the first on the way is found.
+  Status CheckCrowded() {
+    if (crowded_.none()) return Ok();
+    std::array<std::vector<uint32_t>, kTables> records;  // in the order of the file
+    for (uint32_t position = kMapHeaderBytes; position < shape_.records_end;) {
+      const RawRecord record = RecordAt(bytes_, position);
+      const uint32_t table = HashOf(record.key) % kTables;
+      if (crowded_[table]) records[table].push_back(position);
+      position = record.end;
+    }
+    for (uint32_t table = 0; table < kTables; ++table) {
+      if (!crowded_[table]) continue;
+      if (Status s = CheckTable(table, records[table]); !s) return s;
+    }
+    return Ok();
+  }
+
+  Status CheckTable(uint32_t table, const std::vector<uint32_t>& records) {
+    const uint64_t begin = Word(table * 8);
+    const uint32_t slots = Word(table * 8 + 4);
+    auto target = [&](uint32_t slot) { return Word(begin + slot * uint64_t{kSlotBytes} + 4); };
+    // How far each record is from where its look-up begins; 0: it has no slot yet.
+    std::vector<uint32_t> steps(records.size());
+    std::unordered_map<uint32_t, uint32_t> alike;  // by hash
+    // Slots in use without a gap before this one, around the end of the table.
+    uint32_t run = 0;
+    while (run < slots && target(slots - 1 - run) != 0) ++run;
+    for (uint32_t slot = 0; slot < slots; ++slot) {
+      const uint32_t position = target(slot);
+      if (position == 0) {
+        run = 0;
+        continue;
+      }
+      auto at = std::lower_bound(records.begin(), records.end(), position);
+      if (at == records.end() || *at != position) return NoRecord(table, position);
+      const std::string_view key = RecordAt(bytes_, position).key;
+      const uint32_t hash = HashOf(key);
+      const uint32_t home = (hash >> 8) % slots;
+      const uint32_t before = slot >= home ? slot - home : slots - home + slot;
+      uint32_t& step = steps[static_cast<size_t>(at - records.begin())];
+      if (Word(begin + slot * uint64_t{kSlotBytes}) != hash || before > run) return Lost(key);
+      if (step != 0) return NoRecord(table, position);
+      step = before + 1;
+      Alike(++alike[hash], key);
+      run = std::min(run + 1, slots);
+    }
+    std::unordered_map<std::string_view, size_t, NameHash> found;
+    auto key_of = [&](size_t i) { return RecordAt(bytes_, records[i]).key; };
+    for (size_t i = 0; i < records.size(); ++i) {
+      if (steps[i] == 0) return Lost(key_of(i));
+      auto [same, fresh] = found.try_emplace(key_of(i), i);
+      if (!fresh && steps[i] < steps[same->second]) same->second = i;
+    }
+    for (size_t i = 0; i < records.size(); ++i) {
+      const size_t first = found.at(key_of(i));
+      if (first != i && records[i] >= crowded_from_[table]) Duplicate(records[first], records[i]);
+    }
+    return Ok();
+  }
+
+  static uint32_t HashOf(std::string_view key) {
+    return cdb_hash(key.data(), static_cast<unsigned>(key.size()));
+  }
+  void Alike(uint32_t number, std::string_view key) {
+    if (number <= shape_.alike) return;
+    shape_.alike = number;
+    shape_.alike_key = key;
   }
 
   bool SameKey(uint32_t position, std::string_view key) const {
@@ -153,8 +239,16 @@ class Validator {
     return Bad("its tables do not lead to the record " + QuoteBytes(key));
   }
 
+  Error NoRecord(uint32_t table, uint32_t position) const {
+    return Bad("table " + Number(table) + " leads to byte " + Number(position) +
+               ", where no record of it begins, or twice");
+  }
+
   const std::string_view bytes_;
   const MapValidateHooks& hooks_;
+  const uint64_t patience_;
+  std::bitset<kTables> crowded_;                     // their records are checked at the end
+  std::array<uint32_t, kTables> crowded_from_ = {};  // duplicates before were found by look-ups
   uint32_t size_ = 0;
   uint64_t used_slots_ = 0;
   uint64_t steps_ = 0;
@@ -190,8 +284,9 @@ bool HasMapHeader(std::string_view beginning) {
   return true;
 }
 
-Result<MapShape> ValidateMap(std::string_view bytes, const MapValidateHooks& hooks) {
-  return Validator(bytes, hooks).Run();
+Result<MapShape> ValidateMap(std::string_view bytes, const MapValidateHooks& hooks,
+                             uint64_t patience) {
+  return Validator(bytes, hooks, patience).Run();
 }
 
 RawRecord RecordAt(std::string_view bytes, uint32_t position) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -17,6 +18,8 @@ struct MapShape {
   uint64_t records = 0;
   uint64_t duplicates = 0;   // records that an earlier one with the same key hides
   uint32_t records_end = 0;  // where the records end and the tables begin
+  uint32_t alike = 0;        // the most records whose keys have one hash
+  std::string alike_key;     // one of these
 };
 
 struct MapValidateHooks {
@@ -36,9 +39,14 @@ Status CheckMapSize(uint64_t bytes);
 bool HasMapHeader(std::string_view beginning);
 
 // Checks that header, records and tables fill the file without a gap, that each record is in the
-// slot where a look-up of its key finds it, and that no slot points anywhere else. What a value
-// holds is left to the hooks. The error is a sentence about the file, without its name.
-Result<MapShape> ValidateMap(std::string_view bytes, const MapValidateHooks& hooks = {});
+// slot where a look-up of its key finds it, and that no slot points anywhere else. The hash of a
+// CDB file has no seed, so whoever chooses keys can make many of them meet: their look-ups are
+// slow, and nobody else's are, nor is this check. What a value holds is left to the hooks. The
+// error is a sentence about the file, without its name. `patience`: so many steps of look-ups may
+// be long ones; 0, for tests: every table counts as crowded.
+inline constexpr uint64_t kMapPatience = 1'000'000;
+Result<MapShape> ValidateMap(std::string_view bytes, const MapValidateHooks& hooks = {},
+                             uint64_t patience = kMapPatience);
 
 // Calls `visit` for each record, in the order of the file, until it returns false. Only for bytes
 // that ValidateMap accepted.

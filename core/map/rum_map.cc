@@ -79,6 +79,15 @@ class Progress {
   bool shown_ = false;
 };
 
+void WarnOfAlike(const std::string& path, uint32_t number, const std::string& user) {
+  if (number < kManyAlike) return;
+  fprintf(
+      stderr,
+      "%s: warning: %u names have one hash, such as %s: looking up one of them goes through all; "
+      "has somebody chosen them for that?\n",
+      path.c_str(), number, QuoteBytes(user).c_str());
+}
+
 int Build(MapBuildOptions options, bool quiet) {
   CatchSignals();
   std::vector<std::string> problems;
@@ -94,6 +103,7 @@ int Build(MapBuildOptions options, bool quiet) {
   if (built->odd_names.count) {
     fprintf(stderr, "%s: warning: %s\n", options.out.c_str(), Describe(built->odd_names).c_str());
   }
+  WarnOfAlike(options.out, built->alike, built->alike_user);
   if (quiet) return kDone;
   printf("%s: %llu users, %llu bytes", options.out.c_str(),
          static_cast<unsigned long long>(built->users),
@@ -146,8 +156,7 @@ void CheckRecord(const std::string& path, const MapFile& map, std::string_view u
     fprintf(stderr, "%s: user %s %s\n", path.c_str(), QuoteBytes(user).c_str(), text.c_str());
   };
   ++counts.users;
-  std::string_view found;
-  if (map.Find(user, &found) != MapFile::Answer::kFound || found.data() != value.data()) {
+  if (map.Hides(value)) {
     problem("is there twice: look-ups never see this record");
   }
   if (Status s = CheckMapEntry(user, value); !s) {
@@ -178,6 +187,7 @@ int Check(const std::string& path, bool quiet) {
             "%s: warning: users with rules about countries, which rum does not obey: %llu\n",
             path.c_str(), static_cast<unsigned long long>(users));
   }
+  WarnOfAlike(path, (*map)->alike(), (*map)->alike_user());
   Counts counts;
   (*map)->Visit([&](std::string_view user, std::string_view value) {
     CheckRecord(path, **map, user, value, counts);

@@ -7,9 +7,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <system_error>
+#include <utility>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/trusted_file.h"
 #include "map/atomic_file.h"
 #include "rum/module.h"
 
@@ -19,6 +22,7 @@ namespace {
 // What changes often is written once in so long.
 constexpr timeval kGather = {1, 0};
 constexpr size_t kNameMost = 64;
+constexpr const char* kNotTrusted = "belongs to another user, or others may write to it";
 
 std::mutex mutex;  // guards the_store, so that it is not used while it goes
 StateStore* the_store = nullptr;
@@ -58,8 +62,8 @@ Status WriteFile(const std::string& path, std::string_view bytes) {
 }  // namespace
 
 StateStore::StateStore(event_base* base, std::string directory,
-                       const std::vector<Address>& listeners)
-    : directory_(std::move(directory)), key_(KeyOf(listeners)), queue_(base) {
+                       const std::vector<Address>& listeners, uid_t owner)
+    : directory_(std::move(directory)), key_(KeyOf(listeners)), owner_(owner), queue_(base) {
   due_ = evtimer_new(base, OnDue, this);
   std::lock_guard lock(mutex);
   the_store = this;
@@ -102,6 +106,10 @@ void StateStore::Save(std::string_view name, std::string bytes) {
 
 std::string StateStore::Load(std::string_view name) const {
   std::string path = PathOf(name);
+  if (!TrustedFolder(directory_, owner_)) {
+    log::Warning("{}: {}, and is not used (see --state-dir)", directory_, kNotTrusted);
+    return {};
+  }
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
   if (!fd && errno == ENOENT) return {};
   std::string bytes(kBytesMost + 1, '\0');
@@ -124,27 +132,59 @@ std::string StateStore::PathOf(std::string_view name) const {
   return directory_ + "/" + std::string(name) + "." + key_ + ".state";
 }
 
+// While the last files are not on the disk the next ones wait.
 void StateStore::OnDue(evutil_socket_t, short, void* self) {
-  static_cast<StateStore*>(self)->WriteAll();
+  auto& store = *static_cast<StateStore*>(self);
+  if (store.writes_) {
+    event_add(store.due_, &kGather);
+    return;
+  }
+  store.Join();
+  Files files = store.TakeWaiting();
+  if (files.empty()) return;
+  store.writes_ = true;
+  try {
+    store.writer_ = std::thread([&store, files] {
+      store.Write(files);
+      store.writes_ = false;
+    });
+  } catch (const std::system_error&) {  // no thread can be had
+    store.writes_ = false;
+    store.Write(files);
+  }
 }
 
+// What the thread has begun is finished before: the other process may write from here on.
 void StateStore::GiveUp() {
+  Join();
   std::lock_guard lock(mutex_);
   given_up_ = true;
   waiting_.clear();
 }
 
 void StateStore::WriteAll() {
-  std::map<std::string, std::string, std::less<>> waiting;
-  {
-    std::lock_guard lock(mutex_);
-    waiting.swap(waiting_);
-  }
-  if (waiting.empty()) return;
+  Join();
+  Write(TakeWaiting());
+}
+
+void StateStore::Join() {
+  if (writer_.joinable()) writer_.join();
+}
+
+StateStore::Files StateStore::TakeWaiting() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(waiting_, {});
+}
+
+void StateStore::Write(const Files& files) {
+  if (files.empty()) return;
   ::mkdir(directory_.c_str(), 0700);  // if that fails, the files tell why
   Status written = Ok();
-  for (const auto& [name, bytes] : waiting) {
-    if (auto one = WriteFile(PathOf(name), bytes); !one) written = one;
+  if (!TrustedFolder(directory_, owner_)) {
+    written = Error{Fault::kSystem, directory_ + ": " + kNotTrusted};
+  }
+  for (const auto& [name, bytes] : files) {
+    if (written) written = WriteFile(PathOf(name), bytes);
   }
   if (written) {
     told_ = false;

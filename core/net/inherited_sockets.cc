@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -51,6 +52,22 @@ unsigned NumberIn(const char* variable) {
 
 }  // namespace
 
+SocketFile SocketFile::Of(const std::string& path) {
+  SocketFile file;
+  struct stat status;
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return file;
+  file.there_ = true;
+  file.device_ = status.st_dev;
+  file.inode_ = status.st_ino;
+  return file;
+}
+
+void SocketFile::Remove(const std::string& path) const {
+  struct stat status;
+  if (!there_ || ::lstat(path.c_str(), &status) != 0) return;
+  if (status.st_dev == device_ && status.st_ino == inode_) ::unlink(path.c_str());
+}
+
 Status InheritedSockets::Add(int fd, bool given, std::optional<Address> address) {
   Fd owner(fd);
   std::string what = "descriptor " + std::to_string(fd) + (given ? " of systemd" : "");
@@ -71,8 +88,10 @@ Status InheritedSockets::Add(int fd, bool given, std::optional<Address> address)
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   }
+  SocketFile file;
+  if (address->kind == Address::Kind::kUnix) file = SocketFile::Of(address->host);
   sockets_.push_back({std::move(owner), given, std::move(*address),
-                      SocketAddress::From(reinterpret_cast<sockaddr*>(&bound), size)});
+                      SocketAddress::From(reinterpret_cast<sockaddr*>(&bound), size), file});
   return Ok();
 }
 
@@ -101,18 +120,17 @@ Result<InheritedSockets> InheritedSockets::FromSystemd() {
 }
 
 ListeningSocket InheritedSockets::TakeAt(size_t i) {
-  ListeningSocket taken{std::move(sockets_[i].fd), sockets_[i].given};
+  ListeningSocket taken{std::move(sockets_[i].fd), sockets_[i].given, sockets_[i].file};
   sockets_.erase(sockets_.begin() + static_cast<std::ptrdiff_t>(i));
   return taken;
 }
 
 std::optional<ListeningSocket> InheritedSockets::Take(const Address& address) {
-  Address wanted = address;
-  wanted.tls = false;
   for (size_t i = 0; i < sockets_.size(); ++i) {
-    Address one = sockets_[i].address;
-    one.tls = false;
-    if (one == wanted) return TakeAt(i);
+    const Address& one = sockets_[i].address;
+    if (one.kind == address.kind && one.port == address.port && one.host == address.host) {
+      return TakeAt(i);
+    }
   }
   return std::nullopt;
 }
@@ -128,9 +146,7 @@ std::vector<std::string> InheritedSockets::CloseRest() {
   std::vector<std::string> closed;
   for (const Socket& socket : sockets_) {
     closed.push_back(socket.address.text());
-    if (!socket.given && socket.address.kind == Address::Kind::kUnix) {
-      ::unlink(socket.address.host.c_str());
-    }
+    if (!socket.given) socket.file.Remove(socket.address.host);
   }
   sockets_.clear();
   return closed;

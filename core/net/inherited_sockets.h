@@ -2,6 +2,8 @@
 // over from, and those that systemd has bound for it.
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,10 +14,26 @@
 
 namespace rum {
 
+// Which file a unix socket has, so that another process's, made under the same name later, is not
+// taken for it.
+class SocketFile {
+ public:
+  SocketFile() = default;  // none
+  static SocketFile Of(const std::string& path);
+  // Removes the file at `path` if it is this one.
+  void Remove(const std::string& path) const;
+
+ private:
+  bool there_ = false;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
 // A socket that listens, and whether the file of a unix socket is left alone when it is closed.
 struct ListeningSocket {
   Fd fd;
   bool keep_file = false;
+  SocketFile file{};
 };
 
 // One that another process listens on, and hands over.
@@ -49,6 +67,7 @@ class InheritedSockets {
     bool given;
     Address address;
     SocketAddress where;
+    SocketFile file;
   };
 
   Status Add(int fd, bool given, std::optional<Address> address);

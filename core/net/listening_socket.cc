@@ -162,7 +162,7 @@ Result<ListeningSocket> OpenListeningSocket(const Address& address, mode_t socke
   if (!is_unix) return OpenTcp(address, inherited);
   auto fd = OpenUnix(address, socket_mode);
   if (!fd) return fd.error();
-  return ListeningSocket{std::move(*fd)};
+  return ListeningSocket{std::move(*fd), false, SocketFile::Of(address.host)};
 }
 
 }  // namespace rum

@@ -15,7 +15,7 @@ SocketAddress AskAddress(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
   sockaddr_storage address;
   socklen_t size = sizeof address;
   if (ask(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
-  return SocketAddress::From(reinterpret_cast<sockaddr*>(&address), size);
+  return SocketAddress::From(reinterpret_cast<sockaddr*>(&address), size).Canonical();
 }
 
 // Neither reset nor otherwise over.

@@ -54,8 +54,10 @@ void Prober::Follow() {
     // One that is written wrong is a matter between its users and the module.
     if (auto address = ParseAddress(text)) Add(*address, false, &before);
   }
-  std::erase_if(due_, [&](const auto& due) { return !destinations_.contains(due.second); });
-  for (const auto& [key, health] : before) proxy_.outages().Probed(key, true);  // nobody asks now
+  for (Queue* queue : {&well_, &unsure_}) {
+    std::erase_if(*queue, [&](const auto& due) { return !destinations_.contains(due.second); });
+  }
+  for (const auto& [key, health] : before) proxy_.outages().Unprobed(key);
   if (running_) Begin();
 }
 
@@ -71,16 +73,17 @@ void Prober::Add(const Address& address, bool is_default, Known* before) {
   DestinationHealth& health = destinations_[key];
   health.address = address;
   health.is_default = is_default;
-  if (!under_way_.contains(key)) due_.emplace(0, std::move(key));
+  if (!under_way_.contains(key)) unsure_.emplace(0, std::move(key));
 }
 
 void Prober::Begin() {
-  uint64_t now = NowMillis();
-  while (under_way_.size() < kAtOnce && !due_.empty() && due_.begin()->first <= now) {
-    std::string key = due_.begin()->second;
-    due_.erase(due_.begin());
+  const uint64_t now = NowMillis();
+  for (Queue* queue; (queue = NextQueue()) && queue->begin()->first <= now;) {
+    std::string key = queue->begin()->second;
+    queue->erase(queue->begin());
     const DestinationHealth& health = destinations_.at(key);
-    under_way_.insert(key);
+    under_way_.emplace(key, queue);
+    unsure_under_way_ += queue == &unsure_;
     proxy_.BeginProbe({.destination = health.address,
                        .is_default = health.is_default,
                        .user = {},
@@ -95,9 +98,17 @@ void Prober::Begin() {
   Schedule();
 }
 
+Prober::Queue* Prober::NextQueue() {
+  if (under_way_.size() >= kAtOnce) return nullptr;
+  const bool unsure = !unsure_.empty() && unsure_under_way_ < kUnsureAtOnce;
+  if (well_.empty()) return unsure ? &unsure_ : nullptr;
+  return unsure && unsure_.begin()->first < well_.begin()->first ? &unsure_ : &well_;
+}
+
 void Prober::Schedule() {
-  if (!running_ || due_.empty() || under_way_.size() >= kAtOnce) return;
-  uint64_t now = NowMillis(), at = due_.begin()->first;
+  const Queue* queue = running_ ? NextQueue() : nullptr;
+  if (queue == nullptr) return;
+  uint64_t now = NowMillis(), at = queue->begin()->first;
   uint64_t wait = at > now ? at - now + 1 : 0;
   timeval delay = {static_cast<time_t>(wait / 1000), static_cast<suseconds_t>(wait % 1000 * 1000)};
   event_add(due_event_, &delay);
@@ -109,7 +120,10 @@ void Prober::OnDue(evutil_socket_t, short, void* self) {
 }
 
 void Prober::Take(const std::string& key, ProbeOutcome outcome) {
-  under_way_.erase(key);
+  if (auto probe = under_way_.find(key); probe != under_way_.end()) {
+    unsure_under_way_ -= probe->second == &unsure_;
+    under_way_.erase(probe);
+  }
   if (!running_) return;
   if (auto found = destinations_.find(key); found != destinations_.end()) {
     DestinationHealth& health = found->second;
@@ -129,7 +143,8 @@ void Prober::Take(const std::string& key, ProbeOutcome outcome) {
     health.state = state;
     health.reason = outcome.reason;
     Millis next = state == State::kWell ? interval_ : std::min(interval_, kUnwellInterval);
-    due_.emplace(NowMillis() + static_cast<uint64_t>(next.count()), key);
+    (state == State::kWell ? well_ : unsure_)
+        .emplace(NowMillis() + static_cast<uint64_t>(next.count()), key);
     health.text = std::move(outcome.text);
     health.micros = outcome.micros;
     if (!outcome.notes.empty()) health.notes = std::move(outcome.notes);

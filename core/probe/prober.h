@@ -42,6 +42,7 @@ class Prober {
  public:
   static constexpr size_t kDestinationsMost = 4096;
   static constexpr size_t kAtOnce = 32;           // of the whole process
+  static constexpr size_t kUnsureAtOnce = 16;     // of these, not known to be well
   static constexpr Millis kUnwellInterval{3000};  // one that is unwell is asked this often at least
 
   // [main] An interval of zero: nothing is ever probed.
@@ -70,8 +71,13 @@ class Prober {
  private:
   using Known = std::map<std::string, DestinationHealth>;
 
+  // In the order of their time: monotonic ms, and the key.
+  using Queue = std::set<std::pair<uint64_t, std::string>>;
+
   void Add(const Address& address, bool is_default, Known* before);
   void Begin();
+  // The one from which the next probe is taken; nullptr: nothing is due, or no place is left.
+  Queue* NextQueue();
   void Take(const std::string& key, ProbeOutcome outcome);
   void Schedule();
   static void OnDue(evutil_socket_t, short, void* self);
@@ -85,8 +91,11 @@ class Prober {
   std::set<std::string> first_;  // not probed yet, of those known at the start
   std::vector<std::string> map_destinations_;
   Known destinations_;
-  std::set<std::pair<uint64_t, std::string>> due_;  // monotonic ms, and the key
-  std::set<std::string> under_way_;
+  // Apart, so that those that never answer do not take the places of those that do.
+  Queue well_;                                     // their last probe was
+  Queue unsure_;                                   // all others
+  std::map<std::string, const Queue*> under_way_;  // and where they were taken from
+  size_t unsure_under_way_ = 0;
   uint64_t failures_ = 0;
 };
 

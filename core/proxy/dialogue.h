@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "limits/admission.h"
 #include "limits/gate.h"
-#include "limits/user_limits.h"
 #include "net/buffer.h"
 #include "net/loop.h"
 #include "proxy/connector.h"
@@ -55,7 +55,8 @@ struct Dialogue {
   Window windows[2];
   Connector connector;
   Gate::ByDestination::Place waiting;  // among those on their way to the same destination
-  UserLimits::Place former;            // of a user who is about to become another one
+  Admission::Candidate candidate;      // admitted, and not proved yet
+  LoginGuard::Attempt proof;           // of the password, which waits or is being judged
   Outages::Attempt attempt;            // at the server, until it has shown that it is well
   Arrivals::Place arriving;            // until it has taken the connection
   Deadline login;                      // from accept to relay

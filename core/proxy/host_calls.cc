@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "module/state_store.h"
+#include "settings/settings.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
@@ -102,6 +103,12 @@ const rum_limits kLimits = {
     [](rum_session* s, const void* record, size_t size) { return Of(s).Admit(record, size); },
     [](rum_session* s) { Of(s).LoginFailed(); },
     [](rum_session* s) { return static_cast<int32_t>(Of(s).Blocked()); },
+    [](rum_session* s) { return Of(s).TryLogin(); },
+    [](rum_session* s) { return Of(s).Confirm(); },
+    [](rum_worker* w) {
+      const Settings& settings = static_cast<Worker*>(w)->settings();
+      return static_cast<int32_t>(settings.admission.guard.failures.on());
+    },
 };
 
 const rum_state kState = {sizeof(rum_state), 0, StateStore::SaveForModule,

@@ -49,7 +49,8 @@ Listener::Listener(Proxy& proxy, const Address& address, ListeningSocket socket)
       asked_(address),
       address_(address),
       fd_(std::move(socket.fd)),
-      keep_file_(socket.keep_file) {
+      keep_file_(socket.keep_file),
+      file_(socket.file) {
   if (address_.kind == Address::Kind::kTcp && address_.port == 0) {
     sockaddr_storage bound;
     socklen_t size = sizeof bound;
@@ -77,7 +78,8 @@ void Listener::Close(bool handed_over) {
   // Another process may go on listening on it: the kernel would go on telling.
   if (ticket_) worker_->loop().Unwatch(std::exchange(ticket_, 0), fd_.get());
   rested_.reset();
-  if (fd_ && owns_file() && !handed_over) ::unlink(address_.host.c_str());
+  // While it still listens, so that nobody takes the file for one that was left behind.
+  if (fd_ && owns_file() && !handed_over) file_.Remove(address_.host);
   fd_.reset();
 }
 
@@ -112,7 +114,7 @@ void Listener::Accept() {
       if (IsOfOneClient(errno) && ++failed < kBatch) continue;
       return Rest(errno);
     }
-    auto address = SocketAddress::From(reinterpret_cast<sockaddr*>(&peer), size);
+    auto address = SocketAddress::From(reinterpret_cast<sockaddr*>(&peer), size).Canonical();
     Worker& worker = proxy_.LeastLoaded(*worker_);
     worker.load.fetch_add(1, std::memory_order_relaxed);
     if (&worker == worker_) {

@@ -49,6 +49,7 @@ class Listener final : private Loop::Watcher {
   std::string text_;
   Fd fd_;
   const bool keep_file_;
+  const SocketFile file_;
   Fd reserve_;  // given up for a moment when descriptors run out, to tell a client so
   Worker* worker_ = nullptr;
   Loop::Ticket ticket_ = 0;              // 0: it rests, or is not attached

@@ -14,6 +14,7 @@
 #include "net/listening_socket.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
+#include "proxy/session.h"
 #include "proxy/session_list.h"
 #include "proxy/worker.h"
 #include "settings/settings.h"
@@ -47,6 +48,14 @@ bool Proxy::PostFor(uint64_t ticket, std::function<void(Worker& worker)> task) {
   return worker.Post([&worker, task = std::move(task)] { task(worker); });
 }
 
+void Proxy::ResumeFor(uint64_t ticket) {
+  PostFor(ticket, [ticket](Worker& worker) {
+    if (Session* session = worker.Redeem(ticket)) {
+      session->OnResumed(ticket, RUM_OK, nullptr, nullptr);
+    }
+  });
+}
+
 Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
              std::shared_ptr<const ModuleConfig> module_config)
     : settings_(std::move(settings)),
@@ -54,7 +63,7 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       queue_(base),
       resolver_(std::make_unique<Resolver>(base, settings_->dns_refresh, settings_->dns_timeout,
                                            settings_->resolv_conf)),
-      admission_(std::make_unique<Admission>()),
+      admission_(std::make_unique<Admission>(ResumeFor)),
       gate_(std::make_unique<Gate>()),
       outages_(std::make_unique<Outages>()),
       lister_(std::make_unique<SessionLister>(*this)) {}

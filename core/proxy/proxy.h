@@ -43,6 +43,8 @@ class Proxy {
   // [any] Runs `task` on the worker that gave out `ticket`, for calls that carry no session. False:
   // there is no such worker any more.
   static bool PostFor(uint64_t ticket, std::function<void(Worker& worker)> task);
+  // [any] Ends the pause of a session that waited for its turn to log in.
+  static void ResumeFor(uint64_t ticket);
 
   // [main] Binds every address, or takes its socket out of `inherited`; nothing is accepted yet.
   Status Bind(InheritedSockets* inherited = nullptr);

@@ -318,7 +318,8 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   // Before the client learns of the end, and comes again.
   if (dialogue_) {
     dialogue_->waiting.Release();
-    dialogue_->former.Release();
+    dialogue_->candidate.Drop();
+    EndProof(reason);
   }
   place_.Release();
   entry_.Release();
@@ -348,6 +349,14 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     side(which).Close((reset && !side(which).shut()) || more);
   }
   Die();
+}
+
+// Who leaves before the verdict may have seen enough of it.
+void Session::EndProof(uint32_t reason) {
+  const bool left = reason == RUM_CLOSE_CLIENT_GONE || reason == RUM_CLOSE_CLIENT_RESET ||
+                    reason == RUM_CLOSE_CLIENT_PROTOCOL;
+  if (left && dialogue_->proof.under_way()) LoginFailed();
+  dialogue_->proof.Release();
 }
 
 // Gives last words the time to arrive: a close with unread bytes would reset them away. Bounded by

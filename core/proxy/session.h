@@ -91,6 +91,8 @@ class Session final : public rum_session, private Loop::Watcher {
   int32_t Admit(const void* record, size_t size);
   void LoginFailed();
   bool Blocked() const;
+  int32_t TryLogin();
+  int32_t Confirm();
   uint64_t Pause();
   uint64_t AddTimer(uint64_t microseconds);
   void CancelTimer(uint64_t ticket);
@@ -177,6 +179,8 @@ class Session final : public rum_session, private Loop::Watcher {
   uint64_t Moved() const;
   bool Silent();
   void LoggedIn();
+  bool ConfirmAtLast();
+  void EndProof(uint32_t reason);
 
   // The end.
   void Finish(uint32_t reason, std::string_view text);
@@ -215,7 +219,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void* data_ = nullptr;  // the module's
   SocketAddress address_;
   Gate::Place entry_;        // from the time when the client may come in to the end
-  UserLimits::Place place_;  // from admit() to the end
+  UserLimits::Place place_;  // from confirm() to the end
   NamedPlaces::Place load_;  // of the server, from the attempt to connect to the end
   State state_ = State::kDialogue;
   uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first

@@ -88,8 +88,8 @@ int32_t Session::AskRelay() {
   if (!asking() || probe_) return RUM_E_STATE;
   Dialogue& d = *dialogue_;
   if (!d.upstream_open && !d.connect && !d.connector.active()) return RUM_E_STATE;
+  if (!ConfirmAtLast()) return RUM_E_LIMIT;
   d.relay = true;
-  d.former.Release();
   if (!d.tls[RUM_CLIENT].asked) d.login.Disarm();  // a handshake keeps its deadline
   return RUM_OK;
 }
@@ -102,8 +102,8 @@ int32_t Session::AskRelayFrom(uint32_t which) {
     return d.tls[s].asked && (!d.tls[s].begun || side(s).handshaking());
   };
   if (!d.upstream_open || turning(RUM_CLIENT) || turning(RUM_UPSTREAM)) return RUM_E_STATE;
+  if (!ConfirmAtLast()) return RUM_E_LIMIT;
   d.hand_over = which;
-  d.former.Release();
   d.login.Disarm();
   return RUM_OK;
 }
@@ -204,9 +204,8 @@ int32_t Session::Admit(const void* record, size_t size) {
   Admission& admission = worker_.proxy().admission();
   // A way was taken back: the session has a user who stays until the next one is in.
   bool changing = logged_in_ && !dialogue_->hand_over;
-  int32_t verdict = changing
-                        ? admission.Change(settings, visitor, rules, &place_, &dialogue_->former)
-                        : admission.Admit(settings, visitor, rules, &place_);
+  if (!changing) place_.Release();
+  int32_t verdict = admission.Admit(settings, visitor, rules, place_, &dialogue_->candidate);
   if (verdict > 0) worker_.counters.admissions_refused[verdict].Add(1);
   return verdict;
 }
@@ -215,7 +214,8 @@ void Session::LoginFailed() {
   worker_.counters.login_failures.Add(1);
   ++story_.login_failures;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
-  if (!worker_.proxy().admission().guard().Failed(guard, address_)) return;
+  LoginGuard::Attempt* proof = dialogue_ ? &dialogue_->proof : nullptr;
+  if (!worker_.proxy().admission().guard().Failed(guard, address_, proof)) return;
   worker_.counters.login_blocks.Add(1);
   log::Warning("{}: too many failed logins ({}), blocked for {}", address_.host(),
                FormatRate(guard.failures), FormatDuration(guard.block));
@@ -224,6 +224,37 @@ void Session::LoginFailed() {
 bool Session::Blocked() const {
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
   return worker_.proxy().admission().guard().Blocks(guard, address_);
+}
+
+int32_t Session::TryLogin() {
+  if (!asking() || dialogue_->pause) return RUM_E_STATE;
+  const LoginGuard::Settings& guard = worker_.settings().admission.guard;
+  const uint64_t ticket = worker_.TakeTicket(*this);
+  auto answer = worker_.proxy().admission().guard().Try(guard, address_, ticket, &dialogue_->proof);
+  if (answer == LoginGuard::Answer::kWait) {
+    Trace("as many logins of its address are under way as may fail: it waits");
+    dialogue_->pause = ticket;
+    return RUM_E_AGAIN;
+  }
+  worker_.DropTicket(ticket);
+  return answer == LoginGuard::Answer::kGo ? RUM_OK : RUM_REFUSED_BLOCKED;
+}
+
+int32_t Session::Confirm() {
+  if (!asking()) return RUM_E_STATE;
+  dialogue_->proof.Release();
+  if (!dialogue_->candidate) return place_ ? RUM_OK : RUM_E_STATE;
+  int32_t verdict = worker_.proxy().admission().Confirm(&dialogue_->candidate, &place_);
+  if (verdict > 0) worker_.counters.admissions_refused[verdict].Add(1);
+  return verdict;
+}
+
+// A module that does not say when a login is proved says so by letting it through.
+bool Session::ConfirmAtLast() {
+  dialogue_->proof.Release();
+  if (!dialogue_->candidate || Confirm() == RUM_OK) return true;
+  AskClose(RUM_CLOSE_LIMIT, "a limit of the user is reached");
+  return false;
 }
 
 uint64_t Session::Pause() {

@@ -18,7 +18,7 @@ class Fields {
   explicit Fields(std::string_view event) : json_(log::Json()) {
     line_ = json_ ? fmt::format("\"event\":\"{}\"", event) : event;
   }
-  void Write() { log::WriteFields(log::Level::kInfo, std::move(line_)); }
+  void Write() { log::WriteFields(log::Level::kInfo, json_, std::move(line_)); }
   void Number(std::string_view key, uint64_t value) { Plain(key, std::to_string(value)); }
   void Seconds(std::string_view key, uint64_t micros) {
     Plain(key, fmt::format("{}.{:06}", micros / 1000000, micros % 1000000));

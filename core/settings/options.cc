@@ -395,4 +395,21 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   return reload;
 }
 
+void ByHand::Forget(const std::vector<std::string>& applied) {
+  for (const std::string& option : applied) {
+    limits.erase(option);
+    if (option == "verbose") level.reset();
+  }
+}
+
+std::shared_ptr<const Settings> ByHand::Over(std::shared_ptr<const Settings> configured) const {
+  for (const auto& [option, value] : limits) {
+    if (auto with = WithLimit(*configured, option, value)) configured = std::move(*with);
+  }
+  if (!level) return configured;
+  auto settings = std::make_shared<Settings>(*configured);
+  settings->log.level = *level;
+  return settings;
+}
+
 }  // namespace rum

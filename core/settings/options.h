@@ -3,10 +3,13 @@
 
 #include <rum/module.h>
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "base/result.h"
 #include "settings/settings.h"
 
@@ -30,12 +33,25 @@ Result<std::shared_ptr<const Settings>> WithLimit(const Settings& running,
                                                   const std::string& option,
                                                   const std::string& value);
 
+// What an operator has changed in a running process. It holds until the configuration says
+// something else of the same option.
+struct ByHand {
+  std::map<std::string, std::string> limits;  // by the option
+  std::optional<log::Level> level;
+
+  // Forgets what these options, which have changed, now say.
+  void Forget(const std::vector<std::string>& applied);
+  // The configured settings with these changes.
+  std::shared_ptr<const Settings> Over(std::shared_ptr<const Settings> configured) const;
+};
+
 // What a running process makes of settings that were read again.
 struct Reload {
-  std::shared_ptr<const Settings> settings;  // the running ones, with what can change taken over
+  std::shared_ptr<const Settings> settings;  // those before, with what can change taken over
   std::vector<std::string> applied;          // long names of what has changed
   std::vector<std::string> kept;             // of what has changed and needs a new process
 };
+// `running` is what the configuration said before.
 Reload PlanReload(const Settings& running, const Settings& fresh);
 
 }  // namespace rum

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <thread>
 
+#include "base/cores.h"
 #include "config.h"
 #include "module/module_config.h"
 #include "settings/option_rows.h"
@@ -267,7 +267,7 @@ void SettingsReader::ReadSocketMode() {
 }
 
 void SettingsReader::ReadWorkers() {
-  s_.workers = std::clamp(std::thread::hardware_concurrency(), 1u, kWorkersMost);
+  s_.workers = std::clamp(UsableCores(), 1u, kWorkersMost);
   auto text = One("workers");
   if (!text) return;
   unsigned number = 0;

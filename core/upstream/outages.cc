@@ -146,6 +146,16 @@ void Outages::Probed(const std::string& server, bool well) {
   if (well) Close(server, *entry);
 }
 
+void Outages::Unprobed(const std::string& server) {
+  if (none()) return;
+  std::lock_guard lock(mutex_);
+  Entry* entry = Find(server);
+  if (!entry) return;
+  entry->unwell = entry->trial = false;
+  entry->pause = entry->failures = 0;
+  ForgetIfWell(server, *entry);
+}
+
 // With the lock held, as all that follows. The entry may be gone after it.
 void Outages::Close(const std::string& server, Entry& entry) {
   if (entry.pause) log::Info("{} answers again", server);

@@ -81,6 +81,9 @@ class Outages {
   void Sort(std::vector<Address>* servers) const;
   // What a probe has found. One that is well is not left alone any longer.
   void Probed(const std::string& server, bool well);
+  // Nobody asks it any more. What is wrong with it is forgotten, which does not mean that it is
+  // well.
+  void Unprobed(const std::string& server);
 
   // What an operator wants. False: so many are held, or remembered, already.
   bool Set(const std::string& server, Hold hold);

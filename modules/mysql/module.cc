@@ -3,17 +3,21 @@
 #include <rum/module.h>
 #include <time.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <new>
 
+#include "mysql/auth.h"
 #include "mysql/config.h"
 #include "mysql/fleet.h"
 #include "mysql/kill_table.h"
 #include "mysql/metrics.h"
 #include "mysql/own_errors.h"
 #include "mysql/own_key.h"
+#include "mysql/pace.h"
 #include "mysql/probe.h"
 #include "mysql/session.h"
 
@@ -35,9 +39,23 @@ const rum_host* host;
 std::weak_ptr<Fleet> the_fleet;  // [main]
 constexpr char kKeptAs[] = "mysql-fleet";
 
+// It goes with the last worker.
+std::mutex pace_mutex;
+std::weak_ptr<Pace> the_pace;
+
+std::shared_ptr<Pace> SharePace() {
+  std::lock_guard lock(pace_mutex);
+  if (auto pace = the_pace.lock()) return pace;
+  // Without random bytes nobody is greeted either.
+  auto pace = std::make_shared<Pace>(rum::mysql::MakeNonce().value_or(rum::mysql::Nonce{}));
+  the_pace = pace;
+  return pace;
+}
+
 // What the sessions of one worker share.
 struct Desk {
-  Pace pace;
+  rum_worker* worker;
+  std::shared_ptr<Pace> pace;
   Fleet::View view;
 };
 
@@ -135,9 +153,31 @@ int32_t NewConfig(const char* const* values, size_t count, void** config, char* 
 
 void FreeConfig(void* config) { delete static_cast<Config*>(config); }
 
-int32_t StartWorker(rum_worker*, const void*, void** worker_data) {
-  *worker_data = new (std::nothrow) Desk;
-  return *worker_data != nullptr ? RUM_OK : RUM_E_MEMORY;
+// Once for each configuration.
+void TellWhatIsNotCounted(rum_worker* worker, const Config& config) {
+  static std::atomic<const Config*> told = nullptr;
+  const auto* limits = static_cast<const rum_limits*>(host->extension(RUM_LIMITS_1));
+  if (!limits || config.change_user != rum::mysql::ChangeUserMode::kAllow) return;
+  if (limits->counts_failures(worker) != 1 || told.exchange(&config) == &config) return;
+  constexpr char kText[] =
+      "mysql: --login-failures does not see guesses by COM_CHANGE_USER, which "
+      "--mysql-change-user allow passes on; same and deny count them";
+  host->log(nullptr, RUM_LOG_WARNING, kText, sizeof kText - 1);
+}
+
+int32_t StartWorker(rum_worker* worker, const void* config, void** worker_data) {
+  try {
+    *worker_data = new Desk{.worker = worker, .pace = SharePace(), .view = {}};
+    TellWhatIsNotCounted(worker, *static_cast<const Config*>(config));
+    return RUM_OK;
+  } catch (...) {
+    return RUM_E_MEMORY;
+  }
+}
+
+void ReloadWorker(void* worker_data, const void* config) {
+  TellWhatIsNotCounted(static_cast<Desk*>(worker_data)->worker,
+                       *static_cast<const Config*>(config));
 }
 
 void StopWorker(void* worker_data) {
@@ -149,7 +189,7 @@ int32_t OpenSession(rum_session* session, const void* config, void* worker_data,
   try {
     auto* desk = static_cast<Desk*>(worker_data);
     auto login = std::make_unique<Session>(*host, session, *static_cast<const Config*>(config),
-                                           &desk->pace, desk->view);
+                                           desk->pace.get(), desk->view);
     uint32_t id = KillTable::OfProcess().NextId();
     if (!login->Open(id)) return RUM_E_FAILED;
     *data = new Seat{id, std::move(login)};
@@ -259,7 +299,7 @@ constinit const rum_module RUM_MODULE_SYMBOL = {
     .config_new = NewConfig,
     .config_free = FreeConfig,
     .worker_start = StartWorker,
-    .worker_reload = nullptr,
+    .worker_reload = ReloadWorker,
     .worker_stop = StopWorker,
     .session_open = OpenSession,
     .client_data = ClientData,

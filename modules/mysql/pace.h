@@ -1,11 +1,26 @@
 // Remembers how long servers took for the two steps of a refused login, so that rum's own refusal
-// of an unknown user can take as long. One for each worker; no locks.
+// of an unknown user can take as long. One for all workers.
+//
+// Each server is remembered apart: the owner of a slow one must not see by the time which names are
+// unknown. An unknown name takes the time of the server of one known user, always the same one, so
+// that times are spread over unknown names as over known ones. What anybody can bring about by
+// logging in often changes nothing of that: a user counts once.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "mysql/handshake.h"
 
 namespace rum::mysql {
 
@@ -15,44 +30,54 @@ class Pace {
     kSwitch,  // from the client's response to the switch of the plugin
     kDenial,  // from the client's answer to the error
   };
+  static constexpr size_t kUsersMost = 1024;    // a fair sample of all that were seen
+  static constexpr size_t kServersMost = 1024;  // then those that were heard of least recently go
 
-  void Add(Step step, uint64_t microseconds) {
-    Ring& ring = rings_[static_cast<size_t>(step)];
-    ring.values[ring.added % kKept] = microseconds;
-    ++ring.added;
-  }
+  explicit Pace(const Nonce& secret) : secret_(secret) {}
+
+  // A server took so long. `user`: one whom the map knows; empty: one whom it does not.
+  void Add(Step step, std::string_view user, std::string_view destination, uint64_t microseconds);
+
+  // One of the last 32 times in microseconds, at random, at most a second; 0 before the first. Of
+  // `destination`, where there is one; else, or when nothing is known of it, of the server that
+  // stands in for the name.
+  uint64_t Pick(Step step, std::string_view user, const std::string* destination);
 
   // A timer comes late by what it takes to wake up, which the servers' own answers have in them
   // already. Waits are shortened by what timers usually are late: the median, followed in small
   // steps.
-  uint64_t Shorten(uint64_t microseconds) const {
-    return microseconds - std::min(microseconds, late_);
-  }
-  void TimerWasLate(uint64_t microseconds) {
-    if (microseconds > late_) late_ = std::min(late_ + kStep, kLatest);
-    if (microseconds < late_) late_ -= std::min(late_, kStep);
-  }
-
-  // One of the last 32 times in microseconds, at random, at most a second; 0 before the first.
-  uint64_t Pick(Step step) {
-    const Ring& ring = rings_[static_cast<size_t>(step)];
-    if (ring.added == 0) return 0;
-    random_ = random_ * 6364136223846793005u + 1442695040888963407u;
-    uint64_t value = ring.values[(random_ >> 33) % (ring.added < kKept ? ring.added : kKept)];
-    return value < kLongest ? value : kLongest;
-  }
+  uint64_t Shorten(uint64_t microseconds);
+  void TimerWasLate(uint64_t microseconds);
 
  private:
-  static constexpr size_t kKept = 32;
-  static constexpr uint64_t kLongest = 1000000;
-  static constexpr uint64_t kStep = 2, kLatest = 500;
-
   struct Ring {
-    std::array<uint64_t, kKept> values{};
+    std::array<uint64_t, 32> values{};
     uint64_t added = 0;
   };
-  std::array<Ring, 2> rings_;
-  uint64_t late_ = 0;  // microseconds
+  struct Server {
+    Ring rings[2];
+    std::list<std::string>::iterator age;
+  };
+  struct Known {
+    uint64_t rank;
+    std::shared_ptr<Server> server;
+  };
+  // Where a name is on the circle of all names, and how early it is left out of the sample.
+  struct Place {
+    uint64_t position, rank;
+  };
+  Place PlaceOf(std::string_view user) const;
+  std::shared_ptr<Server> ServerOf(std::string_view destination);
+  void Remember(const Place& place, const std::shared_ptr<Server>& server);
+  const Ring* StandIn(Step step, std::string_view user);
+
+  const Nonce secret_;
+  std::mutex mutex_;  // guards all that follows
+  std::unordered_map<std::string, std::shared_ptr<Server>> servers_;
+  std::list<std::string> ages_;                    // destinations; who was heard of last is last
+  std::map<uint64_t, Known> users_;                // by position
+  std::set<std::pair<uint64_t, uint64_t>> ranks_;  // of the same, with the position
+  uint64_t late_ = 0;                              // microseconds
   uint64_t random_ = 1;
 };
 

@@ -70,11 +70,13 @@ int64_t Session::OnClientData(Bytes bytes) {
     case Frame::Kind::kWhole:
       break;
   }
-  ++front_;
   // A guesser may have begun many logins before the first of them failed.
-  if (limits_ && limits_->blocked(handle_) == 1) {
-    Refuse(ErrorForVerdict(RUM_REFUSED_BLOCKED, {}), ReasonForVerdict(RUM_REFUSED_BLOCKED),
-           TextForVerdict(RUM_REFUSED_BLOCKED));
+  const int32_t verdict = MayProve();
+  if (verdict == RUM_E_AGAIN) return 0;
+  ++front_;
+  if (verdict != RUM_OK) {
+    verdict_ = verdict;
+    RefuseAsVerdict();
     return 0;
   }
   if (state_ == State::kAwaitResponse) {
@@ -200,9 +202,9 @@ void Session::GoOnKnown(Bytes value) {
   known_ = true;
   stored_ = record.value.secret;
   public_key_ = std::move(record.value.public_key);
+  destination_ = record.value.destination;
   if (RewritesForClient() && stored_) {
     rewriting_ = true;
-    destination_ = record.value.destination;
     record_ = AsText(value);
     return DemandToken();
   }
@@ -229,6 +231,7 @@ bool Session::Admitted(Bytes record) {
   if (state_ == State::kClosed) return false;
   if (!limits_) return true;
   verdict_ = limits_->admit(handle_, record.data(), record.size());
+  if (verdict_ == RUM_OK && rewriting_) verdict_ = limits_->confirm(handle_);  // rum saw the proof
   if (verdict_ == RUM_OK) return true;
   if (LooksLikeAWrongPassword(verdict_)) {
     // Who has proved the password gets the answer at once, as for a wrong one. So must who is to be
@@ -236,9 +239,21 @@ bool Session::Admitted(Bytes record) {
     rewriting_ || state_ == State::kAwaitConnect ? Deny() : RefuseAsUnknown();
     return false;
   }
+  RefuseAsVerdict();
+  return false;
+}
+
+bool Session::Confirmed() {
+  if (limits_) verdict_ = limits_->confirm(handle_);
+  if (verdict_ == RUM_OK) return true;
+  farewell_ = Farewell::kQuit;
+  RefuseAsVerdict();
+  return false;
+}
+
+void Session::RefuseAsVerdict() {
   Refuse(ErrorForVerdict(verdict_, response_.user), ReasonForVerdict(verdict_),
          TextForVerdict(verdict_));
-  return false;
 }
 
 bool Session::RewritesForClient() const {
@@ -256,7 +271,19 @@ bool Session::RewritesForClient() const {
 // A client may begin with another plugin than the greeting's; as a server, ask it then for ours.
 void Session::DemandToken() {
   if (ClientHas(kPluginAuth) && response_.plugin != kNativePlugin) return SendOwnSwitch();
-  JudgeToken(response_.auth);
+  state_ = State::kAwaitTurn;
+  const int32_t verdict = MayProve();
+  if (verdict == RUM_OK) return JudgeToken(response_.auth);
+  if (verdict == RUM_E_AGAIN) return;
+  verdict_ = verdict;
+  RefuseAsVerdict();
+}
+
+// The response is a proof only where rum judges it, which is not known before the map has answered.
+int32_t Session::MayProve() {
+  if (!limits_) return RUM_OK;
+  if (state_ != State::kAwaitResponse) return limits_->try_login(handle_);
+  return limits_->blocked(handle_) == 1 ? RUM_REFUSED_BLOCKED : RUM_OK;
 }
 
 void Session::SendOwnSwitch() {
@@ -290,12 +317,19 @@ uint64_t Session::Now() const { return clock_ ? clock_->now() : host_.now() * 10
 
 void Session::DelayAs(Pace::Step step, State state) {
   state_ = state;
-  uint64_t wait = pace_.Shorten(pace_.Pick(step));
+  // Who breaks a rule, or is refused in a change of the user, is compared with others of the
+  // server.
+  const std::string* there = logged_in_ || !destination_.empty() ? &destination_ : nullptr;
+  uint64_t wait = pace_.Shorten(pace_.Pick(step, response_.user, there));
   due_ = Now() + wait;
   timer_ = wait == 0 ? 0
            : clock_  ? clock_->timer(handle_, wait)
                      : host_.timer(handle_, wait / 1000);
   if (timer_ == 0) OnTimeout(0);
+}
+
+void Session::NotePace(Pace::Step step) {
+  pace_.Add(step, known_ ? response_.user : std::string_view(), destination_, Now() - since_);
 }
 
 void Session::OnTimeout(uint64_t ticket) {
@@ -379,6 +413,11 @@ int32_t Session::OnSideEnd(uint32_t side) {
 void Session::OnClose(uint32_t reason) {
   // Where in what flows rum ended it nobody knows: nothing can be said there.
   if (relaying() || state_ == State::kWatching) return;
+  // Who has seen that a guess was wrong may just wait for rum to end the login.
+  const bool client_is_due = state_ == State::kAwaitAnswer || state_ == State::kAwaitCipher;
+  if (reason == RUM_CLOSE_LOGIN_TIMEOUT && client_is_due && proof_passed_ && limits_) {
+    limits_->login_failed(handle_);
+  }
   bool broken = reason == RUM_CLOSE_UPSTREAM_GONE || reason == RUM_CLOSE_UPSTREAM_RESET;
   if (broken) farewell_ = Farewell::kNone;
   LeaveUpstream();

@@ -58,6 +58,7 @@ class Session final : public Conversation {
     kAwaitResponse,     // greeted; left when the client's response is whole
     kAwaitTls,          // the client asked for TLS; left to kAwaitResponse when it is there
     kAwaitMap,          // a look-up is under way; left by its answer
+    kAwaitTurn,         // paused: others of the address are under way; left by the end of that
     kAwaitToken,        // rum itself asked the client to switch; left by the client's answer
     kAwaitConnect,      // a connection is under way; left by its outcome
     kAwaitGreeting,     // an upstream is there; left by its greeting, then the response is let go
@@ -104,6 +105,11 @@ class Session final : public Conversation {
   void GoOnUnknown();
   void GoOnKnown(Bytes record);
   void DemandToken();
+  // RUM_OK, RUM_REFUSED_..., or RUM_E_AGAIN: asked again when the pause is over.
+  int32_t MayProve();
+  void RefuseAsVerdict();
+  // The user has proved to be who rum admitted. False: no place is left, and the client is refused.
+  bool Confirmed();
   void JudgeToken(std::string_view token);
   void SendOwnSwitch();
   void Deny();
@@ -197,6 +203,7 @@ class Session final : public Conversation {
   }
   uint64_t Now() const;  // microseconds
   void DelayAs(Pace::Step step, State state);
+  void NotePace(Pace::Step step);
   struct ClientPeer {
     std::string host;  // "localhost" for a unix socket, as servers call it
     std::string port;  // empty there
@@ -258,7 +265,7 @@ class Session final : public Conversation {
   Response response_;                       // capabilities are those in force on the client's side
   std::string sent_name_;                   // response_.user in the client's character set
   const char* name_fault_ = nullptr;        // why response_.user is what was received, and no name
-  std::string destination_;
+  std::string destination_;                 // of the user's record
   std::string record_;                   // of the map, until the token was judged
   int32_t verdict_ = RUM_OK;             // of admit()
   std::optional<Hash> stored_;           // SHA1(SHA1(password)) from the map

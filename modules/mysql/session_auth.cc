@@ -47,7 +47,7 @@ void Session::TakePluginRequest(Bytes payload) {
   // In a change of the user clients keep what they had.
   if (exchange_.kind() == PluginKind::kNative && !logged_in_) scramble_ = exchange_.nonce();
   Count(kSwitches);
-  if (!rewriting_ && !switched_ && !logged_in_) pace_.Add(Pace::Step::kSwitch, Now() - since_);
+  if (!rewriting_ && !switched_ && !logged_in_) NotePace(Pace::Step::kSwitch);
   switched_ = true;
   answered_ = 0;
   PassToClient(payload);
@@ -143,7 +143,8 @@ void Session::OfferOwnKey() {
 }
 
 void Session::OnResumed(int32_t status) {
-  if (state_ != State::kAwaitOwnKey) return;
+  if (state_ == State::kAwaitTurn) return DemandToken();
+  if (state_ != State::kAwaitOwnKey) return WaitFor(RUM_CLIENT, kHeaderSize);
   const RsaKey* key = FindOwnKey();
   if (status != RUM_OK || key == nullptr) {
     return RefuseFor(RUM_CLOSE_MODULE, "no RSA key could be made");

@@ -287,6 +287,7 @@ void Session::TakeOk(Bytes payload) {
     Count(kServerDenials);
     return Refuse(Denied(), RUM_CLOSE_DENIED, "the server took rum's own system user for a proof");
   }
+  if (ok_.empty() && !Confirmed()) return;
   if (!database_.empty()) {
     ok_ = AsText(payload);
     return ChooseDatabase();
@@ -332,7 +333,7 @@ void Session::PassError(Bytes payload) {
 
 // A change of the user takes no connection, and its denial a second of MariaDB.
 void Session::NoteDenial() {
-  if (!rewriting_ && !logged_in_) pace_.Add(Pace::Step::kDenial, Now() - since_);
+  if (!rewriting_ && !logged_in_) NotePace(Pace::Step::kDenial);
 }
 
 // A server that is left in the middle of a login counts that as an error of the proxy's address,
@@ -376,7 +377,8 @@ bool Session::AnswerWrongly() {
 
 void Session::TakeVerdictAlone(ReplyKind kind, Bytes payload) {
   switch (kind) {
-    case ReplyKind::kOk:  // an account without a password
+    case ReplyKind::kOk:  // an account without a password, or the right one
+      if (proof_passed_ && limits_) limits_->confirm(handle_);
       farewell_ = Farewell::kQuit;
       return Close(RUM_CLOSE_CLIENT_GONE, {});
     case ReplyKind::kError:

@@ -268,8 +268,7 @@ int32_t Session::AdmitAnew(std::string_view user, Bytes record) {
   return verdict;
 }
 
-// The server has refused a change that rum admitted. The place of the former user is held until the
-// server's bytes flow again, and is had back without a question.
+// The server has refused a change that rum admitted. What is not confirmed is forgotten by that.
 void Session::CountForFormerUser() {
   if (limits_ && former_user_ != response_.user) AdmitAnew(former_user_, {});
 }

@@ -122,7 +122,7 @@ def image():
 def installed_names():
     """What `make install` installs, as it is named in .am files."""
     names = {"rum", "rumctl", "rum-map", "rum-check", "module.h", "rum.pc", "mysql.so",
-             "passthrough.so", "completions", "_rum"}
+             "passthrough.so", "sni.so", "completions", "_rum", "rum"}
     for folder, _, files in os.walk(SOURCE):
         names |= {name for name in files if re.search(r"\.(\d|pl)$", name)}
     am = read("contrib", "contrib.am")

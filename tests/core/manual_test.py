@@ -108,16 +108,24 @@ def options(help_text):
             for short, long, value, text, more in found}
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 class Served:
     """What a running rum says: statistics, metrics, and its log in JSON."""
 
     def __init__(self, module, folder):
         self.folder = folder
         self.log_path = self.path("log")
+        # A module that only relays has no TLS inside its protocol.
+        tls = ["-s", "tls:127.0.0.1:%d" % free_port()] if module == "passthrough.so" else ["--tls", "on"]
         self.process = subprocess.Popen(
             ["./rum", "-P", module, "-s", "sock:" + self.path("in"), "-d", "sock:" + self.path("no"),
              "-M", self.path("none.cdb"), "-m", "sock:" + self.path("stats"), "-w", "1",
-             "-l", self.log_path, "--log-format", "json", "--tls", "on",
+             "-l", self.log_path, "--log-format", "json", *tls,
              "--state-dir", self.path("state")], env=environment(),
             stdin=subprocess.DEVNULL)
         try:
@@ -215,7 +223,7 @@ def compare_options(manual):
 
 def compare_reload(manual):
     """The options that the manual says HUP applies are those of the table in option_rows.h."""
-    rows = re.findall(r'{"(?:-\w,)?--([a-z-]+)",(.*?)}', read("core", "option_rows.h"), re.S)
+    rows = re.findall(r'{"(?:-\w,)?--([a-z-]+)",(.*?)}', read("core", "settings", "option_rows.h"), re.S)
     code = {name for name, rest in rows if re.search(r",\s*true$", rest)}
     said = re.search(r"A change of(.*?)and of the module's options", manual, re.S)
     words = re.findall(r"^\.Fl -([a-z-]+)", said.group(1), re.M) if said else []
@@ -253,7 +261,7 @@ def compare_statistics(manual, served):
 
 def compare_reasons(manual, served):
     table = dict((word, text) for word, text in re.findall(
-        r'^CLOSE_REASON\(\w+, "(\w+)",\s*"([^"]+)"\)', read("core", "proxy", "close_reasons.def"),
+        r'^CLOSE_REASON\(\w+, "(\w+)",\s*"([^"]+)"\)', read("core", "base", "close_reasons.def"),
         re.M))
     same(served.stats["sessions"]["ended"], table, "(close_reasons.def) the end reason")
     told = {word: item.text for item in items(manual, "END REASONS") for word in item.words()}

@@ -4,8 +4,10 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
+import threading
 
 from support import net
 from support.harness import check, has, same, test
@@ -147,6 +149,21 @@ def _(t):
     has(ctl(t, "reload"), "read again")
     rum.wait_log("applied: idle-timeout")
     ctl(t, "log", "debug")
+    with open(path, "w") as f:
+        f.write("idle-timeout = 3h\n")
+    has(ctl(t, "reload"), "read again")
+    connect(here).close()
+    net.until(lambda: any(r["level"] == "debug" for r in rum.records()), 10, "it is debug still")
+    with open(path, "w") as f:
+        f.write("verbose\n")
+    ctl(t, "reload")
+    with open(path, "w") as f:
+        f.write("\n")
+    ctl(t, "reload")
+    before = len([r for r in rum.records() if r["level"] == "debug"])
+    connect(here).close()
+    net.until(lambda: len(rum.sessions()) == 2, 10, "both sessions have ended")
+    same(len([r for r in rum.records() if r["level"] == "debug"]), before, "as it is configured")
     rum.signal(signal.SIGHUP)
     has(ctl(t, "log", "loud", code=1), "error, warning, info or debug")
     with connect(here) as s:
@@ -215,9 +232,17 @@ def _(t):
     with connect(here) as s:
         check(net.ended(s) in ("closed", "reset"), "no memory for it")
     same(limit("max-memory")["refused"], 1)
+    # Another option changes: what was set by hand stays. Its own option changes: that holds.
+    for more, values in (("idle-timeout = 1h", ("off", "1M")), ("max-memory = 64G", ("off", "64G")),
+                         ("max-memory = 64G\nidle-timeout = 2h", ("off", "64G"))):
+        with open(path, "w") as f:
+            f.write("max-connections = 2\n%s\n" % more)
+        ctl(t, "reload")
+        same((limit("max-connections")["value"], limit("max-memory")["value"]), values, more)
+    with open(path, "w") as f:
+        f.write("max-connections = 4\n")
     ctl(t, "reload")
-    net.until(lambda: (limit("max-connections")["value"], limit("max-memory")["value"]) == ("2", "off"),
-              10, "as it is configured")
+    same((limit("max-connections")["value"], limit("max-memory")["value"]), ("4", "off"))
     for s in held:
         s.close()
     net.until(lambda: limit("max-connections")["now"] == 0, 10, "all are gone")
@@ -251,6 +276,97 @@ def _(t):
     processes = [subprocess.Popen([t.run.build.rumctl, "-s", t.path("control"), "explain", "bob"],
                                   stdout=subprocess.DEVNULL) for _ in range(20)]
     same({p.wait(60) for p in processes}, {0}, "20 at once, one after the other")
+
+
+@test("An answer of another program is told, whatever it lacks, and a cut one too")
+def _(t):
+    path = t.path("control")
+    answers = [b"{}", b"[]", b"7", b"null", b'"x"', b"no JSON", b'{"rum":{}}', b'{"sessions":[1]}',
+               b'{"lines":[1]}', b'{"rum":{"ready":"yes"}}', b'{"done":7}', b'{"matched":"a"}']
+    answer = [b""]
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    server.listen()
+
+    def serve():
+        while True:
+            try:
+                s = server.accept()[0]
+            except OSError:
+                return
+            with s:
+                s.recv(65536)
+                s.sendall(answer[0])
+
+    threading.Thread(target=serve, daemon=True).start()
+    commands = re.findall(r"^\\.It Cm (\w+)", open(os.path.join(
+        os.path.dirname(__file__), "..", "..", "core", "ctl", "rumctl.8")).read(), re.M)
+    check(len(commands) > 10, str(commands))
+    for command in commands:
+        for body in answers:
+            for status in (b"200 OK", b"500 Oh"):
+                answer[0] = b"HTTP/1.0 " + status + b"\r\n\r\n" + body
+                words = {"explain": ["a"], "kill": ["1"], "set": ["a", "b"], "log": ["debug"]}
+                done = subprocess.run(
+                    [t.run.build.rumctl, "-s", path, command, *words.get(command, [])],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                    text=True, timeout=60)
+                check(done.returncode in (0, 1, 2, 3), "%s of %s: %d, %s" % (
+                    command, body, done.returncode, done.stderr))
+    answer[0] = b"HTTP/1.0 200 OK\r\nContent-Length: 20\r\n\r\n{}"
+    has(ctl(t, "status", code=3), "no whole answer")
+    answer[0] = b"HTTP/1.0 200 OK\r\n\r\n{}"
+    has(ctl(t, "status", code=3), "not the answer of a rum that rumctl knows")
+    server.close()
+
+
+@test("A control socket that another process has made under the same name is left alone")
+def _(t):
+    path = t.path("control")
+    rum, here, echo = start(t)
+    other = t.keep(socket.socket(socket.AF_UNIX))
+    os.unlink(path)
+    other.bind(path)
+    other.listen()
+    rum.signal(signal.SIGTERM)
+    same(rum.wait_exit(), 0)
+    check(os.path.exists(path), "it is there still")
+
+
+@test("IPv4 clients of a socket for both families are IPv4 addresses everywhere")
+def _(t):
+    from test_service import activate
+    echo, port = t.keep(Echo()), net.free_port()
+    here, there, stats = "tcp:[::]:%d" % port, "tcp:127.0.0.1:%d" % port, "sock:" + t.path("stats")
+    rum = t.rum("-s", here, "-d", echo.address, "--control", "sock:" + t.path("control"), "-m",
+                stats, "--deny", "127.0.0.7", stats=stats, program=activate(t, here))
+    mine = []
+    for n in range(3):
+        s = t.keep(connect(there, source="127.0.0.%d" % (n + 2)))
+        s.sendall(b"x")
+        same(net.read_exact(s, 1), b"x")
+        mine.append(s)
+    with connect(there, source="127.0.0.7") as s:
+        check(net.ended(s) in ("closed", "reset"), "it is refused")
+
+    def clients(query=""):
+        status, _, body = rum.get("/sessions" + query)
+        same(status, 200, body)
+        return [one["client"] for one in json.loads(body)["sessions"]]
+
+    same(sorted(clients()), ["%s:%d" % s.getsockname()[:2] for s in mine])
+    for spelled in ("127.0.0.3", "::ffff:127.0.0.3", "::FFFF:7f00:3"):
+        same(clients("?ip=" + spelled.replace(":", "%3A")),
+             ["%s:%d" % mine[1].getsockname()[:2]], spelled)
+    status, _, body = rum.get("/sessions?ip=127.0.0")
+    same((status, b"not a numeric address" in body or b"neither a numeric" in body), (400, True), body)
+    same(ctl(t, "kill", "ip=127.0.0.4"), "1 ended\n")
+    has(ctl(t, "kill", "ip=localhost", code=1), "neither a numeric address nor unix")
+    check(net.ended(mine[2]) in ("closed", "reset"), "killed")
+    killed = next(r for r in rum.wait_sessions(1) if r["reason"] == "killed")
+    same(killed["client"], "%s:%d" % mine[2].getsockname()[:2])
+    for s in mine:
+        s.close()
 
 
 @test("rumctl(8) has the commands that rumctl has")

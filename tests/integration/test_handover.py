@@ -151,6 +151,22 @@ def _(t):
     check(not os.path.exists(pidfile) and not os.path.exists(t.path("in.sock")), "files are removed")
 
 
+@test("Thousands of listeners with long names are handed over", seconds=120)
+def _(t):
+    echo, config, folder = t.keep(Echo()), t.path("rum.conf"), t.path("in")
+    os.mkdir(folder)
+    name = "sock:" + folder + "/" + "n" * (95 - len(folder)) + "%04d"
+    with open(config, "w") as f:
+        f.write("destination = %s\n" % echo.address)
+        for n in range(1800):  # about 180 KiB of addresses
+            f.write("listen = %s\n" % (name % n))
+    rum = t.rum("--config", config, descriptors=8192)
+    rum.hand_over(60)
+    for n in (0, 1799):
+        with connect(name % n) as s:
+            echo_works(s)
+
+
 @test("What is configured otherwise is bound or closed when the new process takes over")
 def _(t):
     one, two = t.keep(Echo(prefix=b"1")), t.keep(Echo(prefix=b"2"))

@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 from mysql_setup import front, port_of, row, tcp, write_map
-from support import mariadb, net, peers
+from support import mariadb, mysql_wire, net, peers
 from support.harness import Skipped, check, end_with_parent, same, test
 from support.rum import environment
 
@@ -169,3 +169,82 @@ def ports(t):
         raise Skipped("no network of its own: " + done.stderr.strip())
     same(done.returncode, 0, done.stderr[-500:])
     same(json.loads(done.stdout), ["127.0.0.2"] * 4 + ["127.0.0.3"] * 4 + ["refused"])
+
+
+@test("Of many guesses at once no more reach the server than may fail", needs="mysql.so")
+def guesses_at_once(t):
+    verdict, proofs = threading.Event(), []
+
+    def judge(s, sequence):
+        proof = mysql_wire.read_packet(s)[1]
+        if proof:  # an empty one is rum's own, for a client that it refused
+            proofs.append(proof)
+            verdict.wait(30)
+        s.sendall(mysql_wire.packet(sequence + 2, b"\xff\x15\x04#28000Access denied"))
+    server = t.keep(mysql_wire.FakeServer(after_switch=judge))
+    path = write_map(t, row(t, "alice", server.address))
+    rum, here = front(t, path, "--login-failures", "5/1h", "--mysql-auth", "relay")
+    codes = []
+
+    def guess(word):
+        try:
+            with mysql_wire.Client(here, 30) as client:
+                client.login("alice", word)
+            codes.append(0)
+        except mysql_wire.ServerError as e:
+            codes.append(e.code)
+    threads = [threading.Thread(target=guess, args=("guess %d" % i,)) for i in range(40)]
+    for thread in threads:
+        thread.start()
+    net.until(lambda: len(server.responses) == 40, 20, "all are at the server")
+    net.until(lambda: len(proofs) >= 5, 20, "the first proofs are there")
+    verdict.set()
+    for thread in threads:
+        thread.join()
+    same(len(proofs), 5, "proofs that the server saw")
+    same(sorted(codes), [1045] * 5 + [1129] * 35)
+
+
+@test("Strangers who begin logins as a user take neither its places nor its rate",
+      needs="mysql.so")
+def strangers(t):
+    server = t.keep(mysql_wire.FakeServer(password="right"))
+    path = write_map(t, row(t, "alice", server.address, rest=b"\x80max=2 rate=2/1h"))
+    rum, here = front(t, path, "--mysql-auth", "relay")
+
+    def log_in(word, source="127.0.0.1"):
+        client = mysql_wire.Client(here, source=source)
+        try:
+            return client.login("alice", word)
+        except mysql_wire.ServerError as e:
+            client.close()
+            return e.code
+    begun = [mysql_wire.Client(here, source="127.0.1.%d" % (i + 1)) for i in range(10)]
+    for stranger in begun:
+        stranger.greet()
+        stranger.send(mysql_wire.response("alice", b"x" * 20))
+        same(stranger.read()[0], 0xFE)
+    same([log_in("wrong", "127.0.2.1") for _ in range(5)], [1045] * 5)
+    one, two = log_in("right"), log_in("right")
+    for client in (one, two):
+        client.query("select 1")
+    same(log_in("right"), 1226)
+    same(server.logins, 2)
+    two.quit()
+    two.close()
+    net.until(lambda: json.loads(rum.get("/users")[2])["users"][0]["sessions"] == 1, 10,
+              "one session of alice is left")
+    same(log_in("right"), 1226, "the rate is used up by those that were proved")
+    for client in begun + [one]:
+        client.close()
+
+
+@test("--login-failures says what it does not see of COM_CHANGE_USER", needs="mysql.so")
+def unseen_guesses(t):
+    path = write_map(t, row(t, "alice", tcp()))
+    words = "does not see guesses by COM_CHANGE_USER"
+    for more, times in ((["--login-failures", "5/1h"], 1), ([], 0),
+                        (["--login-failures", "5/1h", "--mysql-change-user", "same"], 0)):
+        rum, here = front(t, path, *more)
+        rum.wait_log(" serves ")  # the line behind it
+        same(rum.log().count(words), times)

@@ -172,6 +172,59 @@ ODD = [b"new\nline", b"carriage\rreturn", b"esc\x1b[31mred", b'quote"and\\slash'
        b"\xe2\x80\xa8separator", b"tab\tbed", b"'; DROP TABLE users; --", b"x" * 512]
 
 
+def unread_pipe(t):
+    """The writing end of a pipe that is full and that nobody reads."""
+    reader, writer = os.pipe()
+    t.on_end(lambda: (os.close(reader), os.close(writer)))
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"x" * 4096)
+    except BlockingIOError:
+        pass
+    os.set_blocking(writer, True)
+    return writer
+
+
+def failing_name_server(t):
+    path = t.path("resolv.conf")
+    with open(path, "w") as f:
+        f.write("nameserver 127.0.0.77\n")  # nobody is there
+    return ["-d", "tcp:db.example.net:3306", "--resolv-conf", path, "--dns-timeout", "200ms"]
+
+
+@test("Standard error is a pipe that nobody reads and the name server fails: rum answers and ends",
+      seconds=90)
+def _(t):
+    full, servers, path = unread_pipe(t), failing_name_server(t), t.path("rum-file.log")
+    # The log elsewhere, or on the pipe itself, where its thread stands still.
+    for log in (["-l", path], []):
+        for end in (signal.SIGTERM, signal.SIGQUIT):
+            here = tcp()
+            rum = t.rum("-s", here, *servers, *log, prepare=lambda: os.dup2(full, 2))
+            for _ in range(3):
+                with connect(here) as s:
+                    check(net.ended(s, 20) in ("closed", "reset"), "no server")
+            same(rum.get("/live")[0], 200)
+            rum.signal(end)
+            same(rum.wait_exit(15), 0, "exit code after %s" % end)
+    with open(path) as f:
+        for line in f:
+            json.loads(line)
+
+
+@test("While the name server fails every line on standard error is JSON")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, *failing_name_server(t))
+    with connect(here) as s:
+        check(net.ended(s, 20) in ("closed", "reset"), "no server")
+    rum.session()
+    for line in rum.log().splitlines():
+        check(line.startswith("{"), "not JSON: " + line)
+    rum.records()
+
+
 @test("Odd bytes in a user name cannot forge a line or a field of the text log", needs="mysql.so")
 def _(t):
     from support.mysql_wire import Client, ServerError

@@ -1,10 +1,13 @@
 """Starting: the command line, the background, what is refused and how it is said."""
 
+import fcntl
 import glob
 import itertools
 import json
 import os
+import resource
 import signal
+import stat
 import subprocess
 
 from support import net
@@ -200,6 +203,45 @@ def _(t):
     same(owner(), rum.pid, "the pidfile")
 
 
+@test("Nobody who can read the pidfile can keep rum from starting by a lock on it")
+def _(t):
+    pidfile = t.path("rum.pid")
+    rum = t.rum("-s", tcp(), "-d", tcp(), "-p", pidfile)
+    same(stat.S_IMODE(os.stat(pidfile + ".lock").st_mode), 0o600, "the mode of the lock")
+    rum.signal(signal.SIGKILL)
+    rum.wait_exit()
+    with open(pidfile) as f:  # for reading only
+        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        again = t.rum("-s", tcp(), "-d", tcp(), "-p", pidfile)
+    again.hand_over()
+    code, _, err = run_once(t, "-s", tcp(), "-d", tcp(), "-p", pidfile)
+    same(code, 6, "another one is refused: " + err)
+    again.signal(signal.SIGTERM)
+    same(again.wait_exit(), 0)
+    for path in (pidfile, pidfile + ".lock"):
+        check(not os.path.exists(path), "left behind: " + path)
+
+
+@test("Symbolic links of other users are followed neither by the log nor by the state directory")
+def _(t):
+    if os.geteuid() != 0:
+        raise Skipped("only root is tempted")
+    secret, theirs = t.path("secret"), t.path("theirs")
+    with open(secret, "w") as f:
+        f.write("mine\n")
+    os.mkdir(theirs)
+    os.chmod(theirs, 0o1777)
+    for name in ("rum.log", "rum.pid", "rum.pid.lock"):
+        os.symlink(secret, os.path.join(theirs, name))
+        os.lchown(os.path.join(theirs, name), 4242, 4242)
+    for option, name in (("-l", "rum.log"), ("-p", "rum.pid"), ("--state-dir", "")):
+        code, _, err = run_once(t, "-s", tcp(), "-d", tcp(), option, os.path.join(theirs, name))
+        check(code in (1, 6), "%s: %d, %s" % (option, code, err))
+        has(err, theirs)
+    with open(secret) as f:
+        same(f.read(), "mine\n")
+
+
 @test("A rum that drains lets another one have the pidfile, and leaves it alone")
 def _(t):
     echo, pidfile, here = t.keep(Echo()), t.path("rum.pid"), tcp()
@@ -264,6 +306,35 @@ def _(t):
         has(err, address, "standard error")
 
 
+@test("With hardly a descriptor to open the start ends with a sentence, whatever is missing")
+def _(t):
+    served = 0
+    for number in range(3, 64):
+        path = t.path("few-%d" % number)
+
+        def said():
+            with open(path) as f:
+                return f.read()
+
+        with open(path, "wb") as out:
+            process = subprocess.Popen(
+                [t.run.build.rum, "-s", tcp(), "-d", tcp(), "-w", "2", "--health-check", "off"],
+                env=environment(t, path + ".sanitizer"), stdin=subprocess.DEVNULL, stdout=out,
+                stderr=out, cwd=t.folder, preexec_fn=lambda: (
+                    end_with_parent(), resource.setrlimit(resource.RLIMIT_NOFILE, (number,) * 2)))
+        net.until(lambda: process.poll() is not None or " serves" in said(), 20,
+                  lambda: "with %d it serves or ends: %s" % (number, said()))
+        if process.poll() is None:
+            served += 1
+            process.send_signal(signal.SIGTERM)
+            same(process.wait(20 * t.scale), 0, "with %d: %s" % (number, said()))
+        else:
+            check(process.returncode > 0, "with %d: %d, %s" % (number, process.returncode, said()))
+            check(said(), "with %d a sentence" % number)
+        check_reports(t.folder, "few-%d" % number)
+    check(served > 0, "with some it serves")
+
+
 @test("The number of workers is what is asked for")
 def _(t):
     def threads(rum):
@@ -271,6 +342,10 @@ def _(t):
     one = t.rum("-s", tcp(), "-d", tcp(), "-w", "1")
     five = t.rum("-s", tcp(), "-d", tcp(), "-w", "5")
     same(threads(five) - threads(one), 4, "threads more")
+    # One for each core that it may use.
+    core = min(os.sched_getaffinity(0))
+    pinned = t.rum("-s", tcp(), "-d", tcp(), prepare=lambda: os.sched_setaffinity(0, [core]))
+    same(threads(pinned), threads(one), "threads on one core")
 
 
 # What is refused.
@@ -427,6 +502,43 @@ def refused(t, path, *parts):
         has(err, part, "standard error")
     check("file not found" not in err, "not the true reason: " + err)
     return err
+
+
+@test("HUP, USR1 and USR2 during the start end nothing; they are obeyed when rum is there")
+def _(t):
+    echo, begun, go = t.keep(Echo()), t.path("begun"), t.path("go")
+    slow = module(t, "slow", fields=".session_open = open_,", before="""
+#include <fcntl.h>
+#include <unistd.h>
+static const rum_host *rum;
+static int32_t open_(rum_session *s, const void *c, void *w, void **d) {
+  (void)c; (void)w; *d = NULL;
+  rum->connect(s, "", 0);
+  return rum->relay(s);
+}""", init="""
+        close(open("%s", O_CREAT | O_WRONLY, 0600));
+        while (access("%s", F_OK)) usleep(1000);""" % (begun, go))
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        config = t.path("rum-%d.conf" % number)
+
+        def configure(time):
+            with open(config, "w") as f:
+                f.write("destination = %s\nidle-timeout = %s\n" % (echo.address, time))
+
+        configure("7m")
+        rum = t.rum("-s", tcp(), "--config", config, "-P", slow, wait=False)
+        net.until(lambda: os.path.exists(begun), 10, "the module is being started")
+        configure("8m")
+        rum.signal(number)
+        with open(go, "w"):
+            pass
+        rum.wait_log(" serves")
+        if number == signal.SIGHUP:
+            rum.wait_log("applied: idle-timeout")
+        if number == signal.SIGUSR2:
+            rum.hand_over(ask=lambda: None)
+        check(rum.alive(), "it lives after %s" % number)
+        os.unlink(begun), os.unlink(go)
 
 
 @test("A module that is missing, empty or no library is refused by name")

@@ -178,6 +178,54 @@ def _(t):
         s.close()
 
 
+@test("Hundreds of slow readers of the statistics take no client's place, and quick ones are answered",
+      seconds=90)
+def _(t):
+    echo, here, stats = t.keep(Echo()), tcp(), tcp()
+    rum = t.rum("-s", here, "-d", echo.address, "-m", stats, stats=stats, descriptors=200)
+    crowd, most = [], 0
+    for n in range(600):
+        s = t.keep(socket.socket())
+        s.setblocking(False)
+        s.connect_ex(net.parse(stats)[1])
+        crowd.append(s)
+        if n % 20 == 19:
+            for s in crowd:
+                try:
+                    s.send(b"G")
+                except OSError:
+                    pass
+            most = max(most, sum(rum.descriptors().values()))
+            same(ask(here), b"hello")
+    for path in ("/live", "/stats", "/metrics"):
+        same(http_get(stats, path)[0], 200)
+    most = max(most, sum(rum.descriptors().values()))
+    check(most < sum(rum.baseline.values()) + 40, "%d descriptors" % most)
+    for s in crowd:
+        s.close()
+
+
+@test("A client that shuts its writing side gets the whole of a long answer")
+def _(t):
+    echo = t.keep(Echo())
+    here, stats = tcp(), tcp()
+    t.rum("-s", here, "-d", echo.address, "-m", stats, stats=stats)
+    held = [t.keep(connect(here)) for _ in range(200)]
+    for s in held:
+        s.sendall(b"x")
+        same(net.read_exact(s, 1), b"x")
+    for path in ("/sessions", "/", "/stats", "/metrics"):
+        for version in (b"1.0", b"1.1"):
+            with connect(stats) as s:
+                s.sendall(b"GET " + path.encode() + b" HTTP/" + version + b"\r\nHost: x\r\n\r\n")
+                s.shutdown(socket.SHUT_WR)
+                head, _, body = net.read_all(s).partition(b"\r\n\r\n")
+            has(head.decode(), "Content-Length: %d" % len(body), path)
+            check(path != "/sessions" or len(body) > 32768, "%d bytes" % len(body))
+    for s in held:
+        s.close()
+
+
 def session_list(rum, query=""):
     status, headers, body = rum.get("/sessions" + query)
     same((status, headers["content-type"]), (200, "application/json"))

@@ -46,6 +46,10 @@ pub struct Limits {
     pub reserved: u32,
     pub admit: unsafe extern "C" fn(*mut Session, *const c_void, usize) -> i32,
     pub login_failed: unsafe extern "C" fn(*mut Session),
+    pub blocked: unsafe extern "C" fn(*mut Session) -> i32,
+    pub try_login: unsafe extern "C" fn(*mut Session) -> i32,
+    pub confirm: unsafe extern "C" fn(*mut Session) -> i32,
+    pub counts_failures: unsafe extern "C" fn(*mut Worker) -> i32,
 }
 
 #[repr(C)]

@@ -62,6 +62,7 @@ typedef struct rum_worker rum_worker;
 #define RUM_E_MEMORY (-4)      /* out of memory */
 #define RUM_E_UNSUPPORTED (-5) /* not built in or not configured, as TLS without a certificate */
 #define RUM_E_FAILED (-6)      /* any other failure */
+#define RUM_E_AGAIN (-7)       /* the session is paused; ask again when `resumed` is called */
 /* Status of looked_up. */
 #define RUM_FOUND 0
 #define RUM_NOT_FOUND 1
@@ -288,15 +289,14 @@ typedef struct rum_limits {
   /* [worker] Asks whether the user of identify() may come in: `record` is the value that looked_up
    * got, of which rum reads the rules; size 0: the map does not know this user, who is let in by
    * another way such as the default destination. To be asked before a server is touched, and, where
-   * the module itself checks a password, after that, so that a guess costs the user nothing. RUM_OK:
-   * the session counts for this user until it ends; rum notices that by itself. A positive verdict,
-   * RUM_REFUSED_...: the module tells the client in its own protocol and closes. May be asked again
-   * when the client tries another login; what counted before then counts no more.
-   * After take_back() it is asked about the user whom a session that is in is to become. A refusal
-   * changes nothing then: the session may go on. RUM_OK counts it for both, until relay_from() or
-   * relay() lets go of the one before; should the change fail, identify() that one and ask again
-   * before that: it is let in again without being judged. Who stays the same user is judged by the
-   * rules, and counts once.
+   * the module itself checks a password, after that. RUM_OK: the login may go on; it counts for the
+   * user from confirm() on. A positive verdict, RUM_REFUSED_...: the module tells the client in its
+   * own protocol and closes. May be asked again when the client tries another login; what counted
+   * before then counts no more.
+   * After take_back() it is asked about the user whom a session that is in is to become. It counts
+   * for the one before until confirm(), and a refusal changes nothing: the session may go on. Should
+   * the change fail, identify() the one before and ask again before relay_from() or relay(): what is
+   * not confirmed is forgotten then. Who stays the same user is judged by the rules, and counts once.
    * RUM_E_STATE: identify() was not called, or the session closes. */
   int32_t (*admit)(rum_session *session, const void *record, size_t size);
 
@@ -306,9 +306,30 @@ typedef struct rum_limits {
   void (*login_failed)(rum_session *session);
 
   /* [worker] 1: too many logins have failed from the client's address since the session was opened or
-   * admitted, and it is blocked. To be asked before a proof of the password is judged or passed on:
-   * the logins of a guesser may all have begun before. 0: it is not. */
+   * admitted, and it is blocked. 0: it is not. */
   int32_t (*blocked)(rum_session *session);
+
+  /* [worker] To be asked before a proof of the password is judged or passed on: of one address no more
+   * proofs are on their way than may fail before it is blocked, so that a guesser who begins many
+   * logins at once gains nothing. RUM_OK: go on; the proof is under way until login_failed(),
+   * confirm(), relay_from(), relay() or the session's end; a client that ends it has failed.
+   * RUM_E_AGAIN: it is not the client's turn; the session is paused, and `resumed` is called without a
+   * payload when the module is to ask again. Consume nothing of the proof, or keep it: the login
+   * deadline goes on. RUM_REFUSED_BLOCKED: as of admit(). RUM_E_STATE: a pause is out, or the session
+   * closes. May be asked again while the proof is under way, such as for each of its packets. */
+  int32_t (*try_login)(rum_session *session);
+
+  /* [worker] The user of admit() has proved to be that user; to be said before the client is told. The
+   * session counts for the user from here on until it ends, which rum notices by itself.
+   * RUM_REFUSED_CONNECTIONS, _RATE: others were faster, and the user has no more places or logins: tell
+   * the client so, leave the server as its protocol wants it, and close. RUM_E_STATE: nobody was
+   * admitted, or the session closes. relay() and relay_from() confirm what is not confirmed, and end
+   * the session on a refusal with RUM_CLOSE_LIMIT. */
+  int32_t (*confirm)(rum_session *session);
+
+  /* [worker] In worker_start and worker_reload. 1: failed logins are counted (--login-failures), for a
+   * module that cannot see all of them and should say so. */
+  int32_t (*counts_failures)(rum_worker *worker);
 } rum_limits;
 
 /* The group "rum.state/1": a few bytes that outlive the process, in files of --state-dir. What other

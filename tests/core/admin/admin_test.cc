@@ -1,6 +1,7 @@
 // Statistics over HTTP: the two documents, readiness, and what an unfriendly client may try.
 #include <dirent.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/resource.h>
 
 #include <cctype>
@@ -72,11 +73,13 @@ class Admin : public testing::Test {
       } else {
         address_ = "sock:" + path;
       }
-      auto server =
-          StatisticsServer::Open(proxy_->base(), *ParseAddress(address_), 0600, [this, &proxy] {
+      auto server = StatisticsServer::Open(
+          proxy_->base(), *ParseAddress(address_), 0600,
+          [this, &proxy] {
             return Overview{proxy, proxy_->prober(), proxy_->explainer(), watcher_.get(),
                             0,     draining_};
-          });
+          },
+          {}, nullptr, times_);
       ASSERT_TRUE(server.ok()) << server.error().text;
       server_ = std::move(*server);
     });
@@ -104,6 +107,7 @@ class Admin : public testing::Test {
 
   Folder folder_;
   std::atomic<bool> draining_ = false;
+  ConnectionTimes times_;
   std::unique_ptr<RunningProxy> proxy_;
   std::unique_ptr<MapWatcher> watcher_;
   std::unique_ptr<StatisticsServer> server_;
@@ -495,10 +499,56 @@ TEST_F(Admin, SlowClientsAreInNobodysWayAndAreDropped) {
   }
 }
 
+// A byte now and then, which is all that evhttp waits for.
+TEST_F(Admin, ARequestIsCompleteInTimeOrItsConnectionEnds) {
+  times_.request = 300ms;
+  Start();
+  Peer slow = Connect();
+  auto ended = [](const Peer& peer) {
+    pollfd one = {peer.fd(), POLLIN, 0};
+    return ::poll(&one, 1, 20) == 1;
+  };
+  EXPECT_TRUE(Eventually([&] { return !slow.Send("x") || ended(slow); }, 8s));
+  Peer idle = Connect();
+  idle.Send("GET /live HTTP/1.1\r\nHost: x\r\n\r\n");
+  Ending ending;
+  EXPECT_NE(idle.ReceiveAll(&ending).find("alive\n"), std::string::npos);
+  EXPECT_EQ(ending, Ending::kEnd);
+}
+
+TEST_F(Admin, AnAnswerIsTakenInTimeOrItsConnectionEnds) {
+  times_.answer = 300ms;
+  Start();
+  const size_t before = OpenDescriptors();
+  Peer stuck = Peer::Connect(address_, 1024);
+  std::string many;
+  for (int i = 0; i < 2000; ++i) many += "GET /stats HTTP/1.1\r\nHost: x\r\n\r\n";
+  stuck.SendUntilStuck(many, 200);
+  EXPECT_TRUE(Eventually([&] { return OpenDescriptors() == before + 1; }, 8s))
+      << "only the client's";
+  EXPECT_EQ(Ask("/live").code, 200);
+}
+
+TEST_F(Admin, TheNumberOfConnectionsLeavesDescriptorsForClients) {
+  EXPECT_EQ(Connections::MostFor(64), 4u);
+  EXPECT_EQ(Connections::MostFor(256), 16u);
+  EXPECT_EQ(Connections::MostFor(1024), 32u);
+  EXPECT_EQ(Connections::MostFor(RLIM_INFINITY), 32u);
+  Start();
+  const size_t before = OpenDescriptors();
+  std::vector<Peer> crowd;
+  for (int i = 0; i < 200; ++i) {
+    crowd.push_back(Connect());
+    crowd.back().Send("GET /st");
+  }
+  EXPECT_EQ(Ask("/live").code, 200);
+  EXPECT_TRUE(Eventually([&] { return OpenDescriptors() <= before + 200 + Connections::kMost; }));
+}
+
 TEST_F(Admin, ServesManyAtOnceAndSeveralOnOneConnection) {
   Start();
   std::vector<Peer> clients;
-  for (int i = 0; i < 100; ++i) clients.push_back(Connect());
+  for (size_t i = 0; i < Connections::kMost - 1; ++i) clients.push_back(Connect());
   for (Peer& client : clients) {
     client.Send(
         "GET /live HTTP/1.1\r\nHost: x\r\n\r\nGET /ready HTTP/1.1\r\nHost: x\r\nConnection: "

@@ -231,5 +231,22 @@ TEST(SocketAddress, IsNotReadBeyondItsSize) {
   EXPECT_EQ(whole.port(), 80);
 }
 
+TEST(SocketAddress, OneFormForAnIpv4AddressHoweverASocketHasIt) {
+  auto canonical = [](const char* host) {
+    return SocketAddress::Numeric(host, 3306)->Canonical().text();
+  };
+  EXPECT_EQ(canonical("::ffff:192.0.2.1"), "192.0.2.1:3306");
+  EXPECT_EQ(canonical("192.0.2.1"), "192.0.2.1:3306");
+  EXPECT_EQ(canonical("::1"), "[::1]:3306");
+  EXPECT_EQ(canonical("::192.0.2.1"), "[::192.0.2.1]:3306");
+  EXPECT_EQ(canonical("64:ff9b::192.0.2.1"), "[64:ff9b::c000:201]:3306");
+  EXPECT_EQ(SocketAddress::Client("::FFFF:192.0.2.1")->host(), "192.0.2.1");
+  EXPECT_EQ(SocketAddress::Client("2001:DB8:0::1")->host(), "2001:db8::1");
+  EXPECT_EQ(SocketAddress::Client("unix")->Canonical().host(), "unix");
+  auto four = *SocketAddress::Numeric("192.0.2.1", 3306);
+  EXPECT_EQ(four.AsV6().text(), "[::ffff:192.0.2.1]:3306");
+  EXPECT_EQ(four.AsV6().Canonical().text(), four.text());
+}
+
 }  // namespace
 }  // namespace rum

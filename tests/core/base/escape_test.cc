@@ -181,5 +181,51 @@ TEST(JsonEscape, TwoDifferentNamesNeverReadTheSame) {
   }
 }
 
+std::string Utf8(uint32_t code) {
+  std::string text;
+  if (code < 0x800) {
+    text += static_cast<char>(0xc0 | code >> 6);
+  } else if (code < 0x10000) {
+    text += static_cast<char>(0xe0 | code >> 12);
+    text += static_cast<char>(0x80 | (code >> 6 & 0x3f));
+  } else {
+    text += static_cast<char>(0xf0 | code >> 18);
+    text += static_cast<char>(0x80 | (code >> 12 & 0x3f));
+    text += static_cast<char>(0x80 | (code >> 6 & 0x3f));
+  }
+  return text += static_cast<char>(0x80 | (code & 0x3f));
+}
+
+// "user<U+202E>nimda" reads as "useradmin" on a terminal, in a browser and in an editor.
+TEST(Escape, ShowsWhatNobodySees) {
+  for (uint32_t code :
+       {0x80u,   0x9fu,   0xadu,    0x61cu,   0x180eu,  0x200bu, 0x200cu, 0x200du, 0x200eu,
+        0x200fu, 0x2028u, 0x2029u,  0x202au,  0x202bu,  0x202cu, 0x202du, 0x202eu, 0x2060u,
+        0x2066u, 0x2067u, 0x2068u,  0x2069u,  0x206fu,  0x3164u, 0xfe0fu, 0xfeffu, 0xfff9u,
+        0xfffbu, 0xffffu, 0x1d173u, 0xe0001u, 0xe007fu, 0xe01efu}) {
+    const std::string text = Utf8(code);
+    std::string hex;
+    for (char c : text) {
+      char four[5];
+      std::snprintf(four, sizeof four, "\\x%02x", static_cast<unsigned char>(c));
+      hex += four;
+    }
+    EXPECT_EQ(Escaped("a" + text + "b"), "a" + hex + "b") << std::hex << code;
+    EXPECT_EQ(ReadJson("a" + text + "b"), "a" + hex + "b") << std::hex << code;
+    std::string printable;
+    AppendPrintable(printable, text);
+    EXPECT_EQ(printable, hex) << std::hex << code;
+    const nlohmann::json json = {{"user", "a" + text + "b"}, {"other", "\n\u00e4"}};
+    const std::string shown = ShowJson(json.dump(1));
+    EXPECT_EQ(shown.find(text), shown.npos) << std::hex << code;
+    EXPECT_EQ(nlohmann::json::parse(shown), json) << std::hex << code;
+  }
+  // Their neighbours are letters, signs and blanks.
+  for (uint32_t code : {0xa0u, 0xacu, 0xaeu, 0x61bu, 0x61du, 0x200au, 0x2010u, 0x2027u, 0x202fu,
+                        0x205fu, 0x2070u, 0xfdf0u, 0xfefeu - 1, 0xff01u, 0xfffdu, 0x1f600u}) {
+    EXPECT_EQ(Escaped(Utf8(code)), Utf8(code)) << std::hex << code;
+  }
+}
+
 }  // namespace
 }  // namespace rum

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -108,7 +109,7 @@ TEST_F(Log, JsonLinesAreJsonWhateverTheyHold) {
   nasty += '\0';
   nasty += " broken \xff\xfe separator \xe2\x80\xa8 percent %s %v {} end";
   log::Write(log::Level::kWarning, nasty);
-  log::WriteFields(log::Level::kInfo, "\"event\":\"x\",\"number\":7");
+  log::WriteFields(log::Level::kInfo, true, "\"event\":\"x\",\"number\":7");
   log::Close();
   auto lines = LinesOf(folder_ / "log");
   ASSERT_EQ(lines.size(), 2u);
@@ -199,6 +200,104 @@ TEST_F(Log, AFullDiskDropsLinesAndCountsThem) {
       << log::Dropped() - before << " of 100 are counted";
   log::Close();
   EXPECT_EQ(log::Dropped(), before + 100);
+}
+
+// What a full disk does to a file, by a limit of its size.
+TEST_F(Log, ALineThatFoundRoomForItsBeginningIsCompletedBeforeTheNext) {
+  ::signal(SIGXFSZ, SIG_IGN);
+  const std::string path = folder_ / "log";
+  uint64_t before = log::Dropped();
+  Open(path);
+  rlimit limit;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlim_t all = limit.rlim_cur;
+  limit.rlim_cur = 200;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  const std::string words(100, 'x');
+  for (int i = 0; i < 9; ++i) log::Info("line {} {}", i, words);
+  EXPECT_TRUE(Eventually([&] { return log::Dropped() == before + 7; })) << log::Dropped() - before;
+  limit.rlim_cur = all;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  log::Info("line 9 {}", words);
+  log::Close();
+  auto lines = LinesOf(path);
+  ASSERT_EQ(lines.size(), 3u) << Contents(path);
+  for (const auto& [at, number] : {std::pair{0, 0}, {1, 1}, {2, 9}}) {
+    EXPECT_EQ(lines[static_cast<size_t>(at)].substr(29),
+              fmt::format(" info line {} {}", number, words));
+  }
+  EXPECT_EQ(log::Dropped(), before + 7);
+}
+
+TEST_F(Log, ALineThatWasBegunIsForgottenWithAFileThatIsCut) {
+  ::signal(SIGXFSZ, SIG_IGN);
+  const std::string path = folder_ / "log";
+  uint64_t before = log::Dropped();
+  Open(path);
+  rlimit limit;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlim_t all = limit.rlim_cur;
+  limit.rlim_cur = 60;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  const std::string words(100, 'x');
+  log::Info("line 0 {}", words);
+  log::Info("line 1 {}", words);
+  EXPECT_TRUE(Eventually([&] { return log::Dropped() == before + 1; })) << log::Dropped() - before;
+  ASSERT_EQ(::truncate(path.c_str(), 0), 0);
+  limit.rlim_cur = all;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  log::Info("line 2");
+  log::Close();
+  EXPECT_EQ(Contents(path).substr(29), " info line 2\n") << Contents(path);
+  EXPECT_EQ(log::Dropped(), before + 2);
+}
+
+// Session lines are made by the workers in the form of that moment, and may be written later.
+TEST_F(Log, ALineIsWrittenInTheFormInWhichItWasMade) {
+  const std::string path = folder_ / "log";
+  Open(path, true);
+  const std::string text = "session id=1", fields = "\"event\":\"session\",\"id\":1";
+  auto all = [&] {
+    log::WriteFields(log::Level::kInfo, false, text);
+    log::WriteFields(log::Level::kInfo, true, fields);
+    log::Info("words");
+  };
+  all();
+  ASSERT_TRUE(log::Change({.target = path}).ok());
+  all();
+  log::Close();
+  auto lines = LinesOf(path);
+  ASSERT_EQ(lines.size(), 6u) << Contents(path);
+  for (size_t i : {0, 3}) EXPECT_EQ(lines[i].substr(29), " info session id=1");
+  for (size_t i : {1, 4}) {
+    auto json = nlohmann::json::parse(lines[i], nullptr, false);
+    ASSERT_TRUE(json.is_object()) << lines[i];
+    EXPECT_EQ(json["id"], 1);
+  }
+  EXPECT_EQ(nlohmann::json::parse(lines[2], nullptr, false).value("message", ""), "words");
+  EXPECT_EQ(lines[5].substr(29), " info words");
+}
+
+TEST_F(Log, ClosedItHoldsNobodyUpByAnErrorOutputThatNobodyReads) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  Fd reader(ends[0]), writer(ends[1]);
+  Fd saved(::dup(STDERR_FILENO));
+  ::fcntl(writer.get(), F_SETFL, O_NONBLOCK);
+  while (::write(writer.get(), "x", 1) == 1) {
+  }
+  ::fcntl(writer.get(), F_SETFL, 0);
+  ASSERT_EQ(::dup2(writer.get(), STDERR_FILENO), STDERR_FILENO);
+  std::atomic<bool> done = false;
+  std::thread caller([&] {
+    log::Error("no room for this");
+    done = true;
+  });
+  bool held_up = !Eventually([&] { return done.load(); }, std::chrono::seconds(5));
+  ::dup2(saved.get(), STDERR_FILENO);
+  reader.reset();  // lets go of who is held up
+  caller.join();
+  EXPECT_FALSE(held_up);
 }
 
 // A pipe that nobody reads: the writing thread stands still, the callers do not.

@@ -156,10 +156,13 @@ TEST(ProxyHeader, ThatWasWrittenIsReadAgain) {
       ExpectWhole(text);
       ExpectEnds(ParseProxyHeader(text), ends.source.text(), ends.destination.text());
     }
-    // A unix socket's client, a mixture, and rum itself.
+    // Of two families: the same addresses are told, both as IPv6.
+    std::string mixed = BuildProxyHeader(version, Ends("192.0.2.1", 1, "2001:db8::1", 2));
+    ExpectWhole(mixed);
+    ExpectEnds(ParseProxyHeader(mixed), "192.0.2.1:1", "[2001:db8::1]:2");
+    // A unix socket's client, and rum itself.
     for (const std::optional<ProxyEnds>& none :
-         {std::optional<ProxyEnds>(), std::optional(ProxyEnds()),
-          std::optional(Ends("192.0.2.1", 1, "::1", 2))}) {
+         {std::optional<ProxyEnds>(), std::optional(ProxyEnds())}) {
       std::string text = BuildProxyHeader(version, none);
       ExpectWhole(text);
       EXPECT_FALSE(ParseProxyHeader(text).ends);
@@ -171,6 +174,16 @@ TEST(ProxyHeader, ThatWasWrittenIsReadAgain) {
   EXPECT_EQ(BuildProxyHeader(ProxyVersion::kV2, Ends("192.0.2.1", 40112, "198.51.100.7", 3306)),
             V2(0x21, 0x11, kFour));
   EXPECT_EQ(BuildProxyHeader(ProxyVersion::kV2, std::nullopt), V2(0x20, 0x00, ""));
+}
+
+// A proxy with a socket for both families tells its IPv4 clients so.
+TEST(ProxyHeader, AnAddressThatOnlyWrapsAnIpv4OneIsThatOne) {
+  ExpectEnds(ParseProxyHeader("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:198.51.100.7 40112 3306\r\n"),
+             "192.0.2.1:40112", "198.51.100.7:3306");
+  std::string wrapped(10, '\0');
+  wrapped += std::string("\xff\xff\xc0\x00\x02\x01", 6);
+  ExpectEnds(ParseProxyHeader(V2(0x21, 0x21, wrapped + wrapped + "\x9c\xb0\x0c\xea")),
+             "192.0.2.1:40112", "192.0.2.1:3306");
 }
 
 }  // namespace

@@ -1,7 +1,11 @@
 #include "daemon/handover_note.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <cstring>
 #include <string>
 
 namespace rum {
@@ -47,6 +51,43 @@ TEST(HandoverNote, IsOneReadableLine) {
   EXPECT_EQ(WriteHandoverNote(note),
             "ready:7,stderr:8,map:,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/a%2Cb");
   EXPECT_EQ(ReadHandoverNote(WriteHandoverNote(note))->pidfile, -1);
+}
+
+TEST(HandoverNote, OneThatIsTooLongForTheEnvironmentContinuesInAFile) {
+  HandoverNote note = Example();
+  Fd rest;
+  EXPECT_EQ(*WriteShortHandoverNote(note, &rest), WriteHandoverNote(note));
+  EXPECT_FALSE(rest);
+  for (int i = 0; i < 20000; ++i) {
+    note.sockets.push_back({30 + i, false, *ParseAddress("tcp:db" + std::to_string(i) + ":1")});
+  }
+  auto text = WriteShortHandoverNote(note, &rest);
+  ASSERT_TRUE(text.ok()) << text.error().text;
+  ASSERT_TRUE(rest);
+  EXPECT_EQ(*text, "ready:7,stderr:8,rest:" + std::to_string(rest.get()));
+  EXPECT_EQ(::fcntl(rest.get(), F_GETFD), FD_CLOEXEC);
+  auto read = ReadHandoverNote(*text);
+  ASSERT_TRUE(read.ok()) << read.error().text;
+  EXPECT_LT(::fcntl(rest.release(), F_GETFD), 0) << "it is closed by who reads it";
+  EXPECT_EQ(read->pidfile, 20);
+  EXPECT_EQ(read->holds.size(), 2u);
+  ASSERT_EQ(read->sockets.size(), note.sockets.size());
+  EXPECT_EQ(read->sockets.back().fd, note.sockets.back().fd);
+  EXPECT_EQ(read->sockets.back().address, note.sockets.back().address);
+}
+
+TEST(HandoverNote, TheFileWithTheRestHasNoRestItselfAndIsRead) {
+  for (const char* more : {"rest:7", "nonsense", "own:5"}) {
+    Fd rest(::memfd_create("test", MFD_CLOEXEC));
+    ASSERT_EQ(::write(rest.get(), more, std::strlen(more)),
+              static_cast<ssize_t>(std::strlen(more)));
+    EXPECT_FALSE(ReadHandoverNote("ready:7,stderr:8,rest:" + std::to_string(rest.release())).ok())
+        << more;
+  }
+  Fd closed(::memfd_create("test", MFD_CLOEXEC));
+  std::string number = std::to_string(closed.get());
+  closed.reset();
+  EXPECT_FALSE(ReadHandoverNote("ready:7,stderr:8,rest:" + number).ok());
 }
 
 TEST(HandoverNote, IsRefusedWhenItCannotBeRead) {

@@ -139,10 +139,11 @@ TEST(Pidfile, BelongsToOneProcessThatServes) {
                                        std::to_string(::getpid()) +
                                        ", that runs: each needs a file of its own");
     EXPECT_EQ(second.error().fault, Fault::kSystem);
-    first->Release();
+    first->Release(false);
     EXPECT_TRUE(Pidfile::Write(path).ok()) << "the first one is draining";
   }
   EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_FALSE(std::filesystem::exists(path + ".lock"));
   {  // left behind, and longer than what is written
     std::FILE* file = std::fopen(path.c_str(), "we");
     std::fputs("999999999999 and more\n", file);
@@ -161,7 +162,7 @@ TEST(Pidfile, PassesItsLockOn) {
   {
     auto next = Pidfile::Write(path, Fd(::dup(old->lock())));
     ASSERT_TRUE(next.ok()) << next.error().text;
-    old->Release();
+    old->Release(true);
     EXPECT_FALSE(Pidfile::Write(path).ok()) << "the next one has it";
     EXPECT_GE(next->lock(), 0);
   }

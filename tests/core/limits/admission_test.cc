@@ -51,9 +51,20 @@ class AdmissionTest : public testing::Test {
     Admission::Settings settings;
     Admission admission{};
   };
-  int32_t Ask(Door& door, const std::string& record, UserLimits::Place* place) {
-    SocketAddress address = At("192.0.2.1");
-    return door.admission.Admit(door.settings, {"alice", address, false}, record, place);
+  // A login from start to end.
+  int32_t Ask(Door& door, const std::string& record, UserLimits::Place* place,
+              const std::string& from = "192.0.2.1") {
+    Admission::Candidate candidate;
+    place->Release();
+    int32_t verdict = Admit(door, record, &candidate, from);
+    return verdict == RUM_OK ? door.admission.Confirm(&candidate, place) : verdict;
+  }
+  // The first half of one.
+  int32_t Admit(Door& door, const std::string& record, Admission::Candidate* candidate,
+                const std::string& from = "192.0.2.1") {
+    SocketAddress address = At(from);
+    UserLimits::Place none;
+    return door.admission.Admit(door.settings, {"alice", address, false}, record, none, candidate);
   }
   // How many sessions the user gets, of at most ten.
   int Count(Door& door, const std::string& record) {
@@ -85,13 +96,50 @@ TEST_F(AdmissionTest, WhatIsNotUnderstoodIsNoAdmission) {
   }
 }
 
-TEST_F(AdmissionTest, ARefusalGivesBackWhatTheSessionHadBefore) {
-  Door door{{{1, {}}, {}}};
+// Whoever knows the name of a user can begin logins as that user.
+TEST_F(AdmissionTest, StrangersTakeNothingOfAUser) {
+  Door door{{{2, {2, Millis(3600000)}}, {}}};
+  std::vector<Admission::Candidate> strangers(1000);
+  int admitted = 0;
+  for (auto& stranger : strangers) {
+    admitted += Admit(door, "", &stranger, "198.51.100.7") == RUM_OK;
+  }
+  EXPECT_EQ(admitted, 2) << "the server is spared what could not be";
+  UserLimits::Place one, two, three;
+  EXPECT_EQ(Ask(door, "", &one), RUM_OK);
+  EXPECT_EQ(Ask(door, "", &two), RUM_OK);
+  EXPECT_EQ(Ask(door, "", &three), RUM_REFUSED_CONNECTIONS);
+  // One of them knew the password after all.
+  EXPECT_EQ(door.admission.Confirm(&strangers[0], &three), RUM_REFUSED_CONNECTIONS);
+  EXPECT_EQ(door.admission.users().Sessions("alice"), 2u);
+  one.Release();
+  EXPECT_EQ(door.admission.Confirm(&strangers[1], &three), RUM_REFUSED_RATE);
+  EXPECT_FALSE(three);
+}
+
+TEST_F(AdmissionTest, GuessesThatFailLeaveTheRateAlone) {
+  Door door{{{0, {2, Millis(3600000)}}, {}}};
+  for (int i = 0; i < 100; ++i) {
+    Admission::Candidate guess;
+    EXPECT_EQ(Admit(door, "", &guess), RUM_OK);
+  }
   UserLimits::Place place;
   EXPECT_EQ(Ask(door, "", &place), RUM_OK);
-  EXPECT_EQ(Ask(door, Record("disabled"), &place), RUM_REFUSED_DISABLED);
-  EXPECT_FALSE(place);
-  EXPECT_EQ(door.admission.users().active(), 0u);
+  EXPECT_EQ(Ask(door, "", &place), RUM_OK);
+  EXPECT_EQ(Ask(door, "", &place), RUM_REFUSED_RATE);
+}
+
+TEST_F(AdmissionTest, CandidatesOfOneAddressAreNoMoreThanThePlaces) {
+  Door door{{{3, {}}, {}}};
+  UserLimits::Place place;
+  EXPECT_EQ(Ask(door, "", &place), RUM_OK);
+  Admission::Candidate one, two, three, other;
+  EXPECT_EQ(Admit(door, "", &one), RUM_OK);
+  EXPECT_EQ(Admit(door, "", &two), RUM_OK);
+  EXPECT_EQ(Admit(door, "", &three), RUM_REFUSED_CONNECTIONS);
+  EXPECT_EQ(Admit(door, "", &other, "192.0.2.2"), RUM_OK);
+  one.Drop();
+  EXPECT_EQ(Admit(door, "", &three), RUM_OK);
 }
 
 TEST_F(AdmissionTest, TheRateIsThatOfTheRecord) {
@@ -107,12 +155,16 @@ class ChangeTest : public AdmissionTest {
  protected:
   // A session that is in.
   struct Guest {
-    UserLimits::Place place{}, former{};
+    UserLimits::Place place{};
+    Admission::Candidate candidate{};
   };
   int32_t Change(Door& door, const std::string& user, const std::string& record, Guest* guest) {
     SocketAddress address = At("192.0.2.1");
-    return door.admission.Change(door.settings, {user, address, false}, record, &guest->place,
-                                 &guest->former);
+    return door.admission.Admit(door.settings, {user, address, false}, record, guest->place,
+                                &guest->candidate);
+  }
+  static int32_t Confirm(Door& door, Guest* guest) {
+    return door.admission.Confirm(&guest->candidate, &guest->place);
   }
   Guest Alice(Door& door) {
     Guest guest;
@@ -126,50 +178,52 @@ class ChangeTest : public AdmissionTest {
   using Counts = std::pair<uint32_t, uint32_t>;
 };
 
-TEST_F(ChangeTest, CountsForBothUntilTheOneBeforeIsLetGo) {
+TEST_F(ChangeTest, CountsForTheOneBeforeUntilItIsProved) {
   Door door{{{1, {}}, {}}};
   Guest guest = Alice(door);
   EXPECT_EQ(Change(door, "bob", "", &guest), RUM_OK);
-  EXPECT_EQ(Sessions(door), Counts(1, 1));
+  EXPECT_EQ(Sessions(door), Counts(1, 0));
   UserLimits::Place other;
-  EXPECT_EQ(Ask(door, "", &other), RUM_REFUSED_CONNECTIONS) << "alice may have it back";
-  guest.former.Release();
+  EXPECT_EQ(Ask(door, "", &other), RUM_REFUSED_CONNECTIONS) << "alice may go on";
+  EXPECT_EQ(Confirm(door, &guest), RUM_OK);
   EXPECT_EQ(Sessions(door), Counts(0, 1));
   EXPECT_EQ(Ask(door, "", &other), RUM_OK);
 }
 
-TEST_F(ChangeTest, ThatFailsIsTakenBackWhateverTheRulesAre) {
-  Door door{{{1, {1, Millis(3600000)}}, {{3, Millis(60000)}, Millis(60000), {}}}};
-  Guest guest = Alice(door);
-  EXPECT_EQ(Change(door, "bob", "", &guest), RUM_OK);
-  for (int i = 0; i < 5; ++i) door.admission.guard().Failed(door.settings.guard, At("192.0.2.1"));
-  EXPECT_EQ(Change(door, "alice", Record("disabled"), &guest), RUM_OK);
-  EXPECT_FALSE(guest.former);
-  EXPECT_EQ(Sessions(door), Counts(1, 0));
-  EXPECT_EQ(Change(door, "bob", "", &guest), RUM_REFUSED_BLOCKED);
-  EXPECT_EQ(Sessions(door), Counts(1, 0));
-}
-
 TEST_F(ChangeTest, ThatIsRefusedLeavesTheSessionAsItWas) {
-  Door door{{{1, {}}, {}}};
+  Door door{{{1, {}}, {{3, Millis(60000)}, Millis(60000), {}}}};
   Guest guest = Alice(door), other;
   EXPECT_EQ(Change(door, "bob", Record("disabled"), &guest), RUM_REFUSED_DISABLED);
+  EXPECT_FALSE(guest.candidate);
   EXPECT_EQ(Change(door, "bob", "", &other), RUM_OK);
+  EXPECT_EQ(Confirm(door, &other), RUM_OK);
   EXPECT_EQ(Change(door, "bob", "", &guest), RUM_REFUSED_CONNECTIONS);
-  EXPECT_FALSE(guest.former);
   EXPECT_EQ(Sessions(door), Counts(1, 1));
-  other = {};
-  EXPECT_EQ(Change(door, "bob", Record("rate=1/h"), &guest), RUM_OK);
-  EXPECT_EQ(Change(door, "alice", "", &guest), RUM_OK);
-  EXPECT_EQ(Change(door, "bob", Record("rate=1/h"), &guest), RUM_REFUSED_RATE);
-  EXPECT_EQ(Sessions(door), Counts(1, 0));
+  for (int i = 0; i < 5; ++i) door.admission.guard().Failed(door.settings.guard, At("192.0.2.1"));
+  EXPECT_EQ(Change(door, "bob", "", &guest), RUM_REFUSED_BLOCKED);
+  EXPECT_EQ(Sessions(door), Counts(1, 1));
+}
+
+TEST_F(ChangeTest, ThatComesTooLateLeavesThePlaceToTheOneBefore) {
+  Door door{{{1, {}}, {}}};
+  Guest guest = Alice(door), other;
+  EXPECT_EQ(Change(door, "bob", "", &guest), RUM_OK);
+  SocketAddress elsewhere = At("192.0.2.2");
+  EXPECT_EQ(door.admission.Admit(door.settings, {"bob", elsewhere, false}, "", other.place,
+                                 &other.candidate),
+            RUM_OK);
+  EXPECT_EQ(Confirm(door, &other), RUM_OK);
+  EXPECT_EQ(Confirm(door, &guest), RUM_REFUSED_CONNECTIONS);
+  EXPECT_EQ(Sessions(door), Counts(1, 1));
 }
 
 TEST_F(ChangeTest, ToTheSameUserIsJudgedAndCountsOnce) {
   Door door{{{1, {1, Millis(3600000)}}, {}}};
   Guest guest = Alice(door);
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(Change(door, "alice", "", &guest), RUM_OK);
-  EXPECT_FALSE(guest.former);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(Change(door, "alice", "", &guest), RUM_OK);
+    EXPECT_EQ(Confirm(door, &guest), RUM_OK);
+  }
   EXPECT_EQ(Change(door, "alice", Record("disabled"), &guest), RUM_REFUSED_DISABLED);
   EXPECT_EQ(Sessions(door), Counts(1, 0));
 }
@@ -195,6 +249,7 @@ Hooks Doorman() {
     }
     Identify(s, bytes);
     int32_t verdict = Limits().admit(s, nullptr, 0);
+    if (verdict == RUM_OK) verdict = Limits().confirm(s);
     Send(s, RUM_CLIENT, std::to_string(verdict));
     if (verdict != RUM_OK) Close(s, RUM_CLOSE_LIMIT);
     return static_cast<int64_t>(bytes.size());
@@ -287,8 +342,9 @@ TEST(Limits, ASessionThatIsInHoldsItsPlaceUntilAChangeOfItsUserIsThrough) {
     client.Send(text);
     return client.Receive(1);
   };
+  EXPECT_EQ(counts(), Counts(1, 0)) << "letting it through confirms";
   EXPECT_EQ(say("bob"), "0");
-  EXPECT_EQ(counts(), Counts(1, 1));
+  EXPECT_EQ(counts(), Counts(1, 0));
   EXPECT_EQ(say("back"), "+");
   EXPECT_EQ(counts(), Counts(1, 0));
   EXPECT_EQ(say("alice"), "0");
@@ -298,9 +354,96 @@ TEST(Limits, ASessionThatIsInHoldsItsPlaceUntilAChangeOfItsUserIsThrough) {
   EXPECT_EQ(say("ok"), "+");
   EXPECT_EQ(counts(), Counts(0, 1));
   EXPECT_EQ(say("alice"), "0");
-  EXPECT_EQ(counts(), Counts(1, 1));
+  EXPECT_EQ(counts(), Counts(0, 1));
   client.Reset();
   EXPECT_TRUE(Eventually([&] { return counts() == Counts(0, 0); })) << "in the middle of a change";
+}
+
+// Each client sends a proof, "t"; the server's verdict comes later, "f" or "c".
+Hooks Examiner(std::atomic<int>& under_way) {
+  Hooks hooks;
+  auto ask = [&under_way](rum_session* s) {
+    const int32_t verdict = Limits().try_login(s);
+    if (verdict == RUM_OK) ++under_way;
+    if (verdict != RUM_E_AGAIN) Send(s, RUM_CLIENT, verdict == RUM_OK ? "+" : "-");
+  };
+  hooks.session_open = [](rum_session* s) {
+    Identify(s, "alice");
+    return RUM_OK;
+  };
+  hooks.client_data = [ask](rum_session* s, std::string_view bytes) -> int64_t {
+    if (bytes[0] == 't') ask(s);
+    if (bytes[0] == 'f') Limits().login_failed(s);
+    if (bytes[0] == 'c') {
+      EXPECT_EQ(Limits().admit(s, nullptr, 0), RUM_OK);
+      EXPECT_EQ(Limits().confirm(s), RUM_OK);
+    }
+    return 1;
+  };
+  hooks.resumed = [ask](rum_session* s, uint64_t, int32_t, void* payload) {
+    EXPECT_EQ(payload, nullptr);
+    ask(s);
+  };
+  return hooks;
+}
+
+std::vector<Peer> Provers(RunningProxy& proxy, size_t number) {
+  std::vector<Peer> peers;
+  for (size_t i = 0; i < number; ++i) {
+    peers.push_back(proxy.Client());
+    peers.back().Send("t");
+  }
+  return peers;
+}
+
+TEST(Limits, OfManyGuessesAtOnceNoMoreAreUnderWayThanMayFail) {
+  std::atomic<int> under_way = 0;
+  RunningProxy proxy(Examiner(under_way), [](Settings& s) {
+    s.admission.guard.failures = {5, Millis(3600000)};
+    s.admission.guard.block = Millis(3600000);
+    s.workers = 3;
+  });
+  std::vector<Peer> peers = Provers(proxy, 40);
+  ASSERT_TRUE(Eventually([&] { return under_way == 5; }));
+  int blocked = 0;
+  for (Peer& peer : peers) peer.Send("f");  // of those that wait nothing is read
+  for (Peer& peer : peers) blocked += peer.Receive(1) == "-";
+  EXPECT_EQ(under_way, 5);
+  EXPECT_EQ(blocked, 35);
+}
+
+TEST(Limits, ManyGoodLoginsAtOnceAllComeInInTurn) {
+  std::atomic<int> under_way = 0;
+  RunningProxy proxy(Examiner(under_way), [](Settings& s) {
+    s.admission.guard.failures = {3, Millis(3600000)};
+    s.workers = 3;
+  });
+  std::vector<Peer> peers = Provers(proxy, 40);
+  ASSERT_TRUE(Eventually([&] { return under_way == 3; }));
+  for (Peer& peer : peers) peer.Send("c");  // which those that wait say when it is their turn
+  for (Peer& peer : peers) EXPECT_EQ(peer.Receive(1), "+");
+  EXPECT_TRUE(
+      Eventually([&] { return proxy.proxy().admission().users().Sessions("alice") == 40; }));
+  EXPECT_EQ(proxy.Sum(&Counters::login_failures), 0u);
+}
+
+TEST(Limits, WhoLeavesWithAProofUnderWayHasFailedAndWhoOnlyWaitedHasNot) {
+  std::atomic<int> under_way = 0;
+  RunningProxy proxy(Examiner(under_way), [](Settings& s) {
+    s.admission.guard.failures = {2, Millis(3600000)};
+    s.admission.guard.block = Millis(3600000);
+  });
+  std::vector<Peer> peers = Provers(proxy, 3);
+  ASSERT_TRUE(Eventually([&] { return under_way == 2; }));
+  peers[2].Reset();
+  EXPECT_EQ(proxy.NextReason(), "client_gone");
+  EXPECT_EQ(proxy.Sum(&Counters::login_failures), 0u);
+  peers[1].Close();
+  proxy.NextReason();
+  EXPECT_EQ(proxy.Sum(&Counters::login_failures), 1u);
+  peers[0].Close();
+  proxy.NextReason();
+  EXPECT_EQ(proxy.Sum(&Counters::login_blocks), 1u);
 }
 
 TEST(Limits, AdmitWantsAUserAndASession) {

@@ -14,23 +14,37 @@ SocketAddress At(const std::string& host, uint16_t port = 40000) {
   return *SocketAddress::Numeric(host, port);
 }
 
+std::vector<uint64_t> woken;
+
 // A guard with its settings.
 class Guard {
  public:
   explicit Guard(LoginGuard::Settings settings) : settings_(std::move(settings)) {}
   bool Blocks(const SocketAddress& address) { return guard_.Blocks(settings_, address); }
-  bool Failed(const SocketAddress& address) { return guard_.Failed(settings_, address); }
+  bool Failed(const SocketAddress& address, LoginGuard::Attempt* attempt = nullptr) {
+    return guard_.Failed(settings_, address, attempt);
+  }
+  LoginGuard::Answer Try(LoginGuard::Attempt* attempt, uint64_t ticket,
+                         const std::string& host = "192.0.2.1") {
+    return guard_.Try(settings_, *SocketAddress::Numeric(host, 40000), ticket, attempt);
+  }
+  LoginGuard::Settings& settings() { return settings_; }
   size_t blocked() const { return guard_.blocked(); }
   size_t watched() const { return guard_.watched(); }
 
  private:
   LoginGuard::Settings settings_;
-  LoginGuard guard_{Clock};
+  LoginGuard guard_{Clock, [](uint64_t ticket) { woken.push_back(ticket); }};
 };
 
 class LoginGuardTest : public testing::Test {
  protected:
-  LoginGuardTest() { now = 1000 * kSecond; }
+  LoginGuardTest() {
+    now = 1000 * kSecond;
+    woken.clear();
+  }
+  using Attempt = LoginGuard::Attempt;
+  using Answer = LoginGuard::Answer;
   // How many failures it takes.
   int FailUntilBlocked(Guard& guard, const std::string& host) {
     for (int i = 1; i <= 1000; ++i) {
@@ -128,6 +142,74 @@ TEST_F(LoginGuardTest, IsBoundedAndForgetsTheOldestFirst) {
     guard.Failed(At("172.16." + std::to_string(i >> 8) + "." + std::to_string(i & 255)));
   }
   EXPECT_LE(guard.watched(), 3000u);
+}
+
+TEST_F(LoginGuardTest, WhatIsUnderWayCountsAsTried) {
+  Guard guard({{3, Millis(3600000)}, Millis(60000), {}});
+  EXPECT_FALSE(guard.Failed(At("192.0.2.1")));
+  Attempt attempts[5];
+  EXPECT_EQ(guard.Try(&attempts[0], 1), Answer::kGo);
+  EXPECT_EQ(guard.Try(&attempts[1], 2), Answer::kGo);
+  EXPECT_EQ(guard.Try(&attempts[1], 2), Answer::kGo) << "the same, once more";
+  EXPECT_EQ(guard.Try(&attempts[2], 3), Answer::kWait);
+  EXPECT_EQ(guard.Try(&attempts[3], 4), Answer::kWait);
+  Attempt elsewhere;
+  EXPECT_EQ(guard.Try(&elsewhere, 5, "192.0.2.2"), Answer::kGo);
+  // One has succeeded: the next may go.
+  attempts[0].Release();
+  EXPECT_EQ(woken, (std::vector<uint64_t>{3}));
+  EXPECT_TRUE(attempts[2].under_way());
+  EXPECT_EQ(guard.Try(&attempts[2], 3), Answer::kGo);
+  EXPECT_EQ(guard.Try(&attempts[4], 6), Answer::kWait) << "behind who came before";
+  // One fails, and its place with it; another, and the address is blocked.
+  EXPECT_FALSE(guard.Failed(At("192.0.2.1"), &attempts[1]));
+  EXPECT_EQ(woken.size(), 1u);
+  EXPECT_TRUE(guard.Failed(At("192.0.2.1"), &attempts[2]));
+  EXPECT_EQ(woken, (std::vector<uint64_t>{3, 4, 6}));
+  for (Attempt& attempt : attempts) EXPECT_EQ(guard.Try(&attempt, 9), Answer::kBlocked);
+  EXPECT_EQ(woken.size(), 3u);
+}
+
+TEST_F(LoginGuardTest, WhoWaitsAndLeavesIsNotWokenAndHoldsUpNobody) {
+  Guard guard({{1, Millis(3600000)}, Millis(60000), {}});
+  Attempt first, last;
+  EXPECT_EQ(guard.Try(&first, 1), Answer::kGo);
+  {
+    Attempt gone;
+    EXPECT_EQ(guard.Try(&gone, 2), Answer::kWait);
+    EXPECT_EQ(guard.Try(&last, 3), Answer::kWait);
+  }
+  first.Release();
+  EXPECT_EQ(woken, (std::vector<uint64_t>{3}));
+  // Its turn has come and it leaves before it has heard so.
+  EXPECT_EQ(guard.Try(&first, 4), Answer::kWait);
+  last.Release();
+  EXPECT_EQ(woken, (std::vector<uint64_t>{3, 4}));
+}
+
+TEST_F(LoginGuardTest, OneMayGoWhateverAReloadMakesOfTheRate) {
+  Guard guard({{4, Millis(86400000)}, Millis(1000), {}});
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(guard.Failed(At("192.0.2.1")));
+  guard.settings().failures = {4, Millis(1000)};  // by which none is left for hours
+  Attempt one, two;
+  EXPECT_EQ(guard.Try(&one, 1), Answer::kGo);
+  EXPECT_EQ(guard.Try(&two, 2), Answer::kWait);
+  EXPECT_TRUE(guard.Failed(At("192.0.2.1"), &one));
+  EXPECT_EQ(woken, (std::vector<uint64_t>{2}));
+}
+
+TEST_F(LoginGuardTest, LoginsThatSucceedPushOutNoBlockedAddress) {
+  Guard guard({{2, Millis(86400000)}, Millis(3600000), {}});
+  EXPECT_FALSE(guard.Failed(At("192.0.2.1")));
+  EXPECT_TRUE(guard.Failed(At("192.0.2.1")));
+  for (uint32_t i = 0; i < 2 * LoginGuard::kShards * LoginGuard::kAddressesMost; ++i) {
+    Attempt attempt;
+    guard.Try(&attempt, 1,
+              "10." + std::to_string(i >> 16 & 255) + "." + std::to_string(i >> 8 & 255) + "." +
+                  std::to_string(i & 255));
+  }
+  EXPECT_TRUE(guard.Blocks(At("192.0.2.1")));
+  EXPECT_EQ(guard.watched(), 1u);
 }
 
 }  // namespace

@@ -105,5 +105,58 @@ TEST_F(UserLimitsTest, IsBoundedWhateverNamesCome) {
   EXPECT_GT(limits.entries(), most / 2);
 }
 
+// A name that counts how often it is copied, moved and compared.
+struct CountingName {
+  static inline uint64_t work = 0;
+  explicit CountingName(int number) : number(number) {}
+  CountingName(const CountingName& other) : number(other.number) { ++work; }
+  CountingName(CountingName&& other) noexcept : number(other.number) { ++work; }
+  CountingName& operator=(const CountingName& other) {
+    number = other.number;
+    ++work;
+    return *this;
+  }
+  bool operator<(const CountingName& other) const {
+    ++work;
+    return number < other.number;
+  }
+  bool operator==(const CountingName& other) const { return number == other.number; }
+  int number;
+};
+struct CountingHash {
+  size_t operator()(const CountingName& name) const {
+    return static_cast<size_t>(name.number) * 0x9e3779b97f4a7c15;
+  }
+};
+
+TEST(Top, OfManyIsFoundWithoutQuadraticWork) {
+  using Names = Places<CountingName, CountingName, CountingHash>;
+  constexpr int kNames = 20000;
+  constexpr size_t kMost = 10000;
+  Names names{Clock};
+  std::vector<Names::Place> places(kNames + 100);
+  for (int i = 0; i < kNames; ++i) names.Take(CountingName(i), {}, &places[static_cast<size_t>(i)]);
+  for (int i = 0; i < 100; ++i) {
+    names.Take(CountingName(i * 7), {}, &places[static_cast<size_t>(kNames + i)]);
+  }
+  CountingName::work = 0;
+  const auto top = names.Top(kMost);
+  EXPECT_LT(CountingName::work, 200u * kNames);
+  ASSERT_EQ(top.size(), kMost);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(top[static_cast<size_t>(i)].first.number, i * 7);
+    EXPECT_EQ(top[static_cast<size_t>(i)].second, 2u);
+  }
+  int next = 0;
+  for (size_t i = 100; i < kMost; ++i) {
+    while (next % 7 == 0 && next < 700) ++next;
+    ASSERT_EQ(top[i].first.number, next++) << "those of one session by name";
+    ASSERT_EQ(top[i].second, 1u);
+  }
+  EXPECT_EQ(names.Top(0).size(), 0u);
+  EXPECT_EQ(names.Top(1).size(), 1u);
+  EXPECT_EQ(names.Top(kNames * 2).size(), static_cast<size_t>(kNames));
+}
+
 }  // namespace
 }  // namespace rum

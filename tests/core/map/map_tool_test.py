@@ -42,6 +42,24 @@ def make_cdb(records):
     return b"".join(head + body + tail)
 
 
+def colliding_names(doublings):
+    """2 ** doublings names with one CDB hash: from each state two pairs of bytes lead to the same."""
+    state, names = 5381, [""]
+    for _ in range(doublings):
+        seen, pair = {}, None
+        for a in range(97, 123):
+            for b in range(48, 123):
+                if b == 92:
+                    continue
+                after = (((state * 33 & 0xFFFFFFFF) ^ a) * 33 & 0xFFFFFFFF) ^ b
+                if after in seen and pair is None:
+                    pair = (after, seen[after], chr(a) + chr(b))
+                seen.setdefault(after, chr(a) + chr(b))
+        state, one, other = pair
+        names = [name + more for name in names for more in (one, other)]
+    return names
+
+
 class RumMap(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory(prefix="rum-map-test-")
@@ -82,6 +100,14 @@ class RumMap(unittest.TestCase):
                          f"{self.cdb}: 3 users, {os.path.getsize(self.cdb)} bytes\n")
         self.assertEqual(done.stderr, b"")
         self.assertEqual(stat.S_IMODE(os.stat(self.cdb).st_mode), 0o640)
+
+    def test_warns_of_names_that_were_chosen_to_have_one_hash(self):
+        lines = "".join("%s - tcp:a:1\n" % name for name in colliding_names(13))
+        done = self.build(lines)
+        self.assertIn(b"warning: 8192 names have one hash", done.stderr)
+        done = self.run_tool("check", self.cdb)
+        self.assertIn(b"warning: 8192 names have one hash", done.stderr)
+        self.assertIn(b"8192 users", done.stdout)
 
     def test_builds_from_a_file_and_quietly(self):
         text = self.write("users.txt", "alice - tcp:a:1\n")

@@ -132,7 +132,7 @@ TEST(ListeningSockets, ASocketOfBothFamiliesThatWasInheritedIsNotAnotherProgram)
   ASSERT_EQ(::bind(both.get(), reinterpret_cast<sockaddr*>(&any), sizeof any), 0);
   ASSERT_EQ(::listen(both.get(), 1), 0);
   const std::string port = std::to_string(Where(both.get()).port());
-  auto inherited = InheritedSockets::Of(NoteOf(both.release(), "tcp:[::]:" + port, true));
+  auto inherited = InheritedSockets::Of(Shared(both.release(), "tcp:[::]:" + port, true));
   ASSERT_TRUE(inherited.ok());
   const std::string error = WhoHas("tcp:0.0.0.0:" + port, &*inherited);
   EXPECT_NE(error.find("has been given [::]:" + port + ", which serves IPv4 as well"),

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "proxy/proxy.h"
 #include "support/patience.h"
@@ -84,6 +85,35 @@ TEST(Prober, AProbeIsHandedOverToNobody) {
   EXPECT_TRUE(IsWell(proxy, server.address()));
   EXPECT_EQ(proxy.Sum(&Counters::relaying), 0u);
   EXPECT_EQ(proxy.Sum(&Counters::logins), 0u);
+}
+
+// A map may name many addresses where nobody ever answers, and each probe of one lasts ten seconds.
+TEST(Prober, ThoseThatNeverAnswerLeavePlacesToThoseThatDo) {
+  Server well;
+  std::vector<Server> silent(40);
+  Journal journal;
+  Hooks hooks;
+  hooks.probe_open = [&](rum_session*, const rum_probe& probe) {
+    journal.Add(probe.destination == well.address() ? "well" : "silent");
+    return RUM_OK;
+  };
+  hooks.upstream_open = [&](rum_session* s, uint32_t reason) {
+    char peer[64] = {};
+    host->peer(s, RUM_UPSTREAM, peer, sizeof peer);
+    if (reason == 0 && well.address() == "tcp:" + std::string(peer)) Close(s, RUM_CLOSE_PROBED);
+  };
+  RunningProxy proxy(hooks, [&](Settings& s) {
+    s.destinations.push_back(*ParseAddress(well.address()));
+    s.health_check = Millis(20);
+  });
+  proxy.WithProber([&](Prober& p) { p.Start([] {}); });
+  ASSERT_TRUE(IsWell(proxy, well.address()));
+  std::vector<std::string> all;
+  for (const Server& server : silent) all.push_back(server.address());
+  proxy.WithProber([&](Prober& p) { p.SetMapDestinations(all); });
+  const size_t before = journal.Count("well");
+  EXPECT_TRUE(Eventually([&] { return journal.Count("well") >= before + 5; }));
+  EXPECT_EQ(journal.Count("silent"), Prober::kUnsureAtOnce);
 }
 
 }  // namespace

@@ -237,6 +237,23 @@ TEST_F(OutagesTest, AProbeThatFindsItWellEndsThePause) {
   EXPECT_EQ(outages.resting(), 0u);
 }
 
+// It has left the map: that is forgotten which was wrong with it, and nothing is said of it.
+TEST_F(OutagesTest, OneThatIsNotAskedAnyMoreIsForgottenAndNotCalledWell) {
+  testing::internal::CaptureStderr();
+  Open("tcp:a:1");
+  outages.Probed("tcp:a:1", false);
+  outages.Unprobed("tcp:a:1");
+  EXPECT_EQ(outages.resting(), 0u);
+  EXPECT_EQ(Sorted("tcp:a:1,tcp:b:1"), "tcp:a:1,tcp:b:1");
+  ASSERT_TRUE(outages.Set("tcp:b:1", Hold::kDrain));
+  outages.Unprobed("tcp:b:1");
+  EXPECT_EQ(outages.held(), 1u) << "what an operator wants stays";
+  outages.Unprobed("tcp:never:1");
+  std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(said.find("answers again"), std::string::npos) << said;
+  EXPECT_NE(said.find("left alone"), std::string::npos) << said;
+}
+
 TEST_F(OutagesTest, AnOperatorTakesAServerOutAndGivesItBack) {
   ASSERT_TRUE(outages.Set("tcp:a:1", Hold::kDrain));
   Outages::Attempt attempt;

@@ -190,6 +190,7 @@ class Rum:
                 target = os.readlink(os.path.join(folder, fd))
             except OSError:
                 continue
+            target = re.sub("^/proc/[0-9]+/", "/proc/self/", target)  # of each process its own
             kinds[target.split(":")[0] if ":" in target else target] += 1
         return dict(kinds)
 

@@ -179,6 +179,86 @@ TEST_F(Admission, OfABlockedAddressNoProofIsJudged) {
   for (const char* user : {"alice", "carol"}) ExpectBlocked(user);
 }
 
+TEST_F(Admission, AProofWaitsForItsTurnAndIsPassedOnThen) {
+  Greet();
+  Respond("alice", "x");
+  Connect();
+  ServerSwitches();
+  ClientHears();
+  host.login_waits = true;
+  ClientSays(3, "12345678901234567890");
+  EXPECT_TRUE(host.paused());
+  EXPECT_EQ(ServerHears(), "");
+  ASSERT_TRUE(host.EndLoginWait());
+  EXPECT_EQ(ServerHears(), Packet(3, "12345678901234567890"));
+}
+
+TEST_F(Admission, AProofThatRumJudgesWaitsForItsTurnToo) {
+  Start({{"mysql-auth", "rewrite"}});
+  for (const char* user : {"alice", "carol"}) {
+    for (bool blocked : {false, true}) {
+      host.blocked = false;
+      Greet();
+      host.login_waits = true;
+      Respond(user, "12345678901234567890");
+      EXPECT_TRUE(host.paused());
+      EXPECT_EQ(ClientHears(), "");
+      host.blocked = blocked;
+      ASSERT_TRUE(host.EndLoginWait());
+      blocked ? ExpectError(2, 1129, "HY000", RUM_CLOSE_BLOCKED)
+              : ExpectError(2, 1045, "28000",
+                            user == "alice"s ? RUM_CLOSE_DENIED : RUM_CLOSE_NO_DESTINATION);
+    }
+  }
+}
+
+TEST_F(Admission, WhoIsTooLateForTheLastPlaceIsToldAndTheServerIsLeftProperly) {
+  for (int32_t verdict : {RUM_REFUSED_CONNECTIONS, RUM_REFUSED_RATE}) {
+    host.confirmation = verdict;
+    Greet();
+    Respond("alice", "x");
+    Connect();
+    ServerSwitches();
+    ClientHears();
+    ClientSays(3, "12345678901234567890");
+    ServerHears();
+    ServerSays(4, FromHex("00000002000000"));
+    ExpectError(4, 1226, "42000", RUM_CLOSE_LIMIT);
+    EXPECT_EQ(ServerHears(), Packet(0, "\x01")) << "COM_QUIT";
+  }
+  EXPECT_EQ(CountOf(host, Deed::Kind::kLoginFailed), 0u);
+}
+
+TEST_F(Admission, CountsOnceThePasswordIsProved) {
+  Greet();
+  Respond("alice", "x");
+  Connect();
+  ServerSwitches();
+  ClientSays(3, "12345678901234567890");
+  EXPECT_EQ(CountOf(host, Deed::Kind::kConfirm), 0u);
+  ServerSays(4, FromHex("00000002000000"));
+  EXPECT_EQ(CountOf(host, Deed::Kind::kConfirm), 1u);
+  EXPECT_TRUE(LoggedIn());
+}
+
+// The server has said enough of a wrong guess by asking for the whole password.
+TEST_F(Admission, AGuesserWhoLetsTheTimeRunOutHasFailed) {
+  for (bool server_is_due : {false, true}) {
+    const size_t before = CountOf(host, Deed::Kind::kLoginFailed);
+    Greet();
+    Respond("alice", "x");
+    Connect();
+    ServerSays(2,
+               "\xfe"
+               "caching_sha2_password\0"s +
+                   std::string(20, 'n') + '\0');
+    ClientSays(3, std::string(32, 'g'));
+    if (!server_is_due) ServerSays(4, "\x01\x04");
+    host.CloseByRum(RUM_CLOSE_LOGIN_TIMEOUT);
+    EXPECT_EQ(CountOf(host, Deed::Kind::kLoginFailed) - before, server_is_due ? 0u : 1u);
+  }
+}
+
 // A server tells a wrong guess by asking for the whole password; a guesser waits for no more.
 TEST_F(Admission, AGuesserWhoLeavesBeforeTheVerdictHasFailedAllTheSame) {
   for (bool guesses : {true, false}) {
@@ -199,6 +279,37 @@ TEST_F(Admission, AGuesserWhoLeavesBeforeTheVerdictHasFailedAllTheSame) {
     EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
     EXPECT_EQ(CountOf(host, Deed::Kind::kLoginFailed) - before, guesses ? 1u : 0u);
   }
+}
+
+// The owner of a slow server in the map logs in there again and again.
+TEST_F(Admission, ASlowServerOfTheMapDoesNotShowWhichNamesAreUnknown) {
+  host.default_destination.clear();
+  auto log_in = [&](const std::string& user, uint64_t milliseconds) {
+    Greet();
+    Respond(user, "x");
+    Connect();
+    host.Advance(milliseconds);
+    ServerSwitches();
+    host.End(RUM_CLIENT);
+    host.Reset(RUM_UPSTREAM);
+  };
+  for (int i = 0; i < 20; ++i) {
+    AddUser("user" + std::to_string(i), "", "tcp:db1.internal:3306");
+    log_in("user" + std::to_string(i), 1);
+  }
+  AddUser("owner", "", "tcp:db2.internal:3306");
+  for (int i = 0; i < 64; ++i) log_in("owner", 495);
+  int slow = 0;
+  for (int i = 0; i < 100; ++i) {
+    Greet();
+    const size_t before = host.deeds().size();
+    Respond("unknown" + std::to_string(i), "x");
+    for (size_t d = before; d < host.deeds().size(); ++d) {
+      slow += host.deeds()[d].kind == Deed::Kind::kTimer && host.deeds()[d].number > 100;
+    }
+    host.CloseByRum(RUM_CLOSE_KILLED);
+  }
+  EXPECT_LT(slow, 50);
 }
 
 TEST_F(Admission, AVerdictOfALaterRumIsNoAdmission) {

@@ -1,0 +1,143 @@
+#include "admin/connections.h"
+
+#include <event2/bufferevent.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+namespace rum {
+namespace {
+
+constexpr Millis kLook(200);    // while there are connections
+constexpr Millis kFullLook(2);  // while others wait for a place
+// A limit of 512 open files leaves as many as there may be at most.
+constexpr uint64_t kShare = 16;
+constexpr size_t kLeast = 4;
+
+// evhttp has freed it, which takes its callbacks away.
+bool Closed(bufferevent* stream) {
+  bufferevent_event_cb on_event = nullptr;
+  bufferevent_getcb(stream, nullptr, nullptr, &on_event, nullptr);
+  return !on_event;
+}
+
+// evhttp sees an end of the stream, or cannot write, and frees it.
+void End(bufferevent* stream) {
+  ::shutdown(bufferevent_getfd(stream), SHUT_RDWR);
+  bufferevent_enable(stream, EV_READ);
+}
+
+}  // namespace
+
+size_t Connections::MostFor(uint64_t descriptors) {
+  return std::clamp<uint64_t>(descriptors / kShare, kLeast, kMost);
+}
+
+Connections::Connections(event_base* base, evhttp* http, size_t most, ConnectionTimes times)
+    : most_(most), times_(times), look_(evtimer_new(base, OnLook, this)) {
+  evhttp_set_bevcb(http, OnNew, this);
+}
+
+Connections::~Connections() {
+  event_free(look_);
+  for (const Connection& one : all_) bufferevent_decref(one.stream);
+}
+
+void Connections::SetListener(evconnlistener* listener) { listener_ = listener; }
+
+// With the last place taken the listener rests, and the oldest that is not being answered ends: who
+// asks quickly finds a place, however many there are that do not.
+bufferevent* Connections::OnNew(event_base* base, void* self) {
+  auto& connections = *static_cast<Connections*>(self);
+  bufferevent* stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+  bufferevent_incref(stream);
+  connections.DropClosed();
+  connections.all_.push_back({stream, NowMillis(), State::kReads});
+  connections.full_ = connections.all_.size() >= connections.most_;
+  if (connections.full_) {
+    if (connections.listener_) evconnlistener_disable(connections.listener_);
+    connections.EndOldest();
+  }
+  connections.LookIn(connections.full_ ? kFullLook : kLook);
+  return stream;
+}
+
+void Connections::EndOldest() {
+  auto oldest = std::find_if(all_.begin(), all_.end() - 1,
+                             [](const Connection& one) { return one.state == State::kReads; });
+  if (oldest != all_.end() - 1) End(oldest->stream);
+}
+
+void Connections::DropClosed() {
+  std::erase_if(all_, [](const Connection& one) {
+    bool closed = Closed(one.stream);
+    if (closed) bufferevent_decref(one.stream);
+    return closed;
+  });
+}
+
+void Connections::OnLook(evutil_socket_t, short, void* self) {
+  auto& connections = *static_cast<Connections*>(self);
+  connections.DropClosed();
+  const uint64_t now = NowMillis();
+  for (const Connection& one : connections.all_) {
+    const Millis most =
+        one.state == State::kReads ? connections.times_.request : connections.times_.answer;
+    if (one.state != State::kIsAnswered && now - one.since >= static_cast<uint64_t>(most.count())) {
+      End(one.stream);
+    }
+  }
+  if (connections.full_ && connections.all_.size() < connections.most_) {
+    connections.full_ = false;
+    if (connections.listener_) evconnlistener_enable(connections.listener_);
+  } else if (connections.full_) {
+    connections.EndOldest();
+  }
+  if (!connections.all_.empty()) connections.LookIn(connections.full_ ? kFullLook : kLook);
+}
+
+void Connections::LookIn(Millis time) {
+  timeval wait = {time.count() / 1000, time.count() % 1000 * 1000};
+  event_add(look_, &wait);
+}
+
+Connections::Connection* Connections::Find(evhttp_request* request) {
+  bufferevent* stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+  auto found = std::find_if(all_.begin(), all_.end(),
+                            [&](const Connection& one) { return one.stream == stream; });
+  return found == all_.end() ? nullptr : &*found;
+}
+
+// evhttp takes the end of what a client sends for the end of the client.
+void Connections::Asked(evhttp_request* request) {
+  Connection* one = Find(request);
+  if (!one) return;
+  one->state = State::kIsAnswered;
+  bufferevent_disable(one->stream, EV_READ);
+}
+
+void Connections::Answered(evhttp_request* request) {
+  Connection* one = Find(request);
+  if (!one) return;
+  one->state = State::kWrites;
+  one->since = NowMillis();
+  bufferevent_disable(one->stream, EV_READ);  // evhttp reads again when all is written
+  evhttp_request_set_on_complete_cb(request, OnWritten, this);
+}
+
+void Connections::OnWritten(evhttp_request* request, void* self) {
+  auto& connections = *static_cast<Connections*>(self);
+  Connection* one = connections.Find(request);
+  if (!one) return;
+  one->state = State::kReads;
+  one->since = NowMillis();
+  // Most connections end now: then the descriptor is free at once.
+  evhttp_connection_set_closecb(
+      evhttp_request_get_connection(request),
+      [](evhttp_connection*, void* look) { event_active(static_cast<event*>(look), 0, 0); },
+      connections.look_);
+}
+
+}  // namespace rum

@@ -1,0 +1,106 @@
+#include "mysql/pace.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace rum::mysql {
+namespace {
+
+constexpr uint64_t kLongest = 1000000;
+constexpr uint64_t kStep = 2, kLatest = 500;
+// Of the circle, to find a server that has been timed in this step.
+constexpr int kNeighbours = 64;
+
+}  // namespace
+
+void Pace::Add(Step step, std::string_view user, std::string_view destination,
+               uint64_t microseconds) {
+  std::lock_guard lock(mutex_);
+  std::shared_ptr<Server> server = ServerOf(destination);
+  Ring& ring = server->rings[static_cast<size_t>(step)];
+  ring.values[ring.added++ % ring.values.size()] = microseconds;
+  if (!user.empty()) Remember(PlaceOf(user), server);
+}
+
+uint64_t Pace::Pick(Step step, std::string_view user, const std::string* destination) {
+  std::lock_guard lock(mutex_);
+  const Ring* ring = nullptr;
+  if (destination != nullptr) {
+    auto found = servers_.find(*destination);
+    if (found != servers_.end()) ring = &found->second->rings[static_cast<size_t>(step)];
+  }
+  if (ring == nullptr || ring->added == 0) ring = StandIn(step, user);
+  if (ring == nullptr) return 0;
+  random_ = random_ * 6364136223846793005u + 1442695040888963407u;
+  const uint64_t known = std::min<uint64_t>(ring->added, ring->values.size());
+  return std::min(ring->values[(random_ >> 33) % known], kLongest);
+}
+
+uint64_t Pace::Shorten(uint64_t microseconds) {
+  std::lock_guard lock(mutex_);
+  return microseconds - std::min(microseconds, late_);
+}
+
+void Pace::TimerWasLate(uint64_t microseconds) {
+  std::lock_guard lock(mutex_);
+  if (microseconds > late_) late_ = std::min(late_ + kStep, kLatest);
+  if (microseconds < late_) late_ -= std::min(late_, kStep);
+}
+
+Pace::Place Pace::PlaceOf(std::string_view user) const {
+  unsigned char digest[EVP_MAX_MD_SIZE] = {};
+  HMAC(EVP_sha256(), secret_.data(), static_cast<int>(secret_.size()),
+       reinterpret_cast<const unsigned char*>(user.data()), user.size(), digest, nullptr);
+  Place place;
+  std::memcpy(&place.position, digest, sizeof place.position);
+  std::memcpy(&place.rank, digest + sizeof place.position, sizeof place.rank);
+  return place;
+}
+
+std::shared_ptr<Pace::Server> Pace::ServerOf(std::string_view destination) {
+  auto [found, fresh] = servers_.try_emplace(std::string(destination));
+  std::shared_ptr<Server>& server = found->second;
+  if (!fresh) {
+    ages_.splice(ages_.end(), ages_, server->age);
+    return server;
+  }
+  server = std::make_shared<Server>();
+  server->age = ages_.insert(ages_.end(), found->first);
+  if (servers_.size() <= kServersMost) return server;
+  std::shared_ptr<Server> kept = server;
+  servers_.erase(ages_.front());
+  ages_.pop_front();
+  return kept;
+}
+
+// Those of the lowest ranks are kept: whoever comes how often, each user has the same chance.
+void Pace::Remember(const Place& place, const std::shared_ptr<Server>& server) {
+  if (auto found = users_.find(place.position); found != users_.end()) {
+    found->second.server = server;
+    return;
+  }
+  if (users_.size() >= kUsersMost) {
+    auto last = std::prev(ranks_.end());
+    if (place.rank >= last->first) return;
+    users_.erase(last->second);
+    ranks_.erase(last);
+  }
+  users_.emplace(place.position, Known{place.rank, server});
+  ranks_.emplace(place.rank, place.position);
+}
+
+const Pace::Ring* Pace::StandIn(Step step, std::string_view user) {
+  const Place place = PlaceOf(user);
+  auto at = users_.lower_bound(place.position);
+  for (int i = 0; i < kNeighbours && !users_.empty(); ++i, ++at) {
+    if (at == users_.end()) at = users_.begin();
+    const Ring& ring = at->second.server->rings[static_cast<size_t>(step)];
+    if (ring.added > 0) return &ring;
+  }
+  return nullptr;
+}
+
+}  // namespace rum::mysql
