@@ -20,9 +20,9 @@
 #include "daemon/successor.h"
 #include "limits/descriptors.h"
 #include "map/map_file.h"
-#include "proxy/host_calls.h"
 #include "module/module_config.h"
 #include "net/inherited_sockets.h"
+#include "proxy/host_calls.h"
 #include "settings/options.h"
 #include "tls/tls_contexts.h"
 

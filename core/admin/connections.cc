@@ -99,7 +99,7 @@ void Connections::OnLook(evutil_socket_t, short, void* self) {
 }
 
 void Connections::LookIn(Millis time) {
-  timeval wait = {time.count() / 1000, time.count() % 1000 * 1000};
+  timeval wait = TimevalOf(time);
   event_add(look_, &wait);
 }
 

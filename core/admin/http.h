@@ -54,8 +54,8 @@ class StatisticsServer {
 
   evhttp* http_ = nullptr;
   std::unique_ptr<Connections> connections_;  // http_'s
-  evhttp_bound_socket* bound_ = nullptr;  // http_'s, until it is handed over
-  evconnlistener* listener_ = nullptr;    // bound_'s
+  evhttp_bound_socket* bound_ = nullptr;      // http_'s, until it is handed over
+  evconnlistener* listener_ = nullptr;        // bound_'s
   event* rested_ = nullptr;
   Address address_;
   bool keep_file_ = false;  // of a unix socket

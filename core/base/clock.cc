@@ -35,7 +35,8 @@ std::string FormatDuration(Millis duration) {
   auto millis = static_cast<uint64_t>(duration.count());
   if (millis == 0) return "off";
   for (const Unit& u : kUnits) {
-    if (!u.name.empty() && millis % u.millis == 0) return std::to_string(millis / u.millis) + std::string(u.name);
+    if (!u.name.empty() && millis % u.millis == 0)
+      return std::to_string(millis / u.millis) + std::string(u.name);
   }
   return std::to_string(millis) + "ms";
 }

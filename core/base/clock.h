@@ -1,6 +1,7 @@
 // Time: monotonic milliseconds for deadlines, and durations as users write them.
 #pragma once
 
+#include <sys/time.h>
 #include <time.h>
 
 #include <chrono>
@@ -28,8 +29,14 @@ inline uint64_t NowMicros() {
   return static_cast<uint64_t>(t.tv_sec) * 1000000 + static_cast<uint64_t>(t.tv_nsec) / 1000;
 }
 
-// "250ms", "6s", "5m", "1h", "off" or "0" (none). A bare number means seconds, as in older versions.
-// At most ten years.
+// For the loop of libevent.
+constexpr timeval TimevalOf(Millis time) {
+  return {static_cast<time_t>(time.count() / 1000),
+          static_cast<suseconds_t>(time.count() % 1000 * 1000)};
+}
+
+// "250ms", "6s", "5m", "1h", "off" or "0" (none). A bare number means seconds, as in older
+// versions. At most ten years.
 Result<Millis> ParseDuration(std::string_view text);
 
 // The shortest way to write it: "6s", "250ms", "off".

@@ -41,8 +41,8 @@ uint64_t Dropped();
 
 // [any] One line of text. What went wrong and is said again is gathered for ten seconds.
 void Write(Level level, std::string_view text);
-// [any] A line that is made already: text without control characters or, `as_json`, the fields of an
-// object without the braces. As Json() was when it was made; it is written in that form.
+// [any] A line that is made already: text without control characters or, `as_json`, the fields of
+// an object without the braces. As Json() was when it was made; it is written in that form.
 void WriteFields(Level level, bool as_json, std::string line);
 
 template <class... T>

@@ -275,8 +275,7 @@ void Daemon::Serve() {
   ::pthread_sigmask(SIG_UNBLOCK, &held, nullptr);
   if (!service_.on()) return;
   Millis alive = service_.alive_interval();
-  auto tick = (alive.count() ? std::min(alive, kServiceTick) : kServiceTick).count();
-  Every({tick / 1000, tick % 1000 * 1000}, OnServiceTick);
+  Every(TimevalOf(alive.count() ? std::min(alive, kServiceTick) : kServiceTick), OnServiceTick);
   OnServiceTick(-1, 0, this);
 }
 

@@ -19,8 +19,6 @@ constexpr timeval kAfterCut = {3, 0};        // longer than last words may take
 constexpr uint64_t kProgress = 10000;        // ms until the first line about a drain
 constexpr uint64_t kProgressMost = 3600000;  // each next one takes twice as long, up to this
 
-timeval TimevalOf(Millis time) { return {time.count() / 1000, time.count() % 1000 * 1000}; }
-
 }  // namespace
 
 void Daemon::OnTerm() {

@@ -169,7 +169,7 @@ Result<std::unique_ptr<Successor>> Successor::Start(event_base* base, const Prog
   self->report_event_ = event_new(base, self->report_.get(), EV_READ | EV_PERSIST, OnReport, self);
   self->words_event_ = event_new(base, self->words_.get(), EV_READ | EV_PERSIST, OnWords, self);
   self->late_ = evtimer_new(base, OnLate, self);
-  timeval wait = {patience.count() / 1000, patience.count() % 1000 * 1000};
+  timeval wait = TimevalOf(patience);
   event_add(self->report_event_, nullptr);
   event_add(self->words_event_, nullptr);
   event_add(self->late_, &wait);

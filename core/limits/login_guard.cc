@@ -1,6 +1,7 @@
 #include "limits/login_guard.h"
 
 #include <algorithm>
+#include <limits>
 #include <list>
 #include <mutex>
 #include <unordered_map>
@@ -92,7 +93,9 @@ LoginGuard::LoginGuard(Clock clock, Wake wake)
 LoginGuard::~LoginGuard() = default;
 
 LoginGuard::Shard& LoginGuard::ShardOf(const Cidr& key) const {
-  return shards_[(Cidr::Hash()(key) >> 40) % kShards];
+  // Of the upper bits: the lower ones choose within the shard.
+  constexpr int kShift = std::numeric_limits<size_t>::digits * 5 / 8;
+  return shards_[(Cidr::Hash()(key) >> kShift) % kShards];
 }
 
 bool LoginGuard::Blocks(const Settings& settings, const SocketAddress& address) const {

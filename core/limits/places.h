@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -188,7 +189,10 @@ class Places {
     std::list<Node*> idle;  // the longest first
   };
 
-  Shard& ShardOf(const View& key) const { return shards_[(Hash()(key) >> 32) % kShards]; }
+  // By the upper bits: the lower ones choose within the shard.
+  Shard& ShardOf(const View& key) const {
+    return shards_[(Hash()(key) >> std::numeric_limits<size_t>::digits / 2) % kShards];
+  }
 
   void GiveBack(Node& node) {
     Shard& shard = ShardOf(node.first);

@@ -22,8 +22,8 @@ Result<MapRecord> ParseMapRecord(std::string_view value);
 // The inverse; secret and destination contain no NUL.
 std::string FormatMapRecord(const MapRecord& record);
 
-// `*` and 40 hexadecimal digits, SHA1(SHA1(password)); or a public key: `ed25519:` and 43 characters
-// of base64, or `parsec:P`, a digit, a colon, 24 characters of base64, a colon, and 43.
+// `*` and 40 hexadecimal digits, SHA1(SHA1(password)); or a public key: `ed25519:` and 43
+// characters of base64, or `parsec:P`, a digit, a colon, 24 characters of base64, a colon, and 43.
 bool IsHashedSecret(std::string_view secret);
 
 }  // namespace rum

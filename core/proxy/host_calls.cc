@@ -8,10 +8,10 @@
 #include "base/log.h"
 #include "config.h"
 #include "module/state_store.h"
-#include "settings/settings.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
+#include "settings/settings.h"
 
 namespace rum {
 namespace {

@@ -15,7 +15,7 @@ namespace rum {
 class Proxy;
 class Worker;
 
-class Listener : private Loop::Watcher {
+class Listener final : private Loop::Watcher {
  public:
   Listener(Proxy& proxy, const Address& address, ListeningSocket socket);
   ~Listener();

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/main_queue.h"
 #include "base/result.h"
 #include "limits/user_limits.h"
-#include "base/main_queue.h"
 #include "net/pipes.h"
 #include "upstream/arrivals.h"
 #include "upstream/dead_addresses.h"

@@ -53,7 +53,7 @@ struct Story {
   std::vector<std::pair<std::string, std::string>> notes;
 };
 
-class Session : public rum_session, private Loop::Watcher {
+class Session final : public rum_session, private Loop::Watcher {
  public:
   // How often it is looked at within --idle-timeout and --half-close-timeout.
   static constexpr int kLooks = 4;

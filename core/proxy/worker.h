@@ -33,7 +33,7 @@ struct Probe;
 struct Settings;
 struct TlsContexts;
 
-class Worker : public rum_worker, private Loop::Watcher {
+class Worker final : public rum_worker, private Loop::Watcher {
   Loop loop_;  // goes last: what else is here has timers in it
 
  public:

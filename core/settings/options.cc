@@ -384,8 +384,9 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
     auto before = running.given.find(name);
     if (before != running.given.end() && before->second == values) continue;
     // A module's options are applied by the module: what has no row is one of them.
-    auto row = std::find_if(std::begin(kOptionRows), std::end(kOptionRows),
-                            [&](const OptionRow& r) { return LongName(r.flags) == name; });
+    auto row =
+        std::find_if(std::begin(kOptionRows), std::end(kOptionRows),
+                     [&name = name](const OptionRow& r) { return LongName(r.flags) == name; });
     bool applied = row == std::end(kOptionRows) || row->reload;
     (applied ? reload.applied : reload.kept).push_back(name);
     if (applied) settings->given[name] = values;

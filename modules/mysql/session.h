@@ -268,11 +268,11 @@ class Session final : public Conversation {
   std::string sent_name_;                   // response_.user in the client's character set
   const char* name_fault_ = nullptr;        // why response_.user is what was received, and no name
   std::string destination_;                 // of the user's record
-  std::string record_;                   // of the map, until the token was judged
-  int32_t verdict_ = RUM_OK;             // of admit()
-  std::optional<Hash> stored_;           // SHA1(SHA1(password)) from the map
-  std::optional<PublicKey> public_key_;  // from the map
-  std::optional<Hash> password_hash_;    // SHA1(password): wiped as soon as it was used
+  std::string record_;                      // of the map, until the token was judged
+  int32_t verdict_ = RUM_OK;                // of admit()
+  std::optional<Hash> stored_;              // SHA1(SHA1(password)) from the map
+  std::optional<PublicKey> public_key_;     // from the map
+  std::optional<Hash> password_hash_;       // SHA1(password): wiped as soon as it was used
   Exchange exchange_;
   unsigned answered_ = 0;               // the plugin of the exchange, by whomever
   std::optional<Secret> password_;      // only in kAwaitServerKey

@@ -125,7 +125,9 @@ def installed_names():
              "passthrough.so", "sni.so", "completions", "_rum", "rum"}
     for folder, _, files in os.walk(SOURCE):
         names |= {name for name in files if re.search(r"\.(\d|pl)$", name)}
-    return names | set(re.findall(r"\$\(docdir\)/(\w+)", read("contrib", "contrib.am")))
+    am = read("contrib", "contrib.am")
+    names |= set(re.search(r"^dist_doc_DATA = (.*)", am, re.M).group(1).split())
+    return names | set(re.findall(r"\$\(docdir\)/(\w+)", am))
 
 
 def debian_lists():
@@ -159,6 +161,14 @@ def debian():
           "group package lacks something")
     first = re.match(r"rum \(([^)]+)\)", read("contrib", "debian", "changelog"))
     check(first and first.group(1) == version(), "debian/changelog is not of " + version())
+    # Who reports a fault is sent to one address.
+    address = re.search(r"^AC_INIT\(\[rum\], \[[^]]+\], \[([^]]+)\]", read("configure.ac"), re.M)
+    check(address, "AC_INIT has no address for reports")
+    address = address.group(1) if address else ""
+    check("<%s>" % address in re.search(r"^Maintainer: (.*)", control, re.M).group(1),
+          "the maintainer in debian/control is not at " + address)
+    for page in ("README.md", "SECURITY.md"):
+        check(address in read(page), "%s does not have the address %s" % (page, address))
     licence = read("LICENSE").split("Permission", 1)[1].split()
     copied = [w for w in read("contrib", "debian", "copyright").split("Permission", 1)[1].split()
               if w != "."]

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "../core/map_cdb_bytes.h"
+#include "../core/map/map_cdb_bytes.h"
 #include "map/column.h"
 #include "map/map_file.h"
 #include "map/map_record.h"

@@ -33,7 +33,7 @@ struct DnsAnswer {
   Kind kind = Kind::kAddresses;
   std::vector<std::string> v4, v6;  // in the order of the answer
   uint32_t ttl = 60;
-  size_t text = 0;              // bytes of text before the addresses
+  size_t text = 0;                   // bytes of text before the addresses
   std::optional<Kind> kind_v6 = {};  // for AAAA, if it differs
 };
 

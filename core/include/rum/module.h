@@ -60,7 +60,7 @@ typedef struct rum_worker rum_worker;
 #define RUM_E_STATE (-2)       /* not now: no such side yet, one is under way, session closing */
 #define RUM_E_LIMIT (-3)       /* a limit of rum is reached; the session should be closed */
 #define RUM_E_MEMORY (-4)      /* out of memory */
-#define RUM_E_UNSUPPORTED (-5) /* not built in or not configured, such as TLS without a certificate */
+#define RUM_E_UNSUPPORTED (-5) /* not built in or not configured, as TLS without a certificate */
 #define RUM_E_FAILED (-6)      /* any other failure */
 #define RUM_E_AGAIN (-7)       /* the session is paused; ask again when `resumed` is called */
 /* Status of looked_up. */
@@ -381,7 +381,7 @@ typedef struct rum_probe {
   uint32_t struct_size;
   uint32_t is_default;     /* 1: it is one of the default destinations (-d) */
   const char *destination; /* "tcp:db1:3306"; NULL: only where `user` would be sent is asked */
-  const char *user;        /* who is asked about (--explain), as identify() takes it; NULL: nobody */
+  const char *user;        /* who is asked about (--explain), as in identify(); NULL: nobody */
   size_t user_size;
 } rum_probe;
 
@@ -425,8 +425,7 @@ typedef struct rum_module {
   /* [worker] A client has connected. Store your own state in *data: it is the first argument of all
    * further hooks of this session. Negative: the connection is closed, and no hook follows. NULL
    * hook: the session connects to the default destination and relays. */
-  int32_t (*session_open)(rum_session *session, const void *config, void *worker_data,
-                          void **data);
+  int32_t (*session_open)(rum_session *session, const void *config, void *worker_data, void **data);
 
   /* [worker] `bytes` are all the unconsumed bytes of that side, in one piece, `size` at least 1.
    * Returns how many were consumed: 0 waits for more; negative ends the session as a breach of the
@@ -468,8 +467,7 @@ typedef struct rum_module {
   void (*timeout)(void *data, rum_session *session, uint64_t ticket);
 
   /* [worker] A pause has ended; `payload` is the module's now. NULL hook: it is dropped. */
-  void (*resumed)(void *data, rum_session *session, uint64_t ticket, int32_t status,
-                  void *payload);
+  void (*resumed)(void *data, rum_session *session, uint64_t ticket, int32_t status, void *payload);
 
   /* [worker] The last hook: free `data`. `reason` says why (RUM_CLOSE_...). send() still works for a
    * side that is there and has not broken: last words, such as an error in the module's protocol

@@ -304,7 +304,6 @@ TEST_F(ResolverTest, KeepsTheLastGoodAnswerWhenARefreshIsATrap) {
 TEST_F(ResolverTest, MayGoWhileQuestionsAreOut) {
   for (int round = 0; round < 5; ++round) {
     Start([](const std::string&) { return DnsAnswer{Kind::kSilence, {}, {}}; }, 30s, 5s);
-    std::atomic<int> told = 0;
     auto* counter = new std::atomic<int>(0);  // goes with the test's round: a late call is a fault
     for (int i = 0; i < 20; ++i) {
       resolver_->Ask("n" + std::to_string(i) + ".test",

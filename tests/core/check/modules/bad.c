@@ -1,6 +1,6 @@
 /* Modules that break one rule each, chosen by a macro: what rum-check must refuse or find. */
-#include <signal.h>
 #include <rum/module.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>

@@ -86,7 +86,8 @@ std::string Describe() {
 // The test harness of automake tells where the sources are.
 std::string Golden() {
   const char* srcdir = std::getenv("srcdir");
-  std::ifstream file(std::string(srcdir ? srcdir : ".") + "/tests/core/module_layout.golden");
+  std::ifstream file(std::string(srcdir ? srcdir : ".") +
+                     "/tests/core/include/module_layout.golden");
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();

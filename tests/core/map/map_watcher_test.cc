@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "base/clock.h"
 #include "map_test_files.h"
 
 namespace rum {
@@ -55,7 +56,7 @@ class MapWatcherTest : public testing::Test {
     return done();
   }
   void RunFor(milliseconds time) {
-    timeval tv = {time.count() / 1000, time.count() % 1000 * 1000};
+    timeval tv = TimevalOf(time);
     event_base_loopexit(base_, &tv);
     event_base_dispatch(base_);
   }

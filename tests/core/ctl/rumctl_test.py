@@ -1,0 +1,129 @@
+"""rumctl against a socket on which the test answers: what it asks, what it prints, how it ends."""
+
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import threading
+import unittest
+
+RUMCTL = os.path.abspath("rumctl")
+REFUSED, USAGE, UNREACHABLE = 1, 2, 3
+PATIENCE = 60
+
+
+def answer(body, status="200 OK"):
+    return ("HTTP/1.1 %s\r\nContent-Type: application/json\r\n\r\n%s" % (status, body)).encode()
+
+
+class RumctlTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="rum-")
+        self.addCleanup(self.folder.cleanup)
+        self.path = os.path.join(self.folder.name, "control.sock")
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(self.listener.close)
+        self.listener.bind(self.path)
+        self.listener.listen()
+        self.asked = []
+
+    def serve(self, answers):
+        for one in answers:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:  # rumctl has not come
+                return
+            with client:
+                client.settimeout(PATIENCE)
+                request = b""
+                while b"\r\n\r\n" not in request:
+                    piece = client.recv(4096)
+                    if not piece:
+                        return
+                    request += piece
+                self.asked.append(request.decode().split("\r\n")[0])
+                client.sendall(one)
+
+    def run_rumctl(self, *words, answers=(), environment=None):
+        """(exit code, standard output, standard error)"""
+        server = threading.Thread(target=self.serve, args=(answers,))
+        server.start()
+        try:
+            done = subprocess.run([RUMCTL, *words], env={**os.environ, **(environment or {})},
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, timeout=PATIENCE)
+        finally:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            server.join()
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def ctl(self, *words, answers=()):
+        return self.run_rumctl("-s", self.path, *words, answers=answers)
+
+    def test_a_command_becomes_one_request(self):
+        code, out, err = self.ctl("drain", "tcp:db1:3306", answers=[answer('{"done":"drained"}')])
+        self.assertEqual((code, out, err), (0, "drained\n", ""))
+        self.assertEqual(self.asked, ["POST /drain?destination=tcp:db1:3306 HTTP/1.0"])
+
+    def test_what_a_name_holds_is_escaped(self):
+        code, _, err = self.ctl("explain", "a b=c&d%", "192.0.2.7",
+                                answers=[answer('{"lines":[["record","none"]],"possible":true}')])
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(self.asked,
+                         ["POST /explain?user=a%20b%3Dc%26d%25&from=192.0.2.7 HTTP/1.0"])
+
+    def test_a_login_that_is_not_possible_is_a_failure(self):
+        code, out, _ = self.ctl("explain", "bob",
+                                answers=[answer('{"lines":[["map","no"]],"possible":false}')])
+        self.assertEqual((code, out), (REFUSED, "map  no\n"))
+
+    def test_the_socket_comes_from_the_environment(self):
+        code, out, _ = self.run_rumctl("stop", answers=[answer('{"done":"stopping"}')],
+                                       environment={"RUM_CONTROL": "sock:" + self.path})
+        self.assertEqual((code, out), (0, "stopping\n"))
+
+    def test_json_is_passed_on_as_it_is(self):
+        body = '{"users":[{"user":"a","sessions":1}],"active":1}\n'
+        code, out, _ = self.ctl("--json", "users", answers=[answer(body)])
+        self.assertEqual((code, out), (0, body))
+
+    def test_a_name_does_not_move_the_terminal(self):
+        body = r'{"users":[{"user":"\u001b[2J\u0007\nevil","sessions":1}],"active":1}'
+        code, out, _ = self.ctl("users", answers=[answer(body)])
+        self.assertEqual(code, 0)
+        self.assertNotRegex(out, "[\x00-\x09\x0b-\x1f\x7f]")
+        self.assertEqual(len(out.splitlines()), 3, out)
+
+    def test_a_mistake_is_not_sent(self):
+        for words in (("drain", "a", "b"), ("status", "x"), ("sessions", "name=x"), ("nonsense",), ()):
+            with self.subTest(words):
+                done = subprocess.run([RUMCTL, "-s", os.path.join(self.folder.name, "nobody"), *words],
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, timeout=PATIENCE)
+                self.assertEqual(done.returncode, USAGE, done.stderr)
+                self.assertRegex(done.stderr.decode(), "^rumctl: ")
+
+    def test_a_refusal_says_why(self):
+        code, out, err = self.ctl("ready", "tcp:db9:1",
+                                  answers=[answer('{"error":"there is no tcp:db9:1"}\n', "404 No")])
+        self.assertEqual((code, out, err), (REFUSED, "", "rumctl: there is no tcp:db9:1\n"))
+
+    def test_nobody_there(self):
+        path = os.path.join(self.folder.name, "nobody")
+        done = subprocess.run([RUMCTL, "-s", path, "status"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+        self.assertEqual(done.returncode, UNREACHABLE)
+        self.assertIn("no rum answers on " + path, done.stderr.decode())
+
+    def test_somebody_else_there(self):
+        for other in (b"220 mail ready\r\n", b"", answer("<html>")):
+            with self.subTest(other):
+                self.setUp()
+                code, out, err = self.ctl("status", answers=[other])
+                self.assertEqual((code, out), (UNREACHABLE, ""), err)
+                self.assertTrue(re.match("rumctl: .", err), err)
+
+
+if __name__ == "__main__":
+    unittest.main()
