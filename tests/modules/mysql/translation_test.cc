@@ -301,7 +301,7 @@ TEST_F(Translation, APasswordForOneServerIsNotDecryptedForAnother) {
   OwnKey(6);
   ClientSays(7, cipher);
   ExpectError(8, 1045, "28000", RUM_CLOSE_DENIED);
-  EXPECT_EQ(ServerHears(), Packet(6, "")) << "nothing of it";
+  EXPECT_EQ(ServerHears(), Packet(6, kWrongProof)) << "nothing of it";
 }
 
 TEST_F(Translation, ACipherThatIsNotForItsKeyIsAWrongPassword) {
