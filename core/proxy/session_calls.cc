@@ -229,6 +229,7 @@ bool Session::Blocked() const {
 int32_t Session::TryLogin() {
   if (!asking() || dialogue_->pause) return RUM_E_STATE;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
+  if (!guard.failures.on()) return RUM_OK;
   const uint64_t ticket = worker_.TakeTicket(*this);
   auto answer = worker_.proxy().admission().guard().Try(guard, address_, ticket, &dialogue_->proof);
   if (answer == LoginGuard::Answer::kWait) {

@@ -7,9 +7,12 @@
 // logging in often changes nothing of that: a user counts once.
 #pragma once
 
+#include <openssl/types.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -17,7 +20,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 #include "mysql/handshake.h"
@@ -33,7 +35,9 @@ class Pace {
   static constexpr size_t kUsersMost = 1024;    // a fair sample of all that were seen
   static constexpr size_t kServersMost = 1024;  // then those that were heard of least recently go
 
-  explicit Pace(const Nonce& secret) : secret_(secret) {}
+  explicit Pace(const Nonce& secret);
+  ~Pace();
+  Pace(const Pace&) = delete;
 
   // A server took so long. `user`: one whom the map knows; empty: one whom it does not.
   void Add(Step step, std::string_view user, std::string_view destination, uint64_t microseconds);
@@ -66,14 +70,15 @@ class Pace {
   struct Place {
     uint64_t position, rank;
   };
-  Place PlaceOf(std::string_view user) const;
+  Place PlaceOf(std::string_view user);
   std::shared_ptr<Server> ServerOf(std::string_view destination);
   void Remember(const Place& place, const std::shared_ptr<Server>& server);
   const Ring* StandIn(Step step, std::string_view user);
 
   const Nonce secret_;
-  std::mutex mutex_;  // guards all that follows
-  std::unordered_map<std::string, std::shared_ptr<Server>> servers_;
+  std::mutex mutex_;          // guards all that follows
+  EVP_MD_CTX* const digest_;  // kept: a new one takes a dozen allocations
+  std::map<std::string, std::shared_ptr<Server>, std::less<>> servers_;
   std::list<std::string> ages_;                    // destinations; who was heard of last is last
   std::map<uint64_t, Known> users_;                // by position
   std::set<std::pair<uint64_t, uint64_t>> ranks_;  // of the same, with the position
