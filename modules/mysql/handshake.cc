@@ -22,8 +22,11 @@ uint32_t LowHalf(uint64_t capabilities) {
 
 // What the response and the request for TLS begin with.
 PacketWriter BeginResponse(const Response& response, uint64_t more) {
+  constexpr size_t kFixed = 32, kLengthsAndNuls = 16;
   uint64_t capabilities = response.capabilities | kLongPassword | more;
-  PacketWriter packet;
+  PacketWriter packet(kFixed + response.user.size() + response.auth.size() +
+                      response.database.size() + response.plugin.size() +
+                      response.attributes.size() + kLengthsAndNuls);
   packet.WriteU32(LowHalf(capabilities))
       .WriteU32(response.max_packet)
       .WriteU8(response.charset)
@@ -47,7 +50,8 @@ std::string_view NoPluginFor(std::string_view server_version) {
 std::string BuildGreeting(const Greeting& greeting) {
   bool plugin = (greeting.capabilities & kPluginAuth) != 0;
   Bytes nonce(greeting.nonce);
-  PacketWriter packet;
+  constexpr size_t kFixed = 64;
+  PacketWriter packet(kFixed + greeting.version.size() + greeting.plugin.size());
   packet.WriteU8(kProtocolVersion)
       .WriteNulText(greeting.version)
       .WriteU32(greeting.connection_id)

@@ -40,6 +40,11 @@ std::string BuildHeader(size_t payload_size, uint8_t sequence);
 class PacketWriter {
  public:
   PacketWriter() : packet_(kHeaderSize, '\0') {}
+  // Room for `payload` bytes at once; more may come.
+  explicit PacketWriter(size_t payload) {
+    packet_.reserve(kHeaderSize + payload);
+    packet_.resize(kHeaderSize);
+  }
 
   PacketWriter& WriteU8(uint8_t value) { return WriteLittleEndian(value, 1); }
   PacketWriter& WriteU16(uint16_t value) { return WriteLittleEndian(value, 2); }
