@@ -24,7 +24,7 @@ trap '[ -z "$server" ] || { kill $server; wait $server; } 2>/dev/null; rm -rf "$
 cd "$dir" || exit 1
 timeout 120 apt-get download -q python3-pymysql=1.0.2-2+deb12u1 >apt.log 2>&1 ||
 	fail "apt-get download failed (python3-pymysql 1.0.2-2+deb12u1 is needed): $(tail -n 3 apt.log)"
-dpkg -x python3-pymysql_*.deb root || exit 1
+dpkg -x python3-pymysql_*.deb files || exit 1
 user=()
 [ "$(id -u)" != 0 ] || user=(--user=root)
 mariadb-install-db --no-defaults --datadir="$dir/data" "${user[@]}" --auth-root-authentication-method=normal --skip-test-db >install.log 2>&1 ||
@@ -40,7 +40,7 @@ for ((i = 0; i < 150; i++)); do [ -S sock ] && break; sleep 0.2; done
 [ -S sock ] || fail "mariadbd did not start: $(tail -n 3 mariadb.log)"
 cat >see.py <<'END'
 import socket, sys, time
-sys.path.insert(0, 'root/usr/lib/python3/dist-packages')
+sys.path.insert(0, 'files/usr/lib/python3/dist-packages')
 import pymysql
 
 port = int(sys.argv[1])

@@ -25,10 +25,10 @@ timeout 120 npm install --prefix "$dir" --no-audit --no-fund --ignore-scripts --
 	fail "npm install failed: $(tail -n 3 npm.log)"
 timeout 120 apt-get download -q redis-tools=5:7.0.15-1~deb12u10 liblzf1 libjemalloc2 >apt.log 2>&1 ||
 	fail "apt-get download failed (redis-tools 5:7.0.15-1~deb12u10 is needed): $(tail -n 3 apt.log)"
-for package in *.deb; do dpkg -x "$package" root || exit 1; done
+for package in *.deb; do dpkg -x "$package" files || exit 1; done
 # The server is redis-check-rdb: Debian's package has one program under three names.
-ln -s redis-check-rdb root/usr/bin/redis-server 2>/dev/null
-LD_LIBRARY_PATH=$(echo root/usr/lib/*-linux-gnu*) root/usr/bin/redis-server --port 0 --unixsocket "$dir/redis.sock" \
+ln -s redis-check-rdb files/usr/bin/redis-server 2>/dev/null
+LD_LIBRARY_PATH=$(echo files/usr/lib/*-linux-gnu*) files/usr/bin/redis-server --port 0 --unixsocket "$dir/redis.sock" \
 	--save '' --dir "$dir" >redis.log 2>&1 &
 redis=$!
 cat >see.mjs <<'END'

@@ -24,7 +24,7 @@ timeout 120 npm install --prefix "$dir" --no-audit --no-fund --ignore-scripts --
 	fail "npm install failed: $(tail -n 3 npm.log)"
 timeout 120 apt-get download -q postgresql-15=15.20-0+deb12u1 postgresql-client-15=15.20-0+deb12u1 libpq5 >apt.log 2>&1 ||
 	fail "apt-get download failed (postgresql-15 15.20-0+deb12u1 is needed): $(tail -n 3 apt.log)"
-for package in *.deb; do dpkg -x "$package" root || exit 1; done
+for package in *.deb; do dpkg -x "$package" files || exit 1; done
 as=()
 mkdir server
 if [ "$(id -u)" = 0 ]; then
@@ -33,8 +33,8 @@ if [ "$(id -u)" = 0 ]; then
 	chown nobody:nogroup server
 	chmod a+rx "$dir"
 fi
-bin=$dir/root/usr/lib/postgresql/15/bin
-as+=(env -i "LD_LIBRARY_PATH=$(echo "$dir"/root/usr/lib/*-linux-gnu*)" PATH=/usr/bin:/bin)
+bin=$dir/files/usr/lib/postgresql/15/bin
+as+=(env -i "LD_LIBRARY_PATH=$(echo "$dir"/files/usr/lib/*-linux-gnu*)" PATH=/usr/bin:/bin)
 cd server || exit 1
 "${as[@]}" "$bin/initdb" -D "$dir/server/data" -U tester -A trust --no-sync >../initdb.log 2>&1 || fail "initdb failed: $(tail -n 3 ../initdb.log)"
 "${as[@]}" "$bin/postgres" -D "$dir/server/data" -k "$dir/server" -c listen_addresses= -c fsync=off >../server.log 2>&1 &

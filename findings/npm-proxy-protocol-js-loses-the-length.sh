@@ -23,8 +23,8 @@ timeout 120 npm install --prefix "$dir" --no-audit --no-fund --ignore-scripts --
 	fail "npm install failed: $(tail -n 3 npm.log)"
 timeout 120 apt-get download -q haproxy=2.6.12-1+deb12u4 liblua5.3-0=5.3.6-2 libopentracing-c-wrapper0 libopentracing1 >apt.log 2>&1 ||
 	fail "apt-get download failed (haproxy 2.6.12-1+deb12u4 is needed): $(tail -n 3 apt.log)"
-for package in *.deb; do dpkg -x "$package" root || exit 1; done
-LD_LIBRARY_PATH=$(echo root/usr/lib/*-linux-gnu*)
+for package in *.deb; do dpkg -x "$package" files || exit 1; done
+LD_LIBRARY_PATH=$(echo files/usr/lib/*-linux-gnu*)
 export LD_LIBRARY_PATH
 cat >see.js <<'END'
 const net = require('net'), fs = require('fs')
@@ -62,7 +62,7 @@ listen front
 END
 timeout 20 node see.js "$dir/back" &
 see=$!
-root/usr/sbin/haproxy -db -f haproxy.cfg >haproxy.log 2>&1 &
+files/usr/sbin/haproxy -db -f haproxy.cfg >haproxy.log 2>&1 &
 proxy=$!
 for ((i = 0; i < 100; i++)); do [ -e ready ] && (: <>/dev/tcp/127.0.0.1/$port) 2>/dev/null && break; sleep 0.1; done
 node -e 'const s = require("net").connect('$port', "127.0.0.1"); s.on("error", () => {}); s.write("hello"); setTimeout(() => s.destroy(), 3000)' &

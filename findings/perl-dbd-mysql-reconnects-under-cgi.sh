@@ -23,7 +23,7 @@ trap '[ -z "$server" ] || { kill $server; wait $server; } 2>/dev/null; rm -rf "$
 cd "$dir" || exit 1
 timeout 120 apt-get download -q libdbd-mysql-perl=4.050-5+b1 libdbd-mariadb-perl=1.22-1+b1 libdbi-perl libmariadb3 >apt.log 2>&1 ||
 	fail "apt-get download failed (libdbd-mysql-perl 4.050-5+b1 and libdbd-mariadb-perl 1.22-1+b1 are needed): $(tail -n 3 apt.log)"
-for package in *.deb; do dpkg -x "$package" root || exit 1; done
+for package in *.deb; do dpkg -x "$package" files || exit 1; done
 mkdir data
 user=()
 [ "$(id -u)" != 0 ] || user=(--user=root)
@@ -53,8 +53,8 @@ my ($tenant) = $session->selectrow_array('SELECT @tenant');
 print $session->err ? $session->errstr : $tenant // 'NULL, no error', "\n";
 END
 export PERL5LIB LD_LIBRARY_PATH
-PERL5LIB=$(echo "$dir"/root/usr/lib/*-linux-gnu*/perl5/5.36)
-LD_LIBRARY_PATH=$(echo "$dir"/root/usr/lib/*-linux-gnu*)
+PERL5LIB=$(echo "$dir"/files/usr/lib/*-linux-gnu*/perl5/5.36)
+LD_LIBRARY_PATH=$(echo "$dir"/files/usr/lib/*-linux-gnu*)
 unset MOD_PERL GATEWAY_INTERFACE
 stated=yes
 see() {

@@ -20,7 +20,7 @@ constexpr int kSingles = 16;  // turns after which a batch is tried again
 constexpr Millis kRest(200);
 constexpr int kTurnedAwayPerRest = 32;
 
-// What accept(2) tells of a client that is gone, or whom a rule or the network keeps away: the next
+// What accept(2) tells of a client that is gone, or kept away by a rule or the network: the next
 // one may be well.
 bool IsOfOneClient(int error) {
   switch (error) {

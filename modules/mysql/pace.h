@@ -39,7 +39,7 @@ class Pace {
   ~Pace();
   Pace(const Pace&) = delete;
 
-  // A server took so long. `user`: one whom the map knows; empty: one whom it does not.
+  // A server took so long. `user`: one that the map knows; empty: one that it does not.
   void Add(Step step, std::string_view user, std::string_view destination, uint64_t microseconds);
 
   // One of the last 32 times in microseconds, at random, at most a second; 0 before the first. Of
