@@ -15,6 +15,9 @@ constexpr Millis kFullLook(2);  // while others wait for a place
 // A limit of 512 open files leaves as many as there may be at most.
 constexpr uint64_t kShare = 16;
 constexpr size_t kLeast = 4;
+// More than a request may have. evhttp lets go of a connection before this does, and nobody looks at
+// what is read then.
+constexpr size_t kUnreadMost = 256 * 1024;
 
 // evhttp has freed it, which takes its callbacks away.
 bool Closed(bufferevent* stream) {
@@ -52,6 +55,7 @@ void Connections::SetListener(evconnlistener* listener) { listener_ = listener; 
 bufferevent* Connections::OnNew(event_base* base, void* self) {
   auto& connections = *static_cast<Connections*>(self);
   bufferevent* stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+  bufferevent_setwatermark(stream, EV_READ, 0, kUnreadMost);
   bufferevent_incref(stream);
   connections.DropClosed();
   connections.all_.push_back({stream, NowMillis(), State::kReads});

@@ -53,7 +53,8 @@ Result<Fd> OpenTrusted(const std::string& path, int flags, mode_t mode) {
     if (::stat(folder_name.c_str(), &folder) != 0) return Failed(std::strerror(errno));
     // What the link says is read from the link that was judged, whatever its name leads to later.
     Fd link(::open(name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    if (!link || ::fstat(link.get(), &status) != 0 || !S_ISLNK(status.st_mode)) {
+    if ((flags & O_NOFOLLOW) || !link || ::fstat(link.get(), &status) != 0 ||
+        !S_ISLNK(status.st_mode)) {
       return OpenFile(name, flags, mode, folder);
     }
     struct statfs system;

@@ -119,7 +119,8 @@ Result<Fd> Pidfile::Lock(const std::string& path, Fd passed) {
       continue;
     }
     if (!file) {
-      return Error{Fault::kSystem, "cannot lock '" + name + "': " + file.error().text};
+      return Error{Fault::kSystem,
+                   "cannot write the pidfile '" + path + "': '" + name + "': " + file.error().text};
     }
     fd = std::move(*file);
     if (name != path) (void)!::fchmod(fd.get(), 0600);

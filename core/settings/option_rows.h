@@ -107,7 +107,7 @@ inline constexpr OptionRow kOptionRows[] = {
     {"-p,--pidfile", "FILE", "Running", "write the process id here"},
     {"--nofile", "N|auto", "Running",
      "the limit of open files; auto: all that the system allows (auto)"},
-    {"-w,--workers", "N", "Running", "threads that serve clients (one a core that may be used)"},
+    {"-w,--workers", "N", "Running", "threads that serve clients (one a core)"},
     {"--user", "NAME", "Running", "become this user when everything is bound and open"},
     {"--group", "NAME", "Running", "and this group (that of --user)"},
     {"--chroot", "DIR", "Running", "make this the root folder before anything is bound or opened"},

@@ -7,6 +7,7 @@ namespace rum::mysql {
 namespace {
 
 constexpr uint32_t kNever = 0xffffffff;
+constexpr uint32_t kFirstOfTwoDigits = 100000;
 
 struct Row {
   uint64_t bit;
@@ -73,13 +74,17 @@ uint32_t ReadNumber(std::string_view text) {
 
 }  // namespace
 
-ServerVersion ReadVersion(std::string_view text) {
-  // MariaDB 10 puts this before its own version, for replicas that know only one digit.
-  constexpr std::string_view kPrefix = "5.5.5-";
+ServerVersion ReadVersion(std::string_view text) { return VersionOf(text, kLongPassword); }
+
+ServerVersion VersionOf(std::string_view text, uint64_t capabilities) {
   ServerVersion version;
-  version.mariadb = text.find("MariaDB") != text.npos;
-  if (version.mariadb && text.starts_with(kPrefix)) text.remove_prefix(kPrefix.size());
-  version.number = ReadNumber(text);
+  bool named = (capabilities & kLongPassword) != 0 && text.find("MariaDB") != text.npos;
+  version.mariadb = capabilities >> kFurther != 0 || named;
+  // MariaDB 10, and what stands for it, puts this before its own version, for replicas that know
+  // only one digit.
+  constexpr std::string_view kPrefix = "5.5.5-";
+  if (text.starts_with(kPrefix)) version.number = ReadNumber(text.substr(kPrefix.size()));
+  if (version.number < kFirstOfTwoDigits) version.number = ReadNumber(text);
   return version;
 }
 

@@ -39,7 +39,7 @@ enum Capability : uint64_t {
   kQueryAttributes = 1u << 27,
   kMultiFactor = 1u << 28,  // MySQL only: matters during the login and never after it
   kRememberOptions = 1u << 31,
-  // MariaDB's further ones.
+  // MariaDB's further ones, from kFurther on.
   kProgress = 1ull << 32,
   kBulkOperations = 1ull << 34,
   kExtendedMetadata = 1ull << 35,
@@ -47,10 +47,17 @@ enum Capability : uint64_t {
   kBulkUnitResults = 1ull << 37,
 };
 
+constexpr unsigned kFurther = 32;
+
 // The flags of one kind of server without which it and a client that uses them would misread each
 // other.
 constexpr uint64_t kChangesWhatFollows = kOptionalMetadata | kQueryAttributes | kBulkOperations |
                                          kExtendedMetadata | kCacheMetadata | kBulkUnitResults;
+
+// A server without one of these may be greeted for by nobody but itself: each server has them since
+// MySQL 5.5.7 and MariaDB 5.5 (CLIENT_BASIC_FLAGS in their include/mysql_com.h), and what speaks
+// their protocol by now has them, too.
+constexpr uint64_t kFloor = kConnectWithDb | kProtocol41 | kSecureConnection | kPluginAuth;
 
 // What follows the login is compressed, by zlib or by zstd.
 constexpr uint64_t kCompresses = kCompress | kZstd;
@@ -64,6 +71,12 @@ struct ServerVersion {
 
 // Reads "8.0.40", "11.8.6-MariaDB" or "5.5.5-10.11.0-MariaDB". Number 0: it starts with no version.
 ServerVersion ReadVersion(std::string_view text);
+
+// Of a server that greets so. It is MariaDB if it announces MariaDB's further flags, whatever it
+// calls itself. MariaDB before 10.2 has none; that one sets LONG_PASSWORD, as MySQL does, and is
+// known by its name. A server without either is neither; it is taken for MySQL, as a client takes
+// it.
+ServerVersion VersionOf(std::string_view text, uint64_t capabilities);
 
 // The flags that rum promises under a version: those that every server from that version on has,
 // and that it can pass on. Never kCompresses and kSsl.

@@ -43,8 +43,10 @@ const rum_option kOptions[kOptionCount] = {
      "_client_port and _client_user",
      RUM_OPTION_CHOICE, 0},
     {"mysql-greeting", "learn|fixed", nullptr,
-     "learn: version and capabilities follow the servers; fixed: they are those of the options; "
-     "without it learn, but fixed with --mysql-version or --mysql-capabilities",
+     "learn: version and capabilities follow the servers; fixed: they are those of the options "
+     "(character set and plugin always follow); without it learn, but fixed with --mysql-version "
+     "or "
+     "--mysql-capabilities",
      RUM_OPTION_CHOICE, 0},
     {"mysql-change-user", "allow|same|deny", "allow",
      "whether a client that is logged in may become another user by COM_CHANGE_USER: any, only "
@@ -88,8 +90,7 @@ constexpr VersionName kVersionNames[] = {
 };
 
 constexpr size_t kMaxVersion = 60;  // what clients reserve for it
-constexpr size_t kVersionsTold = 50;
-constexpr uint32_t kNeeded = kProtocol41 | kSecureConnection;
+constexpr uint32_t kNeeded = kProtocol41 | kSecureConnection | kConnectWithDb;
 constexpr uint8_t kUtf8 = 33;  // utf8_general_ci: servers before 5.5.3 know no utf8mb4
 constexpr uint32_t kFirstUtf8Mb4 = 50503;
 
@@ -160,8 +161,8 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
     }
     if ((bits & kNeeded) != kNeeded) {
       return {.why =
-                  "--mysql-capabilities: PROTOCOL_41 (200) and SECURE_CONNECTION (8000) are "
-                  "needed"};
+                  "--mysql-capabilities: CONNECT_WITH_DB (8), PROTOCOL_41 (200) and "
+                  "SECURE_CONNECTION (8000) are needed"};
     }
     if ((bits & kLongPassword) == 0 || (bits & ~(AllOffered() & kFixedMost)) != 0) {
       return {.why = "--mysql-capabilities: bit 0 must be set, and only flags of 91fff7df may be"};
@@ -203,10 +204,16 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
 Promise PromiseNow(const Config& config, const Fleet::Sight& sight) {
   Promise promise = config.learns && sight.promise ? *sight.promise : config.promise;
   promise.capabilities &= config.capabilities;
+  if (sight.promise) {
+    promise.charset = sight.promise->charset;
+    promise.plugin = sight.promise->plugin;
+  }
+  if (config.auth == AuthMode::kRewrite) promise.plugin = kNativePlugin;
   return promise;
 }
 
-std::string Describe(const Config& config, const Fleet::Sight& sight) {
+std::string Describe(const Config& config, const Fleet::Sight& sight,
+                     const Fleet::Summary& summary) {
   const char* auth = config.auth == AuthMode::kRelay     ? "relay"
                      : config.auth == AuthMode::kRewrite ? "rewrite"
                                                          : "auto";
@@ -214,8 +221,11 @@ std::string Describe(const Config& config, const Fleet::Sight& sight) {
   const char* from = !config.learns ? "fixed" : sight.promise ? "learned" : "default";
   nlohmann::ordered_json json = {{"version", promise.version},
                                  {"capabilities", HexOf(promise.capabilities)},
+                                 {"charset", promise.charset},
+                                 {"plugin", promise.plugin},
                                  {"greeting", from},
-                                 {"servers", sight.servers.size()},
+                                 {"servers", summary.servers},
+                                 {"unsupported", summary.unsupported},
                                  {"mixed", sight.mixed},
                                  {"auth", auth},
                                  {"unknown_user", config.unknown_to_default ? "default" : "deny"},
@@ -223,13 +233,8 @@ std::string Describe(const Config& config, const Fleet::Sight& sight) {
   json["change_user"] = config.change_user == ChangeUserMode::kAllow  ? "allow"
                         : config.change_user == ChangeUserMode::kSame ? "same"
                                                                       : "deny";
-  nlohmann::json versions = nlohmann::json::object();
-  for (const auto& [address, server] : sight.servers) {
-    if (versions.contains(server.version) || versions.size() < kVersionsTold) {
-      versions[server.version] = versions.value(server.version, 0) + 1;
-    }
-  }
-  json["versions"] = std::move(versions);
+  json["versions"] = nlohmann::json::object();
+  for (const auto& [version, servers] : summary.versions) json["versions"][version] = servers;
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

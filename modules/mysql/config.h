@@ -49,10 +49,12 @@ extern const rum_option kOptions[kOptionCount];
 // `values` are in the order of kOptions, NULL for what was not given and has no default.
 Parsed<Config> ReadConfig(const char* const* values, size_t count);
 
-// What a greeting says now.
+// What a greeting says now. Character set and plugin are the servers' in any case: no option tells
+// them. Where rum judges proofs, the plugin is the one that it can judge.
 Promise PromiseNow(const Config& config, const Fleet::Sight& sight);
 
 // For the hook `stats`.
-std::string Describe(const Config& config, const Fleet::Sight& sight);
+std::string Describe(const Config& config, const Fleet::Sight& sight,
+                     const Fleet::Summary& summary);
 
 }  // namespace rum::mysql

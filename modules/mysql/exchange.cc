@@ -11,7 +11,7 @@ struct Row {
 };
 constexpr Row kRows[] = {
     {kNativePlugin, PluginKind::kNative},     {"client_ed25519", PluginKind::kEd25519},
-    {"parsec", PluginKind::kParsec},          {"caching_sha2_password", PluginKind::kCachingSha2},
+    {"parsec", PluginKind::kParsec},          {kCachingSha2Plugin, PluginKind::kCachingSha2},
     {"sha256_password", PluginKind::kSha256},
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -12,18 +13,35 @@
 namespace rum::mysql {
 namespace {
 
-// A server that has not greeted for so long is no longer reckoned with.
-constexpr int64_t kForgotten = 24 * 3600;
-// That a known server greeted again is noted, and what is kept is written, no more often.
-constexpr int64_t kFresh = 600;
+// What was kept is used for so long.
+constexpr int64_t kKeptFor = 24 * 3600;
+// A login tells again that a server which it has told of greets as before.
+constexpr int64_t kToldFor = 300;
+constexpr int64_t kLookThroughAgain = 60;
 constexpr int64_t kKeepAgain = 3600;
-constexpr size_t kServersMost = 4096;
+constexpr int64_t kWarnAgain = 3600;
+constexpr int kBudget = 5;
+constexpr size_t kFileMost = 1 << 20;  // of rum.state
+constexpr size_t kVersionsTold = 50;
 
 constexpr size_t kVersionMost = 60;  // what clients reserve for it
+constexpr size_t kAddressMost = 128;
 constexpr uint64_t kAlways = kLongPassword | kProtocol41 | kSecureConnection;
 constexpr char kFormat[] = "rum-mysql-fleet-1";
 constexpr uint32_t kFirstUtf8Mb4 = 50503;
 constexpr uint8_t kUtf8 = 33;
+constexpr uint8_t kUtf8Mb4 = 45;
+
+// The first versions with authentication plugins, on which the relay rests.
+constexpr uint32_t kFirstMySql = 50507;
+constexpr uint32_t kFirstMariaDb = 50500;
+// One server in so many does not move the version.
+constexpr size_t kOutlier = 100;
+
+// A client that was promised one of these by a server without would misread it, or the other way
+// round; so would one that was promised less than kFloor of where to put what it sends.
+constexpr uint64_t kOfAll =
+    kDeprecateEof | kSessionTrack | kProgress | kChangesWhatFollows | kCompresses | kFloor;
 
 // Servers build names of systems and packages into it: only what a version may consist of is shown
 // to clients.
@@ -37,73 +55,131 @@ std::string Shown(std::string_view version) {
 
 const char* FamilyName(bool mariadb) { return mariadb ? "MariaDB" : "MySQL"; }
 
-struct Count {
-  size_t all = 0, defaults = 0;
-  std::optional<ServerVersion> lowest;
-  std::string lowest_text;
-};
+ServerVersion VersionOf(const Server& server) {
+  return rum::mysql::VersionOf(server.version, server.capabilities);
+}
 
-// [0]: MySQL, [1]: MariaDB.
-struct Census {
-  Count families[2];
-  uint64_t capabilities = UINT64_MAX;
-};
+template <class Map, class Key>
+void Change(Map* map, const Key& key, int by) {
+  auto at = map->try_emplace(key, 0).first;
+  at->second += static_cast<size_t>(by);
+  if (at->second == 0) map->erase(at);
+}
 
-Census TakeCensus(const Servers& servers) {
-  Census census;
-  for (const auto& [address, server] : servers) {
-    ServerVersion version = ReadVersion(server.version);
-    if (version.number == 0) continue;
-    Count& family = census.families[version.mariadb];
-    ++family.all;
-    family.defaults += server.is_default;
-    if (!family.lowest || version.number < family.lowest->number) {
-      family.lowest = version;
-      family.lowest_text = Shown(server.version);
-    }
-    // By its version too: DEPRECATE_EOF is announced by servers that do it wrong. Whether to
-    // compress is offered at all is the configuration's affair.
-    census.capabilities &=
-        (server.capabilities | kAlways) & (OfferedCapabilities(version) | kCompresses);
+// What is there most often.
+template <class Map>
+const typename Map::key_type* MostOf(const Map& map) {
+  auto most = std::max_element(map.begin(), map.end(),
+                               [](auto& a, auto& b) { return a.second < b.second; });
+  return most != map.end() ? &most->first : nullptr;
+}
+
+template <class Map>
+const typename Map::key_type* Choose(const Map& defaults, const Map& all) {
+  return defaults.size() == 1 ? &defaults.begin()->first : MostOf(all);
+}
+
+size_t HashOf(const Server& server) {
+  size_t hash = std::hash<std::string>()(server.version);
+  for (size_t part : {std::hash<std::string>()(server.plugin),
+                      std::hash<uint64_t>()(server.capabilities), size_t{server.charset}}) {
+    hash = hash * 31 + part;
   }
-  return census;
+  return hash;
+}
+
+int64_t Patience(const Server& server) {
+  if (server.interval == 0) return Fleet::kForgotten;
+  return std::clamp(3 * server.interval, Fleet::kForgottenLeast, kKeptFor);
 }
 
 }  // namespace
 
-std::optional<Promise> PromiseOf(const Servers& servers) {
-  Census census = TakeCensus(servers);
-  const Count& mysql = census.families[0];
-  const Count& mariadb = census.families[1];
-  if (mysql.all + mariadb.all == 0) return std::nullopt;
-  bool wants_mariadb = mariadb.all >= mysql.all;
-  if ((mysql.defaults == 0) != (mariadb.defaults == 0)) wants_mariadb = mariadb.defaults != 0;
-  const Count& family = wants_mariadb ? mariadb : mysql;
-  Promise promise;
-  promise.version = family.lowest_text;
-  promise.capabilities = census.capabilities | kAlways;
-  for (const Count& count : census.families) {
-    if (count.lowest && count.lowest->number < kFirstUtf8Mb4) promise.charset = kUtf8;
-  }
-  return promise;
+bool IsSupported(const Server& server) {
+  ServerVersion version = VersionOf(server);
+  if (version.number == 0) return false;
+  if (server.is_default) return true;
+  return version.number >= (version.mariadb ? kFirstMariaDb : kFirstMySql) &&
+         (server.capabilities & kFloor) == kFloor;
 }
 
-bool AreMixed(const Servers& servers) {
-  Census census = TakeCensus(servers);
-  return census.families[0].all && census.families[1].all;
+void Census::Count(const Server& server, int by) {
+  if (!IsSupported(server)) {
+    unsupported_ += static_cast<size_t>(by);
+    return;
+  }
+  ServerVersion version = VersionOf(server);
+  Family& family = families_[version.mariadb];
+  for (Group* group : {&family.all, &family.defaults}) {
+    if (group == &family.defaults && !server.is_default) continue;
+    group->all += static_cast<size_t>(by);
+    Change(&group->versions, std::pair(version.number, Shown(server.version)), by);
+    Change(&group->plugins, server.plugin, by);
+    // Servers can be set to one that no client may use; some clients would go by it.
+    if (server.charset != 0 && CharsetOfNoClient(server.charset).empty()) {
+      Change(&group->charsets, server.charset, by);
+    }
+  }
+  all_ += static_cast<size_t>(by);
+  // By its version too: DEPRECATE_EOF is announced by servers that do it wrong. Whether to compress
+  // is offered at all is the configuration's affair.
+  uint64_t has = (server.capabilities | kAlways) & (OfferedCapabilities(version) | kCompresses);
+  for (size_t bit = 0; bit < 64; ++bit) {
+    if (has >> bit & 1) having_[bit] += static_cast<size_t>(by);
+  }
+}
+
+bool Census::is_mariadb() const {
+  const Family& mysql = families_[0];
+  const Family& mariadb = families_[1];
+  if ((mysql.defaults.all == 0) != (mariadb.defaults.all == 0)) return mariadb.defaults.all != 0;
+  return mariadb.all.all >= mysql.all.all;
+}
+
+bool Census::mixed() const { return families_[0].all.all && families_[1].all.all; }
+
+std::optional<Promise> Census::promise() const {
+  if (all_ == 0) return std::nullopt;
+  const Family& family = families_[is_mariadb()];
+  Promise promise;
+  size_t passed = 0;
+  for (const auto& [version, count] : family.all.versions) {
+    promise.version = version.second;
+    passed += count;
+    if (passed > family.all.all / kOutlier) break;
+  }
+  promise.capabilities = kAlways;
+  for (size_t bit = 0; bit < 64; ++bit) {
+    uint64_t flag = uint64_t{1} << bit;
+    bool promised = kOfAll & flag ? having_[bit] == all_ : 2 * having_[bit] >= all_;
+    if (promised) promise.capabilities |= flag;
+  }
+  if (const uint8_t* charset = Choose(family.defaults.charsets, family.all.charsets)) {
+    promise.charset = *charset;
+  } else {
+    promise.charset = family.all.versions.begin()->first.first < kFirstUtf8Mb4 ? kUtf8 : kUtf8Mb4;
+  }
+  const std::string* plugin = Choose(family.defaults.plugins, family.all.plugins);
+  if (plugin != nullptr && *plugin == kCachingSha2Plugin) promise.plugin = *plugin;
+  return promise;
 }
 
 std::string WriteServers(const Servers& servers) {
   nlohmann::ordered_json json = {{"format", kFormat}, {"servers", nlohmann::json::array()}};
+  size_t size = 100;
   for (const auto& [address, server] : servers) {
+    size += 200 + address.size() + 2 * (server.version.size() + server.plugin.size());
+    if (size > kFileMost) break;
     json["servers"].push_back({{"address", address},
                                {"version", server.version},
                                {"capabilities", HexOf(server.capabilities)},
                                {"plugin", server.plugin},
+                               {"charset", server.charset},
                                {"default", server.is_default},
-                               {"seen", server.seen}});
+                               {"seen", server.seen},
+                               {"interval", server.interval}});
   }
-  return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 Parsed<Servers> ReadServers(std::string_view text, int64_t now) {
@@ -114,12 +190,18 @@ Parsed<Servers> ReadServers(std::string_view text, int64_t now) {
   }
   Servers servers;
   for (const auto& one : json["servers"]) {
-    if (!one.is_object() || servers.size() >= kServersMost) continue;
+    if (!one.is_object() || servers.size() >= Fleet::kServersMost) continue;
     auto word = [&](const char* name) -> std::string {
       auto found = one.find(name);
       return found != one.end() && found->is_string() ? found->get<std::string>() : "";
     };
-    auto seen = one.find("seen");
+    // -1: it is not there, or too big for a time or a number of a character set.
+    auto number = [&](const char* name, uint64_t most) -> int64_t {
+      auto found = one.find(name);
+      if (found == one.end() || !found->is_number_unsigned()) return -1;
+      auto value = found->get<uint64_t>();
+      return value <= most ? static_cast<int64_t>(value) : -1;
+    };
     auto is_default = one.find("default");
     std::string address = word("address"), hex = word("capabilities");
     Server server;
@@ -127,15 +209,16 @@ Parsed<Servers> ReadServers(std::string_view text, int64_t now) {
     server.plugin = word("plugin").substr(0, kVersionMost);
     auto [end, error] =
         std::from_chars(hex.data(), hex.data() + hex.size(), server.capabilities, 16);
-    if (address.empty() || address.size() > 128 || error != std::errc() ||
-        end != hex.data() + hex.size() || ReadVersion(server.version).number == 0 ||
-        seen == one.end() || !seen->is_number_integer()) {
+    server.seen = number("seen", INT64_MAX);
+    if (address.empty() || address.size() > kAddressMost || error != std::errc() ||
+        end != hex.data() + hex.size() || VersionOf(server).number == 0 || server.seen < 0 ||
+        server.seen > now || now - server.seen > kKeptFor) {
       continue;
     }
+    server.charset = static_cast<uint8_t>(std::max<int64_t>(number("charset", 255), 0));
+    server.interval = std::max<int64_t>(number("interval", kKeptFor), 0);
     server.is_default =
         is_default != one.end() && is_default->is_boolean() && is_default->get<bool>();
-    server.seen = seen->get<int64_t>();
-    if (server.seen > now || now - server.seen > kForgotten) continue;
     servers.emplace(std::move(address), std::move(server));
   }
   return {.value = std::move(servers)};
@@ -143,7 +226,7 @@ Parsed<Servers> ReadServers(std::string_view text, int64_t now) {
 
 const Fleet::Sight& Fleet::View::Look(Fleet& fleet) {
   if (generation_ != fleet.generation_.load(std::memory_order_acquire)) {
-    std::lock_guard lock(fleet.mutex_);
+    std::lock_guard lock(fleet.sight_mutex_);
     sight_ = fleet.sight_;
     generation_ = fleet.generation_.load(std::memory_order_relaxed);
   }
@@ -153,6 +236,11 @@ const Fleet::Sight& Fleet::View::Look(Fleet& fleet) {
 Fleet::Fleet(Log log, Keep keep)
     : sight_(std::make_shared<Sight>()), log_(std::move(log)), keep_(std::move(keep)) {}
 
+bool Fleet::Budget::Take(int64_t now) {
+  if (now - minute >= 60 || now < minute) *this = {.minute = now, .used = 0};
+  return used < kBudget && ++used;
+}
+
 void Fleet::Remember(std::string_view text, int64_t now) {
   Parsed<Servers> parsed = ReadServers(text, now);
   std::lock_guard lock(mutex_);
@@ -160,75 +248,162 @@ void Fleet::Remember(std::string_view text, int64_t now) {
     log_(RUM_LOG_WARNING, std::string("what was kept of the servers is not used: ") + parsed.why);
     return;
   }
-  if (parsed.value.empty() || !sight_->servers.empty()) return;
+  if (parsed.value.empty() || !servers_.empty()) return;
+  for (auto& [address, server] : parsed.value) {
+    census_.Add(server);
+    int64_t expires = now + Patience(server);
+    servers_.emplace(address, Known{.server = std::move(server), .expires = expires});
+  }
   kept_ = now;
-  Publish(std::move(parsed.value), "so they were before the start");
+  Publish("so they were before the start", now);
 }
 
 void Fleet::Saw(View& view, std::string_view address, const Greeting& greeting,
                 std::optional<bool> is_default, int64_t now) {
-  const Servers& servers = view.Look(*this).servers;
-  auto known = servers.find(address);
   Server server{.version = greeting.version.substr(0, kVersionMost),
                 .capabilities = greeting.capabilities,
                 .plugin = greeting.plugin.substr(0, kVersionMost),
-                .is_default = false,
+                .charset = greeting.charset,
                 .seen = now};
-  if (known != servers.end()) {
-    server.is_default = is_default.value_or(known->second.is_default);
-    if (known->second.SameAs(server) && known->second.is_default == server.is_default &&
-        now - known->second.seen < kFresh && now >= known->second.seen) {
-      return;
+  if (VersionOf(server).number == 0 || address.size() > kAddressMost) return;
+  size_t hash = HashOf(server);
+  auto told = view.told_.find(address);
+  if (told == view.told_.end()) {
+    if (view.told_.size() >= kServersMost) view.told_.clear();
+    told = view.told_.emplace(address, View::Told{}).first;
+  } else if (bool fresh = now >= told->second.at && now - told->second.at < kToldFor;
+             !is_default && fresh && told->second.hash == hash) {
+    return;
+  }
+  told->second = {.hash = hash, .at = now};
+  if (!Learn(address, std::move(server), is_default, now)) view.told_.erase(told);
+}
+
+bool Fleet::Learn(std::string_view address, Server server, std::optional<bool> is_default,
+                  int64_t now) {
+  bool keeps = false, taken = false;
+  {
+    std::lock_guard lock(mutex_);
+    std::string because = std::string(address) + " is " + Shown(server.version);
+    bool forgot = Forget(now);
+    bool changed = Enter(address, server, is_default, now);
+    auto known = servers_.find(address);
+    taken = known != servers_.end() && known->second.server.SameAs(server);
+    if (forgot && !changed) because = "servers that were not heard of are forgotten";
+    if (changed || forgot || line_due_) Publish(because, now);
+    file_due_ |= changed || forgot || now - kept_ > kKeepAgain;
+    keeps = file_due_ && files_.Take(now);
+    if (keeps) {
+      file_due_ = false;
+      kept_ = now;
     }
+  }
+  if (keeps) {
+    std::lock_guard lock(keep_mutex_);
+    keep_(WriteServers(Copy()));
+  }
+  return taken;
+}
+
+// With the lock held, as those that follow. Whether anything in it is new.
+bool Fleet::Enter(std::string_view address, Server server, std::optional<bool> is_default,
+                  int64_t now) {
+  auto at = servers_.find(address);
+  bool is_new = at == servers_.end();
+  if (is_new) {
+    if (servers_.size() >= kServersMost) return false;
+    at = servers_.emplace(address, Known{}).first;
+  }
+  Known& known = at->second;
+  server.is_default = is_default.value_or(known.server.is_default);
+  server.interval = known.server.interval;
+  if (is_default) {
+    if (known.probed != 0 && now > known.probed) server.interval = now - known.probed;
+    known.probed = now;
+  }
+  bool settled = now - known.changed >= kChangeAgain || now < known.changed;
+  bool differs = is_new || (!known.server.SameAs(server) && settled);
+  if (!differs && server.is_default == known.server.is_default) {
+    known.server.interval = server.interval;
+    known.server.seen = now;
+    known.expires = now + Patience(known.server);
+    return false;
+  }
+  if (!is_new) census_.Remove(known.server);
+  if (differs) {
+    known.changed = now;
+    known.server = std::move(server);
   } else {
-    server.is_default = is_default.value_or(false);
+    known.server.is_default = server.is_default;
+    known.server.interval = server.interval;
+    known.server.seen = now;
   }
-  if (ReadVersion(server.version).number == 0) return;
-  Learn(std::string(address), std::move(server), now);
+  census_.Add(known.server);
+  known.expires = now + Patience(known.server);
+  return true;
 }
 
-void Fleet::Learn(const std::string& address, Server server, int64_t now) {
-  std::lock_guard lock(mutex_);
-  Servers servers = sight_->servers;
-  bool changed = std::erase_if(servers, [now](const auto& one) {
-                   return now - one.second.seen > kForgotten;
-                 }) != 0;
-  auto known = servers.find(address);
-  if (known == servers.end() && servers.size() >= kServersMost) {
-    servers.erase(std::min_element(servers.begin(), servers.end(),
-                                   [](auto& a, auto& b) { return a.second.seen < b.second.seen; }));
+// Whether there was anything to forget.
+bool Fleet::Forget(int64_t now) {
+  if (now - looked_through_ < kLookThroughAgain && now >= looked_through_) return false;
+  looked_through_ = now;
+  bool any = false;
+  for (auto at = servers_.begin(); at != servers_.end();) {
+    Known& known = at->second;
+    known.expires = std::min(known.expires, now + Patience(known.server));  // a clock set back
+    bool goes = now > known.expires;
+    if (goes) census_.Remove(known.server);
+    at = goes ? servers_.erase(at) : std::next(at);
+    any |= goes;
   }
-  changed |= known == servers.end() || !known->second.SameAs(server);
-  std::string because = address + " is " + Shown(server.version);
-  servers.insert_or_assign(address, std::move(server));
-  Publish(std::move(servers), because);
-  if (changed || now - kept_ > kKeepAgain) {
-    kept_ = now;
-    keep_(WriteServers(sight_->servers));
-  }
+  return any;
 }
 
-// With the lock held.
-void Fleet::Publish(Servers servers, const std::string& because) {
-  auto sight = std::make_shared<Sight>();
-  sight->promise = PromiseOf(servers);
-  sight->mixed = AreMixed(servers);
-  sight->servers = std::move(servers);
-  if (sight->promise && sight->promise != sight_->promise) {
-    log_(RUM_LOG_INFO, "clients are greeted with version " + sight->promise->version +
-                           " and capabilities " + HexOf(sight->promise->capabilities) +
-                           " from now on: " + because);
+void Fleet::Publish(const std::string& because, int64_t now) {
+  auto next = std::make_shared<Sight>();
+  next->promise = census_.promise();
+  next->mixed = census_.mixed();
+  bool says = next->promise && (line_due_ || next->promise != sight_->promise);
+  if (says) line_due_ = !lines_.Take(now);
+  if (says && !line_due_) {
+    log_(RUM_LOG_INFO, "clients are greeted with version " + next->promise->version +
+                           ", capabilities " + HexOf(next->promise->capabilities) +
+                           ", character set " + std::to_string(next->promise->charset) + " and " +
+                           next->promise->plugin + " from now on: " + because);
   }
-  if (sight->mixed && !sight_->mixed) {
-    bool mariadb = ReadVersion(sight->promise->version).mariadb;
+  if (next->mixed && !sight_->mixed && (warned_mixed_ == 0 || now - warned_mixed_ >= kWarnAgain)) {
+    warned_mixed_ = now;
     log_(RUM_LOG_WARNING,
          std::string("there are servers of MySQL and of MariaDB behind this rum, and clients are "
                      "greeted as by ") +
-             FamilyName(mariadb) +
+             FamilyName(census_.is_mariadb()) +
              ": some drivers choose their SQL by that; run one rum for each family");
   }
-  sight_ = std::move(sight);
+  if (*next == *sight_) return;
+  std::lock_guard lock(sight_mutex_);
+  sight_ = std::move(next);
   generation_.fetch_add(1, std::memory_order_release);
+}
+
+Servers Fleet::Copy() {
+  std::lock_guard lock(mutex_);
+  Servers servers;
+  for (const auto& [address, known] : servers_) {
+    servers.emplace_hint(servers.end(), address, known.server);
+  }
+  return servers;
+}
+
+Fleet::Summary Fleet::Summarize() {
+  std::lock_guard lock(mutex_);
+  Summary summary{.servers = servers_.size(), .unsupported = census_.unsupported(), .versions = {}};
+  for (const auto& [address, known] : servers_) {
+    std::string version = Shown(known.server.version);
+    if (summary.versions.size() < kVersionsTold || summary.versions.contains(version)) {
+      ++summary.versions[version];
+    }
+  }
+  return summary;
 }
 
 }  // namespace rum::mysql

@@ -14,8 +14,6 @@ constexpr size_t kNonceInFirstPart = 8;
 constexpr size_t kFixedResponse = 32;
 constexpr size_t kShortRequest = 4;  // the capabilities alone
 
-constexpr unsigned kFurther = 32;  // MariaDB's further capabilities begin at this bit
-
 // As it is sent: LONG_PASSWORD says whether the further ones are left out.
 uint32_t LowHalf(uint64_t capabilities) {
   auto low = static_cast<uint32_t>(capabilities);

@@ -17,6 +17,7 @@ using Nonce = std::array<uint8_t, kNonceSize>;
 constexpr size_t kMaxAttributes = 65535;
 
 constexpr std::string_view kNativePlugin = "mysql_native_password";
+constexpr std::string_view kCachingSha2Plugin = "caching_sha2_password";
 // No server has it, so that each asks for the plugin of the account: that one request is what the
 // relay rests on, and each client understands one.
 constexpr std::string_view kNoPlugin = "rum_has_no_plugin";

@@ -181,7 +181,7 @@ void ReloadWorker(void* worker_data, const void* config) {
 }
 
 void StopWorker(void* worker_data) {
-  rum::mysql::FinishOwnKey();
+  rum::mysql::OwnKeys::OfProcess().Finish();
   delete static_cast<Desk*>(worker_data);
 }
 
@@ -270,7 +270,7 @@ size_t Stats(const void* config, char* json, size_t size) {
   try {
     Fleet::View view;
     const auto& now = *static_cast<const Config*>(config);
-    std::string text = rum::mysql::Describe(now, view.Look(*now.fleet));
+    std::string text = rum::mysql::Describe(now, view.Look(*now.fleet), now.fleet->Summarize());
     if (text.size() > size) return 0;
     std::memcpy(json, text.data(), text.size());
     return text.size();

@@ -12,7 +12,6 @@
 namespace rum::mysql {
 namespace {
 
-constexpr int kKeyBits = 2048;
 constexpr int kSmallestKey = 1024;
 constexpr int kLargestKey = 8192;  // one operation takes a millisecond at most
 constexpr size_t kMaxPem = 4096;
@@ -81,9 +80,9 @@ Parsed<std::string> EncryptPassword(Bytes packet, Bytes password, const Nonce& n
   return {.value = std::move(cipher)};
 }
 
-std::unique_ptr<RsaKey> RsaKey::Make() {
+std::unique_ptr<RsaKey> RsaKey::Make(unsigned bits) {
   ErrorQueue errors;
-  Key key(EVP_RSA_gen(kKeyBits));
+  Key key(EVP_RSA_gen(bits));
   Bio target(BIO_new(BIO_s_mem()));
   if (!key || !target || PEM_write_bio_PUBKEY(target.get(), key.get()) != 1) return nullptr;
   char* text = nullptr;

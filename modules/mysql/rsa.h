@@ -36,11 +36,11 @@ class Secret {
 // comes from the network. `password` must fit the key: 213 bytes and the NUL for one of 2048 bits.
 Parsed<std::string> EncryptPassword(Bytes packet, Bytes password, const Nonce& nonce);
 
-// A pair of keys of 2048 bits. Constant once made: any thread may use it.
+// A pair of keys. Constant once made: any thread may use it.
 class RsaKey {
  public:
   // Takes 0.1 to 0.5 s. nullptr: the library failed.
-  static std::unique_ptr<RsaKey> Make();
+  static std::unique_ptr<RsaKey> Make(unsigned bits = 2048);
   ~RsaKey();
   RsaKey(const RsaKey&) = delete;
   RsaKey& operator=(const RsaKey&) = delete;

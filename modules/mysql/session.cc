@@ -40,7 +40,7 @@ bool Session::Open(uint32_t connection_id) {
   greeting.capabilities = promised_;
   if (TlsMode(RUM_CLIENT) != RUM_TLS_OFF && !TlsActive(RUM_CLIENT)) greeting.capabilities |= kSsl;
   greeting.charset = promise.charset;
-  greeting.plugin = kNativePlugin;
+  greeting.plugin = std::move(promise.plugin);
   Send(RUM_CLIENT, BuildGreeting(greeting));
   ++front_;
   return true;
@@ -208,7 +208,7 @@ void Session::GoOnKnown(Bytes value) {
     record_ = AsText(value);
     return DemandToken();
   }
-  if (Admitted(value)) Connect(record.value.destination);
+  if (Admitted(value)) Connect(destination_);
 }
 
 void Session::GoOnUnknown() {

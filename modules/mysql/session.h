@@ -20,6 +20,7 @@
 #include "mysql/handshake.h"
 #include "mysql/metrics.h"
 #include "mysql/own_errors.h"
+#include "mysql/own_key.h"
 #include "mysql/pace.h"
 #include "mysql/packet.h"
 #include "mysql/record.h"
@@ -68,7 +69,7 @@ class Session final : public Conversation {
     kAwaitVerdict,      // the server is to speak; left by OK, ERR, or what the client must answer
     kAwaitAnswer,       // the client is to answer; left by one packet of it
     kAwaitServerKey,    // the client's password is held; left by the server's public key
-    kAwaitOwnKey,       // paused until rum's own key is made; left by the end of the pause
+    kAwaitOwnKey,       // paused until rum has a key for the server; left by the end of the pause
     kAwaitCipher,       // the client has rum's key; left by the password under it
     kDelaySwitch,       // an unknown user, or one whom rum does not let a session become, waits
                         // for its switch; left by a timer
@@ -125,10 +126,11 @@ class Session final : public Conversation {
   bool PrepareResponse();  // outgoing_; false: the client is refused
   void Respond();
   bool WantsUpstreamTls() const;
+  std::string RemedyFor(const Greeting& greeting) const;
   void TellWhoTheClientIs(std::string_view user, std::string* attributes) const;
   void TakeVerdict(Bytes payload);
   void TakeOk(Bytes payload);
-  bool PutsDatabaseOff(const Response& response) const;
+  bool PutsDatabaseOff(const std::string& name, uint64_t capabilities) const;
   void ChooseDatabase();
   void PassError(Bytes payload);
   void NoteDenial();
@@ -147,7 +149,7 @@ class Session final : public Conversation {
   void AskForServerKey(Bytes password);
   void TakeServerKey(Bytes payload);
   void OfferOwnKey();
-  void SendOwnKey(const RsaKey& key);
+  void SendOwnKey();
   void TakeCipher(Bytes payload);
   void RefuseClearText();
   void PassOk(Bytes payload);
@@ -274,6 +276,7 @@ class Session final : public Conversation {
   Exchange exchange_;
   unsigned answered_ = 0;               // the plugin of the exchange, by whomever
   std::optional<Secret> password_;      // only in kAwaitServerKey
+  OwnKeys::Key own_key_;                // only in kAwaitCipher: the one that the client was given
   uint32_t connection_id_ = 0;          // in rum's greeting
   uint32_t thread_id_ = 0;              // in the server's
   Nonce upstream_nonce_{};              // the same

@@ -135,32 +135,37 @@ void Session::TakeServerKey(Bytes payload) {
 }
 
 void Session::OfferOwnKey() {
-  if (const RsaKey* key = FindOwnKey()) return SendOwnKey(*key);
+  own_key_ = OwnKeys::OfProcess().Find(upstream_);
+  if (own_key_) return SendOwnKey();
   uint64_t ticket = host_.pause(handle_);
   if (ticket == 0) return RefuseFor(RUM_CLOSE_MODULE, "the login could not be paused");
   state_ = State::kAwaitOwnKey;
-  AwaitOwnKey(host_, ticket);
+  OwnKeys::OfProcess().Await(host_, upstream_, ticket);
 }
 
 void Session::OnResumed(int32_t status) {
   if (state_ == State::kAwaitTurn) return DemandToken();
   if (state_ != State::kAwaitOwnKey) return WaitFor(RUM_CLIENT, kHeaderSize);
-  const RsaKey* key = FindOwnKey();
-  if (status != RUM_OK || key == nullptr) {
+  if (status == RUM_E_LIMIT) {
+    return RefuseFor(RUM_CLOSE_LIMIT, "too many logins wait for an RSA key");
+  }
+  own_key_ = OwnKeys::OfProcess().Find(upstream_);
+  if (status != RUM_OK || !own_key_) {
     return RefuseFor(RUM_CLOSE_MODULE, "no RSA key could be made");
   }
-  SendOwnKey(*key);
+  SendOwnKey();
 }
 
-void Session::SendOwnKey(const RsaKey& key) {
+void Session::SendOwnKey() {
   std::string more(1, kMoreMark);
-  PassToClient(AsBytes(more.append(key.pem())));
+  PassToClient(AsBytes(more.append(own_key_->pem())));
   state_ = State::kAwaitCipher;
   WaitFor(RUM_CLIENT, kHeaderSize);
 }
 
 void Session::TakeCipher(Bytes payload) {
-  std::optional<Secret> password = FindOwnKey()->Decrypt(payload, exchange_.nonce());
+  OwnKeys::Key key = std::move(own_key_);
+  std::optional<Secret> password = key->Decrypt(payload, exchange_.nonce());
   if (!password) {
     if (limits_) limits_->login_failed(handle_);
     Count(kClientFaults);

@@ -103,9 +103,7 @@ void Session::TakeGreeting(Bytes payload) {
     Count(kServerFaults);
     std::string names = NameCapabilities(missing);
     return RefuseAfterGreeting(ServerLacks(names), RUM_CLOSE_UNSUPPORTED,
-                               "the server lacks " + names +
-                                   (config_.learns ? "; the next clients are promised less"
-                                                   : "; give the oldest server's --mysql-version"));
+                               "the server lacks " + names + RemedyFor(greeting.value));
   }
   upstream_greeting_ = std::move(greeting.value);
   const bool by_tls = WantsUpstreamTls();
@@ -125,6 +123,16 @@ void Session::TakeGreeting(Bytes payload) {
   // Until the handshake is over nothing can be said to the server.
   farewell_ = Farewell::kNone;
   state_ = State::kAwaitUpstreamTls;
+}
+
+std::string Session::RemedyFor(const Greeting& greeting) const {
+  if (!config_.learns) return "; give the oldest server's --mysql-version";
+  Server server;
+  server.version = greeting.version;
+  server.capabilities = greeting.capabilities;
+  if (IsSupported(server)) return "; the next clients are promised less";
+  return "; it is too old to be greeted for beside others: run a rum with its --mysql-version, or "
+         "name it by -d";
 }
 
 // mirror: who came by TLS goes on by TLS where the server has it. What must not be read on a plain
@@ -161,11 +169,14 @@ bool Session::PrepareResponse() {
     Refuse(Denied(), RUM_CLOSE_DENIED, why);
     return false;
   }
-  mariadb_upstream_ = ReadVersion(upstream_greeting_.version).mariadb;
+  mariadb_upstream_ =
+      VersionOf(upstream_greeting_.version, upstream_greeting_.capabilities).mariadb;
   if (ServerCutsName()) return refuse(Denied(), RUM_CLOSE_DENIED, kCutName);
-  if (Compresses() && PutsDatabaseOff(response_)) {
+  const uint64_t in_force = response_.capabilities & upstream_greeting_.capabilities & ~kSsl;
+  const bool puts_database_off = PutsDatabaseOff(response_.database, in_force);
+  if (Compresses() && puts_database_off) {
     return refuse(CannotCompress(), RUM_CLOSE_UNSUPPORTED,
-                  "the database's name has other characters than ASCII, and the client compresses");
+                  "the database can be chosen behind the login only, and the client compresses");
   }
   Response response;
   std::swap(response, response_);
@@ -174,7 +185,7 @@ bool Session::PrepareResponse() {
   response_.charset = response.charset;
   thread_id_ = upstream_greeting_.connection_id;
   upstream_nonce_ = upstream_greeting_.nonce;
-  response.capabilities &= upstream_greeting_.capabilities & ~kSsl;
+  response.capabilities = in_force;
   if (rewriting_) {
     response.plugin = kNativePlugin;
   } else {
@@ -182,11 +193,11 @@ bool Session::PrepareResponse() {
     response.capabilities |= kPluginAuth;
     // The length lets the server log whether a password was used; the proof itself is worthless
     // there, or is the password.
-    bool clear = SendsPasswordFirst(response.plugin);
-    response.auth.assign(clear ? 0 : std::min(response.auth.size(), kMaxShownAuth), '\0');
+    bool hidden = SendsPasswordFirst(response.plugin) || !ProvesSomething(response.auth);
+    response.auth.assign(hidden ? 0 : std::min(response.auth.size(), kMaxShownAuth), '\0');
     response.plugin = no_plugin_;
   }
-  if (PutsDatabaseOff(response)) {
+  if (puts_database_off) {
     database_ = std::move(response.database);
     response.capabilities &= ~uint64_t{kConnectWithDb};
   }
@@ -216,12 +227,13 @@ bool Session::ServerCutsName() const {
   return !mariadb_upstream_ && response_.user.size() > kNameMySqlKeeps;
 }
 
-// MariaDB counts a name that is wrong in the client's character set as an error of the address,
-// which set that is depending on the server's options, too. Behind the login it is an error like
-// others.
-bool Session::PutsDatabaseOff(const Response& response) const {
-  const std::string& name = response.database;
-  return mariadb_upstream_ && (response.capabilities & kConnectWithDb) != 0 &&
+// A server that takes no database in the login is told of it behind. So is MariaDB where the name
+// may be wrong in the client's character set: it counts that as an error of the address, which set
+// that is depending on the server's options, too. Behind the login it is an error like others.
+bool Session::PutsDatabaseOff(const std::string& name, uint64_t capabilities) const {
+  if (name.empty()) return false;
+  if ((capabilities & kConnectWithDb) == 0) return true;
+  return mariadb_upstream_ &&
          std::any_of(name.begin(), name.end(), [](char c) { return (c & 0x80) != 0; });
 }
 

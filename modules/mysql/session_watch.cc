@@ -205,10 +205,12 @@ void Session::JudgeChange(int32_t status, Bytes value) {
     verdict_ = AdmitAnew(response_.user, value);
     if (verdict_ != RUM_OK) return RefuseChange();
   }
-  // Only then may the client use a nonce that the server does not know.
+  // Only then may the client use a nonce that the server does not know. And only for users of this
+  // server: both nonces may be of its choice, one that a proof was seen for elsewhere, and one that
+  // another server has just sent. Who owns it would have a proof made for that other server.
   if (status == RUM_FOUND && scramble_ != upstream_nonce_) {
     Parsed<Record> record = ParseRecord(value);
-    if (record.ok()) stored_ = record.value.secret;
+    if (record.ok() && record.value.destination == destination_) stored_ = record.value.secret;
   }
   AskForQuiet();
 }

@@ -196,7 +196,7 @@ class OperationsTest(unittest.TestCase):
         with tempfile.NamedTemporaryFile("w") as conf:
             conf.write("destination = tcp:127.0.0.1:3306\n" + "".join(sorted(set(found))))
             conf.flush()
-            status, text = program.run("--check", "--config", conf.name)
+            status, text = program.run("-P", program.CONVERSES, "--check", "--config", conf.name)
         self.assertEqual(status, 0, text)
 
     def test_check_rum(self):

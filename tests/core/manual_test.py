@@ -231,6 +231,10 @@ def compare_reload(manual):
     same(code, words, "the option that HUP applies")
 
 
+# A module that converses, so that it obeys options which one that only relays cannot.
+CONVERSES = "./tests/support/good.so"
+
+
 def try_examples(manual):
     """The examples of rum.conf(5) are good; only the map that they name is not here."""
     examples = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", manual, re.M | re.S)
@@ -243,7 +247,7 @@ def try_examples(manual):
                 lines.append("destination = tcp:127.0.0.1:1")
             with open(path, "w", encoding="utf-8") as f:
                 f.write("\n".join(lines + ["state-dir = " + folder]) + "\n")
-            code, text = run("-P", "passthrough.so", "--config", path, "--check")
+            code, text = run("-P", CONVERSES, "--config", path, "--check")
             check(code == 0, "an example of rum.conf(5): " + text)
 
 

@@ -299,7 +299,7 @@ def _(t):
                 s.sendall(answer[0])
 
     threading.Thread(target=serve, daemon=True).start()
-    commands = re.findall(r"^\\.It Cm (\w+)", open(os.path.join(
+    commands = re.findall(r"^\.It Cm (\w+)", open(os.path.join(
         os.path.dirname(__file__), "..", "..", "core", "ctl", "rumctl.8")).read(), re.M)
     check(len(commands) > 10, str(commands))
     for command in commands:

@@ -5,18 +5,22 @@ import struct
 import subprocess
 
 from mysql_setup import front, port_of, row, write_map
-from support import mariadb, net, peers
+from support import mariadb, net, newer_servers, peers
 from support.harness import check, has, same, test
-from support.mysql_wire import (DEPRECATE_EOF, USUAL, Client, FakeServer, ServerError, native_token,
-                                response)
+from support.mysql_wire import (COMPRESS, CONNECT_WITH_DB, DEPRECATE_EOF, SSL, USUAL, Client,
+                                FakeServer, ServerError, native_token, response)
 
 BOTH = ("mysql.so", "mariadb")
 OLD_AND_NEW = ("mysql.so", "mariadb", "mariadb-trixie")
 
 
-def version_of(address):
+def greeting_of(address):
     with Client(address) as c:
-        return c.greet().version
+        return c.greet()
+
+
+def version_of(address):
+    return greeting_of(address).version
 
 
 def version_at(server):
@@ -287,3 +291,94 @@ def _(t):
             has(e.text, "EXTENDED_METADATA, CACHE_METADATA")
         same(log_in("old", 0x05), 0x05, "lowered")
         same(heard(old), 0x05)
+
+
+def php(t, port, user, word, *queries):
+    """The first column of what each query tells PHP that names no character set: in hexadecimal."""
+    from support import clients
+    script = """
+        mysqli_report(MYSQLI_REPORT_OFF);
+        [, $port, $user, $word] = $argv;
+        $db = new mysqli('127.0.0.1', $user, $word, '', (int)$port);
+        echo $db->character_set_name(), "\n";
+        foreach (array_slice($argv, 4) as $query) {
+            $result = $db->query($query);
+            echo $result ? bin2hex($result->fetch_row()[0]) : 'error ' . $db->errno, "\n";
+        }"""
+    return clients.run(t, ["php", "-r", script, "--", str(port), user, word, *queries]).split()
+
+
+PROBED = ("--health-check", "60s")
+WORDS = ("SELECT @@character_set_client", "SELECT @@collation_connection", "SELECT _utf8mb4'gr\u00fcn'",
+         "SELECT 'gr\u00fcn' = version FROM (SELECT CONCAT(VERSION(), '\u00fc') AS version) AS t")
+
+
+@test("PHP that names no character set has the server's, as it has directly",
+      needs=BOTH + ("mysql-sid",), seconds=120)
+def _(t):
+    latin1 = t.run.servers.own(t, ["--character-set-server=latin1"], bind="127.0.0.1")
+    mysql = t.run.newer["mysql-sid"].plain
+    for server, user, word in ((latin1, "alice", mariadb.ACCOUNTS["alice"][0]),
+                               (mysql, "empty", "")):
+        direct = php(t, server.port, user, word, *WORDS)
+        rum, here = front(t, write_map(t, (user, "", server.address)), *PROBED)
+        learned(rum, 1)
+        same(php(t, port_of(here), user, word, *WORDS), direct)
+        rum, here = front(t, write_map(t, (user, "", server.address)), "-t", "mysql80", *PROBED)
+        learned(rum, 1)
+        same(php(t, port_of(here), user, word, *WORDS), direct, "with a version that is told")
+
+
+@test("A driver that allows only caching_sha2_password logs in, with one switch",
+      needs=("mysql.so", "mysql-sid"), seconds=120)
+def _(t):
+    from support import clients
+    from support.certificates import Authority
+    kind = t.run.newer["mysql-sid"]
+    word = newer_servers.password("sha2")
+    authority = Authority(t.folder, "greeting")
+    certificate, key = authority.sign("greeting-front", "DNS:localhost,IP:127.0.0.1")
+    for server in (kind.plain, kind.tls):
+        rum, here = front(t, write_map(t, ("sha2", "", server.address)), "--tls", "on", "--tls-cert",
+                          certificate, "--tls-key", key, *PROBED)
+        learned(rum, 1)
+        with Client(here) as c:
+            same(c.greet().plugin, "caching_sha2_password")
+        same(clients.restricted_node_login(t, port_of(here), "sha2", word, authority.certificate),
+             str(server.port))
+        same(rum.metric("rum_mysql_switches_total"), 1)
+    # Where rum judges the proof itself it is the one that it can judge.
+    rum, here = front(t, write_map(t, ("sha2", "", kind.plain.address)), "--mysql-auth", "rewrite",
+                      *PROBED)
+    learned(rum, 1)
+    with Client(here) as c:
+        same(c.greet().plugin, "mysql_native_password")
+
+
+@test("A server that greets as an old one with few flags is refused alone, and loses no database",
+      needs=BOTH)
+def _(t):
+    server = t.run.servers.a
+    poor = t.keep(FakeServer("pw", capabilities=0x8208))
+    none = t.keep(FakeServer("pw", capabilities=0x81FFF7FF & ~CONNECT_WITH_DB))
+    path = write_map(t, row(t, "alice", "A"), ("poor", "", poor.address), ("none", "", none.address))
+    rum, here = front(t, path, *PROBED)
+    learned(rum, 3)
+    same(version_of(here), version_at(server))
+    with Client(here) as c:
+        usual = 0xFFFFF & ~(SSL | COMPRESS)
+        same(c.greet().capabilities & usual, greeting_of(server.address).capabilities & usual)
+    with Client(here) as c:
+        c.login("alice", mariadb.ACCOUNTS["alice"][0], database=mariadb.DATABASE)
+        same(c.query("SELECT DATABASE()"), [mariadb.DATABASE])
+    with Client(here) as c:
+        try:
+            c.login("poor", "pw")
+            check(False, "it logged in")
+        except ServerError as e:
+            same(e.code, 1105)
+    rum.wait_log("--mysql-version")
+    with Client(here) as c:
+        c.login("none", "pw", database="shop")
+    same([command for command in none.commands if command[:1] == b"\x02"], [b"\x02shop"])
+    same(rum.stats()["module"]["details"]["unsupported"], 2)

@@ -4,6 +4,7 @@ proof by which MariaDB's clients since 11.4 accept a certificate that nobody has
 import getpass
 import os
 import socket
+import ssl
 import subprocess
 import threading
 
@@ -11,7 +12,8 @@ from mysql_setup import front, port_of, write_map
 from support import net, newer_servers, peers
 from support.certificates import Authority
 from support.harness import check, has, same, test
-from support.mysql_wire import stored_hash
+from support.mysql_wire import (OK, SSL, Client, ServerError, greeting_payload, packet, read_packet,
+                                response, stored_hash)
 
 SHA2 = ("mysql.so", "mysql-sid")
 
@@ -85,6 +87,77 @@ def forget(server):
 
 
 USERS = ("sha2", "sha256")
+
+
+class AsksForPassword(peers.Server):
+    """With TLS inside the protocol. It wants the password itself by caching_sha2_password, keeps what
+    it hears in its place, and lets those in who know `password`."""
+
+    def __init__(self, t, password):
+        self.password, self.nonce, self.heard = password.encode() + b"\0", b"N" * 20, []
+        name = "asks-%d" % t.number()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*Authority(t.folder, name).sign(name + "-server"))
+        super().__init__()
+
+    def handle(self, plain):
+        plain.sendall(packet(0, greeting_payload(self.nonce, "8.0.40", 0x81FFF7FF | SSL)))
+        read_packet(plain)
+        with self.context.wrap_socket(plain, server_side=True) as s:
+            read_packet(s)
+            s.sendall(packet(3, b"\xfecaching_sha2_password\0" + self.nonce + b"\0"))
+            read_packet(s)
+            s.sendall(packet(5, b"\1\4"))
+            self.heard.append(read_packet(s)[1])
+            right = self.heard[-1] == self.password
+            s.sendall(packet(7, OK if right else b"\xff\x15\x04#28000Access denied"))
+            if right:
+                read_packet(s)  # until the client leaves
+
+
+def encrypted(t, pem, password, nonce):
+    """As clients without TLS send a password to who has given them this key."""
+    path = t.path("key-%d.pem" % t.number())
+    with open(path, "wb") as f:
+        f.write(pem)
+    covered = bytes(a ^ b for a, b in zip(password.encode() + b"\0", nonce * 9))
+    return subprocess.run(["openssl", "pkeyutl", "-encrypt", "-pubin", "-inkey", path, "-pkeyopt",
+                           "rsa_padding_mode:oaep"], input=covered, stdout=subprocess.PIPE,
+                          check=True, timeout=50).stdout
+
+
+@test("What was encrypted for one server is not decrypted for the owner of another", needs="mysql.so")
+def _(t):
+    word = "the password of alice"
+    hers, his = (t.keep(AsksForPassword(t, word)) for _ in range(2))
+    his.nonce = b"\x01" * 20
+    path = write_map(t, row("alice", hers), row("mallory", his))
+    rum, here = front(t, path, "--upstream-tls", "require", "--health-check", "off", "-t", "mysql80")
+
+    def log_in(user, cipher_for):
+        """What rum says to a cipher in the place of the password."""
+        with Client(here) as c:
+            c.greet()
+            c.send(response(user, b"x" * 32, plugin="caching_sha2_password"))
+            nonce = c.read()[-21:-1]
+            c.send(b"y" * 32)
+            same(c.read(), b"\1\4")
+            c.send(b"\2")
+            c.send(cipher_for(c.read()[1:], nonce))
+            return c.read()
+    recorded = []
+
+    def make(pem, nonce):
+        recorded.append(encrypted(t, pem, word, nonce))
+        return recorded[0]
+    same(log_in("alice", make), OK)
+    same(hers.heard, [word.encode() + b"\0"], "it was meant for her server")
+    for nonce in (b"\x01" * 20, hers.nonce):
+        his.nonce = nonce
+        same(ServerError(log_in("mallory", lambda pem, nonce: recorded[0])).code, 1045)
+    net.until(lambda: len(his.heard) == 2, 20, "the server of mallory was answered")
+    same(his.heard, [b"", b""])
+    same(log_in("alice", lambda pem, nonce: recorded[0]), OK, "to her server it is what it was")
 
 
 @test("Passwords of sha2 plugins from TLS clients go encrypted to a server without TLS", needs=SHA2,

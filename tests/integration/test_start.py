@@ -207,12 +207,12 @@ def _(t):
 def _(t):
     pidfile = t.path("rum.pid")
     rum = t.rum("-s", tcp(), "-d", tcp(), "-p", pidfile)
-    same(stat.S_IMODE(os.stat(pidfile + ".lock").st_mode), 0o600, "the mode of the lock")
     rum.signal(signal.SIGKILL)
     rum.wait_exit()
     with open(pidfile) as f:  # for reading only
         fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         again = t.rum("-s", tcp(), "-d", tcp(), "-p", pidfile)
+    same(stat.S_IMODE(os.stat(pidfile + ".lock").st_mode), 0o600, "the mode of the lock")
     again.hand_over()
     code, _, err = run_once(t, "-s", tcp(), "-d", tcp(), "-p", pidfile)
     same(code, 6, "another one is refused: " + err)

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "limits/gate.h"
+#include "limits/resident.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "probe/explainer.h"
@@ -78,8 +79,18 @@ void MainLoop::Run(const std::function<void()>& task) {
   over.wait();
 }
 
+namespace {
+
+// ResidentBytes() keeps a file open from the first call in a process on.
+std::vector<std::string> Baseline() {
+  ResidentBytes();
+  return ListDescriptors();
+}
+
+}  // namespace
+
 RunningProxy::RunningProxy(Hooks hooks, const Change& change)
-    : descriptors_before_(ListDescriptors()), log_file_(folder_ / "log") {
+    : descriptors_before_(Baseline()), log_file_(folder_ / "log") {
   ::signal(SIGPIPE, SIG_IGN);
   log::Options log;
   log.target = log_file_;

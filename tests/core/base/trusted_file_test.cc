@@ -64,6 +64,7 @@ TEST_F(TrustedFile, MakesAFileAndFollowsItsOwnLinkToAnyFolder) {
   ASSERT_TRUE(through.ok()) << through.error().text;
   ASSERT_EQ(::write(through->get(), "x", 1), 1);
   EXPECT_EQ(Contents(folder_ / "target"), "x");
+  EXPECT_FALSE(OpenTrusted(folder_ / "link", kFlags | O_NOFOLLOW, 0640).ok()) << "if asked";
   EXPECT_EQ(Why("/dev/null"), "");
   EXPECT_EQ(Why("/dev/stderr"), "") << "a link to an open file";
 }

@@ -81,8 +81,9 @@ TEST_F(TlsContextsTest, TheStampChangesWithAnyOfTheFiles) {
     std::ofstream(folder_ / (name + "-new")) << text;
     std::filesystem::rename(folder_ / (name + "-new"), folder_ / name);
   };
-  settings_.files = {
-      .certificate = folder_ / "cert", .key = folder_ / "key", .authorities = folder_ / "ca"};
+  settings_.files.certificate = folder_ / "cert";
+  settings_.files.key = folder_ / "key";
+  settings_.files.authorities = folder_ / "ca";
   settings_.upstream_authorities = folder_ / "upstream-ca";
   auto before = TlsFilesStamp::Of(settings_);
   EXPECT_EQ(TlsFilesStamp::Of(settings_), before);

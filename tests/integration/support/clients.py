@@ -102,6 +102,19 @@ def node_logins(context, lines):
                  env=env)
 
 
+def restricted_node_login(context, port, user, word, authority):
+    """What npm's mariadb reads of @@port, or its error, when it allows only caching_sha2_password."""
+    script = """
+        require('mariadb').createConnection({host: '127.0.0.1', port: +process.argv[1],
+            user: process.argv[2], password: process.argv[3], restrictedAuth: 'caching_sha2_password',
+            ssl: {ca: require('fs').readFileSync(process.argv[4])}})
+        .then(c => c.query('SELECT @@port AS port').then(r => { console.log(String(r[0].port)); c.end(); }))
+        .catch(e => console.log(e.message));"""
+    env = dict(os.environ, NODE_PATH=os.path.join(node_modules(), "node_modules"))
+    return run(context, [_need("node", "nodejs"), "-e", script, str(port), user, word, authority],
+               env=env).strip()
+
+
 def libmariadb_logins(context, lines):
     return _many(context, [_libmariadb(context)], lines)
 
@@ -111,19 +124,23 @@ def _one(logins):
 
 
 def node_modules():
-    """The folder with mysql2, installed there when it is missing; one process at a time."""
+    """The folder with mysql2 and mariadb, installed there when one is missing; one process at a
+    time."""
     import fcntl
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     place = os.path.join(cache, "rum-tests")
     os.makedirs(place, exist_ok=True)
     with open(os.path.join(place, "lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(os.path.join(place, "node_modules", "mysql2", "package.json")):
+        if not all(os.path.exists(os.path.join(place, "node_modules", name, "package.json"))
+                   for name in ("mysql2", "mariadb")):
             done = subprocess.run([_need("npm", "npm"), "install", "--no-audit", "--no-fund",
-                                   "--prefix", place, "mysql2@3"], stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+                                   "--prefix", place, "mysql2@3", "mariadb@3"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, timeout=120)
             if done.returncode:
-                raise Missing("mysql2 could not be installed: " + done.stdout.decode()[-1000:])
+                raise Missing("mysql2 and mariadb could not be installed: "
+                              + done.stdout.decode()[-1000:])
     return place
 
 

@@ -10,7 +10,7 @@ import struct
 
 from support import net, peers
 
-LONG_PASSWORD, FOUND_ROWS, CONNECT_WITH_DB, LOCAL_FILES = 1, 2, 8, 0x80
+LONG_PASSWORD, FOUND_ROWS, CONNECT_WITH_DB, COMPRESS, LOCAL_FILES = 1, 2, 8, 0x20, 0x80
 PROTOCOL_41, SSL, TRANSACTIONS, SECURE = 0x200, 0x800, 0x2000, 0x8000
 MULTI_STATEMENTS, MULTI_RESULTS, PLUGIN_AUTH = 0x10000, 0x20000, 0x80000
 CONNECT_ATTRS, LENENC_AUTH, DEPRECATE_EOF = 0x100000, 0x200000, 0x1000000
@@ -255,7 +255,7 @@ class FakeServer(peers.Server):
         self.further = further  # of MariaDB, when capabilities has bit 0 clear
         self.capabilities = capabilities
         self.after_switch = after_switch  # called with the socket instead of going on
-        self.responses, self.logins, self.endings = [], 0, []
+        self.responses, self.commands, self.logins, self.endings = [], [], 0, []
         super().__init__(address, backlog)
 
     def handle(self, s):
@@ -276,6 +276,7 @@ class FakeServer(peers.Server):
         s.sendall(packet(sequence + 1, OK))
         while True:
             sequence, payload = read_packet(s)
+            self.commands.append(payload)
             if payload[:1] == b"\x01":
                 return
             s.sendall(packet(sequence + 1, OK))

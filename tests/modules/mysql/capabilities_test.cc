@@ -67,5 +67,33 @@ TEST(Capabilities, HaveNames) {
   EXPECT_EQ(NameCapabilities(kDeprecateEof | kPluginAuth), "PLUGIN_AUTH, DEPRECATE_EOF");
 }
 
+TEST(Capabilities, TheFamilyOfAServerIsToldByItsFlags) {
+  constexpr uint64_t kMariaDb = 0x1d81fff7fe, kMySql = 0x9bfff7ff, kNeither = 0x882fe;
+  struct {
+    const char* text;
+    uint64_t capabilities;
+    bool mariadb;
+    uint32_t number;
+  } cases[] = {
+      {"5.5.5-10.11.19-MariaDB", kMariaDb, true, 101119},
+      {"5.5.5-10.0.0 MaxScale 24.02.1", kMariaDb, true, 100000},
+      {"10.0.0 MaxScale 24.02.1", kMariaDb, true, 100000},
+      {"11.8.6-MariaDB", kMariaDb, true, 110806},
+      {"8.0.40", kMySql, false, 80040},
+      {"5.5.5-log", kMySql, false, 50505},
+      // Before 10.2 there are no further flags.
+      {"5.5.5-10.1.48-MariaDB", kMySql, true, 100148},
+      {"5.5.68-MariaDB", kMySql, true, 50568},
+      // Sphinx: LONG_PASSWORD is clear, and there are none either.
+      {"2.2.11-id64-release", kNeither, false, 20211},
+      {"5.5.5-10.4.2-MariaDB", kNeither, false, 100402},
+  };
+  for (const auto& one : cases) {
+    ServerVersion version = VersionOf(one.text, one.capabilities);
+    EXPECT_EQ(version.mariadb, one.mariadb) << one.text;
+    EXPECT_EQ(version.number, one.number) << one.text;
+  }
+}
+
 }  // namespace
 }  // namespace rum::mysql

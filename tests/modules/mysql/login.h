@@ -27,7 +27,7 @@ inline const std::string kOnceBytes = FromHex("e5e9fa1ba31ecd1ae84f75caaa474f3a6
 
 constexpr uint32_t kOldClient = kLongPassword | kProtocol41 | kSecureConnection | kTransactions;
 constexpr uint32_t kClient = kOldClient | kPluginAuth | kDeprecateEof;
-constexpr uint32_t kServer = 0x81fff7fe;  // MariaDB 10.11
+constexpr uint64_t kServer = 0x1d81fff7fe;  // MariaDB 10.11
 
 template <class Array>
 Array ArrayOf(std::string_view bytes) {
@@ -152,18 +152,22 @@ class Login : public testing::Test {
     ASSERT_TRUE(host.Feed(RUM_CLIENT, ResponsePacket(user, auth, capabilities, plugin)));
   }
 
-  std::string ServerGreeting(uint32_t capabilities = kServer) {
+  std::string ServerGreeting(uint64_t capabilities = kServer) {
     Greeting server;
     server.version = server_version;
     server.connection_id = 7;
     server.capabilities = capabilities | kSecureConnection;
+    if (server_version.find("MariaDB") == server_version.npos) {
+      server.capabilities = (server.capabilities & 0xffffffff) | kLongPassword;  // as MySQL does
+    }
     server.nonce = kServerNonce;
-    server.plugin = kNativePlugin;
+    server.plugin = server_plugin;
+    server.charset = server_charset;
     return BuildGreeting(server);
   }
 
   // The connection is made, and the server greets; returns what it is answered.
-  Response Connect(uint32_t capabilities = kServer) {
+  Response Connect(uint64_t capabilities = kServer) {
     EXPECT_TRUE(host.ConnectOutcome(0));
     EXPECT_TRUE(host.Feed(RUM_UPSTREAM, ServerGreeting(capabilities)));
     auto said = Split(host.TakeSent(RUM_UPSTREAM));
@@ -222,6 +226,8 @@ class Login : public testing::Test {
   ScriptedHost host;
   Greeting greeting;
   std::string server_version = "5.5.5-10.11.19-MariaDB";
+  std::string server_plugin = "mysql_native_password";
+  uint8_t server_charset = 45;
   ServerError error;
 };
 

@@ -283,6 +283,24 @@ TEST_F(Database, IsPassedOnToMySql) {
   EXPECT_EQ(Connect().database, "sh\xc3\xb6p");
 }
 
+// A greeting of its own can have a server be told no database.
+TEST_F(Database, IsChosenBehindTheLoginOfAServerThatTakesNoneInIt) {
+  server_version = "3.0.1";
+  Greet();
+  std::string packet = WithDatabase("shop", kWithDatabase & ~kDeprecateEof);
+  host.Feed(RUM_CLIENT, packet);
+  EXPECT_EQ(Connect(kServer & ~uint64_t{kConnectWithDb | kDeprecateEof}).database, "");
+  ServerSwitches();
+  ClientSays(3, TokenFor(kServerNonce));
+  ServerHears();
+  ClientHears();
+  host.Feed(RUM_UPSTREAM, OkPacket(4));
+  EXPECT_EQ(ServerHears(), Packet(0, "\x02shop"));
+  host.Feed(RUM_UPSTREAM, OkPacket(1));
+  EXPECT_EQ(ClientHears(), OkPacket(4));
+  EXPECT_TRUE(LoggedIn());
+}
+
 TEST_F(Database, WhoseNameIsNotAsciiIsNotForClientsThatCompress) {
   Start({{"mysql-compress", "1"}, {"mysql-version", "mariadb1011"}});
   Greet();
@@ -301,6 +319,64 @@ TEST_F(Relay, AServerWithoutWhatTheClientWasPromisedIsNamed) {
   ExpectErrorAfterGreeting(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
   EXPECT_NE(error.text.find("DEPRECATE_EOF"), std::string::npos);
   EXPECT_NE(host.close_text().find("--mysql-version"), std::string::npos);
+}
+
+TEST_F(Relay, AServerOfAnOldVersionIsRefusedAloneAndWhatHelpsIsToldToTheOperator) {
+  server_version = "3.0.1";
+  Greet();
+  Greeting before = greeting;
+  Respond("alice", "");
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, ServerGreeting(kProtocol41));
+  ExpectErrorAfterGreeting(2, 1105, "HY000", RUM_CLOSE_UNSUPPORTED);
+  EXPECT_NE(host.close_text().find("--mysql-version"), std::string::npos) << host.close_text();
+  Greet();
+  EXPECT_EQ(greeting.version, before.version);
+  EXPECT_EQ(greeting.capabilities, before.capabilities);
+}
+
+TEST_F(Relay, GreetsWithTheServersCharacterSetAndPlugin) {
+  server_version = "8.4.3";
+  server_plugin = "caching_sha2_password";
+  server_charset = 255;
+  for (int i = 0; i < 2; ++i) {
+    Greet();
+    EXPECT_EQ(greeting.charset, i ? 255 : 45);
+    EXPECT_EQ(greeting.plugin, i ? "caching_sha2_password" : "mysql_native_password");
+    Respond("alice", std::string(32, 'p'), kClient, greeting.plugin);
+    EXPECT_EQ(Connect(kServer).auth, std::string(32, '\0')) << "it is for rum's nonce";
+    ServerSays(2,
+               "\xfe"
+               "caching_sha2_password\0servers-nonce-server\0"s);
+    EXPECT_EQ(ClientHears(), Packet(2,
+                                    "\xfe"
+                                    "caching_sha2_password\0servers-nonce-server\0"s));
+    ClientSays(3, std::string(32, 'q'));
+    EXPECT_EQ(ServerHears(), Packet(3, std::string(32, 'q')));
+    host.CloseByRum(RUM_CLOSE_KILLED);
+    ServerHears(), ClientHears();
+  }
+  // Of an empty password such a client says a NUL.
+  Greet();
+  Respond("alice", "\0"s, kClient, greeting.plugin);
+  EXPECT_EQ(Connect(kServer).auth, "");
+}
+
+TEST_F(Relay, AFixedGreetingHasThemToo) {
+  server_version = "8.4.3";
+  server_plugin = "caching_sha2_password";
+  server_charset = 8;
+  Start({{"mysql-version", "mysql80"}});
+  for (int i = 0; i < 2; ++i) {
+    Greet();
+    EXPECT_EQ(greeting.version, "8.0.40");
+    EXPECT_EQ(greeting.charset, i ? 8 : 45);
+    EXPECT_EQ(greeting.plugin, i ? "caching_sha2_password" : "mysql_native_password");
+    Respond("alice", "");
+    Connect(kServer);
+    host.CloseByRum(RUM_CLOSE_KILLED);
+    ServerHears(), ClientHears();
+  }
 }
 
 TEST_F(Relay, AServerMayLackWhatTheClientDoesNotUse) {

@@ -28,6 +28,19 @@ class Rewriting : public Routing {
   void SetUp() override { Start({{"mysql-auth", "rewrite"}}); }
 };
 
+TEST_F(Rewriting, ThePluginIsTheOneThatRumCanJudge) {
+  server_version = "8.4.3";
+  server_plugin = "caching_sha2_password";
+  for (int i = 0; i < 2; ++i) {
+    Greet();
+    EXPECT_EQ(greeting.plugin, "mysql_native_password");
+    Respond("alice", TokenFor(greeting.nonce));
+    Connect(kServer);
+    host.CloseByRum(RUM_CLOSE_KILLED);
+    ServerHears(), ClientHears();
+  }
+}
+
 TEST_F(Rewriting, MakesTheTokenForTheServersNonce) {
   ReachRewrite();
   Response asked = Connect();
@@ -593,8 +606,9 @@ TEST_F(Routing, SaysWhyAClientIsTurnedAway) {
 
 TEST_F(Routing, DescribesItself) {
   Start({{"mysql-version", "mysql57"}, {"mysql-auth", "rewrite"}, {"mysql-unknown-user", "deny"}});
-  EXPECT_EQ(host.Stats(), R"({"version":"5.7.44","capabilities":"80fff7df","greeting":"fixed",)"
-                          R"("servers":0,"mixed":false,"auth":"rewrite","unknown_user":"deny",)"
+  EXPECT_EQ(host.Stats(), R"({"version":"5.7.44","capabilities":"80fff7df","charset":45,)"
+                          R"("plugin":"mysql_native_password","greeting":"fixed","servers":0,)"
+                          R"("unsupported":0,"mixed":false,"auth":"rewrite","unknown_user":"deny",)"
                           R"("client_attrs":"off","change_user":"allow","versions":{}})");
 }
 
@@ -620,6 +634,7 @@ TEST_F(Routing, RefusesOptionsThatMakeNoSense) {
       {{"mysql-version", "8.0\"x"}},        {{"mysql-version", "8.0.40-" + std::string(60, 'x')}},
       {{"mysql-capabilities", "xyz"}},      {{"mysql-capabilities", "81fff7dfff"}},
       {{"mysql-capabilities", "1"}},         // without PROTOCOL_41
+      {{"mysql-capabilities", "81fff7d7"}},  // without CONNECT_WITH_DB
       {{"mysql-capabilities", "81ffffff"}},  // with COMPRESS and SSL
       {{"mysql-capabilities", "81fff7de"}},  // as MariaDB, which rum cannot pass on
       {{"mysql-socket-user", ""}},          {{"mysql-socket-user", "rum,,mysql"}},

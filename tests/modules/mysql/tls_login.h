@@ -7,7 +7,7 @@ namespace rum::mysql {
 
 class TlsLogin : public Login {
  protected:
-  static constexpr uint32_t kTlsServer = kServer | kSsl;
+  static constexpr uint64_t kTlsServer = kServer | kSsl;
 
   void Offer(uint32_t clients, uint32_t servers = RUM_TLS_MIRROR) {
     host.tls_mode[RUM_CLIENT] = clients;

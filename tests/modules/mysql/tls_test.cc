@@ -45,7 +45,7 @@ TEST_F(Tls, IsNotOfferedInsideTls) {
 TEST_F(Tls, IsNotAskedForInsideTlsToTheServer) {
   AddUser("inside", "", "tls:db1.internal:3306");
   for (uint32_t mode : {RUM_TLS_OFF, RUM_TLS_MIRROR, RUM_TLS_REQUIRE, RUM_TLS_VERIFY}) {
-    for (uint32_t server : {kServer, kTlsServer}) {
+    for (uint64_t server : {kServer, kTlsServer}) {
       Offer(RUM_TLS_ON, mode);
       GreetByTls();
       RespondByTls("inside", "");

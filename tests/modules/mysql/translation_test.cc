@@ -271,13 +271,37 @@ TEST_F(Translation, GivesAClientWithoutTlsItsOwnKeyForSha256) {
   ExpectLoggedIn(5, 6);
 }
 
-TEST_F(Translation, HasOneKeyForAll) {
+TEST_F(Translation, HasOneKeyForEachServer) {
   AnswerPlain("sha256_password", "\1");
   std::string first = OwnKey(4);
   host.CloseByRum(RUM_CLOSE_KILLED);
   AnswerPlain("sha256_password", "\1");
   EXPECT_FALSE(host.paused());
   EXPECT_EQ(OwnKey(4), first);
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  host.peer[RUM_UPSTREAM] = "10.6.6.6:3306";
+  AnswerPlain("sha256_password", "\1");
+  std::string second = OwnKey(4);
+  EXPECT_NE(second, "");
+  EXPECT_NE(second, first);
+}
+
+// Who owns a server could have what he reads on the wire of another's logins decrypted for it.
+TEST_F(Translation, APasswordForOneServerIsNotDecryptedForAnother) {
+  ReachFullPlain();
+  ClientSays(5, "\2");
+  std::string cipher = Encrypted(OwnKey(6), kPassword);
+  ClientSays(7, cipher);
+  EXPECT_EQ(ServerHears(), Packet(6, kPassword));
+  host.CloseByRum(RUM_CLOSE_KILLED);
+
+  host.peer[RUM_UPSTREAM] = "10.6.6.6:3306";
+  ReachFullPlain();
+  ClientSays(5, "\2");
+  OwnKey(6);
+  ClientSays(7, cipher);
+  ExpectError(8, 1045, "28000", RUM_CLOSE_DENIED);
+  EXPECT_EQ(ServerHears(), Packet(6, kWrongProof)) << "nothing of it";
 }
 
 TEST_F(Translation, ACipherThatIsNotForItsKeyIsAWrongPassword) {

@@ -164,7 +164,7 @@ std::string Pair(const std::string& name, const std::string& value) {
 class ClientAttributes : public Login {
  protected:
   Response AttributesOf(const std::string& attributes, uint32_t capabilities,
-                        uint32_t server = kServer) {
+                        uint64_t server = kServer) {
     Greet();
     Response response;
     response.capabilities = capabilities;

@@ -12,7 +12,7 @@ class Watching : public TlsLogin {
  protected:
   // A login by relay; what was said is forgotten.
   void LogIn(const std::string& user = "alice", uint32_t capabilities = kClient,
-             uint32_t server = kServer) {
+             uint64_t server = kServer) {
     Greet();
     Respond(user, TokenFor(greeting.nonce), capabilities);
     Connect(server);
@@ -386,6 +386,34 @@ TEST_F(Watching, AProofForTheNonceThatRumGaveIsTranslated) {
   ServerSwitches(1);
   ClientSays(2, std::string(20, 'y'));
   EXPECT_EQ(ServerHears(), Packet(2, std::string(20, 'y')));
+}
+
+// Else the owner of a server could have a proof that was seen elsewhere, for a nonce that the
+// server then gives itself, turned into one for a nonce that a third server has just sent.
+TEST_F(Watching, NoProofIsMadeForAUserOfAnotherServer) {
+  const Nonce known = ArrayOf<Nonce>("nonce-of-that-login-");
+  const std::string seen = TokenFor(known);
+  Start();
+  for (const std::string& where : {"tcp:db2.internal:3306"s, "tcp:db1.internal:3306"s}) {
+    Offer(RUM_TLS_ON, RUM_TLS_OFF);  // so that the session is watched
+    AddUser("carol", kStoredText, where);
+    GreetByTls();
+    RespondByTls("alice", TokenFor(greeting.nonce));
+    Connect();
+    host.Feed(RUM_UPSTREAM, BuildNativeSwitch(known, 2));
+    ClientSays(4, TokenFor(known));
+    host.Feed(RUM_UPSTREAM, OkPacket(4));
+    ASSERT_TRUE(LoggedIn());
+    ServerHears();
+    host.Feed(RUM_CLIENT, Changing("carol", ""));
+    GrantQuiet();
+    ServerHears();
+    ServerSwitches(1);
+    ClientSays(2, seen);
+    EXPECT_EQ(ServerHears(),
+              Packet(2, where == "tcp:db1.internal:3306" ? TokenFor(kServerNonce) : seen));
+    host.CloseByRum(RUM_CLOSE_KILLED);
+  }
 }
 
 // MariaDB keeps the session as it was; a server that does not closes it.
