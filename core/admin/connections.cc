@@ -15,8 +15,8 @@ constexpr Millis kFullLook(2);  // while others wait for a place
 // A limit of 512 open files leaves as many as there may be at most.
 constexpr uint64_t kShare = 16;
 constexpr size_t kLeast = 4;
-// More than a request may have. evhttp lets go of a connection before this does, and nobody looks at
-// what is read then.
+// More than a request may have. evhttp lets go of a connection before this does, and nobody looks
+// at what is read then.
 constexpr size_t kUnreadMost = 256 * 1024;
 
 // evhttp has freed it, which takes its callbacks away.

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -36,7 +37,10 @@ bool Same(const struct stat& a, const struct stat& b) {
 int PidIn(const std::string& path) {
   char text[32] = "";
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  return fd && ::read(fd.get(), text, sizeof text - 1) > 0 ? std::atoi(text) : 0;
+  const ssize_t n = fd ? ::read(fd.get(), text, sizeof text) : 0;
+  int pid = 0;
+  if (n > 0) std::from_chars(text, text + n, pid);
+  return pid;
 }
 
 // Reads the child's report: one byte with the exit code, then text. No byte: it died.

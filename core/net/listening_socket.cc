@@ -5,8 +5,8 @@
 #include <netinet/tcp.h>
 #include <sys/un.h>
 
+#include <charconv>
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -31,7 +31,9 @@ std::optional<std::string> OwnSocketThere(const sockaddr* wanted, socklen_t want
   std::error_code error;
   for (std::filesystem::directory_iterator entry("/proc/self/fd", error), end;
        !error && entry != end; entry.increment(error)) {
-    const int fd = std::atoi(entry->path().filename().c_str());
+    const std::string name = entry->path().filename();
+    int fd = -1;
+    std::from_chars(name.data(), name.data() + name.size(), fd);
     int listens = 0, one_family = 1;
     socklen_t size = sizeof listens;
     sockaddr_storage bound = {};
