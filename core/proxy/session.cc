@@ -197,7 +197,7 @@ void Session::OnPhaseDeadline() {
   if (dialogue_->connector.active()) {
     dialogue_->connector.OnDeadline();
   } else if (dialogue_->tls[RUM_UPSTREAM].own && side(RUM_UPSTREAM).handshaking()) {
-    LeaveServer(RUM_CLOSE_FIRST_BYTE_TIMEOUT, "TLS");
+    LeaveServer(RUM_CLOSE_FIRST_BYTE_TIMEOUT, "in the TLS handshake");
   } else {
     return End(RUM_CLOSE_FIRST_BYTE_TIMEOUT);
   }

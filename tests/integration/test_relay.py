@@ -137,6 +137,16 @@ def _(t):
                         rum.process.send_signal(signal.SIGCONT)
                         same(net.read_exact(other, 22), b"with one and behind it")
                 same(rum.descriptors(), before)
+                # Nor when it is spliced.
+                block = net.pattern(1 << 16)
+
+                def send():
+                    for _ in range(64):
+                        client.sendall(block[socket.send_fds(client, [block], [client.fileno()]):])
+                join = background(send)
+                check(net.read_exact(server, 64 * len(block)) == 64 * block, "bulk with descriptors")
+                join()
+                check(rum.metric("rum_spliced_bytes_total") > 0, "it is spliced")
 
 
 @test("A server's short reply and end of file in one go reach a client that has not sent yet")
