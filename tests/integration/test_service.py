@@ -226,8 +226,8 @@ def _(t):
         "sock:" + place.path("own/in.sock")
     pidfile = place.path("own/rum.pid")
     rum = t.rum("-s", low, "-s", path, "-d", echo.address, "--user", "nobody", "--group", "daemon",
-                "-p", pidfile, "--state-dir", place.path("state"), "-w", "2", "--tls", "on",
-                "-m", "sock:" + place.path("own/stats"),
+                "-p", pidfile, "--state-dir", place.path("state"), "-w", "2",
+                "-s", "tls:127.0.0.1:%d" % net.free_port(), "-m", "sock:" + place.path("own/stats"),
                 stats="sock:" + place.path("own/stats"), program=place.rum,
                 env={"RUM_MODULE_DIR": place.modules})
     uid, gid = place.user.pw_uid, int(subprocess.check_output(["getent", "group", "daemon"])
