@@ -129,13 +129,15 @@ std::string NameServer::Answer(std::string_view question, bool tcp) {
   // Behind the question: the record of EDNS, of which the class is what the asker can take.
   size_t most = tcp ? 65535 : 512;
   const size_t edns = at + 5;
-  if (!tcp && question.size() >= edns + 11 && question[edns + 2] == kOpt) {
+  const bool with_edns = question.size() >= edns + 11 && question[edns + 2] == kOpt;
+  if (!tcp && with_edns) {
     most = static_cast<size_t>(static_cast<unsigned char>(question[edns + 3]) << 8 |
                                static_cast<unsigned char>(question[edns + 4]));
   }
   DnsAnswer answer = decide_(name);
   if (type == kAaaa && answer.kind_v6) answer.kind = *answer.kind_v6;
   using Kind = DnsAnswer::Kind;
+  if (answer.kind == Kind::kNoEdns && !with_edns) answer.kind = Kind::kAddresses;
   if (tcp && (answer.kind == Kind::kTruncated || answer.kind == Kind::kFitting)) {
     answer.kind = Kind::kAddresses;
   }
@@ -158,6 +160,9 @@ std::string NameServer::Reply(std::string_view question, uint16_t type, const Dn
       break;
     case Kind::kServerFailure:
       flags |= 2;
+      break;
+    case Kind::kNoEdns:
+      flags |= 1;
       break;
     case Kind::kRefused:
       flags |= 5;

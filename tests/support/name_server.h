@@ -26,6 +26,7 @@ struct DnsAnswer {
     kNameLoop,    // the name of the record is a pointer to itself
     kTruncated,   // to be asked for by TCP
     kFitting,     // cut if it does not fit the 512 bytes of UDP, or what the question allows
+    kNoEdns,      // knows no EDNS: a question with it is malformed
     kDeadAlias,   // another name, which does not exist
     kAllInOne,    // one record that has all addresses of its kind
     kCountsLies,  // says that there are 65535 records

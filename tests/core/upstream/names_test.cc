@@ -197,6 +197,16 @@ TEST_F(NamesTest, FortyAddressesComeByUdpWhereThereIsNoTcp) {
   EXPECT_EQ(Ask("many.test"), forty);
 }
 
+TEST_F(NamesTest, AServerThatKnowsNoEdnsIsAskedWithoutIt) {
+  Start([](const std::string&) {
+    DnsAnswer answer = Of({"192.0.2.1"});
+    answer.kind = Kind::kNoEdns;
+    return answer;
+  });
+  EXPECT_EQ(Ask("db.test"), Texts{"192.0.2.1"});
+  EXPECT_EQ(Ask("other.test"), Texts{"192.0.2.1"});
+}
+
 TEST_F(NamesTest, TheFileOfNameServersIsReadAgainWhenItHasChanged) {
   NameServer first([](const std::string&) { return Of({"192.0.2.1"}); });
   NameServer second([](const std::string&) { return Of({"192.0.2.2"}); });
