@@ -87,6 +87,7 @@ class Side {
   bool readable() const { return tls_ ? tls_readable_ : readable_; }
   bool writable() const { return writable_; }
   bool ended() const { return ended_; }                // the peer will send no more
+  bool read_on() const { return read_on_; }            // its end or a fault was announced
   bool broken() const { return broken_; }              // reset: a read failed
   bool write_failed() const { return write_failed_; }  // takes no more; what had come is readable
 

@@ -150,6 +150,7 @@ class Session final : public rum_session, private Loop::Watcher {
   // The dialogue.
   void Converse();
   bool Step();  // does one thing that is due; false: nothing is
+  bool FindReset();
   bool DeliverOutcome();
   bool DeliverLookup();
   bool Deliver(uint32_t side);  // bytes to the module, or past it

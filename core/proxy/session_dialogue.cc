@@ -113,10 +113,22 @@ bool Session::Step() {
     if (module.timeout) module.timeout(data_, this, ticket);
     return true;
   }
-  if (d.pause) return false;
+  if (d.pause) return FindReset();
   if (watch) return Deliver(Other(*d.handed)) || DeliverEnd(Other(*d.handed));
   return Deliver(RUM_CLIENT) || Deliver(RUM_UPSTREAM) || DeliverEnd(RUM_CLIENT) ||
          DeliverEnd(RUM_UPSTREAM);
+}
+
+// In a pause nothing is read. A reset that came together with the bytes before it is not told
+// again.
+bool Session::FindReset() {
+  bool found = false;
+  for (Side& s : sides_) {
+    if (!s.attached() || !s.read_on() || s.broken() || s.handshaking()) continue;
+    s.AskError();
+    found |= s.broken();
+  }
+  return found;
 }
 
 bool Session::DeliverOutcome() {

@@ -363,7 +363,7 @@ def _(t):
     same(ctl(t, "kill", "ip=127.0.0.4"), "1 ended\n")
     has(ctl(t, "kill", "ip=localhost", code=1), "neither a numeric address nor unix")
     check(net.ended(mine[2]) in ("closed", "reset"), "killed")
-    killed = next(r for r in rum.wait_sessions(1) if r["reason"] == "killed")
+    killed = next(r for r in rum.wait_sessions(2) if r["reason"] == "killed")
     same(killed["client"], "%s:%d" % mine[2].getsockname()[:2])
     for s in mine:
         s.close()

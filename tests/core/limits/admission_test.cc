@@ -404,7 +404,7 @@ TEST(Limits, OfManyGuessesAtOnceNoMoreAreUnderWayThanMayFail) {
     s.workers = 3;
   });
   std::vector<Peer> peers = Provers(proxy, 40);
-  ASSERT_TRUE(Eventually([&] { return under_way == 5; }));
+  ASSERT_TRUE(Eventually([&] { return under_way == 5 && proxy.Sum(&Counters::accepted) == 40; }));
   int blocked = 0;
   for (Peer& peer : peers) peer.Send("f");  // of those that wait nothing is read
   for (Peer& peer : peers) blocked += peer.Receive(1) == "-";

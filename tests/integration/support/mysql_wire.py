@@ -18,6 +18,9 @@ CONNECT_ATTRS, LENENC_AUTH, DEPRECATE_EOF = 0x100000, 0x200000, 0x1000000
 USUAL = (LONG_PASSWORD | PROTOCOL_41 | TRANSACTIONS | SECURE | MULTI_STATEMENTS | MULTI_RESULTS
          | PLUGIN_AUTH)
 
+# What rum answers in the place of a client that has gone or was refused: no proof of any password.
+RUMS_OWN_PROOF = b"\x7f" * 19 + b"\0"
+
 
 def sha1(*parts):
     return hashlib.sha1(b"".join(parts)).digest()
