@@ -113,18 +113,31 @@ Daemon::~Daemon() {
   if (base_) event_base_free(base_);
 }
 
+// Root would read a certificate there, and give away what it finds. The default directory may
+// belong to the user of a package: a root that needs nothing of it does without.
+Status Daemon::JudgeStateDirectory(uid_t owner) const {
+  const TlsSettings& tls = settings_->tls;
+  if (::geteuid() != 0 || TrustedFolder(tls.state_dir, owner)) return Ok();
+  const std::string what =
+      "--state-dir: '" + tls.state_dir + "' belongs to another user, or others may write to it";
+  const bool own_certificate =
+      (tls.clients != TlsMode::kOff || tls.first) && tls.files.certificate.empty();
+  auto given = settings_->given.find("state-dir");
+  const bool asked_for = given != settings_->given.end() && !given->second.empty();
+  if (origin_.identity || own_certificate || asked_for) {
+    return Error{Fault::kConfig, what + " (chown, chmod go-w)"};
+  }
+  log::Warning("{}: nothing is kept there", what);
+  return Ok();
+}
+
 Status Daemon::Start() {
   if (!base_) {
     return Error{Fault::kSystem, std::string("the main loop cannot be made: ") +
                                      std::strerror(errno) + " (ulimit -n, --nofile)"};
   }
   const uid_t owner = origin_.identity ? origin_.identity->uid : ::geteuid();
-  // Root would read a certificate there, and give away what it finds.
-  if (::geteuid() == 0 && !TrustedFolder(settings_->tls.state_dir, owner)) {
-    return Error{Fault::kConfig,
-                 "--state-dir: '" + settings_->tls.state_dir +
-                     "' belongs to another user, or others may write to it (chown, chmod go-w)"};
-  }
+  if (auto judged = JudgeStateDirectory(owner); !judged) return judged;
   state_ =
       std::make_unique<StateStore>(base_, settings_->tls.state_dir, settings_->listeners, owner);
   if (!state_->works()) return Error{Fault::kSystem, "no descriptors or memory for the main loop"};

@@ -59,6 +59,7 @@ class Daemon {
 
  private:
   // daemon.cc
+  Status JudgeStateDirectory(uid_t owner) const;
   Status WatchMap();
   Status OpenAdmin();
   void WatchSignals();
