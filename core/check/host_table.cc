@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "check/scripted_session.h"
+#include "map/record_calls.h"
 
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -356,6 +357,29 @@ const rum_process kProcess = {
     .user_names = UserNames,
 };
 
+int32_t ParseRecord(const void* record, size_t size, rum_record* parts) {
+  if (!Sensible("parse", record, 1) || !Sensible("parse", parts, 1)) return RUM_E_ARGUMENT;
+  return kRecords.parse(record, size, parts);
+}
+
+int32_t RecordColumn(const void* record, size_t size, const char* name, void* value,
+                     size_t* value_size) {
+  if (!Sensible("column", record, 1) || !Sensible("column", name, 1) ||
+      !Sensible("column", value_size, 1) || !Sensible("column", value, *value_size)) {
+    return RUM_E_ARGUMENT;
+  }
+  int32_t status = kRecords.column(record, size, name, value, value_size);
+  if (status == RUM_E_ARGUMENT) ViolateCurrent("column() with the name " + std::string(name));
+  return status;
+}
+
+const rum_records kCheckedRecords = {
+    .struct_size = sizeof(rum_records),
+    .reserved = 0,
+    .parse = ParseRecord,
+    .column = RecordColumn,
+};
+
 const void* Extension(const char* name) {
   if (!Sensible("extension", name, 1)) return nullptr;
   std::lock_guard lock(registry().mutex);
@@ -367,6 +391,7 @@ const void* Extension(const char* name) {
   if (wanted == RUM_TLS_1) return &kTls;
   if (wanted == RUM_CLOCK_1) return &kClock;
   if (wanted == RUM_PROCESS_1) return &kProcess;
+  if (wanted == RUM_RECORDS_1) return &kCheckedRecords;
   if (wanted == RUM_LIMITS_1) return &kLimits;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
+#include "map/record_calls.h"
 #include "module/state_store.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
@@ -132,6 +133,7 @@ const void* Extension(const char* name) {
   if (wanted == RUM_LIMITS_1) return &kLimits;
   if (wanted == RUM_CLOCK_1) return &kClock;
   if (wanted == RUM_PROCESS_1) return &kProcess;
+  if (wanted == RUM_RECORDS_1) return &kRecords;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 

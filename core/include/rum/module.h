@@ -31,7 +31,7 @@
  *
  * CHANGES
  *   1.0 (rum 1.0): first version, with the groups "rum.tls/1", "rum.limits/1", "rum.state/1",
- *     "rum.clock/1" and "rum.process/1", and probes.
+ *     "rum.clock/1", "rum.process/1" and "rum.records/1", and probes.
  */
 #ifndef RUM_MODULE_H
 #define RUM_MODULE_H
@@ -375,6 +375,39 @@ typedef struct rum_process {
    * them if they fit into `size`; 0: there are none, or this process serves nobody (--check). */
   size_t (*user_names)(char *text, size_t size);
 } rum_process;
+
+/* The group "rum.records/1": the parts of a record of the user map, so that no module has to know its
+ * form: SECRET NUL DESTINATION NUL RULES. The rules begin with the byte 0x80 and are words with blanks
+ * between them, the columns of modules among them (or bytes of an older form, which has none). In a
+ * text for rum-map they stand behind the destination: "alice - tcp:db1:5432 max=5 pgsql-db=app1".
+ * The record is what looked_up got, as it came, or a copy of it: at most 1 MiB. */
+#define RUM_RECORDS_1 "rum.records/1"
+
+/* Points into the record: good as long as that is. */
+typedef struct rum_record {
+  uint32_t struct_size; /* sizeof(rum_record), set by the module */
+  uint32_t reserved;
+  const char *secret; /* whatever the map has; size 0: none is stored. Never to a log */
+  size_t secret_size;
+  const char *destination; /* as connect() takes it, and not looked at yet; never of size 0 */
+  size_t destination_size;
+} rum_record;
+
+typedef struct rum_records {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* [any] Fills in `parts`, as much of it as its struct_size has. RUM_E_FAILED: the record has no
+   * destination, and `parts` stays as it was. RUM_E_LIMIT: it is too large. */
+  int32_t (*parse)(const void *record, size_t size, rum_record *parts);
+  /* [any] The module's own column `name`: the module's name, a dash, and [a-z0-9_-]+; at most 64
+   * bytes. The value may be any bytes, and empty. Before the call `value_size` is the room at `value`,
+   * after it the size of the value. RUM_FOUND: it was copied. RUM_NOT_FOUND: the record has no such
+   * column, and `value_size` is 0. RUM_E_LIMIT: there is no room for it, or the record is too large
+   * (then `value_size` is 0). RUM_E_FAILED: the rules cannot be read; admit() refuses the user.
+   * RUM_E_ARGUMENT: `name` is none. */
+  int32_t (*column)(const void *record, size_t size, const char *name, void *value,
+                    size_t *value_size);
+} rum_records;
 
 /* What a probe is for. Good until probe_open returns. */
 typedef struct rum_probe {
