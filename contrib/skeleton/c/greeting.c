@@ -51,7 +51,7 @@ static int32_t config_new(const char* const* values, size_t count, void** out, c
   if (config == NULL) return RUM_E_MEMORY;
   int size = snprintf(config->banner, sizeof config->banner, "%s\r\n", text);
   if (size < 0 || (size_t)size >= sizeof config->banner) {
-    snprintf(error, error_size, "the greeting has more than %zu bytes", sizeof config->banner - 3);
+    snprintf(error, error_size, "the banner has more than %zu bytes", sizeof config->banner - 3);
     free(config);
     return RUM_E_ARGUMENT;
   }

@@ -74,7 +74,7 @@ int32_t ConfigNew(const char* const* values, size_t count, void** out, char* err
   if (!config) return RUM_E_MEMORY;
   config->banner = std::string(count > 0 && values[0] ? values[0] : "") + "\r\n";
   if (config->banner.size() > 256) {
-    std::snprintf(error, error_size, "the greeting has more than 254 bytes");
+    std::snprintf(error, error_size, "the banner has more than 254 bytes");
     return RUM_E_ARGUMENT;
   }
   *out = config.release();
