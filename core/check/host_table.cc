@@ -218,7 +218,7 @@ void Log(rum_session* handle, uint32_t level, const char* text, size_t size) {
     ViolateCurrent("log() with level " + std::to_string(level));
     return;
   }
-  RecordLog(level, std::string(size ? text : "", size));
+  RecordLog(level, std::string(size ? text : "", std::min<size_t>(size, RUM_MOST_LOG)));
 }
 
 void MetricAdd(rum_session* handle, uint32_t index, uint64_t delta) {
@@ -304,8 +304,25 @@ const rum_limits kLimits = {
     .counts_failures = [](rum_worker*) { return 0; },
 };
 
+// [a-z0-9_-]{1,64}, the module's name or what begins with that and a dash.
+bool IsStateName(std::string_view name) {
+  std::lock_guard lock(registry().mutex);
+  if (!registry().current) return true;
+  const std::string_view module = registry().current->module().name;
+  return name.size() <= 64 && name.starts_with(module) &&
+         (name.size() == module.size() || name[module.size()] == '-') &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+         });
+}
+
 int32_t Save(const char* name, const void* bytes, size_t size) {
   if (!Sensible("save", name, 1) || !Sensible("save", bytes, size)) return RUM_E_ARGUMENT;
+  if (!IsStateName(name)) {
+    ViolateCurrent("save() under a name that is not the module's: " + std::string(name));
+    return RUM_E_ARGUMENT;
+  }
+  if (size > RUM_MOST_STATE) return RUM_E_LIMIT;
   std::lock_guard lock(registry().mutex);
   if (!registry().current) return RUM_E_UNSUPPORTED;
   registry().current->state[name].assign(static_cast<const char*>(size ? bytes : ""), size);

@@ -12,13 +12,13 @@
  *  2. Every hook may be NULL. What happens then is said at the hook.
  *  3. Handles are opaque. `rum_session *` is good from session_open until session_close returns,
  *     and only on its own thread.
- *  4. Who allocates frees. rum copies what it is given, unless it says otherwise. A pointer given
- * to a hook is good until that hook returns; `config` and a module's own pointers live longer, as
+ *  4. Who allocates frees. rum copies what it is given, unless it says otherwise. A pointer given to
+ *     a hook is good until that hook returns; `config` and a module's own pointers live longer, as
  *     said at the hook that makes them.
  *  5. No host call ever calls a hook before the running hook has returned: a module needs no guard
  *     against being entered twice for one session.
- *  6. Thread tags: [main] the starting thread, one call at a time; [worker] the thread that owns
- * the session, the same for its whole life; [any] any thread at any time.
+ *  6. Thread tags: [main] the starting thread, one call at a time; [worker] the thread that owns the
+ *     session, the same for its whole life; [any] any thread at any time.
  *  7. No exception, no longjmp and no exit() crosses this border. Text is UTF-8 or plain bytes with
  *     a size; only `const char *` without a size ends with NUL.
  *
@@ -74,7 +74,7 @@ RUM_INT(RUM_E_MEMORY, -4);      /* out of memory */
 RUM_INT(RUM_E_UNSUPPORTED, -5); /* not built in or not configured, as TLS without a certificate */
 RUM_INT(RUM_E_FAILED, -6);      /* any other failure */
 RUM_INT(RUM_E_AGAIN, -7);       /* the session is paused; ask again when `resumed` is called */
-/* Status of looked_up. */
+/* Status of looked_up, and of calls that look something up. */
 RUM_INT(RUM_FOUND, 0);
 RUM_INT(RUM_NOT_FOUND, 1);
 /* Answer of side_end. */
@@ -123,6 +123,59 @@ RUM_UINT(RUM_CLOSE_BLOCKED, 30);     /* --login-failures blocks the client's add
 RUM_UINT(RUM_CLOSE_NOT_ALLOWED, 31); /* --allow and --deny do not let the client's address in */
 RUM_UINT(RUM_CLOSE_MAINTENANCE, 32); /* an operator has taken the destination out of use */
 
+/* BOUNDS of what host calls take. Beyond them they answer RUM_E_LIMIT, and nothing has happened;
+ * where a call has no answer, or the text is only shown, the last column says what it does. What a
+ * call writes to, such as the text of peer(), may have any size.
+ *
+ *   call            what                                     bound
+ *   send            bytes of one call                        RUM_MOST_SEND
+ *                   bytes that wait for one side, in all     RUM_MOST_WAITING
+ *   need            bytes                                    RUM_MOST_NEED
+ *   forward         bytes still to be passed on, in all      2^63 - 1
+ *   lookup          bytes of the key                         RUM_MOST_KEY
+ *   identify        bytes of the name                        RUM_MOST_USER
+ *   connect         bytes of the address                     RUM_MOST_ADDRESS
+ *   start_tls       bytes of the server's name               RUM_MOST_SERVER_NAME
+ *   timer           time                                     RUM_MOST_MILLISECONDS, else it is that
+ *                   timers of a session                      RUM_MOST_TIMERS, else it answers 0
+ *   note            bytes of a value                         RUM_MOST_NOTE
+ *                   pairs of a session                       RUM_MOST_NOTES
+ *   log             bytes of a line                          RUM_MOST_LOG, else it is cut
+ *                   lines of the process in a second         RUM_MOST_LOG_LINES, else dropped
+ *   close           bytes of the text                        RUM_MOST_CLOSE_TEXT, else it is cut
+ *   admit, parse,   bytes of the record                      RUM_MOST_RECORD
+ *   column
+ *   save            bytes                                    RUM_MOST_STATE
+ *   worker timer    time                                     RUM_MOST_MILLISECONDS, else it answers 0
+ *                   timers of a worker                       RUM_MOST_WORKER_TIMERS, else 0
+ *   post            posts that wait for one worker           RUM_MOST_WORKER_POSTS
+ *   put, get, take  bytes of the key                         RUM_MOST_SHARED_KEY
+ *   put             bytes of the value                       RUM_MOST_SHARED_VALUE
+ *                   entries of one session                   RUM_MOST_SHARED_ENTRIES
+ *                   lifetime                                 RUM_MOST_MILLISECONDS
+ */
+RUM_UINT(RUM_MOST_SEND, 16777216);
+RUM_UINT(RUM_MOST_WAITING, 67108864);
+RUM_UINT(RUM_MOST_NEED, 262144);
+RUM_UINT(RUM_MOST_KEY, 65535);
+RUM_UINT(RUM_MOST_USER, 512);
+RUM_UINT(RUM_MOST_ADDRESS, 65535);
+RUM_UINT(RUM_MOST_SERVER_NAME, 253);
+RUM_UINT(RUM_MOST_MILLISECONDS, 86400000); /* 24 hours */
+RUM_UINT(RUM_MOST_TIMERS, 16);
+RUM_UINT(RUM_MOST_NOTE, 256);
+RUM_UINT(RUM_MOST_NOTES, 8);
+RUM_UINT(RUM_MOST_LOG, 4096);
+RUM_UINT(RUM_MOST_LOG_LINES, 1000);
+RUM_UINT(RUM_MOST_CLOSE_TEXT, 256);
+RUM_UINT(RUM_MOST_RECORD, 1048576);
+RUM_UINT(RUM_MOST_STATE, 1048576);
+RUM_UINT(RUM_MOST_WORKER_TIMERS, 64);
+RUM_UINT(RUM_MOST_WORKER_POSTS, 1024);
+RUM_UINT(RUM_MOST_SHARED_KEY, 256);
+RUM_UINT(RUM_MOST_SHARED_VALUE, 512);
+RUM_UINT(RUM_MOST_SHARED_ENTRIES, 8);
+
 /* Types of options. rum checks the value before the module sees it. */
 RUM_UINT(RUM_OPTION_TEXT, 0);     /* any text */
 RUM_UINT(RUM_OPTION_CHOICE, 1);   /* one of the words of `value`, which are separated by | */
@@ -132,83 +185,88 @@ RUM_UINT(RUM_OPTION_DURATION, 4); /* 250ms, 6s, 5m, 1h; the module gets millisec
 
 /* An option of the module: `--name VALUE` on the command line, shown in `rum -P module --help`. */
 typedef struct rum_option {
-  const char* name;          /* long name without the dashes; starts with the module's name */
-  const char* value;         /* what --help calls the value, or the choices; NULL for a flag */
-  const char* default_value; /* NULL: none */
-  const char* help;          /* one sentence, without a full stop */
+  const char *name;          /* long name without the dashes; starts with the module's name */
+  const char *value;         /* what --help calls the value, or the choices; NULL for a flag */
+  const char *default_value; /* NULL: none */
+  const char *help;          /* one sentence, without a full stop */
   uint32_t type;             /* RUM_OPTION_... */
   uint32_t short_name;       /* a letter such as 't', or 0; refused when rum has that letter */
 } rum_option;
 
 /* A counter of the module: `rum_NAME_total` in /metrics, NAME under "module" in /stats. */
 typedef struct rum_metric {
-  const char* name; /* [a-z_]+, starts with the module's name */
-  const char* help; /* one sentence, without a full stop */
+  /* The module's name, an underscore, and [a-z0-9_]+; at most 64 bytes. A module of which two
+   * metrics have one name, or one has that of a metric of rum, is not loaded. */
+  const char *name;
+  const char *help; /* one sentence, without a full stop or a line break */
 } rum_metric;
 
 /* What rum does for a module. Copied out of or kept by pointer; it lives until the process ends. */
 typedef struct rum_host {
   uint32_t struct_size;
   uint32_t abi;        /* RUM_MODULE_ABI */
-  const char* version; /* of rum, such as "1.0.0" */
+  const char *version; /* of rum, such as "1.0.0" */
 
-  /* [worker] Sends `size` bytes to a side. Copies them, never blocks; bytes of one side keep their
-   * order. They leave when the running hook has returned. While more than the high-water mark
-   * (1 MiB) waits for one side, the other one is not read. RUM_E_STATE: that side is not there. */
-  int32_t (*send)(rum_session* session, uint32_t side, const void* data, size_t size);
+  /* [worker] Sends `size` bytes to a side. Copies them, never blocks; bytes of one side keep
+   * their order. They leave when the running hook has returned. While more than the high-water
+   * mark (1 MiB) waits for one side, the other one is not read. RUM_E_STATE: that side is not
+   * there. RUM_E_LIMIT: nothing of it was queued; a module that sends by timers waits, or ends
+   * the session. */
+  int32_t (*send)(rum_session *session, uint32_t side, const void *data, size_t size);
 
   /* [worker] The next data hook of this side is called once at least `size` unconsumed bytes are
-   * there (or the side has ended). Holds for one call of the hook. The window is 64 KiB and grows
-   * by this call up to 256 KiB: RUM_E_LIMIT beyond. */
-  int32_t (*need)(rum_session* session, uint32_t side, size_t size);
+   * there (or the side has ended). Holds for one call of the hook. The window is 64 KiB and grows by
+   * this call up to 256 KiB: RUM_E_LIMIT beyond. */
+  int32_t (*need)(rum_session *session, uint32_t side, size_t size);
 
   /* [worker] Passes the next `size` unconsumed bytes of side `from` on to the other side unseen,
-   * those still to come included; the data hook is called again after them. Adds up. */
-  int32_t (*forward)(rum_session* session, uint32_t from, uint64_t size);
+   * those still to come included; the data hook is called again after them. Adds up; RUM_E_LIMIT:
+   * to more than 2^63 - 1. */
+  int32_t (*forward)(rum_session *session, uint32_t from, uint64_t size);
 
   /* [worker] From here on both ways are rum's: bytes flow unseen, and of the hooks only
    * session_close is still called. Bytes not consumed are passed on. With an upstream that is still
    * being connected the relay begins when it is there. The login deadline ends here.
    * RUM_E_STATE: connect() was not called before. */
-  int32_t (*relay)(rum_session* session);
+  int32_t (*relay)(rum_session *session);
 
-  /* [worker] Asks the user map (-M). The answer comes by looked_up, later. Keys of 1 to 65535
-   * bytes. RUM_E_STATE: a look-up is under way. RUM_E_UNSUPPORTED: rum was started without a map;
-   * no answer comes. */
-  int32_t (*lookup)(rum_session* session, const void* key, size_t size);
+  /* [worker] Asks the user map (-M). The answer comes by looked_up, later. RUM_E_ARGUMENT: a key
+   * of size 0. RUM_E_STATE: a look-up is under way. RUM_E_UNSUPPORTED: rum was started without a
+   * map; no answer comes. */
+  int32_t (*lookup)(rum_session *session, const void *key, size_t size);
 
   /* [worker] Says who the client is: for the log, the statistics, and the rules and limits of the
    * group "rum.limits/1". At most 512 bytes, kept as they are and escaped where they are shown;
    * a name of size 0 is one, too. */
-  int32_t (*identify)(rum_session* session, const void* user, size_t size);
+  int32_t (*identify)(rum_session *session, const void *user, size_t size);
 
-  /* [worker] Connects the upstream side: "tcp:host:port", "tcp:[v6]:port", "sock:path", or a list
-   * of them separated by commas, tried in order; size 0 is the default destination (-d). The
-   * outcome comes by upstream_open. RUM_E_ARGUMENT: it is written wrong (then no upstream_open
-   * comes). RUM_E_UNSUPPORTED: size 0, and there is no default destination. RUM_E_STATE: connected
-   * or connecting. May be called again after upstream_open told of a failure. */
-  int32_t (*connect)(rum_session* session, const char* address, size_t size);
+  /* [worker] Connects the upstream side: "tcp:host:port", "tcp:[v6]:port", "sock:path", or a list of
+   * them separated by commas, tried in order; size 0 is the default destination (-d). The outcome
+   * comes by upstream_open. RUM_E_ARGUMENT: it is written wrong (then no upstream_open comes).
+   * RUM_E_UNSUPPORTED: size 0, and there is no default destination. RUM_E_STATE: connected or
+   * connecting. May be called again after upstream_open told of a failure. */
+  int32_t (*connect)(rum_session *session, const char *address, size_t size);
 
   /* [worker] Turns a side to TLS: as server on the client side, as client on the upstream side
-   * (`server_name` of `size` bytes is verified and sent; size 0: the destination's host). Bytes
-   * that the running data hook does not consume, and all that follow, go to the TLS engine and
-   * never to the module. The outcome comes by tls_open. RUM_E_UNSUPPORTED: no TLS for this side. */
-  int32_t (*start_tls)(rum_session* session, uint32_t side, const char* server_name, size_t size);
+   * (`server_name` of `size` bytes is verified and sent; size 0: the destination's host). Bytes that
+   * the running data hook does not consume, and all that follow, go to the TLS engine and never to
+   * the module. The outcome comes by tls_open. RUM_E_UNSUPPORTED: no TLS for this side. */
+  int32_t (*start_tls)(rum_session *session, uint32_t side, const char *server_name, size_t size);
 
   /* [worker] Stops the session's data hooks until resume(). Returns a ticket, 0 when one is out
    * already. Deadlines go on. */
-  uint64_t (*pause)(rum_session* session);
+  uint64_t (*pause)(rum_session *session);
 
   /* [any] Ends a pause: the hook `resumed` gets `status` and `payload` and owns the payload then.
-   * When the session is gone, drop(payload) is called instead, exactly once, on any thread; drop
-   * may be NULL. A ticket works once. */
-  void (*resume)(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* payload));
+   * When the session is gone, drop(payload) is called instead, exactly once, on any thread; drop may
+   * be NULL. A ticket works once. */
+  void (*resume)(uint64_t ticket, int32_t status, void *payload, void (*drop)(void *payload));
 
   /* [worker] Calls the hook `timeout` with the returned ticket after `milliseconds` (at most 24 h);
    * 0: out of memory. Timers end with the session. At most 16 a session. */
-  uint64_t (*timer)(rum_session* session, uint64_t milliseconds);
+  uint64_t (*timer)(rum_session *session, uint64_t milliseconds);
   /* [worker] The timer's hook will not be called. An unknown ticket is ignored. */
-  void (*timer_cancel)(rum_session* session, uint64_t ticket);
+  void (*timer_cancel)(rum_session *session, uint64_t ticket);
 
   /* [any] Milliseconds on a clock that never jumps. */
   uint64_t (*now)(void);
@@ -216,43 +274,45 @@ typedef struct rum_host {
   /* [worker] Writes the address of a side as text, "192.0.2.1:40112", "[2001:db8::1]:40112" or
    * "unix:/path", cut to `size` - 1 bytes and ended by a NUL, and returns the length of the whole
    * without the NUL. The client's is the one that a PROXY header told, if there was one. */
-  size_t (*peer)(rum_session* session, uint32_t side, char* text, size_t size);
+  size_t (*peer)(rum_session *session, uint32_t side, char *text, size_t size);
 
   /* [worker] Adds `key=value` to the session's log line. Keys are [a-z_]{1,32}, values at most 256
-   * bytes, 8 pairs a session; the same key again replaces. RUM_E_LIMIT beyond; RUM_E_ARGUMENT for a
-   * key that rum's own line has, such as "user". Never a secret. */
-  int32_t (*note)(rum_session* session, const char* key, const void* value, size_t size);
+   * bytes, 8 pairs a session; the same key again replaces. RUM_E_LIMIT beyond; RUM_E_ARGUMENT for a key
+   * that rum's own line has, such as "user". Never a secret. */
+  int32_t (*note)(rum_session *session, const char *key, const void *value, size_t size);
 
-  /* [any] One line to the log; `session` may be NULL ([any]), else [worker]. Never a secret. */
-  void (*log)(rum_session* session, uint32_t level, const char* text, size_t size);
+  /* [any] One line to the log; `session` may be NULL ([any]), else [worker]. Never a secret.
+   * Lines beyond RUM_MOST_LOG_LINES in a second are dropped, whatever their level; the log tells
+   * how many, and rum_log_lines_dropped_total counts them. */
+  void (*log)(rum_session *session, uint32_t level, const char *text, size_t size);
 
   /* [worker] Adds to counter `index` of the module's metric table. */
-  void (*metric_add)(rum_session* session, uint32_t index, uint64_t delta);
+  void (*metric_add)(rum_session *session, uint32_t index, uint64_t delta);
 
   /* [worker] Ends the session with a reason (RUM_CLOSE_...) and an optional text for its log line.
    * session_close is called when the running hook has returned; what was sent to either side by
    * then is still delivered. The first call counts. */
-  void (*close)(rum_session* session, uint32_t reason, const char* text, size_t size);
+  void (*close)(rum_session *session, uint32_t reason, const char *text, size_t size);
 
   /* [any] A group of further calls by name and revision, "rum.NAME/1"; NULL: not here. */
-  const void* (*extension)(const char* name);
+  const void *(*extension)(const char *name);
 
-  /* [worker] Hands one way over, so that a module can watch the other: the bytes that `side` sends
-   * are rum's from here on and flow to the other side as in the relay; what was not consumed goes
-   * first. The data hook of the other side, timers, pauses and look-ups go on; that side's
-   * unconsumed bytes and its end are told once more. What is sent to a side comes behind what has
-   * flowed to it by then: whether that is between two messages, rum cannot know. While a side takes
-   * nothing, the other one is not read. The login deadline ends here, and the session counts as
-   * relaying. The end of `side` is passed on, and no hook tells of it; the end of the other one
-   * comes by side_end. A connection that breaks ends the session, as in the relay. relay() hands
-   * the rest over. RUM_E_STATE: no upstream is there, a TLS handshake is under way, or a way is
-   * handed over already. */
-  int32_t (*relay_from)(rum_session* session, uint32_t side);
+  /* [worker] Hands one way over, so that a module can watch the other: the bytes that `side` sends are
+   * rum's from here on and flow to the other side as in the relay; what was not consumed goes first.
+   * The data hook of the other side, timers, pauses and look-ups go on; that side's unconsumed
+   * bytes and its end are told once more. What is sent to a side comes
+   * behind what has flowed to it by then: whether that is between two messages, rum cannot know.
+   * While a side takes nothing, the other one is not read. The login deadline ends here, and the
+   * session counts as relaying. The end of `side` is passed on, and no hook tells of it; the end of
+   * the other one comes by side_end. A connection that breaks ends the session, as in the relay.
+   * relay() hands the rest over. RUM_E_STATE: no upstream is there, a TLS handshake is under way, or
+   * a way is handed over already. */
+  int32_t (*relay_from)(rum_session *session, uint32_t side);
 
-  /* [worker] Takes that way back: what `side` sends comes to its data hook again, from the first
-   * byte on that rum has not read yet. What was read has gone on. No login deadline is armed again.
+  /* [worker] Takes that way back: what `side` sends comes to its data hook again, from the first byte
+   * on that rum has not read yet. What was read has gone on. No login deadline is armed again.
    * RUM_E_STATE: the way of `side` is not handed over, or its end has been passed on. */
-  int32_t (*take_back)(rum_session* session, uint32_t side);
+  int32_t (*take_back)(rum_session *session, uint32_t side);
 } rum_host;
 
 /* The group "rum.tls/1": what a module that speaks TLS inside its protocol needs to know. */
@@ -268,16 +328,16 @@ typedef struct rum_tls {
   uint32_t reserved;
   /* [worker] What the operator wants for a side, RUM_TLS_...; OFF also when there is no
    * certificate. */
-  int32_t (*mode)(rum_session* session, uint32_t side);
+  int32_t (*mode)(rum_session *session, uint32_t side);
   /* [worker] 1: the side is TLS now, or begins to be; 0: plain. */
-  int32_t (*active)(rum_session* session, uint32_t side);
+  int32_t (*active)(rum_session *session, uint32_t side);
   /* [worker] SHA-256 of the certificate (DER) that the client side shows: 32 bytes to `digest`.
    * RUM_E_STATE: the client side is not TLS. */
-  int32_t (*fingerprint)(rum_session* session, uint8_t* digest);
-  /* [worker] The protocol has a good-bye of its own, so that who just ends the connection was
-   * killed: the end of `side`, when it has no TLS, is passed on to a side with TLS as a stream that
-   * was cut, and TLS does not say that it is complete. RUM_E_STATE: there is no such side yet. */
-  int32_t (*end_is_cut)(rum_session* session, uint32_t side);
+  int32_t (*fingerprint)(rum_session *session, uint8_t *digest);
+  /* [worker] The protocol has a good-bye of its own, so that who just ends the connection was killed:
+   * the end of `side`, when it has no TLS, is passed on to a side with TLS as a stream that was cut,
+   * and TLS does not say that it is complete. RUM_E_STATE: there is no such side yet. */
+  int32_t (*end_is_cut)(rum_session *session, uint32_t side);
 } rum_tls;
 
 /* The group "rum.limits/1": whether a user may come in, and the guessing of passwords. */
@@ -305,65 +365,64 @@ typedef struct rum_limits {
    * own protocol and closes. May be asked again when the client tries another login; what counted
    * before then counts no more.
    * After take_back() it is asked about the user whom a session that is in is to become. It counts
-   * for the one before until confirm(), and a refusal changes nothing: the session may go on.
-   * Should the change fail, identify() the one before and ask again before relay_from() or relay():
-   * what is not confirmed is forgotten then. Who stays the same user is judged by the rules, and
-   * counts once. RUM_E_STATE: identify() was not called, or the session closes. */
-  int32_t (*admit)(rum_session* session, const void* record, size_t size);
+   * for the one before until confirm(), and a refusal changes nothing: the session may go on. Should
+   * the change fail, identify() the one before and ask again before relay_from() or relay(): what is
+   * not confirmed is forgotten then. Who stays the same user is judged by the rules, and counts once.
+   * RUM_E_STATE: identify() was not called, or the session closes. */
+  int32_t (*admit)(rum_session *session, const void *record, size_t size);
 
   /* [worker] The client's login failed: a wrong password, whoever found it, an unknown user, or a
    * refusal that looks like one. Counts for the client's address (--login-failures), once for each
    * call. Not for a login that failed for any other reason. */
-  void (*login_failed)(rum_session* session);
+  void (*login_failed)(rum_session *session);
 
-  /* [worker] 1: too many logins have failed from the client's address since the session was opened
-   * or admitted, and it is blocked. 0: it is not. */
-  int32_t (*blocked)(rum_session* session);
+  /* [worker] 1: too many logins have failed from the client's address since the session was opened or
+   * admitted, and it is blocked. 0: it is not. */
+  int32_t (*blocked)(rum_session *session);
 
-  /* [worker] To be asked before a proof of the password is judged or passed on: of one address no
-   * more proofs are on their way than may fail before it is blocked, so that a guesser who begins
-   * many logins at once gains nothing. RUM_OK: go on; the proof is under way until login_failed(),
+  /* [worker] To be asked before a proof of the password is judged or passed on: of one address no more
+   * proofs are on their way than may fail before it is blocked, so that a guesser who begins many
+   * logins at once gains nothing. RUM_OK: go on; the proof is under way until login_failed(),
    * confirm(), relay_from(), relay() or the session's end; a client that ends it has failed.
-   * RUM_E_AGAIN: it is not the client's turn; the session is paused, and `resumed` is called
-   * without a payload when the module is to ask again. Consume nothing of the proof, or keep it:
-   * the login deadline goes on. RUM_REFUSED_BLOCKED: as of admit(). RUM_E_STATE: a pause is out, or
-   * the session closes. May be asked again while the proof is under way, such as for each of its
-   * packets. */
-  int32_t (*try_login)(rum_session* session);
+   * RUM_E_AGAIN: it is not the client's turn; the session is paused, and `resumed` is called without a
+   * payload when the module is to ask again. Consume nothing of the proof, or keep it: the login
+   * deadline goes on. RUM_REFUSED_BLOCKED: as of admit(). RUM_E_STATE: a pause is out, or the session
+   * closes. May be asked again while the proof is under way, such as for each of its packets. */
+  int32_t (*try_login)(rum_session *session);
 
-  /* [worker] The user of admit() has proved to be that user; to be said before the client is told.
-   * The session counts for the user from here on until it ends, which rum notices by itself.
-   * RUM_REFUSED_CONNECTIONS, _RATE: others were faster, and the user has no more places or logins:
-   * tell the client so, leave the server as its protocol wants it, and close. RUM_E_STATE: nobody
-   * was admitted, or the session closes. relay() and relay_from() confirm what is not confirmed,
-   * and end the session on a refusal with RUM_CLOSE_LIMIT. */
-  int32_t (*confirm)(rum_session* session);
+  /* [worker] The user of admit() has proved to be that user; to be said before the client is told. The
+   * session counts for the user from here on until it ends, which rum notices by itself.
+   * RUM_REFUSED_CONNECTIONS, _RATE: others were faster, and the user has no more places or logins: tell
+   * the client so, leave the server as its protocol wants it, and close. RUM_E_STATE: nobody was
+   * admitted, or the session closes. relay() and relay_from() confirm what is not confirmed, and end
+   * the session on a refusal with RUM_CLOSE_LIMIT. */
+  int32_t (*confirm)(rum_session *session);
 
-  /* [worker] In worker_start and worker_reload. 1: failed logins are counted (--login-failures),
-   * for a module that cannot see all of them and should say so. */
-  int32_t (*counts_failures)(rum_worker* worker);
+  /* [worker] In worker_start and worker_reload. 1: failed logins are counted (--login-failures), for a
+   * module that cannot see all of them and should say so. */
+  int32_t (*counts_failures)(rum_worker *worker);
 } rum_limits;
 
-/* The group "rum.state/1": a few bytes that outlive the process, in files of --state-dir. What
- * other rum processes on the machine keep is apart: they listen on other addresses. */
+/* The group "rum.state/1": a few bytes that outlive the process, in files of --state-dir. What other
+ * rum processes on the machine keep is apart: they listen on other addresses. */
 #define RUM_STATE_1 "rum.state/1"
 
 typedef struct rum_state {
   uint32_t struct_size;
   uint32_t reserved;
-  /* [any] Keeps at most 1 MiB under a name of [a-z0-9_-]{1,64} that starts with the module's. They
-   * are written within seconds, whole or not at all, by another thread; of several the last counts.
-   * Readable by rum's user only. RUM_E_UNSUPPORTED: this process keeps nothing (--check). A disk
-   * that takes nothing is told in the log, not here. */
-  int32_t (*save)(const char* name, const void* bytes, size_t size);
+  /* [any] Keeps at most 1 MiB under a name of [a-z0-9_-]{1,64}, which is the module's or begins
+   * with that and a dash: any other is RUM_E_ARGUMENT, and load() finds nothing under it. They
+   * are written within seconds, whole or not at all, by another thread; of several the last
+   * counts. Readable by rum's user only. RUM_E_UNSUPPORTED: this process keeps nothing
+   * (--check). A disk that takes nothing is told in the log, not here. */
+  int32_t (*save)(const char *name, const void *bytes, size_t size);
   /* [main] In config_new: what was kept last, by an earlier process perhaps. Returns its size and
    * copies it if it fits into `size`; 0: there is nothing. Anybody may have changed the file: judge
    * what is in it. */
-  size_t (*load)(const char* name, void* bytes, size_t size);
+  size_t (*load)(const char *name, void *bytes, size_t size);
 } rum_state;
 
-/* The group "rum.clock/1": for what is to take as long as something else, closer than a
- * millisecond. */
+/* The group "rum.clock/1": for what is to take as long as something else, closer than a millisecond. */
 #define RUM_CLOCK_1 "rum.clock/1"
 
 typedef struct rum_clock {
@@ -373,7 +432,7 @@ typedef struct rum_clock {
   uint64_t (*now)(void);
   /* [worker] As timer(), after `microseconds`: never sooner, and later by what the kernel and the
    * worker's other sessions take. */
-  uint64_t (*timer)(rum_session* session, uint64_t microseconds);
+  uint64_t (*timer)(rum_session *session, uint64_t microseconds);
 } rum_clock;
 
 /* The group "rum.process/1": who rum is on this machine. */
@@ -383,27 +442,26 @@ typedef struct rum_process {
   uint32_t struct_size;
   uint32_t reserved;
   /* [any] All names that the system has for the user that rum runs as once the rights of root are
-   * given up, each with a NUL behind it; as they were before --chroot. A server behind a unix
-   * socket that trusts the system takes each client for that user. Returns the size of the names
-   * and copies them if they fit into `size`; 0: there are none, or this process serves nobody
-   * (--check). */
-  size_t (*user_names)(char* text, size_t size);
+   * given up, each with a NUL behind it; as they were before --chroot. A server behind a unix socket
+   * that trusts the system takes each client for that user. Returns the size of the names and copies
+   * them if they fit into `size`; 0: there are none, or this process serves nobody (--check). */
+  size_t (*user_names)(char *text, size_t size);
 } rum_process;
 
-/* The group "rum.records/1": the parts of a record of the user map, so that no module has to know
- * its form: SECRET NUL DESTINATION NUL RULES. The rules begin with the byte 0x80 and are words with
- * blanks between them, the columns of modules among them (or bytes of an older form, which has
- * none). In a text for rum-map they stand behind the destination: "alice - tcp:db1:5432 max=5
- * pgsql-db=app1". The record is what looked_up got, as it came, or a copy of it: at most 1 MiB. */
+/* The group "rum.records/1": the parts of a record of the user map, so that no module has to know its
+ * form: SECRET NUL DESTINATION NUL RULES. The rules begin with the byte 0x80 and are words with blanks
+ * between them, the columns of modules among them (or bytes of an older form, which has none). In a
+ * text for rum-map they stand behind the destination: "alice - tcp:db1:5432 max=5 pgsql-db=app1".
+ * The record is what looked_up got, as it came, or a copy of it: at most 1 MiB. */
 #define RUM_RECORDS_1 "rum.records/1"
 
 /* Points into the record: good as long as that is. */
 typedef struct rum_record {
   uint32_t struct_size; /* sizeof(rum_record), set by the module */
   uint32_t reserved;
-  const char* secret; /* whatever the map has; size 0: none is stored. Never to a log */
+  const char *secret; /* whatever the map has; size 0: none is stored. Never to a log */
   size_t secret_size;
-  const char* destination; /* as connect() takes it, and not looked at yet; never of size 0 */
+  const char *destination; /* as connect() takes it, and not looked at yet; never of size 0 */
   size_t destination_size;
 } rum_record;
 
@@ -412,23 +470,23 @@ typedef struct rum_records {
   uint32_t reserved;
   /* [any] Fills in `parts`, as much of it as its struct_size has. RUM_E_FAILED: the record has no
    * destination, and `parts` stays as it was. RUM_E_LIMIT: it is too large. */
-  int32_t (*parse)(const void* record, size_t size, rum_record* parts);
+  int32_t (*parse)(const void *record, size_t size, rum_record *parts);
   /* [any] The module's own column `name`: the module's name, a dash, and [a-z0-9_-]+; at most 64
-   * bytes. The value may be any bytes, and empty. Before the call `value_size` is the room at
-   * `value`, after it the size of the value. RUM_FOUND: it was copied. RUM_NOT_FOUND: the record
-   * has no such column, and `value_size` is 0. RUM_E_LIMIT: there is no room for it, or the record
-   * is too large (then `value_size` is 0). RUM_E_FAILED: the rules cannot be read; admit() refuses
-   * the user. RUM_E_ARGUMENT: `name` is none. */
-  int32_t (*column)(const void* record, size_t size, const char* name, void* value,
-                    size_t* value_size);
+   * bytes. The value may be any bytes, and empty. Before the call `value_size` is the room at `value`,
+   * after it the size of the value. RUM_FOUND: it was copied. RUM_NOT_FOUND: the record has no such
+   * column, and `value_size` is 0. RUM_E_LIMIT: there is no room for it, or the record is too large
+   * (then `value_size` is 0). RUM_E_FAILED: the rules cannot be read; admit() refuses the user.
+   * RUM_E_ARGUMENT: `name` is none. */
+  int32_t (*column)(const void *record, size_t size, const char *name, void *value,
+                    size_t *value_size);
 } rum_records;
 
 /* What a probe is for. Good until probe_open returns. */
 typedef struct rum_probe {
   uint32_t struct_size;
   uint32_t is_default;     /* 1: it is one of the default destinations (-d) */
-  const char* destination; /* "tcp:db1:3306"; NULL: only where `user` would be sent is asked */
-  const char* user;        /* who is asked about (--explain), as in identify(); NULL: nobody */
+  const char *destination; /* "tcp:db1:3306"; NULL: only where `user` would be sent is asked */
+  const char *user;        /* who is asked about (--explain), as in identify(); NULL: nobody */
   size_t user_size;
 } rum_probe;
 
@@ -438,41 +496,41 @@ typedef struct rum_module {
   uint32_t abi;           /* RUM_MODULE_ABI */
   uint32_t host_size_min; /* the smallest rum_host it can work with: sizeof(rum_host), or less */
   uint32_t reserved;      /* 0 */
-  const char* name;       /* [a-z][a-z0-9_]*, such as "echo" */
-  const char* version;
-  const char* summary; /* one line, shown in --help */
-  const rum_option* options;
+  const char *name;       /* [a-z][a-z0-9_]*, such as "echo" */
+  const char *version;
+  const char *summary; /* one line, shown in --help */
+  const rum_option *options;
   size_t option_count;
   size_t option_size; /* sizeof(rum_option) */
-  const rum_metric* metrics;
+  const rum_metric *metrics;
   size_t metric_count;
   size_t metric_size; /* sizeof(rum_metric) */
 
   /* [main] Once, after loading. Keep `host`. Start no thread here: rum may go to the background
-   * after it (config_new and worker_start come after that). On failure write a sentence into
-   * `error` (at most `error_size` bytes with its NUL) and return negative: rum does not start. */
-  int32_t (*init)(const rum_host* host, char* error, size_t error_size);
+   * after it (config_new and worker_start come after that). On failure write a sentence into `error` (at most
+   * `error_size` bytes with its NUL) and return negative: rum does not start. */
+  int32_t (*init)(const rum_host *host, char *error, size_t error_size);
 
   /* [main] Makes a configuration out of the options: values[i] is the text for options[i], its
    * default, or NULL. A configuration is a value that does not change: it is made at start and at
    * every reload, and a session keeps the one it was opened with. On failure as in init: at start
    * rum ends, at a reload the old configuration stays. NULL hook: configurations are NULL. */
-  int32_t (*config_new)(const char* const* values, size_t count, void** config, char* error,
+  int32_t (*config_new)(const char *const *values, size_t count, void **config, char *error,
                         size_t error_size);
   /* [any] Called when the last session that uses it is gone. */
-  void (*config_free)(void* config);
+  void (*config_free)(void *config);
 
   /* [worker] A worker begins, takes a new configuration for its coming sessions, ends. The pointer
    * that worker_start stores is given to session_open. Negative from worker_start: rum does not
    * start. */
-  int32_t (*worker_start)(rum_worker* worker, const void* config, void** worker_data);
-  void (*worker_reload)(void* worker_data, const void* config);
-  void (*worker_stop)(void* worker_data);
+  int32_t (*worker_start)(rum_worker *worker, const void *config, void **worker_data);
+  void (*worker_reload)(void *worker_data, const void *config);
+  void (*worker_stop)(void *worker_data);
 
   /* [worker] A client has connected. Store your own state in *data: it is the first argument of all
    * further hooks of this session. Negative: the connection is closed, and no hook follows. NULL
    * hook: the session connects to the default destination and relays. */
-  int32_t (*session_open)(rum_session* session, const void* config, void* worker_data, void** data);
+  int32_t (*session_open)(rum_session *session, const void *config, void *worker_data, void **data);
 
   /* [worker] `bytes` are all the unconsumed bytes of that side, in one piece, `size` at least 1.
    * Returns how many were consumed: 0 waits for more; negative ends the session as a breach of the
@@ -481,71 +539,72 @@ typedef struct rum_module {
    * until there is room; if nothing else is under way either (look-up, connect, pause, an upstream
    * that is there) the session ends, since it could only wait for its deadline. NULL hook: bytes
    * wait for relay(). */
-  int64_t (*client_data)(void* data, rum_session* session, const uint8_t* bytes, size_t size);
+  int64_t (*client_data)(void *data, rum_session *session, const uint8_t *bytes, size_t size);
 
-  /* [worker] The outcome of connect(). `reason` 0: connected. Else one of
-   * RUM_CLOSE_CONNECT_TIMEOUT, _CONNECT_REFUSED, _CONNECT_FAILED, _UNRESOLVED, _TLS, _NO_RESOURCES,
-   * _LIMIT, _MAINTENANCE, _FIRST_BYTE_TIMEOUT (in the handshake of tls:HOST:PORT), or while
-   * --breaker leaves the destination alone, what it failed by, such as _UPSTREAM_GONE or
-   * _UPSTREAM_RESET: unless the hook calls connect() again or close(), the session ends with it. */
-  void (*upstream_open)(void* data, rum_session* session, uint32_t reason);
+  /* [worker] The outcome of connect(). `reason` 0: connected. Else one of RUM_CLOSE_CONNECT_TIMEOUT,
+   * _CONNECT_REFUSED, _CONNECT_FAILED, _UNRESOLVED, _TLS, _NO_RESOURCES, _LIMIT, _MAINTENANCE,
+   * _FIRST_BYTE_TIMEOUT (in the handshake of tls:HOST:PORT), or while --breaker leaves the
+   * destination alone, what it failed by, such as _UPSTREAM_GONE or _UPSTREAM_RESET: unless the hook
+   * calls connect() again or close(), the session ends with it. */
+  void (*upstream_open)(void *data, rum_session *session, uint32_t reason);
 
   /* [worker] As client_data. */
-  int64_t (*upstream_data)(void* data, rum_session* session, const uint8_t* bytes, size_t size);
+  int64_t (*upstream_data)(void *data, rum_session *session, const uint8_t *bytes, size_t size);
 
   /* [worker] The answer to lookup(). RUM_FOUND: `value` of `size` bytes. RUM_NOT_FOUND: there is no
    * such key. Negative: the map could not be asked (none loaded, or broken), which is not the same
    * as not found. */
-  void (*looked_up)(void* data, rum_session* session, int32_t status, const uint8_t* value,
+  void (*looked_up)(void *data, rum_session *session, int32_t status, const uint8_t *value,
                     size_t size);
 
   /* [worker] The outcome of start_tls(); on failure the session ends after the hook. */
-  void (*tls_open)(void* data, rum_session* session, uint32_t side, int32_t status);
+  void (*tls_open)(void *data, rum_session *session, uint32_t side, int32_t status);
 
   /* [worker] A side has sent all it will send (end of file); its last data hook has been called.
    * RUM_END, or NULL hook: the session ends (RUM_CLOSE_CLIENT_GONE or _UPSTREAM_GONE); after
    * relay_from() it does not, but the end is passed on behind what was not consumed, as by relay().
    * RUM_KEEP: it goes on; the side can still be sent to. The hook is called also when the client's
-   * connection breaks before relay() and no end was told: nothing can be sent to it any more, and
-   * with RUM_KEEP the module may leave the server as its protocol wants it. */
-  int32_t (*side_end)(void* data, rum_session* session, uint32_t side);
+   * connection breaks before relay() and no end was told: nothing can be sent to it any more, and with
+   * RUM_KEEP the module may leave the server as its protocol wants it. */
+  int32_t (*side_end)(void *data, rum_session *session, uint32_t side);
 
   /* [worker] A timer of timer() is over. */
-  void (*timeout)(void* data, rum_session* session, uint64_t ticket);
+  void (*timeout)(void *data, rum_session *session, uint64_t ticket);
 
   /* [worker] A pause has ended; `payload` is the module's now. NULL hook: it is dropped. */
-  void (*resumed)(void* data, rum_session* session, uint64_t ticket, int32_t status, void* payload);
+  void (*resumed)(void *data, rum_session *session, uint64_t ticket, int32_t status, void *payload);
 
-  /* [worker] The last hook: free `data`. `reason` says why (RUM_CLOSE_...). send() still works for
-   * a side that is there and has not broken: last words, such as an error in the module's protocol
+  /* [worker] The last hook: free `data`. `reason` says why (RUM_CLOSE_...). send() still works for a
+   * side that is there and has not broken: last words, such as an error in the module's protocol
    * when rum ends the session. After relay() and relay_from() they would come into the middle of
-   * what flows: say nothing then. All other calls answer RUM_E_STATE, except peer, note, log, now
-   * and metric_add. */
-  void (*session_close)(void* data, rum_session* session, uint32_t reason);
+   * what flows: say nothing then. All other calls answer RUM_E_STATE, except peer, note, log, now and
+   * metric_add. */
+  void (*session_close)(void *data, rum_session *session, uint32_t reason);
 
   /* [worker] The bytes to say to a client that is turned away before a session exists, `reason`
    * being RUM_CLOSE_LIMIT, _NO_RESOURCES, _DRAIN, _BLOCKED or _NOT_ALLOWED. Returns how many of at
    * most `size` were written to `bytes`. NULL hook: nothing is said. */
-  size_t (*refusal)(const void* config, uint32_t reason, uint8_t* bytes, size_t size);
+  size_t (*refusal)(const void *config, uint32_t reason, uint8_t *bytes, size_t size);
 
   /* [main] One JSON object about the module for /stats, at most `size` bytes, no NUL; returns its
    * length. Never a secret. NULL hook: none. */
-  size_t (*stats)(const void* config, char* json, size_t size);
+  size_t (*stats)(const void *config, char *json, size_t size);
 
   /* [worker] rum asks a server who it is and whether it is well, on its own account: at start, when
    * the map brings a new destination, and every --health-check. The session has no client: for
    * RUM_CLIENT, send and start_tls answer RUM_E_STATE, and so do relay, relay_from and forward. rum
    * connects to probe->destination when this hook has returned; upstream_open, upstream_data,
    * tls_open, timeout, side_end, looked_up and session_close follow as in any session. The module
-   * ends it by close(): RUM_CLOSE_PROBED says that the server is well, anything else that it is
-   * not, with a text for the operator. A probe takes 10 seconds at most. Leave the server as its
-   * protocol wants it; end only after its last word, since it may count those who break off. With
-   * probe->user (--explain) what was found is told by note(), and printed. Without a destination
-   * nothing is connected: the module answers by connect() with the address where it would send this
-   * user, which ends the probe, or by close() with the reason why nowhere. Store your own state in
-   * *data. Negative: the probe is dropped, and no hook follows. NULL hook: rum does not probe. */
-  int32_t (*probe_open)(rum_session* session, const void* config, void* worker_data,
-                        const rum_probe* probe, void** data);
+   * ends it by close(): RUM_CLOSE_PROBED says that the server is well, anything else that it is not,
+   * with a text for the operator. A probe takes 10 seconds at most. Leave the server as its protocol
+   * wants it; end only after its last word, since it may count those who break off.
+   * With probe->user (--explain) what was found is told by note(), and printed. Without a
+   * destination nothing is connected: the module answers by connect() with the address where it
+   * would send this user, which ends the probe, or by close() with the reason why nowhere.
+   * Store your own state in *data. Negative: the probe is dropped, and no hook follows. NULL hook:
+   * rum does not probe. */
+  int32_t (*probe_open)(rum_session *session, const void *config, void *worker_data,
+                        const rum_probe *probe, void **data);
 } rum_module;
 
 /* What the module exports. In a static build (--enable-builtin-modules) the build defines

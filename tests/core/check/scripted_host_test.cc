@@ -506,8 +506,8 @@ TEST(Forward, PassesOnWhatIsThereAndWhatIsToCome) {
 TEST(Forward, RefusesASumThatOverflows) {
   LittleModule little;
   little.open = [](rum_session* s) {
-    EXPECT_EQ(rum_calls->forward(s, RUM_CLIENT, UINT64_MAX), RUM_OK);
-    EXPECT_EQ(rum_calls->forward(s, RUM_CLIENT, 1), RUM_E_ARGUMENT);
+    EXPECT_EQ(rum_calls->forward(s, RUM_CLIENT, INT64_MAX), RUM_OK);
+    EXPECT_EQ(rum_calls->forward(s, RUM_CLIENT, 1), RUM_E_LIMIT);
     return RUM_OK;
   };
   ScriptedHost host(little.table());
