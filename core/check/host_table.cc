@@ -397,6 +397,79 @@ const rum_records kCheckedRecords = {
     .column = RecordColumn,
 };
 
+// The world of a worker's handle, or null when the call cannot be served; that is noted.
+ScriptedHost::World* WorldOf(const rum_worker* worker, const char* call) {
+  std::string why;
+  {
+    std::lock_guard lock(registry().mutex);
+    ScriptedHost::World* world = registry().world;
+    if (!world || worker != reinterpret_cast<const rum_worker*>(&world->worker_handle)) {
+      why = "with a pointer that is not a worker";
+    } else if (world->worker != std::this_thread::get_id()) {
+      why = "on another thread than the worker's";
+    } else {
+      return world;
+    }
+  }
+  ViolateCurrent(std::string(call) + "() " + why);
+  return nullptr;
+}
+
+uint64_t WorkerTimer(rum_worker* worker, uint64_t milliseconds, ScriptedWork::Run run,
+                     void* argument, ScriptedWork::Drop drop) {
+  ScriptedHost::World* world = WorldOf(worker, "timer");
+  if (!world || milliseconds > RUM_MOST_MILLISECONDS) return 0;
+  if (!run) {
+    ViolateCurrent("timer() without a function");
+    return 0;
+  }
+  return world->work.AddTimer(clock + milliseconds, run, argument, drop);
+}
+
+void WorkerTimerCancel(rum_worker* worker, uint64_t ticket) {
+  if (ScriptedHost::World* world = WorldOf(worker, "timer_cancel")) {
+    world->work.CancelTimer(ticket);
+  }
+}
+
+uint64_t WorkerTicket(rum_worker* worker) {
+  ScriptedHost::World* world = WorldOf(worker, "ticket");
+  return world ? world->work.ticket() : 0;
+}
+
+int32_t WorkerPost(uint64_t ticket, ScriptedWork::Run run, void* argument,
+                   ScriptedWork::Drop drop) {
+  if (!run) {
+    ViolateCurrent("post() without a function");
+    return RUM_E_ARGUMENT;
+  }
+  std::lock_guard lock(registry().mutex);
+  ScriptedHost::World* world = registry().world;
+  if (!world || world->work.ticket() != ticket) return RUM_E_STATE;
+  return world->work.Post(run, argument, drop);
+}
+
+void WorkerMetricAdd(rum_worker* worker, uint32_t index, uint64_t delta) {
+  ScriptedHost::World* world = WorldOf(worker, "metric_add");
+  if (!world) return;
+  if (index >= world->metrics.size()) {
+    Violate(*world, "metric_add() of counter " + std::to_string(index) + ", of " +
+                        std::to_string(world->metrics.size()));
+    return;
+  }
+  world->sums[world->metrics[index].name] += delta;
+}
+
+const rum_worker_calls kWorker = {
+    .struct_size = sizeof(rum_worker_calls),
+    .reserved = 0,
+    .timer = WorkerTimer,
+    .timer_cancel = WorkerTimerCancel,
+    .ticket = WorkerTicket,
+    .post = WorkerPost,
+    .metric_add = WorkerMetricAdd,
+};
+
 const void* Extension(const char* name) {
   if (!Sensible("extension", name, 1)) return nullptr;
   std::lock_guard lock(registry().mutex);
@@ -409,6 +482,7 @@ const void* Extension(const char* name) {
   if (wanted == RUM_CLOCK_1) return &kClock;
   if (wanted == RUM_PROCESS_1) return &kProcess;
   if (wanted == RUM_RECORDS_1) return &kCheckedRecords;
+  if (wanted == RUM_WORKER_1) return &kWorker;
   if (wanted == RUM_LIMITS_1) return &kLimits;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "check/scripted_groups.h"
 #include "check/scripted_host.h"
 
 namespace rum {
@@ -34,6 +35,7 @@ struct ScriptedHost::World {
   std::map<std::string, uint64_t, std::less<>> sums;
   std::shared_ptr<Config> config;
   char worker_handle = 0;  // its address is the handle
+  ScriptedWork work;
   void* worker_data = nullptr;
   bool started = false;
   bool worker_started = false;

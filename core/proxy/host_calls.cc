@@ -142,6 +142,21 @@ const rum_process kProcess = {sizeof(rum_process), 0, [](char* text, size_t size
                                 return user_names.size();
                               }};
 
+WorkerCalls& CallsOf(rum_worker* worker) { return static_cast<Worker*>(worker)->module_calls; }
+
+const rum_worker_calls kWorker = {
+    sizeof(rum_worker_calls),
+    0,
+    [](rum_worker* w, uint64_t milliseconds, WorkerCalls::Run run, void* argument,
+       WorkerCalls::Drop drop) { return CallsOf(w).AddTimer(milliseconds, run, argument, drop); },
+    [](rum_worker* w, uint64_t ticket) { CallsOf(w).CancelTimer(ticket); },
+    [](rum_worker* w) { return CallsOf(w).ticket(); },
+    WorkerCalls::Post,
+    [](rum_worker* w, uint32_t index, uint64_t delta) {
+      CountFor(*static_cast<Worker*>(w), index, delta);
+    },
+};
+
 const void* Extension(const char* name) {
   std::string_view wanted = name ? name : "";
   if (wanted == RUM_TLS_1) return &kTls;
@@ -149,6 +164,7 @@ const void* Extension(const char* name) {
   if (wanted == RUM_CLOCK_1) return &kClock;
   if (wanted == RUM_PROCESS_1) return &kProcess;
   if (wanted == RUM_RECORDS_1) return &kRecords;
+  if (wanted == RUM_WORKER_1) return &kWorker;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 

@@ -31,7 +31,7 @@
  *
  * CHANGES
  *   1.0 (rum 1.0): first version, with the groups "rum.tls/1", "rum.limits/1", "rum.state/1",
- *     "rum.clock/1", "rum.process/1" and "rum.records/1", and probes.
+ *     "rum.clock/1", "rum.process/1", "rum.records/1" and "rum.worker/1", and probes.
  */
 #ifndef RUM_MODULE_H
 #define RUM_MODULE_H
@@ -480,6 +480,40 @@ typedef struct rum_records {
   int32_t (*column)(const void *record, size_t size, const char *name, void *value,
                     size_t *value_size);
 } rum_records;
+
+/* The group "rum.worker/1": work of a worker that belongs to no session. */
+#define RUM_WORKER_1 "rum.worker/1"
+
+typedef struct rum_worker_calls {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* What is handed over is a function, its argument, and `drop`, which frees the argument and
+   * may be NULL. Of run() and drop() just one is called, and once. run() gets what worker_start
+   * stored; it is a hook like any other: it does not block, and nothing is thrown out of it. It
+   * belongs to no session, and makes no call with one: wake a session that waits by resume().
+   * When the worker ends, before worker_stop, what has not run is dropped, on that worker; from
+   * then on nothing is taken. The code of a module stays loaded until the process ends. drop()
+   * makes no host call but log() and now(). */
+
+  /* [worker] Calls run() once, after `milliseconds`, never from inside of this call. Returns a
+   * ticket; 0: a bound is reached or the worker ends, and the argument stays the caller's. In
+   * worker_start, too. */
+  uint64_t (*timer)(rum_worker *worker, uint64_t milliseconds,
+                    void (*run)(void *worker_data, void *argument), void *argument,
+                    void (*drop)(void *argument));
+  /* [worker] run() will not be called; drop() has been when this returns. A ticket that is
+   * unknown or has run is ignored. */
+  void (*timer_cancel)(rum_worker *worker, uint64_t ticket);
+  /* [worker] The worker's number for post(), never used again in this process. */
+  uint64_t (*ticket)(rum_worker *worker);
+  /* [any] Calls run() on that worker, soon, in the order of the posts of one thread, and never from
+   * inside of this call. RUM_E_STATE: the worker has ended, or never was. RUM_E_LIMIT: as many wait
+   * already as may; try later. In both cases the argument stays the caller's. */
+  int32_t (*post)(uint64_t ticket, void (*run)(void *worker_data, void *argument), void *argument,
+                  void (*drop)(void *argument));
+  /* [worker] As the host call of the same name, without a session. */
+  void (*metric_add)(rum_worker *worker, uint32_t index, uint64_t delta);
+} rum_worker_calls;
 
 /* What a probe is for. Good until probe_open returns. */
 typedef struct rum_probe {
