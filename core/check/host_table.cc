@@ -470,6 +470,46 @@ const rum_worker_calls kWorker = {
     .metric_add = WorkerMetricAdd,
 };
 
+int32_t PutShared(rum_session* handle, const void* key, size_t key_size, const void* value,
+                  size_t value_size, uint64_t lifetime) {
+  ScriptedSession* session = Find(handle, "put");
+  if (!session) return RUM_E_STATE;
+  if (!Sensible("put", key, 1) || !Sensible("put", value, value_size)) return RUM_E_ARGUMENT;
+  if (key_size > RUM_MOST_SHARED_KEY || value_size > RUM_MOST_SHARED_VALUE) return RUM_E_LIMIT;
+  return session->PutShared({static_cast<const char*>(key), key_size},
+                            {static_cast<const char*>(value_size ? value : ""), value_size},
+                            lifetime);
+}
+
+int32_t FindShared(const char* call, const void* key, size_t key_size, void* value,
+                   size_t* value_size, bool take) {
+  if (!Sensible(call, key, 1) || !Sensible(call, value, value_size ? *value_size : 0)) {
+    return RUM_E_ARGUMENT;
+  }
+  if (key_size > RUM_MOST_SHARED_KEY) return RUM_E_LIMIT;
+  std::lock_guard lock(registry().mutex);
+  if (!registry().world) return RUM_E_UNSUPPORTED;
+  return registry().world->shared.Find(std::string(static_cast<const char*>(key), key_size), value,
+                                       value_size, take, clock);
+}
+
+int32_t GetShared(const void* key, size_t key_size, void* value, size_t* value_size) {
+  if (!Sensible("get", value_size, 1)) return RUM_E_ARGUMENT;
+  return FindShared("get", key, key_size, value, value_size, false);
+}
+
+int32_t TakeShared(const void* key, size_t key_size, void* value, size_t* value_size) {
+  return FindShared("take", key, key_size, value, value_size, true);
+}
+
+const rum_shared kShared = {
+    .struct_size = sizeof(rum_shared),
+    .reserved = 0,
+    .put = PutShared,
+    .get = GetShared,
+    .take = TakeShared,
+};
+
 const void* Extension(const char* name) {
   if (!Sensible("extension", name, 1)) return nullptr;
   std::lock_guard lock(registry().mutex);
@@ -483,6 +523,7 @@ const void* Extension(const char* name) {
   if (wanted == RUM_PROCESS_1) return &kProcess;
   if (wanted == RUM_RECORDS_1) return &kCheckedRecords;
   if (wanted == RUM_WORKER_1) return &kWorker;
+  if (wanted == RUM_SHARED_1) return &kShared;
   if (wanted == RUM_LIMITS_1) return &kLimits;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }

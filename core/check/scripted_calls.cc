@@ -210,6 +210,15 @@ int32_t ScriptedSession::TlsFingerprint(uint8_t* digest) {
   return RUM_OK;
 }
 
+int32_t ScriptedSession::PutShared(std::string_view key, std::string_view value,
+                                   uint64_t lifetime) {
+  if (Ending() || probe || relay) return Refuse("put", RUM_E_STATE);
+  const std::string owner = identified ? "user " + user : "host " + host_.peer[RUM_CLIENT];
+  int32_t status = host_.world_->shared.Put(number_, owner, std::string(key), std::string(value),
+                                            lifetime, host_table::clock);
+  return status == RUM_OK ? status : Refuse("put", status);
+}
+
 int32_t ScriptedSession::Admit(const void* record, size_t size) {
   if (size > RUM_MOST_RECORD) return Refuse("admit", RUM_E_LIMIT);
   if (Ending() || !identified) return Refuse("admit", RUM_E_STATE);

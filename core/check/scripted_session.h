@@ -36,6 +36,7 @@ struct ScriptedHost::World {
   std::shared_ptr<Config> config;
   char worker_handle = 0;  // its address is the handle
   ScriptedWork work;
+  ScriptedShared shared;
   void* worker_data = nullptr;
   bool started = false;
   bool worker_started = false;
@@ -120,6 +121,7 @@ class ScriptedSession {
   void LoginFailed();
   int32_t TryLogin();
   int32_t Confirm();
+  int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
 
   // [any] The registry's mutex is held.
   void KeepAnswer(const Answer& answer) { answers_.push_back(answer); }
@@ -183,6 +185,8 @@ class ScriptedSession {
 
   ScriptedHost& host_;
   const rum_module& module_;
+  const uint64_t number_ = ++last_number_;
+  static inline uint64_t last_number_ = 0;
   std::shared_ptr<ScriptedHost::Config> config_;
   void* handle_;
   std::unique_ptr<uint8_t[]> spoiled_;  // what the last data hook was shown

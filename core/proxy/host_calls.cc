@@ -12,6 +12,7 @@
 #include "proxy/module_log.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
+#include "proxy/shared_table.h"
 #include "proxy/worker.h"
 #include "settings/settings.h"
 
@@ -157,6 +158,31 @@ const rum_worker_calls kWorker = {
     },
 };
 
+int32_t FindShared(const void* key, size_t key_size, void* value, size_t* value_size, bool take) {
+  if (!key) return RUM_E_ARGUMENT;
+  SharedTable* table = SharedTable::Get();
+  if (!table) return RUM_E_UNSUPPORTED;
+  return table->Find({static_cast<const char*>(key), key_size}, value, value_size, take);
+}
+
+const rum_shared kShared = {
+    sizeof(rum_shared),
+    0,
+    [](rum_session* s, const void* key, size_t key_size, const void* value, size_t value_size,
+       uint64_t lifetime) -> int32_t {
+      if (!key || (!value && value_size)) return RUM_E_ARGUMENT;
+      return Of(s).PutShared({static_cast<const char*>(key), key_size},
+                             {static_cast<const char*>(value), value_size}, lifetime);
+    },
+    [](const void* key, size_t key_size, void* value, size_t* value_size) -> int32_t {
+      if (!value_size) return RUM_E_ARGUMENT;
+      return FindShared(key, key_size, value, value_size, false);
+    },
+    [](const void* key, size_t key_size, void* value, size_t* value_size) {
+      return FindShared(key, key_size, value, value_size, true);
+    },
+};
+
 const void* Extension(const char* name) {
   std::string_view wanted = name ? name : "";
   if (wanted == RUM_TLS_1) return &kTls;
@@ -165,6 +191,10 @@ const void* Extension(const char* name) {
   if (wanted == RUM_PROCESS_1) return &kProcess;
   if (wanted == RUM_RECORDS_1) return &kRecords;
   if (wanted == RUM_WORKER_1) return &kWorker;
+  if (wanted == RUM_SHARED_1) {
+    SharedTable::Get();  // so that it is there when another process takes over
+    return &kShared;
+  }
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 

@@ -31,7 +31,8 @@
  *
  * CHANGES
  *   1.0 (rum 1.0): first version, with the groups "rum.tls/1", "rum.limits/1", "rum.state/1",
- *     "rum.clock/1", "rum.process/1", "rum.records/1" and "rum.worker/1", and probes.
+ *     "rum.clock/1", "rum.process/1", "rum.records/1", "rum.worker/1" and "rum.shared/1", and
+ *     probes.
  */
 #ifndef RUM_MODULE_H
 #define RUM_MODULE_H
@@ -514,6 +515,37 @@ typedef struct rum_worker_calls {
   /* [worker] As the host call of the same name, without a session. */
   void (*metric_add)(rum_worker *worker, uint32_t index, uint64_t delta);
 } rum_worker_calls;
+
+/* The group "rum.shared/1": a small table that all workers see, and after a hand-over the
+ * processes before and after it, such as for the keys by which another connection cancels what a
+ * session does. What one module has put no other module finds. Nothing of it is kept on a disk
+ * or outlives the last process. Keys may be secrets: they are looked up by a seeded hash, and
+ * shown nowhere. An entry belongs to the session that put it, and goes when that ends
+ * (session_close has returned) or its process dies; or it has a lifetime, and goes after that.
+ * The table has room for 98,304 entries of the first kind, of which one user (of identify();
+ * before that, one client's address) has an eighth at most, and for 32,768 of the second kind,
+ * 256 a user: nobody can crowd out the others. */
+#define RUM_SHARED_1 "rum.shared/1"
+
+typedef struct rum_shared {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* [worker] Puts a value of 0 or more bytes under a key of 1 or more. `lifetime` is in
+   * milliseconds; 0: it goes with the session. The same session, or for an entry with a lifetime
+   * the same user, replaces its own entry of that key. RUM_E_STATE: the key is somebody else's,
+   * or the session closes or relays. RUM_E_LIMIT: a bound. RUM_E_UNSUPPORTED: there was no
+   * memory for the table. RUM_E_FAILED: another process holds the table for too long. */
+  int32_t (*put)(rum_session *session, const void *key, size_t key_size, const void *value,
+                 size_t value_size, uint64_t lifetime);
+  /* [any] Whoever put it. Before the call `value_size` is the room at `value`, after it the size
+   * of the value. RUM_FOUND: it was copied. RUM_NOT_FOUND: there is no such entry (any more),
+   * and `value_size` is 0. RUM_E_LIMIT: there is no room for it, and `value_size` says how much
+   * it needs; or the key is too long, and it is 0. RUM_E_UNSUPPORTED, RUM_E_FAILED: as of put(). */
+  int32_t (*get)(const void *key, size_t key_size, void *value, size_t *value_size);
+  /* [any] The same, and the entry is gone when it was found: of several who take it one gets it.
+   * `value` and `value_size` may be NULL, to remove it. */
+  int32_t (*take)(const void *key, size_t key_size, void *value, size_t *value_size);
+} rum_shared;
 
 /* What a probe is for. Good until probe_open returns. */
 typedef struct rum_probe {
