@@ -13,7 +13,7 @@ namespace {
 
 int32_t Parse(const void* record, size_t size, rum_record* parts) {
   if (!record || !parts || parts->struct_size < sizeof(uint64_t)) return RUM_E_ARGUMENT;
-  if (size > kRecordMost) return RUM_E_LIMIT;
+  if (size > RUM_MOST_RECORD) return RUM_E_LIMIT;
   auto found = ParseMapRecord({static_cast<const char*>(record), size});
   if (!found) return RUM_E_FAILED;
   rum_record whole = {.struct_size = parts->struct_size,
@@ -30,7 +30,7 @@ int32_t Column(const void* record, size_t size, const char* name, void* value, s
   if (!record || !name || !value_size || (!value && *value_size)) return RUM_E_ARGUMENT;
   const size_t room = std::exchange(*value_size, 0);
   if (!IsMapColumnName({name, ::strnlen(name, kMapColumnNameMost + 1)})) return RUM_E_ARGUMENT;
-  if (size > kRecordMost) return RUM_E_LIMIT;
+  if (size > RUM_MOST_RECORD) return RUM_E_LIMIT;
   auto parts = ParseMapRecord({static_cast<const char*>(record), size});
   if (!parts) return RUM_E_FAILED;
   auto column = FindMapColumn(parts->tail, name);

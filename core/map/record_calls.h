@@ -5,8 +5,6 @@
 
 namespace rum {
 
-inline constexpr size_t kRecordMost = 1024 * 1024;  // bytes of a record that modules show to rum
-
 extern const rum_records kRecords;
 
 }  // namespace rum

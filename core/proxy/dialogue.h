@@ -20,10 +20,10 @@
 
 namespace rum {
 
-inline constexpr size_t kWindow = 64 * 1024;       // bytes a module may leave unconsumed
-inline constexpr size_t kWindowMost = 256 * 1024;  // the same after need()
+inline constexpr size_t kWindow = 64 * 1024;          // bytes a module may leave unconsumed
+inline constexpr size_t kWindowMost = RUM_MOST_NEED;  // the same after need()
 inline constexpr size_t kHighWater = 1024 * 1024;  // waiting for one side: stop reading the other
-inline constexpr size_t kTimersMost = 16;
+inline constexpr size_t kTimersMost = RUM_MOST_TIMERS;
 inline constexpr unsigned kRoundsMost = 1000;
 inline constexpr unsigned kWatchRounds = 8;  // windows of a watched side in one turn
 

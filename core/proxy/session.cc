@@ -314,6 +314,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (module.session_close) module.session_close(data_, this, reason);
     module_open_ = false;
   }
+  EndShared();
   const std::string server(destination());
   // Before the client learns of the end, and comes again.
   if (dialogue_) {

@@ -99,6 +99,7 @@ class Session final : public rum_session, private Loop::Watcher {
   std::string Peer(uint32_t side) const;
   int32_t Note(const char* key, const void* value, size_t size);
   void AskClose(uint32_t reason, std::string_view text);
+  int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
 
   // [worker] What happens to a session from outside; each may destroy it at the end of the turn.
   void OnResolved(std::vector<SocketAddress> addresses);  // the connector's name has an answer
@@ -185,6 +186,7 @@ class Session final : public rum_session, private Loop::Watcher {
 
   // The end.
   void Finish(uint32_t reason, std::string_view text);
+  void EndShared();
   void TellProber(uint32_t reason, std::string_view text);
   void Linger();
   void Die();
@@ -227,6 +229,7 @@ class Session final : public rum_session, private Loop::Watcher {
   uint8_t silent_looks_ = 0;
   Looks looks_for_ = Looks::kSettled;  // once logged in
   bool module_open_ = false;           // session_open succeeded, session_close is owed
+  bool shares_ = false;                // has put an entry that goes with it
   bool logged_in_ = false;  // counted as relaying, from the first time that a way flowed unseen
 };
 

@@ -17,10 +17,7 @@
 namespace rum {
 namespace {
 
-constexpr size_t kUserMost = 512;
-constexpr size_t kNotesMost = 8;
 constexpr size_t kNoteKeyMost = 32;
-constexpr size_t kNoteValueMost = 256;
 
 // The keys that rum's own line has; session_log.cc writes them.
 constexpr std::string_view kOwnKeys[] = {
@@ -48,6 +45,7 @@ int32_t Session::Send(uint32_t which, const void* data, size_t size) {
   }
   // From the relay on there is no dialogue, and the upstream is there.
   if (which == RUM_UPSTREAM && dialogue_ && !dialogue_->upstream_open) return RUM_E_STATE;
+  if (s.waiting() + size > RUM_MOST_WAITING) return RUM_E_LIMIT;
   QueueFor(which, data, size);
   return RUM_OK;
 }
@@ -79,7 +77,7 @@ int32_t Session::Forward(uint32_t from, uint64_t size) {
   if (from > RUM_UPSTREAM) return RUM_E_ARGUMENT;
   if (!asking() || probe_ || dialogue_->hand_over == from) return RUM_E_STATE;
   uint64_t& forward = dialogue_->windows[from].forward;
-  if (forward + size < forward) return RUM_E_ARGUMENT;
+  if (size > INT64_MAX || forward + size > INT64_MAX) return RUM_E_LIMIT;
   forward += size;
   return RUM_OK;
 }
@@ -117,7 +115,7 @@ int32_t Session::AskTakeBack(uint32_t which) {
 }
 
 int32_t Session::AskLookup(const void* key, size_t size) {
-  if (!key || size == 0 || size > 65535) return RUM_E_ARGUMENT;
+  if (!key || size == 0) return RUM_E_ARGUMENT;
   if (!asking() || dialogue_->lookup) return RUM_E_STATE;
   if (worker_.settings().map.empty()) return RUM_E_UNSUPPORTED;
   dialogue_->lookup.emplace(static_cast<const char*>(key), size);
@@ -125,7 +123,7 @@ int32_t Session::AskLookup(const void* key, size_t size) {
 }
 
 int32_t Session::Identify(const void* user, size_t size) {
-  if ((!user && size) || size > kUserMost) return RUM_E_ARGUMENT;
+  if (!user && size) return RUM_E_ARGUMENT;
   if (!asking()) return RUM_E_STATE;
   story_.user.assign(static_cast<const char*>(user), size);
   story_.identified = true;
@@ -152,7 +150,7 @@ int32_t Session::AskConnect(const char* address, size_t size) {
 }
 
 int32_t Session::StartTls(uint32_t which, const char* server_name, size_t size) {
-  if (which > RUM_UPSTREAM || (!server_name && size) || size > 253) return RUM_E_ARGUMENT;
+  if (which > RUM_UPSTREAM || (!server_name && size)) return RUM_E_ARGUMENT;
   if (!asking()) return RUM_E_STATE;
   Dialogue& d = *dialogue_;
   if (d.hand_over || d.tls[which].asked || (which == RUM_UPSTREAM ? !d.upstream_open : probing())) {
@@ -295,7 +293,7 @@ std::string Session::Peer(uint32_t which) const {
 
 int32_t Session::Note(const char* key, const void* value, size_t size) {
   if (!key || (!value && size) || !GoodNoteKey(key)) return RUM_E_ARGUMENT;
-  if (size > kNoteValueMost) return RUM_E_LIMIT;
+  if (size > RUM_MOST_NOTE) return RUM_E_LIMIT;
   std::string text(static_cast<const char*>(value), size);
   for (auto& [known, old] : story_.notes) {
     if (known == key) {
@@ -303,7 +301,7 @@ int32_t Session::Note(const char* key, const void* value, size_t size) {
       return RUM_OK;
     }
   }
-  if (story_.notes.size() >= kNotesMost) return RUM_E_LIMIT;
+  if (story_.notes.size() >= RUM_MOST_NOTES) return RUM_E_LIMIT;
   story_.notes.emplace_back(key, std::move(text));
   return RUM_OK;
 }
@@ -312,7 +310,7 @@ void Session::AskClose(uint32_t reason, std::string_view text) {
   if (!asking()) return;
   if (reason == RUM_CLOSE_PROBED && !probe_) reason = RUM_CLOSE_MODULE;
   dialogue_->close_reason = KnownCloseReason(reason);
-  dialogue_->close_text = text.substr(0, 256);
+  dialogue_->close_text = text.substr(0, RUM_MOST_CLOSE_TEXT);
 }
 
 }  // namespace rum

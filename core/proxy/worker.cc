@@ -88,9 +88,10 @@ Status Worker::Start() {
                          ? module.worker_start(this, module_config_->get(), &module_data_)
                          : RUM_OK;
     started.set_value(result);
-    if (result < 0) return;
+    if (result < 0) return module_calls.Close();
     ::prctl(PR_SET_TIMERSLACK, kTimerSlack, 0, 0, 0);
     while (!stopped_) Turn(kLongTurn);
+    module_calls.Close();
     Retire();
     if (module.worker_stop) module.worker_stop(module_data_);
   };

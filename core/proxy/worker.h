@@ -20,6 +20,7 @@
 #include "proxy/deadlines.h"
 #include "proxy/session_list.h"
 #include "proxy/spares.h"
+#include "proxy/worker_calls.h"
 
 struct rum_worker {};  // what modules hold; always a Worker
 
@@ -117,6 +118,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
   // [any] Connections given to this worker and not ended; the accepting thread balances by it.
   std::atomic<uint32_t> load = 0;
 
+  WorkerCalls module_calls{*this};
   Counters counters;
   Pipes pipes;
   Spares dialogues;

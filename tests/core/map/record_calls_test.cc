@@ -50,7 +50,7 @@ TEST(RecordCalls, RefuseWhatIsNoRecord) {
     EXPECT_EQ(parts.destination, nullptr);
     Column(record, "pgsql-db", RUM_E_FAILED);
   }
-  const std::string large = "\0"s + std::string(kRecordMost, 'x');
+  const std::string large = "\0"s + std::string(RUM_MOST_RECORD, 'x');
   EXPECT_EQ(kRecords.parse(large.data(), large.size(), &parts), RUM_E_LIMIT);
   Column(large, "pgsql-db", RUM_E_LIMIT);
   EXPECT_EQ(kRecords.parse(nullptr, 0, &parts), RUM_E_ARGUMENT);
@@ -68,7 +68,7 @@ TEST(RecordCalls, GiveAColumn) {
   Column("\0tcp:db1:5432\0\x01\0"s, "pgsql-db", RUM_NOT_FOUND);  // rules of the older form
   Column("\0tcp:db1:5432\0\x80pgsql-db=a later=1"s, "pgsql-db", RUM_E_FAILED);
   Column(kRecord, "max", RUM_E_ARGUMENT);
-  Column(kRecord, (std::string(kRecordMost, 'p') + "-x").c_str(), RUM_E_ARGUMENT);
+  Column(kRecord, (std::string(RUM_MOST_RECORD, 'p') + "-x").c_str(), RUM_E_ARGUMENT);
 }
 
 TEST(RecordCalls, SayHowMuchRoomAColumnNeeds) {

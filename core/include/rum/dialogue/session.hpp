@@ -254,6 +254,12 @@ class Dialogue {
   int32_t Admit(std::string_view record) const {
     return host.limits ? host.limits->admit(session_, record.data(), record.size()) : RUM_OK;
   }
+  // put() of "rum.shared/1"; who looks a key up uses host.shared, which needs no session.
+  int32_t Share(std::string_view key, std::string_view value, uint64_t lifetime = 0) const {
+    return host.shared ? host.shared->put(session_, key.data(), key.size(), value.data(),
+                                          value.size(), lifetime)
+                       : RUM_E_UNSUPPORTED;
+  }
   void LoginFailed() const {
     if (host.limits) host.limits->login_failed(session_);
   }
