@@ -1,6 +1,6 @@
 """The Rust binding (contrib/rust/src/ffi.rs) says what rum/module.h says: every struct with its size
-and the offset, size and type of each member, every constant, every name of a group.
-Fails when the header grows alone.
+and the offset, size and type of each member, every constant, every name of a group; and nothing
+that the header does not have. Fails when one of the two grows alone.
 
 The names come out of the header. A C program and a Rust program are made of them, which print what
 each side knows, and the lines are compared. The types of functions are compared by rustc.
@@ -32,10 +32,10 @@ class Header:
         # What is for C alone stands at the end; a continued line is one.
         text = re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
         self.groups = re.findall(r'^#define (RUM_\w+_\d+) "', text, re.M)
-        self.constants = re.findall(r"^#define (RUM_\w+) \(?-?\d+u?\)?\s*$", text, re.M)
+        kinds = {"INT": "i32", "UINT": "u32"}
+        self.constants = {name: kinds[kind] for kind, name in re.findall(
+            r"^RUM_(U?INT)\((RUM_\w+), -?\d+\);", text, re.M)}
         text = re.sub(r"^#.*$", "", text, flags=re.M)
-        for body in re.findall(r"\benum \{(.*?)\}", text, re.S):
-            self.constants += re.findall(r"(RUM_\w+)\s*=", body)
         self.structs = {}
         for name, body in re.findall(r"typedef struct (\w+) \{(.*?)\n\}", text, re.S):
             members = [" ".join(m.split()) for m in body.split(";")]
@@ -106,8 +106,9 @@ def rust_program(header):
                          % (kind, member))
             lines.append('    println!("%s.%s {} {}", m as usize - p as usize, size(m));'
                          % (name, member))
-    for name in header.constants:
-        lines.append('    println!("%s {}", %s);' % (name, name))
+    for name, kind in header.constants.items():
+        lines.append('    println!("%s {}", %s as i64);' % (name, name))
+        lines.append("    let _: %s = %s;" % (kind, name))
     for name in header.groups:
         lines.append('    println!("%s {}", %s.to_str().unwrap());' % (name, "c_text(%s)" % name))
     lines += ["}", "fn c_text(text: &str) -> &std::ffi::CStr {",
@@ -120,6 +121,12 @@ def run(*command):
     if done.returncode:
         sys.exit("rust_binding_test: %s ended with %d:\n%s" % (command[0], done.returncode, done.stdout))
     return done.stdout
+
+
+def only_here(header, binding):
+    """Names of the binding that the header does not have."""
+    known = set(header.structs) | set(header.opaque) | set(header.constants) | set(header.groups)
+    return sorted(set(re.findall(r"^pub (?:const|struct|type) (\w+)", binding, re.M)) - known)
 
 
 def main():
@@ -147,6 +154,8 @@ def main():
     finally:
         shutil.rmtree(work)
     differences = list(difflib.unified_diff(one, other, "rum/module.h", "ffi.rs", n=0, lineterm=""))
+    with open(os.path.join(CRATE, "ffi.rs"), encoding="utf-8") as f:
+        differences += ["only in ffi.rs: " + name for name in only_here(header, f.read())]
     print("\n".join(differences) or "ffi.rs says what module.h says, in %d lines" % len(one))
     return 1 if differences else 0
 
