@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 use rum::{
     text, Breach, End, Error, Lookup, Metric, Opening, Opt, Probe, Reason, Resumed, Session, Side,
-    Text, Timer, TlsMode, Values, Worker,
+    Text, Timer, TlsMode, Values, Worker, WorkerTicket,
 };
 use std::cell::Cell;
 use std::rc::Rc;
@@ -14,8 +14,17 @@ const DROPPED: u32 = 0;
 struct Tour {
     config: Arc<Config>,
     sessions: Rc<Cell<u32>>, // of this worker
+    jobs: Rc<Cell<u32>>,
+    worker: Result<WorkerTicket<Tour>, Error>,
     timer: Option<Timer>,
     ticket: u64,
+}
+
+/// What belongs to a worker, and what its sessions see of it.
+#[derive(Default)]
+struct Data {
+    sessions: Rc<Cell<u32>>,
+    jobs: Rc<Cell<u32>>,
 }
 
 struct Config {
@@ -81,6 +90,21 @@ impl Tour {
             }
             "confirm" => say(s, format!("{:?}", s.confirm())),
             "wide" => say(s, format!("{:?}", s.lookup(vec![b'x'; 70_000]).is_err())),
+            "jobs" => say(s, self.jobs.get().to_string()),
+            "post" => {
+                let number = rest.len() as u32;
+                let ticket = *self.worker.as_ref().expect("a ticket");
+                let post = thread::spawn(move || {
+                    ticket.post(move |worker, data| {
+                        data.jobs.set(data.jobs.get() + number);
+                        worker.count(DROPPED, 1);
+                    })
+                });
+                say(s, format!("{:?}", post.join().expect("no panic")));
+            }
+            "share" => say(s, format!("{:?}", s.share(b"key", rest.as_bytes(), None))),
+            "shared" => say(s, format!("{:?}", rum::shared(b"key").map(|v| v.map(|v| v.len())))),
+            "take" => say(s, format!("{:?}", rum::take_shared(b"key"))),
             "bye" => s.close(Reason::CLIENT, "bye"),
             _ => say(s, "what?"),
         }
@@ -103,10 +127,12 @@ impl rum::Module for Tour {
         Opt::flag(text!("tour-loud"), text!("A flag")),
         Opt::choice(text!("tour-colour"), text!("red|blue"), text!("A word")).or(text!("red")),
     ];
-    const METRICS: &'static [Metric] = &[Metric::new(text!("tour_dropped"), text!("What is counted"))];
+    const METRICS: &'static [Metric] =
+        &[Metric::new(text!("tour_dropped"), text!("What is counted"))];
     const PROBES: bool = true;
     type Config = Config;
-    type Worker = Rc<Cell<u32>>;
+    const SHARES: bool = true;
+    type Worker = Data;
 
     fn config(values: &Values<'_>) -> Result<Config, String> {
         let limit = values.number("tour-limit").unwrap_or(0);
@@ -120,13 +146,27 @@ impl rum::Module for Tour {
             colour: String::from_utf8_lossy(values.text("tour-colour").unwrap_or(b"")).into(),
         })
     }
-    fn start(_: &Worker<Self>, _: &Arc<Config>) -> Result<Rc<Cell<u32>>, String> {
-        Ok(Rc::new(Cell::new(0)))
+    fn start(worker: &Worker<Self>, _: &Arc<Config>) -> Result<Data, String> {
+        worker.cancel(
+            worker.timer(100, |_, _| panic!("it was cancelled")).map_err(|e| e.to_string())?,
+        );
+        worker
+            .timer(60_000, |_, data| data.jobs.set(data.jobs.get() + 1000))
+            .map_err(|e| e.to_string())?;
+        let _ = worker.counts_failures();
+        Ok(Data::default())
     }
     fn open(_: &Session, with: Opening<'_, Self>) -> Result<Self, Error> {
-        let sessions = Rc::clone(with.data);
+        let (sessions, jobs) = (Rc::clone(&with.data.sessions), Rc::clone(&with.data.jobs));
         sessions.set(sessions.get() + 1);
-        Ok(Tour { config: Arc::clone(with.config), sessions, timer: None, ticket: 0 })
+        Ok(Tour {
+            config: Arc::clone(with.config),
+            sessions,
+            jobs,
+            worker: with.worker.ticket(),
+            timer: None,
+            ticket: 0,
+        })
     }
     fn client_data(&mut self, s: &Session, bytes: &[u8]) -> Result<usize, Breach> {
         let end = match bytes.iter().position(|&b| b == b'\n') {
