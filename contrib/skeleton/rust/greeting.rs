@@ -16,7 +16,7 @@ struct Config {
 }
 
 /// What belongs to one session.
-struct Greeting {
+struct Login {
     opened: u64,
     name: Vec<u8>, // empty until it is known
 }
@@ -42,7 +42,7 @@ fn parse_line(bytes: &[u8]) -> Line<'_> {
     Line::Name { name, consumed: end + 1 }
 }
 
-impl Greeting {
+impl Login {
     fn refuse(s: &Session, reason: Reason, words: &str) {
         let _ = s.send(Side::Client, words); // a client that has gone need not hear it
         s.close(reason, "");
@@ -53,7 +53,7 @@ impl Greeting {
     fn connect(&mut self, s: &Session, record: &[u8], server: &[u8]) {
         // The rules and limits of the user, which rum reads out of the record.
         if let Err(refused) = s.admit(record) {
-            return Greeting::refuse(s, refused.reason(), "you may not\r\n");
+            return Login::refuse(s, refused.reason(), "you may not\r\n");
         }
         match s.connect(server) {
             Ok(()) => {}
@@ -63,7 +63,7 @@ impl Greeting {
     }
 }
 
-impl rum::Module for Greeting {
+impl rum::Module for Login {
     const NAME: Text = text!("greeting");
     const VERSION: Text = text!("1.0");
     const SUMMARY: Text = text!("greets the client, asks its name, relays to where the map says");
@@ -93,7 +93,7 @@ impl rum::Module for Greeting {
     // [worker] A client is there. What is sent leaves when the hook has returned.
     fn open(s: &Session, with: Opening<'_, Self>) -> Result<Self, Error> {
         s.send(Side::Client, &with.config.banner)?;
-        Ok(Greeting { opened: rum::now(), name: Vec::new() })
+        Ok(Login { opened: rum::now(), name: Vec::new() })
     }
 
     // [worker] All bytes not consumed so far come again, more of them each time: 0 means "wait".
@@ -139,7 +139,7 @@ impl rum::Module for Greeting {
     }
 }
 
-rum::module!(Greeting);
+rum::module!(Login);
 
 #[cfg(test)]
 mod tests {
