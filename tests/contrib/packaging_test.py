@@ -122,7 +122,8 @@ def image():
 def installed_names():
     """What `make install` installs, as it is named in .am files."""
     names = {"rum", "rumctl", "rum-map", "rum-check", "module.h", "rum.pc", "mysql.so",
-             "passthrough.so", "sni.so", "completions", "_rum", "rum"}
+             "passthrough.so", "sni.so", "completions", "_rum", "rum", "rum-module", "rum.m4",
+             "module.map", "rust", "skeleton"}
     for folder, _, files in os.walk(SOURCE):
         names |= {name for name in files if re.search(r"\.(\d|pl)$", name)}
     am = read("contrib", "contrib.am")
@@ -159,6 +160,9 @@ def debian():
          "Build-Depends, and group build")
     check({"debhelper", "lintian", "dpkg-dev", "fakeroot"} <= set(group("package")),
           "group package lacks something")
+    abi = re.search(r"RUM_MODULE_ABI, (\d+)", read("core", "include", "rum", "module.h")).group(1)
+    check(re.search(r"^Provides: rum-module-abi-%s$" % abi, control, re.M),
+          "the package rum does not provide rum-module-abi-" + abi)
     first = re.match(r"rum \(([^)]+)\)", read("contrib", "debian", "changelog"))
     check(first and first.group(1) == version(), "debian/changelog is not of " + version())
     # Who reports a fault is sent to one address.

@@ -22,6 +22,16 @@
  *  7. No exception, no longjmp and no exit() crosses this border. Text is UTF-8 or plain bytes with
  *     a size; only `const char *` without a size ends with NUL.
  *
+ * VERSIONS
+ *   Within version 1 nothing is taken away, moved or given another meaning or value. Hooks, host calls,
+ *   members of tables and reasons are added at the end, in any minor version of rum; further calls come
+ *   in groups. A group only grows at its end as well; if its meaning has to change there is one of another
+ *   revision, "rum.NAME/2", and the old one stays. So a module that was built once runs with each later
+ *   rum of version 1. What breaks that is version 2: another symbol, in a new major version of rum.
+ *   Groups "rum.draft.NAME/0" are for calls that are still tried out: nothing is promised, and each
+ *   release may change them or drop them. A module that asks for one is not refused, compares its
+ *   struct_size with just the one it was built for, and works without it.
+ *
  * ORDER OF THE HOOKS
  *   init -> config_new -> worker_start (each worker) -> sessions -> worker_stop -> config_free
  *   session_open -> any of { client_data, upstream_open, upstream_data, looked_up, tls_open,
