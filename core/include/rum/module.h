@@ -23,14 +23,15 @@
  *     a size; only `const char *` without a size ends with NUL.
  *
  * VERSIONS
- *   Within version 1 nothing is taken away, moved or given another meaning or value. Hooks, host calls,
- *   members of tables and reasons are added at the end, in any minor version of rum; further calls come
- *   in groups. A group only grows at its end as well; if its meaning has to change there is one of another
- *   revision, "rum.NAME/2", and the old one stays. So a module that was built once runs with each later
- *   rum of version 1. What breaks that is version 2: another symbol, in a new major version of rum.
+ *   Within version 1 nothing is taken away, moved or given another meaning or value. Minor versions
+ *   of rum add hooks, host calls, members of tables and reasons at the end, and groups of calls. A
+ *   group only grows at its end as well; if its meaning has to change, one of another revision,
+ *   "rum.NAME/2", is added, and the old one stays. So a module that was built once runs with each
+ *   later rum of version 1. What breaks that is version 2: another symbol, in a new major version
+ *   of rum.
  *   Groups "rum.draft.NAME/0" are for calls that are still tried out: nothing is promised, and each
- *   release may change them or drop them. A module that asks for one is not refused, compares its
- *   struct_size with just the one it was built for, and works without it.
+ *   release may change or drop them. rum does not refuse a module that asks for one; the module
+ *   compares struct_size with just the one that it was built for, and works without the group.
  *
  * ORDER OF THE HOOKS
  *   init -> config_new -> worker_start (each worker) -> sessions -> worker_stop -> config_free
@@ -251,9 +252,10 @@ typedef struct rum_host {
    * a name of size 0 is one, too. */
   int32_t (*identify)(rum_session *session, const void *user, size_t size);
 
-  /* [worker] Connects the upstream side: "tcp:host:port", "tcp:[v6]:port", "sock:path", or a list of
-   * them separated by commas, tried in order; size 0 is the default destination (-d). The outcome
-   * comes by upstream_open. RUM_E_ARGUMENT: it is written wrong (then no upstream_open comes).
+  /* [worker] Connects the upstream side: "tcp:host:port", "tcp:[v6]:port", "sock:path",
+   * "tls:host:port" (rum does the handshake before upstream_open), or a list of them separated by
+   * commas, tried in order; size 0 is the default destination (-d). The outcome comes by
+   * upstream_open. RUM_E_ARGUMENT: it is written wrong (then no upstream_open comes).
    * RUM_E_UNSUPPORTED: size 0, and there is no default destination. RUM_E_STATE: connected or
    * connecting. May be called again after upstream_open told of a failure. */
   int32_t (*connect)(rum_session *session, const char *address, size_t size);
@@ -605,7 +607,8 @@ typedef struct rum_module {
 
   /* [worker] A client has connected. Store your own state in *data: it is the first argument of all
    * further hooks of this session. Negative: the connection is closed, and no hook follows. NULL
-   * hook: the session connects to the default destination and relays. */
+   * hook: the session connects to the default destination and relays; no other hook of a session is
+   * called then, whether the table has it or not. */
   int32_t (*session_open)(rum_session *session, const void *config, void *worker_data, void **data);
 
   /* [worker] `bytes` are all the unconsumed bytes of that side, in one piece, `size` at least 1.

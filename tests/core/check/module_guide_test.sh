@@ -21,20 +21,35 @@ blocks() {
 
 # The command of the guide, with this tree in the place of an installed rum.
 mkdir "$work/bin"
-printf '#!/bin/sh\necho "-I%s"\n' "$(cd "$include" && pwd)" >"$work/bin/pkg-config"
+cat >"$work/bin/pkg-config" <<END
+#!/bin/sh
+case \$1 in
+  --cflags) echo "-I$(cd "$include" && pwd)" ;;
+  --variable=module_map) echo "$(cd "${srcdir:-.}" && pwd)/core/module/module.map" ;;
+  *) exit 1 ;;
+esac
+END
 cat >"$work/bin/cc" <<END
 #!/bin/sh
 PATH='$PATH' exec ${CC:-cc} -Wpedantic -Werror "\$@"
 END
-chmod +x "$work/bin/pkg-config" "$work/bin/cc"
+cat >"$work/bin/c++" <<END
+#!/bin/sh
+PATH='$PATH' exec ${CXX:-c++} -Wpedantic -Werror "\$@"
+END
+chmod +x "$work/bin/pkg-config" "$work/bin/cc" "$work/bin/c++"
 
 blocks file post.c >"$work/post.c"
 blocks build post >"$work/build"
 grep -q "shared" "$work/build" || fail "the guide has no command to build post.so"
 (cd "$work" && PATH="$work/bin:$PATH" sh ./build) || fail "post.c is not built by the command"
-if [ "$(nm -D --defined-only "$work/post.so" | grep -c ' [A-Z] ')" -ne 1 ]; then
-  fail "post.so does not export exactly one symbol"
-fi
+# exports_one_symbol FILE
+exports_one_symbol() {
+  if [ "$(nm -D --defined-only "$work/$1" | awk '{print $3}')" != rum_module_v1 ]; then
+    fail "$1 does not export rum_module_v1 alone"
+  fi
+}
+exports_one_symbol post.so
 
 for transcript in post.transcript unhappy.transcript; do
   blocks transcript $transcript >"$work/$transcript"
@@ -49,8 +64,10 @@ for snippet in pause tls versions; do
 done
 
 blocks snippet cxx >"$work/mirror.cc"
-${CXX:-c++} -std=c++20 -Wall -Wextra -Wpedantic -Werror -fPIC -shared -I"$include" \
-  -o "$work/mirror.so" "$work/mirror.cc" || fail "the C++ snippet is not built"
+blocks build mirror >"$work/build-mirror"
+grep -q "shared" "$work/build-mirror" || fail "the guide has no command to build mirror.so"
+(cd "$work" && PATH="$work/bin:$PATH" sh ./build-mirror) || fail "mirror.cc is not built by the command"
+exports_one_symbol mirror.so
 printf 'client > "abc"\nexpect client < "abc"\n' >"$work/mirror.transcript"
 ./rum-check "$work/mirror.so" "$work/mirror.transcript" || fail "the C++ snippet does not work"
 
