@@ -27,7 +27,6 @@ using Json = nlohmann::ordered_json;
 using Words = std::vector<std::string_view>;
 
 constexpr size_t kTold = 1000;  // entries of a list, when no other number is asked for
-constexpr std::string_view kLevels[] = {"error", "warning", "info", "debug"};
 
 struct Call {
   const Overview& overview;
@@ -133,10 +132,9 @@ void Stop(const Call& call) {
 
 void SetLog(const Call& call) {
   std::string word = call.request->Get("level").value_or("");
-  auto level = std::find(std::begin(kLevels), std::end(kLevels), word);
-  if (level == std::end(kLevels)) return Refuse(call, "level is error, warning, info or debug");
-  auto number = static_cast<log::Level>(level - std::begin(kLevels));
-  call.request->Reply(call.actions->set_log_level(number), "level " + word);
+  auto level = log::FindLevel(word);
+  if (!level) return Refuse(call, "level is error, warning, info or debug");
+  call.request->Reply(call.actions->set_log_level(*level), "level " + word);
 }
 
 void SetLimit(const Call& call) {
@@ -183,14 +181,9 @@ void Drain(const Call& call) { SetHold(call, Hold::kDrain); }
 void Maintain(const Call& call) { SetHold(call, Hold::kMaintenance); }
 
 void Explain(const Call& call) {
-  ExplainQuestion question;
-  question.user = call.request->Get("user").value_or("");
-  if (question.user.empty()) return Refuse(call, "which user?");
-  if (auto from = call.request->Get("from")) {
-    auto address = SocketAddress::Client(*from);
-    if (!address) return Refuse(call, address.error().text);
-    question.from = *address;
-  }
+  UserAtAddress who = SplitUserAtAddress(call.request->Get("user").value_or(""));
+  if (who.user.empty()) return Refuse(call, "which user?");
+  ExplainQuestion question{std::move(who.user), who.address};
   call.overview.explainer.Ask(
       std::move(question), [request = call.request](Explanation explanation) {
         Json json = {{"possible", explanation.possible}, {"lines", Json::array()}};
@@ -205,7 +198,7 @@ const Row kCommands[] = {
     {"/maint", {"destination"}, Maintain},
     {"/ready", {"destination"}, Ready},
     {"/set", {"name", "value"}, SetLimit},
-    {"/explain", {"user", "from"}, Explain},
+    {"/explain", {"user"}, Explain},
     {"/log", {"level"}, SetLog},
     {"/reload", {}, Reload},
     {"/upgrade", {}, Upgrade},

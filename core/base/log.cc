@@ -350,6 +350,13 @@ Result<Target> MakeTarget(const Options& options) {
 
 }  // namespace
 
+std::optional<Level> FindLevel(std::string_view word) {
+  constexpr std::string_view kWords[] = {"error", "warning", "info", "debug"};
+  auto found = std::find(std::begin(kWords), std::end(kWords), word);
+  if (found == std::end(kWords)) return std::nullopt;
+  return static_cast<Level>(found - std::begin(kWords));
+}
+
 void ConnectSyslog() { (void)outside.Connect(); }
 
 Status Open(const Options& options) {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,8 @@
 namespace rum::log {
 
 enum class Level { kError, kWarning, kInfo, kDebug };
+// The level that a word names: error, warning, info or debug.
+std::optional<Level> FindLevel(std::string_view word);
 
 struct Options {
   std::string target = "stderr";  // "stderr", "syslog" or a file

@@ -1,4 +1,4 @@
-// Giving up the rights of root: --user, --group, --chroot.
+// Giving up the rights of root: --user, --chroot.
 #pragma once
 
 #include <sys/types.h>

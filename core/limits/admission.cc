@@ -22,9 +22,10 @@ int32_t VerdictOf(PlaceAnswer answer) {
   return RUM_OK;
 }
 
-// What the guard takes for one address, too.
-std::string Around(const SocketAddress& address) {
-  return address.ip() ? Cidr::Around(address, 32, 64).text() : std::string();
+// What counts as one address for the guard, too.
+std::string Around(const Admission::Settings& settings, const SocketAddress& address) {
+  if (!address.ip()) return {};
+  return Cidr::Around(address, 32, settings.guard.ip_prefix).text();
 }
 
 }  // namespace
@@ -52,7 +53,7 @@ int32_t Admission::Admit(const Settings& settings, const Visitor& visitor, std::
     const UserLimits::Room room = users_.RoomFor(visitor.user, limit);
     if (room.places == 0) return VerdictOf(room.beyond);
     std::string key(visitor.user);
-    key.append(1, '\0').append(Around(visitor.address));
+    key.append(1, '\0').append(Around(settings, visitor.address));
     if (trying_.Take(key, {room.places, {}}, &candidate->trying_) != PlaceAnswer::kTaken) {
       return VerdictOf(room.beyond);
     }

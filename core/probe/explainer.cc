@@ -121,7 +121,7 @@ void Explainer::TellRecord() {
   }
   if (record->tail.empty()) return;
   Tell("rules", o.question.from ? "allowed from " + o.question.from->host()
-                                : "allowed; whether from an address, --from ADDRESS tells");
+                                : "allowed; for one address ask for USER@ADDRESS");
 }
 
 void Explainer::TellWay() {

@@ -54,19 +54,29 @@ void AddOwnOptions(CLI::App& app, Texts& texts, Rows which = Rows::kAll) {
   }
 }
 
+bool AddOnce(std::vector<std::string>& values, const std::string& value) {
+  if (std::find(values.begin(), values.end(), value) != values.end()) return false;
+  values.push_back(value);
+  return true;
+}
+
+// After the current options, which assign what they have read: these add to it. Those whose current
+// option is not there yet, or that are there already, are left out.
 void AddOldNames(CLI::App& app, Texts& texts) {
   for (const OldName& row : kOldNames) {
-    if (!app.get_option_no_throw(std::string("--") + row.now)) continue;  // of another module
+    if (!app.get_option_no_throw(std::string("--") + row.now)) continue;
+    if (app.get_option_no_throw("--" + LongName(row.flags))) continue;
     std::vector<std::string>& target = texts[row.now];
-    std::string flag = std::string("--") + row.old;
+    std::vector<std::string>& balance = texts["balance"];
     if (row.implied) {
-      app.add_flag_function(flag, [&target, row](int64_t) { target.emplace_back(row.implied); })
+      app.add_flag_function(row.flags, [&target, row](int64_t) { AddOnce(target, row.implied); })
           ->group("");
     } else {
       app.add_option_function<std::vector<std::string>>(
-             flag,
-             [&target](const std::vector<std::string>& values) {
+             row.flags,
+             [&target, &balance, row](const std::vector<std::string>& values) {
                target.insert(target.end(), values.begin(), values.end());
+               if (row.balance) AddOnce(balance, row.balance);
              })
           ->group("")
           ->allow_extra_args(false)
@@ -125,12 +135,14 @@ std::string Nearest(const Texts& texts, std::string_view wrong) {
   return best;
 }
 
-// What to do instead of an option of version 6.7; empty: it is none that has gone.
+// What to do instead of an option that is gone; empty: it never existed.
 std::string Instead(std::string_view name) {
   for (const GoneOption& row : kGoneOptions) {
-    if (name == row.name || (row.letter && name == std::string_view(&row.letter, 1))) {
-      return std::string("--") + row.name + " of version 6.7 is not there any more: " + row.instead;
-    }
+    if (name != row.name && (!row.letter || name != std::string_view(&row.letter, 1))) continue;
+    return std::string("--") + row.name +
+           (row.version ? std::string(" of version ") + row.version + " is not there any more"
+                        : " is not an option any more") +
+           ": " + row.instead;
   }
   return {};
 }
@@ -179,7 +191,7 @@ void AddModuleOptions(CLI::App& app, Texts& texts, const Module& module,
 
 const OldName* FindOldName(std::string_view name) {
   auto row = std::find_if(std::begin(kOldNames), std::end(kOldNames),
-                          [&](const OldName& r) { return name == r.old; });
+                          [&](const OldName& r) { return name == LongName(r.flags); });
   return row == std::end(kOldNames) ? nullptr : row;
 }
 
@@ -201,26 +213,28 @@ std::optional<bool> ReadFlag(const ConfigItem& item) {
 
 // These belong to one run and not to a configuration.
 bool OnlyOnCommandLine(std::string_view name) {
-  return name == "config" || name == "check" || name == "explain" || name == "from" ||
-         name == "version" || name == "help";
+  return name == "config" || name == "check" || name == "explain" || name == "version" ||
+         name == "help";
 }
 
 // Adds what the files say of options that the command line does not give. A later file replaces
 // what an earlier one says of the same option. `all_known`: the module's options are in `app`.
 void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool all_known,
                Texts& texts, Places& places, std::vector<std::string>& errors) {
-  constexpr const char* kDestinations[] = {"destination", "failover", "random"};  // one thing
-  auto is_destination = [&](std::string_view name) {
-    return std::find(std::begin(kDestinations), std::end(kDestinations), name) !=
-           std::end(kDestinations);
-  };
   std::map<std::string, bool> given;
-  bool destination_given = false;
-  for (const auto& [name, values] : texts) {
-    given[name] = !values.empty();
-    destination_given |= given[name] && is_destination(name);
-  }
+  for (const auto& [name, values] : texts) given[name] = !values.empty();
   std::map<std::string, std::string> from;  // the file that spoke last of an option
+  // Drops what an earlier file says of this option. False: the command line has it.
+  auto begin = [&](const ConfigItem& item, const std::string& name) {
+    if (given[name]) return false;
+    std::string file = item.where.substr(0, item.where.rfind(':'));
+    if (from[name] != file) {
+      texts[name].clear();
+      places[name].clear();
+      from[name] = file;
+    }
+    return true;
+  };
   for (const ConfigItem& item : items) {
     const CLI::Option* option = app.get_option_no_throw("--" + item.name);
     if (!option && !all_known) continue;
@@ -236,11 +250,11 @@ void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool a
                                      (nearest.empty() ? "" : ", did you mean " + nearest + "?")));
       continue;
     }
+    const OldName* old = FindOldName(item.name);
     std::string name = CurrentName(item.name), value = item.value;
-    if (given[name] || (destination_given && is_destination(name))) continue;
+    if (given[name]) continue;
     std::optional<bool> set = true;
     if (option->get_items_expected_max() == 0) {
-      const OldName* old = FindOldName(item.name);
       set = ReadFlag(item);
       value = old && old->implied ? old->implied : "1";
     }
@@ -249,15 +263,16 @@ void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool a
                        (set ? " needs a value" : ": '" + item.value + "' is neither yes nor no"));
       continue;
     }
-    std::string file = item.where.substr(0, item.where.rfind(':'));
-    if (from[name] != file) {
-      texts[name].clear();
-      places[name].clear();
-      from[name] = file;
-    }
+    begin(item, name);
     if (!*set) continue;
+    if (old && old->implied) {
+      if (AddOnce(texts[name], value)) places[name].push_back(item.where);
+      continue;
+    }
     texts[name].push_back(value);
     places[name].push_back(item.where);
+    if (!old || !old->balance || !begin(item, "balance")) continue;
+    if (AddOnce(texts["balance"], old->balance)) places["balance"].push_back(item.where);
   }
 }
 
@@ -310,6 +325,7 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   Prepare(app);
   app.footer(kFooter);
   AddOwnOptions(app, texts, Rows::kBeforeHelp);
+  AddOldNames(app, texts);  // a module cannot have their letters
   if (line.module) AddModuleOptions(app, texts, *line.module, errors);
   AddOwnOptions(app, texts, Rows::kHelp);
   AddOldNames(app, texts);
@@ -398,7 +414,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
 void ByHand::Forget(const std::vector<std::string>& applied) {
   for (const std::string& option : applied) {
     limits.erase(option);
-    if (option == "verbose") level.reset();
+    if (option == "log-level") level.reset();
   }
 }
 

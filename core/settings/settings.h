@@ -42,8 +42,8 @@ struct Settings {
 
   bool background = false;
   bool check = false;
-  std::string explain;  // the user of --explain; empty: not asked for
-  std::optional<SocketAddress> explain_from;
+  std::string explain;                        // the user of --explain; empty: not asked for
+  std::optional<SocketAddress> explain_from;  // and the address behind it
   std::string pidfile;
   std::string user, group;  // to become; empty: stay
   std::string chroot;       // empty: none

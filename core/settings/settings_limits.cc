@@ -117,21 +117,41 @@ void SettingsReader::ReadLimits() {
     Wrong("--ip-prefix: '" + *text + "' is not a number from 1 to 128");
   }
   for (const auto& [name, target] : {std::pair{"user-rate", &s_.admission.limit.rate},
-                                     {"login-failures", &guard.failures},
                                      {"connection-rate", &gate.rate},
                                      {"connection-rate-per-ip", &gate.rate_per_ip}}) {
     if (auto text = One(name)) {
       if (auto rate = Take(ParseRate(*text), name)) *target = *rate;
     }
   }
-  if (auto text = One("login-block")) {
-    if (auto time = Take(ParseDuration(*text), "login-block")) guard.block = *time;
-    if (guard.block.count() == 0) {
-      Wrong("--login-block: a time is needed; --login-failures off blocks nobody");
-    }
-  }
+  ReadLoginFailures();
+  guard.ip_prefix = gate.ip_prefix;
   if (Given("login-exempt")) guard.exempt = CidrSet();
   ReadNetworks("login-exempt", guard.exempt);
+}
+
+// "20/m" or "20/m,block=10m"; the value says all: without a time the default holds again.
+void SettingsReader::ReadLoginFailures() {
+  constexpr std::string_view kBlock = "block=";
+  auto text = One("login-failures");
+  if (!text) return;
+  LoginGuard::Settings& guard = s_.admission.guard;
+  const size_t comma = text->find(',');
+  auto rate = Take(ParseRate(text->substr(0, comma)), "login-failures");
+  if (!rate) return;
+  guard.failures = *rate;
+  guard.block = LoginGuard::Settings().block;
+  if (comma == text->npos) return;
+  std::string block = text->substr(comma + 1);
+  if (!guard.failures.on() || !block.starts_with(kBlock)) {
+    return Wrong("--login-failures: '" + *text +
+                 "' is not one such as 20/m or 20/m,block=10m, or off");
+  }
+  auto time = Take(ParseDuration(block.substr(kBlock.size())), "login-failures");
+  if (!time) return;
+  guard.block = *time;
+  if (time->count() == 0) {
+    Wrong("--login-failures: block= needs a time; --login-failures off blocks nobody");
+  }
 }
 
 Result<std::shared_ptr<const Settings>> WithLimit(const Settings& running,

@@ -107,7 +107,7 @@ def main():
     process = subprocess.Popen(
         ["./rum", "-s", "sock:" + front, "-d", "sock:" + os.path.join(folder, "nobody"), "-l", log,
          "-p", os.path.join(folder, "run", "front.pid"), "-w", "1",
-         *(["--user", user, "--group", "nogroup"] if root else [])], stdin=subprocess.DEVNULL,
+         *(["--user", user + ":nogroup"] if root else [])], stdin=subprocess.DEVNULL,
         env=dict(os.environ, RUM_MODULE_DIR=os.path.abspath(".libs")))
     try:
         wait(lambda: os.path.exists(os.path.join(folder, "run", "front.pid")) and

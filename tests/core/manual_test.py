@@ -221,6 +221,21 @@ def compare_options(manual):
         check("--" + name in code, "the manual mentions --%s, which is no option" % name)
 
 
+def compare_old_names(manual):
+    """The options of older versions stand in one section; what --help has stands elsewhere."""
+    rows = re.search(r"kOldNames\[\] = \{(.*?)^};", read("core", "settings", "option_rows.h"),
+                     re.M | re.S)
+    names = re.findall(r'^    \{"((?:-\w,)?--[a-z-]+)"', rows.group(1), re.M)
+    code = set(",".join(names).split(","))
+    check({"-f", "-R", "-v", "--source"} <= code, "kOldNames could not be read")
+    told = {word for item in items(manual, "OLDER VERSIONS")
+            for word in " ".join(item.head).split(" Ta ")[0].split() if word.startswith("-")}
+    # Which of its modules is meant is not said there; but it is, in a sentence.
+    same(code - {"--dbtype"}, told, "the old option")
+    listed = {name for option in options(run("--help")[1]).values() for name in option.names}
+    check(not code & listed, "--help lists options of older versions: %s" % sorted(code & listed))
+
+
 def compare_reload(manual):
     """The options that the manual says HUP applies are those of the table in option_rows.h."""
     rows = re.findall(r'{"(?:-\w,)?--([a-z-]+)",(.*?)}', read("core", "settings", "option_rows.h"), re.S)
@@ -343,6 +358,7 @@ def main():
     manual = read("core", "rum.8")
     served = serve("passthrough.so")
     compare_options(manual)
+    compare_old_names(manual)
     configuration = read("core", "rum.conf.5")
     compare_reload(configuration)
     try_examples(configuration)

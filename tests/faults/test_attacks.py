@@ -216,7 +216,7 @@ def guess(here, addresses, each):
 
 
 def guessing(t, addresses, each):
-    server, rum, here = server_and_rum(t, "--login-failures", "20/m", "--login-block", "1h",
+    server, rum, here = server_and_rum(t, "--login-failures", "20/m,block=1h",
                                        "--mysql-auth", "rewrite")
     before = alone(here)
     attack = Attack(t, guess, here, addresses, each)

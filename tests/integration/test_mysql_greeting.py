@@ -171,11 +171,11 @@ def _(t):
     has(told["version"][0], version_at(server))
 
     for address, code in (("10.1.2.3", 0), ("192.0.2.1", 1)):
-        got, told, text = explain(t, "-M", path, "--explain", "bob", "--from", address)
+        got, told, text = explain(t, "-M", path, "--explain", "bob@" + address)
         same(got, code, text)
         has(told["rules"][0], "REFUSED: address" if code else "allowed from 10.1.2.3")
     for user, code in (("carol", 0), ("bob", 1)):
-        got, told, text = explain(t, "-M", path, "--explain", user, "--from", "unix",
+        got, told, text = explain(t, "-M", path, "--explain", user + "@unix",
                                   "-s", "tcp:127.0.0.1:1", "--allow", "tcp:127.0.0.1:1=10.0.0.0/8")
         same((got, told["from"]), (code, ["unix"]), text)
         has(told["rules"][0], "REFUSED: address" if code else "allowed from unix")
@@ -183,8 +183,7 @@ def _(t):
     one, two = "tcp:127.0.0.1:1", "tcp:127.0.0.1:2"
     lists = ["-s", one, "-s", two, "--deny", one + "=192.0.2.0/24"]
     for more, code in (([], 0), (["--allow", two + "=10.0.0.0/8"], 1)):
-        got, told, text = explain(t, "-M", path, *lists, *more, "--explain", "alice", "--from",
-                                  "192.0.2.1")
+        got, told, text = explain(t, "-M", path, *lists, *more, "--explain", "alice@192.0.2.1")
         same((got, told[one]), (code, ["REFUSED: in --deny"]), text)
         same(told.get(two), ["REFUSED: not in --allow"] if more else None, text)
     code, told, text = explain(t, "-M", path, "--explain", "dead")

@@ -218,14 +218,14 @@ def status_of(pid):
     return found.pop()
 
 
-@test("--user and --group: no rights of root are left, and what root has bound is handed over")
+@test("--user NAME:GROUP: no rights of root are left, and what root has bound is handed over")
 def _(t):
     place = t.keep(Place(t, "nobody"))
     echo = t.keep(Echo())
     low, path = "tcp:127.77.%d.%d:843" % (os.getpid() >> 8 & 255, os.getpid() & 255), \
         "sock:" + place.path("own/in.sock")
     pidfile = place.path("own/rum.pid")
-    rum = t.rum("-s", low, "-s", path, "-d", echo.address, "--user", "nobody", "--group", "daemon",
+    rum = t.rum("-s", low, "-s", path, "-d", echo.address, "--user", "nobody:daemon",
                 "-p", pidfile, "--state-dir", place.path("state"), "-w", "2",
                 "-s", "tls:127.0.0.1:%d" % net.free_port(), "-m", "sock:" + place.path("own/stats"),
                 stats="sock:" + place.path("own/stats"), program=place.rum,
@@ -262,7 +262,7 @@ def _(t):
 def _(t):
     place = t.keep(Place(t, "nobody"))
     rest = ("-s", tcp(), "-d", tcp())
-    for option, value in (("--user", "nobody-at-all"), ("--group", "no-such-group"),
+    for option, value in (("--user", "nobody-at-all"), ("--user", "nobody:no-such-group"),
                           ("--user", "123456789")):
         for more in ((), ("--check",)):
             code, out, err = run_once(t, *rest, option, value, *more)

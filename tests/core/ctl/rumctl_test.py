@@ -67,11 +67,11 @@ class RumctlTest(unittest.TestCase):
         self.assertEqual(self.asked, ["POST /drain?destination=tcp:db1:3306 HTTP/1.0"])
 
     def test_what_a_name_holds_is_escaped(self):
-        code, _, err = self.ctl("explain", "a b=c&d%", "192.0.2.7",
+        code, _, err = self.ctl("explain", "a b=c&d%@192.0.2.7",
                                 answers=[answer('{"lines":[["record","none"]],"possible":true}')])
         self.assertEqual((code, err), (0, ""))
         self.assertEqual(self.asked,
-                         ["POST /explain?user=a%20b%3Dc%26d%25&from=192.0.2.7 HTTP/1.0"])
+                         ["POST /explain?user=a%20b%3Dc%26d%25%40192.0.2.7 HTTP/1.0"])
 
     def test_a_login_that_is_not_possible_is_a_failure(self):
         code, out, _ = self.ctl("explain", "bob",
