@@ -660,7 +660,7 @@ is right. It is meant for cron, each minute:
 
   * * * * *  rum  export_mysql_cdb.pl /etc/rum/servers.conf /var/lib/rum/users.cdb
 
-It says nothing when all is well, and a run that finds another one at work ends at once.
+It prints nothing on success, and a run that finds another one at work ends at once.
 
 MySQL 5.7, 8 and 9 are asked for C<mysql.user>, MariaDB from 10.4 on for C<mysql.global_priv>, older
 ones for C<mysql.user>.
