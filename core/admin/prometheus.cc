@@ -96,24 +96,25 @@ std::string StatisticsPrometheus(const Overview& overview) {
   one("rum_addresses_active", "gauge", "Addresses that have a session, if these are counted",
       proxy.access_control().addresses());
   each("rum_clients_refused_by_limit_total", "counter",
-       "Clients turned away by access lists and limits, by option", "reason", kRefusals,
+       "Clients refused by access lists and limits, by option", "reason", kRefusals,
        [&](const auto& row) { return SumClientsRefused(proxy, row.refusal); });
-  one("rum_health_check_failures_total", "counter", "Probes that found a server unwell",
+  one("rum_health_check_failures_total", "counter", "Health checks that found a server down",
       overview.prober.failures());
-  head("rum_destinations", "gauge", "Servers in use, by what their last probe found");
+  head("rum_destinations", "gauge",
+       "Servers in use, by the state that the last health check found");
   for (size_t i = 0; i < std::size(kHealthWords); ++i) {
     auto state = static_cast<DestinationHealth::State>(i);
     fmt::format_to(std::back_inserter(out), "rum_destinations{{state=\"{}\"}} {}\n",
                    kHealthWords[i], overview.prober.on() ? CountHealth(overview.prober, state) : 0);
   }
-  one("rum_destinations_circuit_open", "gauge", "Servers that the breaker leaves alone",
+  one("rum_destinations_circuit_open", "gauge", "Servers whose circuit is open",
       proxy.server_health().open());
-  one("rum_destinations_disabled", "gauge", "Servers that an operator has taken out of use",
+  one("rum_destinations_disabled", "gauge", "Servers in drain or maint",
       proxy.server_health().disabled());
-  one("rum_circuit_opened_total", "counter",
-      "Times that a server failed so often that it was left alone", proxy.server_health().opened());
-  one("rum_circuit_skipped_total", "counter", "Times that a server was not tried for this",
-      proxy.server_health().skipped());
+  one("rum_circuit_opened_total", "counter", "Times that the circuit of a server opened",
+      proxy.server_health().opened());
+  one("rum_circuit_skipped_total", "counter",
+      "Attempts skipped since the circuit of the server was open", proxy.server_health().skipped());
   one("rum_process_resident_bytes", "gauge", "Memory of the process", ResidentBytes().value_or(0));
   if (int64_t end = CertificateNotAfter(overview)) {
     one("rum_tls_certificate_not_after_seconds", "gauge",

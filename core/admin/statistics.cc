@@ -46,47 +46,58 @@ nlohmann::ordered_json ModuleJson(const Proxy& proxy) {
   return json;
 }
 
-void AddHealth(const Prober& prober, nlohmann::ordered_json& probes) {
-  probes["failures"] = prober.failures();
+void AddHealth(const Prober& prober, nlohmann::ordered_json& checks) {
+  checks["failures"] = prober.failures();
   for (size_t i = 0; i < std::size(kHealthWords); ++i) {
-    probes[std::string(kHealthWords[i])] =
+    checks[std::string(kHealthWords[i])] =
         prober.on() ? CountHealth(prober, static_cast<DestinationHealth::State>(i)) : 0;
   }
 }
 
-// So many destinations are told one by one.
+// Destinations listed one by one.
 constexpr size_t kDestinationsListed = 100;
 
 using Unavailable = ServerHealth::Unavailable;
 
-// Those of -d, those that are left alone or unwell, those with the most sessions, then others.
+// Those of -d, those that are disabled, whose circuit is open or that are down, those with the most
+// sessions, then others.
 std::vector<std::string> ListedDestinations(const Proxy& proxy, const Prober& prober,
                                             const std::vector<Unavailable>& unavailable) {
-  std::vector<std::string> told;
+  std::vector<std::string> listed;
   std::set<std::string, std::less<>> known;
   auto add = [&](const std::string& text) {
-    if (told.size() < kDestinationsListed && known.insert(text).second) told.push_back(text);
+    if (listed.size() < kDestinationsListed && known.insert(text).second) listed.push_back(text);
   };
   for (const Address& address : proxy.settings()->destinations) add(address.text());
-  for (const Unavailable& outage : unavailable) add(outage.server);
+  for (const Unavailable& one : unavailable) add(one.server);
   const auto& probed = prober.destinations();
   for (const auto& [key, health] : probed) {
     if (health.state == DestinationHealth::State::kDown) add(key);
   }
   for (const auto& [key, sessions] : proxy.loads().Top(kDestinationsListed)) add(key);
   for (const auto& [key, health] : probed) add(key);
-  return told;
+  return listed;
 }
 
-void AddProbe(const DestinationHealth& health, nlohmann::ordered_json& one) {
+void AddCheck(const DestinationHealth& health, nlohmann::ordered_json& one) {
   one["state"] = kHealthWords[static_cast<size_t>(health.state)];
   one["since"] = health.since;
-  one["seconds"] = static_cast<double>(health.micros) / 1e6;
+  one["check_seconds"] = static_cast<double>(health.micros) / 1e6;
   if (health.state == DestinationHealth::State::kDown) {
     one["reason"] = CloseReasonWord(health.reason);
     one["detail"] = health.text;
   }
   for (const auto& [name, value] : health.notes) one["notes"][name] = value;
+}
+
+void AddUnavailable(const Unavailable& server, nlohmann::ordered_json& one) {
+  if (server.admin != AdminState::kReady) {
+    one["admin"] = kAdminStateWords[static_cast<size_t>(server.admin)];
+  }
+  if (!server.open) return;
+  one["circuit"] = server.milliseconds ? "open" : "half-open";
+  one["circuit_reason"] = CloseReasonWord(server.reason);
+  one["circuit_seconds"] = static_cast<double>(server.milliseconds) / 1e3;
 }
 
 nlohmann::ordered_json DestinationsJson(const Proxy& proxy, const Prober& prober) {
@@ -101,17 +112,11 @@ nlohmann::ordered_json DestinationsJson(const Proxy& proxy, const Prober& prober
     one["sessions"] = proxy.loads().Sessions(text);
     one["state"] = kHealthWords[0];
     if (auto health = probed.find(text); health != probed.end() && prober.on()) {
-      AddProbe(health->second, one);
+      AddCheck(health->second, one);
     }
-    auto outage = std::find_if(unavailable.begin(), unavailable.end(),
-                               [&](const Unavailable& o) { return o.server == text; });
-    if (outage != unavailable.end() && outage->admin != AdminState::kReady) {
-      one["left_alone"] = kAdminStateWords[static_cast<size_t>(outage->admin)];
-    } else if (outage != unavailable.end()) {
-      one["left_alone"] = "breaker";
-      one["left_alone_for"] = CloseReasonWord(outage->reason);
-      one["left_alone_seconds"] = static_cast<double>(outage->milliseconds) / 1e3;
-    }
+    auto found = std::find_if(unavailable.begin(), unavailable.end(),
+                              [&](const Unavailable& u) { return u.server == text; });
+    if (found != unavailable.end()) AddUnavailable(*found, one);
     list.push_back(std::move(one));
   }
   return list;
@@ -164,10 +169,10 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
                                  {"seconds", static_cast<double>(times.micros) / 1e6}};
   }
   AddHealth(overview.prober, json["health_checks"]);
-  json["circuit_breaker"] = {{"open", proxy.server_health().open()},
-                             {"opened", proxy.server_health().opened()},
-                             {"skipped", proxy.server_health().skipped()}};
-  json["admin"] = {{"disabled", proxy.server_health().disabled()}};
+  const ServerHealth& servers = proxy.server_health();
+  json["circuit_breaker"] = {
+      {"open", servers.open()}, {"opened", servers.opened()}, {"skipped", servers.skipped()}};
+  json["admin"] = {{"disabled", servers.disabled()}};
   if (int64_t end = CertificateNotAfter(overview)) json["tls"]["certificate_not_after"] = end;
   json["map"]["configured"] = overview.map != nullptr;
   if (overview.map) {

@@ -173,7 +173,8 @@ struct Line {
   std::optional<Switch> change{};  // the target or the form is another one
 };
 
-// The queue and its thread. Lives for ever, since a thread that hangs in its target may outlive us.
+// The queue and its thread. Never destroyed, since a thread that hangs in its target may outlive
+// us.
 struct Writer {
   std::mutex mutex;  // guards what follows
   std::condition_variable wake, ended;

@@ -388,7 +388,7 @@ bool ScriptedSession::CallData(uint32_t side) {
   if (s.need && s.need <= size && !pause) {
     host_table::Violate(world, name + " asked by need() for " + std::to_string(s.need) +
                                    " bytes, had " + std::to_string(size) +
-                                   " and consumed none: it would be called again for ever");
+                                   " and consumed none: it would be called again without end");
     s.need = 0;
   }
   bool waits = lookup || connect || pause || sides[RUM_UPSTREAM].there;

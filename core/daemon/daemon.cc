@@ -165,8 +165,9 @@ Status Daemon::Start() {
     return Error{Fault::kConfig, "--max-memory: /proc/self/statm cannot be read; mount /proc"};
   }
   WatchSignals();
-  for (const auto& [server, state] : origin_.admin_states)
+  for (const auto& [server, state] : origin_.admin_states) {
     proxy_->server_health().Set(server, state);
+  }
   if (auto dropped = DropPrivileges(); !dropped) return dropped;
   return proxy_->Start();
 }
@@ -336,9 +337,9 @@ void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
   const uint64_t bytes = *resident;
   bool full = bytes > most;
   if (full != std::exchange(daemon.memory_full_, full)) {
-    full ? log::Warning("--max-memory is reached, the process has {} MiB: no client comes in",
+    full ? log::Warning("--max-memory is reached, the process has {} MiB: clients are refused",
                         bytes >> 20)
-         : log::Info("the process has {} MiB: clients come in again", bytes >> 20);
+         : log::Info("the process has {} MiB: clients are accepted again", bytes >> 20);
   }
   daemon.proxy_->access_control().set_memory(bytes);
 }

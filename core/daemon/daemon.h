@@ -119,7 +119,7 @@ class Daemon {
   uint64_t started_ = NowMillis();
   uint64_t tell_at_ = 0, tell_every_ = 0;  // the progress of the drain, ms; the first monotonic
   Status result_ = Ok();
-  bool shared_;               // another process lives by the sockets: their files are left alone
+  bool shared_;               // another process lives by the sockets: their files stay
   bool memory_full_ = false;  // --max-memory is reached
   bool serving_ = false;
   bool draining_ = false;     // it is going to end

@@ -1,5 +1,5 @@
-// Who may come in, looked at before anything is done for a client: the access lists, how many there
-// may be, how many on their way to a server, and how fast they may come.
+// Which clients are accepted, judged before anything is done for a client: the access lists, the
+// limits of their number, of those connecting to one server, and of their rate.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@
 
 namespace rum {
 
-// Whom an operator lets in; an empty `allow` allows everybody.
+// Which clients an operator accepts; an empty `allow` accepts all.
 struct AccessLists {
   CidrSet allow, deny;
   // Clients of unix sockets have no address: no list is for them.
@@ -66,7 +66,7 @@ class AccessControl {
   explicit AccessControl(Clock clock = NowMicros)
       : clock_(clock), by_ip_(clock), by_destination_(clock) {}
 
-  // A client has come. The place is taken when the answer is kNone; a refusal costs no rate.
+  // A client has come. The lease is taken when the answer is kNone; a refusal costs no rate.
   // Limits by address are not for clients of unix sockets either.
   Refusal Enter(const Settings& settings, const SocketAddress& address, Lease* lease);
   // A client goes to a destination; `lease` is given back when it is logged in or gone.

@@ -53,7 +53,7 @@ class Admission {
   explicit Admission(LoginGuard::Wake wake = nullptr) : guard_(NowMicros, wake) {}
 
   // [any] `record` is the value of the user's record; empty: the map does not know the user. With
-  // RUM_OK there is a candidate; the one before is dropped first. `held` is the place of a session
+  // RUM_OK there is a candidate; the one before is dropped first. `held` is the lease of a session
   // that is in and wants to go on as this user: who stays the same user counts already, and pays no
   // rate.
   int32_t Admit(const Settings& settings, const Visitor& visitor, std::string_view record,

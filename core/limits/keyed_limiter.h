@@ -69,14 +69,14 @@ class KeyedLimiter {
    private:
     friend class KeyedLimiter;
     explicit Lease(Node& node) : node_(&node) {}
-    Node* node_ = nullptr;  // a session has several places: one pointer each
+    Node* node_ = nullptr;  // a session has several leases: one pointer each
   };
 
   using Clock = uint64_t (*)();  // microseconds; never goes back
   explicit KeyedLimiter(Clock clock = NowMicros) : clock_(clock), shards_(new Shard[kShards]) {}
   KeyedLimiter(const KeyedLimiter&) = delete;
 
-  // Takes a place for one more session; `lease` gives back what it held before. A refusal costs
+  // Takes a lease for one more session; `lease` gives back what it held before. A refusal costs
   // nothing of the rate.
   Answer Take(const View& key, const KeyLimit& limit, Lease* lease) {
     lease->Release();  // before the lock: it may be of the same shard

@@ -36,7 +36,7 @@ struct MapWatcher::Outcome {
 
 namespace {
 
-// A file that is rewritten in place is left alone until it looks the same twice, but for no more
+// A file that is rewritten in place is not loaded until it looks the same twice, but for no more
 // looks than this: a file that changes all the time is loaded (or refused) nevertheless.
 constexpr int kMaxWaits = 2;
 // More servers than this are not told of.

@@ -65,7 +65,7 @@ class Loop {
   // The same for a socket that stays open, here or in another process.
   void Unwatch(Ticket ticket, int fd);
 
-  // Waits at most this long, and tells whom it concerns what has come.
+  // Waits at most this long, and calls the watchers of what has come.
   void Turn(std::chrono::milliseconds most);
 
  private:

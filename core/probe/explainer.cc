@@ -85,7 +85,7 @@ void Explainer::DescribeClient() {
   AddLine("from", fmt::format("{}{}{}", from.host(), why.empty() ? "" : ", ", why));
   o.allowed &= why.empty();
   if (!from.ip()) return;
-  // Lists of their own; who may come in by one of the listeners may come in.
+  // Listeners may have lists of their own; it is enough that one of them accepts the client.
   bool open = settings.listeners.empty();
   for (const Address& listener : settings.listeners) {
     auto own = settings.access_control.by_listener.find(listener.text());
@@ -156,21 +156,22 @@ void Explainer::OnServer(ProbeOutcome found) {
   Open& o = open_.front();
   const std::string server = o.servers[o.server].text();
   if (!found.peer.empty()) {
-    AddLine("  connected", fmt::format("to {}, asked in {:.3f} s", found.peer,
+    AddLine("  connected", fmt::format("to {}, check time {:.3f} s", found.peer,
                                        static_cast<double>(found.micros) / 1e6));
   }
   for (auto& [key, value] : found.notes) AddLine("  " + key, value);
-  bool well = found.reason == RUM_CLOSE_PROBED;
-  AddLine("  state", well ? "well"
-                          : fmt::format("NOT WELL: {}{}{}", CloseReasonWord(found.reason),
-                                        found.text.empty() ? "" : ", ", found.text));
-  bool held = false;
-  for (const auto& outage : proxy_.server_health().List(ServerHealth::kMost)) {
-    if (outage.server != server || outage.admin == AdminState::kReady) continue;
-    held = true;
-    AddLine("  use", "OUT OF USE: an operator has said so (rumctl ready ends it)");
+  bool up = found.reason == RUM_CLOSE_PROBED;
+  AddLine("  state", up ? "up"
+                        : fmt::format("DOWN: {}{}{}", CloseReasonWord(found.reason),
+                                      found.text.empty() ? "" : ", ", found.text));
+  bool disabled = false;
+  for (const auto& one : proxy_.server_health().List(ServerHealth::kMost)) {
+    if (one.server != server || one.admin == AdminState::kReady) continue;
+    disabled = true;
+    AddLine("  use", fmt::format("DISABLED: rumctl {}; rumctl ready ends it",
+                                 kAdminStateWords[static_cast<size_t>(one.admin)]));
   }
-  o.explanation.possible |= well && !held;
+  o.explanation.possible |= up && !disabled;
   ++o.server;
   DescribeServer();
 }

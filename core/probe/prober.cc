@@ -132,11 +132,11 @@ void Prober::Take(const std::string& key, ProbeOutcome outcome) {
     if (state == State::kDown) {
       ++failures_;
       if (health.state != state || health.reason != outcome.reason) {
-        log::Warning("{} is not well: {}{}{}", key, CloseReasonWord(outcome.reason),
+        log::Warning("server {} is down: {}{}{}", key, CloseReasonWord(outcome.reason),
                      outcome.text.empty() ? "" : ", ", outcome.text);
       }
     } else if (health.state == State::kDown) {
-      log::Info("{} is well again", key);
+      log::Info("server {} is up", key);
     }
     proxy_.server_health().Probed(key, state == State::kUp);
     if (health.state != state) health.since = ::time(nullptr);

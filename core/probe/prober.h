@@ -1,5 +1,5 @@
-// Asks every destination in use, by the module's own words, whether it is well: at once when it is
-// new, then every --health-check. Remembers the last answer of each. All of it on the main thread.
+// Checks the health of every destination in use, in the module's protocol: at once when it is new,
+// then every --health-check. Remembers the last result of each. All of it on the main thread.
 #pragma once
 
 #include <event2/event.h>
@@ -42,8 +42,8 @@ class Prober {
  public:
   static constexpr size_t kDestinationsMost = 4096;
   static constexpr size_t kAtOnce = 32;         // of the whole process
-  static constexpr size_t kNotUpAtOnce = 16;    // of these, not known to be well
-  static constexpr Millis kDownInterval{3000};  // one that is unwell is asked this often at least
+  static constexpr size_t kNotUpAtOnce = 16;    // of these, not known to be up
+  static constexpr Millis kDownInterval{3000};  // one that is down is checked this often at least
 
   // [main] An interval of zero: nothing is ever probed.
   Prober(event_base* base, Proxy& proxy, Millis interval);
@@ -65,7 +65,7 @@ class Prober {
 
   // [main] By address as it is written.
   const std::map<std::string, DestinationHealth>& destinations() const { return destinations_; }
-  uint64_t failures() const { return failures_; }  // probes that ended otherwise than well
+  uint64_t failures() const { return failures_; }  // checks that found a server down
   bool on() const;
 
  private:

@@ -18,9 +18,9 @@
 namespace rum {
 namespace {
 
-// A server that takes no connection for so long (ms) is not in a hurry: waiting does not help it.
+// A server that takes no connection for so long (ms) is stuck: it gains nothing from more waiting.
 constexpr uint64_t kStuck = 1000;
-// One that takes them slowly would make a queue that only grows: nobody waits for longer (ms).
+// One that takes them slowly would make a queue that only grows: no session waits for longer (ms).
 constexpr uint64_t kThrottleTimeout = 3000;
 
 uint32_t ReasonOf(int error) {
@@ -126,8 +126,9 @@ bool Connector::IsMyTurn() {
   Worker& worker = session_.worker();
   ConnectThrottle& connect_throttle = worker.proxy().connect_throttle();
   const uint32_t most = worker.settings().access_control.server_backlog;
-  if (session_.probing() || connect_throttle.Take(dialogue.server, most, &dialogue.arriving))
+  if (session_.probing() || connect_throttle.Take(dialogue.server, most, &dialogue.arriving)) {
     return true;
+  }
   const uint64_t now = NowMillis();
   if (!queued_) {
     queued_ = now;

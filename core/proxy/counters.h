@@ -29,12 +29,12 @@ struct alignas(64) Counters {
   Counter logins;            // sessions whose login succeeded, or whose module has none
   Counter connects;          // connections made to servers
   Counter connect_failures;  // attempts on one address that failed
-  Counter throttled;         // sessions that waited for their turn at a server
+  Counter throttled;         // sessions that waited for the connect throttle
   Counter lookups, lookup_misses, lookup_failures;
   Counter client_bytes;     // received from clients
   Counter upstream_bytes;   // received from servers
   Counter spliced_bytes;    // of these, moved by splice
-  Counter refused;          // clients turned away before a session existed
+  Counter refused;          // clients refused before a session existed
   Counter probes;           // sessions without a client, which no other row counts
   Counter accept_failures;  // accept(2) failed, for lack of descriptors for example
   Counter login_failures;   // told by the module

@@ -18,10 +18,10 @@ constexpr int kBatch = 64;    // accepted in one turn
 constexpr int kSingles = 16;  // turns after which a batch is tried again
 // With no descriptor left the kernel reports the same waiting client again and again: rest instead.
 constexpr Millis kRest(200);
-constexpr int kTurnedAwayPerRest = 32;
+constexpr int kRefusedPerPause = 32;
 
 // What accept(2) tells of a client that is gone, or kept away by a rule or the network: the next
-// one may be well.
+// one may succeed.
 bool IsOfOneClient(int error) {
   switch (error) {
     case EINTR:
@@ -147,7 +147,7 @@ void Listener::Rest(int error) {
 }
 
 void Listener::Refuse() {
-  for (int i = 0; i < kTurnedAwayPerRest && reserve_; ++i) {
+  for (int i = 0; i < kRefusedPerPause && reserve_; ++i) {
     reserve_.reset();
     Fd client(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     bool accepted = static_cast<bool>(client);

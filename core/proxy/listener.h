@@ -52,7 +52,7 @@ class Listener final : private Loop::Watcher {
   const SocketFile file_;
   Fd reserve_;  // given up for a moment when descriptors run out, to tell a client so
   Worker* worker_ = nullptr;
-  Loop::Ticket ticket_ = 0;              // 0: it rests, or is not attached
+  Loop::Ticket ticket_ = 0;              // 0: it pauses, or is not attached
   std::unique_ptr<Loop::Timer> rested_;  // from Attach() to Close()
   int single_ = 0;                       // turns to come in which only one client is accepted
   uint64_t failure_logged_ = 0;          // monotonic ms of the last log line about a failing accept

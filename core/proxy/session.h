@@ -144,7 +144,7 @@ class Session final : public rum_session, private Loop::Watcher {
 
   // The beginning: session_open.cc.
   void Welcome();          // the client's address is known
-  bool RefuseIfLimited();  // the client may not come in; it has been told, and the session ends
+  bool RefuseIfLimited();  // true: it has been refused, and the session ends
   void Refuse(uint32_t reason, std::string_view detail);
 
   // The dialogue.
@@ -219,7 +219,7 @@ class Session final : public rum_session, private Loop::Watcher {
   std::shared_ptr<const ModuleConfig> config_;
   void* data_ = nullptr;  // the module's
   SocketAddress address_;
-  AccessControl::Lease entry_;  // from the time when the client may come in to the end
+  AccessControl::Lease entry_;  // from the time when the client is accepted to the end
   UserLimits::Lease lease_;     // from confirm() to the end
   NamedLimiter::Lease load_;    // of the server, from the attempt to connect to the end
   State state_ = State::kDialogue;

@@ -1,5 +1,5 @@
 // How a client's session begins: the PROXY header of those that come by another proxy, whether the
-// client may come in, and then the module.
+// client is accepted, and then the module.
 #include "limits/access_control.h"
 #include "limits/admission.h"
 #include "module/module_config.h"

@@ -239,7 +239,7 @@ void Worker::Drain() {
   draining_ = true;
   for (Session *session = sessions_, *next; session; session = next) {
     next = session->next;
-    if (session->probing()) session->End(RUM_CLOSE_DRAIN);  // nobody waits for its answer
+    if (session->probing()) session->End(RUM_CLOSE_DRAIN);  // no client needs its result
   }
   if (!sessions_) stopped_ = true;
 }

@@ -1,7 +1,6 @@
-// How many connections to each server wait to be taken by it. A server's queue of these is short
-// (80 places are usual) and what does not fit is lost on the way: the client takes itself for
-// connected and hears nothing for seconds. So not too many go at a time, however many clients come
-// at once.
+// Bounds how many connections to each server wait for its accept(). A server's queue of these is
+// short (80 places are usual), and a connection that does not fit is lost on the way: rum takes it
+// for connected and gets no byte for seconds.
 #pragma once
 
 #include <array>
@@ -62,7 +61,7 @@ class ConnectThrottle {
     lease->clock_ = clock_;
     return true;
   }
-  // When a place was given back last.
+  // When a lease was given back last.
   uint64_t Moved(std::string_view server) {
     return SlotOf(server).moved.load(std::memory_order_relaxed);
   }

@@ -10,7 +10,7 @@ namespace rum {
 namespace {
 
 // A row of failures that nobody adds to is forgotten after the longest time that may be set for
-// it; a pause that nobody waits for, some time after its end.
+// it; an open circuit that no session tries again, some time after its end.
 constexpr uint64_t kStale = 600000;
 
 }  // namespace
@@ -87,8 +87,8 @@ void ServerHealth::Attempt::Failed(const BreakerSettings& settings, uint32_t rea
   entry->until = now + entry->pause;
   server_health->opened_.fetch_add(1, std::memory_order_relaxed);
   log::Warning(
-      "{} failed {} times in a row, the last time by {}: it is left alone for a second, "
-      "and longer if it goes on",
+      "server {} failed {} times in a row, the last time by {}: its circuit is open for a second, "
+      "and longer if failures continue",
       server_, entry->failures, CloseReasonWord(reason));
 }
 
@@ -159,7 +159,7 @@ void ServerHealth::Unprobed(const std::string& server) {
 
 // With the lock held, as all that follows. The entry may be gone after it.
 void ServerHealth::Close(const std::string& server, Entry& entry) {
-  if (entry.pause) log::Info("{} answers again", server);
+  if (entry.pause) log::Info("server {} answers again: its circuit is closed", server);
   entry.pause = entry.failures = 0;
   entry.trial = false;
   ForgetIfUp(server, entry);
@@ -212,7 +212,7 @@ std::vector<ServerHealth::Unavailable> ServerHealth::List(size_t most) const {
   for (const auto& [server, entry] : entries_) {
     if ((!entry.pause && entry.admin == AdminState::kReady) || all.size() >= most) continue;
     uint64_t wait = entry.pause && entry.until > now ? entry.until - now : 0;
-    all.push_back({server, entry.admin, entry.reason, wait});
+    all.push_back({server, entry.admin, entry.pause != 0, entry.reason, wait});
   }
   return all;
 }

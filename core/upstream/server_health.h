@@ -1,6 +1,6 @@
-// What is wrong with servers: which of them failed again and again and are left alone for a while
-// (the breaker), which the last probe found unwell, and which an operator has taken out. Empty
-// while all is well, and free then.
+// The state of servers: whose circuit is open after repeated failures (the circuit breaker), which
+// the last health check found down, and which an operator has taken out of use. Empty, and free,
+// while all are up.
 #pragma once
 
 #include <array>
@@ -20,30 +20,31 @@
 
 namespace rum {
 
-// When a server is left alone: after so many failures in a row within a time; 0 failures: never.
+// When the circuit of a server opens: after so many failures in a row within a time; 0 failures:
+// never.
 struct BreakerSettings {
   uint32_t failures = 5;
   Millis within{10000};
 };
 
-// What an operator has said of a server: no new session goes to one that is not `ready`; those of
+// What an operator has set for a server: no new session goes to one that is not `ready`; those of
 // one in maintenance have been ended.
 enum class AdminState : uint8_t { kReady, kDrain, kMaintenance };
 inline constexpr std::array<std::string_view, 3> kAdminStateWords = {"ready", "drain", "maint"};
 
-// Why a server is left alone.
+// Why a server is not tried.
 struct Refused {
   uint32_t reason;          // RUM_CLOSE_...: of its last failure, or MAINTENANCE
-  std::string_view detail;  // who says so, for the log
+  std::string_view detail;  // the option or command, for the log
 };
 
 // "5/10s", "off".
 Result<BreakerSettings> ParseBreaker(std::string_view text);
 
-// [any] All of it. Servers are known by their addresses as text.
+// [any] All of it. Servers are identified by their addresses as text.
 class ServerHealth {
  public:
-  static constexpr size_t kMost = 4096;  // servers remembered; what fails beyond is not counted
+  static constexpr size_t kMost = 4096;  // servers remembered; failures of others are not counted
   static constexpr size_t kDisabledMost = 256;                          // of these by an operator
   static constexpr uint64_t kFirstPause = 1000, kLongestPause = 30000;  // ms
 
@@ -60,8 +61,8 @@ class ServerHealth {
     Attempt& operator=(Attempt&& other) noexcept;
     ~Attempt() { Drop(); }
     void Succeeded();
-    // It has said something, but TLS may still fail: what failed by TLS before is not well by this,
-    // and TLS is the only failure that counts from now on.
+    // The server has answered, but TLS may still fail: this does not close a circuit that TLS
+    // opened, and TLS is the only failure that counts from now on.
     void Answered();
     void Failed(const BreakerSettings& settings, uint32_t reason);  // RUM_CLOSE_...
     void Drop();
@@ -70,34 +71,35 @@ class ServerHealth {
     friend class ServerHealth;
     ServerHealth* server_health_ = nullptr;
     std::string server_;
-    bool trial_ = false;  // the one that is let through when the pause is over
+    bool trial_ = false;  // the one attempt that a half-open circuit lets through
     bool answered_ = false;
   };
 
-  // Begins an attempt. An answer: the server is left alone.
+  // Begins an attempt. A value: the server must not be tried.
   std::optional<Refused> Begin(const BreakerSettings& settings, const std::string& server,
                                Attempt* attempt);
-  // Puts those that are left alone or unwell behind the others; else the order stays.
+  // Moves servers that are down, disabled or have an open circuit behind the others; else the order
+  // stays.
   void Sort(std::vector<Address>* servers) const;
-  // What a probe has found. One that is well is not left alone any longer.
+  // The result of a health check. One that found the server up closes its circuit.
   void Probed(const std::string& server, bool up);
-  // Nobody asks it any more. What is wrong with it is forgotten, which does not mean that it is
-  // well.
+  // The server is no longer checked. What was wrong with it is forgotten; it is not known to be up.
   void Unprobed(const std::string& server);
 
-  // What an operator wants. False: so many are held, or remembered, already.
+  // What an operator wants. False: so many are disabled, or remembered, already.
   bool Set(const std::string& server, AdminState admin);
 
-  // One server that is left alone.
+  // One server whose circuit is open, or that an operator has disabled.
   struct Unavailable {
     std::string server;
-    AdminState admin;       // kReady: it is the breaker
+    AdminState admin;
+    bool open;              // its circuit is open or, when `milliseconds` is 0, half-open
     uint32_t reason;        // of the last failure; 0: it has not failed
-    uint64_t milliseconds;  // until the breaker lets it be tried again
+    uint64_t milliseconds;  // until the circuit is half-open
   };
   // At most `most` of them, by name; and how many there are of each kind.
   std::vector<Unavailable> List(size_t most) const;
-  size_t open() const;                                                           // by the breaker
+  size_t open() const;                                                           // circuits
   size_t disabled() const;                                                       // by an operator
   uint64_t opened() const { return opened_.load(std::memory_order_relaxed); }    // times
   uint64_t skipped() const { return skipped_.load(std::memory_order_relaxed); }  // attempts
@@ -107,10 +109,10 @@ class ServerHealth {
     uint32_t failures = 0;  // in a row
     uint32_t reason = 0;    // of the last one
     uint64_t first = 0;     // when the row began
-    uint64_t pause = 0;     // 0: it is used
+    uint64_t pause = 0;     // 0: the circuit is closed
     uint64_t until = 0;     // the end of the pause
-    bool trial = false;     // the attempt that follows the pause is out
-    bool down = false;      // as the last probe found
+    bool trial = false;     // half-open: the one attempt is under way
+    bool down = false;      // as the last health check found
     AdminState admin = AdminState::kReady;
   };
   using Entries = std::map<std::string, Entry, std::less<>>;

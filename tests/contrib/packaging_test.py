@@ -344,7 +344,7 @@ def packages_script():
             check(script.returncode == 0 and os.path.exists(apt.path("installed")),
                   "%s is free again: contrib/packages ends with %d: %s" %
                   (lock, script.returncode, told))
-        # It does not wait for ever, and tells what waiting does not help.
+        # It does not wait without end, and fails at once where waiting does not help.
         apt = Apt(os.path.join(folder, "bound"))
         holder = apt.hold("var/lib/apt/lists/lock")
         script = apt.start(RUM_PACKAGES_WAIT="1")

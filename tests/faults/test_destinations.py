@@ -239,7 +239,7 @@ def _(t):
     t.say("%d on their way, %d refused meanwhile" % (most, refused))
 
 
-@test("Clients that come all at once go to a server in turn, and none is lost in its queue",
+@test("Clients that come all at once are throttled, and none is lost in its queue",
       needs="mysql.so", seconds=90)
 def _(t):
     from support import cdb

@@ -265,7 +265,7 @@ def _(t):
              {"active": 1, "users": [{"user": "alice", "sessions": 2}]})
         has(ctl(t, "users"), "alice")
     explained = ctl(t, "explain", "alice")
-    for part in (t.run.servers.a.address, "with a stored secret", "well"):
+    for part in (t.run.servers.a.address, "with a stored secret", "up"):
         has(explained, part)
     has(ctl(t, "explain", "alice@192.0.2.7", code=1), "REFUSED: in --deny")
     has(ctl(t, "explain", "alice@198.51.100.7"), "198.51.100.7")
@@ -320,7 +320,7 @@ def _(t):
     server.close()
 
 
-@test("A control socket that another process has made under the same name is left alone")
+@test("A control socket that another process has made under the same name is not removed")
 def _(t):
     path = t.path("control")
     rum, here, echo = start(t)

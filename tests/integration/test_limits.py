@@ -28,7 +28,7 @@ def config(t, text):
     return path
 
 
-@test("A MySQL client learns why it may not come in: 1130 by the lists, 1040 by a limit",
+@test("A MySQL client learns why it is refused: 1130 by the lists, 1040 by a limit",
       needs="mysql.so")
 def why(t):
     path = write_map(t, row(t, "alice", tcp()))

@@ -62,7 +62,7 @@ def _(t):
                       "-d", server.address)
     same(version_of(here), version_at(server))
     health, = rum.stats()["destinations"]
-    same((health["address"], health["state"]), (server.address, "well"))
+    same((health["address"], health["state"]), (server.address, "up"))
     same(health["notes"]["version"], version_at(server))
     same(rum.metric('rum_destinations{state="up"}'), 1)
 
@@ -89,22 +89,22 @@ def _(t):
     with Client(here) as c:
         c.login("alice", mariadb.ACCOUNTS["alice"][0])
         same(c.query("SELECT SUBSTRING_INDEX(USER(), '@', -1)"), ["127.0.0.3"])
-    unwell = rum.stats()["destinations"][0]
-    same((unwell["address"], unwell["state"], unwell["reason"]),
-         (dead.address, "unwell", "connect_timeout"))
-    rum.wait_log("is not well")
-    same(rum.log().count("is not well"), 1, "told once")
+    down = rum.stats()["destinations"][0]
+    same((down["address"], down["state"], down["reason"]),
+         (dead.address, "down", "connect_timeout"))
+    rum.wait_log("server %s is down" % dead.address)
+    same(rum.log().count(" is down: "), 1, "logged once")
 
 
-@test("A server that gets well again is told, and so is one that fell ill", needs="mysql.so")
+@test("A server that goes down is logged, and so is one that comes up again", needs="mysql.so")
 def _(t):
     address = "tcp:127.0.0.1:%d" % net.free_port()
     rum, here = front(t, write_map(t, ("a", "", address)), "--health-check", "50ms")
-    rum.wait_log("%s is not well: connect_refused" % address)
+    rum.wait_log("server %s is down: connect_refused" % address)
     server = FakeServer("pw", address)
-    rum.wait_log("is well again")
+    rum.wait_log("server %s is up" % address)
     server.close()
-    rum.wait_log("is not well", times=2)
+    rum.wait_log("server %s is down" % address, times=2)
 
 
 @test("A server that lacks what was promised is told to that client, and the greeting is lowered",
@@ -167,7 +167,7 @@ def _(t):
     has(told["map"][0], server.address)
     has(told["map"][0], "with a stored secret")
     same(told["server"], [server.address])
-    same((told["state"], told["plugin"]), (["well"], ["mysql_native_password"]), text)
+    same((told["state"], told["plugin"]), (["up"], ["mysql_native_password"]), text)
     has(told["version"][0], version_at(server))
 
     for address, code in (("10.1.2.3", 0), ("192.0.2.1", 1)):
@@ -179,7 +179,7 @@ def _(t):
                                   "-s", "tcp:127.0.0.1:1", "--allow", "tcp:127.0.0.1:1=10.0.0.0/8")
         same((got, told["from"]), (code, ["unix"]), text)
         has(told["rules"][0], "REFUSED: address" if code else "allowed from unix")
-    # Lists of one listener; who may come in by another one may come in.
+    # Lists of one listener; another one may accept the client.
     one, two = "tcp:127.0.0.1:1", "tcp:127.0.0.1:2"
     lists = ["-s", one, "-s", two, "--deny", one + "=192.0.2.0/24"]
     for more, code in (([], 0), (["--allow", two + "=10.0.0.0/8"], 1)):
@@ -188,7 +188,7 @@ def _(t):
         same(told.get(two), ["REFUSED: not in --allow"] if more else None, text)
     code, told, text = explain(t, "-M", path, "--explain", "dead")
     same(code, 1, text)
-    has(told["state"][0], "NOT WELL: connect_refused")
+    has(told["state"][0], "DOWN: connect_refused")
     code, told, text = explain(t, "-M", path, "--explain", "both")
     same((code, told["server"], len(told["state"])), (0, [dead, server.address], 2), text)
     for user, more, word in (("bad", [], "written wrong"), ("nobody", [], "no default destination"),

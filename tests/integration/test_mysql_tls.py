@@ -145,7 +145,7 @@ def _(t):
             has(err, "give --tls require")
 
 
-@test("A server whose TLS fails inside the protocol is counted by the breaker", needs="mysql.so")
+@test("A server whose TLS fails inside the protocol is counted by the circuit breaker", needs="mysql.so")
 def _(t):
     class Broken(FakeServer):
         def handle(self, s):

@@ -67,7 +67,7 @@ def _(t):
         same(rum.wait_exit(), 0, "exit code")
 
 
-@test("A watchdog that is meant for another process is left alone")
+@test("A watchdog that is meant for another process is ignored")
 def _(t):
     systemd = t.keep(Systemd(t.path("notify")))
     rum = t.rum("-s", tcp(), "-d", tcp(), env={

@@ -66,7 +66,7 @@ expect client < "one\ntwo\n"
 END
 expect 0 "ok" $modules/lines.so "$work/lines"
 expect 1 "client_data consumed 9 bytes of 8" $modules/greedy.so "$work/lines"
-expect 1 "and consumed none: it would be called again for ever" $modules/false_need.so "$work/lines"
+expect 1 "and consumed none: it would be called again without end" $modules/false_need.so "$work/lines"
 expect 1 "in the run: byte by byte" $modules/blind_to_cuts.so "$work/lines"
 expect 1 "in the run: whole" $modules/deaf_to_the_second.so "$work/lines"
 expect 1 "close() with reason 27, which is not a module's" $modules/wrong_close.so "$work/lines"

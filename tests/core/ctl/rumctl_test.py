@@ -95,6 +95,28 @@ class RumctlTest(unittest.TestCase):
         self.assertNotRegex(out, "[\x00-\x09\x0b-\x1f\x7f]")
         self.assertEqual(len(out.splitlines()), 3, out)
 
+    def test_destinations_show_one_state_each(self):
+        body = """{"destinations":[
+          {"address":"tcp:a:1","sessions":3,"state":"up","check_seconds":2,
+           "notes":{"version":"11.8"}},
+          {"address":"tcp:b:1","sessions":0,"state":"down","check_seconds":3,
+           "reason":"connect_refused","detail":"no"},
+          {"address":"tcp:c:1","sessions":0,"state":"unknown","circuit":"open",
+           "circuit_reason":"connect_timeout","circuit_seconds":7},
+          {"address":"tcp:d:1","sessions":0,"state":"unknown","circuit":"half-open",
+           "circuit_reason":"connect_timeout","circuit_seconds":0},
+          {"address":"tcp:e:1","sessions":0,"state":"up","admin":"drain","check_seconds":1}]}"""
+        code, out, err = self.ctl("destinations", answers=[answer(body)])
+        self.assertEqual((code, err), (0, ""))
+        lines = [re.split("  +", line) for line in out.splitlines()]
+        self.assertEqual(lines[0], ["ADDRESS", "SESSIONS", "STATE", "CHECK TIME", "WHAT"])
+        self.assertEqual([line[2] for line in lines[1:]],
+                         ["up", "down", "circuit open", "circuit half-open", "drain"])
+        self.assertEqual(lines[1][4], "11.8")
+        self.assertEqual(lines[2][4], "connect_refused no")
+        self.assertRegex(lines[3][4], "^connect_timeout, half-open in 7")
+        self.assertEqual(lines[4][3:], ["-", "connect_timeout"])
+
     def test_a_mistake_is_not_sent(self):
         for words in (("drain", "a", "b"), ("status", "x"), ("sessions", "name=x"), ("nonsense",), ()):
             with self.subTest(words):

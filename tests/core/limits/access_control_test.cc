@@ -1,4 +1,5 @@
-// Who may come in: lists, numbers and rates, and what a reload makes of those who are in already.
+// Which clients are accepted: lists, numbers and rates, and what a reload makes of those who are in
+// already.
 #include "limits/access_control.h"
 
 #include <gtest/gtest.h>

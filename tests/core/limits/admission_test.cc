@@ -465,7 +465,7 @@ TEST(Limits, AdmitWantsAUserAndASession) {
                          std::to_string(RUM_E_STATE)}));
 }
 
-TEST(Limits, ABlockedAddressIsTurnedAwayBeforeTheModuleSeesIt) {
+TEST(Limits, ABlockedAddressIsRefusedBeforeTheModuleSeesIt) {
   Journal journal;
   Hooks hooks = Doorman();
   hooks.session_open = [&](rum_session*) {

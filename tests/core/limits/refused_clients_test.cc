@@ -1,4 +1,4 @@
-// What clients see who may not come in, and what is told of them; and servers to which too many are
+// What refused clients see, and how they are counted and logged; and servers to which too many are
 // on their way.
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// Which servers are left alone, and for how long.
+// Which circuits open, and for how long; servers that are down or disabled.
 #include "upstream/server_health.h"
 
 #include <gtest/gtest.h>
@@ -51,7 +51,7 @@ class ServerHealthTest : public testing::Test {
   BreakerSettings settings{.failures = 3, .within = Millis(10000)};
 };
 
-TEST_F(ServerHealthTest, AServerThatAnswersAndThenFailsByTlsIsLeftAloneToo) {
+TEST_F(ServerHealthTest, TheCircuitOfAServerThatAnswersAndThenFailsByTlsOpensToo) {
   auto fail_by_tls = [&](const std::string& server) {
     ServerHealth::Attempt attempt;
     if (server_health.Begin(settings, server, &attempt)) return false;
@@ -116,7 +116,7 @@ TEST(Breaker, IsReadAsFailuresWithinATime) {
   }
 }
 
-TEST_F(ServerHealthTest, AServerIsLeftAloneAfterSoManyFailuresInARow) {
+TEST_F(ServerHealthTest, TheCircuitOpensAfterSoManyFailuresInARow) {
   EXPECT_TRUE(Fail("tcp:a:1"));
   EXPECT_TRUE(Fail("tcp:a:1"));
   EXPECT_TRUE(LetThrough("tcp:a:1"));
@@ -214,11 +214,11 @@ TEST_F(ServerHealthTest, OffLeavesNobodyAlone) {
   EXPECT_TRUE(LetThrough("tcp:a:1")) << "it was turned off by a reload";
 }
 
-TEST_F(ServerHealthTest, SortsWhatIsLeftAloneOrUnwellBehindTheOthers) {
+TEST_F(ServerHealthTest, SortsOpenCircuitsAndServersThatAreDownBehindTheOthers) {
   EXPECT_EQ(Sorted("tcp:a:1,tcp:b:1,tcp:c:1"), "tcp:a:1,tcp:b:1,tcp:c:1");
   server_health.Probed("tcp:a:1", false);
   EXPECT_EQ(Sorted("tcp:a:1,tcp:b:1,tcp:c:1"), "tcp:b:1,tcp:c:1,tcp:a:1");
-  EXPECT_TRUE(LetThrough("tcp:a:1")) << "unwell is no reason to refuse when nothing else is there";
+  EXPECT_TRUE(LetThrough("tcp:a:1")) << "down is no reason to refuse when nothing else is there";
   Open("tcp:b:1");
   EXPECT_EQ(Sorted("tcp:a:1,tcp:b:1,tcp:c:1"), "tcp:c:1,tcp:a:1,tcp:b:1");
   server_health.Probed("tcp:a:1", true);
@@ -251,7 +251,7 @@ TEST_F(ServerHealthTest, OneThatIsNotAskedAnyMoreIsForgottenAndNotCalledWell) {
   server_health.Unprobed("tcp:never:1");
   std::string said = testing::internal::GetCapturedStderr();
   EXPECT_EQ(said.find("answers again"), std::string::npos) << said;
-  EXPECT_NE(said.find("left alone"), std::string::npos) << said;
+  EXPECT_NE(said.find("its circuit is open"), std::string::npos) << said;
 }
 
 TEST_F(ServerHealthTest, AnOperatorTakesAServerOutAndGivesItBack) {
