@@ -12,8 +12,8 @@
 #include "proxy/worker.h"
 #include "settings/settings.h"
 #include "tls/tls_contexts.h"
-#include "upstream/outages.h"
 #include "upstream/resolver.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 namespace {
@@ -21,7 +21,7 @@ namespace {
 // A server that takes no connection for so long (ms) is not in a hurry: waiting does not help it.
 constexpr uint64_t kStuck = 1000;
 // One that takes them slowly would make a queue that only grows: nobody waits for longer (ms).
-constexpr uint64_t kPatience = 3000;
+constexpr uint64_t kThrottleTimeout = 3000;
 
 uint32_t ReasonOf(int error) {
   switch (error) {
@@ -51,7 +51,7 @@ Connector::~Connector() {
 
 void Connector::Start(std::vector<Address> destinations) {
   destinations_ = std::move(destinations);
-  session_.worker().proxy().outages().Sort(&destinations_);
+  session_.worker().proxy().server_health().Sort(&destinations_);
   destination_ = 0;
   queued_ = 0;
   began_ = NowMicros();
@@ -102,11 +102,12 @@ uint32_t Connector::MayTry(const Address& destination) {
   }
   if (session_.probing()) return 0;
   Proxy& proxy = worker.proxy();
-  if (auto rest = proxy.outages().Begin(worker.settings().breaker, server_, &attempt_)) {
+  if (auto rest = proxy.server_health().Begin(worker.settings().breaker, server_, &attempt_)) {
     detail_ = rest->detail;
     return rest->reason;
   }
-  Refusal refusal = proxy.gate().Connect(worker.settings().gate, destination, &waiting_);
+  Refusal refusal =
+      proxy.access_control().Connect(worker.settings().access_control, destination, &waiting_);
   if (refusal == Refusal::kNone) {
     proxy.loads().Take(server_, {}, &session_.server_place());
     return 0;
@@ -120,17 +121,17 @@ uint32_t Connector::MayTry(const Address& destination) {
 // it in turn. False: comes back by OnDeadline.
 bool Connector::IsMyTurn() {
   Worker& worker = session_.worker();
-  Arrivals& arrivals = worker.proxy().arrivals();
-  const uint32_t most = worker.settings().gate.server_backlog;
-  if (session_.probing() || arrivals.Take(server_, most, &arriving_)) return true;
+  ConnectThrottle& connect_throttle = worker.proxy().connect_throttle();
+  const uint32_t most = worker.settings().access_control.server_backlog;
+  if (session_.probing() || connect_throttle.Take(server_, most, &arriving_)) return true;
   const uint64_t now = NowMillis();
   if (!queued_) {
     queued_ = now;
-    worker.counters.waits.Add(1);
+    worker.counters.throttled.Add(1);
     session_.Trace("waiting for its turn, {} others are on their way", most);
   }
-  if (now >= std::max(queued_, arrivals.Moved(server_)) + kStuck) return true;
-  if (now >= queued_ + kPatience) return true;
+  if (now >= std::max(queued_, connect_throttle.Moved(server_)) + kStuck) return true;
+  if (now >= queued_ + kThrottleTimeout) return true;
   state_ = State::kQueued;
   dialogue_.ArmPhase(*worker.retry);
   return false;
@@ -139,7 +140,8 @@ bool Connector::IsMyTurn() {
 void Connector::Recount() {
   if (!active() && !dialogue_.upstream_open()) return;
   Worker& worker = session_.worker();
-  worker.proxy().gate().Recount(worker.settings().gate, destinations_[destination_], &waiting_);
+  worker.proxy().access_control().Recount(worker.settings().access_control,
+                                          destinations_[destination_], &waiting_);
 }
 
 void Connector::OnResolved(std::vector<SocketAddress> addresses) {

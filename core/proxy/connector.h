@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/address.h"
-#include "limits/gate.h"
-#include "upstream/arrivals.h"
-#include "upstream/outages.h"
+#include "limits/access_control.h"
+#include "upstream/connect_throttle.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 
@@ -76,9 +76,9 @@ class Connector {
 
   Session& session_;
   Dialogue& dialogue_;
-  Gate::ByDestination::Place waiting_;  // among those on their way to the same destination
-  Outages::Attempt attempt_;            // at the server, until it has shown that it is well
-  Arrivals::Place arriving_;            // until it has taken the connection
+  AccessControl::ByDestination::Lease waiting_;  // among those on their way to the same destination
+  ServerHealth::Attempt attempt_;    // at the server, until it has shown that it is well
+  ConnectThrottle::Lease arriving_;  // until it has taken the connection
   std::string server_;
   State state_ = State::kIdle;
   uint32_t last_reason_ = 0;

@@ -40,7 +40,7 @@ class Dialogue {
     bool due;   // there may be something to do for the module again
   };
 
-  // In memory of the worker's spares, where DeleteDialogue gives it back.
+  // In memory of the worker's freelist, where DeleteDialogue gives it back.
   static Dialogue* New(Session& session, Worker& worker);
   Dialogue(const Dialogue&) = delete;
 

@@ -135,7 +135,7 @@ void Session::LoggedIn() {
   logged_in_ = true;
   entry_.LoggedIn();
   if (dialogue_) dialogue_->OnLoggedIn();
-  if (worker_.settings().log_logins) LogLogin(story_, *listener_, address_, id_, destination());
+  if (worker_.settings().log_logins) LogLogin(record_, *listener_, address_, id_, destination());
   worker_.counters.relaying.Add(1);
   worker_.counters.logins.Add(1);
   worker_.counters.login_times.Add(NowMicros() - opened_);
@@ -326,7 +326,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   const std::string server(destination());
   // Before the client learns of the end, and comes again.
   if (dialogue_) dialogue_->ReleaseLeases(reason);
-  place_.Release();
+  lease_.Release();
   entry_.Release();
   load_.Release();
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
@@ -334,13 +334,13 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (side(which).attached()) side(which).Flush();
   }
   if (probe_) {
-    TellProber(reason, text);
+    ReportToProber(reason, text);
   } else {
     worker_.counters.ended[reason].Add(1);
     if (logged_in_) worker_.counters.relaying.Sub(1);
     worker_.counters.active.Sub(1);
     worker_.counters.session_times.Add(NowMicros() - opened_);
-    LogSession({story_, *listener_, address_, id_, server, opened_, reason, text,
+    LogSession({record_, *listener_, address_, id_, server, opened_, reason, text,
                 sides_[RUM_CLIENT], sides_[RUM_UPSTREAM]});
   }
   if (dialogue_) CloseDialogue();
@@ -357,12 +357,12 @@ void Session::Finish(uint32_t reason, std::string_view text) {
 }
 
 // Once, when the module has had its last word.
-void Session::TellProber(uint32_t reason, std::string_view text) {
+void Session::ReportToProber(uint32_t reason, std::string_view text) {
   ProbeOutcome outcome = {.reason = reason,
                           .text = std::string(text),
                           .peer = Peer(RUM_UPSTREAM),
                           .micros = NowMicros() - opened_,
-                          .notes = std::move(story_.notes),
+                          .notes = std::move(record_.notes),
                           .route = std::move(probe_->route)};
   log::Debug("session {}: a probe of {}: {} {}", id_,
              probe_->destination ? probe_->destination->text() : "a user's way",

@@ -88,7 +88,7 @@ int32_t Session::TlsEndIsCut(uint32_t which) {
 
 void Session::LoginFailed() {
   worker_.counters.login_failures.Add(1);
-  ++story_.login_failures;
+  ++record_.login_failures;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
   LoginGuard::Attempt* proof = dialogue_ ? dialogue_->proof() : nullptr;
   if (!worker_.proxy().admission().guard().Failed(guard, address_, proof)) return;
@@ -124,14 +124,14 @@ int32_t Session::Note(const char* key, const void* value, size_t size) {
   if (!key || (!value && size) || !GoodNoteKey(key)) return RUM_E_ARGUMENT;
   if (size > kNoteValueMost) return RUM_E_LIMIT;
   std::string text(static_cast<const char*>(value), size);
-  for (auto& [known, old] : story_.notes) {
+  for (auto& [known, old] : record_.notes) {
     if (known == key) {
       old = std::move(text);
       return RUM_OK;
     }
   }
-  if (story_.notes.size() >= kNotesMost) return RUM_E_LIMIT;
-  story_.notes.emplace_back(key, std::move(text));
+  if (record_.notes.size() >= kNotesMost) return RUM_E_LIMIT;
+  record_.notes.emplace_back(key, std::move(text));
   return RUM_OK;
 }
 
@@ -188,9 +188,9 @@ int32_t Dialogue::Lookup(std::string_view key) {
 }
 
 int32_t Dialogue::Identify(std::string_view user) {
-  Story& story = session_.story();
-  story.user = user;
-  story.identified = true;
+  SessionRecord& story = session_.story();
+  record.user = user;
+  record.identified = true;
   session_.Trace("the user is \"{}\"", user);
   return RUM_OK;
 }
@@ -220,20 +220,20 @@ void Dialogue::Close(uint32_t reason, std::string_view text) {
 // -- logins ---------------------------------------------------------------------------------------
 
 int32_t Dialogue::Admit(std::string_view rules) {
-  const Story& story = session_.story();
-  if (!story.identified) return RUM_E_STATE;
+  const SessionRecord& story = session_.story();
+  if (!record.identified) return RUM_E_STATE;
   const SocketAddress& address = session_.address();
   // What goes through a unix socket does not leave the machine.
   bool safe_way = session_.TlsActive(RUM_CLIENT) == 1 || !address.ip();
-  const Visitor visitor{story.user, address, safe_way};
+  const Visitor visitor{record.user, address, safe_way};
   const Admission::Settings& settings = worker_.settings().admission;
   Admission& admission = worker_.proxy().admission();
   // A way was taken back: the session has a user who stays until the next one is in.
   bool changing = session_.logged_in() && !hand_over_;
-  UserLimits::Place& place = session_.user_place();
+  UserLimits::Lease& place = session_.user_place();
   if (!changing) place.Release();
   int32_t verdict = admission.Admit(settings, visitor, rules, place, &candidate_);
-  if (verdict > 0) worker_.counters.admissions_refused[verdict].Add(1);
+  if (verdict > 0) worker_.counters.logins_refused[verdict].Add(1);
   return verdict;
 }
 
@@ -255,10 +255,10 @@ int32_t Dialogue::TryLogin() {
 
 int32_t Dialogue::Confirm() {
   proof_.Release();
-  UserLimits::Place& place = session_.user_place();
+  UserLimits::Lease& place = session_.user_place();
   if (!candidate_) return place ? RUM_OK : RUM_E_STATE;
   int32_t verdict = worker_.proxy().admission().Confirm(&candidate_, &place);
-  if (verdict > 0) worker_.counters.admissions_refused[verdict].Add(1);
+  if (verdict > 0) worker_.counters.logins_refused[verdict].Add(1);
   return verdict;
 }
 

@@ -1,8 +1,8 @@
 // How a session begins: the PROXY header of clients that come by another proxy, whether the client
 // is admitted, and then the module; or a probe, which has no client. And the header for the server.
 #include "base/proxy_header.h"
+#include "limits/access_control.h"
 #include "limits/admission.h"
-#include "limits/gate.h"
 #include "module/module_config.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
@@ -51,7 +51,7 @@ void Session::OpenProbe(Worker& worker, Probe request) {
 }
 
 void Session::Welcome() {
-  if (TurnedAway()) return;
+  if (RefuseIfLimited()) return;
   const rum_module& module = config_->module();
   if (!module.session_open) {
     if (dialogue_->Connect({}) != RUM_OK) return dialogue_->Close(RUM_CLOSE_NO_DESTINATION, {});
@@ -64,26 +64,27 @@ void Session::Welcome() {
 }
 
 // Before the module sees the client, so that nothing of the protocol is done for it.
-bool Session::TurnedAway() {
+bool Session::RefuseIfLimited() {
   Proxy& proxy = worker_.proxy();
   const Settings& settings = worker_.settings();
   if (proxy.admission().guard().Blocks(settings.admission.guard, address_)) {
-    TurnAway(RUM_CLOSE_BLOCKED, {});
+    Refuse(RUM_CLOSE_BLOCKED, {});
     return true;
   }
   Refusal refusal = Refusal::kNone;
-  if (const auto& lists = settings.gate.by_listener; !lists.empty()) {
+  if (const auto& lists = settings.access_control.by_listener; !lists.empty()) {
     auto own = lists.find(listener_->asked().text());
     if (own != lists.end()) refusal = own->second.Judge(address_);
   }
-  if (refusal == Refusal::kNone) refusal = proxy.gate().Enter(settings.gate, address_, &entry_);
+  if (refusal == Refusal::kNone)
+    refusal = proxy.access_control().Enter(settings.access_control, address_, &entry_);
   if (refusal == Refusal::kNone) return false;
   worker_.counters.CountRefusal(refusal);
-  TurnAway(RowOf(refusal).reason, RowOf(refusal).detail);
+  Refuse(RowOf(refusal).reason, RowOf(refusal).detail);
   return true;
 }
 
-void Session::TurnAway(uint32_t reason, std::string_view detail) {
+void Session::Refuse(uint32_t reason, std::string_view detail) {
   // In front of a TLS handshake nothing can be said.
   if (!dialogue_->tls_asked(RUM_CLIENT)) {
     uint8_t words[Worker::kRefusalMost];
@@ -94,7 +95,7 @@ void Session::TurnAway(uint32_t reason, std::string_view detail) {
 }
 
 void Session::Recount() {
-  worker_.proxy().gate().Recount(worker_.settings().gate, address_, &entry_);
+  worker_.proxy().access_control().Recount(worker_.settings().access_control, address_, &entry_);
   if (dialogue_ && !logged_in_ && !probe_) dialogue_->Recount();
 }
 
@@ -138,8 +139,8 @@ void Dialogue::SendHeader() {
   if (version == ProxyVersion::kOff) return;
   const SocketAddress& address = session_.address();
   std::optional<ProxyEnds> ends;
-  if (const Story& story = session_.story(); story.told) {
-    ends = {address, story.told->destination};
+  if (const SessionRecord& story = session_.story(); record.proxied) {
+    ends = {address, record.proxied->destination};
   } else if (!session_.probing() && address.ip()) {
     ends = {address, side(RUM_CLIENT).LocalAddress()};
   }
@@ -149,7 +150,7 @@ void Dialogue::SendHeader() {
 
 // From now on the session's address is that of the client; the record keeps that of the socket.
 void Session::ComesFrom(const ProxyEnds& ends) {
-  story_.told = std::make_unique<Told>(Told{address_, ends.destination});
+  record_.proxied = std::make_unique<ProxiedAddress>(ProxiedAddress{address_, ends.destination});
   address_ = ends.source;
 }
 
