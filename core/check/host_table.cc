@@ -75,7 +75,11 @@ ScriptedSession* Find(const rum_session* handle, const char* call) {
       session = found->second.session;
     }
   }
-  if (!session) ViolateCurrent(std::string(call) + "() " + why);
+  if (session) {
+    session->Act();
+  } else {
+    ViolateCurrent(std::string(call) + "() " + why);
+  }
   return session;
 }
 

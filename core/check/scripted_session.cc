@@ -12,8 +12,10 @@ using Kind = Deed::Kind;
 
 }  // namespace
 
-ScriptedSession::ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config)
+ScriptedSession::ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config,
+                                 size_t number)
     : host_(host),
+      number_(number),
       module_(host.module_),
       config_(std::move(config)),
       handle_(host_table::NewHandle(this)) {
@@ -34,6 +36,7 @@ template <class Hook>
 bool ScriptedSession::Run(const char* name, Hook hook) {
   const char* outer = host_table::running_hook.exchange(name);
   host_table::SetCurrent(&host_, host_.world_.get());
+  Act();
   ++depth_;
   ++idle_hooks_;
   bool fine = true;
@@ -42,6 +45,7 @@ bool ScriptedSession::Run(const char* name, Hook hook) {
   } catch (...) {
     fine = false;
   }
+  Act();
   --depth_;
   host_table::running_hook = outer;
   if (!fine) {
@@ -210,6 +214,7 @@ bool ScriptedSession::CloseByRum(uint32_t why) {
 void ScriptedSession::Settle() {
   if (depth_ > 0 || settling_) return;  // the outer call goes on
   settling_ = true;
+  Act();
   idle_hooks_ = 0;
   while (!over) {
     if (Ending()) {
@@ -317,7 +322,7 @@ bool ScriptedSession::Pump(uint32_t side) {
     s.need = 0;
     if (!input.empty()) {
       Deed* last = host_.deeds_.empty() ? nullptr : &host_.deeds_.back();
-      if (last && last->kind == Kind::kTlsInput && last->side == side) {
+      if (last && last->kind == Kind::kTlsInput && last->side == side && last->session == number_) {
         last->bytes += input;
       } else {
         host_.deeds_.push_back({Kind::kTlsInput, side, 0, {}, std::move(input)});
@@ -488,7 +493,7 @@ void ScriptedSession::Out(uint32_t side, std::string_view bytes) {
   if (!s.reading) s.waiting += bytes.size();
   if (!host_.deeds_.empty()) {
     Deed& last = host_.deeds_.back();
-    if (last.kind == Kind::kSend && last.side == side) {
+    if (last.kind == Kind::kSend && last.side == side && last.session == number_) {
       last.bytes += bytes;
       return;
     }

@@ -74,11 +74,12 @@ class ScriptedSession {
     void (*drop)(void*);
   };
 
-  ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config);
+  ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config, size_t number);
   ~ScriptedSession();
 
   rum_session* handle() const { return reinterpret_cast<rum_session*>(handle_); }
   ScriptedHost& host() { return host_; }
+  void Act() { host_.deeds_.session = number_; }  // what is done from here on is this session's
 
   // The driver's side.
   void Open();
@@ -180,6 +181,7 @@ class ScriptedSession {
   bool Run(const char* name, Hook hook);
 
   ScriptedHost& host_;
+  const size_t number_;
   const rum_module& module_;
   std::shared_ptr<ScriptedHost::Config> config_;
   void* handle_;
