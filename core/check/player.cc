@@ -1,13 +1,14 @@
 #include "check/player.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <deque>
 #include <random>
 
 #include "check/bytes_text.h"
 #include "check/expectation.h"
 #include "check/input.h"
+#include "check/isolated_run.h"
+#include "check/rules.h"
 #include "check/scribe.h"
 
 namespace rum {
@@ -17,8 +18,6 @@ using Line = TranscriptLine;
 using Word = TranscriptLine::Word;
 
 constexpr size_t kShownMost = 64;  // bytes in a report of what was sent
-
-char line_being_played[512] = "";
 
 class Player {
  public:
@@ -35,8 +34,8 @@ class Player {
     bool fine = Start();
     for (size_t i = 0; fine && i < transcript_.lines.size();) {
       line_ = &transcript_.lines[i];
-      std::snprintf(line_being_played, sizeof line_being_played, "%s:%d", transcript_.file.c_str(),
-                    line_->number_of_line);
+      board().place.Clear();
+      board().place.Append(transcript_.file + ":" + std::to_string(line_->number_of_line));
       size_t next = i + 1;
       if (line_->word == Word::kFeed) {
         while (next < transcript_.lines.size() && Continues(transcript_.lines[next])) ++next;
@@ -51,7 +50,7 @@ class Player {
     }
     if (options_.trace) scribe_.WriteDeeds();
     fine = fine && Finish();
-    line_being_played[0] = 0;
+    board().place.Clear();
     if (fine) return {};
     return report_;
   }
@@ -129,7 +128,7 @@ class Player {
     auto violations = host_.violations();
     if (violations.empty()) return true;
     std::string all;
-    for (const std::string& one : violations) all += "\n  " + one;
+    for (const std::string& one : violations) all += "\n  " + WithRule(one);
     return Fail("the module breaks the rules of rum/module.h:" + all);
   }
 
@@ -290,7 +289,5 @@ std::optional<std::string> PlayTranscript(const rum_module& module, const Transc
                                           Cut cut, const PlayOptions& options) {
   return Player(module, transcript, cut, options).Play();
 }
-
-const char* LineBeingPlayed() { return line_being_played; }
 
 }  // namespace rum

@@ -56,6 +56,11 @@ std::set<decltype(rum_module::init)>& Initialised() {
 
 }  // namespace
 
+void ScriptedHost::Config::Free() {
+  host_table::HookScope scope("config_free");
+  module->config_free(pointer);
+}
+
 ScriptedHost::ScriptedHost(const rum_module& module)
     : module_(CopyModuleTable(module)), world_(std::make_unique<World>()) {
   host_table::SetCurrent(this, world_.get());
@@ -64,7 +69,10 @@ ScriptedHost::ScriptedHost(const rum_module& module)
 ScriptedHost::~ScriptedHost() {
   session_ = nullptr;
   sessions_.clear();
-  if (world_->worker_started && module_.worker_stop) module_.worker_stop(world_->worker_data);
+  if (world_->worker_started && module_.worker_stop) {
+    host_table::HookScope scope("worker_stop");
+    module_.worker_stop(world_->worker_data);
+  }
   world_->config.reset();
   host_table::ForgetHost(this);
 }
@@ -72,6 +80,16 @@ ScriptedHost::~ScriptedHost() {
 const rum_host& ScriptedHost::Table() { return host_table::kTable; }
 
 const char* ScriptedHost::running_hook() { return host_table::running_hook; }
+
+void ScriptedHost::NameHook(const char* name) { host_table::running_hook = name; }
+
+void ScriptedHost::ForgetDeeds() {
+  deeds_.all = {};
+  sessions_.clear();
+  session_ = nullptr;
+  selected_ = 0;
+  host_table::ForgetGone();
+}
 
 void ScriptedHost::InitWasCalled(const rum_module& module) { Initialised().insert(module.init); }
 
@@ -99,6 +117,7 @@ Result<std::shared_ptr<ScriptedHost::Config>> ScriptedHost::MakeConfig(const Opt
   Paper error(kErrorSize);
   error.data()[0] = 0;
   host_table::SetCurrent(this, world_.get());
+  host_table::HookScope scope("config_new");
   int32_t status = module_.config_new(pointers.data(), pointers.size(), &config->pointer,
                                       error.data(), error.size());
   for (auto& value : *values) {  // who keeps a pointer into them is found out
@@ -125,6 +144,7 @@ Status ScriptedHost::Start(const Options& options) {
   auto config = MakeConfig(options);
   if (!config) return config.error();
   if (module_.worker_start) {
+    host_table::HookScope scope("worker_start");
     int32_t status = module_.worker_start(reinterpret_cast<rum_worker*>(&world_->worker_handle),
                                           (*config)->pointer, &world_->worker_data);
     if (status < 0) return Error{Fault::kModule, "worker_start failed"};
@@ -139,7 +159,10 @@ Status ScriptedHost::Reload(const Options& options) {
   if (!world_->started) return Error{Fault::kUsage, "not started"};
   auto config = MakeConfig(options);
   if (!config) return config.error();
-  if (module_.worker_reload) module_.worker_reload(world_->worker_data, (*config)->pointer);
+  if (module_.worker_reload) {
+    host_table::HookScope scope("worker_reload");
+    module_.worker_reload(world_->worker_data, (*config)->pointer);
+  }
   world_->config = std::move(*config);
   return Ok();
 }
@@ -148,6 +171,7 @@ std::string ScriptedHost::Refusal(uint32_t reason) {
   if (!module_.refusal || (!world_->started && !Start())) return {};
   host_table::SetCurrent(this, world_.get());
   Paper paper(kRefusalSize);
+  host_table::HookScope scope("refusal");
   size_t size = module_.refusal(world_->config->pointer, reason,
                                 reinterpret_cast<uint8_t*>(paper.data()), paper.size());
   if (size > paper.size() || paper.overrun()) {
@@ -163,6 +187,7 @@ std::string ScriptedHost::Stats() {
   if (!module_.stats || (!world_->started && !Start())) return {};
   host_table::SetCurrent(this, world_.get());
   Paper paper(kStatsSize);
+  host_table::HookScope scope("stats");
   size_t size = module_.stats(world_->config->pointer, paper.data(), paper.size());
   if (size > paper.size() || paper.overrun()) {
     host_table::Violate(*world_, "stats wrote more than `size` bytes");
@@ -271,7 +296,7 @@ void ScriptedHost::Advance(uint64_t milliseconds) {
 }
 
 bool ScriptedHost::EndLoginWait() {
-  if (!session_ || !session_->pause) return false;
+  if (!waits_for_login()) return false;
   login_waits = false;
   Table().resume(session_->pause, RUM_OK, nullptr, nullptr);
   return WaitResumed(0);
@@ -295,6 +320,8 @@ std::optional<std::string> ScriptedHost::connecting() const {
 
 bool ScriptedHost::connected() const { return open() && session_->sides[RUM_UPSTREAM].there; }
 
+bool ScriptedHost::probing() const { return open() && session_->probe; }
+
 bool ScriptedHost::relaying() const { return open() && session_->relay; }
 
 std::optional<uint32_t> ScriptedHost::handed_over() const {
@@ -306,6 +333,10 @@ bool ScriptedHost::tls_wanted(uint32_t side) const {
 }
 
 bool ScriptedHost::paused() const { return open() && session_->pause != 0; }
+
+bool ScriptedHost::waits_for_login() const {
+  return paused() && session_->pause == session_->login_pause;
+}
 
 std::optional<uint32_t> ScriptedHost::closed() const {
   if (!session_ || !session_->over) return {};
@@ -331,7 +362,7 @@ std::optional<uint64_t> ScriptedHost::next_timer() const {
 }
 
 bool ScriptedHost::forgotten() const {
-  if (!open() || relaying() || handed_over() || paused()) return false;
+  if (!open() || probing() || relaying() || handed_over() || paused()) return false;
   if (looking_up() || connecting() || next_timer()) return false;
   if (tls_wanted(RUM_CLIENT) || tls_wanted(RUM_UPSTREAM)) return false;
   return std::all_of(std::begin(session_->sides), std::end(session_->sides),

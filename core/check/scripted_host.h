@@ -144,11 +144,13 @@ class ScriptedHost {
   bool open() const;                              // session_open has run, session_close has not
   std::optional<std::string> looking_up() const;  // the key
   std::optional<std::string> connecting() const;  // the address
+  bool probing() const;                           // a session without a client
   bool connected() const;
   bool relaying() const;                        // relay() was accepted
   std::optional<uint32_t> handed_over() const;  // the side of relay_from()
   bool tls_wanted(uint32_t side) const;         // start_tls() has no outcome yet
   bool paused() const;
+  bool waits_for_login() const;            // paused by try_login()
   std::optional<uint32_t> closed() const;  // the reason
   std::string close_text() const;
   std::string unconsumed(uint32_t side) const;  // what the module has not consumed
@@ -176,7 +178,11 @@ class ScriptedHost {
   static const rum_host& Table();  // what init is given
   // For who has loaded a module and called its init with Table() already.
   static void InitWasCalled(const rum_module& module);
-  static const char* running_hook();  // for reports of a crash; "" when none runs
+  static const char* running_hook();       // for reports of a crash; "" when none runs
+  static void NameHook(const char* name);  // for who calls one without a host; a constant, or ""
+
+  // Ends all sessions and forgets them and all deeds, so that memory in use is what the module has.
+  void ForgetDeeds();
 
   struct Config;  // scripted_session.h; not for tests
   struct World;

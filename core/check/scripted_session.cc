@@ -34,11 +34,12 @@ ScriptedSession::~ScriptedSession() {
 // Calls a hook, with a guard for what must not leave it.
 template <class Hook>
 bool ScriptedSession::Run(const char* name, Hook hook) {
-  const char* outer = host_table::running_hook.exchange(name);
+  host_table::HookScope scope(name);
   host_table::SetCurrent(&host_, host_.world_.get());
   Act();
   ++depth_;
   ++idle_hooks_;
+  if (depth_ == 1) sent_in_hook_ = 0;
   bool fine = true;
   try {
     hook();
@@ -47,7 +48,6 @@ bool ScriptedSession::Run(const char* name, Hook hook) {
   }
   Act();
   --depth_;
-  host_table::running_hook = outer;
   if (!fine) {
     host_table::Violate(*host_.world_, std::string(name) + " threw an exception (rule 7)");
     EndWith(RUM_CLOSE_MODULE);
@@ -358,6 +358,7 @@ bool ScriptedSession::CallData(uint32_t side) {
   size_t limit = s.limit();
   s.need = 0;
   s.fresh = false;
+  need_refused_[side] = false;
   ++hook_calls;
   // A copy of the exact size, spoiled afterwards: who keeps the pointer is found out.
   size_t size = s.window.size();
@@ -390,6 +391,13 @@ bool ScriptedSession::CallData(uint32_t side) {
     return true;
   }
   if (s.forward || relay || s.tls == Tls::kHandshake || Ending()) return true;
+  if (need_refused_[side]) {
+    host_table::Violate(world, name +
+                                   ": need() answered RUM_E_LIMIT, and the hook neither consumed " +
+                                   "nor closed: the session waits for its deadline");
+    EndWith(RUM_CLOSE_MODULE);
+    return true;
+  }
   if (s.need && s.need <= size && !pause) {
     host_table::Violate(world, name + " asked by need() for " + std::to_string(s.need) +
                                    " bytes, had " + std::to_string(size) +
