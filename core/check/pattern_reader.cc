@@ -130,6 +130,10 @@ class Reader {
     auto times = ReadFactor();
     if (!times) return times.error();
     if (bytes.size() * *times > kPatternMost) return Bad("more than 16 MiB in one line");
+    if (bytes.size() == 1) {
+      return Add(
+          {.kind = Piece::Kind::kBytes, .bytes = std::string(*times, bytes[0]), .parts = {}});
+    }
     std::string all;
     for (size_t i = 0; i < *times; ++i) all += bytes;
     return Add({.kind = Piece::Kind::kBytes, .bytes = std::move(all), .parts = {}});
