@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <map>
 
 #include "check/isolated_run.h"
@@ -17,8 +18,10 @@
 namespace rum {
 namespace {
 
-constexpr int kWarmUps = 3;           // repetitions until caches and pools are filled
-constexpr int kRepetitions = 60;      // each of which has to add memory, to be called a leak
+constexpr int kWarmUps = 3;  // repetitions until caches and pools are filled
+// Each of them has to add memory, to be called a leak: a table with 64 parts, each of which
+// allocates something when it is first used, is none. When they take long, fewer have to do.
+constexpr int kRepetitions = 200, kRepetitionsLeast = 20;
 constexpr size_t kDifferentMost = 5;  // failures that are reported
 constexpr size_t kScriptLines = 120;
 constexpr uint64_t kMemoryMost = uint64_t{1} << 30;
@@ -88,11 +91,18 @@ bool Repeat(ScriptedHost& host, const TryMaterial& material, uint64_t seed, uint
 
 // What grows with every one of many repetitions is never freed. The allocator keeps a few freed
 // pieces of each size, which look like memory in use, so that the first repetitions only suspect.
-void LookForLeaks(ScriptedHost& host, const TryMaterial& material, uint64_t seed, uint64_t number) {
+void LookForLeaks(ScriptedHost& host, const TryMaterial& material, const TrySettings& settings,
+                  uint64_t number) {
   size_t memory = 0, descriptors = 0, first_memory = 0;
   int grown = 0, opened = 0;  // how many repetitions in a row
+  uint64_t millis = settings.limit_millis ? settings.limit_millis / 2 : 1000;
+  std::clock_t enough = std::clock() + static_cast<std::clock_t>(millis * (CLOCKS_PER_SEC / 1000));
   for (int i = 0; i < kWarmUps + kRepetitions; ++i) {
-    if (!Repeat(host, material, seed, number)) return;
+    if (i > kWarmUps && std::clock() > enough) {
+      if (i < kWarmUps + kRepetitionsLeast) return;
+      break;
+    }
+    if (!Repeat(host, material, settings.seed, number)) return;
     size_t memory_now = MemoryInUse(), descriptors_now = Descriptors();
     grown = i > 0 && memory_now > memory ? grown + 1 : 0;
     opened = i > 0 && descriptors_now > descriptors ? opened + 1 : 0;
@@ -143,7 +153,7 @@ void TryOnce(const TryMaterial& material, const TrySettings& settings, uint64_t 
   if (!wrong.empty()) Report(wrong);
   if (!wrong.empty() || !host.violations().empty()) return;
   host.ForgetDeeds();
-  if (!kSanitized) LookForLeaks(host, material, settings.seed, number);
+  if (!kSanitized) LookForLeaks(host, material, settings, number);
 }
 
 // -- in the parent --------------------------------------------------------------------------------

@@ -53,6 +53,13 @@ for module in passthrough mysql sni; do
   [ -f ".libs/$module.so" ] || continue # not built in
   expect 0 "ok: 40 tries" --tries 40 --seed 1 ".libs/$module.so"
 done
+for sample in mysql/login sni/hello; do
+  module=.libs/${sample%/*}.so
+  [ -f "$module" ] || continue
+  expect 0 "ok: 60 tries" --tries 60 --seed 2 "$module" \
+    "$here/../../modules/$sample.transcript"
+  grep -q "reached:.*connect.*relay" "$work/out" || fail "the sample leads $module to the relay"
+done
 
 # A failure says how to repeat it, and what happened.
 ./rum-check --tries 40 --seed 3 $modules/greedy.so >"$work/first"
