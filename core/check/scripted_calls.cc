@@ -49,6 +49,7 @@ int32_t ScriptedSession::Need(uint32_t side, size_t size) {
     need_refused_[side] = true;
     return Refuse("need", RUM_E_LIMIT);
   }
+  need_refused_[side] = false;
   sides[side].need = size;
   return RUM_OK;
 }

@@ -22,7 +22,8 @@ constexpr int kWarmUps = 3;  // repetitions until caches and pools are filled
 // Each of them has to add memory, to be called a leak: a table with 64 parts, each of which
 // allocates something when it is first used, is none. When they take long, fewer have to do.
 constexpr int kRepetitions = 200, kRepetitionsLeast = 20;
-constexpr size_t kDifferentMost = 5;  // failures that are reported
+constexpr uint64_t kFailedMost = 50, kHungMost = 3;  // more would only take time
+constexpr size_t kDifferentMost = 5;                 // failures that are reported
 constexpr size_t kScriptLines = 120;
 constexpr uint64_t kMemoryMost = uint64_t{1} << 30;
 constexpr size_t kViolationsMost = 1000;  // a hook that goes on after so many never returns
@@ -214,7 +215,8 @@ class Tries {
 
  private:
   bool Over() const {
-    if (refused_ || kinds_.size() >= kDifferentMost) return true;
+    if (refused_ || kinds_.size() >= kDifferentMost || failed_ >= kFailedMost) return true;
+    if (hung_ >= kHungMost) return true;
     return settings_.seconds && NowMillis() - begin_ >= settings_.seconds * 1000;
   }
 
@@ -225,6 +227,7 @@ class Tries {
                      .core_file = settings_.only.has_value()};
     RunEnd end = RunIsolated([&] { TryOnce(material_, settings_, number); }, limits);
     ++done_;
+    hung_ += end.kind == RunEnd::Kind::kHung;
     std::string report = board().report.Text();
     if (std::string sentence = end.Sentence(); !sentence.empty()) report += sentence + "\n";
     bool whole = settings_.only.has_value();
@@ -290,6 +293,7 @@ class Tries {
   uint64_t shown_ = 0;  // when the progress was; 0: it is not to be seen
   uint64_t done_ = 0;
   uint64_t failed_ = 0;
+  uint64_t hung_ = 0;
   bool refused_ = false;
   std::map<std::string, uint64_t> kinds_;
 };
