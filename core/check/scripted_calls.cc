@@ -32,13 +32,24 @@ bool ForModules(uint32_t reason, bool probe) {
 int32_t ScriptedSession::Send(uint32_t side, const void* data, size_t size) {
   const Side& s = sides[side];
   if (!s.there || s.broken || end_passed_[Other(side)]) return Refuse("send", RUM_E_STATE);
+  if (size > kSendMost || s.waiting + size > kSendMost || sent_in_hook_ + size > kSendMost) {
+    host_table::Violate(*host_.world_,
+                        "send() queues more than 64 MiB in one call of a hook, or for a peer that "
+                        "takes nothing");
+    return Refuse("send", RUM_E_LIMIT);
+  }
+  sent_in_hook_ += size;
   Out(side, {static_cast<const char*>(data), size});
   return RUM_OK;
 }
 
 int32_t ScriptedSession::Need(uint32_t side, size_t size) {
   if (Ending() || handed == side) return Refuse("need", RUM_E_STATE);
-  if (size > kWindowMost) return Refuse("need", RUM_E_LIMIT);
+  if (size > kWindowMost) {
+    need_refused_[side] = true;
+    return Refuse("need", RUM_E_LIMIT);
+  }
+  need_refused_[side] = false;
   sides[side].need = size;
   return RUM_OK;
 }
@@ -219,7 +230,7 @@ int32_t ScriptedSession::TryLogin() {
   if (Ending() || pause) return Refuse("try_login", RUM_E_STATE);
   if (host_.blocked) return RUM_REFUSED_BLOCKED;
   if (!host_.login_waits) return RUM_OK;
-  Pause();
+  login_pause = Pause();
   return RUM_E_AGAIN;
 }
 
