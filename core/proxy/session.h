@@ -111,7 +111,7 @@ class Session final : public rum_session, private Loop::Watcher {
   const ModuleConfig& config() const { return *config_; }
   void* data() const { return data_; }
   const SocketAddress& address() const { return address_; }
-  SessionRecord& story() { return record_; }
+  SessionRecord& record() { return record_; }
   Probe* probe() { return probe_.get(); }
   UserLimits::Lease& user_place() { return lease_; }
   NamedLimiter::Lease& server_place() { return load_; }

@@ -188,7 +188,7 @@ int32_t Dialogue::Lookup(std::string_view key) {
 }
 
 int32_t Dialogue::Identify(std::string_view user) {
-  SessionRecord& story = session_.story();
+  SessionRecord& record = session_.record();
   record.user = user;
   record.identified = true;
   session_.Trace("the user is \"{}\"", user);
@@ -220,7 +220,7 @@ void Dialogue::Close(uint32_t reason, std::string_view text) {
 // -- logins ---------------------------------------------------------------------------------------
 
 int32_t Dialogue::Admit(std::string_view rules) {
-  const SessionRecord& story = session_.story();
+  const SessionRecord& record = session_.record();
   if (!record.identified) return RUM_E_STATE;
   const SocketAddress& address = session_.address();
   // What goes through a unix socket does not leave the machine.

@@ -139,7 +139,7 @@ void Dialogue::SendHeader() {
   if (version == ProxyVersion::kOff) return;
   const SocketAddress& address = session_.address();
   std::optional<ProxyEnds> ends;
-  if (const SessionRecord& story = session_.story(); record.proxied) {
+  if (const SessionRecord& record = session_.record(); record.proxied) {
     ends = {address, record.proxied->destination};
   } else if (!session_.probing() && address.ip()) {
     ends = {address, side(RUM_CLIENT).LocalAddress()};
