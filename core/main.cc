@@ -147,7 +147,12 @@ int Main(int argc, char** argv) {
   auto inherited = Inherit(background);
   if (!inherited) return fail(inherited.error());
   const bool takes_over = background.reports();
-  auto line = ReadCommandLine(argc, argv, kHost);
+  // A module may start threads when it is loaded, and a fork leaves them behind.
+  auto prepare = [&](const BeforeModule& first) -> Status {
+    if (first.other_user) ForbidNewPrivileges();
+    return first.background && !takes_over ? background.Enter() : Ok();
+  };
+  auto line = ReadCommandLine(argc, argv, kHost, nullptr, prepare);
   if (!line) return fail(line.error());
   if (!line->text.empty()) {
     std::fputs(line->text.c_str(), stdout);
@@ -159,10 +164,6 @@ int Main(int argc, char** argv) {
   auto identity = FindIdentity(line->settings->user, line->settings->group);
   if (!identity) return fail(identity.error());
   SetUserNames(FindUserNames(*identity ? (*identity)->uid : ::geteuid()));
-  if (*identity) ForbidNewPrivileges();
-  if (line->settings->background && !takes_over) {
-    if (auto entered = background.Enter(); !entered) return fail(entered.error());
-  }
   if (const std::string& folder = line->settings->chroot; !folder.empty()) {
     if (auto entered = EnterRoot(folder); !entered) return fail(entered.error());
   }
