@@ -20,6 +20,8 @@
 #include "daemon/successor.h"
 #include "limits/descriptors.h"
 #include "map/map_file.h"
+#include "module/hook.h"
+#include "module/last_line.h"
 #include "module/module_config.h"
 #include "net/inherited_sockets.h"
 #include "proxy/host_calls.h"
@@ -135,6 +137,10 @@ int Main(int argc, char** argv) {
   event_set_log_callback(OnLibeventSays);
   event_set_fatal_callback(OnLibeventFails);
   ::signal(SIGPIPE, SIG_IGN);
+  static HookPlace hook_place;
+  hook_place.Take();
+  static FaultStack fault_stack;
+  WatchForFaults();
   Program program = ThisProgram(argc, argv);
   Background background;
   Service service;
@@ -179,6 +185,10 @@ int Main(int argc, char** argv) {
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();
     if (!ended) code = fail(ended.error());
+    if (!daemon.Join()) {
+      log::Close();
+      ::_exit(code);
+    }
   }
   if (!log::Close()) ::_exit(code);
   libevent_global_shutdown();

@@ -32,6 +32,8 @@ Session::Session(Worker& worker, Listener* listener, const SocketAddress& addres
 
 Session::~Session() = default;
 
+HookPlace& Session::hook_place() const { return worker_.hook_place; }
+
 // -- events ---------------------------------------------------------------------------------------
 
 void Session::OnModuleTimer(void* timer) {
@@ -112,7 +114,10 @@ std::string_view Session::destination() const {
 // An answer that is still out finds nothing; one that came too late to be told is dropped.
 void Session::CloseDialogue() {
   if (dialogue_->pause) worker_.DropTicket(dialogue_->pause);
-  if (auto& resumed = dialogue_->resumed; resumed && resumed->drop) resumed->drop(resumed->payload);
+  if (auto& resumed = dialogue_->resumed; resumed && resumed->drop) {
+    InHook in(worker_.hook_place, Hook::kDrop, id_);
+    resumed->drop(resumed->payload);
+  }
   dialogue_.reset();
 }
 
@@ -311,7 +316,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   if (dialogue_ && !dialogue_->upstream_open) side(RUM_UPSTREAM).Close();  // half connected
   if (module_open_) {
     const rum_module& module = config_->module();
-    if (module.session_close) module.session_close(data_, this, reason);
+    if (module.session_close) Call(Hook::kSessionClose, module.session_close, reason);
     module_open_ = false;
   }
   const std::string server(destination());

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "limits/gate.h"
 #include "limits/user_limits.h"
+#include "module/hook.h"
 #include "net/loop.h"
 #include "net/side.h"
 #include "proxy/deadlines.h"
@@ -193,7 +194,14 @@ class Session final : public rum_session, private Loop::Watcher {
   bool asking() const;
   bool hooked() const { return state_ == State::kDialogue || state_ == State::kWatch; }
   void QueueFor(uint32_t side, const void* bytes, size_t size);
-  void ServerIsThere();  // it has shown that it is well
+  void ServerIsThere();           // it has shown that it is well
+  HookPlace& hook_place() const;  // the worker's
+  // Calls a hook of this session.
+  template <class R, class... P, class... A>
+  R Call(Hook hook, R (*function)(void*, rum_session*, P...), A... arguments) {
+    InHook in(hook_place(), hook, id_);
+    return function(data_, this, arguments...);
+  }
   // A line for those who follow this session through its states.
   template <class... T>
   void Trace(fmt::format_string<T...> format, T&&... values) {

@@ -100,8 +100,9 @@ bool Session::Step() {
     auto resumed = *d.resumed;
     d.resumed.reset();
     if (module.resumed) {
-      module.resumed(data_, this, resumed.ticket, resumed.status, resumed.payload);
+      Call(Hook::kResumed, module.resumed, resumed.ticket, resumed.status, resumed.payload);
     } else if (resumed.drop) {
+      InHook in(worker_.hook_place, Hook::kDrop, id_);
       resumed.drop(resumed.payload);
     }
     return true;
@@ -110,7 +111,7 @@ bool Session::Step() {
     uint64_t ticket = d.rung.front();
     d.rung.erase(d.rung.begin());
     std::erase_if(d.timers, [&](auto& timer) { return timer->ticket == ticket; });
-    if (module.timeout) module.timeout(data_, this, ticket);
+    if (module.timeout) Call(Hook::kTimeout, module.timeout, ticket);
     return true;
   }
   if (d.pause) return FindReset();
@@ -144,7 +145,7 @@ bool Session::DeliverOutcome() {
     }
   }
   const rum_module& module = config_->module();
-  if (module.upstream_open && !d.relay) module.upstream_open(data_, this, reason);
+  if (module.upstream_open && !d.relay) Call(Hook::kUpstreamOpen, module.upstream_open, reason);
   if (reason != 0 && !d.connect) {
     AskClose(reason, d.outcome_detail);
   }
@@ -169,8 +170,8 @@ bool Session::DeliverLookup() {
     int32_t status = answer == MapFile::Answer::kFound      ? RUM_FOUND
                      : answer == MapFile::Answer::kNotFound ? RUM_NOT_FOUND
                                                             : RUM_E_FAILED;
-    module.looked_up(data_, this, status, reinterpret_cast<const uint8_t*>(value.data()),
-                     value.size());
+    Call(Hook::kLookedUp, module.looked_up, status, reinterpret_cast<const uint8_t*>(value.data()),
+         value.size());
   }
   return true;
 }
@@ -227,7 +228,8 @@ bool Session::Deliver(uint32_t which) {
   w.fresh = false;
   w.need = 0;
   size_t size = w.bytes.size();
-  int64_t consumed = hook(data_, this, w.bytes.data(), size);
+  int64_t consumed = Call(which == RUM_CLIENT ? Hook::kClientData : Hook::kUpstreamData, hook,
+                          w.bytes.data(), size);
   if (consumed < 0) {
     AskClose(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL, {});
   } else if (static_cast<uint64_t>(consumed) > size) {
@@ -254,7 +256,7 @@ void Session::LoseClient() {
   const rum_module& module = config_->module();
   bool tell = !d.relay && module_open_ && module.side_end && !w.end_told;
   w.end_told = true;
-  d.client_missed = tell && module.side_end(data_, this, RUM_CLIENT) == RUM_KEEP;
+  d.client_missed = tell && Call(Hook::kSideEnd, module.side_end, RUM_CLIENT) == RUM_KEEP;
   if (!d.client_missed) AskClose(RUM_CLOSE_CLIENT_GONE, {});
 }
 
@@ -263,7 +265,7 @@ bool Session::DeliverEnd(uint32_t which) {
   if (!side(which).ended() || w.end_told) return false;
   w.end_told = true;
   const rum_module& module = config_->module();
-  if (module.side_end && module.side_end(data_, this, which) == RUM_KEEP) return true;
+  if (module.side_end && Call(Hook::kSideEnd, module.side_end, which) == RUM_KEEP) return true;
   if (state_ == State::kWatch) {
     AskRelay();  // nothing is left to watch; the relay passes the end on
   } else {
@@ -337,7 +339,7 @@ void Session::TlsDone(uint32_t which, bool done) {
   if (d.tls[which].own) {
     if (done && which == RUM_UPSTREAM) d.outcome = 0;
   } else if (module.tls_open) {
-    module.tls_open(data_, this, which, done ? RUM_OK : RUM_E_FAILED);
+    Call(Hook::kTlsOpen, module.tls_open, which, done ? RUM_OK : RUM_E_FAILED);
   }
   // The relay is asked for already: what is left is the server's.
   if (done && which == RUM_CLIENT && d.relay) d.login.Disarm();

@@ -44,6 +44,7 @@ void Session::Welcome() {
     AskRelay();
     return;
   }
+  InHook in(worker_.hook_place, Hook::kSessionOpen, id_);
   int32_t status = module.session_open(this, config_->get(), worker_.module_data(), &data_);
   module_open_ = status >= 0;
   if (status < 0) AskClose(RUM_CLOSE_MODULE, "session_open failed");

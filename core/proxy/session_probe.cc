@@ -22,8 +22,12 @@ void Session::OpenProbe(Worker& worker, Probe request) {
                     .destination = probe.destination ? destination.c_str() : nullptr,
                     .user = probe.user ? probe.user->c_str() : nullptr,
                     .user_size = probe.user ? probe.user->size() : 0};
-  int32_t status = module.probe_open(session, session->config_->get(), worker.module_data(), &told,
-                                     &session->data_);
+  int32_t status;
+  {
+    InHook in(worker.hook_place, Hook::kProbeOpen, session->id_);
+    status = module.probe_open(session, session->config_->get(), worker.module_data(), &told,
+                               &session->data_);
+  }
   session->module_open_ = status >= 0;
   if (status < 0) session->AskClose(RUM_CLOSE_MODULE, "probe_open failed");
   if (probe.destination) session->dialogue_->connect = {*probe.destination};
