@@ -1,7 +1,7 @@
 /* A module that answers what it is sent, until a client says the word of --bad-word: then the hook
- * that
- * --bad-hook names does what --bad-deed says. Like the runtimes of some languages it starts a
- * thread when it is loaded; to "thread" it answers how often that one has run. */
+ * that --bad-hook names does what --bad-deed says; "wait" is until there is a file at $BAD_GO. Like
+ * the runtimes of some languages it starts a thread when it is loaded; to "thread" it answers how
+ * often that one has run. */
 #include <pthread.h>
 #include <rum/module.h>
 #include <signal.h>
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { kHook, kDeed, kWord, kTime, kOptions };
 
@@ -45,6 +46,9 @@ static int recurse(volatile int depth) {
 static void act(void) {
   static volatile int zero;
   if (strcmp(deed, "block") == 0) rest(milliseconds);
+  if (strcmp(deed, "wait") == 0) {
+    while (access(getenv("BAD_GO"), F_OK) != 0) rest(5);
+  }
   if (strcmp(deed, "segv") == 0) *(volatile int*)(size_t)zero = 1;
   if (strcmp(deed, "fpe") == 0) zero = 7 / zero;
   if (strcmp(deed, "ill") == 0) raise(SIGILL);
