@@ -134,12 +134,12 @@ void Acceptor::Rest(int error) {
     log::Error("{}: cannot accept clients: {}{}", listener_.text(), std::strerror(error),
                error == EMFILE ? "; raise the limit of open files (ulimit -n, LimitNOFILE=)" : "");
   }
-  if (error == EMFILE || error == ENFILE) TurnAway();
+  if (error == EMFILE || error == ENFILE) Refuse();
   Unwatch();
   rested_->Set(kRest);
 }
 
-void Acceptor::TurnAway() {
+void Acceptor::Refuse() {
   for (int i = 0; i < kTurnedAwayPerRest && reserve_; ++i) {
     reserve_.reset();
     Fd client(listener_.AcceptClient(nullptr, nullptr));

@@ -32,7 +32,7 @@ class Acceptor final : private Loop::Watcher {
   void Unwatch();
   void Accept();
   void Rest(int error);
-  void TurnAway();
+  void Refuse();
 
   Proxy& proxy_;
   Listener& listener_;

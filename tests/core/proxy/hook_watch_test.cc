@@ -18,8 +18,8 @@
 #include "settings/settings.h"
 #include "support/folder.h"
 #include "support/hooks.h"
-#include "support/patience.h"
 #include "support/peer.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {
