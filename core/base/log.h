@@ -48,6 +48,10 @@ void Write(Level level, std::string_view text);
 // an object without the braces. As Json() was when it was made; it is written in that form.
 void WriteFields(Level level, bool as_json, std::string line);
 
+// [any, in a signal handler too] A line past the queue, of a process that ends by a fault: into the
+// log, and to standard error if that is another place. Printable text without quotes.
+void LastLine(std::string_view text);
+
 template <class... T>
 void Error(fmt::format_string<T...> format, T&&... values) {
   Write(Level::kError, fmt::format(format, std::forward<T>(values)...));

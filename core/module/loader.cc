@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "config.h"
+#include "module/hook.h"
 
 namespace rum {
 namespace {
@@ -144,6 +145,8 @@ Result<std::shared_ptr<const Module>> Module::Load(const std::string& name,
     lt_dlinit();
   });
   std::string path = name.find('/') == name.npos ? directory + "/" + name : name;
+  NameModule(path.substr(path.rfind('/') + 1));
+  InHook loading(HookPlace::OfThread(), Hook::kLoad);
   lt_dlhandle handle = nullptr;
 #ifdef RUM_BUILTIN_MODULES
   // libltdl knows a module inside by the name of its libtool library.
@@ -167,7 +170,9 @@ Result<std::shared_ptr<const Module>> Module::Load(const std::string& name,
   if (!whole) return whole.error();
   auto module = std::shared_ptr<Module>(new Module);
   module->table_ = *whole;
+  NameModule(whole->name);
   if (module->table_.init) {
+    InHook in(HookPlace::OfThread(), Hook::kInit);
     char why[512] = "";
     if (module->table_.init(&host, why, sizeof why) < 0) {
       why[sizeof why - 1] = 0;

@@ -85,6 +85,7 @@ void Resume(uint64_t ticket, int32_t status, void* payload, void (*drop)(void*))
     if (Session* session = worker.Redeem(ticket)) {
       session->OnResumed(ticket, status, payload, drop);
     } else if (drop) {
+      InHook in(worker.hook_place, Hook::kDrop);
       drop(payload);
     }
   });

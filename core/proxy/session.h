@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "limits/access_control.h"
 #include "limits/user_limits.h"
+#include "module/hook.h"
 #include "net/loop.h"
 #include "net/side.h"
 #include "proxy/deadlines.h"
@@ -109,7 +110,6 @@ class Session final : public rum_session, private Loop::Watcher {
   Side& side(uint32_t which) { return sides_[which]; }
   Flow& flow(uint32_t from) { return flows_[from]; }
   const ModuleConfig& config() const { return *config_; }
-  void* data() const { return data_; }
   const SocketAddress& address() const { return address_; }
   SessionRecord& record() { return record_; }
   Probe* probe() { return probe_.get(); }
@@ -126,6 +126,13 @@ class Session final : public rum_session, private Loop::Watcher {
   void QueueFor(uint32_t side, const void* bytes, size_t size);
   bool MoveFrom(uint32_t side, uint64_t most);  // true: there is more than a turn's share
   bool Turning() const { return sides_[0].turning() || sides_[1].turning(); }
+  HookPlace& hook_place() const;  // the worker's
+  // Calls a hook of this session.
+  template <class R, class... P, class... A>
+  R Call(Hook hook, R (*function)(void*, rum_session*, P...), A... arguments) {
+    InHook in(hook_place(), hook, id_);
+    return function(data_, this, arguments...);
+  }
   // A line for those who follow this session through its states.
   template <class... T>
   void Trace(fmt::format_string<T...> format, T&&... values) {

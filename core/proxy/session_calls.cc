@@ -331,7 +331,7 @@ void Dialogue::TlsDone(uint32_t which, bool done) {
   if (tls_[which].own) {
     if (done && which == RUM_UPSTREAM) outcome_ = 0;
   } else if (module().tls_open) {
-    module().tls_open(session_.data(), &session_, which, done ? RUM_OK : RUM_E_FAILED);
+    session_.Call(Hook::kTlsOpen, module().tls_open, which, done ? RUM_OK : RUM_E_FAILED);
   }
   // The relay is asked for already: what is left is the server's.
   if (done && which == RUM_CLIENT && relay_) login_.Disarm();
@@ -354,7 +354,9 @@ void Dialogue::OnResumed(uint64_t ticket, int32_t status, void* payload,
 // An answer that is still out finds nothing; one that came too late to be told is dropped.
 void Dialogue::DropAnswers() {
   if (pause_) worker_.DropTicket(pause_);
-  if (resumed_ && resumed_->drop) resumed_->drop(resumed_->payload);
+  if (!resumed_ || !resumed_->drop) return;
+  InHook in(worker_.hook_place, Hook::kDrop, session_.id());
+  resumed_->drop(resumed_->payload);
 }
 
 uint64_t Dialogue::AddTimer(uint64_t microseconds) {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -14,6 +16,7 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/result.h"
+#include "module/hook.h"
 #include "net/loop.h"
 #include "net/pipes.h"
 #include "proxy/counters.h"
@@ -47,6 +50,8 @@ class Worker final : public rum_worker, private Loop::Watcher {
   // [main] Starts the thread, after the module's worker_start ran on it; Join() waits for its end.
   Status Start();
   void Join();
+  // [main] Waits no longer than that. False: it has not ended, for it is stuck in a hook.
+  bool EndsBy(std::chrono::steady_clock::time_point time) const;
 
   // [any] Runs `task` on this worker, soon; tasks run in the order in which they came. False: the
   // worker is over, and the task will not run.
@@ -116,6 +121,10 @@ class Worker final : public rum_worker, private Loop::Watcher {
 
   // [any] Connections given to this worker and not ended; the accepting thread balances by it.
   std::atomic<uint32_t> load = 0;
+  // [any] A hook does not return (hook_watch.h): it is given no clients. Only the main thread
+  // writes.
+  std::atomic<bool> stuck = false;
+  HookPlace hook_place;
 
   Counters counters;
   Pipes pipes;
@@ -160,6 +169,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
   Fd wake_;
   Loop::Ticket wake_ticket_ = 0;
   std::thread thread_;
+  std::future<void> ended_;  // of the thread
 };
 
 }  // namespace rum

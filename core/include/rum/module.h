@@ -401,8 +401,8 @@ typedef struct rum_module {
   size_t metric_count;
   size_t metric_size; /* sizeof(rum_metric) */
 
-  /* [main] Once, after loading. Keep `host`. Start no thread here: rum may go to the background
-   * after it (config_new and worker_start come after that). On failure write a sentence into `error` (at most
+  /* [main] Once, after loading. Keep `host`. rum is in the background already if it goes there, so
+   * threads may be started. On failure write a sentence into `error` (at most
    * `error_size` bytes with its NUL) and return negative: rum does not start. */
   int32_t (*init)(const rum_host *host, char *error, size_t error_size);
 
