@@ -31,7 +31,7 @@ constexpr FaultRow kFaults[] = {{SIGSEGV, "SIGSEGV"},
                                 {SIGABRT, "SIGABRT"}};
 
 struct sigaction before[std::size(kFaults)];
-std::atomic<bool> told = false;
+std::atomic<bool> written = false;
 
 // Text put together without memory, for a signal handler; what has no room is left out.
 class Text {
@@ -67,7 +67,7 @@ void OnFault(int number, siginfo_t* info, void*) {
   const int error = errno;
   auto fault = std::find_if(std::begin(kFaults), std::end(kFaults),
                             [number](const FaultRow& one) { return one.number == number; });
-  if (!told.exchange(true)) {
+  if (!written.exchange(true)) {
     Text text;
     text << fault->name;
     AddPlace(text, HookPlace::LookAtThread()) << ": the process ends";

@@ -19,9 +19,10 @@ namespace {
 
 constexpr int kBatch = 64;    // accepted in one turn
 constexpr int kSingles = 16;  // turns after which a batch is tried again
-// With no descriptor left the kernel reports the same waiting client again and again: rest instead.
-constexpr Millis kRest(200);
-constexpr int kTurnedAwayPerRest = 32;
+// With no descriptor left the kernel reports the same waiting client again and again: pause
+// instead.
+constexpr Millis kPause(200);
+constexpr int kRefusedPerPause = 32;
 
 // What accept(2) tells of a client that is gone, or kept away by a rule or the network: the next
 // one may be well.
@@ -52,32 +53,32 @@ Acceptor::Acceptor(Proxy& proxy, Listener& listener, Worker& worker)
 
 void Acceptor::Begin() {
   if (std::exchange(on_, true)) return;
-  rested_ = std::make_unique<Loop::Timer>(worker_.loop(), OnRested, this);
+  pause_ = std::make_unique<Loop::Timer>(worker_.loop(), OnPauseOver, this);
   Watch();
 }
 
 void Acceptor::End() {
   if (!std::exchange(on_, false)) return;
   Unwatch();
-  rested_.reset();
+  pause_.reset();
 }
 
 // Does nothing for a listener that is closed.
 void Acceptor::Watch() {
   listener_.WithSocket([this](int fd) {
     ticket_ = worker_.loop().Watch(fd, EPOLLIN, *this, 0);
-    if (!ticket_) rested_->Set(kRest);
+    if (!ticket_) pause_->Set(kPause);
   });
 }
 
-void Acceptor::OnRested(void* self) {
+void Acceptor::OnPauseOver(void* self) {
   auto& acceptor = *static_cast<Acceptor*>(self);
   // While not even the reserve is to be had there is none for a client either.
   if (!acceptor.reserve_) acceptor.reserve_.reset(::eventfd(0, EFD_CLOEXEC));
   if (acceptor.reserve_) {
     acceptor.Watch();
   } else {
-    acceptor.rested_->Set(kRest);
+    acceptor.pause_->Set(kPause);
   }
 }
 
@@ -105,7 +106,7 @@ void Acceptor::Accept() {
       }
       // A batch of nothing else is no client's doing.
       if (IsOfOneClient(errno) && ++failed < kBatch) continue;
-      return Rest(errno);
+      return Pause(errno);
     }
     auto address = SocketAddress::From(reinterpret_cast<sockaddr*>(&peer), size).Canonical();
     Worker& worker = proxy_.LeastLoaded(worker_);
@@ -126,21 +127,21 @@ void Acceptor::Accept() {
 
 // accept(2) failed for lack of something. Says so once a second, tells the waiting clients with the
 // reserve descriptor, and tries again a little later.
-void Acceptor::Rest(int error) {
+void Acceptor::Pause(int error) {
   worker_.counters.accept_failures.Add(1);
   uint64_t now = NowMillis();
-  if (now - told_ >= 1000) {
-    told_ = now;
+  if (now - failure_logged_ >= 1000) {
+    failure_logged_ = now;
     log::Error("{}: cannot accept clients: {}{}", listener_.text(), std::strerror(error),
                error == EMFILE ? "; raise the limit of open files (ulimit -n, LimitNOFILE=)" : "");
   }
   if (error == EMFILE || error == ENFILE) Refuse();
   Unwatch();
-  rested_->Set(kRest);
+  pause_->Set(kPause);
 }
 
 void Acceptor::Refuse() {
-  for (int i = 0; i < kTurnedAwayPerRest && reserve_; ++i) {
+  for (int i = 0; i < kRefusedPerPause && reserve_; ++i) {
     reserve_.reset();
     Fd client(listener_.AcceptClient(nullptr, nullptr));
     bool accepted = static_cast<bool>(client);

@@ -27,11 +27,11 @@ class Acceptor final : private Loop::Watcher {
 
  private:
   void OnReady(uint32_t, uint32_t) override { Accept(); }
-  static void OnRested(void* self);
+  static void OnPauseOver(void* self);
   void Watch();
   void Unwatch();
   void Accept();
-  void Rest(int error);
+  void Pause(int error);
   void Refuse();
 
   Proxy& proxy_;
@@ -39,10 +39,10 @@ class Acceptor final : private Loop::Watcher {
   Worker& worker_;
   Fd reserve_;  // given up for a moment when descriptors run out, to tell a client so
   bool on_ = false;
-  Loop::Ticket ticket_ = 0;              // 0: it rests, or does not accept
-  std::unique_ptr<Loop::Timer> rested_;  // while it is on
-  int single_ = 0;                       // turns to come in which only one client is accepted
-  uint64_t told_ = 0;                    // monotonic ms of the last log line about a failing accept
+  Loop::Ticket ticket_ = 0;             // 0: it rests, or does not accept
+  std::unique_ptr<Loop::Timer> pause_;  // while it is on
+  int single_ = 0;                      // turns to come in which only one client is accepted
+  uint64_t failure_logged_ = 0;         // monotonic ms of the last log line about a failing accept
 };
 
 }  // namespace rum

@@ -65,8 +65,8 @@ bool HookWatch::Look(uint64_t now) {
 
 void HookWatch::SeeAgain(Worker& worker, State& state, uint64_t now) {
   state.calm = 0;
-  if (++state.looks < kStuckLooks || state.told) return;
-  state.stuck = state.told = true;
+  if (++state.looks < kStuckLooks || state.logged) return;
+  state.stuck = state.logged = true;
   ++stalls_;
   log::Warning("module {}: hook {} blocks worker {} for {} so far{}: it gets no new clients",
                proxy_.module_config()->module().name, HookName(state.seen.hook), worker.index(),
@@ -74,12 +74,12 @@ void HookWatch::SeeAgain(Worker& worker, State& state, uint64_t now) {
 }
 
 void HookWatch::SeeOther(Worker& worker, State& state, HookPlace::Seen seen, uint64_t now) {
-  if (state.told) {
+  if (state.logged) {
     log::Warning("module {}: hook {} has blocked worker {} for {}{}",
                  proxy_.module_config()->module().name, HookName(state.seen.hook), worker.index(),
                  Seconds(now - state.since), SessionOf(state.seen));
   }
-  state.told = false;
+  state.logged = false;
   state.seen = seen;
   state.since = now;
   state.looks = 1;
@@ -90,7 +90,8 @@ std::string HookWatch::WhyNotReady() const {
   if (states_.empty() || stuck_ < states_.size()) return {};
   std::string why =
       fmt::format("all workers are stuck in module {}", proxy_.module_config()->module().name);
-  auto first = std::find_if(states_.begin(), states_.end(), [](const State& s) { return s.told; });
+  auto first =
+      std::find_if(states_.begin(), states_.end(), [](const State& s) { return s.logged; });
   if (first == states_.end()) return why;  // one has returned a moment ago
   return fmt::format("{}: hook {} for {}", why, HookName(first->seen.hook),
                      Seconds(NowMillis() - first->since));
@@ -101,7 +102,7 @@ bool HookWatch::OnlyStuckLeft(Millis at_least) const {
   for (size_t i = 0; i < states_.size(); ++i) {
     if (proxy_.workers()[i]->load.load(std::memory_order_relaxed) == 0) continue;
     const State& state = states_[i];
-    if (!state.told || now - state.since < static_cast<uint64_t>(at_least.count())) return false;
+    if (!state.logged || now - state.since < static_cast<uint64_t>(at_least.count())) return false;
   }
   return stuck_ > 0;
 }

@@ -48,11 +48,11 @@ class HookWatch {
  private:
   struct State {
     HookPlace::Seen seen;
-    uint64_t since = 0;  // ms: when the call was first seen
-    unsigned looks = 0;  // that saw this call
-    unsigned calm = 0;   // looks in a row that saw no call for the second time
-    bool stuck = false;  // it gets no clients
-    bool told = false;   // this call is in the log
+    uint64_t since = 0;   // ms: when the call was first seen
+    unsigned looks = 0;   // that saw this call
+    unsigned calm = 0;    // looks in a row that saw no call for the second time
+    bool stuck = false;   // it gets no clients
+    bool logged = false;  // this call is in the log
   };
 
   static void OnLook(evutil_socket_t, short, void* self);
