@@ -69,7 +69,7 @@ constexpr size_t kRowsMost = 1000;  // of options, and of metrics
 // What /metrics of rum has, each without "rum_" and "_total"; a test compares it with that. A
 // module's metric, which is rum_NAME_total there, could be mistaken for one of them.
 constexpr std::string_view kCoreMetrics[] = {"accept_failures",
-                                             "admissions_refused",
+                                             "logins_refused",
                                              "breaker_opened",
                                              "breaker_skipped",
                                              "circuit_opened",
