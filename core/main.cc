@@ -25,6 +25,7 @@
 #include "module/module_config.h"
 #include "net/inherited_sockets.h"
 #include "proxy/host_calls.h"
+#include "proxy/shared_table.h"
 #include "settings/options.h"
 #include "tls/tls_contexts.h"
 
@@ -87,6 +88,10 @@ Result<Inheritance> Inherit(Background& background) {
   ::close(note->error_output);
   Fd pidfile(note->pidfile);
   if (pidfile) ::fcntl(pidfile.get(), F_SETFD, FD_CLOEXEC);
+  if (note->shared >= 0) {
+    ::fcntl(note->shared, F_SETFD, FD_CLOEXEC);
+    SharedTable::Inherit(Fd(note->shared));
+  }
   auto sockets = InheritedSockets::Of(note->sockets);
   if (!sockets) return sockets.error();
   return Inheritance{std::move(*sockets), std::move(note->admin_states), note->has_map,

@@ -285,7 +285,7 @@ class Page {
       Add("<tr><td class=\"dim\">connections of worker {}<td class=\"n\">{}\n", worker->index(),
           worker->load.load(std::memory_order_relaxed));
       if (!worker->stuck) continue;
-      Add("<tr><td class=\"unwell\" colspan=2>worker {} is stuck in the module: {}\n",
+      Add("<tr><td class=\"down\" colspan=2>worker {} is stuck in the module: {}\n",
           worker->index(), HookName(worker->hook_place.Look().hook));
     }
     out_ += "</table></div>\n";

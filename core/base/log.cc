@@ -442,6 +442,8 @@ bool Enabled(Level level) { return level <= least.load(std::memory_order_relaxed
 
 uint64_t Dropped() { return dropped.load(); }
 
+void CountDropped() { ++dropped; }
+
 void Write(Level level, std::string_view text) {
   if (!Enabled(level)) return;
   Push({.time = std::chrono::system_clock::now(), .level = level, .text = std::string(text)});

@@ -39,8 +39,10 @@ Status Change(const Options& options);
 void Reopen();
 bool Json();
 bool Enabled(Level level);
-// [any] Lines that were dropped because the queue was full or the target did not take them.
+// [any] Lines that were dropped because the queue was full or the target did not take them, or
+// that CountDropped() told of.
 uint64_t Dropped();
+void CountDropped();
 
 // [any] One line of text. What went wrong and is said again is gathered for ten seconds.
 void Write(Level level, std::string_view text);

@@ -69,6 +69,7 @@ ScriptedHost::ScriptedHost(const rum_module& module)
 ScriptedHost::~ScriptedHost() {
   session_ = nullptr;
   sessions_.clear();
+  world_->work.End();
   if (world_->worker_started && module_.worker_stop) {
     host_table::HookScope scope("worker_stop");
     module_.worker_stop(world_->worker_data);
@@ -276,6 +277,8 @@ bool ScriptedHost::CloseByRum(uint32_t reason) {
 // Timers see their own moment: the clock goes on from one to the next.
 void ScriptedHost::Advance(uint64_t milliseconds) {
   uint64_t end = host_table::clock + milliseconds;
+  RunWorker();
+  AdvanceWorker(end);
   for (;;) {
     ScriptedSession* first = nullptr;
     std::optional<uint64_t> due;
@@ -293,6 +296,31 @@ void ScriptedHost::Advance(uint64_t milliseconds) {
   host_table::clock = end;
   if (session_) session_->Settle();
   SettleOthers(true);
+}
+
+// Timers of the worker, and before each of them those of the session that are due before it.
+void ScriptedHost::AdvanceWorker(uint64_t end) {
+  for (int turns = 0; turns < scripted::kIdleHooksMost; ++turns) {
+    const std::optional<uint64_t> due = world_->work.NextTimer();
+    if (!due || *due > end) return;
+    for (int steps = 0; session_ && !session_->over && steps < scripted::kIdleHooksMost; ++steps) {
+      const std::optional<uint64_t> sooner = session_->NextTimer();
+      if (!sooner || *sooner > *due) break;
+      if (*sooner > host_table::clock) host_table::clock = *sooner;
+      session_->Settle();
+      if (session_->NextTimer() == sooner) break;  // it cannot run now
+    }
+    if (*due > host_table::clock) host_table::clock = *due;
+    RunWorker();
+  }
+  host_table::Violate(*world_, "timers of the worker set each other without end");
+}
+
+bool ScriptedHost::RunWorker() {
+  if (!world_->started) return false;
+  const bool ran = world_->work.RunDue(host_table::clock, world_->worker_data);
+  if (ran && session_) session_->Settle();  // one of them may have ended a pause
+  return ran;
 }
 
 bool ScriptedHost::EndLoginWait() {

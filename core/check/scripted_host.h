@@ -137,6 +137,7 @@ class ScriptedHost {
   bool StartReading(uint32_t side);
   bool CloseByRum(uint32_t reason);         // LOGIN_TIMEOUT, KILLED, DRAIN, ...
   void Advance(uint64_t milliseconds);      // runs the timers that are due, in their order
+  bool RunWorker();                         // what was posted to the worker, and what is due
   bool EndLoginWait();                      // the turn that try_login() waits for has come
   bool WaitResumed(uint64_t milliseconds);  // waits in real time for resume() of another thread
 
@@ -191,6 +192,7 @@ class ScriptedHost {
   friend class ScriptedSession;
 
   Result<std::shared_ptr<Config>> MakeConfig(const Options& options);
+  void AdvanceWorker(uint64_t end);
 
   rum_module module_;              // a copy, zeroes where the module's table is shorter
   ScriptedSession& NewSession();   // in place of the selected one, which has ended

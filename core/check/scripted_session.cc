@@ -489,6 +489,7 @@ void ScriptedSession::Finish() {
   }
   over = true;
   data_ = nullptr;
+  host_.world_->shared.EndSession(number_ + 1);
   host_table::KillHandle(handle_);
   host_.deeds_.push_back({Kind::kClose, 0, reason, {}, text});
   config_.reset();

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "check/scripted_groups.h"
 #include "check/scripted_host.h"
 
 namespace rum {
@@ -34,7 +35,9 @@ struct ScriptedHost::World {
   std::vector<rum_metric> metrics;
   std::map<std::string, uint64_t, std::less<>> sums;
   std::shared_ptr<Config> config;
-  char worker_handle = 0;  // a worker has no calls in version 1: any address will do
+  char worker_handle = 0;  // its address is the handle
+  ScriptedWork work;
+  ScriptedShared shared;
   void* worker_data = nullptr;
   bool started = false;
   bool worker_started = false;
@@ -50,18 +53,16 @@ struct ScriptedHost::World {
 // What rum/module.h promises of sizes and numbers.
 namespace scripted {
 inline constexpr size_t kWindow = 64 * 1024;
-inline constexpr size_t kWindowMost = 256 * 1024;
+inline constexpr size_t kWindowMost = RUM_MOST_NEED;
 inline constexpr size_t kHighWater = 1024 * 1024;
-inline constexpr size_t kTimersMost = 16;
-inline constexpr uint64_t kTimerMost = 24ull * 3600 * 1000;
-inline constexpr size_t kUserMost = 512;
-inline constexpr size_t kNotesMost = 8;
+inline constexpr size_t kTimersMost = RUM_MOST_TIMERS;
+inline constexpr uint64_t kTimerMost = RUM_MOST_MILLISECONDS;
+inline constexpr size_t kUserMost = RUM_MOST_USER;
+inline constexpr size_t kNotesMost = RUM_MOST_NOTES;
 inline constexpr size_t kNoteKeyMost = 32;
-inline constexpr size_t kNoteValueMost = 256;
-inline constexpr size_t kKeyMost = 65535;
-inline constexpr size_t kServerNameMost = 253;
-// What a module may queue in one call of a hook, or for a peer that takes nothing.
-inline constexpr size_t kSendMost = 64 * 1024 * 1024;
+inline constexpr size_t kNoteValueMost = RUM_MOST_NOTE;
+inline constexpr size_t kKeyMost = RUM_MOST_KEY;
+inline constexpr size_t kServerNameMost = RUM_MOST_SERVER_NAME;
 // Sessions and tickets that are gone and still recognised when a module uses them.
 inline constexpr size_t kGoneMost = 4096;
 // Hooks in a row that consume nothing, while nothing comes from outside: more is a loop.
@@ -122,6 +123,7 @@ class ScriptedSession {
   void LoginFailed();
   int32_t TryLogin();
   int32_t Confirm();
+  int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
 
   // [any] The registry's mutex is held.
   void KeepAnswer(const Answer& answer) { answers_.push_back(answer); }

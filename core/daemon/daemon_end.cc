@@ -10,6 +10,7 @@
 #include "daemon/daemon.h"
 #include "proxy/hook_watch.h"
 #include "proxy/listener.h"
+#include "proxy/shared_table.h"
 
 namespace rum {
 namespace {
@@ -140,6 +141,7 @@ void Daemon::HandOver(Actions::Answer answer) {
   HandoverNote note;
   note.has_map = watcher_ && watcher_->stats().loads > 0;
   note.pidfile = pidfile_.lock();
+  note.shared = SharedTable::Descriptor();
   for (const auto& listener : proxy_->listeners()) note.sockets.push_back(listener->ForHandover());
   for (const auto* server : {statistics_.get(), control_.get()}) {
     if (server) note.sockets.push_back(server->ForHandover());

@@ -14,11 +14,13 @@
 namespace rum {
 
 // Every function of a module that rum calls, in the order of rum_module. kLoad is the loading of
-// its file, kDrop what a module gave to resume() for a payload that nobody wants.
+// its file, kDrop the drop function
+// of a payload or job that nobody takes, kRun a job of rum.worker/1.
 enum class Hook : uint8_t {
   kNone,
   kLoad,
   kDrop,
+  kRun,
   kInit,
   kConfigNew,
   kConfigFree,
@@ -43,6 +45,7 @@ enum class Hook : uint8_t {
 inline constexpr std::string_view kHookNames[] = {"",
                                                   "load",
                                                   "drop",
+                                                  "run",
                                                   "init",
                                                   "config_new",
                                                   "config_free",

@@ -325,6 +325,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (module.session_close) Call(Hook::kSessionClose, module.session_close, reason);
     module_open_ = false;
   }
+  EndShared();
   const std::string server(destination());
   // Before the client learns of the end, and comes again.
   if (dialogue_) dialogue_->ReleaseLeases(reason);

@@ -86,6 +86,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void CancelTimer(uint64_t ticket);
   std::string Peer(uint32_t side) const;
   int32_t Note(const char* key, const void* value, size_t size);
+  int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
   // The dialogue, which serves all others; nullptr: the module may ask for nothing more.
   Dialogue* asking() const;
 
@@ -182,6 +183,7 @@ class Session final : public rum_session, private Loop::Watcher {
 
   // The end.
   void Finish(uint32_t reason, std::string_view text);
+  void EndShared();
   void ReportToProber(uint32_t reason, std::string_view text);
   void Linger();
   void Die();
@@ -214,6 +216,7 @@ class Session final : public rum_session, private Loop::Watcher {
   uint8_t silent_looks_ = 0;
   Looks looks_for_ = Looks::kSettled;  // once logged in
   bool module_open_ = false;           // session_open succeeded, session_close is owed
+  bool shares_ = false;                // has put an entry that goes with it
   bool logged_in_ = false;  // counted as relaying, from the first time that a way flowed unseen
 };
 

@@ -96,9 +96,10 @@ Status Worker::Start() {
       result = module.worker_start(this, module_config_->get(), &module_data_);
     }
     started.set_value(result);
-    if (result < 0) return;
+    if (result < 0) return module_calls.Close();
     ::prctl(PR_SET_TIMERSLACK, kTimerSlack, 0, 0, 0);
     while (!stopped_) Turn(kLongTurn);
+    module_calls.Close();
     Retire();
     if (module.worker_stop) {
       InHook in(hook_place, Hook::kWorkerStop);

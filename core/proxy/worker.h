@@ -23,6 +23,7 @@
 #include "proxy/deadlines.h"
 #include "proxy/freelist.h"
 #include "proxy/session_list.h"
+#include "proxy/worker_calls.h"
 
 struct rum_worker {};  // what modules hold; always a Worker
 
@@ -126,6 +127,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
   std::atomic<bool> stuck = false;
   HookPlace hook_place;
 
+  WorkerCalls module_calls{*this};
   Counters counters;
   Pipes pipes;
   Freelist dialogues;
