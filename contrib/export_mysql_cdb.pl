@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# Makes rum's user map out of the accounts of MySQL and MariaDB servers: each user goes to the server
-# that it was found on. All servers answer and the map is replaced as a whole, or the old map stays.
+# Builds rum's user map from the accounts on MySQL and MariaDB servers: the destination of each user
+# is the server that has the account. If any server fails, the old map stays.
 # The manual is at the end: export_mysql_cdb.pl --help.
 package RumExport;
 use strict;
@@ -640,7 +640,7 @@ __END__
 
 =head1 NAME
 
-export_mysql_cdb.pl - make rum's user map out of the accounts of MySQL and MariaDB servers
+export_mysql_cdb.pl - build rum's user map from the accounts on MySQL and MariaDB servers
 
 =head1 SYNOPSIS
 
@@ -652,18 +652,19 @@ export_mysql_cdb.pl [OPTIONS] CONFIG MAP
 
 =head1 DESCRIPTION
 
-Asks each server in the list CONFIG for its accounts, and writes MAP, a CDB file for C<rum -M>: each
-user goes to the server that has the account. The map is replaced in one step, and only if every
-server has answered; else the old one stays and the exit code is not 0. When nothing has changed the
-file stays, and gets a new date once an hour, so that rum reads it again and the metric of its age
-is right. It is meant for cron, each minute:
+Reads the accounts from each server in the list CONFIG, and writes MAP, a CDB file for C<rum -M>:
+the destination of each user is the server that has the account. Run it from cron every minute:
 
   * * * * *  rum  export_mysql_cdb.pl /etc/rum/servers.conf /var/lib/rum/users.cdb
 
-It says nothing when all is well, and a run that finds another one at work ends at once.
+It replaces the map in one step, and only if every server has answered; otherwise the old map
+stays and the exit status is not 0. If nothing has changed, the file stays, but gets a new date
+once an hour, so that rum loads it again and the metric of its age is right.
 
-MySQL 5.7, 8 and 9 are asked for C<mysql.user>, MariaDB from 10.4 on for C<mysql.global_priv>, older
-ones for C<mysql.user>.
+It prints nothing on success. A run that finds another one in progress exits at once.
+
+It reads C<mysql.user> on MySQL 5.7, 8 and 9 and on MariaDB before 10.4, and C<mysql.global_priv>
+on MariaDB from 10.4 on.
 
 =head1 OPTIONS
 
@@ -671,30 +672,31 @@ ones for C<mysql.user>.
 
 =item B<-v>, B<--verbose>
 
-Tell what each server has, and what became of the map.
+Print what each server has, and what happened to the map.
 
 =item B<-n>, B<--dry-run>
 
-Do all but replace the map.
+Do everything except replacing the map.
 
 =item B<--strict>
 
-Keep the old map, and fail, when there is anything to warn of: a user that is on two servers, or one
-that has different passwords for different hosts. Without it, a user on two servers stays on the one
-where MAP has it, and is left out if that is neither; of different passwords none is exported.
+Keep the old map, and fail, on any warning: a user on two servers, or one with different passwords
+for different hosts. Without this option, a user on two servers stays on the one that MAP names,
+and is left out if MAP names neither; of different passwords none is exported.
 
 =item B<--no-secrets>
 
-Export no hashes, only where users go. rum needs hashes only for clients that do not know plugins,
-for C<--mysql-auth rewrite>, and to vouch for its certificate before MariaDB's clients since 11.4.
+Export only destinations, no hashes. rum needs hashes only for clients that do not know plugins,
+for C<--mysql-auth rewrite>, and to vouch for its certificate to clients of MariaDB 11.4 and
+later.
 
 =item B<--allow-empty>
 
-Write a map without users, too.
+Write a map even if it has no users.
 
 =item B<--driver MariaDB|mysql>
 
-Use DBD::MariaDB or DBD::mysql. Without it: the first of them that is installed.
+Use DBD::MariaDB or DBD::mysql. Default: the first of them that is installed.
 
 =item B<-h>, B<--help>, B<--version>
 
@@ -702,7 +704,7 @@ Use DBD::MariaDB or DBD::mysql. Without it: the first of them that is installed.
 
 =head1 CONFIG
 
-What stands before the first server is for all of them; what stands below a server is for that one.
+Settings before the first server apply to all servers; settings below a server apply to that one.
 Lines that begin with # or ; are comments.
 
   user     = exporter
@@ -721,9 +723,9 @@ Lines that begin with # or ; are comments.
   connect  = sock:/run/mysqld/mysqld.sock
 
 The name of a server is the destination of its users: C<tcp:HOST:PORT>, C<tcp:[IPV6]:PORT>,
-C<sock:PATH>, or several of them with commas, which rum and this program try in order.
+C<sock:PATH>, or a comma-separated list of them, which rum and this program try in order.
 
-A file with passwords in it is refused when everybody can read it: chmod 0640.
+Run chmod 0640 on a file with passwords: the program refuses one that everybody can read.
 
 =over
 
@@ -733,45 +735,46 @@ The account of the export. It is not exported itself.
 
 =item B<defaults-file>, B<defaults-group>
 
-Take user, password and what else libmysqlclient and libmariadb know from a file such as
-~/.my.cnf, group C<client> unless said otherwise. Whether the link is safe is up to C<tls>, not to
-what this file says of TLS.
+Read user, password and other settings of libmysqlclient and libmariadb from a file such as
+~/.my.cnf. The default group is C<client>. C<tls> decides whether the connection is safe, not what
+this file says about TLS.
 
 =item B<connect>
 
-Where to ask, if it is not where users go.
+Where to connect, if not to the destination.
 
 =item B<timeout>
 
-In seconds, 10 if not said: how long a server may take to connect, and how long it may be silent.
+The time limit for connecting, and for each answer, in seconds. Default: 10.
 
 =item B<tls>, B<ca>
 
-no; yes: encrypted, whoever answers (who can change what is sent may take TLS away: the export fails,
-and has sent the proof of the password by then); verify: the certificate must be good for the host's name, by an
-authority in the file C<ca>. If not said: verify with C<ca>, else no. For verify Debian's DBD::mysql
-will not do, DBD::MariaDB does.
+C<no>: without TLS. C<yes>: encrypted, but the server need not prove its identity; an attacker who
+changes traffic can remove TLS: the export then fails, but has already sent the proof of the
+password. C<verify>: the certificate must be valid for the host's name, by an authority in the
+file C<ca>. Default: verify with C<ca>, else no. Debian's DBD::mysql does not support verify,
+DBD::MariaDB does.
 
 =item B<insecure>
 
-yes: accept a server on another machine that need not prove who it is. Whoever can answer in its
-place, or is on the way, then gets the password, and says which users there are. no, the default: an
-address that is neither a unix socket nor of this machine (127.*, ::1, localhost) needs
-C<tls = verify>.
+C<yes>: accept a server on another machine that does not prove its identity. Whoever can answer in
+its place, or is on the path, then gets the password, and decides which users there are. C<no>,
+the default: an address that is neither a unix socket nor of this machine (127.*, ::1, localhost)
+needs C<tls = verify>.
 
 =item B<users>
 
-The users that this server may have, separated by commas or blanks, with * and ?; others are not
-exported from it. If not said, all of them. See WHO OWNS A NAME.
+The users that this server may have, separated by commas or blanks, with * and ?. Others are not
+exported from it. Default: all. See WHO OWNS A NAME.
 
 =item B<skip>
 
-Users that are not exported, written likewise, beside those that never are: C<root>, C<mysql>,
+Users not to export, written in the same way. The export never includes C<root>, C<mysql>,
 C<mysql.*>, C<mariadb.sys>, C<debian-sys-maint>, and the accounts of the export on all servers.
 
 =item B<max-accounts>
 
-How many accounts the server may have at most, 1000000 if not said; with more the export fails.
+The export fails if the server has more accounts than this. Default: 1000000.
 
 =back
 
@@ -786,38 +789,55 @@ and on MariaDB 10.4 and later:
 
 =head1 WHO OWNS A NAME
 
-Who can make accounts on one of the servers can give them any name, and rum sends the logins of that
-name to the server that the map says. So a name that several servers have stays where MAP, as it is
-now, sends it. If that is none of them, the name is left out, and the error names the servers.
+Whoever can create accounts on a server can give them any name, and rum sends the logins of that
+name to the server in the map. So a name that several servers have stays where the current MAP
+sends it. If that is none of them, the export leaves the name out, and the error names the
+servers.
 
-This does not help before a name is there, or while its own server does not have it (a dropped or
-locked account): then another one can take it. Where servers belong to different people, give each
-server its names by C<users>, and each an account of the export with a password of its own: a server
-that is asked for its accounts can use the proof of the password at another server, or ask for the
-password itself, as C<caching_sha2_password> lets it.
+This does not protect a name before any server has it, or while its own server lacks it (a dropped
+or locked account): another server can take it then. If servers belong to different people, assign
+names to each server by C<users>. Also give the export an account with a different password on
+each server: a server can use the proof of the password at another server, or ask for the password
+itself, which C<caching_sha2_password> allows.
 
 =head1 WHAT IS EXPORTED
 
-All users but those who cannot log in through a proxy: roles, locked accounts, accounts without name,
-those that only know the operating system's user (unix_socket, auth_socket), or that have a hash
-which no password fits; and accounts for localhost only, unless the destination is on this machine.
+The export includes all users except those who cannot log in through a proxy:
+
+=over
+
+=item *
+
+roles, locked accounts, and accounts without a name;
+
+=item *
+
+accounts that only know the operating system's user (unix_socket, auth_socket), or have a hash
+that no password matches;
+
+=item *
+
+accounts for localhost only, unless the destination is on this machine.
+
+=back
 
 The secret of a user is the hash of mysql_native_password, or C<ed25519:> or C<parsec:> and the
-public key of that plugin. Users of other plugins, of several plugins, or with a second password that
-is still good have an empty secret: rum passes their login on to the server. Names are exported as the server keeps them, in UTF-8.
+public key of that plugin. The secret is empty for users of other plugins, of several plugins, or
+with a second password that is still valid: rum relays their login to the server. Names are
+exported as the server stores them, in UTF-8.
 
 =head1 EXIT STATUS
 
-0: the map is new, or nothing has changed, or another run is at work. 1: a server or the system
-failed, or --strict found something; the old map stays. 2: the command line is wrong.
+0: the map is new, or nothing has changed, or another run is in progress. 1: a server or the
+system failed, or --strict found a warning; the old map stays. 2: the command line is wrong.
 
 =head1 FILES
 
-MAP.lock is there to see other runs, and stays. Run this as the owner of the folder of MAP: root does
-not write into the folder of another user.
+MAP.lock detects other runs, and stays. Run the program as the owner of the folder of MAP: root
+does not write into another user's folder.
 
 =head1 SEE ALSO
 
-rum(8), rum-map(1): C<rum-map check> proves a map, C<rum-map dump> shows it.
+rum(8), rum-map(1): C<rum-map check> checks a map, C<rum-map dump> shows it.
 
 =cut

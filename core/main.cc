@@ -20,6 +20,8 @@
 #include "daemon/successor.h"
 #include "limits/descriptors.h"
 #include "map/map_file.h"
+#include "module/hook.h"
+#include "module/last_line.h"
 #include "module/module_config.h"
 #include "net/inherited_sockets.h"
 #include "proxy/host_calls.h"
@@ -63,7 +65,7 @@ int Check(const CommandLine& line) {
 
 struct Inheritance {
   InheritedSockets sockets;
-  std::vector<HandoverNote::Hold> holds;
+  std::vector<HandoverNote::ServerAdmin> admin_states;
   bool has_map = false;
   Fd pidfile;
 };
@@ -92,7 +94,7 @@ Result<Inheritance> Inherit(Background& background) {
   }
   auto sockets = InheritedSockets::Of(note->sockets);
   if (!sockets) return sockets.error();
-  return Inheritance{std::move(*sockets), std::move(note->holds), note->has_map,
+  return Inheritance{std::move(*sockets), std::move(note->admin_states), note->has_map,
                      std::move(pidfile)};
 }
 
@@ -140,6 +142,10 @@ int Main(int argc, char** argv) {
   event_set_log_callback(OnLibeventSays);
   event_set_fatal_callback(OnLibeventFails);
   ::signal(SIGPIPE, SIG_IGN);
+  static HookPlace hook_place;
+  hook_place.Take();
+  static FaultStack fault_stack;
+  WatchForFaults();
   Program program = ThisProgram(argc, argv);
   Background background;
   Service service;
@@ -152,7 +158,12 @@ int Main(int argc, char** argv) {
   auto inherited = Inherit(background);
   if (!inherited) return fail(inherited.error());
   const bool takes_over = background.reports();
-  auto line = ReadCommandLine(argc, argv, kHost);
+  // A module may start threads when it is loaded, and a fork leaves them behind.
+  auto prepare = [&](const BeforeModule& first) -> Status {
+    if (first.other_user) ForbidNewPrivileges();
+    return first.background && !takes_over ? background.Enter() : Ok();
+  };
+  auto line = ReadCommandLine(argc, argv, kHost, nullptr, prepare);
   if (!line) return fail(line.error());
   if (!line->text.empty()) {
     std::fputs(line->text.c_str(), stdout);
@@ -164,10 +175,6 @@ int Main(int argc, char** argv) {
   auto identity = FindIdentity(line->settings->user, line->settings->group);
   if (!identity) return fail(identity.error());
   SetUserNames(FindUserNames(*identity ? (*identity)->uid : ::geteuid()));
-  if (*identity) ForbidNewPrivileges();
-  if (line->settings->background && !takes_over) {
-    if (auto entered = background.Enter(); !entered) return fail(entered.error());
-  }
   if (const std::string& folder = line->settings->chroot; !folder.empty()) {
     if (auto entered = EnterRoot(folder); !entered) return fail(entered.error());
   }
@@ -178,11 +185,15 @@ int Main(int argc, char** argv) {
   {
     Daemon daemon(
         {argc, argv, std::move(program), std::move(inherited->sockets), takes_over, *identity,
-         inherited->has_map, std::move(inherited->holds), std::move(inherited->pidfile)},
+         inherited->has_map, std::move(inherited->admin_states), std::move(inherited->pidfile)},
         std::move(*line), background, service);
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();
     if (!ended) code = fail(ended.error());
+    if (!daemon.Join()) {
+      log::Close();
+      ::_exit(code);
+    }
   }
   if (!log::Close()) ::_exit(code);
   libevent_global_shutdown();

@@ -50,8 +50,8 @@ Connections::~Connections() {
 
 void Connections::SetListener(evconnlistener* listener) { listener_ = listener; }
 
-// With the last place taken the listener rests, and the oldest that is not being answered ends: who
-// asks quickly finds a place, however many there are that do not.
+// With the last place taken the listener pauses, and the oldest that is not being answered ends:
+// who asks quickly finds a place, however many there are that do not.
 bufferevent* Connections::OnNew(event_base* base, void* self) {
   auto& connections = *static_cast<Connections*>(self);
   bufferevent* stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);

@@ -66,7 +66,7 @@ class Connections {
   const ConnectionTimes times_;
   evconnlistener* listener_ = nullptr;
   event* look_;
-  bool full_ = false;  // the listener rests
+  bool full_ = false;  // the listener pauses
   std::vector<Connection> all_;
 };
 

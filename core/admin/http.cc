@@ -96,7 +96,7 @@ Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(
   return server;
 }
 
-// Without descriptors libevent would call again at once, for ever.
+// Without descriptors libevent would call again at once, without end.
 void StatisticsServer::OnAcceptError(evconnlistener* listener, void*) {
   evconnlistener_disable(listener);
   event_add(the_servers.at(listener)->rested_, &kRest);

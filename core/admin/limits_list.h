@@ -1,4 +1,4 @@
-// The limits as they are set, how near they are, and whom they have turned away.
+// The limits as they are set, how near they are, and how often they refused.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

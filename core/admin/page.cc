@@ -19,7 +19,7 @@
 namespace rum {
 namespace {
 
-constexpr size_t kUsersTold = 10;
+constexpr size_t kUsersListed = 10;
 
 constexpr std::string_view kHead = R"(<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>rum</title>
@@ -35,7 +35,7 @@ border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
 th{font-weight:normal;color:var(--dim)}.n{text-align:right;font-variant-numeric:tabular-nums}
 .tiles{display:flex;flex-wrap:wrap;gap:1em;margin:1em 0}.tile{border:1px solid var(--line);
 border-radius:6px;padding:.5em 1em;min-width:8em}.tile b{display:block;font-size:1.6em}
-.dim{color:var(--dim)}.well{color:var(--good)}.unwell{color:var(--bad);font-weight:bold}
+.dim{color:var(--dim)}.up{color:var(--good)}.down{color:var(--bad);font-weight:bold}
 .unknown{color:var(--dim)}.columns{display:grid;gap:0 2em;
 grid-template-columns:repeat(auto-fit,minmax(20em,1fr))}svg{width:100%;height:auto}
 polyline{fill:none;stroke-width:1.5;vector-effect:non-scaling-stroke}
@@ -150,7 +150,7 @@ class Page {
     const auto& rum = stats_["rum"];
     Add("<h1>rum {}</h1>\n<p>up {} · module {} · <span class=\"{}\">{}</span></p>\n",
         rum["version"].get<std::string>(), Duration(rum["uptime_seconds"].get<uint64_t>()),
-        Html(stats_["module"]["name"].get<std::string>()), why_not_.empty() ? "well" : "unwell",
+        Html(stats_["module"]["name"].get<std::string>()), why_not_.empty() ? "up" : "down",
         why_not_.empty() ? "serving" : Html(why_not_));
   }
 
@@ -160,7 +160,7 @@ class Page {
       Add("<div class=\"tile\"><b>{}</b>{}<br><span class=\"dim\">{}</span></div>\n", value, what,
           more);
     };
-    uint32_t most = proxy_.settings()->gate.max_connections;
+    uint32_t most = proxy_.settings()->access_control.max_connections;
     tile(fmt::format("{}{}", Number("sessions", "active"), most ? fmt::format(" of {}", most) : ""),
          "sessions",
          fmt::format("most {} · {} in all", std::max(most_active_, Number("sessions", "active")),
@@ -214,19 +214,23 @@ class Page {
   void Destinations() {
     out_ +=
         "<h2>Destinations</h2>\n<table><tr><th>address<th class=\"n\">sessions<th>state<th>since"
-        "<th>asked in<th>what\n";
+        "<th>check time<th>what\n";
     for (const auto& one : stats_["destinations"]) {
       std::string state = one["state"].get<std::string>(), what;
       std::string shown = state;
-      if (one.contains("left_alone")) {
-        shown = one["left_alone"].get<std::string>();
-        if (shown == "breaker") {
-          shown = "resting";
-          what =
-              fmt::format("{}; tried again in {:.0f} s", one["left_alone_for"].get<std::string>(),
-                          std::ceil(one["left_alone_seconds"].get<double>()));
+      if (one.contains("circuit")) {
+        const std::string circuit = one["circuit"].get<std::string>();
+        shown = "circuit " + circuit;
+        what = one["circuit_reason"].get<std::string>();
+        if (circuit == "open") {
+          what += fmt::format("; half-open in {:.0f} s",
+                              std::ceil(one["circuit_seconds"].get<double>()));
         }
-        state = "unwell";
+        state = "down";
+      }
+      if (one.contains("admin")) {
+        shown = one["admin"].get<std::string>();
+        state = "down";
       }
       if (one.contains("reason") && what.empty()) {
         what = one["reason"].get<std::string>() + " " + one["detail"].get<std::string>();
@@ -239,11 +243,13 @@ class Page {
       int64_t since = one.value("since", int64_t{0});
       Add("<tr><td>{}<td class=\"n\">{}<td class=\"{}\">{}<td>{}<td class=\"n\">{}<td>{}\n",
           Html(one["address"].get<std::string>()), one["sessions"].get<uint64_t>(), state,
-          one.contains("seconds") || one.contains("left_alone") ? shown : "not asked",
+          one.contains("check_seconds") || shown != state || state == "down" ? shown
+                                                                             : "not checked",
           since ? Duration(static_cast<uint64_t>(std::max<int64_t>(0, ::time(nullptr) - since)))
                 : "",
-          one.contains("seconds") ? fmt::format("{:.1f} ms", one["seconds"].get<double>() * 1000)
-                                  : "",
+          one.contains("check_seconds")
+              ? fmt::format("{:.1f} ms", one["check_seconds"].get<double>() * 1000)
+              : "",
           Html(what));
     }
     out_ += "</table>\n";
@@ -255,13 +261,13 @@ class Page {
       if (count.get<uint64_t>() == 0) continue;
       Add("<tr><td>{}<td class=\"n\">{}\n", reason, count.get<uint64_t>());
     }
-    Add("<tr><td class=\"dim\">turned away before<td class=\"n\">{}\n</table></div>\n",
+    Add("<tr><td class=\"dim\">refused before a session began<td class=\"n\">{}\n</table></div>\n",
         Number("sessions", "refused"));
   }
 
   void Users() {
     Add("<div><h2>Users with the most sessions</h2>\n<table>\n");
-    for (const auto& [user, sessions] : proxy_.admission().users().Top(kUsersTold)) {
+    for (const auto& [user, sessions] : proxy_.admission().users().Top(kUsersListed)) {
       Add("<tr><td>{}<td class=\"n\">{}\n", Html(user), sessions);
     }
     Add("<tr><td class=\"dim\">all users<td class=\"n\">{}\n</table></div>\n",
@@ -278,6 +284,9 @@ class Page {
     for (const auto& worker : proxy_.workers()) {
       Add("<tr><td class=\"dim\">connections of worker {}<td class=\"n\">{}\n", worker->index(),
           worker->load.load(std::memory_order_relaxed));
+      if (!worker->stuck) continue;
+      Add("<tr><td class=\"down\" colspan=2>worker {} is stuck in the module: {}\n",
+          worker->index(), HookName(worker->hook_place.Look().hook));
     }
     out_ += "</table></div>\n";
   }
@@ -293,7 +302,7 @@ class Page {
                      " ago"
                : "never");
     std::string error = map["last_error"].get<std::string>();
-    if (!error.empty()) Add("<tr><td class=\"unwell\" colspan=2>{}\n", Html(error));
+    if (!error.empty()) Add("<tr><td class=\"down\" colspan=2>{}\n", Html(error));
     out_ += "</table></div>\n";
   }
 

@@ -14,17 +14,19 @@
 #include "base/escape.h"
 #include "base/log.h"
 #include "config.h"
+#include "limits/access_control.h"
 #include "limits/admission.h"
-#include "limits/gate.h"
 #include "limits/resident.h"
 #include "map/map_watcher.h"
+#include "module/hook.h"
 #include "module/module_config.h"
+#include "proxy/hook_watch.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
 #include "settings/settings.h"
 #include "tls/tls_contexts.h"
-#include "upstream/outages.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 namespace {
@@ -38,6 +40,7 @@ nlohmann::ordered_json ModuleJson(const Proxy& proxy) {
     json["counters"][config.loaded().metric(i).name] = SumModule(proxy, i);
   }
   if (module.stats) {
+    InHook in(HookPlace::OfThread(), Hook::kStats);
     std::string text(16384, '\0');
     text.resize(std::min(text.size(), module.stats(config.get(), text.data(), text.size())));
     auto parsed = nlohmann::ordered_json::parse(text, nullptr, false);
@@ -46,72 +49,77 @@ nlohmann::ordered_json ModuleJson(const Proxy& proxy) {
   return json;
 }
 
-void AddHealth(const Prober& prober, nlohmann::ordered_json& probes) {
-  probes["failures"] = prober.failures();
+void AddHealth(const Prober& prober, nlohmann::ordered_json& checks) {
+  checks["failures"] = prober.failures();
   for (size_t i = 0; i < std::size(kHealthWords); ++i) {
-    probes[std::string(kHealthWords[i])] =
+    checks[std::string(kHealthWords[i])] =
         prober.on() ? CountHealth(prober, static_cast<DestinationHealth::State>(i)) : 0;
   }
 }
 
-// So many destinations are told one by one.
-constexpr size_t kDestinationsTold = 100;
+// Destinations listed one by one.
+constexpr size_t kDestinationsListed = 100;
 
-using Outage = Outages::Outage;
+using Unavailable = ServerHealth::Unavailable;
 
-// Those of -d, those that are left alone or unwell, those with the most sessions, then others.
-std::vector<std::string> ToldDestinations(const Proxy& proxy, const Prober& prober,
-                                          const std::vector<Outage>& outages) {
-  std::vector<std::string> told;
+// Those of -d, those that are disabled, whose circuit is open or that are down, those with the most
+// sessions, then others.
+std::vector<std::string> ListedDestinations(const Proxy& proxy, const Prober& prober,
+                                            const std::vector<Unavailable>& unavailable) {
+  std::vector<std::string> listed;
   std::set<std::string, std::less<>> known;
   auto add = [&](const std::string& text) {
-    if (told.size() < kDestinationsTold && known.insert(text).second) told.push_back(text);
+    if (listed.size() < kDestinationsListed && known.insert(text).second) listed.push_back(text);
   };
   for (const Address& address : proxy.settings()->destinations) add(address.text());
-  for (const Outage& outage : outages) add(outage.server);
+  for (const Unavailable& one : unavailable) add(one.server);
   const auto& probed = prober.destinations();
   for (const auto& [key, health] : probed) {
-    if (health.state == DestinationHealth::State::kUnwell) add(key);
+    if (health.state == DestinationHealth::State::kDown) add(key);
   }
-  for (const auto& [key, sessions] : proxy.loads().Top(kDestinationsTold)) add(key);
+  for (const auto& [key, sessions] : proxy.loads().Top(kDestinationsListed)) add(key);
   for (const auto& [key, health] : probed) add(key);
-  return told;
+  return listed;
 }
 
-void AddProbe(const DestinationHealth& health, nlohmann::ordered_json& one) {
+void AddCheck(const DestinationHealth& health, nlohmann::ordered_json& one) {
   one["state"] = kHealthWords[static_cast<size_t>(health.state)];
   one["since"] = health.since;
-  one["seconds"] = static_cast<double>(health.micros) / 1e6;
-  if (health.state == DestinationHealth::State::kUnwell) {
+  one["check_seconds"] = static_cast<double>(health.micros) / 1e6;
+  if (health.state == DestinationHealth::State::kDown) {
     one["reason"] = CloseReasonWord(health.reason);
     one["detail"] = health.text;
   }
   for (const auto& [name, value] : health.notes) one["notes"][name] = value;
 }
 
+void AddUnavailable(const Unavailable& server, nlohmann::ordered_json& one) {
+  if (server.admin != AdminState::kReady) {
+    one["admin"] = kAdminStateWords[static_cast<size_t>(server.admin)];
+  }
+  if (!server.open) return;
+  one["circuit"] = server.milliseconds ? "open" : "half-open";
+  one["circuit_reason"] = CloseReasonWord(server.reason);
+  one["circuit_seconds"] = static_cast<double>(server.milliseconds) / 1e3;
+}
+
 nlohmann::ordered_json DestinationsJson(const Proxy& proxy, const Prober& prober) {
   auto list = nlohmann::ordered_json::array();
-  auto outages = proxy.outages().List(kDestinationsTold);
+  auto unavailable = proxy.server_health().List(kDestinationsListed);
   const auto& defaults = proxy.settings()->destinations;
   const auto& probed = prober.destinations();
-  for (const std::string& text : ToldDestinations(proxy, prober, outages)) {
+  for (const std::string& text : ListedDestinations(proxy, prober, unavailable)) {
     nlohmann::ordered_json one = {{"address", text}};
     one["default"] = std::any_of(defaults.begin(), defaults.end(),
                                  [&](const Address& address) { return address.text() == text; });
     one["sessions"] = proxy.loads().Sessions(text);
     one["state"] = kHealthWords[0];
     if (auto health = probed.find(text); health != probed.end() && prober.on()) {
-      AddProbe(health->second, one);
+      AddCheck(health->second, one);
     }
-    auto outage = std::find_if(outages.begin(), outages.end(),
-                               [&](const Outage& o) { return o.server == text; });
-    if (outage != outages.end() && outage->hold != Hold::kReady) {
-      one["left_alone"] = kHoldWords[static_cast<size_t>(outage->hold)];
-    } else if (outage != outages.end()) {
-      one["left_alone"] = "breaker";
-      one["left_alone_for"] = CloseReasonWord(outage->reason);
-      one["left_alone_seconds"] = static_cast<double>(outage->milliseconds) / 1e3;
-    }
+    auto found = std::find_if(unavailable.begin(), unavailable.end(),
+                              [&](const Unavailable& u) { return u.server == text; });
+    if (found != unavailable.end()) AddUnavailable(*found, one);
     list.push_back(std::move(one));
   }
   return list;
@@ -126,7 +134,7 @@ int64_t CertificateNotAfter(const Overview& overview) {
 std::string WhyNotReady(const Overview& overview) {
   if (overview.draining) return "draining";
   if (overview.map && overview.map->stats().loads == 0) return "no user map is loaded";
-  return {};
+  return overview.proxy.hook_watch().WhyNotReady();
 }
 
 nlohmann::ordered_json StatisticsTree(const Overview& overview) {
@@ -136,6 +144,8 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
                  {"pid", ::getpid()},
                  {"uptime_seconds", (NowMillis() - overview.started) / 1000},
                  {"workers", proxy.workers().size()},
+                 {"workers_stuck", proxy.hook_watch().stuck()},
+                 {"hook_stalls", proxy.hook_watch().stalls()},
                  {"resident_bytes", ResidentBytes().value_or(0)},
                  {"ready", WhyNotReady(overview).empty()},
                  {"draining", overview.draining}};
@@ -151,21 +161,23 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
   json["limits"]["users"] = proxy.admission().users().active();
   json["limits"]["blocked_addresses"] = proxy.admission().guard().blocked();
   for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
-    json["limits"]["refused"][std::string(verdict.word)] = SumRefused(proxy, verdict.number);
+    json["limits"]["logins_refused"][std::string(verdict.word)] =
+        SumLoginsRefused(proxy, verdict.number);
   }
-  json["limits"]["addresses"] = proxy.gate().addresses();
+  json["limits"]["addresses"] = proxy.access_control().addresses();
   for (const RefusalRow& row : kRefusals) {
-    json["limits"]["turned_away"][std::string(row.word)] = SumTurnedAway(proxy, row.refusal);
+    json["limits"]["clients_refused"][std::string(row.word)] =
+        SumClientsRefused(proxy, row.refusal);
   }
   for (const Times& times : SumTimes(proxy)) {
     json["times"][times.name] = {{"count", times.count},
                                  {"seconds", static_cast<double>(times.micros) / 1e6}};
   }
-  AddHealth(overview.prober, json["probes"]);
-  json["breaker"] = {{"resting", proxy.outages().resting()},
-                     {"held", proxy.outages().held()},
-                     {"opened", proxy.outages().opened()},
-                     {"skipped", proxy.outages().skipped()}};
+  AddHealth(overview.prober, json["health_checks"]);
+  const ServerHealth& servers = proxy.server_health();
+  json["circuit_breaker"] = {
+      {"open", servers.open()}, {"opened", servers.opened()}, {"skipped", servers.skipped()}};
+  json["admin"] = {{"disabled", servers.disabled()}};
   if (int64_t end = CertificateNotAfter(overview)) json["tls"]["certificate_not_after"] = end;
   json["map"]["configured"] = overview.map != nullptr;
   if (overview.map) {

@@ -19,7 +19,7 @@ constexpr CounterRow kRows[] = {
     {&Counters::connecting, "sessions", "connecting", "rum_sessions_connecting", "gauge",
      "Sessions that wait for a connection to a server"},
     {&Counters::refused, "sessions", "refused", "rum_clients_refused_total", "counter",
-     "Clients turned away before a session began"},
+     "Clients refused before a session began"},
     {&Counters::accept_failures, "sessions", "accept_failures", "rum_accept_failures_total",
      "counter", "Times that no client could be accepted"},
     {&Counters::connects, "upstream", "connects", "rum_upstream_connects_total", "counter",
@@ -27,10 +27,10 @@ constexpr CounterRow kRows[] = {
     {&Counters::connect_failures, "upstream", "connect_failures",
      "rum_upstream_connect_failures_total", "counter",
      "Attempts to connect to one address that failed"},
-    {&Counters::waits, "upstream", "waits", "rum_upstream_waits_total", "counter",
-     "Sessions that waited for their turn at a server"},
-    {&Counters::probes, "probes", "made", "rum_probes_total", "counter",
-     "Times that rum itself asked a server"},
+    {&Counters::throttled, "upstream", "throttled", "rum_upstream_throttled_total", "counter",
+     "Sessions that waited for the connect throttle of a server"},
+    {&Counters::probes, "health_checks", "made", "rum_health_checks_total", "counter",
+     "Health checks made"},
     {&Counters::client_bytes, "bytes", "client_received", "rum_client_received_bytes_total",
      "counter", "Bytes received from clients"},
     {&Counters::upstream_bytes, "bytes", "upstream_received", "rum_upstream_received_bytes_total",
@@ -38,11 +38,11 @@ constexpr CounterRow kRows[] = {
     {&Counters::spliced_bytes, "bytes", "spliced", "rum_spliced_bytes_total", "counter",
      "Bytes of both that were moved by splice"},
     {&Counters::lookups, "map", "lookups", "rum_map_lookups_total", "counter",
-     "Questions to the user map"},
+     "Lookups in the user map"},
     {&Counters::lookup_misses, "map", "misses", "rum_map_misses_total", "counter",
-     "Questions for a name that the map does not have"},
+     "Lookups of names that the map does not have"},
     {&Counters::lookup_failures, "map", "lookup_failures", "rum_map_lookup_failures_total",
-     "counter", "Questions that no map could answer"},
+     "counter", "Lookups without a map"},
     {&Counters::login_failures, "limits", "login_failures", "rum_login_failures_total", "counter",
      "Logins that failed for a wrong password, an unknown user or the rules of the user"},
     {&Counters::login_blocks, "limits", "login_blocks", "rum_login_blocks_total", "counter",
@@ -82,15 +82,15 @@ uint64_t SumEnded(const Proxy& proxy, uint32_t reason) {
   return Sum(proxy, [reason](const Counters& c) -> const Counter& { return c.ended[reason]; });
 }
 
-uint64_t SumTurnedAway(const Proxy& proxy, Refusal refusal) {
+uint64_t SumClientsRefused(const Proxy& proxy, Refusal refusal) {
   return Sum(proxy, [refusal](const Counters& c) -> const Counter& {
-    return c.turned_away[static_cast<size_t>(refusal)];
+    return c.clients_refused[static_cast<size_t>(refusal)];
   });
 }
 
-uint64_t SumRefused(const Proxy& proxy, int32_t verdict) {
+uint64_t SumLoginsRefused(const Proxy& proxy, int32_t verdict) {
   return Sum(proxy, [verdict](const Counters& c) -> const Counter& {
-    return c.admissions_refused[static_cast<size_t>(verdict)];
+    return c.logins_refused[static_cast<size_t>(verdict)];
   });
 }
 

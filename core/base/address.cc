@@ -134,6 +134,18 @@ Result<SocketAddress> SocketAddress::Client(const std::string& text) {
   return Error{Fault::kConfig, "'" + text + "' is neither a numeric address nor unix"};
 }
 
+UserAtAddress SplitUserAtAddress(const std::string& text) {
+  const size_t at = text.rfind('@');
+  if (at == text.npos) return {text, {}};
+  std::string address = text.substr(at + 1);
+  const bool brackets = address.size() > 2 && address.front() == '[' && address.back() == ']';
+  if (brackets) address = address.substr(1, address.size() - 2);
+  if (brackets && address.find(':') == address.npos) return {text, {}};
+  auto client = SocketAddress::Client(address);
+  if (!client) return {text, {}};
+  return {text.substr(0, at), *client};
+}
+
 SocketAddress SocketAddress::Canonical() const {
   if (family() != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&u_.v6.sin6_addr)) return *this;
   SocketAddress out;

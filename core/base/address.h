@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,5 +71,14 @@ class SocketAddress {
     sockaddr_in6 v6;
   } u_;
 };
+
+// A user, and perhaps the address that the user comes from.
+struct UserAtAddress {
+  std::string user;
+  std::optional<SocketAddress> address;
+};
+// "alice@192.0.2.7", "alice@2001:db8::1", "alice@[2001:db8::1]", "alice@unix". A name may hold '@':
+// if what stands behind the last one is not a client's address, all of the text is the name.
+UserAtAddress SplitUserAtAddress(const std::string& text);
 
 }  // namespace rum

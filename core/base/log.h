@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,8 @@
 namespace rum::log {
 
 enum class Level { kError, kWarning, kInfo, kDebug };
+// The level that a word names: error, warning, info or debug.
+std::optional<Level> FindLevel(std::string_view word);
 
 struct Options {
   std::string target = "stderr";  // "stderr", "syslog" or a file
@@ -46,6 +49,10 @@ void Write(Level level, std::string_view text);
 // [any] A line that is made already: text without control characters or, `as_json`, the fields of
 // an object without the braces. As Json() was when it was made; it is written in that form.
 void WriteFields(Level level, bool as_json, std::string line);
+
+// [any, in a signal handler too] A line past the queue, of a process that ends by a fault: into the
+// log, and to standard error if that is another place. Printable text without quotes.
+void LastLine(std::string_view text);
 
 template <class... T>
 void Error(fmt::format_string<T...> format, T&&... values) {

@@ -1,10 +1,13 @@
 // The host table of the scripted host: finds the session behind a handle, refuses what makes no
 // sense, and notes what a module must not do. Its functions are all that a module can call.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
+#include <new>
 #include <unordered_map>
 
 #include "check/scripted_session.h"
@@ -19,6 +22,8 @@
 namespace rum {
 namespace host_table {
 namespace {
+
+constexpr size_t kViolationsMost = 1000;
 
 struct Handle {
   ScriptedSession* session = nullptr;  // null: the session and its host are gone
@@ -39,6 +44,7 @@ struct Registry {
   std::deque<std::unique_ptr<char>> addresses;
   std::map<uint64_t, Ticket> tickets;  // the oldest first
   uint64_t next_ticket = 1;
+  uint64_t forgotten = 0;  // tickets below it are gone, and no longer told apart
   ScriptedHost* current = nullptr;
   ScriptedHost::World* world = nullptr;  // of `current`
 };
@@ -76,7 +82,11 @@ ScriptedSession* Find(const rum_session* handle, const char* call) {
       session = found->second.session;
     }
   }
-  if (!session) ViolateCurrent(std::string(call) + "() " + why);
+  if (session) {
+    session->Act();
+  } else {
+    ViolateCurrent(std::string(call) + "() " + why);
+  }
   return session;
 }
 
@@ -172,7 +182,9 @@ void Resume(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* p
   {
     std::lock_guard lock(registry().mutex);
     auto found = registry().tickets.find(ticket);
-    if (found == registry().tickets.end()) {
+    if (found == registry().tickets.end() && ticket > 0 && ticket < registry().forgotten) {
+      // of a session that is gone for long
+    } else if (found == registry().tickets.end()) {
       wrong = "resume() with a ticket that pause() never gave";
     } else if (found->second.state == Ticket::State::kUsed) {
       wrong = "resume() with a ticket that was used before";
@@ -528,10 +540,19 @@ const void* Extension(const char* name) {
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 
+// The names are constants of this program: what a child stores, its parent can read.
+std::atomic<const char*>& SharedHookName() {
+  void* memory = ::mmap(nullptr, sizeof(std::atomic<const char*>), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  return *new (memory) std::atomic<const char*>("");
+}
+
 }  // namespace
 
 std::atomic<uint64_t> clock = 1'000'000;
-std::atomic<const char*> running_hook = "";
+void (*on_violation)(const std::string& text) = nullptr;
+std::atomic<const char*>& running_hook = SharedHookName();
 
 const rum_host kTable = {
     .struct_size = sizeof(rum_host),
@@ -588,6 +609,15 @@ void ForgetHandle(void* handle) {
   registry().handles[handle] = {nullptr, true};
 }
 
+void ForgetGone() {
+  std::lock_guard lock(registry().mutex);
+  std::erase_if(registry().addresses, [](const auto& address) { return IsGone(address.get()); });
+  std::erase_if(registry().handles, [](const auto& handle) { return !handle.second.session; });
+  registry().forgotten = registry().next_ticket;
+  std::erase_if(registry().tickets,
+                [](const auto& ticket) { return ticket.second.state != Ticket::State::kOut; });
+}
+
 uint64_t NewTicket(ScriptedSession* session) {
   std::lock_guard lock(registry().mutex);
   uint64_t ticket = registry().next_ticket++;
@@ -636,8 +666,9 @@ void ForgetHost(ScriptedHost* host) {
 void Violate(ScriptedHost::World& world, std::string text) {
   const char* hook = running_hook;
   if (*hook && !text.starts_with(hook)) text = std::string(hook) + ": " + text;
+  if (on_violation) on_violation(text);
   std::lock_guard lock(world.mutex);
-  world.violations.push_back(std::move(text));
+  if (world.violations.size() < kViolationsMost) world.violations.push_back(std::move(text));
 }
 
 void RecordLog(uint32_t level, std::string text) {

@@ -33,14 +33,24 @@ int32_t ScriptedSession::Send(uint32_t side, const void* data, size_t size) {
   const Side& s = sides[side];
   if (size > RUM_MOST_SEND) return Refuse("send", RUM_E_LIMIT);
   if (!s.there || s.broken || end_passed_[Other(side)]) return Refuse("send", RUM_E_STATE);
-  if (s.waiting + size > RUM_MOST_WAITING) return Refuse("send", RUM_E_LIMIT);
+  if (s.waiting + size > RUM_MOST_WAITING || sent_in_hook_ + size > RUM_MOST_WAITING) {
+    host_table::Violate(*host_.world_,
+                        "send() queues more than 64 MiB in one call of a hook, or for a peer that "
+                        "takes nothing");
+    return Refuse("send", RUM_E_LIMIT);
+  }
+  sent_in_hook_ += size;
   Out(side, {static_cast<const char*>(data), size});
   return RUM_OK;
 }
 
 int32_t ScriptedSession::Need(uint32_t side, size_t size) {
   if (Ending() || handed == side) return Refuse("need", RUM_E_STATE);
-  if (size > kWindowMost) return Refuse("need", RUM_E_LIMIT);
+  if (size > kWindowMost) {
+    need_refused_[side] = true;
+    return Refuse("need", RUM_E_LIMIT);
+  }
+  need_refused_[side] = false;
   sides[side].need = size;
   return RUM_OK;
 }
@@ -214,8 +224,8 @@ int32_t ScriptedSession::PutShared(std::string_view key, std::string_view value,
                                    uint64_t lifetime) {
   if (Ending() || probe || relay) return Refuse("put", RUM_E_STATE);
   const std::string owner = identified ? "user " + user : "host " + host_.peer[RUM_CLIENT];
-  int32_t status = host_.world_->shared.Put(number_, owner, std::string(key), std::string(value),
-                                            lifetime, host_table::clock);
+  int32_t status = host_.world_->shared.Put(number_ + 1, owner, std::string(key),
+                                            std::string(value), lifetime, host_table::clock);
   return status == RUM_OK ? status : Refuse("put", status);
 }
 
@@ -233,7 +243,7 @@ int32_t ScriptedSession::TryLogin() {
   if (Ending() || pause) return Refuse("try_login", RUM_E_STATE);
   if (host_.blocked) return RUM_REFUSED_BLOCKED;
   if (!host_.login_waits) return RUM_OK;
-  Pause();
+  login_pause = Pause();
   return RUM_E_AGAIN;
 }
 

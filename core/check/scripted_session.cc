@@ -12,8 +12,10 @@ using Kind = Deed::Kind;
 
 }  // namespace
 
-ScriptedSession::ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config)
+ScriptedSession::ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config,
+                                 size_t number)
     : host_(host),
+      number_(number),
       module_(host.module_),
       config_(std::move(config)),
       handle_(host_table::NewHandle(this)) {
@@ -32,18 +34,20 @@ ScriptedSession::~ScriptedSession() {
 // Calls a hook, with a guard for what must not leave it.
 template <class Hook>
 bool ScriptedSession::Run(const char* name, Hook hook) {
-  const char* outer = host_table::running_hook.exchange(name);
+  host_table::HookScope scope(name);
   host_table::SetCurrent(&host_, host_.world_.get());
+  Act();
   ++depth_;
   ++idle_hooks_;
+  if (depth_ == 1) sent_in_hook_ = 0;
   bool fine = true;
   try {
     hook();
   } catch (...) {
     fine = false;
   }
+  Act();
   --depth_;
-  host_table::running_hook = outer;
   if (!fine) {
     host_table::Violate(*host_.world_, std::string(name) + " threw an exception (rule 7)");
     EndWith(RUM_CLOSE_MODULE);
@@ -132,7 +136,7 @@ bool ScriptedSession::Reset(uint32_t side) {
   bool relaying = (relay || handed) && sides[RUM_UPSTREAM].there;
   bool may_go_on = side == RUM_CLIENT && !relay && !handed && !s.end_told && !Ending();
   // It may have something to end with the server alone.
-  if (may_go_on && TellEnd(side) == RUM_KEEP) {
+  if (may_go_on && ReportEnd(side) == RUM_KEEP) {
     Settle();
     return true;
   }
@@ -210,6 +214,7 @@ bool ScriptedSession::CloseByRum(uint32_t why) {
 void ScriptedSession::Settle() {
   if (depth_ > 0 || settling_) return;  // the outer call goes on
   settling_ = true;
+  Act();
   idle_hooks_ = 0;
   while (!over) {
     if (Ending()) {
@@ -317,7 +322,7 @@ bool ScriptedSession::Pump(uint32_t side) {
     s.need = 0;
     if (!input.empty()) {
       Deed* last = host_.deeds_.empty() ? nullptr : &host_.deeds_.back();
-      if (last && last->kind == Kind::kTlsInput && last->side == side) {
+      if (last && last->kind == Kind::kTlsInput && last->side == side && last->session == number_) {
         last->bytes += input;
       } else {
         host_.deeds_.push_back({Kind::kTlsInput, side, 0, {}, std::move(input)});
@@ -353,6 +358,7 @@ bool ScriptedSession::CallData(uint32_t side) {
   size_t limit = s.limit();
   s.need = 0;
   s.fresh = false;
+  need_refused_[side] = false;
   ++hook_calls;
   // A copy of the exact size, spoiled afterwards: who keeps the pointer is found out.
   size_t size = s.window.size();
@@ -385,10 +391,17 @@ bool ScriptedSession::CallData(uint32_t side) {
     return true;
   }
   if (s.forward || relay || s.tls == Tls::kHandshake || Ending()) return true;
+  if (need_refused_[side]) {
+    host_table::Violate(world, name +
+                                   ": need() answered RUM_E_LIMIT, and the hook neither consumed " +
+                                   "nor closed: the session waits for its deadline");
+    EndWith(RUM_CLOSE_MODULE);
+    return true;
+  }
   if (s.need && s.need <= size && !pause) {
     host_table::Violate(world, name + " asked by need() for " + std::to_string(s.need) +
                                    " bytes, had " + std::to_string(size) +
-                                   " and consumed none: it would be called again for ever");
+                                   " and consumed none: it would be called again without end");
     s.need = 0;
   }
   bool waits = lookup || connect || pause || sides[RUM_UPSTREAM].there;
@@ -405,7 +418,7 @@ bool ScriptedSession::CallEnd(uint32_t side) {
   if (!s.there || !s.ended || s.end_told || pause || Ending() || handed == side) return false;
   if (!s.wire.empty() || s.tls == Tls::kHandshake) return false;
   if (!hook && !s.forward) return false;  // not read, so not seen
-  int32_t answer = TellEnd(side);
+  int32_t answer = ReportEnd(side);
   if (answer == RUM_END && handed) {
     Relay();
   } else if (answer == RUM_END) {
@@ -414,7 +427,7 @@ bool ScriptedSession::CallEnd(uint32_t side) {
   return true;
 }
 
-int32_t ScriptedSession::TellEnd(uint32_t side) {
+int32_t ScriptedSession::ReportEnd(uint32_t side) {
   sides[side].end_told = true;
   if (!module_.side_end) return RUM_END;
   int32_t answer = RUM_END;
@@ -476,7 +489,7 @@ void ScriptedSession::Finish() {
   }
   over = true;
   data_ = nullptr;
-  host_.world_->shared.EndSession(number_);
+  host_.world_->shared.EndSession(number_ + 1);
   host_table::KillHandle(handle_);
   host_.deeds_.push_back({Kind::kClose, 0, reason, {}, text});
   config_.reset();
@@ -489,7 +502,7 @@ void ScriptedSession::Out(uint32_t side, std::string_view bytes) {
   if (!s.reading) s.waiting += bytes.size();
   if (!host_.deeds_.empty()) {
     Deed& last = host_.deeds_.back();
-    if (last.kind == Kind::kSend && last.side == side) {
+    if (last.kind == Kind::kSend && last.side == side && last.session == number_) {
       last.bytes += bytes;
       return;
     }

@@ -23,8 +23,9 @@ namespace rum {
 struct ScriptedHost::Config {
   const rum_module* module = nullptr;
   void* pointer = nullptr;
+  void Free();
   ~Config() {
-    if (module && module->config_free) module->config_free(pointer);
+    if (module && module->config_free) Free();
   }
 };
 
@@ -77,11 +78,12 @@ class ScriptedSession {
     void (*drop)(void*);
   };
 
-  ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config);
+  ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config, size_t number);
   ~ScriptedSession();
 
   rum_session* handle() const { return reinterpret_cast<rum_session*>(handle_); }
   ScriptedHost& host() { return host_; }
+  void Act() { host_.deeds_.session = number_; }  // what is done from here on is this session's
 
   // The driver's side.
   void Open();
@@ -150,7 +152,8 @@ class ScriptedSession {
   bool relay = false;
   std::optional<uint32_t> handed;  // the side of relay_from()
   uint64_t pause = 0;
-  uint32_t reason = 0;  // why the session ends; 0: it does not
+  uint64_t login_pause = 0;  // the last one of try_login()
+  uint32_t reason = 0;       // why the session ends; 0: it does not
   std::string text;
   bool over = false;     // session_close has run, or was not owed
   bool refused = false;  // session_open returned negative
@@ -173,7 +176,7 @@ class ScriptedSession {
   bool PumpRelay(uint32_t side);
   bool CallData(uint32_t side);
   bool CallEnd(uint32_t side);
-  int32_t TellEnd(uint32_t side);  // what the module answers
+  int32_t ReportEnd(uint32_t side);  // what the module answers
   void Fill(Side& side, const Side& other);
   void EndWith(uint32_t reason, std::string_view text = {});
   void Finish();
@@ -184,9 +187,8 @@ class ScriptedSession {
   bool Run(const char* name, Hook hook);
 
   ScriptedHost& host_;
+  const size_t number_;
   const rum_module& module_;
-  const uint64_t number_ = ++last_number_;
-  static inline uint64_t last_number_ = 0;
   std::shared_ptr<ScriptedHost::Config> config_;
   void* handle_;
   std::unique_ptr<uint8_t[]> spoiled_;  // what the last data hook was shown
@@ -196,7 +198,9 @@ class ScriptedSession {
   int depth_ = 0;                        // a hook is running
   bool settling_ = false;
   int idle_hooks_ = 0;
-  bool aimed_ = false;  // a probe of one destination
+  size_t sent_in_hook_ = 0;
+  bool need_refused_[2] = {false, false};  // by RUM_E_LIMIT, in the running data hook
+  bool aimed_ = false;                     // a probe of one destination
   bool relay_begun_ = false;
   bool end_passed_[2] = {false, false};
   uint32_t ended_first_ = 0;  // relay: 1 + the side
@@ -210,6 +214,7 @@ extern const rum_host kTable;
 void* NewHandle(ScriptedSession* session);  // its address is not used again soon
 void KillHandle(void* handle);              // the session is over, its host still there
 void ForgetHandle(void* handle);
+void ForgetGone();  // the handles and tickets that are recognised after their sessions' ends
 uint64_t NewTicket(ScriptedSession* session);
 void KillTicket(uint64_t ticket);
 std::deque<ScriptedSession::Answer> TakeAnswers(std::deque<ScriptedSession::Answer>& answers);
@@ -221,9 +226,21 @@ void ForgetHost(ScriptedHost* host);
 
 // The scripted clock, one for the process.
 extern std::atomic<uint64_t> clock;
-extern std::atomic<const char*> running_hook;
+extern std::atomic<const char*>& running_hook;  // shared with the parent: see isolated_run.h
+
+// Names the hook that runs in the scope.
+class HookScope {
+ public:
+  explicit HookScope(const char* name) : outer_(running_hook.exchange(name)) {}
+  ~HookScope() { running_hook = outer_; }
+  HookScope(const HookScope&) = delete;
+
+ private:
+  const char* outer_;
+};
 
 void Violate(ScriptedHost::World& world, std::string text);
+extern void (*on_violation)(const std::string& text);  // called at once, if it is set
 void RecordLog(uint32_t level, std::string text);
 
 }  // namespace host_table

@@ -119,39 +119,43 @@ std::string Status(const Json& s) {
                    ", " + state},
        {"up", Duration(s.at("rum").at("uptime_seconds").get<double>())},
        {"module", Shown(s.at("module").at("name"))},
+       {"workers", Shown(s.at("rum").at("workers")) + ", " +
+                       Shown(s.at("rum").at("workers_stuck")) + " stuck"},
        {"sessions", Shown(sessions.at("active")) + " now, " + Shown(sessions.at("relaying")) +
                         " logged in, " + Shown(sessions.at("connecting")) + " connecting, " +
                         Shown(sessions.at("accepted")) + " since the start"},
        {"logins",
         Shown(sessions.at("logins")) + ", failed " + Shown(s.at("limits").at("login_failures"))},
-       {"servers", Shown(s.at("probes").at("well")) + " well, " +
-                       Shown(s.at("probes").at("unwell")) + " unwell, " +
-                       Shown(s.at("probes").at("unknown")) + " unknown"},
+       {"servers", Shown(s.at("health_checks").at("up")) + " up, " +
+                       Shown(s.at("health_checks").at("down")) + " down, " +
+                       Shown(s.at("health_checks").at("unknown")) + " unknown"},
        {"users", Shown(s.at("limits").at("users")) + " with sessions, " +
                      Shown(s.at("limits").at("blocked_addresses")) + " addresses blocked"}});
 }
 
 std::string Destinations(const Json& s) {
   std::vector<std::vector<std::string>> rows = {
-      {"ADDRESS", "SESSIONS", "STATE", "ASKED IN", "WHAT"}};
+      {"ADDRESS", "SESSIONS", "STATE", "CHECK TIME", "WHAT"}};
   for (const Json& one : s.at("destinations")) {
     std::string state = Shown(one.at("state")), what;
-    if (one.contains("left_alone")) {
-      state = Shown(one.at("left_alone"));
-      if (state == "breaker") {
-        state = "resting";
-        what = Shown(one.at("left_alone_for")) + ", tried again in " +
-               Duration(one.at("left_alone_seconds").get<double>());
+    if (one.contains("circuit")) {
+      const std::string circuit = Shown(one.at("circuit"));
+      state = "circuit " + circuit;
+      what = Shown(one.at("circuit_reason"));
+      if (circuit == "open") {
+        what += ", half-open in " + Duration(one.at("circuit_seconds").get<double>());
       }
     }
+    if (one.contains("admin")) state = Shown(one.at("admin"));
     if (what.empty() && one.contains("reason")) {
       what = Shown(one.at("reason")) + " " + Shown(one.at("detail"));
     } else if (what.empty() && one.contains("notes") && one.at("notes").contains("version")) {
       what = Shown(one.at("notes").at("version"));
     }
-    rows.push_back({Shown(one.at("address")), Shown(one.at("sessions")), state,
-                    one.contains("seconds") ? Duration(one.at("seconds").get<double>()) : "-",
-                    what});
+    rows.push_back(
+        {Shown(one.at("address")), Shown(one.at("sessions")), state,
+         one.contains("check_seconds") ? Duration(one.at("check_seconds").get<double>()) : "-",
+         what});
   }
   return Table(rows);
 }
@@ -230,15 +234,15 @@ constexpr Command kCommands[] = {
      "the sessions there are"},
     {"users", "[limit=N]", "GET", "/users", {}, Users, "who has the most sessions"},
     {"destinations", "", "GET", "/stats", {}, Destinations, "the servers, and how they are"},
-    {"limits", "", "GET", "/limits", {}, Limits, "the limits, and whom they turned away"},
+    {"limits", "", "GET", "/limits", {}, Limits, "the limits, and how often they refused"},
     {"map", "", "GET", "/stats", {}, Map, "the user map"},
     {"explain",
-     "USER [IP]",
+     "USER[@IP]",
      "POST",
      "/explain",
-     {"user", "from"},
+     {"user"},
      Explained,
-     "what would become of a user's login"},
+     "explain what would happen to a user's login"},
     {"kill",
      "ID | user=U | ip=IP | destination=ADDR",
      "POST",

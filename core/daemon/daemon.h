@@ -42,7 +42,7 @@ class Daemon {
     bool takes_over;                   // from a process that serves until this one is ready
     std::optional<Identity> identity;  // who it is to become
     bool has_map;                      // the process that it takes over from
-    std::vector<HandoverNote::Hold> holds;
+    std::vector<HandoverNote::ServerAdmin> admin_states;
     Fd pidfile;  // the other one's lock
   };
 
@@ -56,6 +56,9 @@ class Daemon {
   Status Start();
   // Serves until a signal ends it. An error: it could not take over.
   Status Run();
+  // Waits for the workers, after Start() or Run(). False: one does not return from a hook of the
+  // module; the process has nothing left to do, and must end without destroying anything.
+  [[nodiscard]] bool Join();
 
  private:
   // daemon.cc
@@ -119,7 +122,7 @@ class Daemon {
   uint64_t started_ = NowMillis();
   uint64_t tell_at_ = 0, tell_every_ = 0;  // the progress of the drain, ms; the first monotonic
   Status result_ = Ok();
-  bool shared_;               // another process lives by the sockets: their files are left alone
+  bool shared_;               // another process lives by the sockets: their files stay
   bool memory_full_ = false;  // --max-memory is reached
   bool serving_ = false;
   bool draining_ = false;     // it is going to end

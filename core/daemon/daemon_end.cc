@@ -8,6 +8,7 @@
 #include "base/close_reasons.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "proxy/hook_watch.h"
 #include "proxy/listener.h"
 #include "proxy/shared_table.h"
 
@@ -16,6 +17,8 @@ namespace {
 
 constexpr timeval kIdleLook = {0, 20000};  // how often the end of a drain is looked for
 constexpr timeval kLogLook = {5, 0};
+constexpr Millis kJoinMost(3000);            // for the hooks that workers are in, and worker_stop
+constexpr Millis kStuckMost(30000);          // a hook that takes longer is not waited for any more
 constexpr timeval kAfterCut = {3, 0};        // longer than last words may take
 constexpr uint64_t kProgress = 10000;        // ms until the first line about a drain
 constexpr uint64_t kProgressMost = 3600000;  // each next one takes twice as long, up to this
@@ -72,6 +75,9 @@ void Daemon::OnIdleLook(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   if (daemon.proxy_->Idle()) {
     event_base_loopbreak(daemon.base_);
+  } else if (daemon.proxy_->hook_watch().OnlyStuckLeft(kStuckMost)) {
+    log::Warning("draining: only workers that are stuck in the module are left");
+    daemon.Stop();
   } else if (NowMillis() >= daemon.tell_at_) {
     daemon.tell_every_ = std::min(2 * daemon.tell_every_, kProgressMost);
     daemon.tell_at_ = NowMillis() + daemon.tell_every_;
@@ -96,6 +102,23 @@ void Daemon::Stop() {
   proxy_->Drain(shared_);
   proxy_->Stop();
   event_base_loopbreak(base_);
+}
+
+bool Daemon::Join() {
+  if (!proxy_) return true;
+  if (shared_) proxy_->Drain(true);
+  if (proxy_->JoinWithin(kJoinMost)) {
+    if (serving_) log::Info("rum ends");
+    return true;
+  }
+  log::Error("{}: the process ends without waiting any longer", proxy_->hook_watch().Describe());
+  // What would be in the way of the next process, or lost.
+  if (shared_) HandOverAdmin();
+  control_.reset();
+  statistics_.reset();
+  Pidfile{std::move(pidfile_)};
+  state_->WriteAll();
+  return false;
 }
 
 // Starts the program anew and gives it the sockets. Until it says that it serves, nothing changes.
@@ -123,8 +146,8 @@ void Daemon::HandOver(Actions::Answer answer) {
   for (const auto* server : {statistics_.get(), control_.get()}) {
     if (server) note.sockets.push_back(server->ForHandover());
   }
-  for (const auto& outage : proxy_->outages().List(Outages::kMost)) {
-    if (outage.hold != Hold::kReady) note.holds.push_back({outage.server, outage.hold});
+  for (const auto& one : proxy_->server_health().List(ServerHealth::kMost)) {
+    if (one.admin != AdminState::kReady) note.admin_states.push_back({one.server, one.admin});
   }
   auto successor = Successor::Start(base_, origin_.program, std::move(note),
                                     [this](const std::string& failed) { OnSuccessor(failed); });

@@ -54,7 +54,7 @@ Result<std::optional<Identity>> FindIdentity(const std::string& user, const std:
   const struct group* found_group = group.empty() ? nullptr : ::getgrnam(group.c_str());
   std::optional<unsigned> group_number = Number(group);
   if (!group.empty() && !found_group && !group_number) {
-    return Error{Fault::kConfig, "--group: there is no group '" + group + "'"};
+    return Error{Fault::kConfig, "--user: there is no group '" + group + "'"};
   }
   if (!group.empty()) identity.gid = found_group ? found_group->gr_gid : *group_number;
   if (user.empty()) {
@@ -69,7 +69,7 @@ Result<std::optional<Identity>> FindIdentity(const std::string& user, const std:
   }
   if (!found && group.empty()) {
     return Error{Fault::kConfig, "--user: number " + user + " has no name and so no group; " +
-                                     "give one with --group"};
+                                     "give one: --user " + user + ":GROUP"};
   }
   identity.uid = found ? found->pw_uid : *number;
   if (found && group.empty()) identity.gid = found->pw_gid;
@@ -104,12 +104,12 @@ void ForbidNewPrivileges() { ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 Status Become(const Identity& identity) {
   if (::geteuid() == identity.uid && ::getegid() == identity.gid && ::geteuid() != 0) return Ok();
   if (::geteuid() != 0) {
-    return Error{Fault::kSystem, "only root can become another user or group (--user, --group)"};
+    return Error{Fault::kSystem, "only root can become another user or group (--user)"};
   }
   if (::setgroups(identity.groups.size(), identity.groups.data()) != 0 ||
       ::setresgid(identity.gid, identity.gid, identity.gid) != 0 ||
       ::setresuid(identity.uid, identity.uid, identity.uid) != 0) {
-    return Failed("the user or group cannot be changed (--user, --group)");
+    return Failed("the user or group cannot be changed (--user)");
   }
   if (identity.uid != 0 && ::setuid(0) == 0) {
     return Error{Fault::kSystem, "--user: the rights of root could not be given up"};

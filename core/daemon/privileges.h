@@ -1,4 +1,4 @@
-// Giving up the rights of root: --user, --group, --chroot.
+// Giving up the rights of root: --user, --chroot.
 #pragma once
 
 #include <sys/types.h>
@@ -35,7 +35,7 @@ void ForbidNewPrivileges();
 Status Become(const Identity& identity);
 
 // [main] Gives a file, folder or socket of root's to `identity`, so that it can be opened again, by
-// that name, later. What belongs to another user, or has another name as well, is left alone: it
+// that name, later. What belongs to another user, or has another name as well, is not changed: it
 // may be somebody's trick.
 void GiveTo(const Identity& identity, const std::string& path);
 // [main] The same for a folder, which is made if need be, and the files in it.

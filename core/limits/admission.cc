@@ -10,21 +10,22 @@
 namespace rum {
 namespace {
 
-int32_t VerdictOf(PlaceAnswer answer) {
+int32_t VerdictOf(LimiterAnswer answer) {
   switch (answer) {
-    case PlaceAnswer::kTaken:
+    case LimiterAnswer::kTaken:
       break;
-    case PlaceAnswer::kTooMany:
+    case LimiterAnswer::kTooMany:
       return RUM_REFUSED_CONNECTIONS;
-    case PlaceAnswer::kTooFast:
+    case LimiterAnswer::kTooFast:
       return RUM_REFUSED_RATE;
   }
   return RUM_OK;
 }
 
-// What the guard takes for one address, too.
-std::string Around(const SocketAddress& address) {
-  return address.ip() ? Cidr::Around(address, 32, 64).text() : std::string();
+// What counts as one address for the guard, too.
+std::string Around(const Admission::Settings& settings, const SocketAddress& address) {
+  if (!address.ip()) return {};
+  return Cidr::Around(address, 32, settings.guard.ip_prefix).text();
 }
 
 }  // namespace
@@ -43,7 +44,7 @@ int32_t JudgeRules(const MapRules& rules, const Visitor& visitor, int64_t now_se
 }
 
 int32_t Admission::Admit(const Settings& settings, const Visitor& visitor, std::string_view record,
-                         const UserLimits::Place& held, Candidate* candidate) {
+                         const UserLimits::Lease& held, Candidate* candidate) {
   candidate->Drop();
   UserLimit limit;
   if (int32_t verdict = Judge(settings, visitor, record, &limit); verdict != RUM_OK) return verdict;
@@ -52,8 +53,8 @@ int32_t Admission::Admit(const Settings& settings, const Visitor& visitor, std::
     const UserLimits::Room room = users_.RoomFor(visitor.user, limit);
     if (room.places == 0) return VerdictOf(room.beyond);
     std::string key(visitor.user);
-    key.append(1, '\0').append(Around(visitor.address));
-    if (trying_.Take(key, {room.places, {}}, &candidate->trying_) != PlaceAnswer::kTaken) {
+    key.append(1, '\0').append(Around(settings, visitor.address));
+    if (trying_.Take(key, {room.places, {}}, &candidate->trying_) != LimiterAnswer::kTaken) {
       return VerdictOf(room.beyond);
     }
   }
@@ -63,12 +64,12 @@ int32_t Admission::Admit(const Settings& settings, const Visitor& visitor, std::
   return RUM_OK;
 }
 
-int32_t Admission::Confirm(Candidate* candidate, UserLimits::Place* place) {
+int32_t Admission::Confirm(Candidate* candidate, UserLimits::Lease* lease) {
   candidate->Drop();
-  if (*place && place->key() == candidate->user_) return RUM_OK;
-  UserLimits::Place next;
-  const PlaceAnswer answer = users_.Take(candidate->user_, candidate->limit_, &next);
-  if (answer == PlaceAnswer::kTaken) *place = std::move(next);
+  if (*lease && lease->key() == candidate->user_) return RUM_OK;
+  UserLimits::Lease next;
+  const LimiterAnswer answer = users_.Take(candidate->user_, candidate->limit_, &next);
+  if (answer == LimiterAnswer::kTaken) *lease = std::move(next);
   return VerdictOf(answer);
 }
 

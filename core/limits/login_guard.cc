@@ -15,7 +15,9 @@ bool Watches(const LoginGuard::Settings& settings, const SocketAddress& address)
   return settings.failures.on() && address.ip() && !settings.exempt.Contains(address);
 }
 
-Cidr KeyOf(const SocketAddress& address) { return Cidr::Around(address, 32, 64); }
+Cidr KeyOf(const LoginGuard::Settings& settings, const SocketAddress& address) {
+  return Cidr::Around(address, 32, settings.ip_prefix);
+}
 
 }  // namespace
 
@@ -100,7 +102,7 @@ LoginGuard::Shard& LoginGuard::ShardOf(const Cidr& key) const {
 
 bool LoginGuard::Blocks(const Settings& settings, const SocketAddress& address) const {
   if (!Watches(settings, address)) return false;
-  Cidr key = KeyOf(address);
+  Cidr key = KeyOf(settings, address);
   Shard& shard = ShardOf(key);
   std::lock_guard lock(shard.mutex);
   auto found = shard.addresses.find(key);
@@ -113,7 +115,8 @@ LoginGuard::Answer LoginGuard::Try(const Settings& settings, const SocketAddress
     attempt->Release();
     return Answer::kGo;
   }
-  const Cidr key = KeyOf(address);
+  const Cidr key = KeyOf(settings, address);
+  if (attempt->key_ != key) attempt->Release();  // a reload changed the prefix meanwhile
   Shard& shard = ShardOf(key);
   std::lock_guard lock(shard.mutex);
   const uint64_t now = clock_();
@@ -122,6 +125,7 @@ LoginGuard::Answer LoginGuard::Try(const Settings& settings, const SocketAddress
   entry.rate = settings.failures;
   attempt->guard_ = this;
   attempt->shard_ = &shard;
+  attempt->key_ = key;
   Answer answer = Answer::kGo;
   if (entry.blocked_until > now) {
     answer = Answer::kBlocked;
@@ -148,7 +152,8 @@ bool LoginGuard::Failed(const Settings& settings, const SocketAddress& address, 
     if (attempt) attempt->Release();
     return false;
   }
-  const Cidr key = KeyOf(address);
+  const Cidr key = KeyOf(settings, address);
+  if (attempt && attempt->key_ != key) attempt->Release();  // as above
   Shard& shard = ShardOf(key);
   std::vector<uint64_t> woken;
   bool blocks = false;

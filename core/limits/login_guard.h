@@ -12,8 +12,8 @@
 
 namespace rum {
 
-// [any] All of it. An address is one of IPv4, or a network of IPv6 of 64 bits, which is what one
-// customer has. Clients of unix sockets have none and are never blocked.
+// [any] All of it. An address is one of IPv4, or a network of IPv6 of `ip_prefix` bits. Clients of
+// unix sockets have none and are never blocked.
 class LoginGuard {
   struct Entry;
   struct Shard;
@@ -27,6 +27,7 @@ class LoginGuard {
     Rate failures;  // off: nobody is ever blocked
     Millis block{60000};
     CidrSet exempt;
+    uint32_t ip_prefix = 64;  // what one customer has; with another one counts begin anew
   };
   using Clock = uint64_t (*)();  // microseconds; never goes back
   // Called on any thread, without a lock, when an attempt that waited may ask again.
@@ -50,6 +51,7 @@ class LoginGuard {
     LoginGuard* guard_ = nullptr;
     Shard* shard_ = nullptr;  // nullptr: never tried. The rest is guarded by its mutex
     Entry* entry_ = nullptr;  // of any state but kNone
+    Cidr key_;                // of the entry; only its own thread uses it
     State state_ = State::kNone;
     uint64_t ticket_ = 0;
     std::list<Attempt*>::iterator turn_;  // only in kWaiting

@@ -1,4 +1,4 @@
-// The table of what turns a client away before its module sees it, or before it is connected: the
+// The table of reasons to refuse a client before its module sees it, or before it is connected: the
 // word for the statistics, and what the log says.
 #pragma once
 

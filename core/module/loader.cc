@@ -12,6 +12,7 @@
 
 #include "config.h"
 #include "module/current_module.h"
+#include "module/hook.h"
 
 namespace rum {
 namespace {
@@ -69,7 +70,7 @@ constexpr size_t kRowsMost = 1000;  // of options, and of metrics
 // What /metrics of rum has, each without "rum_" and "_total"; a test compares it with that. A
 // module's metric, which is rum_NAME_total there, could be mistaken for one of them.
 constexpr std::string_view kCoreMetrics[] = {"accept_failures",
-                                             "admissions_refused",
+                                             "logins_refused",
                                              "breaker_opened",
                                              "breaker_skipped",
                                              "circuit_opened",
@@ -209,6 +210,8 @@ Result<std::shared_ptr<const Module>> Module::Load(const std::string& name,
     lt_dlinit();
   });
   std::string path = name.find('/') == name.npos ? directory + "/" + name : name;
+  NameModule(path.substr(path.rfind('/') + 1));
+  InHook loading(HookPlace::OfThread(), Hook::kLoad);
   lt_dlhandle handle = nullptr;
 #ifdef RUM_BUILTIN_MODULES
   // libltdl knows a module inside by the name of its libtool library.
@@ -232,8 +235,10 @@ Result<std::shared_ptr<const Module>> Module::Load(const std::string& name,
   if (!whole) return whole.error();
   auto module = std::shared_ptr<Module>(new Module);
   module->table_ = *whole;
+  NameModule(whole->name);
   SetCurrentModule(module->table_.name);
   if (module->table_.init) {
+    InHook in(HookPlace::OfThread(), Hook::kInit);
     char why[512] = "";
     if (module->table_.init(&host, why, sizeof why) < 0) {
       why[sizeof why - 1] = 0;

@@ -29,7 +29,7 @@ class SocketFile {
   ino_t inode_ = 0;
 };
 
-// A socket that listens, and whether the file of a unix socket is left alone when it is closed.
+// A socket that listens, and whether the file of a unix socket stays when it is closed.
 struct ListeningSocket {
   Fd fd;
   bool keep_file = false;

@@ -12,16 +12,16 @@
 #include "proxy/worker.h"
 #include "settings/settings.h"
 #include "tls/tls_contexts.h"
-#include "upstream/outages.h"
 #include "upstream/resolver.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 namespace {
 
-// A server that takes no connection for so long (ms) is not in a hurry: waiting does not help it.
+// A server that takes no connection for so long (ms) is stuck: it gains nothing from more waiting.
 constexpr uint64_t kStuck = 1000;
-// One that takes them slowly would make a queue that only grows: nobody waits for longer (ms).
-constexpr uint64_t kPatience = 3000;
+// One that takes them slowly would make a queue that only grows: no session waits for longer (ms).
+constexpr uint64_t kThrottleTimeout = 3000;
 
 uint32_t ReasonOf(int error) {
   switch (error) {
@@ -51,7 +51,7 @@ Connector::~Connector() {
 
 void Connector::Start(std::vector<Address> destinations) {
   destinations_ = std::move(destinations);
-  session_.worker().proxy().outages().Sort(&destinations_);
+  session_.worker().proxy().server_health().Sort(&destinations_);
   destination_ = 0;
   queued_ = 0;
   began_ = NowMicros();
@@ -81,7 +81,7 @@ void Connector::TryDestination() {
   state_ = State::kResolving;
   session_.Trace("asking for the address of {}", destination.host);
   ticket_ = worker.TakeTicket(session_);
-  worker.connecting->Arm(session_.dialogue_->phase, session_);
+  dialogue_.ArmPhase(*worker.connecting);
   resolver.Ask(destination.host, [&worker, ticket = ticket_](std::vector<SocketAddress> found) {
     worker.Post([&worker, ticket, found = std::move(found)] {
       if (Session* session = worker.Redeem(ticket)) session->OnResolved(found);
@@ -92,8 +92,7 @@ void Connector::TryDestination() {
 // Not when it failed again and again, or when too many are on their way to it already. A reason:
 // why not.
 uint32_t Connector::MayTry(const Address& destination) {
-  Dialogue& dialogue = *session_.dialogue_;
-  const std::string& server = dialogue.server = destination.text();
+  server_ = destination.text();
   Worker& worker = session_.worker();
   const TlsContexts* tls = worker.tls().get();
   if (tls && tls->upstreams == TlsMode::kVerify && tls->upstream_name.empty() &&
@@ -103,13 +102,14 @@ uint32_t Connector::MayTry(const Address& destination) {
   }
   if (session_.probing()) return 0;
   Proxy& proxy = worker.proxy();
-  if (auto rest = proxy.outages().Begin(worker.settings().breaker, server, &dialogue.attempt)) {
+  if (auto rest = proxy.server_health().Begin(worker.settings().breaker, server_, &attempt_)) {
     detail_ = rest->detail;
     return rest->reason;
   }
-  Refusal refusal = proxy.gate().Connect(worker.settings().gate, destination, &dialogue.waiting);
+  Refusal refusal =
+      proxy.access_control().Connect(worker.settings().access_control, destination, &waiting_);
   if (refusal == Refusal::kNone) {
-    proxy.loads().Take(server, {}, &session_.load_);
+    proxy.loads().Take(server_, {}, &session_.server_place());
     return 0;
   }
   worker.counters.CountRefusal(refusal);
@@ -120,29 +120,28 @@ uint32_t Connector::MayTry(const Address& destination) {
 // When very many clients come at once, such as behind a server that was started again, they go to
 // it in turn. False: comes back by OnDeadline.
 bool Connector::IsMyTurn() {
-  Dialogue& dialogue = *session_.dialogue_;
   Worker& worker = session_.worker();
-  Arrivals& arrivals = worker.proxy().arrivals();
-  const uint32_t most = worker.settings().gate.server_backlog;
-  if (session_.probing() || arrivals.Take(dialogue.server, most, &dialogue.arriving)) return true;
+  ConnectThrottle& connect_throttle = worker.proxy().connect_throttle();
+  const uint32_t most = worker.settings().access_control.server_backlog;
+  if (session_.probing() || connect_throttle.Take(server_, most, &arriving_)) return true;
   const uint64_t now = NowMillis();
   if (!queued_) {
     queued_ = now;
-    worker.counters.waits.Add(1);
+    worker.counters.throttled.Add(1);
     session_.Trace("waiting for its turn, {} others are on their way", most);
   }
-  if (now >= std::max(queued_, arrivals.Moved(dialogue.server)) + kStuck) return true;
-  if (now >= queued_ + kPatience) return true;
+  if (now >= std::max(queued_, connect_throttle.Moved(server_)) + kStuck) return true;
+  if (now >= queued_ + kThrottleTimeout) return true;
   state_ = State::kQueued;
-  worker.retry->Arm(dialogue.phase, session_);
+  dialogue_.ArmPhase(*worker.retry);
   return false;
 }
 
 void Connector::Recount() {
-  if (!active() && !session_.dialogue_->upstream_open) return;
+  if (!active() && !dialogue_.upstream_open()) return;
   Worker& worker = session_.worker();
-  worker.proxy().gate().Recount(worker.settings().gate, destinations_[destination_],
-                                &session_.dialogue_->waiting);
+  worker.proxy().access_control().Recount(worker.settings().access_control,
+                                          destinations_[destination_], &waiting_);
 }
 
 void Connector::OnResolved(std::vector<SocketAddress> addresses) {
@@ -197,16 +196,14 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
     last_reason_ = ReasonOf(errno);
     return false;
   }
-  Side& side = session_.side(RUM_UPSTREAM);
-  if (!side.Attach(worker.loop(), std::move(fd), session_, RUM_UPSTREAM,
-                   address->sa_family == AF_UNIX)) {
+  if (!session_.AttachUpstream(std::move(fd), address->sa_family == AF_UNIX)) {
     last_reason_ = RUM_CLOSE_NO_RESOURCES;
     return false;
   }
   if (connected) {
     Done(0);
   } else {
-    worker.connecting->Arm(session_.dialogue_->phase, session_);
+    dialogue_.ArmPhase(*worker.connecting);
   }
   return true;
 }
@@ -245,7 +242,7 @@ bool Connector::Retry() {
     return false;
   }
   state_ = State::kRetrying;
-  worker.retry->Arm(session_.dialogue_->phase, session_);
+  dialogue_.ArmPhase(*worker.retry);
   return true;
 }
 
@@ -303,13 +300,27 @@ void Connector::Failed(uint32_t reason, std::string_view detail) {
   NextAddress(reason);
 }
 
+void Connector::Answered(bool tls) {
+  tls ? attempt_.Succeeded() : attempt_.Answered();
+  arriving_.Release();
+}
+
+void Connector::LoggedIn() {
+  waiting_.Release();
+  attempt_.Succeeded();
+}
+
+void Connector::Blame(uint32_t reason) {
+  attempt_.Failed(session_.worker().settings().breaker, reason);
+}
+
 void Connector::NextDestination(uint32_t reason) {
   // This process's own troubles and those of names say nothing about the server.
   if (reason != RUM_CLOSE_LIMIT && reason != RUM_CLOSE_NO_RESOURCES &&
       reason != RUM_CLOSE_UNRESOLVED) {
-    session_.dialogue_->attempt.Failed(session_.worker().settings().breaker, reason);
+    Blame(reason);
   }
-  session_.dialogue_->arriving.Release();
+  arriving_.Release();
   queued_ = 0;
   if (++destination_ < destinations_.size()) return TryDestination();
   --destination_;  // the last one tried is the one that is told
@@ -320,19 +331,20 @@ void Connector::Done(uint32_t reason) {
   state_ = State::kIdle;
   Worker& worker = session_.worker();
   worker.counters.connecting.Sub(1);
-  session_.dialogue_->phase.Disarm();
+  dialogue_.DisarmPhase();
   if (reason != 0) {
-    session_.dialogue_->waiting.Release();
-    session_.dialogue_->attempt.Drop();
-    session_.load_.Release();
+    waiting_.Release();
+    attempt_.Drop();
+    session_.server_place().Release();
   }
   if (reason == 0) {
-    session_.story_.connect_micros = NowMicros() - began_;
+    const uint64_t micros = NowMicros() - began_;
+    session_.record().connect_micros = micros;
     worker.counters.connects.Add(1);
     if (addresses_.size() > 1) worker.proxy().dead_addresses().Succeeded(addresses_[address_]);
-    if (!session_.probing()) worker.counters.connect_times.Add(session_.story_.connect_micros);
+    if (!session_.probing()) worker.counters.connect_times.Add(micros);
   }
-  session_.ConnectDone(reason, detail_, destinations_[destination_]);
+  dialogue_.OnConnected(reason, detail_, destinations_[destination_]);
 }
 
 }  // namespace rum

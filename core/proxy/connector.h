@@ -8,19 +8,25 @@
 #include <vector>
 
 #include "base/address.h"
+#include "limits/access_control.h"
+#include "upstream/connect_throttle.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 
+class Dialogue;
 class Session;
 
 class Connector {
  public:
-  explicit Connector(Session& session) : session_(session) {}
+  Connector(Session& session, Dialogue& dialogue) : session_(session), dialogue_(dialogue) {}
   ~Connector();
 
-  // [worker] Begins. The outcome comes by Session::ConnectDone, perhaps before this returns.
+  // [worker] Begins. The outcome comes by Dialogue::OnConnected, perhaps before this returns.
   void Start(std::vector<Address> destinations);
   bool active() const { return state_ != State::kIdle; }
+  // What was tried last, or connected to, as the operator writes it; empty: nothing was.
+  const std::string& server() const { return server_; }
   // What was connected to, or tried last; no IP address: a unix socket.
   SocketAddress address() const {
     return address_ < addresses_.size() ? addresses_[address_] : SocketAddress();
@@ -38,6 +44,14 @@ class Connector {
 
   // [worker] The settings are new: counts this session for its destination, or no more.
   void Recount();
+
+  // [worker] What the session has found out about the server.
+  void Answered(bool tls);  // it works; `tls`: by TLS, so that this cannot fail any more
+  void Succeeded() { attempt_.Succeeded(); }
+  void Blame(uint32_t reason);
+  // [worker] The session is no longer on its way to a login there.
+  void LoggedIn();
+  void LeaveQueue() { waiting_.Release(); }
 
  private:
   enum class State : uint8_t {
@@ -61,6 +75,11 @@ class Connector {
   void Done(uint32_t reason);
 
   Session& session_;
+  Dialogue& dialogue_;
+  AccessControl::ByDestination::Lease waiting_;  // among those on their way to the same destination
+  ServerHealth::Attempt attempt_;    // at the server, until it has shown that it is well
+  ConnectThrottle::Lease arriving_;  // until it has taken the connection
+  std::string server_;
   State state_ = State::kIdle;
   uint32_t last_reason_ = 0;
   std::string_view detail_;  // to the reason, of a table

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "map/record_calls.h"
 #include "module/state_store.h"
+#include "proxy/dialogue.h"
 #include "proxy/module_log.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
@@ -23,47 +24,87 @@ constexpr uint64_t kTimerMost = RUM_MOST_MILLISECONDS * 1000ull;  // microsecond
 
 Session& Of(rum_session* session) { return *static_cast<Session*>(session); }
 
+std::string_view View(const void* bytes, size_t size) {
+  return {static_cast<const char*>(bytes), size};
+}
+
+// Passes a request on to the dialogue of a session that still takes one.
+template <class... P, class... A>
+int32_t Ask(rum_session* s, int32_t (Dialogue::*request)(P...), A... arguments) {
+  Dialogue* dialogue = Of(s).asking();
+  return dialogue ? (dialogue->*request)(arguments...) : RUM_E_STATE;
+}
+
 // Bounds come first: what is beyond them is refused in any state.
 int32_t Send(rum_session* s, uint32_t side, const void* data, size_t size) {
   if (data && size > RUM_MOST_SEND) return RUM_E_LIMIT;
   return Of(s).Send(side, data, size);
 }
-int32_t Need(rum_session* s, uint32_t side, size_t size) { return Of(s).Need(side, size); }
-int32_t Forward(rum_session* s, uint32_t from, uint64_t size) { return Of(s).Forward(from, size); }
-int32_t Relay(rum_session* s) { return Of(s).AskRelay(); }
-int32_t RelayFrom(rum_session* s, uint32_t side) { return Of(s).AskRelayFrom(side); }
-int32_t TakeBack(rum_session* s, uint32_t side) { return Of(s).AskTakeBack(side); }
+int32_t Need(rum_session* s, uint32_t side, size_t size) {
+  if (side > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+  return Ask(s, &Dialogue::Need, side, size);
+}
+int32_t Forward(rum_session* s, uint32_t from, uint64_t size) {
+  if (from > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+  return Ask(s, &Dialogue::Forward, from, size);
+}
+int32_t Relay(rum_session* s) { return Ask(s, &Dialogue::Relay); }
+int32_t RelayFrom(rum_session* s, uint32_t side) {
+  if (side > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+  return Ask(s, &Dialogue::RelayFrom, side);
+}
+int32_t TakeBack(rum_session* s, uint32_t side) {
+  if (side > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+  return Ask(s, &Dialogue::TakeBack, side);
+}
 int32_t Lookup(rum_session* s, const void* key, size_t size) {
-  if (key && size > RUM_MOST_KEY) return RUM_E_LIMIT;
-  return Of(s).AskLookup(key, size);
+  if (!key || size == 0) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_KEY) return RUM_E_LIMIT;
+  return Ask(s, &Dialogue::Lookup, View(key, size));
 }
 int32_t Identify(rum_session* s, const void* user, size_t size) {
-  if (user && size > RUM_MOST_USER) return RUM_E_LIMIT;
-  return Of(s).Identify(user, size);
+  if (!user && size) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_USER) return RUM_E_LIMIT;
+  return Ask(s, &Dialogue::Identify, View(user, size));
 }
 int32_t Connect(rum_session* s, const char* address, size_t size) {
-  if (address && size > RUM_MOST_ADDRESS) return RUM_E_LIMIT;
-  return Of(s).AskConnect(address, size);
+  if (!address && size) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_ADDRESS) return RUM_E_LIMIT;
+  return Ask(s, &Dialogue::Connect, View(address, size));
 }
 int32_t StartTls(rum_session* s, uint32_t side, const char* name, size_t size) {
-  if (name && size > RUM_MOST_SERVER_NAME) return RUM_E_LIMIT;
-  return Of(s).StartTls(side, name, size);
+  if (side > RUM_UPSTREAM || (!name && size)) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_SERVER_NAME) return RUM_E_LIMIT;
+  return Ask(s, &Dialogue::StartTls, side, View(name, size));
 }
-uint64_t Pause(rum_session* s) { return Of(s).Pause(); }
+int32_t Admit(rum_session* s, const void* record, size_t size) {
+  if (!record && size) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_RECORD) return RUM_E_LIMIT;
+  return Ask(s, &Dialogue::Admit, View(record, size));
+}
+uint64_t Pause(rum_session* s) {
+  Dialogue* dialogue = Of(s).asking();
+  return dialogue ? dialogue->Pause() : 0;
+}
 
 void Resume(uint64_t ticket, int32_t status, void* payload, void (*drop)(void*)) {
   bool posted = Proxy::PostFor(ticket, [ticket, status, payload, drop](Worker& worker) {
     if (Session* session = worker.Redeem(ticket)) {
       session->OnResumed(ticket, status, payload, drop);
     } else if (drop) {
+      InHook in(worker.hook_place, Hook::kDrop);
       drop(payload);
     }
   });
   if (!posted && drop) drop(payload);
 }
 
+uint64_t AddTimer(rum_session* s, uint64_t microseconds) {
+  Dialogue* dialogue = Of(s).asking();
+  return dialogue ? dialogue->AddTimer(std::min(microseconds, kTimerMost)) : 0;
+}
 uint64_t Timer(rum_session* s, uint64_t milliseconds) {
-  return Of(s).AddTimer(std::min(milliseconds, kTimerMost / 1000) * 1000);
+  return AddTimer(s, std::min(milliseconds, kTimerMost / 1000) * 1000);
 }
 void TimerCancel(rum_session* s, uint64_t ticket) { Of(s).CancelTimer(ticket); }
 uint64_t Now() { return NowMillis(); }
@@ -99,7 +140,8 @@ void MetricAdd(rum_session* s, uint32_t index, uint64_t delta) {
 }
 
 void Close(rum_session* s, uint32_t reason, const char* text, size_t size) {
-  Of(s).AskClose(reason, text ? std::string_view(text, size) : std::string_view());
+  Dialogue* dialogue = Of(s).asking();
+  if (dialogue) dialogue->Close(reason, text ? std::string_view(text, size) : std::string_view());
 }
 
 const rum_tls kTls = {
@@ -114,14 +156,11 @@ const rum_tls kTls = {
 const rum_limits kLimits = {
     sizeof(rum_limits),
     0,
-    [](rum_session* s, const void* record, size_t size) -> int32_t {
-      if (record && size > RUM_MOST_RECORD) return RUM_E_LIMIT;
-      return Of(s).Admit(record, size);
-    },
+    Admit,
     [](rum_session* s) { Of(s).LoginFailed(); },
     [](rum_session* s) { return static_cast<int32_t>(Of(s).Blocked()); },
-    [](rum_session* s) { return Of(s).TryLogin(); },
-    [](rum_session* s) { return Of(s).Confirm(); },
+    [](rum_session* s) { return Ask(s, &Dialogue::TryLogin); },
+    [](rum_session* s) { return Ask(s, &Dialogue::Confirm); },
     [](rum_worker* w) {
       const Settings& settings = static_cast<Worker*>(w)->settings();
       return static_cast<int32_t>(settings.admission.guard.failures.on());
@@ -131,10 +170,7 @@ const rum_limits kLimits = {
 const rum_state kState = {sizeof(rum_state), 0, StateStore::SaveForModule,
                           StateStore::LoadForModule};
 
-const rum_clock kClock = {sizeof(rum_clock), 0, NowMicros,
-                          [](rum_session* s, uint64_t microseconds) {
-                            return Of(s).AddTimer(std::min(microseconds, kTimerMost));
-                          }};
+const rum_clock kClock = {sizeof(rum_clock), 0, NowMicros, AddTimer};
 
 std::string user_names;  // each with a NUL behind it
 

@@ -13,7 +13,7 @@
 namespace rum {
 
 struct ProbeOutcome {
-  uint32_t reason = 0;  // RUM_CLOSE_PROBED: the server is well
+  uint32_t reason = 0;  // RUM_CLOSE_PROBED: the server is up
   std::string text;     // the module's words
   std::string peer;     // what was connected to; empty: nothing was
   uint64_t micros = 0;  // from the beginning to the end

@@ -9,22 +9,24 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/clock.h"
 #include "base/main_queue.h"
 #include "base/result.h"
 #include "limits/user_limits.h"
 #include "net/pipes.h"
-#include "upstream/arrivals.h"
+#include "upstream/connect_throttle.h"
 #include "upstream/dead_addresses.h"
 
 namespace rum {
 
 class Admission;
-class Gate;
+class AccessControl;
+class HookWatch;
 class InheritedSockets;
 class Listener;
 class MapFile;
 class ModuleConfig;
-class Outages;
+class ServerHealth;
 class Resolver;
 class SessionLister;
 class Worker;
@@ -64,6 +66,11 @@ class Proxy {
   void Stop();
   // [main] Drains, and waits for the workers.
   void Join();
+  // [main] The same, no longer than that. False: a worker is stuck in a hook, and nothing that it
+  // may use can be destroyed any more.
+  [[nodiscard]] bool JoinWithin(Millis most);
+  // [main] Listeners of workers that are stuck go to others.
+  void RelieveStuck();
 
   // [main] Asks a server on rum's own account. Only when the module has a hook for it, and after
   // Start().
@@ -84,19 +91,20 @@ class Proxy {
   Resolver& resolver() { return *resolver_; }
   Admission& admission() { return *admission_; }
   const Admission& admission() const { return *admission_; }
-  Outages& outages() { return *outages_; }
-  const Outages& outages() const { return *outages_; }
+  ServerHealth& server_health() { return *server_health_; }
+  const ServerHealth& server_health() const { return *server_health_; }
   DeadAddresses& dead_addresses() { return dead_addresses_; }
   // [any] Sessions by server, those that are being connected too.
-  Arrivals& arrivals() { return arrivals_; }
-  NamedPlaces& loads() { return loads_; }
-  const NamedPlaces& loads() const { return loads_; }
+  ConnectThrottle& connect_throttle() { return connect_throttle_; }
+  NamedLimiter& loads() { return loads_; }
+  const NamedLimiter& loads() const { return loads_; }
   PipeBudget& pipes() { return pipes_; }
   // [any] For servers that take turns.
   uint32_t NextTurn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
-  Gate& gate() { return *gate_; }
-  const Gate& gate() const { return *gate_; }
-  SessionLister& lister() const { return *lister_; }  // [main]
+  AccessControl& access_control() { return *access_control_; }
+  const AccessControl& access_control() const { return *access_control_; }
+  const HookWatch& hook_watch() const { return *hook_watch_; }  // [main]
+  SessionLister& lister() const { return *lister_; }            // [main]
   // [main]
   const std::shared_ptr<const Settings>& settings() const { return settings_; }
   const std::shared_ptr<const ModuleConfig>& module_config() const { return module_config_; }
@@ -109,21 +117,24 @@ class Proxy {
   MainQueue queue_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<Admission> admission_;
-  std::unique_ptr<Gate> gate_;
-  std::unique_ptr<Outages> outages_;
+  std::unique_ptr<AccessControl> access_control_;
+  std::unique_ptr<ServerHealth> server_health_;
   DeadAddresses dead_addresses_;
-  Arrivals arrivals_;
+  ConnectThrottle connect_throttle_;
   PipeBudget pipes_;
-  NamedPlaces loads_;
+  NamedLimiter loads_;
   std::atomic<uint32_t> turn_ = 0;
   std::unique_ptr<SessionLister> lister_;
+  std::unique_ptr<HookWatch> hook_watch_;
   std::shared_ptr<const MapFile> map_;
   std::shared_ptr<const TlsContexts> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  event_base* const base_;
   size_t next_prober_ = 0;  // the worker that makes the next probe
   bool draining_ = false;
-  std::atomic<size_t> listening_ = 0;  // listeners that are not closed yet
+  bool serves_ = false;
+  std::atomic<size_t> settling_ = 0;  // listeners whose worker may still hand on a client
 };
 
 }  // namespace rum

@@ -1,6 +1,5 @@
-// The life of a session: events, the relay, deadlines, the end. It begins in session_open.cc; its
-// dialogue is in session_dialogue.cc, the watch in session_watch.cc, what modules ask of it in
-// session_calls.cc.
+// The life of a session: events, the relay, deadlines, the end. It begins in session_open.cc; until
+// its relay a Dialogue says what is next; what modules ask of it is in session_calls.cc.
 #include "proxy/session.h"
 
 #include "base/close_reasons.h"
@@ -18,6 +17,7 @@ namespace {
 
 // A peer that goes on sending more than this at once after its session ended is cut off.
 constexpr size_t kLingerReads = 16;
+constexpr unsigned kWatchRounds = 8;  // windows of a watched side in one turn
 
 }  // namespace
 
@@ -32,14 +32,9 @@ Session::Session(Worker& worker, Listener* listener, const SocketAddress& addres
 
 Session::~Session() = default;
 
-// -- events ---------------------------------------------------------------------------------------
+HookPlace& Session::hook_place() const { return worker_.hook_place; }
 
-void Session::OnModuleTimer(void* timer) {
-  auto* module_timer = static_cast<ModuleTimer*>(timer);
-  Session& session = *module_timer->session;
-  session.dialogue_->rung.push_back(module_timer->ticket);
-  session.Converse();
-}
+// -- events ---------------------------------------------------------------------------------------
 
 void Session::OnReady(uint32_t which, uint32_t what) {
   Side& s = side(which);
@@ -53,16 +48,9 @@ void Session::OnReady(uint32_t which, uint32_t what) {
       MoveBoth(which == RUM_CLIENT ? s.readable() : !was_writable && s.writable(),
                which == RUM_CLIENT ? !was_writable && s.writable() : s.readable());
       break;
-    case State::kWatch:
-      if (fault && (s.ended() || Unread(which))) s.AskError();  // nor here
-      Converse();
-      break;
     case State::kDialogue:
-      if (which == RUM_UPSTREAM && dialogue_->connector.active()) {
-        dialogue_->connector.OnSocketReady(what);
-      } else if (fault && (dialogue_->relay || dialogue_->pause) && !s.handshaking()) {
-        s.AskError();  // nor here, but a handshake reads, and tells what became of it
-      }
+    case State::kWatch:
+      dialogue_->OnReady(which, what);
       Converse();
       break;
     case State::kClosing:
@@ -73,14 +61,69 @@ void Session::OnReady(uint32_t which, uint32_t what) {
   }
 }
 
+// -- dialogue and watch ---------------------------------------------------------------------------
+
+void Session::Converse() {
+  bool again = true;
+  for (unsigned rounds = 0; again && hooked(); ++rounds) {
+    Dialogue::Next next = dialogue_->Proceed();
+    while (next == Dialogue::Next::kWelcome) {
+      Welcome();
+      if (!hooked()) return;
+      next = dialogue_->Proceed();
+    }
+    if (next == Dialogue::Next::kRelay) return StartRelay();
+    if (next == Dialogue::Next::kClose) {
+      return Finish(dialogue_->close_reason(), dialogue_->close_text());
+    }
+    if (state_ == State::kDialogue) {
+      again = dialogue_->Flush();
+    } else if (rounds == kWatchRounds) {
+      return worker_.CallBack(*this);
+    } else {
+      again = MoveWatch();
+    }
+  }
+}
+
+bool Session::MoveWatch() {
+  const Dialogue::Moved moved = dialogue_->MoveWatch();
+  JudgeRelay();
+  if (state_ != State::kWatch) return false;
+  if (moved.more) worker_.CallBack(*this);
+  return moved.due;
+}
+
+void Session::BeginWatch() {
+  state_ = State::kWatch;
+  LoggedIn();
+}
+
+void Session::EndWatch() { state_ = State::kDialogue; }
+
+bool Session::AttachUpstream(Fd fd, bool local) {
+  return side(RUM_UPSTREAM).Attach(worker_.loop(), std::move(fd), *this, RUM_UPSTREAM, local);
+}
+
+// Behind all that flows to this side, what is in a pipe included.
+void Session::QueueFor(uint32_t which, const void* bytes, size_t size) {
+  flows_[Other(which)].Empty(side(which), worker_);
+  side(which).Queue(bytes, size);
+  // A server that is spoken to first has shown all that it can by accepting: whether it answers may
+  // be the client's doing.
+  if (which == RUM_UPSTREAM && dialogue_) dialogue_->OnAnswered();
+}
+
+// Answers go first: a module may still ask of the session while it drops one.
+void Session::CloseDialogue() {
+  dialogue_->DropAnswers();
+  dialogue_.reset();
+}
+
 // -- the relay ------------------------------------------------------------------------------------
 
 void Session::StartRelay() {
-  for (uint32_t from : {RUM_CLIENT, RUM_UPSTREAM}) {
-    Buffer& bytes = dialogue_->windows[from].bytes;
-    QueueFor(Other(from), bytes.data(), bytes.size());
-  }
-  dialogue_->attempt.Succeeded();
+  dialogue_->PassOn();
   CloseDialogue();
   state_ = State::kRelay;
   Trace("both ways are passed on");
@@ -93,11 +136,8 @@ void Session::LoggedIn() {
   if (logged_in_) return;
   logged_in_ = true;
   entry_.LoggedIn();
-  if (dialogue_) {
-    dialogue_->waiting.Release();
-    dialogue_->attempt.Succeeded();
-  }
-  if (worker_.settings().log_logins) LogLogin(story_, *listener_, address_, id_, destination());
+  if (dialogue_) dialogue_->OnLoggedIn();
+  if (worker_.settings().log_logins) LogLogin(record_, *listener_, address_, id_, destination());
   worker_.counters.relaying.Add(1);
   worker_.counters.logins.Add(1);
   worker_.counters.login_times.Add(NowMicros() - opened_);
@@ -106,14 +146,7 @@ void Session::LoggedIn() {
 
 std::string_view Session::destination() const {
   if (load_) return load_.key();
-  return dialogue_ ? std::string_view(dialogue_->server) : std::string_view();
-}
-
-// An answer that is still out finds nothing; one that came too late to be told is dropped.
-void Session::CloseDialogue() {
-  if (dialogue_->pause) worker_.DropTicket(dialogue_->pause);
-  if (auto& resumed = dialogue_->resumed; resumed && resumed->drop) resumed->drop(resumed->payload);
-  dialogue_.reset();
+  return dialogue_ ? std::string_view(dialogue_->connector().server()) : std::string_view();
 }
 
 // Moves one way. True: there is more than a turn's share.
@@ -187,20 +220,15 @@ void Session::OnSettled() {
 }
 
 void Session::OnLoginDeadline() {
-  if (dialogue_ && dialogue_->header) return End(RUM_CLOSE_CLIENT_PROTOCOL, "no PROXY header came");
+  if (dialogue_ && dialogue_->awaits_header())
+    return End(RUM_CLOSE_CLIENT_PROTOCOL, "no PROXY header came");
   End(RUM_CLOSE_LOGIN_TIMEOUT);
 }
 
 void Session::OnPhaseDeadline() {
   if (state_ != State::kDialogue) return;
-  if (dialogue_->header) return OnLoginDeadline();
-  if (dialogue_->connector.active()) {
-    dialogue_->connector.OnDeadline();
-  } else if (dialogue_->tls[RUM_UPSTREAM].own && side(RUM_UPSTREAM).handshaking()) {
-    LeaveServer(RUM_CLOSE_FIRST_BYTE_TIMEOUT, "in the TLS handshake");
-  } else {
-    return End(RUM_CLOSE_FIRST_BYTE_TIMEOUT);
-  }
+  if (dialogue_->awaits_header()) return OnLoginDeadline();
+  dialogue_->OnPhaseDeadline();
   Converse();
 }
 
@@ -246,42 +274,29 @@ void Session::OnHalfCloseDeadline() {
   worker_.half_close->Arm(deadline_, *this);
 }
 
-// What was off has armed nothing.
 void Session::Rearm() {
   if (state_ == State::kClosing || state_ == State::kDead) return;
-  if (logged_in_) {
-    if (LooksFor() != looks_for_ || !deadline_.armed()) ArmLooks();
-    return;
-  }
-  Dialogue& d = *dialogue_;
-  if (!d.login.armed() && !d.relay && !probe_) worker_.login->Arm(d.login, *this);
-  if (d.phase.armed() || d.header) return;
-  if (d.connector.active()) {
-    worker_.connecting->Arm(d.phase, *this);
-  } else if ((d.tls[RUM_UPSTREAM].own && side(RUM_UPSTREAM).handshaking()) ||
-             (d.upstream_open && !d.relay && !d.upstream_spoke)) {
-    worker_.first_byte->Arm(d.phase, *this);
-  }
+  if (!logged_in_) return dialogue_->Rearm();
+  if (LooksFor() != looks_for_ || !deadline_.armed()) ArmLooks();  // what was off has armed nothing
 }
 
 void Session::OnLingerDeadline() { Die(); }
 
 void Session::OnResolved(std::vector<SocketAddress> addresses) {
   if (state_ != State::kDialogue) return;
-  dialogue_->connector.OnResolved(std::move(addresses));
+  dialogue_->OnResolved(std::move(addresses));
   Converse();
 }
 
 void Session::OnResumed(uint64_t ticket, int32_t status, void* payload,
                         void (*drop)(void* payload)) {
-  dialogue_->pause = 0;
-  dialogue_->resumed = Dialogue::Resumed{ticket, status, payload, drop};
+  dialogue_->OnResumed(ticket, status, payload, drop);
   Converse();
 }
 
 void Session::End(uint32_t reason, std::string_view text) {
   if (state_ == State::kDialogue) {
-    AskClose(reason, text);
+    dialogue_->Close(reason, text);
     Converse();
   } else if (state_ == State::kRelay || state_ == State::kWatch) {
     Finish(reason, text);
@@ -292,37 +307,29 @@ void Session::End(uint32_t reason, std::string_view text) {
 
 void Session::Finish(uint32_t reason, std::string_view text) {
   if (state_ == State::kClosing || state_ == State::kDead) return;
-  if (dialogue_ && (reason == RUM_CLOSE_FIRST_BYTE_TIMEOUT || reason == RUM_CLOSE_UPSTREAM_GONE ||
-                    reason == RUM_CLOSE_UPSTREAM_RESET)) {
-    dialogue_->attempt.Failed(worker_.settings().breaker, reason);
-  }
+  if (dialogue_) dialogue_->BlameServer(reason);
   // In the watch, too, rum cannot know where in what flows it is: no words fit in there but those
   // that the module itself sent before it closed.
-  bool relayed =
-      state_ == State::kRelay || (state_ == State::kWatch && dialogue_->close_reason == 0);
+  bool relayed = state_ == State::kRelay || (state_ == State::kWatch && dialogue_->asking());
   bool held[2] = {};  // the module has not let all of it through
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
-    held[which] = dialogue_ && !dialogue_->windows[which].bytes.empty();
+    held[which] = dialogue_ && dialogue_->holds(which);
   }
   state_ = State::kClosing;
   Trace("it ends: {}{}{}", CloseReasonWord(reason), text.empty() ? "" : ", ", text);
   worker_.ForgetCallBack(*this);
   deadline_.Disarm();
-  if (dialogue_ && !dialogue_->upstream_open) side(RUM_UPSTREAM).Close();  // half connected
+  if (dialogue_ && !dialogue_->upstream_open()) side(RUM_UPSTREAM).Close();  // half connected
   if (module_open_) {
     const rum_module& module = config_->module();
-    if (module.session_close) module.session_close(data_, this, reason);
+    if (module.session_close) Call(Hook::kSessionClose, module.session_close, reason);
     module_open_ = false;
   }
   EndShared();
   const std::string server(destination());
   // Before the client learns of the end, and comes again.
-  if (dialogue_) {
-    dialogue_->waiting.Release();
-    dialogue_->candidate.Drop();
-    EndProof(reason);
-  }
-  place_.Release();
+  if (dialogue_) dialogue_->ReleaseLeases(reason);
+  lease_.Release();
   entry_.Release();
   load_.Release();
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
@@ -330,13 +337,13 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (side(which).attached()) side(which).Flush();
   }
   if (probe_) {
-    TellProber(reason, text);
+    ReportToProber(reason, text);
   } else {
     worker_.counters.ended[reason].Add(1);
     if (logged_in_) worker_.counters.relaying.Sub(1);
     worker_.counters.active.Sub(1);
     worker_.counters.session_times.Add(NowMicros() - opened_);
-    LogSession({story_, *listener_, address_, id_, server, opened_, reason, text,
+    LogSession({record_, *listener_, address_, id_, server, opened_, reason, text,
                 sides_[RUM_CLIENT], sides_[RUM_UPSTREAM]});
   }
   if (dialogue_) CloseDialogue();
@@ -352,12 +359,18 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   Die();
 }
 
-// Who leaves before the verdict may have seen enough of it.
-void Session::EndProof(uint32_t reason) {
-  const bool left = reason == RUM_CLOSE_CLIENT_GONE || reason == RUM_CLOSE_CLIENT_RESET ||
-                    reason == RUM_CLOSE_CLIENT_PROTOCOL;
-  if (left && dialogue_->proof.under_way()) LoginFailed();
-  dialogue_->proof.Release();
+// Once, when the module has had its last word.
+void Session::ReportToProber(uint32_t reason, std::string_view text) {
+  ProbeOutcome outcome = {.reason = reason,
+                          .text = std::string(text),
+                          .peer = Peer(RUM_UPSTREAM),
+                          .micros = NowMicros() - opened_,
+                          .notes = std::move(record_.notes),
+                          .route = std::move(probe_->route)};
+  log::Debug("session {}: a probe of {}: {} {}", id_,
+             probe_->destination ? probe_->destination->text() : "a user's way",
+             CloseReasonWord(reason), text);
+  probe_->done(std::move(outcome));
 }
 
 // Gives last words the time to arrive: a close with unread bytes would reset them away. Bounded by

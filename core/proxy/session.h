@@ -1,6 +1,6 @@
 // One client and its server, from accept to close: a dialogue that the module leads, then the
-// relay, of one way first if the module wants to see the other. The only caller of the module's
-// session hooks; the host calls of rum/module.h end up here.
+// relay, of one way first if the module wants to see the other. Only a session and its dialogue
+// call the module's session hooks; the host calls of rum/module.h end up in these two.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,9 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "limits/gate.h"
+#include "limits/access_control.h"
 #include "limits/user_limits.h"
+#include "module/hook.h"
 #include "net/loop.h"
 #include "net/side.h"
 #include "proxy/deadlines.h"
@@ -25,11 +26,12 @@ struct rum_session {};  // what modules hold; always a Session
 
 namespace rum {
 
+class Dialogue;
 class Listener;
 class ModuleConfig;
 class Worker;
-struct Dialogue;
 struct Probe;
+struct ProxyEnds;
 struct SessionEntry;
 struct SessionFilter;
 
@@ -38,15 +40,15 @@ struct DeleteDialogue {
 };
 
 // What a PROXY header has changed.
-struct Told {
+struct ProxiedAddress {
   SocketAddress peer;         // who is really connected
   SocketAddress destination;  // where the client went, as the header has it
 };
 
 // What is told of a session in its log line. Written during the dialogue, then only read.
-struct Story {
+struct SessionRecord {
   std::string user;
-  std::unique_ptr<const Told> told;  // nullptr: the client is the peer
+  std::unique_ptr<const ProxiedAddress> proxied;  // nullptr: the client is the peer
   uint64_t connect_micros = 0;
   uint32_t login_failures = 0;  // a change of the user may fail, and more than once
   bool identified = false;
@@ -71,35 +73,22 @@ class Session final : public rum_session, private Loop::Watcher {
 
   // [worker] For the list of sessions; not for probes.
   bool Matches(const SessionFilter& filter) const;
-  SessionEntry Tell() const;
+  SessionEntry Describe() const;
 
-  // [worker] The host calls; rum/module.h says what they promise.
+  // [worker] The host calls of rum/module.h that a session serves at any time.
   int32_t Send(uint32_t side, const void* data, size_t size);
-  int32_t Need(uint32_t side, size_t size);
-  int32_t Forward(uint32_t from, uint64_t size);
-  int32_t AskRelay();
-  int32_t AskRelayFrom(uint32_t side);
-  int32_t AskTakeBack(uint32_t side);
-  int32_t AskLookup(const void* key, size_t size);
-  int32_t Identify(const void* user, size_t size);
-  int32_t AskConnect(const char* address, size_t size);
-  int32_t StartTls(uint32_t side, const char* server_name, size_t size);
   int32_t TlsModeOf(uint32_t side) const;
   int32_t TlsActive(uint32_t side) const;
   int32_t TlsFingerprint(uint8_t* digest) const;
   int32_t TlsEndIsCut(uint32_t which);
-  int32_t Admit(const void* record, size_t size);
   void LoginFailed();
   bool Blocked() const;
-  int32_t TryLogin();
-  int32_t Confirm();
-  uint64_t Pause();
-  uint64_t AddTimer(uint64_t microseconds);
   void CancelTimer(uint64_t ticket);
   std::string Peer(uint32_t side) const;
   int32_t Note(const char* key, const void* value, size_t size);
-  void AskClose(uint32_t reason, std::string_view text);
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
+  // The dialogue, which serves all others; nullptr: the module may ask for nothing more.
+  Dialogue* asking() const;
 
   // [worker] What happens to a session from outside; each may destroy it at the end of the turn.
   void OnResolved(std::vector<SocketAddress> addresses);  // the connector's name has an answer
@@ -117,12 +106,46 @@ class Session final : public rum_session, private Loop::Watcher {
   void Recount();
   void Rearm();
 
+  // [worker] For its dialogue and the dialogue's connector, and for nobody else: what they use of
+  // the session because it outlives them.
+  Side& side(uint32_t which) { return sides_[which]; }
+  Flow& flow(uint32_t from) { return flows_[from]; }
+  const ModuleConfig& config() const { return *config_; }
+  const SocketAddress& address() const { return address_; }
+  SessionRecord& record() { return record_; }
+  Probe* probe() { return probe_.get(); }
+  UserLimits::Lease& user_place() { return lease_; }
+  NamedLimiter::Lease& server_place() { return load_; }
+  bool logged_in() const { return logged_in_; }
+
+  // [worker] For the same two: what they ask of the session.
+  void Converse();  // something may be due; call it last, because it may destroy the dialogue
+  void ComesFrom(const ProxyEnds& ends);  // the PROXY header says so
+  void BeginWatch();                      // one way flows unseen
+  void EndWatch();                        // it was taken back
+  bool AttachUpstream(Fd fd, bool local);
+  void QueueFor(uint32_t side, const void* bytes, size_t size);
+  bool MoveFrom(uint32_t side, uint64_t most);  // true: there is more than a turn's share
+  bool Turning() const { return sides_[0].turning() || sides_[1].turning(); }
+  HookPlace& hook_place() const;  // the worker's
+  // Calls a hook of this session.
+  template <class R, class... P, class... A>
+  R Call(Hook hook, R (*function)(void*, rum_session*, P...), A... arguments) {
+    InHook in(hook_place(), hook, id_);
+    return function(data_, this, arguments...);
+  }
+  // A line for those who follow this session through its states.
+  template <class... T>
+  void Trace(fmt::format_string<T...> format, T&&... values) {
+    if (!log::Enabled(log::Level::kDebug)) return;
+    log::Debug("session {}: {}", id_, fmt::format(format, std::forward<T>(values)...));
+  }
+
   // The worker's list of sessions.
   Session* prev = nullptr;
   Session* next = nullptr;
 
  private:
-  friend class Connector;
   enum class State : uint8_t {
     kDialogue,  // owns dialogue_; the module sees the bytes; leaves by relay(), relay_from(), an
                 // end
@@ -137,72 +160,36 @@ class Session final : public rum_session, private Loop::Watcher {
 
   Session(Worker& worker, Listener* listener, const SocketAddress& address);
   void OnReady(uint32_t side, uint32_t what) override;
-  static void OnModuleTimer(void* timer);
-
-  // The PROXY headers: session_header.cc.
-  bool ReadHeader();
-  void SendHeader();
 
   // The beginning: session_open.cc.
-  void Welcome();     // the client's address is known
-  bool TurnedAway();  // the client may not come in; it has been told, and the session ends
-  void TurnAway(uint32_t reason, std::string_view detail);
+  void Welcome();          // the client's address is known
+  bool RefuseIfLimited();  // true: it has been refused, and the session ends
+  void Refuse(uint32_t reason, std::string_view detail);
 
-  // The dialogue.
-  void Converse();
-  bool Step();  // does one thing that is due; false: nothing is
-  bool FindReset();
-  bool DeliverOutcome();
-  bool DeliverLookup();
-  bool Deliver(uint32_t side);  // bytes to the module, or past it
-  bool DeliverEnd(uint32_t side);
-  void LoseClient();
-  bool AdvanceTls(uint32_t side);
-  void TlsDone(uint32_t side, bool done);
-  void LeaveServer(uint32_t reason, std::string error);
-  bool Fill(uint32_t side);  // socket -> window
-  void ConnectDone(uint32_t reason, std::string_view detail, const Address& destination);
-  void CloseDialogue();
-
-  // The watch: session_watch.cc.
-  void HandOver();  // serves relay_from() and take_back()
+  // Dialogue and watch.
   bool MoveWatch();
-  bool Unread(uint32_t side) const;  // it is not read on purpose
+  void CloseDialogue();
 
   // The relay.
   void StartRelay();
   void MoveBoth(bool from_client, bool from_upstream);
-  bool MoveFrom(uint32_t side, uint64_t most);
   void JudgeRelay();
-  bool Turning() const { return sides_[0].turning() || sides_[1].turning(); }
   void LoseClientInRelay();
   void ArmLooks();
   Looks LooksFor() const;
   uint64_t Moved() const;
   bool Silent();
   void LoggedIn();
-  bool ConfirmAtLast();
-  void EndProof(uint32_t reason);
 
   // The end.
   void Finish(uint32_t reason, std::string_view text);
   void EndShared();
-  void TellProber(uint32_t reason, std::string_view text);
+  void ReportToProber(uint32_t reason, std::string_view text);
   void Linger();
   void Die();
 
-  // The module may still ask for something: it looks on, and has not closed.
-  bool asking() const;
+  // The module looks on.
   bool hooked() const { return state_ == State::kDialogue || state_ == State::kWatch; }
-  void QueueFor(uint32_t side, const void* bytes, size_t size);
-  void ServerIsThere();  // it has shown that it is well
-  // A line for those who follow this session through its states.
-  template <class... T>
-  void Trace(fmt::format_string<T...> format, T&&... values) {
-    if (!log::Enabled(log::Level::kDebug)) return;
-    log::Debug("session {}: {}", id_, fmt::format(format, std::forward<T>(values)...));
-  }
-  Side& side(uint32_t which) { return sides_[which]; }
   static uint32_t Other(uint32_t which) { return 1 - which; }
   // Empty: none was tried yet, or the session is closing.
   std::string_view destination() const;
@@ -216,14 +203,14 @@ class Session final : public rum_session, private Loop::Watcher {
   Flow flows_[2];      // [RUM_CLIENT]: from the client; [RUM_UPSTREAM]: from the upstream
   Deadline deadline_;  // once logged in: settled, idle or half-close; closing: linger
   std::unique_ptr<Dialogue, DeleteDialogue> dialogue_;
-  Story story_;
+  SessionRecord record_;
   std::unique_ptr<Probe> probe_;  // nullptr: a client's session
   std::shared_ptr<const ModuleConfig> config_;
   void* data_ = nullptr;  // the module's
   SocketAddress address_;
-  Gate::Place entry_;        // from the time when the client may come in to the end
-  UserLimits::Place place_;  // from confirm() to the end
-  NamedPlaces::Place load_;  // of the server, from the attempt to connect to the end
+  AccessControl::Lease entry_;  // from the time when the client is accepted to the end
+  UserLimits::Lease lease_;     // from confirm() to the end
+  NamedLimiter::Lease load_;    // of the server, from the attempt to connect to the end
   State state_ = State::kDialogue;
   uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first
   uint8_t silent_looks_ = 0;

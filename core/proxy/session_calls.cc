@@ -1,5 +1,6 @@
-// The host calls of rum/module.h, as a session serves them. Each only notes what is asked; the
-// session does it when the module's hook has returned.
+// The host calls of rum/module.h, as a session serves them: those that it takes at any time, and
+// the requests of its dialogue, of which most are only noted and done when the module's hook has
+// returned. TLS, pauses and timers are here to their end.
 #include <algorithm>
 #include <cstring>
 
@@ -34,7 +35,11 @@ bool GoodNoteKey(std::string_view key) {
 
 }  // namespace
 
-bool Session::asking() const { return hooked() && dialogue_->close_reason == 0; }
+// -- at any time ----------------------------------------------------------------------------------
+
+Dialogue* Session::asking() const {
+  return hooked() && dialogue_->asking() ? dialogue_.get() : nullptr;
+}
 
 int32_t Session::Send(uint32_t which, const void* data, size_t size) {
   if (which > RUM_UPSTREAM || (!data && size)) return RUM_E_ARGUMENT;
@@ -44,122 +49,9 @@ int32_t Session::Send(uint32_t which, const void* data, size_t size) {
     return RUM_E_STATE;
   }
   // From the relay on there is no dialogue, and the upstream is there.
-  if (which == RUM_UPSTREAM && dialogue_ && !dialogue_->upstream_open) return RUM_E_STATE;
+  if (which == RUM_UPSTREAM && dialogue_ && !dialogue_->upstream_open()) return RUM_E_STATE;
   if (s.waiting() + size > RUM_MOST_WAITING) return RUM_E_LIMIT;
   QueueFor(which, data, size);
-  return RUM_OK;
-}
-
-// Behind all that flows to this side, what is in a pipe included.
-void Session::QueueFor(uint32_t which, const void* bytes, size_t size) {
-  flows_[Other(which)].Empty(side(which), worker_);
-  side(which).Queue(bytes, size);
-  // A server that is spoken to first has shown all that it can by accepting: whether it answers may
-  // be the client's doing.
-  if (which == RUM_UPSTREAM && dialogue_) ServerIsThere();
-}
-
-void Session::ServerIsThere() {
-  const TlsStream* tls = side(RUM_UPSTREAM).tls();
-  tls && tls->open() ? dialogue_->attempt.Succeeded() : dialogue_->attempt.Answered();
-  dialogue_->arriving.Release();
-}
-
-int32_t Session::Need(uint32_t which, size_t size) {
-  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  if (!asking() || dialogue_->hand_over == which) return RUM_E_STATE;
-  if (size > kWindowMost) return RUM_E_LIMIT;
-  dialogue_->windows[which].need = size;
-  return RUM_OK;
-}
-
-int32_t Session::Forward(uint32_t from, uint64_t size) {
-  if (from > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  if (!asking() || probe_ || dialogue_->hand_over == from) return RUM_E_STATE;
-  uint64_t& forward = dialogue_->windows[from].forward;
-  if (size > INT64_MAX || forward + size > INT64_MAX) return RUM_E_LIMIT;
-  forward += size;
-  return RUM_OK;
-}
-
-int32_t Session::AskRelay() {
-  if (!asking() || probe_) return RUM_E_STATE;
-  Dialogue& d = *dialogue_;
-  if (!d.upstream_open && !d.connect && !d.connector.active()) return RUM_E_STATE;
-  if (!ConfirmAtLast()) return RUM_E_LIMIT;
-  d.relay = true;
-  if (!d.tls[RUM_CLIENT].asked) d.login.Disarm();  // a handshake keeps its deadline
-  return RUM_OK;
-}
-
-int32_t Session::AskRelayFrom(uint32_t which) {
-  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  if (!asking() || probe_ || dialogue_->relay || dialogue_->hand_over) return RUM_E_STATE;
-  Dialogue& d = *dialogue_;
-  auto turning = [&](uint32_t s) {
-    return d.tls[s].asked && (!d.tls[s].begun || side(s).handshaking());
-  };
-  if (!d.upstream_open || turning(RUM_CLIENT) || turning(RUM_UPSTREAM)) return RUM_E_STATE;
-  if (!ConfirmAtLast()) return RUM_E_LIMIT;
-  d.hand_over = which;
-  d.login.Disarm();
-  return RUM_OK;
-}
-
-int32_t Session::AskTakeBack(uint32_t which) {
-  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  if (!asking() || dialogue_->relay || dialogue_->hand_over != which) return RUM_E_STATE;
-  if (side(which).ended()) return RUM_E_STATE;  // which has been passed on
-  dialogue_->hand_over.reset();
-  return RUM_OK;
-}
-
-int32_t Session::AskLookup(const void* key, size_t size) {
-  if (!key || size == 0) return RUM_E_ARGUMENT;
-  if (!asking() || dialogue_->lookup) return RUM_E_STATE;
-  if (worker_.settings().map.empty()) return RUM_E_UNSUPPORTED;
-  dialogue_->lookup.emplace(static_cast<const char*>(key), size);
-  return RUM_OK;
-}
-
-int32_t Session::Identify(const void* user, size_t size) {
-  if (!user && size) return RUM_E_ARGUMENT;
-  if (!asking()) return RUM_E_STATE;
-  story_.user.assign(static_cast<const char*>(user), size);
-  story_.identified = true;
-  Trace("the user is \"{}\"", story_.user);
-  return RUM_OK;
-}
-
-int32_t Session::AskConnect(const char* address, size_t size) {
-  if (!address && size) return RUM_E_ARGUMENT;
-  if (!asking()) return RUM_E_STATE;
-  Dialogue& d = *dialogue_;
-  if (d.connect || d.connector.active() || d.upstream_open) return RUM_E_STATE;
-  if (probe_ && probe_->destination) return RUM_E_STATE;
-  if (size == 0) {
-    auto destinations = worker_.DefaultDestinations(address_);
-    if (destinations.empty()) return RUM_E_UNSUPPORTED;
-    d.connect = std::move(destinations);
-    return RUM_OK;
-  }
-  auto destinations = ParseAddresses({address, size});
-  if (!destinations) return RUM_E_ARGUMENT;
-  d.connect = std::move(*destinations);
-  return RUM_OK;
-}
-
-int32_t Session::StartTls(uint32_t which, const char* server_name, size_t size) {
-  if (which > RUM_UPSTREAM || (!server_name && size)) return RUM_E_ARGUMENT;
-  if (!asking()) return RUM_E_STATE;
-  Dialogue& d = *dialogue_;
-  if (d.hand_over || d.tls[which].asked || (which == RUM_UPSTREAM ? !d.upstream_open : probing())) {
-    return RUM_E_STATE;
-  }
-  if (TlsModeOf(which) == RUM_TLS_OFF) return RUM_E_UNSUPPORTED;
-  std::string name(server_name ? server_name : "", size);
-  if (which == RUM_UPSTREAM && name.empty()) name = d.upstream_host;
-  d.tls[which] = {.asked = true, .begun = false, .own = false, .name = std::move(name)};
   return RUM_OK;
 }
 
@@ -173,7 +65,7 @@ int32_t Session::TlsModeOf(uint32_t which) const {
 int32_t Session::TlsActive(uint32_t which) const {
   if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
   // One that was asked for begins when the hook has returned, and nothing goes there before.
-  return !sides_[which].plain() || (dialogue_ && dialogue_->tls[which].asked);
+  return !sides_[which].plain() || (dialogue_ && dialogue_->tls_asked(which));
 }
 
 int32_t Session::TlsFingerprint(uint8_t* digest) const {
@@ -191,28 +83,11 @@ int32_t Session::TlsEndIsCut(uint32_t which) {
   return RUM_OK;
 }
 
-int32_t Session::Admit(const void* record, size_t size) {
-  if (!record && size) return RUM_E_ARGUMENT;
-  if (!asking() || !story_.identified) return RUM_E_STATE;
-  // What goes through a unix socket does not leave the machine.
-  bool safe_way = TlsActive(RUM_CLIENT) == 1 || !address_.ip();
-  const Visitor visitor{story_.user, address_, safe_way};
-  const std::string_view rules(static_cast<const char*>(record), size);
-  const Admission::Settings& settings = worker_.settings().admission;
-  Admission& admission = worker_.proxy().admission();
-  // A way was taken back: the session has a user who stays until the next one is in.
-  bool changing = logged_in_ && !dialogue_->hand_over;
-  if (!changing) place_.Release();
-  int32_t verdict = admission.Admit(settings, visitor, rules, place_, &dialogue_->candidate);
-  if (verdict > 0) worker_.counters.admissions_refused[verdict].Add(1);
-  return verdict;
-}
-
 void Session::LoginFailed() {
   worker_.counters.login_failures.Add(1);
-  ++story_.login_failures;
+  ++record_.login_failures;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
-  LoginGuard::Attempt* proof = dialogue_ ? &dialogue_->proof : nullptr;
+  LoginGuard::Attempt* proof = dialogue_ ? dialogue_->proof() : nullptr;
   if (!worker_.proxy().admission().guard().Failed(guard, address_, proof)) return;
   worker_.counters.login_blocks.Add(1);
   log::Warning("{}: too many failed logins ({}), blocked for {}", address_.host(),
@@ -224,57 +99,8 @@ bool Session::Blocked() const {
   return worker_.proxy().admission().guard().Blocks(guard, address_);
 }
 
-int32_t Session::TryLogin() {
-  if (!asking() || dialogue_->pause) return RUM_E_STATE;
-  const LoginGuard::Settings& guard = worker_.settings().admission.guard;
-  if (!guard.failures.on()) return RUM_OK;
-  const uint64_t ticket = worker_.TakeTicket(*this);
-  auto answer = worker_.proxy().admission().guard().Try(guard, address_, ticket, &dialogue_->proof);
-  if (answer == LoginGuard::Answer::kWait) {
-    Trace("as many logins of its address are under way as may fail: it waits");
-    dialogue_->pause = ticket;
-    return RUM_E_AGAIN;
-  }
-  worker_.DropTicket(ticket);
-  return answer == LoginGuard::Answer::kGo ? RUM_OK : RUM_REFUSED_BLOCKED;
-}
-
-int32_t Session::Confirm() {
-  if (!asking()) return RUM_E_STATE;
-  dialogue_->proof.Release();
-  if (!dialogue_->candidate) return place_ ? RUM_OK : RUM_E_STATE;
-  int32_t verdict = worker_.proxy().admission().Confirm(&dialogue_->candidate, &place_);
-  if (verdict > 0) worker_.counters.admissions_refused[verdict].Add(1);
-  return verdict;
-}
-
-// A module that does not say when a login is proved says so by letting it through.
-bool Session::ConfirmAtLast() {
-  dialogue_->proof.Release();
-  if (!dialogue_->candidate || Confirm() == RUM_OK) return true;
-  AskClose(RUM_CLOSE_LIMIT, "a limit of the user is reached");
-  return false;
-}
-
-uint64_t Session::Pause() {
-  if (!asking() || dialogue_->pause) return 0;
-  return dialogue_->pause = worker_.TakeTicket(*this);
-}
-
-uint64_t Session::AddTimer(uint64_t microseconds) {
-  if (!asking() || dialogue_->timers.size() >= kTimersMost) return 0;
-  auto timer = std::make_unique<ModuleTimer>(worker_.loop(), OnModuleTimer);
-  timer->session = this;
-  timer->ticket = worker_.NewTicketNumber();
-  timer->timer.Set(std::chrono::microseconds(microseconds));
-  dialogue_->timers.push_back(std::move(timer));
-  return dialogue_->timers.back()->ticket;
-}
-
 void Session::CancelTimer(uint64_t ticket) {
-  if (!dialogue_) return;
-  std::erase_if(dialogue_->timers, [&](auto& timer) { return timer->ticket == ticket; });
-  std::erase(dialogue_->rung, ticket);
+  if (dialogue_) dialogue_->CancelTimer(ticket);
 }
 
 std::string Session::Peer(uint32_t which) const {
@@ -284,7 +110,7 @@ std::string Session::Peer(uint32_t which) const {
   }
   const Side& s = sides_[RUM_UPSTREAM];
   if (!s.attached()) return {};
-  SocketAddress address = dialogue_ ? dialogue_->connector.address() : s.PeerAddress();
+  SocketAddress address = dialogue_ ? dialogue_->connector().address() : s.PeerAddress();
   if (address.ip()) return address.text();
   // A destination that is a unix socket is told as "sock:/path".
   std::string_view path = destination();
@@ -295,22 +121,262 @@ int32_t Session::Note(const char* key, const void* value, size_t size) {
   if (!key || (!value && size) || !GoodNoteKey(key)) return RUM_E_ARGUMENT;
   if (size > RUM_MOST_NOTE) return RUM_E_LIMIT;
   std::string text(static_cast<const char*>(value), size);
-  for (auto& [known, old] : story_.notes) {
+  for (auto& [known, old] : record_.notes) {
     if (known == key) {
       old = std::move(text);
       return RUM_OK;
     }
   }
-  if (story_.notes.size() >= RUM_MOST_NOTES) return RUM_E_LIMIT;
-  story_.notes.emplace_back(key, std::move(text));
+  if (record_.notes.size() >= RUM_MOST_NOTES) return RUM_E_LIMIT;
+  record_.notes.emplace_back(key, std::move(text));
   return RUM_OK;
 }
 
-void Session::AskClose(uint32_t reason, std::string_view text) {
+// -- requests of the dialogue ---------------------------------------------------------------------
+
+int32_t Dialogue::Need(uint32_t which, size_t size) {
+  if (hand_over_ == which) return RUM_E_STATE;
+  if (size > RUM_MOST_NEED) return RUM_E_LIMIT;
+  windows_[which].need = size;
+  return RUM_OK;
+}
+
+int32_t Dialogue::Forward(uint32_t from, uint64_t size) {
+  if (session_.probing() || hand_over_ == from) return RUM_E_STATE;
+  uint64_t& forward = windows_[from].forward;
+  if (size > INT64_MAX || forward + size > INT64_MAX) return RUM_E_LIMIT;
+  forward += size;
+  return RUM_OK;
+}
+
+int32_t Dialogue::Relay() {
+  if (!asking() || session_.probing()) return RUM_E_STATE;
+  if (!upstream_open_ && !connect_ && !connector_.active()) return RUM_E_STATE;
+  if (!ConfirmAtLast()) return RUM_E_LIMIT;
+  relay_ = true;
+  if (!tls_[RUM_CLIENT].asked) login_.Disarm();  // a handshake keeps its deadline
+  return RUM_OK;
+}
+
+int32_t Dialogue::RelayFrom(uint32_t which) {
+  if (session_.probing() || relay_ || hand_over_) return RUM_E_STATE;
+  auto turning = [&](uint32_t s) {
+    return tls_[s].asked && (!tls_[s].begun || side(s).handshaking());
+  };
+  if (!upstream_open_ || turning(RUM_CLIENT) || turning(RUM_UPSTREAM)) return RUM_E_STATE;
+  if (!ConfirmAtLast()) return RUM_E_LIMIT;
+  hand_over_ = which;
+  login_.Disarm();
+  return RUM_OK;
+}
+
+int32_t Dialogue::TakeBack(uint32_t which) {
+  if (relay_ || hand_over_ != which) return RUM_E_STATE;
+  if (side(which).ended()) return RUM_E_STATE;  // which has been passed on
+  hand_over_.reset();
+  return RUM_OK;
+}
+
+int32_t Dialogue::Lookup(std::string_view key) {
+  if (lookup_) return RUM_E_STATE;
+  if (worker_.settings().map.empty()) return RUM_E_UNSUPPORTED;
+  lookup_.emplace(key);
+  return RUM_OK;
+}
+
+int32_t Dialogue::Identify(std::string_view user) {
+  SessionRecord& record = session_.record();
+  record.user = user;
+  record.identified = true;
+  session_.Trace("the user is \"{}\"", user);
+  return RUM_OK;
+}
+
+int32_t Dialogue::Connect(std::string_view wanted) {
+  if (connect_ || connector_.active() || upstream_open_) return RUM_E_STATE;
+  if (session_.probe() && session_.probe()->destination) return RUM_E_STATE;
+  if (wanted.empty()) {
+    auto destinations = worker_.DefaultDestinations(session_.address());
+    if (destinations.empty()) return RUM_E_UNSUPPORTED;
+    connect_ = std::move(destinations);
+    return RUM_OK;
+  }
+  auto destinations = ParseAddresses(wanted);
+  if (!destinations) return RUM_E_ARGUMENT;
+  connect_ = std::move(*destinations);
+  return RUM_OK;
+}
+
+void Dialogue::Close(uint32_t reason, std::string_view text) {
   if (!asking()) return;
-  if (reason == RUM_CLOSE_PROBED && !probe_) reason = RUM_CLOSE_MODULE;
-  dialogue_->close_reason = KnownCloseReason(reason);
-  dialogue_->close_text = text.substr(0, RUM_MOST_CLOSE_TEXT);
+  if (reason == RUM_CLOSE_PROBED && !session_.probing()) reason = RUM_CLOSE_MODULE;
+  close_reason_ = KnownCloseReason(reason);
+  close_text_ = text.substr(0, RUM_MOST_CLOSE_TEXT);
+}
+
+// -- logins ---------------------------------------------------------------------------------------
+
+int32_t Dialogue::Admit(std::string_view rules) {
+  const SessionRecord& record = session_.record();
+  if (!record.identified) return RUM_E_STATE;
+  const SocketAddress& address = session_.address();
+  // What goes through a unix socket does not leave the machine.
+  bool safe_way = session_.TlsActive(RUM_CLIENT) == 1 || !address.ip();
+  const Visitor visitor{record.user, address, safe_way};
+  const Admission::Settings& settings = worker_.settings().admission;
+  Admission& admission = worker_.proxy().admission();
+  // A way was taken back: the session has a user who stays until the next one is in.
+  bool changing = session_.logged_in() && !hand_over_;
+  UserLimits::Lease& place = session_.user_place();
+  if (!changing) place.Release();
+  int32_t verdict = admission.Admit(settings, visitor, rules, place, &candidate_);
+  if (verdict > 0) worker_.counters.logins_refused[verdict].Add(1);
+  return verdict;
+}
+
+int32_t Dialogue::TryLogin() {
+  if (pause_) return RUM_E_STATE;
+  const LoginGuard::Settings& guard = worker_.settings().admission.guard;
+  if (!guard.failures.on()) return RUM_OK;
+  const uint64_t ticket = worker_.TakeTicket(session_);
+  LoginGuard& logins = worker_.proxy().admission().guard();
+  auto answer = logins.Try(guard, session_.address(), ticket, &proof_);
+  if (answer == LoginGuard::Answer::kWait) {
+    session_.Trace("as many logins of its address are under way as may fail: it waits");
+    pause_ = ticket;
+    return RUM_E_AGAIN;
+  }
+  worker_.DropTicket(ticket);
+  return answer == LoginGuard::Answer::kGo ? RUM_OK : RUM_REFUSED_BLOCKED;
+}
+
+int32_t Dialogue::Confirm() {
+  proof_.Release();
+  UserLimits::Lease& place = session_.user_place();
+  if (!candidate_) return place ? RUM_OK : RUM_E_STATE;
+  int32_t verdict = worker_.proxy().admission().Confirm(&candidate_, &place);
+  if (verdict > 0) worker_.counters.logins_refused[verdict].Add(1);
+  return verdict;
+}
+
+// A module that does not say when a login is proved says so by letting it through.
+bool Dialogue::ConfirmAtLast() {
+  proof_.Release();
+  if (!candidate_ || Confirm() == RUM_OK) return true;
+  Close(RUM_CLOSE_LIMIT, "a limit of the user is reached");
+  return false;
+}
+
+// -- TLS ------------------------------------------------------------------------------------------
+
+int32_t Dialogue::StartTls(uint32_t which, std::string_view server_name) {
+  if (hand_over_ || tls_[which].asked) return RUM_E_STATE;
+  if (which == RUM_UPSTREAM ? !upstream_open_ : session_.probing()) return RUM_E_STATE;
+  if (session_.TlsModeOf(which) == RUM_TLS_OFF) return RUM_E_UNSUPPORTED;
+  std::string name(server_name);
+  if (which == RUM_UPSTREAM && name.empty()) name = upstream_host_;
+  tls_[which] = {.asked = true, .begun = false, .own = false, .name = std::move(name)};
+  return RUM_OK;
+}
+
+// Begins TLS when the hook that asked for it has returned, and goes on with the handshake.
+bool Dialogue::AdvanceTls(uint32_t which) {
+  TlsRequest& tls = tls_[which];
+  if (!tls.asked) return false;
+  Side& s = side(which);
+  if (!tls.begun) {
+    tls.begun = true;
+    Buffer& window = windows_[which].bytes;
+    const TlsContexts& contexts = *worker_.tls();
+    std::string_view early(reinterpret_cast<const char*>(window.data()), window.size());
+    if (!s.StartTls(which == RUM_CLIENT ? contexts.server : contexts.client, which == RUM_CLIENT,
+                    contexts.upstream_name.empty() ? tls.name : contexts.upstream_name, early,
+                    tls.own && which == RUM_CLIENT)) {  // to a server a PROXY header goes first
+      Close(RUM_CLOSE_NO_RESOURCES, "TLS");
+    }
+    window.Clear();
+    windows_[which].fresh = false;
+    return true;
+  }
+  if (!s.handshaking() || s.broken()) return false;
+  switch (s.Handshake()) {
+    case TlsStream::Handshake::kWait:
+      return false;
+    case TlsStream::Handshake::kDone:
+      TlsDone(which, true);
+      return true;
+    default:
+      TlsDone(which, false);
+      return true;
+  }
+}
+
+// TLS from the first byte on did not come about: nothing of the client's was sent there yet.
+void Dialogue::LeaveServer(uint32_t reason, std::string error) {
+  tls_error_ = std::move(error);
+  tls_[RUM_UPSTREAM] = {};
+  connector_.Failed(reason, tls_error_);
+}
+
+void Dialogue::TlsDone(uint32_t which, bool done) {
+  session_.Trace("TLS with the {} {}", which == RUM_CLIENT ? "client" : "server",
+                 done ? "is up" : "failed");
+  if (!done && which == RUM_UPSTREAM) {
+    if (tls_[which].own) return LeaveServer(RUM_CLOSE_TLS, side(which).tls()->error());
+    connector_.Blame(RUM_CLOSE_TLS);
+  }
+  if (tls_[which].own) {
+    if (done && which == RUM_UPSTREAM) outcome_ = 0;
+  } else if (module().tls_open) {
+    session_.Call(Hook::kTlsOpen, module().tls_open, which, done ? RUM_OK : RUM_E_FAILED);
+  }
+  // The relay is asked for already: what is left is the server's.
+  if (done && which == RUM_CLIENT && relay_) login_.Disarm();
+  if (!done) Close(RUM_CLOSE_TLS, side(which).tls()->error());
+}
+
+// -- pauses and timers ----------------------------------------------------------------------------
+
+uint64_t Dialogue::Pause() {
+  if (pause_) return 0;
+  return pause_ = worker_.TakeTicket(session_);
+}
+
+void Dialogue::OnResumed(uint64_t ticket, int32_t status, void* payload,
+                         void (*drop)(void* payload)) {
+  pause_ = 0;
+  resumed_ = Resumed{ticket, status, payload, drop};
+}
+
+// An answer that is still out finds nothing; one that came too late to be told is dropped.
+void Dialogue::DropAnswers() {
+  if (pause_) worker_.DropTicket(pause_);
+  if (!resumed_ || !resumed_->drop) return;
+  InHook in(worker_.hook_place, Hook::kDrop, session_.id());
+  resumed_->drop(resumed_->payload);
+}
+
+uint64_t Dialogue::AddTimer(uint64_t microseconds) {
+  if (timers_.size() >= RUM_MOST_TIMERS) return 0;
+  auto timer = std::make_unique<Timer>(*this, worker_.loop(), worker_.NewTicketNumber());
+  timer->timer.Set(std::chrono::microseconds(microseconds));
+  timers_.push_back(std::move(timer));
+  return timers_.back()->ticket;
+}
+
+void Dialogue::CancelTimer(uint64_t ticket) {
+  std::erase_if(timers_, [&](auto& timer) { return timer->ticket == ticket; });
+  std::erase(rung_, ticket);
+}
+
+Dialogue::Timer::Timer(Dialogue& dialogue, Loop& loop, uint64_t ticket)
+    : timer(loop, OnTimer, this), dialogue(dialogue), ticket(ticket) {}
+
+void Dialogue::OnTimer(void* timer) {
+  const auto& rung = *static_cast<Timer*>(timer);
+  Dialogue& dialogue = rung.dialogue;
+  dialogue.rung_.push_back(rung.ticket);
+  dialogue.session_.Converse();
 }
 
 }  // namespace rum

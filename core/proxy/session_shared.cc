@@ -8,7 +8,7 @@ int32_t Session::PutShared(std::string_view key, std::string_view value, uint64_
   if (!asking() || probe_) return RUM_E_STATE;
   SharedTable* table = SharedTable::Get();
   if (!table) return RUM_E_UNSUPPORTED;
-  const std::string user = story_.identified ? "user " + story_.user : "host " + address_.host();
+  const std::string user = record_.identified ? "user " + record_.user : "host " + address_.host();
   const int32_t status = table->Put({id_, user}, key, value, lifetime);
   if (status == RUM_OK && lifetime == 0) shares_ = true;
   return status;

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "module/hook.h"
 #include "proxy/worker.h"
 #include "rum/module.h"
 
@@ -54,6 +55,7 @@ void WorkerCalls::OnTimer(void* owner) {
   WorkerCalls& calls = timer.calls;
   const Job job = timer.job;
   std::erase_if(calls.timers_, [&](const auto& one) { return one.get() == &timer; });
+  InHook in(calls.worker_.hook_place, Hook::kRun);
   job.run(calls.worker_.module_data(), job.argument);
 }
 
@@ -63,6 +65,7 @@ void WorkerCalls::CancelTimer(uint64_t ticket) {
   if (found == timers_.end()) return;
   const Job job = (*found)->job;
   timers_.erase(found);
+  InHook in(worker_.hook_place, Hook::kDrop);
   job.Forget();
 }
 
@@ -87,7 +90,10 @@ void WorkerCalls::RunPosted() {
     std::lock_guard lock(All().mutex);
     jobs.swap(posted_);
   }
-  for (const Job& job : jobs) job.run(worker_.module_data(), job.argument);
+  for (const Job& job : jobs) {
+    InHook in(worker_.hook_place, Hook::kRun);
+    job.run(worker_.module_data(), job.argument);
+  }
 }
 
 void WorkerCalls::Close() {
@@ -100,6 +106,7 @@ void WorkerCalls::Close() {
   closed_ = true;
   for (const auto& timer : timers_) jobs.push_back(timer->job);
   timers_.clear();
+  InHook in(worker_.hook_place, Hook::kDrop);
   for (const Job& job : jobs) job.Forget();
 }
 

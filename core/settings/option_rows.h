@@ -9,6 +9,11 @@ namespace rum {
 
 // The group of what rumctl can set.
 inline constexpr const char* kLimitsGroup = "Limits";
+inline constexpr const char* kAddressGroup =
+    "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)";
+inline constexpr const char* kTimeoutGroup = "Timeouts (250ms, 6s, 5m, 1h, off)";
+inline constexpr const char* kNamesGroup = "Host names";
+inline constexpr const char* kLogGroup = "Log and statistics";
 
 struct OptionRow {
   const char* flags;
@@ -19,145 +24,139 @@ struct OptionRow {
 };
 
 inline constexpr OptionRow kOptionRows[] = {
-    {"-s,--listen", "ADDR", "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
-     "listen here; may be repeated"},
-    {"-d,--destination", "ADDR[,ADDR...]",
-     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
-     "the default destination; of several the first that answers is taken", true},
-    {"-f,--failover", "ADDR[,ADDR...]",
-     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
-     "the same as -d with a list", true},
-    {"-R,--random", "ADDR[,ADDR...]",
-     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
-     "the same as -d with a list and --balance random", true},
-    {"--balance", "first|round-robin|random|least|source",
-     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
-     "which server of the list of -d: least by sessions, source by the client's address; when it "
-     "fails the next one (first)",
+    {"-s,--listen", "ADDR", kAddressGroup, "accept clients here; may be repeated"},
+    {"-d,--destination", "ADDR[,ADDR...]", kAddressGroup,
+     "the default server, or a list of servers for --balance; may be repeated", true},
+    {"--socket-mode", "OCTAL", kAddressGroup,
+     "file mode of the unix sockets that rum listens on (0777)"},
+
+    {"--balance", "first|round-robin|random|least|source", "Servers",
+     "which server of a list to try first: the first one, each in turn, a random one, the one with "
+     "the fewest sessions, or always the same for one client address (first)",
      true},
-    {"--breaker", "N/TIME|off",
-     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
-     "leave a server alone for a while when so many attempts in a row failed (5/10s)", true},
-    {"--socket-mode", "OCTAL",
-     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
-     "the mode of unix sockets that rum listens on (0777)"},
-    {"--source-address", "IP[,IP...]",
-     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)",
+    {"--breaker", "N/TIME|off", "Servers",
+     "circuit breaker: stop using a server for a while after N failed attempts in a row within "
+     "TIME (5/10s)",
+     true},
+    {"--health-check", "TIME", "Servers",
+     "health check interval of each server in use; off: no health checks (10s)"},
+    {"--source-address", "IP[,IP...]", "Servers",
      "connect to servers from this address; from the next one when its ports are used up", true},
+    {"--send-proxy", "off|v1|v2", "Servers",
+     "tell servers the client's address in a PROXY protocol header (off)", true},
 
     {"-P,--protocol", "MODULE", "Protocol",
-     "the module that leads the conversation (passthrough.so; with -M " RUM_MAP_MODULE ")"},
+     "the protocol module (passthrough.so; with -M " RUM_MAP_MODULE ")"},
     {"-M,--map", "FILE", "Protocol",
-     "the user map, a CDB made by rum-map; taken anew when replaced"},
-    {"--module-dir", "DIR", "Protocol", "where modules are (" RUM_MODULE_DIR ")"},
+     "the user map, a CDB file made by rum-map; read again when it is replaced"},
+    {"--module-dir", "DIR", "Protocol", "directory of the modules (" RUM_MODULE_DIR ")"},
     {"--state-dir", "DIR", "Protocol",
-     "where rum keeps what it has learned, and its own certificate (" RUM_STATE_DIR ")"},
+     "directory for what rum learns about servers and for its own certificate (" RUM_STATE_DIR ")"},
 
     {"--tls", "off|on|require", "TLS",
-     "offer TLS to clients inside the protocol, or insist on it (off)", true},
+     "TLS inside the protocol, for clients: off, offered or required (off)", true},
     {"--tls-cert", "FILE", "TLS",
-     "certificate and chain, PEM; without it rum makes one that signs itself", true},
-    {"--tls-key", "FILE", "TLS", "its key, PEM (in the file of --tls-cert)", true},
-    {"--tls-ca", "FILE", "TLS", "clients must show a certificate signed by one of these", true},
-    {"--tls-min-version", "1.2|1.3", "TLS", "the oldest version of TLS, on both sides (1.2)", true},
-    {"--tls-ciphers", "LIST", "TLS", "ciphers for TLS 1.2 as OpenSSL writes them", true},
+     "certificate and chain, PEM; without it rum makes a self-signed certificate", true},
+    {"--tls-key", "FILE", "TLS", "private key, PEM (in the file of --tls-cert)", true},
+    {"--tls-ca", "FILE", "TLS",
+     "CA certificates, PEM: each client must show a certificate that one of them signed", true},
+    {"--tls-min-version", "1.2|1.3", "TLS", "oldest TLS version, to clients and servers (1.2)",
+     true},
+    {"--tls-ciphers", "LIST", "TLS", "TLS 1.2 ciphers for clients, as OpenSSL writes them", true},
     {"--upstream-tls", "mirror|off|require|verify", "TLS",
      "TLS to servers: when the client has it, never, always, or always and verified (mirror)",
      true},
-    {"--upstream-tls-ca", "FILE", "TLS", "authorities for verify (the system's)", true},
-    {"--upstream-tls-name", "NAME", "TLS",
-     "the name that servers' certificates must have (the host)", true},
+    {"--upstream-tls-ca", "FILE", "TLS", "CA certificates for verify, PEM (the system's)", true},
+    {"--upstream-tls-name", "NAME", "TLS", "name that server certificates must have (the host)",
+     true},
 
     {"--proxy-from", "NET[,NET...]", "Clients",
-     "clients from these networks, such as 10.0.0.0/8 or unix, send a PROXY header first (none)",
+     "proxies that must send a PROXY protocol header: networks such as 10.0.0.0/8, or unix (none)",
      true},
-    {"--send-proxy", "off|v1|v2", "Clients",
-     "tell servers the client's address by a PROXY header (off)", true},
     {"--allow", "[LISTENER=]NET[,NET...]", "Clients",
-     "only clients from these networks and addresses may come in, or to this listener (all)", true},
+     "access list: accept clients from these networks only, at one listener or at all; may be "
+     "repeated (all)",
+     true},
     {"--deny", "[LISTENER=]NET[,NET...]", "Clients",
-     "clients from these may not, whatever --allow says", true},
+     "access list: refuse clients from these networks, whatever --allow says; may be repeated",
+     true},
 
-    {"--max-connections", "N", "Limits", "connections of clients at a time (off)", true},
-    {"--max-connections-per-ip", "N", "Limits", "of one address at a time (off)", true},
-    {"--ip-prefix", "BITS", "Limits", "IPv6 addresses of one network count as one (64)", true},
-    {"--max-connecting", "N", "Limits", "clients whose login is not over, at a time (off)", true},
+    {"--max-connections", "N", "Limits", "client connections at a time (off)", true},
+    {"--max-connections-per-ip", "N", "Limits", "connections of one client address at a time (off)",
+     true},
+    {"--ip-prefix", "BITS", "Limits",
+     "IPv6 addresses with the same first BITS count as one client address (64)", true},
+    {"--max-connecting", "N", "Limits", "clients that have not finished their login (off)", true},
     {"--max-connecting-per-destination", "N", "Limits",
-     "of these, clients on their way to one destination (off)", true},
+     "clients that have not finished their login, of one destination (off)", true},
     {"--server-backlog", "N", "Limits",
-     "clients that wait for one server's first byte at a time; others wait for their turn (50)",
+     "connect throttle: clients that wait for the first byte of one server; others queue (50)",
      true},
     {"--connection-rate", "N/TIME", "Limits", "new connections, such as 500/s (off)", true},
     {"--connection-rate-per-ip", "N/TIME", "Limits",
-     "new connections of one address, such as 10/s (off)", true},
+     "new connections of one client address, such as 10/s (off)", true},
     {"--max-memory", "BYTES", "Limits",
-     "of the process, such as 512M or 2G: beyond it no client comes in (off)", true},
+     "memory of the process, such as 512M or 2G; above it new clients are refused (off)", true},
     {"--max-connections-per-user", "N", "Limits",
-     "connections of one user at a time; the map may say otherwise (off)", true},
+     "connections of one user at a time; max= in the map wins (off)", true},
     {"--user-rate", "N/TIME", "Limits",
-     "logins of one user, such as 5/s or 100/m; the map may say otherwise (off)", true},
-    {"--login-failures", "N/TIME", "Limits",
-     "block an address from which so many logins fail, such as 20/m (off)", true},
-    {"--login-block", "TIME", "Limits", "for how long it is blocked (1m)", true},
+     "logins of one user, such as 5/s or 100/m; rate= in the map wins (off)", true},
+    {"--login-failures", "N/TIME[,block=TIME]", "Limits",
+     "block a client address after N failed logins within TIME, such as 20/m,block=10m; the block "
+     "lasts 1m unless it says otherwise (off)",
+     true},
     {"--login-exempt", "NET[,NET...]", "Limits",
-     "networks and addresses that are never blocked, such as 10.0.0.0/8,2001:db8::/32", true},
+     "networks that --login-failures never blocks, such as 10.0.0.0/8; may be repeated", true},
 
     {"-b,--background", nullptr, "Running",
-     "run in the background; returns when everything is bound and loaded"},
-    {"-p,--pidfile", "FILE", "Running", "write the process id here"},
+     "run in the background; the command returns when rum accepts clients"},
+    {"-p,--pidfile", "FILE", "Running", "write the process id to FILE"},
     {"--nofile", "N|auto", "Running",
-     "the limit of open files; auto: all that the system allows (auto)"},
-    {"-w,--workers", "N", "Running", "threads that serve clients (one a core)"},
-    {"--user", "NAME", "Running", "become this user when everything is bound and open"},
-    {"--group", "NAME", "Running", "and this group (that of --user)"},
-    {"--chroot", "DIR", "Running", "make this the root folder before anything is bound or opened"},
+     "limit of open files; auto: the highest that the system allows (auto)"},
+    {"-w,--workers", "N", "Running", "threads that serve clients (one per core)"},
+    {"--user", "NAME[:GROUP]", "Running",
+     "give up root: become this user, with its own group or GROUP, once everything is open"},
+    {"--chroot", "DIR", "Running",
+     "change the root directory to DIR before anything is bound or opened"},
     {"--config", "FILE", "Running",
      "read options from FILE and FILE.d/*.conf, as name = value; the command line wins"},
     {"--check", nullptr, "Running",
-     "report every mistake in the command line and the map, and end"},
-    {"--explain", "USER", "Running",
-     "tell what would become of this user's login: record, rules, server and its answer; and end"},
-    {"--from", "IP", "Running",
-     "with --explain: whether the rules let the user in from there; or unix"},
+     "report every mistake in options, certificates and map, and exit"},
+    {"--explain", "USER[@IP]", "Running",
+     "explain what would happen to a login of USER, from IP or from the word unix, and exit"},
 
-    {"-m,--stats", "ADDR", "Log and statistics",
-     "statistics over HTTP here: /stats (JSON), /metrics (Prometheus), /live, /ready"},
-    {"--control", "sock:PATH", "Log and statistics",
-     "the same here, with commands for rumctl: only the owner may open it"},
-    {"-l,--log", "TARGET", "Log and statistics",
-     "stderr, syslog or a file (stderr; with -b syslog)", true},
-    {"--log-format", "text|json", "Log and statistics", "the form of log lines (text)", true},
-    {"-v,--verbose", nullptr, "Log and statistics", "log what helps to find a fault, too", true},
-    {"-L,--log-logins", nullptr, "Log and statistics", "a line for each login when it is through",
+    {"-m,--stats", "ADDR", kLogGroup,
+     "statistics over HTTP: / (page), /stats (JSON), /metrics (Prometheus), /live, /ready"},
+    {"--control", "sock:PATH", kLogGroup,
+     "unix socket for rumctl, which only the owner may open; has the statistics, too"},
+    {"-l,--log", "TARGET", kLogGroup, "log to stderr, syslog or a file (stderr; with -b syslog)",
      true},
+    {"--log-format", "text|json", kLogGroup, "format of log lines (text)", true},
+    {"--log-level", "error|warning|info|debug", kLogGroup,
+     "log messages of this level and above; debug: every step of each session (info)", true},
+    {"-L,--log-logins", nullptr, kLogGroup, "log each login when it is finished", true},
 
-    {"--connect-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "for one attempt to reach a server (6s)", true},
-    {"--first-byte-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "for the first byte of a server that speaks first (6s)", true},
-    {"--login-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "from accept to the end of the login (8s)", true},
-    {"--half-close-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "when one side has ended and nothing moves (30s)", true},
-    {"--idle-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)", "when nothing moves (off)",
+    {"--connect-timeout", "TIME", kTimeoutGroup, "one attempt to connect to a server (6s)", true},
+    {"--first-byte-timeout", "TIME", kTimeoutGroup,
+     "until the first byte of a server that speaks first (6s)", true},
+    {"--login-timeout", "TIME", kTimeoutGroup, "from accept to the end of the login (8s)", true},
+    {"--half-close-timeout", "TIME", kTimeoutGroup, "without data after one side has closed (30s)",
      true},
-    {"--drain-delay", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "how long /ready says 503 after TERM before clients are no longer taken (off)", true},
-    {"--drain-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "how long sessions may go on after TERM (30s)", true},
-    {"--handover-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "how long sessions may go on in the old process after USR2 (off)", true},
-    {"--health-check", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "ask each server in use who it is, and whether it is well, this often; off: never (10s)"},
-    {"--dns-refresh", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "ask for names that are in use again after this long; off: once (30s)"},
-    {"--dns-timeout", "TIME", "Timeouts (250ms, 6s, 5m, 1h, off)",
-     "for looking up one name, at all name servers (4s)"},
+    {"--idle-timeout", "TIME", kTimeoutGroup, "without data from either side (off)", true},
+    {"--drain-delay", "TIME", kTimeoutGroup,
+     "after TERM: /ready answers 503 while clients are still accepted (off)", true},
+    {"--drain-timeout", "TIME", kTimeoutGroup,
+     "after TERM: until remaining sessions are ended (30s)", true},
+    {"--handover-timeout", "TIME", kTimeoutGroup,
+     "after USR2: until remaining sessions of the old process are ended (off)", true},
 
-    {"--resolv-conf", "FILE", "Protocol", "file that lists the name servers (/etc/resolv.conf)"},
+    {"--resolv-conf", "FILE", kNamesGroup, "file that lists the name servers (/etc/resolv.conf)"},
+    {"--dns-refresh", "TIME", kNamesGroup,
+     "look up names in use again after TIME; off: look up once (30s)"},
+    {"--dns-timeout", "TIME", kNamesGroup, "lookup of one name, at all name servers (4s)"},
 
-    {"--version", nullptr, "Help", "print the version and end"},
-    {"-h,--help", nullptr, "Help", "print this; with -P MODULE the module's options too"},
+    {"--version", nullptr, "Help", "print the version and exit"},
+    {"-h,--help", nullptr, "Help", "print this help and exit; with -P MODULE its options, too"},
 };
 
 struct DurationRow {
@@ -180,57 +179,68 @@ inline constexpr DurationRow kDurationRows[] = {
     {"dns-timeout", &Settings::dns_timeout, false},
 };
 
-// Names that version 6.7 had: understood, and in rum(8), but not in --help. `now` may be an option
-// of a module. `implied`: the old one is a flag that stands for this value.
+// Options of 2.1 and 6.7 that are understood and in rum(8), OLDER VERSIONS, but not in --help.
 struct OldName {
-  const char* old;
-  const char* now;
-  const char* implied;
+  const char* flags;              // as in OptionRow
+  const char* now;                // the long name today; may be an option of a module
+  const char* implied = nullptr;  // the old one is a flag and stands for this value
+  const char* balance = nullptr;  // it also stands for this value of --balance
 };
 
 inline constexpr OldName kOldNames[] = {
-    {"source", "listen", nullptr},
-    {"failover-r", "random", nullptr},
-    {RUM_OLD_MAP_OPTION, "map", nullptr},
-    {"dbtype", RUM_DBTYPE_OPTION, nullptr},
-    {"logfile", "log", nullptr},
-    {"loglogins", "log-logins", "1"},
-    {"read-timeout", "first-byte-timeout", nullptr},
-    {"ssl-server", "tls", "on"},
-    {"ssl-cert", "tls-cert", nullptr},
-    {"ssl-key", "tls-key", nullptr},
-    {"ssl-ciphers", "tls-ciphers", nullptr},
-    {"ssl-min-proto", "tls-min-version", nullptr},
+    {"-f,--failover", "destination"},
+    {"-R,--failover-r", "destination", nullptr, "random"},
+    {"-v,--verbose", "log-level", "debug"},
+    {"--source", "listen"},
+    {"--" RUM_OLD_MAP_OPTION, "map"},
+    {"--dbtype", RUM_DBTYPE_OPTION},
+    {"--logfile", "log"},
+    {"--loglogins", "log-logins", "1"},
+    {"--read-timeout", "first-byte-timeout"},
+    {"--ssl-server", "tls", "on"},
+    {"--ssl-cert", "tls-cert"},
+    {"--ssl-key", "tls-key"},
+    {"--ssl-ciphers", "tls-ciphers"},
+    {"--ssl-min-proto", "tls-min-version"},
 };
 
-// Options of version 6.7 that are not understood: an error says what to do instead.
+// Options that are not understood any more: an error says what to do instead.
 struct GoneOption {
   const char* name;
   char letter;
+  const char* version;  // that had it; nullptr: builds before 1.0.0 only
   const char* instead;
 };
 
 inline constexpr GoneOption kGoneOptions[] = {
-    {"ssl-max-proto", 0, "leave it out; TLS 1.3 is used when both sides have it"},
-    {"geoip", 'g', "there are no rules about countries; allow= and deny= in the map name networks"},
-    {"ext", 'E', "nobody else is asked for users; put them into the map, see rum-map(1)"},
-    {"ext-timeout", 0, "nobody else is asked for users; put them into the map, see rum-map(1)"},
-    {RUM_GONE_MAP_OPTION, 0, "there is no module for it; -P names a module now"},
+    {"ssl-max-proto", 0, "6.7", "leave it out; TLS 1.3 is used when both sides have it"},
+    {"geoip", 'g', "6.7",
+     "there are no rules about countries; allow= and deny= in the map name networks"},
+    {"ext", 'E', "6.7", "nobody else is asked for users; put them into the map, see rum-map(1)"},
+    {"ext-timeout", 0, "6.7",
+     "nobody else is asked for users; put them into the map, see rum-map(1)"},
+    {RUM_GONE_MAP_OPTION, 0, "6.7", "there is no module for it; -P names a module now"},
+    {"from", 0, nullptr, "write --explain USER@IP"},
+    {"group", 0, nullptr, "write --user NAME:GROUP"},
+    {"login-block", 0, nullptr, "write --login-failures N/TIME,block=TIME"},
+    {"random", 0, nullptr, "write --destination with the list, and --balance random"},
 };
 
 inline constexpr const char* kAbout =
-    "rum passes TCP and unix-socket connections on; modules know protocols.";
+    "rum is a proxy for TCP and unix sockets; modules teach it protocols.";
 
 inline constexpr const char* kFooter =
     "Examples:\n"
     "  rum -s tcp:0.0.0.0:110 -d tcp:pop3.example.net:110 -b\n"
-    "      passes port 110 on, in the background\n"
+    "      forwards port 110, in the background\n"
     "  rum -s tcp:0.0.0.0:3306 -d tcp:db0:3306 -M users.cdb -m tcp:127.0.0.1:8306\n"
-    "      sends each user to the server that users.cdb names, the others to db0\n"
+    "      sends each user to the server that users.cdb names, all others to db0\n"
     "\n"
-    "TERM drains and ends, a second TERM or QUIT ends at once; HUP reads the options again, looks\n"
-    "at the map now and opens the log again, USR1 opens the log again; USR2 hands over to a new\n"
-    "process. Exit: 0 fine, 1 configuration, 2 usage, 3 address, 4 map, 5 module, 6 system.\n"
+    "Signals: TERM drains and exits, a second TERM or QUIT exits at once; HUP reads options,\n"
+    "certificates and map again and reopens the log; USR1 reopens the log; USR2 hands over to a\n"
+    "new process without closing a connection.\n"
+    "Exit: 0 success, 1 configuration, 2 usage, 3 address, 4 map, 5 module, 6 system.\n"
+    "Options of rum 2.1 and 6.7 still work: see OLDER VERSIONS in rum(8).\n"
     "More: man rum";
 
 }  // namespace rum

@@ -54,19 +54,29 @@ void AddOwnOptions(CLI::App& app, Texts& texts, Rows which = Rows::kAll) {
   }
 }
 
+bool AddOnce(std::vector<std::string>& values, const std::string& value) {
+  if (std::find(values.begin(), values.end(), value) != values.end()) return false;
+  values.push_back(value);
+  return true;
+}
+
+// After the current options, which assign what they have read: these add to it. Those whose current
+// option is not there yet, or that are there already, are left out.
 void AddOldNames(CLI::App& app, Texts& texts) {
   for (const OldName& row : kOldNames) {
-    if (!app.get_option_no_throw(std::string("--") + row.now)) continue;  // of another module
+    if (!app.get_option_no_throw(std::string("--") + row.now)) continue;
+    if (app.get_option_no_throw("--" + LongName(row.flags))) continue;
     std::vector<std::string>& target = texts[row.now];
-    std::string flag = std::string("--") + row.old;
+    std::vector<std::string>& balance = texts["balance"];
     if (row.implied) {
-      app.add_flag_function(flag, [&target, row](int64_t) { target.emplace_back(row.implied); })
+      app.add_flag_function(row.flags, [&target, row](int64_t) { AddOnce(target, row.implied); })
           ->group("");
     } else {
       app.add_option_function<std::vector<std::string>>(
-             flag,
-             [&target](const std::vector<std::string>& values) {
+             row.flags,
+             [&target, &balance, row](const std::vector<std::string>& values) {
                target.insert(target.end(), values.begin(), values.end());
+               if (row.balance) AddOnce(balance, row.balance);
              })
           ->group("")
           ->allow_extra_args(false)
@@ -125,12 +135,14 @@ std::string Nearest(const Texts& texts, std::string_view wrong) {
   return best;
 }
 
-// What to do instead of an option of version 6.7; empty: it is none that has gone.
+// What to do instead of an option that is gone; empty: it never existed.
 std::string Instead(std::string_view name) {
   for (const GoneOption& row : kGoneOptions) {
-    if (name == row.name || (row.letter && name == std::string_view(&row.letter, 1))) {
-      return std::string("--") + row.name + " of version 6.7 is not there any more: " + row.instead;
-    }
+    if (name != row.name && (!row.letter || name != std::string_view(&row.letter, 1))) continue;
+    return std::string("--") + row.name +
+           (row.version ? std::string(" of version ") + row.version + " is not there any more"
+                        : " is not an option any more") +
+           ": " + row.instead;
   }
   return {};
 }
@@ -179,7 +191,7 @@ void AddModuleOptions(CLI::App& app, Texts& texts, const Module& module,
 
 const OldName* FindOldName(std::string_view name) {
   auto row = std::find_if(std::begin(kOldNames), std::end(kOldNames),
-                          [&](const OldName& r) { return name == r.old; });
+                          [&](const OldName& r) { return name == LongName(r.flags); });
   return row == std::end(kOldNames) ? nullptr : row;
 }
 
@@ -199,28 +211,44 @@ std::optional<bool> ReadFlag(const ConfigItem& item) {
   return std::nullopt;
 }
 
+// Whether files set a flag, as AddConfig() reads them.
+bool FlagInFiles(const std::vector<ConfigItem>& items, std::string_view name) {
+  bool set = false;
+  std::string file;
+  for (const ConfigItem& item : items) {
+    if (item.name != name) continue;
+    std::string own = item.where.substr(0, item.where.rfind(':'));
+    if (own != file) set = false;
+    file = std::move(own);
+    set |= ReadFlag(item).value_or(false);
+  }
+  return set;
+}
+
 // These belong to one run and not to a configuration.
 bool OnlyOnCommandLine(std::string_view name) {
-  return name == "config" || name == "check" || name == "explain" || name == "from" ||
-         name == "version" || name == "help";
+  return name == "config" || name == "check" || name == "explain" || name == "version" ||
+         name == "help";
 }
 
 // Adds what the files say of options that the command line does not give. A later file replaces
 // what an earlier one says of the same option. `all_known`: the module's options are in `app`.
 void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool all_known,
                Texts& texts, Places& places, std::vector<std::string>& errors) {
-  constexpr const char* kDestinations[] = {"destination", "failover", "random"};  // one thing
-  auto is_destination = [&](std::string_view name) {
-    return std::find(std::begin(kDestinations), std::end(kDestinations), name) !=
-           std::end(kDestinations);
-  };
   std::map<std::string, bool> given;
-  bool destination_given = false;
-  for (const auto& [name, values] : texts) {
-    given[name] = !values.empty();
-    destination_given |= given[name] && is_destination(name);
-  }
+  for (const auto& [name, values] : texts) given[name] = !values.empty();
   std::map<std::string, std::string> from;  // the file that spoke last of an option
+  // Drops what an earlier file says of this option. False: the command line has it.
+  auto begin = [&](const ConfigItem& item, const std::string& name) {
+    if (given[name]) return false;
+    std::string file = item.where.substr(0, item.where.rfind(':'));
+    if (from[name] != file) {
+      texts[name].clear();
+      places[name].clear();
+      from[name] = file;
+    }
+    return true;
+  };
   for (const ConfigItem& item : items) {
     const CLI::Option* option = app.get_option_no_throw("--" + item.name);
     if (!option && !all_known) continue;
@@ -236,11 +264,11 @@ void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool a
                                      (nearest.empty() ? "" : ", did you mean " + nearest + "?")));
       continue;
     }
+    const OldName* old = FindOldName(item.name);
     std::string name = CurrentName(item.name), value = item.value;
-    if (given[name] || (destination_given && is_destination(name))) continue;
+    if (given[name]) continue;
     std::optional<bool> set = true;
     if (option->get_items_expected_max() == 0) {
-      const OldName* old = FindOldName(item.name);
       set = ReadFlag(item);
       value = old && old->implied ? old->implied : "1";
     }
@@ -249,15 +277,16 @@ void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool a
                        (set ? " needs a value" : ": '" + item.value + "' is neither yes nor no"));
       continue;
     }
-    std::string file = item.where.substr(0, item.where.rfind(':'));
-    if (from[name] != file) {
-      texts[name].clear();
-      places[name].clear();
-      from[name] = file;
-    }
+    begin(item, name);
     if (!*set) continue;
+    if (old && old->implied) {
+      if (AddOnce(texts[name], value)) places[name].push_back(item.where);
+      continue;
+    }
     texts[name].push_back(value);
     places[name].push_back(item.where);
+    if (!old || !old->balance || !begin(item, "balance")) continue;
+    if (AddOnce(texts["balance"], old->balance)) places["balance"].push_back(item.where);
   }
 }
 
@@ -268,7 +297,8 @@ std::string Join(const std::vector<std::string>& lines) {
 }
 
 Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
-                         std::shared_ptr<const Module> loaded) {
+                         std::shared_ptr<const Module> loaded,
+                         const std::function<Status(const BeforeModule&)>& prepare) {
   CommandLine line;
   auto settings = std::make_shared<Settings>();
 
@@ -297,6 +327,15 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   if (settings->protocol.empty()) {
     settings->protocol = last("map").empty() ? "passthrough.so" : RUM_MAP_MODULE;
   }
+  // --help, --check and --explain answer where they were asked.
+  const bool serves = first["help"].empty() && first["check"].empty() && first["explain"].empty();
+  if (prepare && serves) {
+    auto given = [&](const char* name) { return !first[name].empty() || !last(name).empty(); };
+    const bool background = !first["background"].empty() || FlagInFiles(items, "background");
+    auto prepared =
+        prepare({.background = background, .other_user = given("user") || given("group")});
+    if (!prepared) return prepared.error();
+  }
   auto module = loaded ? Result<std::shared_ptr<const Module>>(std::move(loaded))
                        : Module::Load(settings->protocol, settings->module_dir, host);
   if (module) {
@@ -310,6 +349,7 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   Prepare(app);
   app.footer(kFooter);
   AddOwnOptions(app, texts, Rows::kBeforeHelp);
+  AddOldNames(app, texts);  // a module cannot have their letters
   if (line.module) AddModuleOptions(app, texts, *line.module, errors);
   AddOwnOptions(app, texts, Rows::kHelp);
   AddOldNames(app, texts);
@@ -344,9 +384,10 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
 }  // namespace
 
 Result<CommandLine> ReadCommandLine(int argc, char** argv, const rum_host& host,
-                                    std::shared_ptr<const Module> loaded) {
+                                    std::shared_ptr<const Module> loaded,
+                                    std::function<Status(const BeforeModule&)> prepare) {
   try {
-    return Read(argc, argv, host, std::move(loaded));
+    return Read(argc, argv, host, std::move(loaded), prepare);
   } catch (const CLI::Error& e) {
     bool check = std::find(argv, argv + argc, std::string_view("--check")) != argv + argc;
     return Error{check ? Fault::kConfig : Fault::kUsage, e.what()};
@@ -361,12 +402,12 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->source_addresses = fresh.source_addresses;
   settings->proxy_from = fresh.proxy_from;
   settings->send_proxy = fresh.send_proxy;
-  settings->gate = fresh.gate;
+  settings->access_control = fresh.access_control;
   // A listener that is named no more stays until there is a new process, with its lists.
-  for (const auto& own : running.gate.by_listener) {
+  for (const auto& own : running.access_control.by_listener) {
     bool named = std::any_of(fresh.listeners.begin(), fresh.listeners.end(),
                              [&](const Address& a) { return a.text() == own.first; });
-    if (!named) settings->gate.by_listener.insert(own);
+    if (!named) settings->access_control.by_listener.insert(own);
   }
   settings->admission = fresh.admission;
   settings->log = fresh.log;
@@ -398,7 +439,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
 void ByHand::Forget(const std::vector<std::string>& applied) {
   for (const std::string& option : applied) {
     limits.erase(option);
-    if (option == "verbose") level.reset();
+    if (option == "log-level") level.reset();
   }
 }
 

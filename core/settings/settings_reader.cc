@@ -41,29 +41,25 @@ void SettingsReader::ReadAll(const Module* module) {
   for (const char* name : {"protocol", "module-dir", "config"})
     One(name);  // taken already; once is enough
   if (auto text = One("pidfile")) s_.pidfile = *text;
-  if (auto text = One("user")) s_.user = *text;
-  if (auto text = One("group")) s_.group = *text;
+  ReadUser();
   if (auto text = One("chroot")) s_.chroot = *text;
   if (auto text = One("log")) s_.log.target = *text;
   if (auto text = One("resolv-conf")) s_.resolv_conf = *text;
   s_.background = Given("background");
   s_.check = Given("check");
   if (auto text = One("explain")) {
-    s_.explain = *text;
-    if (text->empty()) Wrong("--explain: a user's name is needed");
-  }
-  if (auto text = One("from")) {
-    if (auto address = Take(SocketAddress::Client(*text), "from")) s_.explain_from = *address;
-    if (!Given("explain")) Wrong("--from: it says from where the user of --explain comes");
+    UserAtAddress who = SplitUserAtAddress(*text);
+    s_.explain = who.user;
+    s_.explain_from = who.address;
+    if (who.user.empty()) Wrong("--explain: a user's name is needed");
   }
   s_.log_logins = Given("log-logins");
-  if (Given("verbose")) s_.log.level = log::Level::kDebug;
   ReadTls();
   ReadClients();
   ReadSourceAddresses();
   ReadNofile();
   ReadLimits();
-  ReadLogFormat();
+  ReadLogForm();
   ReadSocketMode();
   ReadWorkers();
   for (const DurationRow& row : kDurationRows) {
@@ -80,12 +76,10 @@ void SettingsReader::ReadAddresses() {
     if (address) s_.listeners.push_back(*address);
     BindOnce("listen", address, i);
   }
-  for (const char* name : {"destination", "failover", "random"}) {
-    for (size_t i = 0; i < Many(name).size(); ++i) {
-      auto addresses = Take(ParseAddresses(Many(name)[i]), name, i);
-      if (!addresses) continue;
-      s_.destinations.insert(s_.destinations.end(), addresses->begin(), addresses->end());
-    }
+  for (size_t i = 0; i < Many("destination").size(); ++i) {
+    auto addresses = Take(ParseAddresses(Many("destination")[i]), "destination", i);
+    if (!addresses) continue;
+    s_.destinations.insert(s_.destinations.end(), addresses->begin(), addresses->end());
   }
 }
 
@@ -106,16 +100,12 @@ void SettingsReader::BindOnce(const char* name, const std::optional<Address>& ad
 }
 
 void SettingsReader::ReadBalance() {
-  if (Given("random")) s_.balance = Balance::kRandom;
   if (auto text = One("balance")) {
     auto found = std::find(kBalanceWords.begin(), kBalanceWords.end(), *text);
     if (found == kBalanceWords.end()) {
       Wrong("--balance: '" + *text + "' is not first, round-robin, random, least or source");
     } else {
       s_.balance = static_cast<Balance>(found - kBalanceWords.begin());
-      if (Given("random") && s_.balance != Balance::kRandom) {
-        Wrong("--balance: --random asks for another order; give the list with --destination");
-      }
     }
   }
   if (auto text = One("breaker")) {
@@ -127,8 +117,7 @@ void SettingsReader::Judge(const Module* module) {
   if (Many("listen").empty() && !Given("explain")) {
     Wrong("no address to listen on: give one, as in -s tcp:0.0.0.0:3306");
   }
-  if (!Given("destination") && !Given("failover") && !Given("random") && s_.map.empty() &&
-      !Given("protocol")) {
+  if (!Given("destination") && s_.map.empty() && !Given("protocol")) {
     Wrong("no destination: give one, as in -d tcp:db0:3306, or a user map with -M");
   }
   if (module && OnlyRelays(module->table())) {
@@ -246,12 +235,31 @@ void SettingsReader::ReadTlsMode(const char* name, const std::map<std::string, T
   Wrong(std::string("--") + name + ": '" + *text + "' is not one of " + words);
 }
 
-void SettingsReader::ReadLogFormat() {
-  auto text = One("log-format");
+void SettingsReader::ReadLogForm() {
+  if (auto text = One("log-format")) {
+    s_.log.json = *text == "json";
+    if (*text != "json" && *text != "text") {
+      Wrong("--log-format: '" + *text + "' is not text or json");
+    }
+  }
+  if (auto text = One("log-level")) {
+    if (auto level = log::FindLevel(*text)) {
+      s_.log.level = *level;
+    } else {
+      Wrong("--log-level: '" + *text + "' is not error, warning, info or debug");
+    }
+  }
+}
+
+// "NAME", "NAME:GROUP", or ":GROUP" to stay the user.
+void SettingsReader::ReadUser() {
+  auto text = One("user");
   if (!text) return;
-  s_.log.json = *text == "json";
-  if (*text != "json" && *text != "text") {
-    Wrong("--log-format: '" + *text + "' is not text or json");
+  const size_t colon = text->find(':');
+  s_.user = text->substr(0, colon);
+  if (colon != text->npos) s_.group = text->substr(colon + 1);
+  if (text->empty() || (colon != text->npos && s_.group.empty())) {
+    Wrong("--user: '" + *text + "' is not a user, or a user and a group, such as rum:adm");
   }
 }
 

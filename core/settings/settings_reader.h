@@ -62,7 +62,9 @@ class SettingsReader {
   void ReadAccess(const char* name, CidrSet AccessLists::*set);
   void ReadSourceAddresses();
   void ReadNofile();
-  void ReadLogFormat();
+  void ReadLoginFailures();
+  void ReadLogForm();
+  void ReadUser();
   void ReadSocketMode();
   void ReadWorkers();
   void ReadModule(const Module& module);

@@ -22,7 +22,7 @@ std::string DateOf(int64_t seconds) {
   return text;
 }
 
-// Clients that verify will not come in, or soon not any more. TLS goes on: others do not look.
+// Clients that verify will fail, or will soon. TLS goes on: others do not look.
 void WarnOfDates(const TlsContext& server, const std::string& path) {
   const int64_t now = ::time(nullptr);
   if (now > server.not_after()) {
@@ -63,12 +63,12 @@ Result<TlsFiles> ChooseFiles(const TlsSettings& settings) {
 }
 
 // Whoever names authorities wants nobody in without a certificate of theirs. (A unix socket is open
-// to those whom its file lets in.)
+// to those that its file lets in.)
 Status JudgeAuthorities(const TlsSettings& settings) {
   if (settings.files.authorities.empty() || settings.clients == TlsMode::kRequire) return Ok();
   if (!settings.plain) return Ok();
   return Error{Fault::kConfig,
-               "--tls-ca: on a tcp: listener clients without TLS would come in without a "
+               "--tls-ca: on a tcp: listener clients without TLS would be accepted without a "
                "certificate; give --tls require, or listen on tls:HOST:PORT only"};
 }
 

@@ -1,5 +1,5 @@
 // Which addresses of names with several took no connection of late, so that not each client waits
-// for them. Empty while all is well, and free then.
+// for them. Empty, and free, while all of them answer.
 #pragma once
 
 #include <atomic>

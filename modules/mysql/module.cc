@@ -53,14 +53,14 @@ std::shared_ptr<Pace> SharePace() {
 }
 
 // What the sessions of one worker share.
-struct Desk {
+struct WorkerState {
   rum_worker* worker;
   std::shared_ptr<Pace> pace;
   Fleet::View view;
 };
 
 // All that a session keeps: its id (0: a probe), and a pointer, which is null from the relay on.
-struct Seat {
+struct SessionState {
   uint32_t connection_id = 0;
   std::unique_ptr<Conversation> talk;
 };
@@ -74,15 +74,15 @@ template <class Hook>
 auto Run(void* data, rum_session* session, Hook hook) noexcept
     -> decltype(hook(*(Conversation*)nullptr)) {
   using Answer = decltype(hook(*(Conversation*)nullptr));
-  auto* seat = static_cast<Seat*>(data);
-  if (!seat->talk) return Answer();
+  auto* state = static_cast<SessionState*>(data);
+  if (!state->talk) return Answer();
   try {
     if constexpr (std::is_void_v<Answer>) {
-      hook(*seat->talk);
-      if (seat->talk->relaying()) seat->talk.reset();
+      hook(*state->talk);
+      if (state->talk->relaying()) state->talk.reset();
     } else {
-      Answer answer = hook(*seat->talk);
-      if (seat->talk->relaying()) seat->talk.reset();
+      Answer answer = hook(*state->talk);
+      if (state->talk->relaying()) state->talk.reset();
       return answer;
     }
   } catch (...) {
@@ -154,7 +154,7 @@ int32_t NewConfig(const char* const* values, size_t count, void** config, char* 
 void FreeConfig(void* config) { delete static_cast<Config*>(config); }
 
 // Once for each configuration.
-void TellWhatIsNotCounted(rum_worker* worker, const Config& config) {
+void WarnOfUncountedFailures(rum_worker* worker, const Config& config) {
   static std::atomic<const Config*> told = nullptr;
   const auto* limits = static_cast<const rum_limits*>(host->extension(RUM_LIMITS_1));
   if (!limits || config.change_user != rum::mysql::ChangeUserMode::kAllow) return;
@@ -167,8 +167,8 @@ void TellWhatIsNotCounted(rum_worker* worker, const Config& config) {
 
 int32_t StartWorker(rum_worker* worker, const void* config, void** worker_data) {
   try {
-    *worker_data = new Desk{.worker = worker, .pace = SharePace(), .view = {}};
-    TellWhatIsNotCounted(worker, *static_cast<const Config*>(config));
+    *worker_data = new WorkerState{.worker = worker, .pace = SharePace(), .view = {}};
+    WarnOfUncountedFailures(worker, *static_cast<const Config*>(config));
     return RUM_OK;
   } catch (...) {
     return RUM_E_MEMORY;
@@ -176,23 +176,23 @@ int32_t StartWorker(rum_worker* worker, const void* config, void** worker_data) 
 }
 
 void ReloadWorker(void* worker_data, const void* config) {
-  TellWhatIsNotCounted(static_cast<Desk*>(worker_data)->worker,
-                       *static_cast<const Config*>(config));
+  WarnOfUncountedFailures(static_cast<WorkerState*>(worker_data)->worker,
+                          *static_cast<const Config*>(config));
 }
 
 void StopWorker(void* worker_data) {
   rum::mysql::OwnKeys::OfProcess().Finish();
-  delete static_cast<Desk*>(worker_data);
+  delete static_cast<WorkerState*>(worker_data);
 }
 
 int32_t OpenSession(rum_session* session, const void* config, void* worker_data, void** data) {
   try {
-    auto* desk = static_cast<Desk*>(worker_data);
+    auto* state = static_cast<WorkerState*>(worker_data);
     auto login = std::make_unique<Session>(*host, session, *static_cast<const Config*>(config),
-                                           desk->pace.get(), desk->view);
+                                           state->pace.get(), state->view);
     uint32_t id = KillTable::OfProcess().NextId();
     if (!login->Open(id)) return RUM_E_FAILED;
-    *data = new Seat{id, std::move(login)};
+    *data = new SessionState{id, std::move(login)};
     return RUM_OK;
   } catch (...) {
     return RUM_E_MEMORY;
@@ -202,11 +202,11 @@ int32_t OpenSession(rum_session* session, const void* config, void* worker_data,
 int32_t OpenProbe(rum_session* session, const void* config, void* worker_data,
                   const rum_probe* asked, void** data) {
   try {
-    auto* desk = static_cast<Desk*>(worker_data);
+    auto* state = static_cast<WorkerState*>(worker_data);
     auto probe = std::make_unique<Probe>(*host, session, *static_cast<const Config*>(config),
-                                         desk->view, *asked);
+                                         state->view, *asked);
     if (!probe->Open()) return RUM_E_FAILED;
-    *data = new Seat{0, std::move(probe)};
+    *data = new SessionState{0, std::move(probe)};
     return RUM_OK;
   } catch (...) {
     return RUM_E_MEMORY;
@@ -247,9 +247,9 @@ void Resumed(void* data, rum_session* session, uint64_t, int32_t status, void*) 
 
 void CloseSession(void* data, rum_session* session, uint32_t reason) {
   Run(data, session, [&](Conversation& s) { s.OnClose(reason); });
-  auto* seat = static_cast<Seat*>(data);
-  KillTable::OfProcess().Remove(seat->connection_id);
-  delete seat;
+  auto* state = static_cast<SessionState*>(data);
+  KillTable::OfProcess().Remove(state->connection_id);
+  delete state;
 }
 
 // In place of a greeting: no SQL state, which clients would show as text.

@@ -424,7 +424,7 @@ void Session::OnClose(uint32_t reason) {
   // In the middle of a TLS handshake nothing can be said.
   bool left = reason == RUM_CLOSE_CLIENT_GONE || reason == RUM_CLOSE_CLIENT_RESET || client_left_ ||
               state_ == State::kAwaitTls;
-  if (!told_ && !left) Send(RUM_CLIENT, BuildError(ErrorForReason(reason), front_));
+  if (!reported_ && !left) Send(RUM_CLIENT, BuildError(ErrorForReason(reason), front_));
   state_ = State::kClosed;
 }
 
@@ -474,7 +474,7 @@ void Session::Count(Metric metric) { host_.metric_add(handle_, metric, 1); }
 
 void Session::Refuse(const ServerError& error, uint32_t reason, std::string_view log_text) {
   if (!client_left_) Send(RUM_CLIENT, BuildError(error, front_));
-  told_ = true;
+  reported_ = true;
   Close(reason, log_text);
 }
 
@@ -488,7 +488,7 @@ void Session::RefuseFor(uint32_t reason, std::string_view log_text) {
 void Session::RefuseAfterGreeting(const ServerError& error, uint32_t reason,
                                   std::string_view log_text) {
   Send(RUM_CLIENT, BuildError(error, front_));
-  told_ = client_left_ = true;
+  reported_ = client_left_ = true;
   refused_for_ = reason;
   refused_text_ = log_text;
   RespondAsNobody();

@@ -243,7 +243,7 @@ class Session final : public Conversation {
   uint8_t front_ = 0;
   uint8_t back_ = 0;
 
-  bool told_ = false;           // the client has its ERR
+  bool reported_ = false;       // the client has its ERR
   bool known_ = false;          // the map has the user
   bool rewriting_ = false;      // the token was checked, or is to be
   bool with_password_ = false;  // the client's last proof was not empty

@@ -308,7 +308,7 @@ void Session::TakeOk(Bytes payload) {
   ok_.clear();
   if (!LetFlow()) {
     farewell_ = Farewell::kQuit;
-    told_ = true;
+    reported_ = true;
     return Close(RUM_CLOSE_MODULE, "the relay did not begin");
   }
   farewell_ = Farewell::kNone;

@@ -177,7 +177,7 @@ void Session::TakeChangeUser(Bytes payload) {
   // The end of the server has been passed on: there is nobody to ask, and no way to answer.
   if (host_.take_back(handle_, RUM_UPSTREAM) != RUM_OK) {
     farewell_ = Farewell::kNone;
-    told_ = true;
+    reported_ = true;
     return Close(RUM_CLOSE_UPSTREAM, {});
   }
   change_ = std::move(change);
@@ -315,7 +315,7 @@ void Session::GoOnAsBefore(const ServerError& error) {
   change_.reset();
   verdict_ = RUM_OK;
   if (!LetFlow()) {
-    told_ = true;
+    reported_ = true;
     return Close(RUM_CLOSE_MODULE, "the relay did not begin");
   }
   farewell_ = Farewell::kNone;

@@ -11,7 +11,7 @@ import tempfile
 
 BASH_FILE = os.path.abspath("contrib/completion/rum.bash")
 ZSH_FILE = os.path.abspath("contrib/completion/_rum")
-PATIENCE = 60  # seconds
+TIMEOUT = 60  # seconds
 BREAKS = ("\\\"'><=;|&(:", "\\\"'><;|&(")  # as bash has them, and as some set them
 
 # What readline gives to a completion; compopt works only there, and must not matter.
@@ -37,7 +37,7 @@ def check(good, text):
 
 def run(command, **more):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=PATIENCE, **more)
+                          stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT, **more)
     check(done.returncode == 0, "%s ends with %d: %s" % (command[0], done.returncode, done.stdout))
     return done.stdout
 
@@ -74,7 +74,7 @@ def expect(cases, breaks, folder):
 def from_help():
     rum = options(help_of("rum"))
     check(len(rum) > 60, "the options of rum --help could not be read")
-    cases = {"rum -": rum, "rum ": rum, "rum --verbose -": rum, "rum -P passthrough.so -": rum}
+    cases = {"rum -": rum, "rum ": rum, "rum --log-logins -": rum, "rum -P passthrough.so -": rum}
     if os.path.exists("mysql.la"):
         mysql = options(help_of("rum", "-P", "mysql.so"))
         check(len(mysql) > len(rum), "the options of mysql.so could not be read")
@@ -106,13 +106,15 @@ def values(breaks):
         "rum --balance ": {"first", "round-robin", "random", "least", "source"},
         "rum --breaker ": {"off"},
         "rum --tls-ciphers ": set(),
-        "rum --verbose --tls-min-version ": {"1.2", "1.3"},
+        "rum --log-logins --tls-min-version ": {"1.2", "1.3"},
         "rum -l ": ["stderr", "syslog", "users.cdb"],
         "rum -M us": {"users.cdb"},
         "rum --map=us": {whole("=", "--map=", "users.cdb")},
         "rum --state-dir ": {"state"},
         "rum --user ro": ["root"],
-        "rum --group ro": ["root"],
+        "rum --user root:ro": [whole(":", "root:", "root")],
+        "rum --log-level d": {"debug"},
+        "rum --login-failures ": set(),
         "rum -P pass": {"passthrough.so"},
         "rum -s ": {"tcp:", "tls:", "sock:"},
         "rum -s so": {"sock:"},

@@ -16,7 +16,7 @@ import tempfile
 import time
 
 SOURCE = os.environ.get("srcdir", ".")
-PATIENCE = 30  # seconds, for a program that starts or ends
+TIMEOUT = 30  # seconds, for a program that starts or ends
 DEPEND_ON_BUILD = ("--module-dir", "--state-dir")  # the defaults of these options
 
 failures = []
@@ -88,7 +88,7 @@ def environment():
 def run(*arguments):
     done = subprocess.run(["./rum", *arguments], env=environment(), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=PATIENCE)
+                          timeout=TIMEOUT)
     return done.returncode, done.stdout
 
 
@@ -138,13 +138,13 @@ class Served:
             self.wait(lambda: any(r.get("event") == "session" for r in self.log()))
         finally:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(PATIENCE)
+            self.process.wait(TIMEOUT)
 
     def path(self, name):
         return os.path.join(self.folder, name)
 
     def wait(self, happened):
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise AssertionError("rum ended with %d" % self.process.returncode)
@@ -157,7 +157,7 @@ class Served:
         raise AssertionError("rum does not come up, or does not log")
 
     def get(self, path):
-        connection = http.client.HTTPConnection("rum", timeout=PATIENCE)
+        connection = http.client.HTTPConnection("rum", timeout=TIMEOUT)
         connection.sock = socket.socket(socket.AF_UNIX)
         try:
             connection.sock.connect(self.path("stats"))
@@ -219,6 +219,21 @@ def compare_options(manual):
     same(code, told, "the option")
     for name in re.findall(r"\bFl -([\w-]+)", manual):
         check("--" + name in code, "the manual mentions --%s, which is no option" % name)
+
+
+def compare_old_names(manual):
+    """The options of older versions stand in one section; what --help has stands elsewhere."""
+    rows = re.search(r"kOldNames\[\] = \{(.*?)^};", read("core", "settings", "option_rows.h"),
+                     re.M | re.S)
+    names = re.findall(r'^    \{"((?:-\w,)?--[a-z-]+)"', rows.group(1), re.M)
+    code = set(",".join(names).split(","))
+    check({"-f", "-R", "-v", "--source"} <= code, "kOldNames could not be read")
+    told = {word for item in items(manual, "OLDER VERSIONS")
+            for word in " ".join(item.head).split(" Ta ")[0].split() if word.startswith("-")}
+    # Which of its modules is meant is not said there; but it is, in a sentence.
+    same(code - {"--dbtype"}, told, "the old option")
+    listed = {name for option in options(run("--help")[1]).values() for name in option.names}
+    check(not code & listed, "--help lists options of older versions: %s" % sorted(code & listed))
 
 
 def compare_reload(manual):
@@ -343,6 +358,7 @@ def main():
     manual = read("core", "rum.8")
     served = serve("passthrough.so")
     compare_options(manual)
+    compare_old_names(manual)
     configuration = read("core", "rum.conf.5")
     compare_reload(configuration)
     try_examples(configuration)

@@ -1,5 +1,5 @@
-"""Descriptors that run out and system calls that fail: no spinning, no end of the process, and all is
-well again afterwards."""
+"""Descriptors that run out and system calls that fail: no spinning, no end of the process, and rum
+serves again afterwards."""
 
 import errno
 import itertools
@@ -56,7 +56,7 @@ def _(t):
     check(rum.metric("rum_accept_failures_total") > 0, "accept failures are counted")
 
 
-@test("A client that is turned away for lack of descriptors hears so in its own protocol",
+@test("A client that is refused for lack of descriptors gets an error in its own protocol",
       needs="mysql.so", seconds=60)
 def _(t):
     from support.mysql_wire import read_packet, ServerError
@@ -66,7 +66,7 @@ def _(t):
                 descriptors=80)
     crowd = crowd_of(here, 300)
 
-    def turned_away():
+    def refused():
         found = []
         for s in crowd:
             s.setblocking(True)
@@ -82,7 +82,7 @@ def _(t):
             s.setblocking(False)
         return found
     net.until(lambda: sum(rum.descriptors().values()) >= 75, 10, "the descriptors are used up")
-    told = turned_away()
+    told = refused()
     check(told, "nobody was told")
     for e in told:
         same(e.code, 1040)
@@ -144,7 +144,7 @@ def _(t):
         rum.finish()
 
 
-@test("A listener on which nothing but such errors come rests", seconds=60)
+@test("A listener on which nothing but such errors come pauses", seconds=60)
 def _(t):
     echo, here, when = t.keep(Echo()), tcp(), t.path("fail-now")
     rum = t.rum("-s", here, "-d", echo.address, preload=t.run.build.preload, env={
@@ -205,7 +205,7 @@ def under_failures(t, call, number):
 
 
 for call_name, numbers in CALLS.items():
-    @test("Sessions fail alone when %s fails, and all is well afterwards" % call_name, seconds=90)
+    @test("Sessions fail alone when %s fails, and rum serves afterwards" % call_name, seconds=90)
     def _(t, call=call_name, numbers=tuple(numbers)):
         for number in numbers:
             under_failures(t, call, number)

@@ -265,13 +265,13 @@ def _(t):
              {"active": 1, "users": [{"user": "alice", "sessions": 2}]})
         has(ctl(t, "users"), "alice")
     explained = ctl(t, "explain", "alice")
-    for part in (t.run.servers.a.address, "with a stored secret", "well"):
+    for part in (t.run.servers.a.address, "with a stored secret", "up"):
         has(explained, part)
-    has(ctl(t, "explain", "alice", "192.0.2.7", code=1), "REFUSED: in --deny")
-    has(ctl(t, "explain", "alice", "198.51.100.7"), "198.51.100.7")
-    has(ctl(t, "explain", "alice", "unix"), "unix")
+    has(ctl(t, "explain", "alice@192.0.2.7", code=1), "REFUSED: in --deny")
+    has(ctl(t, "explain", "alice@198.51.100.7"), "198.51.100.7")
+    has(ctl(t, "explain", "alice@unix"), "unix")
     has(ctl(t, "explain", "nobody=x", code=1), "does not know this user")
-    has(ctl(t, "explain", "alice", "here", code=1), "here")
+    has(ctl(t, "explain", "alice@here", code=1), "alice@here")
     has(ctl(t, "explain", code=1), "which user?")
     processes = [subprocess.Popen([t.run.build.rumctl, "-s", t.path("control"), "explain", "bob"],
                                   stdout=subprocess.DEVNULL) for _ in range(20)]
@@ -320,7 +320,7 @@ def _(t):
     server.close()
 
 
-@test("A control socket that another process has made under the same name is left alone")
+@test("A control socket that another process has made under the same name is not removed")
 def _(t):
     path = t.path("control")
     rum, here, echo = start(t)

@@ -28,7 +28,7 @@ def config(t, text):
     return path
 
 
-@test("A MySQL client learns why it may not come in: 1130 by the lists, 1040 by a limit",
+@test("A MySQL client learns why it is refused: 1130 by the lists, 1040 by a limit",
       needs="mysql.so")
 def why(t):
     path = write_map(t, row(t, "alice", tcp()))
@@ -46,9 +46,9 @@ def why(t):
     ends = [(s["reason"], s.get("detail")) for s in rum.wait_sessions(6)]
     same(ends[:3], [("not_allowed", "in --deny"), ("limit", "--max-connections-per-ip"),
                     ("limit", "--max-connections")])
-    limits = rum.stats()["limits"]["turned_away"]
+    limits = rum.stats()["limits"]["clients_refused"]
     same((limits["deny"], limits["max_connections_per_ip"], limits["max_connections"]), (1, 1, 1))
-    same(rum.metric("rum_clients_turned_away_total"), 3)
+    same(rum.metric("rum_clients_refused_by_limit_total"), 3)
     same(rum.stats()["limits"]["addresses"], 0)
 
 

@@ -80,7 +80,7 @@ def _(t):
             same(client(t, port_of(here), "bob", "wrong").code, 1045)
 
 
-@test("Clients come in by a unix socket too", needs=("mysql.so", "mariadb"))
+@test("Clients can use a unix socket too", needs=("mysql.so", "mariadb"))
 def _(t):
     import pymysql
     path = t.path("mysqld.sock")

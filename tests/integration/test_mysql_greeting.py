@@ -62,16 +62,16 @@ def _(t):
                       "-d", server.address)
     same(version_of(here), version_at(server))
     health, = rum.stats()["destinations"]
-    same((health["address"], health["state"]), (server.address, "well"))
+    same((health["address"], health["state"]), (server.address, "up"))
     same(health["notes"]["version"], version_at(server))
-    same(rum.metric('rum_destinations{state="well"}'), 1)
+    same(rum.metric('rum_destinations{state="up"}'), 1)
 
 
 @test("A fixed greeting stays as it is told, whatever the servers are", needs=BOTH)
 def _(t):
     rum, here = front(t, write_map(t, row(t, "alice", "A")), "-t", "mysql80", "--health-check",
                       "60s")
-    net.until(lambda: rum.stats()["probes"]["well"] == 1, 20, "the server was asked")
+    net.until(lambda: rum.stats()["health_checks"]["up"] == 1, 20, "the server was asked")
     same(version_of(here), "8.0.40")
     same(rum.stats()["module"]["details"]["greeting"], "fixed")
 
@@ -84,27 +84,27 @@ def _(t):
     path = write_map(t, row(t, "alice", server.address), ("gone", "", dead.address))
     rum, here = front(t, path, "--health-check", "50ms", "--connect-timeout", "500ms",
                       preload=t.run.build.preload, env={"RUM_TEST_SOURCE": "127.0.0.3"})
-    net.until(lambda: rum.stats()["probes"]["made"] > 30, 30, "many probes")
+    net.until(lambda: rum.stats()["health_checks"]["made"] > 30, 30, "many probes")
     same(server.status("Aborted_connects_preauth"), 0)
     with Client(here) as c:
         c.login("alice", mariadb.ACCOUNTS["alice"][0])
         same(c.query("SELECT SUBSTRING_INDEX(USER(), '@', -1)"), ["127.0.0.3"])
-    unwell = rum.stats()["destinations"][0]
-    same((unwell["address"], unwell["state"], unwell["reason"]),
-         (dead.address, "unwell", "connect_timeout"))
-    rum.wait_log("is not well")
-    same(rum.log().count("is not well"), 1, "told once")
+    down = rum.stats()["destinations"][0]
+    same((down["address"], down["state"], down["reason"]),
+         (dead.address, "down", "connect_timeout"))
+    rum.wait_log("server %s is down" % dead.address)
+    same(rum.log().count(" is down: "), 1, "logged once")
 
 
-@test("A server that gets well again is told, and so is one that fell ill", needs="mysql.so")
+@test("A server that goes down is logged, and so is one that comes up again", needs="mysql.so")
 def _(t):
     address = "tcp:127.0.0.1:%d" % net.free_port()
     rum, here = front(t, write_map(t, ("a", "", address)), "--health-check", "50ms")
-    rum.wait_log("%s is not well: connect_refused" % address)
+    rum.wait_log("server %s is down: connect_refused" % address)
     server = FakeServer("pw", address)
-    rum.wait_log("is well again")
+    rum.wait_log("server %s is up" % address)
     server.close()
-    rum.wait_log("is not well", times=2)
+    rum.wait_log("server %s is down" % address, times=2)
 
 
 @test("A server that lacks what was promised is told to that client, and the greeting is lowered",
@@ -167,29 +167,28 @@ def _(t):
     has(told["map"][0], server.address)
     has(told["map"][0], "with a stored secret")
     same(told["server"], [server.address])
-    same((told["state"], told["plugin"]), (["well"], ["mysql_native_password"]), text)
+    same((told["state"], told["plugin"]), (["up"], ["mysql_native_password"]), text)
     has(told["version"][0], version_at(server))
 
     for address, code in (("10.1.2.3", 0), ("192.0.2.1", 1)):
-        got, told, text = explain(t, "-M", path, "--explain", "bob", "--from", address)
+        got, told, text = explain(t, "-M", path, "--explain", "bob@" + address)
         same(got, code, text)
         has(told["rules"][0], "REFUSED: address" if code else "allowed from 10.1.2.3")
     for user, code in (("carol", 0), ("bob", 1)):
-        got, told, text = explain(t, "-M", path, "--explain", user, "--from", "unix",
+        got, told, text = explain(t, "-M", path, "--explain", user + "@unix",
                                   "-s", "tcp:127.0.0.1:1", "--allow", "tcp:127.0.0.1:1=10.0.0.0/8")
         same((got, told["from"]), (code, ["unix"]), text)
         has(told["rules"][0], "REFUSED: address" if code else "allowed from unix")
-    # Lists of one listener; who may come in by another one may come in.
+    # Lists of one listener; another one may accept the client.
     one, two = "tcp:127.0.0.1:1", "tcp:127.0.0.1:2"
     lists = ["-s", one, "-s", two, "--deny", one + "=192.0.2.0/24"]
     for more, code in (([], 0), (["--allow", two + "=10.0.0.0/8"], 1)):
-        got, told, text = explain(t, "-M", path, *lists, *more, "--explain", "alice", "--from",
-                                  "192.0.2.1")
+        got, told, text = explain(t, "-M", path, *lists, *more, "--explain", "alice@192.0.2.1")
         same((got, told[one]), (code, ["REFUSED: in --deny"]), text)
         same(told.get(two), ["REFUSED: not in --allow"] if more else None, text)
     code, told, text = explain(t, "-M", path, "--explain", "dead")
     same(code, 1, text)
-    has(told["state"][0], "NOT WELL: connect_refused")
+    has(told["state"][0], "DOWN: connect_refused")
     code, told, text = explain(t, "-M", path, "--explain", "both")
     same((code, told["server"], len(told["state"])), (0, [dead, server.address], 2), text)
     for user, more, word in (("bad", [], "written wrong"), ("nobody", [], "no default destination"),
@@ -213,7 +212,7 @@ def _(t):
     for mode in ("relay", "rewrite"):
         rum, here = front(t, write_map(t, row(t, alice, "A"), row(t, "bob", "B")), "--mysql-auth",
                           mode, "--health-check", "60s", "-d", t.run.servers.a.address)
-        net.until(lambda: rum.stats()["probes"]["well"] == 2, 20, "both were asked")
+        net.until(lambda: rum.stats()["health_checks"]["up"] == 2, 20, "both were asked")
         has(use(port_of(here)), bulk)
     # Before anything is learned, and with a greeting that is fixed, it is not.
     rum, here = front(t, write_map(t, row(t, alice, "A")), "-t", "mariadb106")
@@ -222,7 +221,7 @@ def _(t):
     mysql = t.run.newer["mysql-sid"].plain
     rum, here = front(t, write_map(t, row(t, alice, "A"), ("m", "", mysql.address)),
                       "--health-check", "60s")
-    net.until(lambda: rum.stats()["probes"]["well"] == 2, 20, "both were asked")
+    net.until(lambda: rum.stats()["health_checks"]["up"] == 2, 20, "both were asked")
     has(use(port_of(here)), "Bulk operation")
 
 
@@ -251,7 +250,7 @@ def _(t):
                          (["-d", mariadb_too], "not offered")):
         rum, here = front(t, path, "--health-check", "60s", *more)
         wells = 2 if mariadb_too in more else 1
-        net.until(lambda: rum.stats()["probes"]["well"] == wells, 20, "all were asked")
+        net.until(lambda: rum.stats()["health_checks"]["up"] == wells, 20, "all were asked")
         same(use(here), [wanted], " ".join(more))
 
 

@@ -198,7 +198,7 @@ def _(t):
 def _(t):
     server = trusting(t)
     place = t.keep(Place(t, "nobody"))
-    common = ("-P", "mysql.so", "-d", "sock:" + place.path("db.sock"), "--user", "54321", "--group", "54321",
+    common = ("-P", "mysql.so", "-d", "sock:" + place.path("db.sock"), "--user", "54321:54321",
               "--state-dir", place.path("state"))
     os.link(server.socket, place.path("db.sock"))
     here = "tcp:127.0.0.1:%d" % net.free_port()

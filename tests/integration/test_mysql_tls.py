@@ -145,7 +145,7 @@ def _(t):
             has(err, "give --tls require")
 
 
-@test("A server whose TLS fails inside the protocol is counted by the breaker", needs="mysql.so")
+@test("A server whose TLS fails inside the protocol is counted by the circuit breaker", needs="mysql.so")
 def _(t):
     class Broken(FakeServer):
         def handle(self, s):
@@ -159,7 +159,7 @@ def _(t):
     records = rum.wait_sessions(4)
     same([r["reason"] for r in records], ["tls_failed"] * 4)
     same(records[3].get("detail"), "--breaker")
-    same((server.accepted, rum.stats()["breaker"]["opened"]), (3, 1))
+    same((server.accepted, rum.stats()["circuit_breaker"]["opened"]), (3, 1))
 
 
 @test("require: a client without TLS is told 3159, over the unix socket it may come", needs=NEEDS)

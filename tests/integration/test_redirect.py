@@ -132,7 +132,7 @@ def _(t):
     same(ask("sock:" + path), b"hello")
 
 
-@test("A socket file that somebody answers on is left alone and rum does not start")
+@test("A socket file that somebody answers on is not removed and rum does not start")
 def _(t):
     from support.rum import run_once
     other = t.keep(Echo("sock:" + t.path("live.sock"), prefix=b"other:"))

@@ -90,7 +90,7 @@ def _(t):
         says(rum, '"event":"login"')
 
 
-@test("A listener that stays until there is a new process keeps who may come in")
+@test("A listener that stays until there is a new process keeps its access lists")
 def _(t):
     echo = t.keep(Echo())
     here, later = tcp(), tcp()

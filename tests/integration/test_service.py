@@ -29,7 +29,7 @@ class Systemd:
 
     def wait(self, text, seconds=20):
         """Until a message with this line comes; returns those before it, and it."""
-        begin, end = len(self.messages), time.monotonic() + seconds * net.PATIENCE
+        begin, end = len(self.messages), time.monotonic() + seconds * net.TIMEOUT
         while True:
             self.socket.settimeout(max(0.01, end - time.monotonic()))
             try:
@@ -67,7 +67,7 @@ def _(t):
         same(rum.wait_exit(), 0, "exit code")
 
 
-@test("A watchdog that is meant for another process is left alone")
+@test("A watchdog that is meant for another process is ignored")
 def _(t):
     systemd = t.keep(Systemd(t.path("notify")))
     rum = t.rum("-s", tcp(), "-d", tcp(), env={
@@ -218,14 +218,14 @@ def status_of(pid):
     return found.pop()
 
 
-@test("--user and --group: no rights of root are left, and what root has bound is handed over")
+@test("--user NAME:GROUP: no rights of root are left, and what root has bound is handed over")
 def _(t):
     place = t.keep(Place(t, "nobody"))
     echo = t.keep(Echo())
     low, path = "tcp:127.77.%d.%d:843" % (os.getpid() >> 8 & 255, os.getpid() & 255), \
         "sock:" + place.path("own/in.sock")
     pidfile = place.path("own/rum.pid")
-    rum = t.rum("-s", low, "-s", path, "-d", echo.address, "--user", "nobody", "--group", "daemon",
+    rum = t.rum("-s", low, "-s", path, "-d", echo.address, "--user", "nobody:daemon",
                 "-p", pidfile, "--state-dir", place.path("state"), "-w", "2",
                 "-s", "tls:127.0.0.1:%d" % net.free_port(), "-m", "sock:" + place.path("own/stats"),
                 stats="sock:" + place.path("own/stats"), program=place.rum,
@@ -262,7 +262,7 @@ def _(t):
 def _(t):
     place = t.keep(Place(t, "nobody"))
     rest = ("-s", tcp(), "-d", tcp())
-    for option, value in (("--user", "nobody-at-all"), ("--group", "no-such-group"),
+    for option, value in (("--user", "nobody-at-all"), ("--user", "nobody:no-such-group"),
                           ("--user", "123456789")):
         for more in ((), ("--check",)):
             code, out, err = run_once(t, *rest, option, value, *more)

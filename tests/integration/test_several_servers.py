@@ -1,4 +1,4 @@
-"""Which server of several a client comes to: --balance, the breaker, rumctl drain, maint and ready."""
+"""Which server of several a client comes to: --balance, the circuit breaker, rumctl drain, maint and ready."""
 
 import signal
 import socket
@@ -96,7 +96,7 @@ def _(t):
     net.until(lambda: "".join(visit(here) for _ in range(5)) == "AAAAA", 10, "the first")
 
 
-@test("A server that refuses is left alone after some failures, tried by one, and found again",
+@test("The circuit of a server that refuses opens, lets one attempt through, and closes again",
       seconds=60)
 def _(t):
     here, dead = tcp(), closed_port()
@@ -113,10 +113,10 @@ def _(t):
     tried = stats["upstream"]["connect_failures"]
     # Five until it opens, then one at the end of each pause: 1, 2, 4, 8, 16, 30, 30, ... s.
     check(5 <= tried <= 5 + 1 + took, "%d attempts in %.1f s" % (tried, took))
-    same(stats["breaker"]["opened"], 1)
-    same(stats["breaker"]["skipped"], count - tried)
+    same(stats["circuit_breaker"]["opened"], 1)
+    same(stats["circuit_breaker"]["skipped"], count - tried)
     one = told(rum, dead)
-    same((one["left_alone"], one["left_alone_for"]), ("breaker", "connect_refused"))
+    same((one["circuit"], one["circuit_reason"], "admin" in one), ("open", "connect_refused", False))
     has(rum.log(), "failed 5 times in a row")
     records = [r for r in rum.sessions() if r.get("detail") == "--breaker"]
     same(len(records), count - tried)
@@ -124,10 +124,10 @@ def _(t):
         t.keep(Echo(dead))
         net.until(lambda: ask(here) == b"hello", 10, "it is found again")
         rum.wait_log("answers again")
-        check("left_alone" not in told(rum, dead), "no longer")
+        check("circuit" not in told(rum, dead), "it is closed")
 
 
-@test("A server that accepts and says nothing is left alone, too; others of the list are taken",
+@test("The circuit of a server that accepts and says nothing opens, too; others of the list are taken",
       needs="mysql.so", seconds=60)
 def _(t):
     from support.mysql_wire import Client, FakeServer, ServerError
@@ -155,11 +155,11 @@ def _(t):
     check(time.monotonic() - began < 0.19 * t.scale, "at once")
     with Client(here) as c:
         c.login("both", "pw")
-    same(rum.stats()["breaker"]["opened"], 1)
+    same(rum.stats()["circuit_breaker"]["opened"], 1)
     same(rum.wait_sessions(5)[3]["detail"], "--breaker")
 
 
-@test("Clients that leave, or say nothing, do not make a good server be left alone",
+@test("Clients that leave, or say nothing, do not open the circuit of a good server",
       needs=("mysql.so", "mariadb"), seconds=60)
 def _(t):
     from mysql_setup import front, row, write_map
@@ -175,7 +175,7 @@ def _(t):
         else:
             c.close()
     rum.wait_sessions(30)
-    same(rum.stats()["breaker"]["opened"], 0)
+    same(rum.stats()["circuit_breaker"]["opened"], 0)
 
 
 @test("drain sends no new sessions to a server, maint ends those it has, ready takes it back")
@@ -191,6 +191,7 @@ def _(t):
     held.sendall(b"still")
     same(net.read_exact(held, 5), b"still")
     has(ctl(t, "destinations"), "drain")
+    same((told(rum, a.address)["admin"], "circuit" in told(rum, a.address)), ("drain", False))
     ctl(t, "drain", b.address)
     with connect(here) as s:
         check(net.ended(s) in ("closed", "reset"), "nobody is left")
@@ -200,10 +201,10 @@ def _(t):
     has(ctl(t, "maint", a.address), "ended")
     check(net.ended(held) in ("closed", "reset"), "it has been ended")
     net.until(lambda: rum.stats()["sessions"]["ended"]["maintenance"] == 2, 10, "the reason")
-    same(rum.stats()["breaker"]["held"], 2)
+    same(rum.stats()["admin"]["disabled"], 2)
     # A hand-over keeps what was said.
     rum.hand_over()
-    same(rum.stats()["breaker"]["held"], 2)
+    same(rum.stats()["admin"]["disabled"], 2)
     ctl(t, "ready", a.address)
     ctl(t, "ready", b.address)
     same(visit(here), "A")
@@ -230,7 +231,7 @@ def _(t):
         except ServerError as e:
             same((e.code, e.sqlstate), (1105, "08S01"))
             has(e.text, "maintenance")
-    has(ctl(t, "explain", "alice", code=1), "OUT OF USE")
+    has(ctl(t, "explain", "alice", code=1), "DISABLED: rumctl drain")
     ctl(t, "ready", address)
     with Client(here) as c:
         c.login("alice", word)

@@ -66,7 +66,7 @@ def _(t):
     stats = two.stats()
     same(stats["sessions"]["ended"]["connect_refused"], 7)
     same(stats["upstream"]["connects"], 0)
-    same(stats["upstream"]["connect_failures"], 5, "then the breaker leaves it alone")
+    same(stats["upstream"]["connect_failures"], 5, "then its circuit is open")
     same(stats["sessions"]["connecting"], 0)
 
 
@@ -288,7 +288,7 @@ def _(t):
         page = body.decode()
         check("<script>alert" not in page, "the name is code")
         has(page, "&lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;")
-        for word in (server.address, 'class="well">serving', here, "User map"):
+        for word in (server.address, 'class="up">serving', here, "User map"):
             has(page, word)
         same(session_list(rum, "?user=%3Cscript%3Ealert(1)%3C/script%3E%26%22%27")["matched"], 1)
     check(not re.search(r"(src|href)=\"(?!/)", page), "it needs something from elsewhere")

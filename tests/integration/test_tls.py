@@ -245,13 +245,13 @@ def _(t):
         same(rum.session(number)["reason"], "tls_failed")
 
 
-@test("--tls-ca is refused where clients without TLS would come in without a certificate")
+@test("--tls-ca is refused where clients without TLS would be accepted without a certificate")
 def _(t):
     authority = Authority(t.folder)
     certificate, key = authority.sign("front")
     common = ("-d", closed_port(), "--tls-cert", certificate, "--tls-key", key, "--tls-ca",
               authority.certificate)
-    sentence = "--tls-ca: on a tcp: listener clients without TLS would come in without a certificate"
+    sentence = "--tls-ca: on a tcp: listener clients without TLS would be accepted without a certificate"
     both = ("-s", tls(), "-s", tcp()) + common
     for options in (("--check",), ()):
         code, out, err = run_once(t, *both, *options)
@@ -349,7 +349,7 @@ class HandshakeFails(peers.Server):
             connection.sendall(self.answer)
 
 
-@test("When the TLS handshake with a server fails the next one is tried, and the breaker counts it")
+@test("When the TLS handshake with a server fails the next one is tried, and the circuit breaker counts it")
 def _(t):
     authority, stranger = Authority(t.folder), Authority(t.folder, "stranger")
     good = t.keep(TlsEcho(*authority.sign("good")))
@@ -366,7 +366,7 @@ def _(t):
                 s.sendall(b"hello")
                 same(net.read_exact(s, 5), b"hello")
         same(one.accepted, 2, "connections to the bad one")
-        same(rum.stats()["breaker"]["opened"], 1)
+        same(rum.stats()["circuit_breaker"]["opened"], 1)
         same({r["destination"] for r in rum.wait_sessions(3)}, {good.address})
     here = tcp()
     rum = t.rum("-s", here, "-d", "%s,%s" % (bad[3].address, bad[0].address), *verify)

@@ -353,7 +353,7 @@ typedef struct rum_tls {
   int32_t (*end_is_cut)(rum_session *session, uint32_t side);
 } rum_tls;
 
-/* The group "rum.limits/1": whether a user may come in, and the guessing of passwords. */
+/* The group "rum.limits/1": whether a user is accepted, and the guessing of passwords. */
 #define RUM_LIMITS_1 "rum.limits/1"
 /* Verdicts of admit() beside RUM_OK. From RULES to TLS the user is to see no more than a wrong
  * password, since the rules are nobody's business. */
@@ -370,14 +370,14 @@ typedef struct rum_limits {
   uint32_t struct_size;
   uint32_t reserved;
 
-  /* [worker] Asks whether the user of identify() may come in: `record` is the value that looked_up
+  /* [worker] Asks whether the user of identify() is accepted: `record` is the value that looked_up
    * got, of which rum reads the rules; size 0: the map does not know this user, who is let in by
    * another way such as the default destination. To be asked before a server is touched, and, where
    * the module itself checks a password, after that. RUM_OK: the login may go on; it counts for the
    * user from confirm() on. A positive verdict, RUM_REFUSED_...: the module tells the client in its
    * own protocol and closes. May be asked again when the client tries another login; what counted
    * before then counts no more.
-   * After take_back() it is asked about the user whom a session that is in is to become. It counts
+   * After take_back() it is asked about the user that an accepted session is to become. It counts
    * for the one before until confirm(), and a refusal changes nothing: the session may go on. Should
    * the change fail, identify() the one before and ask again before relay_from() or relay(): what is
    * not confirmed is forgotten then. Who stays the same user is judged by the rules, and counts once.
@@ -584,8 +584,8 @@ typedef struct rum_module {
   size_t metric_count;
   size_t metric_size; /* sizeof(rum_metric) */
 
-  /* [main] Once, after loading. Keep `host`. Start no thread here: rum may go to the background
-   * after it (config_new and worker_start come after that). On failure write a sentence into `error` (at most
+  /* [main] Once, after loading. Keep `host`. rum is in the background already if it goes there, so
+   * threads may be started. On failure write a sentence into `error` (at most
    * `error_size` bytes with its NUL) and return negative: rum does not start. */
   int32_t (*init)(const rum_host *host, char *error, size_t error_size);
 
@@ -660,7 +660,7 @@ typedef struct rum_module {
    * metric_add. */
   void (*session_close)(void *data, rum_session *session, uint32_t reason);
 
-  /* [worker] The bytes to say to a client that is turned away before a session exists, `reason`
+  /* [worker] The bytes to say to a client that is refused before a session exists, `reason`
    * being RUM_CLOSE_LIMIT, _NO_RESOURCES, _DRAIN, _BLOCKED or _NOT_ALLOWED. Returns how many of at
    * most `size` were written to `bytes`. NULL hook: nothing is said. */
   size_t (*refusal)(const void *config, uint32_t reason, uint8_t *bytes, size_t size);
@@ -669,12 +669,12 @@ typedef struct rum_module {
    * length. Never a secret. NULL hook: none. */
   size_t (*stats)(const void *config, char *json, size_t size);
 
-  /* [worker] rum asks a server who it is and whether it is well, on its own account: at start, when
+  /* [worker] rum checks whether a server is up and who it is, on its own account: at start, when
    * the map brings a new destination, and every --health-check. The session has no client: for
    * RUM_CLIENT, send and start_tls answer RUM_E_STATE, and so do relay, relay_from and forward. rum
    * connects to probe->destination when this hook has returned; upstream_open, upstream_data,
    * tls_open, timeout, side_end, looked_up and session_close follow as in any session. The module
-   * ends it by close(): RUM_CLOSE_PROBED says that the server is well, anything else that it is not,
+   * ends it by close(): RUM_CLOSE_PROBED says that the server is up, anything else that it is not,
    * with a text for the operator. A probe takes 10 seconds at most. Leave the server as its protocol
    * wants it; end only after its last word, since it may count those who break off.
    * With probe->user (--explain) what was found is told by note(), and printed. Without a

@@ -221,6 +221,41 @@ TEST(SocketAddress, OfAClientIsNumericOrUnix) {
   }
 }
 
+TEST(UserAtAddress, IsSplitAtTheLastAtBeforeAnAddress) {
+  const struct {
+    const char* text;
+    const char* user;
+    const char* address;  // empty: none
+  } cases[] = {
+      {"alice", "alice", ""},
+      {"alice@192.0.2.7", "alice", "192.0.2.7"},
+      {"alice@2001:db8::1", "alice", "2001:db8::1"},
+      {"alice@[2001:db8::1]", "alice", "2001:db8::1"},
+      {"alice@::ffff:192.0.2.7", "alice", "192.0.2.7"},
+      {"alice@unix", "alice", "unix"},
+      {"alice@example.net", "alice@example.net", ""},
+      {"alice@example.net@192.0.2.7", "alice@example.net", "192.0.2.7"},
+      {"alice@192.0.2.7@unix", "alice@192.0.2.7", "unix"},
+      {"alice@@192.0.2.7", "alice@", "192.0.2.7"},
+      {"@192.0.2.7", "", "192.0.2.7"},
+      {"alice@", "alice@", ""},
+      {"@", "@", ""},
+      {"", "", ""},
+      {"alice@192.0.2.300", "alice@192.0.2.300", ""},
+      {"alice@192.0.2.7:3306", "alice@192.0.2.7:3306", ""},
+      {"alice@[192.0.2.7]", "alice@[192.0.2.7]", ""},
+      {"alice@[unix]", "alice@[unix]", ""},
+      {"alice@[2001:db8::1", "alice@[2001:db8::1", ""},
+      {"alice@[]", "alice@[]", ""},
+      {"alice@10.0.0.0/8", "alice@10.0.0.0/8", ""},
+  };
+  for (const auto& c : cases) {
+    UserAtAddress who = SplitUserAtAddress(c.text);
+    EXPECT_EQ(who.user, c.user) << c.text;
+    EXPECT_EQ(who.address ? who.address->host() : "", c.address) << c.text;
+  }
+}
+
 TEST(SocketAddress, IsNotReadBeyondItsSize) {
   sockaddr_in v4 = {};
   v4.sin_family = AF_INET;

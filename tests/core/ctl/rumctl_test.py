@@ -10,7 +10,7 @@ import unittest
 
 RUMCTL = os.path.abspath("rumctl")
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def answer(body, status="200 OK"):
@@ -35,7 +35,7 @@ class RumctlTest(unittest.TestCase):
             except OSError:  # rumctl has not come
                 return
             with client:
-                client.settimeout(PATIENCE)
+                client.settimeout(TIMEOUT)
                 request = b""
                 while b"\r\n\r\n" not in request:
                     piece = client.recv(4096)
@@ -52,7 +52,7 @@ class RumctlTest(unittest.TestCase):
         try:
             done = subprocess.run([RUMCTL, *words], env={**os.environ, **(environment or {})},
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, timeout=PATIENCE)
+                                  stderr=subprocess.PIPE, timeout=TIMEOUT)
         finally:
             self.listener.shutdown(socket.SHUT_RDWR)
             server.join()
@@ -67,11 +67,11 @@ class RumctlTest(unittest.TestCase):
         self.assertEqual(self.asked, ["POST /drain?destination=tcp:db1:3306 HTTP/1.0"])
 
     def test_what_a_name_holds_is_escaped(self):
-        code, _, err = self.ctl("explain", "a b=c&d%", "192.0.2.7",
+        code, _, err = self.ctl("explain", "a b=c&d%@192.0.2.7",
                                 answers=[answer('{"lines":[["record","none"]],"possible":true}')])
         self.assertEqual((code, err), (0, ""))
         self.assertEqual(self.asked,
-                         ["POST /explain?user=a%20b%3Dc%26d%25&from=192.0.2.7 HTTP/1.0"])
+                         ["POST /explain?user=a%20b%3Dc%26d%25%40192.0.2.7 HTTP/1.0"])
 
     def test_a_login_that_is_not_possible_is_a_failure(self):
         code, out, _ = self.ctl("explain", "bob",
@@ -95,12 +95,34 @@ class RumctlTest(unittest.TestCase):
         self.assertNotRegex(out, "[\x00-\x09\x0b-\x1f\x7f]")
         self.assertEqual(len(out.splitlines()), 3, out)
 
+    def test_destinations_show_one_state_each(self):
+        body = """{"destinations":[
+          {"address":"tcp:a:1","sessions":3,"state":"up","check_seconds":2,
+           "notes":{"version":"11.8"}},
+          {"address":"tcp:b:1","sessions":0,"state":"down","check_seconds":3,
+           "reason":"connect_refused","detail":"no"},
+          {"address":"tcp:c:1","sessions":0,"state":"unknown","circuit":"open",
+           "circuit_reason":"connect_timeout","circuit_seconds":7},
+          {"address":"tcp:d:1","sessions":0,"state":"unknown","circuit":"half-open",
+           "circuit_reason":"connect_timeout","circuit_seconds":0},
+          {"address":"tcp:e:1","sessions":0,"state":"up","admin":"drain","check_seconds":1}]}"""
+        code, out, err = self.ctl("destinations", answers=[answer(body)])
+        self.assertEqual((code, err), (0, ""))
+        lines = [re.split("  +", line) for line in out.splitlines()]
+        self.assertEqual(lines[0], ["ADDRESS", "SESSIONS", "STATE", "CHECK TIME", "WHAT"])
+        self.assertEqual([line[2] for line in lines[1:]],
+                         ["up", "down", "circuit open", "circuit half-open", "drain"])
+        self.assertEqual(lines[1][4], "11.8")
+        self.assertEqual(lines[2][4], "connect_refused no")
+        self.assertRegex(lines[3][4], "^connect_timeout, half-open in 7")
+        self.assertEqual(lines[4][3:], ["-", "connect_timeout"])
+
     def test_a_mistake_is_not_sent(self):
         for words in (("drain", "a", "b"), ("status", "x"), ("sessions", "name=x"), ("nonsense",), ()):
             with self.subTest(words):
                 done = subprocess.run([RUMCTL, "-s", os.path.join(self.folder.name, "nobody"), *words],
                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                      stderr=subprocess.PIPE, timeout=PATIENCE)
+                                      stderr=subprocess.PIPE, timeout=TIMEOUT)
                 self.assertEqual(done.returncode, USAGE, done.stderr)
                 self.assertRegex(done.stderr.decode(), "^rumctl: ")
 
@@ -112,7 +134,7 @@ class RumctlTest(unittest.TestCase):
     def test_nobody_there(self):
         path = os.path.join(self.folder.name, "nobody")
         done = subprocess.run([RUMCTL, "-s", path, "status"], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT)
         self.assertEqual(done.returncode, UNREACHABLE)
         self.assertIn("no rum answers on " + path, done.stderr.decode())
 

@@ -50,16 +50,16 @@ TEST(FindIdentity, TakesNumbersWithoutANameTogetherOnly) {
   ASSERT_TRUE(found.ok()) << found.error().text;
   EXPECT_EQ((*found)->uid, kSomebody);
   EXPECT_EQ((*found)->gid, kSomeGroup);
-  EXPECT_NE(ErrorOf(std::to_string(kSomebody), "").find("give one with --group"),
+  EXPECT_NE(ErrorOf(std::to_string(kSomebody), "").find("give one: --user 64999:GROUP"),
             std::string::npos);
 }
 
 TEST(FindIdentity, RefusesWhatIsNobody) {
   EXPECT_EQ(ErrorOf("no such user", ""), "--user: there is no user 'no such user'");
-  EXPECT_EQ(ErrorOf("root", "no such group"), "--group: there is no group 'no such group'");
+  EXPECT_EQ(ErrorOf("root", "no such group"), "--user: there is no group 'no such group'");
   // To the system calls these mean "no change".
   EXPECT_EQ(ErrorOf("4294967295", "0"), "--user: there is no user '4294967295'");
-  EXPECT_EQ(ErrorOf("root", "4294967295"), "--group: there is no group '4294967295'");
+  EXPECT_EQ(ErrorOf("root", "4294967295"), "--user: there is no group '4294967295'");
   EXPECT_EQ(ErrorOf("-1", "0"), "--user: there is no user '-1'");
 }
 

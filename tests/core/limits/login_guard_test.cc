@@ -109,6 +109,50 @@ TEST_F(LoginGuardTest, TakesAnIpv6NetworkOf64BitsForOneAddress) {
   EXPECT_FALSE(guard.Blocks(At("192.0.2.2")));
 }
 
+TEST_F(LoginGuardTest, TakesAnIpv6NetworkOfThePrefixForOneAddress) {
+  Guard guard({{2, Millis(60000)}, Millis(30000), {}, 56});
+  EXPECT_FALSE(guard.Failed(At("2001:db8:0:1::1")));
+  EXPECT_TRUE(guard.Failed(At("2001:db8:0:ff::1")));
+  EXPECT_TRUE(guard.Blocks(At("2001:db8:0:2::1")));
+  EXPECT_FALSE(guard.Blocks(At("2001:db8:0:100::1")));
+  Guard exact({{2, Millis(60000)}, Millis(30000), {}, 128});
+  EXPECT_EQ(FailUntilBlocked(exact, "2001:db8::1"), 2);
+  EXPECT_FALSE(exact.Blocks(At("2001:db8::2")));
+  // IPv4 addresses count alone, whatever the prefix.
+  EXPECT_EQ(FailUntilBlocked(guard, "192.0.2.1"), 2);
+  EXPECT_FALSE(guard.Blocks(At("192.0.2.2")));
+}
+
+// A reload changes the prefix while proofs are under way and wait.
+TEST_F(LoginGuardTest, LosesNoAttemptWhenThePrefixChanges) {
+  const char* host = "2001:db8::1";
+  Guard guard({{2, Millis(60000)}, Millis(30000), {}, 64});
+  Attempt attempts[6];
+  EXPECT_EQ(guard.Try(&attempts[0], 1, host), Answer::kGo);
+  EXPECT_EQ(guard.Try(&attempts[1], 2, host), Answer::kGo);
+  EXPECT_EQ(guard.Try(&attempts[2], 3, host), Answer::kWait);
+  EXPECT_EQ(guard.Try(&attempts[3], 4, host), Answer::kWait);
+  guard.settings().ip_prefix = 48;
+  // The one that waits goes on in the new network.
+  EXPECT_EQ(guard.Try(&attempts[2], 5, host), Answer::kGo);
+  EXPECT_TRUE(woken.empty());
+  // What fails counts there, and its old place is for who waits there.
+  EXPECT_FALSE(guard.Failed(At(host), &attempts[0]));
+  EXPECT_EQ(woken, (std::vector<uint64_t>{4}));
+  EXPECT_FALSE(attempts[0].under_way());
+  EXPECT_TRUE(attempts[3].under_way());
+  EXPECT_TRUE(guard.Failed(At(host)));
+  EXPECT_TRUE(guard.Blocks(At("2001:db8:0:7::1")));
+  for (Attempt& attempt : attempts) attempt.Release();
+  now += 100 * kSecond;
+  // Nothing of the old network is left behind.
+  EXPECT_EQ(guard.Try(&attempts[4], 6, "192.0.2.1"), Answer::kGo);
+  attempts[4].Release();
+  guard.settings().ip_prefix = 64;
+  EXPECT_EQ(guard.Try(&attempts[4], 7, host), Answer::kGo);
+  EXPECT_EQ(guard.Try(&attempts[5], 8, host), Answer::kGo);
+}
+
 TEST_F(LoginGuardTest, NeverBlocksWhoIsExemptOrOnAUnixSocketOrWhenOff) {
   Guard guard({{1, Millis(60000)}, Millis(30000), *CidrSet::Parse("10.0.0.0/8")});
   sockaddr unix_address = {};

@@ -1,4 +1,4 @@
-// Which servers are asked whether they are well, and when. On the real core.
+// Which servers are checked, and when. On the real core.
 #include "probe/prober.h"
 
 #include <gtest/gtest.h>
@@ -7,15 +7,15 @@
 #include <vector>
 
 #include "proxy/proxy.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {
 
 using namespace rum::test;
 
-// All servers that accept are well.
+// All servers that accept are up.
 Hooks AskAll() {
   Hooks hooks;
   hooks.probe_open = [](rum_session*, const rum_probe&) { return RUM_OK; };
@@ -25,13 +25,13 @@ Hooks AskAll() {
   return hooks;
 }
 
-bool IsWell(RunningProxy& proxy, const std::string& server) {
+bool IsUp(RunningProxy& proxy, const std::string& server) {
   return Eventually([&] {
     bool well = false;
     proxy.WithProber([&](Prober& p) {
       auto found = p.destinations().find(server);
       well =
-          found != p.destinations().end() && found->second.state == DestinationHealth::State::kWell;
+          found != p.destinations().end() && found->second.state == DestinationHealth::State::kUp;
     });
     return well;
   });
@@ -47,8 +47,8 @@ TEST(Prober, TheFirstRoundIsOverWhenAllHaveBeenAsked) {
   });
   proxy.WithProber([&](Prober& p) { p.Start([&] { journal.Add("first round"); }); });
   EXPECT_TRUE(journal.WaitFor("first round"));
-  EXPECT_TRUE(IsWell(proxy, one.address()));
-  EXPECT_TRUE(IsWell(proxy, two.address()));
+  EXPECT_TRUE(IsUp(proxy, one.address()));
+  EXPECT_TRUE(IsUp(proxy, two.address()));
 }
 
 // There may be no map at the start, or an empty one.
@@ -59,7 +59,7 @@ TEST(Prober, ServersThatBecomeKnownAfterAStartWithoutAnyAreAsked) {
   proxy.WithProber([&](Prober& p) { p.Start([&] { journal.Add("first round"); }); });
   EXPECT_EQ(journal.Count("first round"), 1u) << "there is nobody to wait for";
   proxy.WithProber([&](Prober& p) { p.SetMapDestinations({server.address()}); });
-  EXPECT_TRUE(IsWell(proxy, server.address()));
+  EXPECT_TRUE(IsUp(proxy, server.address()));
   EXPECT_EQ(journal.Count("first round"), 1u);
 }
 
@@ -82,7 +82,7 @@ TEST(Prober, AProbeIsHandedOverToNobody) {
   });
   proxy.WithProber([&](Prober& p) { p.Start([&] { journal.Add("first round"); }); });
   EXPECT_TRUE(journal.WaitFor("first round"));
-  EXPECT_TRUE(IsWell(proxy, server.address()));
+  EXPECT_TRUE(IsUp(proxy, server.address()));
   EXPECT_EQ(proxy.Sum(&Counters::relaying), 0u);
   EXPECT_EQ(proxy.Sum(&Counters::logins), 0u);
 }
@@ -94,7 +94,7 @@ TEST(Prober, ThoseThatNeverAnswerLeavePlacesToThoseThatDo) {
   Journal journal;
   Hooks hooks;
   hooks.probe_open = [&](rum_session*, const rum_probe& probe) {
-    journal.Add(probe.destination == well.address() ? "well" : "silent");
+    journal.Add(probe.destination == well.address() ? "up" : "silent");
     return RUM_OK;
   };
   hooks.upstream_open = [&](rum_session* s, uint32_t reason) {
@@ -107,13 +107,13 @@ TEST(Prober, ThoseThatNeverAnswerLeavePlacesToThoseThatDo) {
     s.health_check = Millis(20);
   });
   proxy.WithProber([&](Prober& p) { p.Start([] {}); });
-  ASSERT_TRUE(IsWell(proxy, well.address()));
+  ASSERT_TRUE(IsUp(proxy, well.address()));
   std::vector<std::string> all;
   for (const Server& server : silent) all.push_back(server.address());
   proxy.WithProber([&](Prober& p) { p.SetMapDestinations(all); });
-  const size_t before = journal.Count("well");
-  EXPECT_TRUE(Eventually([&] { return journal.Count("well") >= before + 5; }));
-  EXPECT_EQ(journal.Count("silent"), Prober::kUnsureAtOnce);
+  const size_t before = journal.Count("up");
+  EXPECT_TRUE(Eventually([&] { return journal.Count("up") >= before + 5; }));
+  EXPECT_EQ(journal.Count("silent"), Prober::kNotUpAtOnce);
 }
 
 }  // namespace

@@ -9,8 +9,8 @@
 #include "module/current_module.h"
 #include "proxy/module_log.h"
 #include "proxy/shared_table.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {

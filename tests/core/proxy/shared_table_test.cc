@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "support/patience.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {

@@ -169,5 +169,32 @@ TEST_F(ConfigFile, NamesTheModuleThatHasItsOptions) {
   EXPECT_EQ(MistakesOf(), "none");
 }
 
+TEST_F(ConfigFile, UnderstandsOldNamesAndSaysWhatReplacesThoseThatAreGone) {
+  Write("rum.conf",
+        "listen = tcp:127.0.0.1:1\nfailover-r = tcp:a:1\nfailover-r = tcp:b:2\nverbose\nverbose\n");
+  auto line = Start({});
+  ASSERT_TRUE(line.ok()) << line.error().text;
+  EXPECT_EQ(line->settings->destinations.size(), 2u);
+  EXPECT_EQ(line->settings->balance, Balance::kRandom);
+  EXPECT_EQ(line->settings->log.level, log::Level::kDebug);
+  Write("rum.conf.d/x.conf", "verbose = no\nfailover = tcp:c:3\n");
+  line = Start({"--balance", "least"});
+  ASSERT_TRUE(line.ok()) << line.error().text;
+  EXPECT_EQ(line->settings->destinations.size(), 1u);
+  EXPECT_EQ(line->settings->balance, Balance::kLeast);
+  EXPECT_EQ(line->settings->log.level, log::Level::kInfo);
+  line = Start({"--log-level", "error"});
+  ASSERT_TRUE(line.ok()) << line.error().text;
+  EXPECT_EQ(line->settings->log.level, log::Level::kError);
+  Write("rum.conf.d/x.conf", "login-block = 5m\ngroup = adm\nlogin-failures = 5/m,blok=1m\n");
+  std::string mistakes = MistakesOf();
+  for (const char* part :
+       {"x.conf:1: --login-block is not an option any more: write --login-failures",
+        "x.conf:2: --group is not an option any more: write --user NAME:GROUP",
+        "x.conf:3: login-failures: '5/m,blok=1m' is not one such as 20/m"}) {
+    EXPECT_NE(mistakes.find(part), std::string::npos) << part << "\n  is not in\n" << mistakes;
+  }
+}
+
 }  // namespace
 }  // namespace rum

@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <map>
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config.h"
@@ -36,22 +39,24 @@ const std::string& Modules() {
   return folder.path();
 }
 
-Result<CommandLine> Read(const std::vector<std::string>& arguments) {
+using Prepare = std::function<Status(const BeforeModule&)>;
+
+Result<CommandLine> Read(const std::vector<std::string>& arguments, Prepare prepare = {}) {
   Modules();
   std::vector<std::string> all = {"rum"};
   all.insert(all.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& argument : all) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  return ReadCommandLine(static_cast<int>(all.size()), argv.data(), kHost);
+  return ReadCommandLine(static_cast<int>(all.size()), argv.data(), kHost, nullptr, prepare);
 }
 
 // As a shell would split it; no quotes.
-Result<CommandLine> ReadLine(const std::string& line) {
+Result<CommandLine> ReadLine(const std::string& line, Prepare prepare = {}) {
   std::istringstream words(line);
   std::vector<std::string> arguments;
   for (std::string word; words >> word;) arguments.push_back(word);
-  return Read(arguments);
+  return Read(arguments, std::move(prepare));
 }
 
 const Settings* Good(const Result<CommandLine>& line) {
@@ -69,6 +74,40 @@ std::string ErrorOf(const std::string& line, Fault fault = Fault::kUsage) {
 
 bool Has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
+}
+
+// What is to be done before the module is loaded, as "background user", or "not asked".
+std::string Prepared(const std::string& line) {
+  std::string told = "not asked";
+  (void)ReadLine(line, [&](const BeforeModule& first) -> Status {
+    told = std::string(first.background ? "background " : "") + (first.other_user ? "user" : "");
+    return Ok();
+  });
+  return told;
+}
+
+TEST(Options, SayBeforeTheModuleIsLoadedWhetherToGoToTheBackground) {
+  Folder folder;
+  auto file = [&](const std::string& text) {
+    std::ofstream(folder / "conf") << text;
+    return " --config " + (folder / "conf");
+  };
+  EXPECT_EQ(Prepared("-s tcp:127.0.0.1:1 -d tcp:a:2"), "");
+  EXPECT_EQ(Prepared("-b -s tcp:127.0.0.1:1 -d tcp:a:2"), "background ");
+  EXPECT_EQ(Prepared("-b --user nobody -P there/is/none.so"), "background user");
+  EXPECT_EQ(Prepared("--group 7"), "user");
+  EXPECT_EQ(Prepared(file("background = yes\nuser = x\n")), "background user");
+  EXPECT_EQ(Prepared(file("background\n")), "background ");
+  EXPECT_EQ(Prepared(file("background = no\n")), "");
+  EXPECT_EQ(Prepared("-b" + file("background = no\n")), "background ");
+  for (const char* other : {"--help", "--version", "--check", "--explain x"}) {
+    EXPECT_EQ(Prepared(std::string("-b ") + other), "not asked") << other;
+  }
+  auto line = ReadLine("-b -P there/is/none.so", [](const BeforeModule&) {
+    return Status(Error{Fault::kSystem, "no fork"});
+  });
+  ASSERT_FALSE(line.ok());
+  EXPECT_EQ(line.error().text, "no fork") << "no module is loaded then";
 }
 
 TEST(Options, HaveTheDefaultsThatHelpTells) {
@@ -179,16 +218,11 @@ const std::map<std::string, Sample>& Samples() {
   static const std::map<std::string, Sample> samples = {
       {"listen", {"tcp:b:2", [](auto& s) { return s.listeners.back().text() == "tcp:b:2"; }}},
       {"destination", {"tcp:b:2", [](auto& s) { return s.destinations[0].text() == "tcp:b:2"; }}},
-      {"failover",
-       {"tcp:b:2,tcp:c:3", [](auto& s) { return s.destinations[1].text() == "tcp:c:3"; }}},
-      {"random",
-       {"tcp:b:2,tcp:c:3",
-        [](auto& s) { return s.destinations.size() == 2 && s.balance == Balance::kRandom; }}},
       {"balance", {"least", [](auto& s) { return s.balance == Balance::kLeast; }}},
       {"breaker",
        {"7/2s",
         [](auto& s) { return s.breaker.failures == 7 && s.breaker.within == Millis(2000); }}},
-      {"max-memory", {"512M", [](auto& s) { return s.gate.max_memory == 512u << 20; }}},
+      {"max-memory", {"512M", [](auto& s) { return s.access_control.max_memory == 512u << 20; }}},
       {"source-address",
        {"127.0.0.2,::1",
         [](auto& s) {
@@ -201,31 +235,39 @@ const std::map<std::string, Sample>& Samples() {
       {"send-proxy", {"v2", [](auto& s) { return s.send_proxy == ProxyVersion::kV2; }}},
       {"allow",
        {"10.0.0.0/8",
-        [](auto& s) { return s.gate.allow.Contains(*SocketAddress::Numeric("10.1.1.1", 1)); }}},
+        [](auto& s) {
+          return s.access_control.allow.Contains(*SocketAddress::Numeric("10.1.1.1", 1));
+        }}},
       {"deny",
        {"10.0.0.0/8,::1",
-        [](auto& s) { return s.gate.deny.Contains(*SocketAddress::Numeric("::1", 1)); }}},
-      {"max-connections", {"8", [](auto& s) { return s.gate.max_connections == 8; }}},
-      {"max-connections-per-ip", {"8", [](auto& s) { return s.gate.max_connections_per_ip == 8; }}},
-      {"ip-prefix", {"48", [](auto& s) { return s.gate.ip_prefix == 48; }}},
-      {"max-connecting", {"8", [](auto& s) { return s.gate.max_connecting == 8; }}},
+        [](auto& s) { return s.access_control.deny.Contains(*SocketAddress::Numeric("::1", 1)); }}},
+      {"max-connections", {"8", [](auto& s) { return s.access_control.max_connections == 8; }}},
+      {"max-connections-per-ip",
+       {"8", [](auto& s) { return s.access_control.max_connections_per_ip == 8; }}},
+      {"ip-prefix",
+       {"48",
+        [](auto& s) {
+          return s.access_control.ip_prefix == 48 && s.admission.guard.ip_prefix == 48;
+        }}},
+      {"max-connecting", {"8", [](auto& s) { return s.access_control.max_connecting == 8; }}},
       {"max-connecting-per-destination",
-       {"8", [](auto& s) { return s.gate.max_connecting_per_destination == 8; }}},
-      {"server-backlog", {"8", [](auto& s) { return s.gate.server_backlog == 8; }}},
+       {"8", [](auto& s) { return s.access_control.max_connecting_per_destination == 8; }}},
+      {"server-backlog", {"8", [](auto& s) { return s.access_control.server_backlog == 8; }}},
       {"connection-rate",
        {"5/s",
         [](auto& s) {
-          return s.gate.rate == Rate{5, Millis(1000)};
+          return s.access_control.rate == Rate{5, Millis(1000)};
         }}},
       {"connection-rate-per-ip",
        {"5/m",
         [](auto& s) {
-          return s.gate.rate_per_ip == Rate{5, Millis(60000)};
+          return s.access_control.rate_per_ip == Rate{5, Millis(60000)};
         }}},
-      {"explain", {"u", [](auto& s) { return s.explain == "u"; }}},
-      {"from",
-       {"192.0.2.7",
-        [](auto& s) { return s.explain_from && s.explain_from->host() == "192.0.2.7"; }}},
+      {"explain",
+       {"u@192.0.2.7",
+        [](auto& s) {
+          return s.explain == "u" && s.explain_from && s.explain_from->host() == "192.0.2.7";
+        }}},
       {"control", {"sock:/c", [](auto& s) { return s.control && s.control->host == "/c"; }}},
       {"max-connections-per-user", {"7", [](auto& s) { return s.admission.limit.max == 7; }}},
       {"user-rate",
@@ -234,11 +276,11 @@ const std::map<std::string, Sample>& Samples() {
           return s.admission.limit.rate == Rate{5, Millis(60000)};
         }}},
       {"login-failures",
-       {"20/90s",
+       {"20/90s,block=5m",
         [](auto& s) {
-          return s.admission.guard.failures == Rate{20, Millis(90000)};
+          return s.admission.guard.failures == Rate{20, Millis(90000)} &&
+                 s.admission.guard.block == Millis(300000);
         }}},
-      {"login-block", {"5m", [](auto& s) { return s.admission.guard.block == Millis(300000); }}},
       {"login-exempt",
        {"10.0.0.0/8,unix",
         [](auto& s) {
@@ -250,15 +292,15 @@ const std::map<std::string, Sample>& Samples() {
       {"module-dir", {Modules(), [](auto& s) { return s.module_dir == Modules(); }}},
       {"background", {"", [](auto& s) { return s.background; }}},
       {"pidfile", {"/run/x", [](auto& s) { return s.pidfile == "/run/x"; }}},
-      {"user", {"nobody", [](auto& s) { return s.user == "nobody"; }}},
-      {"group", {"daemon", [](auto& s) { return s.group == "daemon"; }}},
+      {"user",
+       {"nobody:daemon", [](auto& s) { return s.user == "nobody" && s.group == "daemon"; }}},
       {"chroot", {"/srv/rum", [](auto& s) { return s.chroot == "/srv/rum"; }}},
       {"workers", {"3", [](auto& s) { return s.workers == 3; }}},
       {"check", {"", [](auto& s) { return s.check; }}},
       {"stats", {"sock:/x", [](auto& s) { return s.stats->text() == "sock:/x"; }}},
       {"log", {"/var/log/x", [](auto& s) { return s.log.target == "/var/log/x"; }}},
       {"log-format", {"json", [](auto& s) { return s.log.json; }}},
-      {"verbose", {"", [](auto& s) { return s.log.level == log::Level::kDebug; }}},
+      {"log-level", {"warning", [](auto& s) { return s.log.level == log::Level::kWarning; }}},
       {"log-logins", {"", [](auto& s) { return s.log_logins; }}},
       {"resolv-conf", {"/x", [](auto& s) { return s.resolv_conf == "/x"; }}},
       {"tls", {"require", [](auto& s) { return s.tls.clients == TlsMode::kRequire; }}},
@@ -303,11 +345,8 @@ TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
       std::vector<std::string> arguments = {spelling};
       if (row.value) arguments.push_back(sample->second.value);
       if (name != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
-      if (name == "from") arguments.insert(arguments.end(), {"--explain", "u"});
       if (name == "tls-key") arguments.insert(arguments.end(), {"--tls-cert", "/c"});
-      if (!std::set<std::string>{"destination", "failover", "random"}.contains(name)) {
-        arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
-      }
+      if (name != "destination") arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
       auto line = Read(arguments);
       const Settings* s = Good(line);
       ASSERT_TRUE(s) << spelling;
@@ -326,12 +365,12 @@ TEST(Options, AccessListsAreForAllListenersOrForOne) {
   const Settings* s = Good(line);
   ASSERT_TRUE(s);
   auto at = [](const char* host) { return *SocketAddress::Numeric(host, 1); };
-  EXPECT_TRUE(s->gate.allow.Contains(at("10.1.1.1")));
-  EXPECT_FALSE(s->gate.allow.Contains(at("192.0.2.1")));
-  EXPECT_TRUE(s->gate.deny.empty());
-  ASSERT_EQ(s->gate.by_listener.size(), 2u);
-  EXPECT_TRUE(s->gate.by_listener.at("tcp:[::1]:2").allow.Contains(at("198.51.100.7")));
-  EXPECT_TRUE(s->gate.by_listener.at("tcp:0.0.0.0:1").deny.Contains(at("10.6.1.1")));
+  EXPECT_TRUE(s->access_control.allow.Contains(at("10.1.1.1")));
+  EXPECT_FALSE(s->access_control.allow.Contains(at("192.0.2.1")));
+  EXPECT_TRUE(s->access_control.deny.empty());
+  ASSERT_EQ(s->access_control.by_listener.size(), 2u);
+  EXPECT_TRUE(s->access_control.by_listener.at("tcp:[::1]:2").allow.Contains(at("198.51.100.7")));
+  EXPECT_TRUE(s->access_control.by_listener.at("tcp:0.0.0.0:1").deny.Contains(at("10.6.1.1")));
 }
 
 TEST(Options, AKeyWithoutItsCertificateIsAMistake) {
@@ -374,7 +413,12 @@ TEST(Options, LimitsThatMakeNoSenseAreMistakes) {
                             "--user-rate 5",
                             "--user-rate 5/d",
                             "--login-failures 0/s",
-                            "--login-block off",
+                            "--login-failures 5/s,block=off",
+                            "--login-failures 5/s,block=",
+                            "--login-failures 5/s,10m",
+                            "--login-failures 5/s,",
+                            "--login-failures off,block=10m",
+                            "--login-failures 5/s,block=1m,block=2m",
                             "--login-exempt localhost",
                             "--login-exempt 10.0.0.1/8"}) {
     EXPECT_FALSE(ReadLine(rest + wrong).ok()) << wrong;
@@ -387,22 +431,131 @@ TEST(Options, LimitsThatMakeNoSenseAreMistakes) {
 }
 
 TEST(Options, TheOldNamesMeanTheNewOnes) {
+  std::set<std::string> letters;
   for (const OldName& old : kOldNames) {
-    std::string now = old.now;
+    std::string now = old.now, flags = old.flags;
     if (now == RUM_DBTYPE_OPTION) continue;  // of a module; see tests/integration/test_mysql_map.py
-    const Sample& sample = Samples().at(now);
-    std::vector<std::string> arguments = {std::string("--") + old.old};
-    if (!old.implied) arguments.push_back(sample.value);
-    if (now != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
-    if (now != "random") arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
-    if (now == "tls-key") arguments.insert(arguments.end(), {"--tls-cert", "/c"});
-    auto line = Read(arguments);
-    const Settings* s = Good(line);
-    ASSERT_TRUE(s) << old.old;
-    EXPECT_TRUE(old.implied || sample.arrived(*s)) << old.old;
+    std::vector<std::string> spellings = {flags.substr(flags.find("--"))};
+    if (flags[1] != '-') {
+      spellings.push_back(flags.substr(0, 2));
+      EXPECT_TRUE(letters.insert(flags.substr(0, 2)).second) << flags;
+    }
+    for (const std::string& spelling : spellings) {
+      const Sample& sample = Samples().at(now);
+      std::vector<std::string> arguments = {spelling};
+      if (!old.implied) arguments.push_back(sample.value);
+      if (now != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
+      if (now != "destination") arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
+      if (now == "tls-key") arguments.insert(arguments.end(), {"--tls-cert", "/c"});
+      auto line = Read(arguments);
+      const Settings* s = Good(line);
+      ASSERT_TRUE(s) << spelling;
+      EXPECT_TRUE(old.implied || sample.arrived(*s)) << spelling;
+    }
   }
-  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --ssl-server"))->tls.clients, TlsMode::kOn);
-  EXPECT_TRUE(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --loglogins"))->log_logins);
+  for (const OptionRow& row : kOptionRows) {
+    EXPECT_FALSE(letters.contains(std::string(row.flags).substr(0, 2))) << row.flags;
+  }
+  const std::string rest = "-s tcp:a:1 -d tcp:b:2 ";
+  EXPECT_EQ(Good(ReadLine(rest + "--ssl-server"))->tls.clients, TlsMode::kOn);
+  EXPECT_TRUE(Good(ReadLine(rest + "--loglogins"))->log_logins);
+  for (const char* verbose : {"-v", "--verbose", "-v -v --verbose"}) {
+    EXPECT_EQ(Good(ReadLine(rest + verbose))->log.level, log::Level::kDebug) << verbose;
+  }
+}
+
+TEST(Options, OldListsOfDestinationsAddUpAndChooseTheBalance) {
+  for (const char* all : {"-R tcp:b:2,tcp:c:3", "--failover-r tcp:b:2 -R tcp:c:3",
+                          "-d tcp:b:2 -R tcp:c:3", "-R tcp:b:2,tcp:c:3 --balance random"}) {
+    auto line = ReadLine(std::string("-s tcp:a:1 ") + all);
+    const Settings* s = Good(line);
+    ASSERT_TRUE(s) << all;
+    ASSERT_EQ(s->destinations.size(), 2u) << all;
+    EXPECT_EQ(s->destinations[0].text(), "tcp:b:2") << all;
+    EXPECT_EQ(s->balance, Balance::kRandom) << all;
+  }
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -f tcp:b:2,tcp:c:3"))->balance, Balance::kFirst);
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -R tcp:b:2 --balance least"), "--balance is given more"));
+}
+
+TEST(Options, TheLevelOfTheLogHasTheWordsOfRumctl) {
+  const std::string rest = "-s tcp:a:1 -d tcp:b:2 --log-level ";
+  const std::pair<const char*, log::Level> levels[] = {{"error", log::Level::kError},
+                                                       {"warning", log::Level::kWarning},
+                                                       {"info", log::Level::kInfo},
+                                                       {"debug", log::Level::kDebug}};
+  for (const auto& [word, level] : levels) EXPECT_EQ(Good(ReadLine(rest + word))->log.level, level);
+  EXPECT_EQ(ErrorOf(rest + "loud"), "--log-level: 'loud' is not error, warning, info or debug");
+  EXPECT_FALSE(Read({"-s", "tcp:a:1", "-d", "tcp:b:2", "--log-level", ""}).ok());
+}
+
+TEST(Options, AUserMayHaveAGroup) {
+  const std::string rest = "-s tcp:a:1 -d tcp:b:2 --user ";
+  auto identity = [&](const std::string& value) {
+    auto line = ReadLine(rest + value);
+    const Settings* s = Good(line);
+    return s ? std::pair(s->user, s->group) : std::pair<std::string, std::string>();
+  };
+  EXPECT_EQ(identity("rum"), (std::pair<std::string, std::string>("rum", "")));
+  EXPECT_EQ(identity("1000:1001"), (std::pair<std::string, std::string>("1000", "1001")));
+  EXPECT_EQ(identity(":adm"), (std::pair<std::string, std::string>("", "adm")));
+  for (const char* wrong : {"rum:", ":"}) {
+    EXPECT_TRUE(Has(ErrorOf(rest + wrong), "such as rum:adm")) << wrong;
+  }
+  EXPECT_FALSE(Read({"-s", "tcp:a:1", "-d", "tcp:b:2", "--user", ""}).ok());
+}
+
+TEST(Options, AUserToExplainMayHaveAnAddressAndHoldAt) {
+  auto line = Read({"-d", "tcp:b:2", "--explain", "al@ice@2001:db8::1"});
+  const Settings* s = Good(line);
+  ASSERT_TRUE(s);
+  EXPECT_EQ(s->explain, "al@ice");
+  EXPECT_EQ(s->explain_from->host(), "2001:db8::1");
+  line = Read({"-d", "tcp:b:2", "--explain", "al@ice"});
+  ASSERT_TRUE(Good(line));
+  EXPECT_EQ(Good(line)->explain, "al@ice");
+  EXPECT_FALSE(Good(line)->explain_from);
+  EXPECT_TRUE(Has(ErrorOf("-d tcp:b:2 --explain @192.0.2.7"), "--explain: a user's name"));
+}
+
+TEST(Options, AReloadAppliesALevelABlockAndAPrefix) {
+  const std::string rest = "-s tcp:a:1 -d tcp:b:2 ";
+  auto running = ReadLine(rest + "--login-failures 5/m --user rum");
+  auto fresh = ReadLine(rest + "--login-failures 5/m,block=9m --ip-prefix 56 -v --user rum:adm");
+  ASSERT_TRUE(Good(running) && Good(fresh));
+  Reload reload = PlanReload(*running->settings, *fresh->settings);
+  EXPECT_EQ(reload.applied, (std::vector<std::string>{"ip-prefix", "log-level", "login-failures"}));
+  EXPECT_EQ(reload.kept, std::vector<std::string>{"user"});
+  EXPECT_EQ(reload.settings->log.level, log::Level::kDebug);
+  EXPECT_EQ(reload.settings->admission.guard.block, Millis(540000));
+  EXPECT_EQ(reload.settings->admission.guard.ip_prefix, 56u);
+  EXPECT_EQ(reload.settings->group, "");
+  // What an operator set holds until the configuration changes the same option.
+  ByHand by_hand;
+  by_hand.level = log::Level::kError;
+  by_hand.Forget({"ip-prefix"});
+  EXPECT_EQ(by_hand.Over(reload.settings)->log.level, log::Level::kError);
+  by_hand.Forget(reload.applied);
+  EXPECT_EQ(by_hand.Over(reload.settings)->log.level, log::Level::kDebug);
+}
+
+TEST(Options, ABlockWithoutATimeHasTheDefault) {
+  const std::string rest = "-s tcp:a:1 -d tcp:b:2 ";
+  EXPECT_EQ(Good(ReadLine(rest + "--login-failures 5/s"))->admission.guard.block, Millis(60000));
+  // What rumctl sets says all of it, too.
+  auto line = ReadLine(rest + "--login-failures 5/s,block=10m");
+  ASSERT_TRUE(Good(line));
+  auto set = WithLimit(*line->settings, "login-failures", "6/s");
+  ASSERT_TRUE(set.ok());
+  EXPECT_EQ((*set)->admission.guard.block, Millis(60000));
+  set = WithLimit(*line->settings, "login-failures", "6/s,block=2h");
+  ASSERT_TRUE(set.ok());
+  EXPECT_EQ((*set)->admission.guard.block, Millis(7200000));
+  EXPECT_FALSE(WithLimit(*line->settings, "login-failures", "6/s,block=0").ok());
+  set = WithLimit(*line->settings, "ip-prefix", "56");
+  ASSERT_TRUE(set.ok());
+  EXPECT_EQ((*set)->access_control.ip_prefix, 56u);
+  EXPECT_EQ((*set)->admission.guard.ip_prefix, 56u);
 }
 
 TEST(Options, WhatAModuleThatOnlyRelaysCannotDoIsAMistake) {
@@ -428,8 +581,9 @@ TEST(Options, WhatAModuleThatOnlyRelaysCannotDoIsAMistake) {
 
 TEST(Options, OldOnesThatAreGoneSayWhatToDoInstead) {
   for (const GoneOption& gone : kGoneOptions) {
-    const std::string told =
-        std::string("--") + gone.name + " of version 6.7 is not there any more";
+    const std::string told = std::string("--") + gone.name +
+                             (gone.version ? " of version 6.7 is not there any more: "
+                                           : " is not an option any more: write ");
     EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --" + std::string(gone.name) + " x"), told));
     EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --" + std::string(gone.name) + "=x"), told));
     if (!gone.letter) continue;

@@ -598,7 +598,7 @@ TEST_F(Routing, OtherProtocolsAreRefusedAtTheirFirstBytes) {
   }
 }
 
-TEST_F(Routing, SaysWhyAClientIsTurnedAway) {
+TEST_F(Routing, SaysWhyAClientIsRefused) {
   EXPECT_EQ(host.Refusal(RUM_CLOSE_LIMIT), Packet(0, "\xff\x10\x04Too many connections"));
   EXPECT_EQ(host.Refusal(RUM_CLOSE_NO_RESOURCES), Packet(0, "\xff\x10\x04Too many connections"));
   EXPECT_EQ(host.Refusal(RUM_CLOSE_DRAIN), Packet(0, "\xff\x1d\x04Server shutdown in progress"));

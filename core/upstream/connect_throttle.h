@@ -1,7 +1,6 @@
-// How many connections to each server wait to be taken by it. A server's queue of these is short
-// (80 places are usual) and what does not fit is lost on the way: the client takes itself for
-// connected and hears nothing for seconds. So not too many go at a time, however many clients come
-// at once.
+// Bounds how many connections to each server wait for its accept(). A server's queue of these is
+// short (80 places are usual), and a connection that does not fit is lost on the way: rum takes it
+// for connected and gets no byte for seconds.
 #pragma once
 
 #include <array>
@@ -18,7 +17,7 @@ namespace rum {
 
 // [any] All of it. Servers share a counter when their names fall on the same: then they share the
 // number, too.
-class Arrivals {
+class ConnectThrottle {
   struct Slot {
     std::atomic<uint32_t> count = 0;
     std::atomic<uint64_t> moved = 0;
@@ -28,15 +27,15 @@ class Arrivals {
   static constexpr size_t kSlots = 1024;
 
   using Clock = uint64_t (*)();  // ms; never goes back
-  explicit Arrivals(Clock clock = NowMillis) : clock_(clock) {}
-  Arrivals(const Arrivals&) = delete;
+  explicit ConnectThrottle(Clock clock = NowMillis) : clock_(clock) {}
+  ConnectThrottle(const ConnectThrottle&) = delete;
 
   // One connection, until the server has taken it or it is given up. The table must outlive it.
-  class Place {
+  class Lease {
    public:
-    Place() = default;
-    Place(const Place&) = delete;
-    ~Place() { Release(); }
+    Lease() = default;
+    Lease(const Lease&) = delete;
+    ~Lease() { Release(); }
     void Release() {
       Slot* slot = std::exchange(slot_, nullptr);
       if (slot == nullptr) return;
@@ -45,24 +44,24 @@ class Arrivals {
     }
 
    private:
-    friend class Arrivals;
+    friend class ConnectThrottle;
     Slot* slot_ = nullptr;
     Clock clock_ = nullptr;
   };
 
   // False: `most` are on their way. 0: there is no bound.
-  bool Take(std::string_view server, uint32_t most, Place* place) {
-    place->Release();
+  bool Take(std::string_view server, uint32_t most, Lease* lease) {
+    lease->Release();
     Slot& slot = SlotOf(server);
     if (slot.count.fetch_add(1, std::memory_order_relaxed) >= most && most != 0) {
       slot.count.fetch_sub(1, std::memory_order_relaxed);
       return false;
     }
-    place->slot_ = &slot;
-    place->clock_ = clock_;
+    lease->slot_ = &slot;
+    lease->clock_ = clock_;
     return true;
   }
-  // When a place was given back last.
+  // When a lease was given back last.
   uint64_t Moved(std::string_view server) {
     return SlotOf(server).moved.load(std::memory_order_relaxed);
   }

@@ -1,0 +1,435 @@
+// What is due in a dialogue is done one step at a time, each a hook of the module or what it asked
+// for, until both ways are relayed or the session ends. In a watch, one way flows unseen meanwhile,
+// and the module goes on seeing what the other side sends.
+#include "proxy/dialogue.h"
+
+#include <algorithm>
+
+#include "base/close_reasons.h"
+#include "map/map_file.h"
+#include "module/module_config.h"
+#include "proxy/probe.h"
+#include "proxy/session.h"
+#include "proxy/worker.h"
+#include "settings/settings.h"
+
+namespace rum {
+namespace {
+
+constexpr size_t kWindow = 64 * 1024;       // bytes a module may leave unconsumed
+constexpr size_t kHighWater = 1024 * 1024;  // waiting for one side: stop reading the other
+constexpr unsigned kRoundsMost = 1000;
+
+}  // namespace
+
+size_t Dialogue::Window::most() const { return need > kWindow ? need : kWindow; }
+
+Dialogue* Dialogue::New(Session& session, Worker& worker) {
+  return new (worker.dialogues.Take()) Dialogue(session, worker);
+}
+
+void DeleteDialogue::operator()(Dialogue* dialogue) const {
+  Worker& worker = dialogue->worker_;
+  dialogue->~Dialogue();
+  worker.dialogues.GiveBack(dialogue);
+}
+
+Dialogue::Dialogue(Session& session, Worker& worker)
+    : session_(session), worker_(worker), connector_(session, *this) {}
+
+Side& Dialogue::side(uint32_t which) const { return session_.side(which); }
+const rum_module& Dialogue::module() const { return session_.config().module(); }
+
+// -- events ---------------------------------------------------------------------------------------
+
+void Dialogue::BeginClient(bool tls, bool header) {
+  worker_.login->Arm(login_, session_);
+  if (tls) tls_[RUM_CLIENT] = {.asked = true, .begun = false, .own = true, .name = {}};
+  header_ = header;
+  if (header) ArmPhase(*worker_.header);
+}
+
+void Dialogue::BeginProbe(const Probe& probe) {
+  worker_.probe->Arm(login_, session_);
+  if (probe.destination) connect_ = {*probe.destination};
+}
+
+void Dialogue::OnReady(uint32_t which, uint32_t what) {
+  Side& s = side(which);
+  const bool fault = what & (EPOLLERR | EPOLLHUP);
+  if (handed_) {
+    // Nobody reads this side now, so a reset would not be seen.
+    if (fault && (s.ended() || Unread(which))) s.AskError();
+  } else if (which == RUM_UPSTREAM && connector_.active()) {
+    connector_.OnSocketReady(what);
+  } else if (fault && (relay_ || pause_) && !s.handshaking()) {
+    s.AskError();  // nor here, but a handshake reads, and tells what became of it
+  }
+}
+
+void Dialogue::OnPhaseDeadline() {
+  if (connector_.active()) {
+    connector_.OnDeadline();
+  } else if (tls_[RUM_UPSTREAM].own && side(RUM_UPSTREAM).handshaking()) {
+    LeaveServer(RUM_CLOSE_FIRST_BYTE_TIMEOUT, "in the TLS handshake");
+  } else {
+    Close(RUM_CLOSE_FIRST_BYTE_TIMEOUT, {});
+  }
+}
+
+void Dialogue::OnAnswered() {
+  const TlsStream* tls = side(RUM_UPSTREAM).tls();
+  connector_.Answered(tls && tls->open());
+}
+
+// What was off has armed nothing.
+void Dialogue::Rearm() {
+  if (!login_.armed() && !relay_ && !session_.probing()) worker_.login->Arm(login_, session_);
+  if (phase_.armed() || header_) return;
+  if (connector_.active()) {
+    ArmPhase(*worker_.connecting);
+  } else if ((tls_[RUM_UPSTREAM].own && side(RUM_UPSTREAM).handshaking()) ||
+             (upstream_open_ && !relay_ && !upstream_spoke_)) {
+    ArmPhase(*worker_.first_byte);
+  }
+}
+
+// -- what is due ----------------------------------------------------------------------------------
+
+Dialogue::Next Dialogue::Proceed() {
+  while (true) {
+    if (close_reason_) return Next::kClose;
+    if (header_) {
+      if (!ReadHeader()) return Next::kWait;
+      if (!header_) return Next::kWelcome;
+    } else if (!Step()) {
+      break;
+    }
+  }
+  // A relay that was asked for begins when nothing else is due.
+  const bool ready = relay_ && upstream_open_ && !side(RUM_CLIENT).handshaking() &&
+                     !side(RUM_UPSTREAM).handshaking();
+  return ready ? Next::kRelay : Next::kWait;
+}
+
+bool Dialogue::Flush() {
+  bool again = false;
+  for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
+    Side& s = side(which);
+    if (!s.attached() || !s.waiting() || s.write_failed()) continue;
+    bool held = s.waiting() > kHighWater;  // the other side was not read meanwhile
+    s.Flush();
+    again |= s.write_failed() || (held && s.waiting() <= kHighWater);
+    // Nobody will take it. With it kept, this loop would go round until the connector is done.
+    if (s.write_failed()) s.DropWaiting();
+  }
+  return again;
+}
+
+bool Dialogue::Step() {
+  if (AdvanceTls(RUM_CLIENT) || AdvanceTls(RUM_UPSTREAM)) return true;
+  if (connect_) {
+    BeginConnect();
+    return true;
+  }
+  // A module that asks again for what was just refused would go round for ever, and its worker too.
+  if ((outcome_ || lookup_) && ++rounds_ > kRoundsMost) {
+    Close(RUM_CLOSE_MODULE, "the module asks again and again");
+    return true;
+  }
+  if (outcome_) return DeliverOutcome();
+  if (hand_over_ != handed_) {
+    HandOver();
+    return true;
+  }
+  const bool watch = handed_.has_value();
+  // With a connect under way the module is told first: some protocols must not leave a server that
+  // has just accepted without a word.
+  bool client_lost = side(RUM_CLIENT).broken() || side(RUM_CLIENT).write_failed();
+  if (!watch && client_lost && !client_missed_ && (relay_ || !connector_.active())) {
+    LoseClient();
+    return true;
+  }
+  if (!watch && upstream_open_ && side(RUM_UPSTREAM).broken()) {
+    Close(RUM_CLOSE_UPSTREAM_GONE, {});
+    return true;
+  }
+  if (relay_) return false;
+  if (lookup_) return DeliverLookup();
+  if (resumed_) return DeliverResumed();
+  if (!rung_.empty()) return DeliverTimer();
+  if (pause_) return FindReset();
+  if (watch) return Deliver(Other(*handed_)) || DeliverEnd(Other(*handed_));
+  return Deliver(RUM_CLIENT) || Deliver(RUM_UPSTREAM) || DeliverEnd(RUM_CLIENT) ||
+         DeliverEnd(RUM_UPSTREAM);
+}
+
+void Dialogue::BeginConnect() {
+  auto destinations = std::move(*connect_);
+  connect_.reset();
+  Probe* probe = session_.probe();
+  if (probe && !probe->destination) {  // only the way was asked for
+    probe->route = std::move(destinations);
+    return Close(RUM_CLOSE_PROBED, {});
+  }
+  connector_.Start(std::move(destinations));
+}
+
+// In a pause nothing is read. A reset that came together with the bytes before it is not told
+// again.
+bool Dialogue::FindReset() {
+  bool found = false;
+  for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
+    Side& s = side(which);
+    if (!s.attached() || !s.read_on() || s.broken() || s.handshaking()) continue;
+    s.AskError();
+    found |= s.broken();
+  }
+  return found;
+}
+
+bool Dialogue::DeliverOutcome() {
+  uint32_t reason = *outcome_;
+  outcome_.reset();
+  if (reason == 0) {
+    upstream_open_ = true;
+    if (relay_) {
+      OnAnswered();  // nobody looks whether it says something
+    } else {
+      ArmPhase(*worker_.first_byte);
+    }
+  }
+  if (module().upstream_open && !relay_)
+    session_.Call(Hook::kUpstreamOpen, module().upstream_open, reason);
+  if (reason != 0 && !connect_) {
+    Close(reason, outcome_detail_);
+  }
+  return true;
+}
+
+bool Dialogue::DeliverLookup() {
+  std::string key = std::move(*lookup_);
+  lookup_.reset();
+  std::string_view value;
+  // The worker's map may be swapped later, but not before the hook has returned.
+  auto answer = worker_.map() ? worker_.map()->Find(key, &value) : MapFile::Answer::kBroken;
+  worker_.counters.lookups.Add(1);
+  session_.Trace("the map {}", answer == MapFile::Answer::kFound      ? "has a record"
+                               : answer == MapFile::Answer::kNotFound ? "has no record"
+                                                                      : "cannot be asked");
+  if (answer == MapFile::Answer::kNotFound) worker_.counters.lookup_misses.Add(1);
+  if (answer == MapFile::Answer::kBroken) worker_.counters.lookup_failures.Add(1);
+  if (module().looked_up) {
+    int32_t status = answer == MapFile::Answer::kFound      ? RUM_FOUND
+                     : answer == MapFile::Answer::kNotFound ? RUM_NOT_FOUND
+                                                            : RUM_E_FAILED;
+    session_.Call(Hook::kLookedUp, module().looked_up, status,
+                  reinterpret_cast<const uint8_t*>(value.data()), value.size());
+  }
+  return true;
+}
+
+bool Dialogue::DeliverResumed() {
+  auto resumed = *resumed_;
+  resumed_.reset();
+  if (module().resumed) {
+    session_.Call(Hook::kResumed, module().resumed, resumed.ticket, resumed.status,
+                  resumed.payload);
+  } else if (resumed.drop) {
+    InHook in(worker_.hook_place, Hook::kDrop, session_.id());
+    resumed.drop(resumed.payload);
+  }
+  return true;
+}
+
+bool Dialogue::DeliverTimer() {
+  uint64_t ticket = rung_.front();
+  rung_.erase(rung_.begin());
+  std::erase_if(timers_, [&](auto& timer) { return timer->ticket == ticket; });
+  if (module().timeout) session_.Call(Hook::kTimeout, module().timeout, ticket);
+  return true;
+}
+
+bool Dialogue::Fill(uint32_t which) {
+  Side& s = side(which);
+  Window& w = windows_[which];
+  if (!s.attached() || !s.readable() || s.ended() || s.broken() || s.handshaking()) return false;
+  if (which == RUM_UPSTREAM && !upstream_open_) return false;
+  if (!(which == RUM_CLIENT ? module().client_data : module().upstream_data) && !w.forward) {
+    return false;  // nobody looks: the bytes wait in the kernel for the relay
+  }
+  if (handed_ ? w.forward || Unread(which) : side(Other(which)).waiting() > kHighWater) {
+    return false;
+  }
+  size_t room = std::min(w.most() - std::min(w.most(), w.bytes.size()), Worker::kBufferSize);
+  if (room == 0) return false;
+  size_t n = s.Read(worker_.buffer(), room);
+  if (n == 0) return s.ended() || s.broken();
+  (which == RUM_CLIENT ? worker_.counters.client_bytes : worker_.counters.upstream_bytes).Add(n);
+  w.bytes.Append(worker_.buffer(), n);
+  w.fresh = true;
+  if (which == RUM_UPSTREAM && !upstream_spoke_) {
+    upstream_spoke_ = true;
+    session_.Trace("the server has spoken");
+    OnAnswered();
+    phase_.Disarm();
+  }
+  return true;
+}
+
+bool Dialogue::Deliver(uint32_t which) {
+  Window& w = windows_[which];
+  bool came = Fill(which);
+  if (w.forward && !w.bytes.empty()) {
+    if (which == RUM_CLIENT && !upstream_open_) return came;  // it is still being connected
+    size_t n = std::min<uint64_t>(w.forward, w.bytes.size());
+    session_.QueueFor(Other(which), w.bytes.data(), n);
+    w.bytes.Consume(n);
+    w.forward -= n;
+    w.fresh = !w.bytes.empty();
+    return true;
+  }
+  // need() holds for one call, and for bytes that the hook has seen already too.
+  bool due =
+      w.need && w.bytes.size() >= w.need ? true : w.fresh && (!w.need || side(which).ended());
+  if (!due) return came;
+  auto hook = which == RUM_CLIENT ? module().client_data : module().upstream_data;
+  if (!hook) return came;
+  w.fresh = false;
+  w.need = 0;
+  size_t size = w.bytes.size();
+  int64_t consumed = session_.Call(which == RUM_CLIENT ? Hook::kClientData : Hook::kUpstreamData,
+                                   hook, w.bytes.data(), size);
+  if (consumed < 0) {
+    Close(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL, {});
+  } else if (static_cast<uint64_t>(consumed) > size) {
+    Close(RUM_CLOSE_MODULE, "the module consumed more than there was");
+  } else if (consumed > 0) {
+    rounds_ = 0;
+    w.bytes.Consume(static_cast<size_t>(consumed));
+    w.fresh = !w.bytes.empty();
+  } else if (w.need && w.need <= size) {
+    w.need = 0;  // asked for what is there already and not taken: that would go on for ever
+  } else if (size >= w.most() && !w.forward && !relay_ && !lookup_ && !connect_ && !pause_ &&
+             !connector_.active() && !upstream_open_) {
+    // Nothing is awaited that could make the module take them.
+    Close(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL,
+          "more bytes than the module's window");
+  }
+  return true;
+}
+
+// The module may have something to end with the server, without the client.
+void Dialogue::LoseClient() {
+  Window& w = windows_[RUM_CLIENT];
+  bool tell = !relay_ && module().side_end && !w.end_told;
+  w.end_told = true;
+  client_missed_ = tell && session_.Call(Hook::kSideEnd, module().side_end, RUM_CLIENT) == RUM_KEEP;
+  if (!client_missed_) Close(RUM_CLOSE_CLIENT_GONE, {});
+}
+
+bool Dialogue::DeliverEnd(uint32_t which) {
+  Window& w = windows_[which];
+  if (!side(which).ended() || w.end_told) return false;
+  w.end_told = true;
+  if (module().side_end && session_.Call(Hook::kSideEnd, module().side_end, which) == RUM_KEEP)
+    return true;
+  if (handed_) {
+    Relay();  // nothing is left to watch; the relay passes the end on
+  } else {
+    Close(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_GONE : RUM_CLOSE_UPSTREAM_GONE, {});
+  }
+  return true;
+}
+
+void Dialogue::OnConnected(uint32_t reason, std::string_view detail, const Address& destination) {
+  session_.Trace("{}: {}", destination.text(), reason ? CloseReasonWord(reason) : "connected");
+  outcome_detail_ = detail;
+  if (destination.kind == Address::Kind::kTcp) upstream_host_ = destination.host;
+  if (reason == 0) SendHeader();
+  if (reason != 0 || !destination.tls) {
+    outcome_ = reason;
+    return;
+  }
+  tls_[RUM_UPSTREAM] = {.asked = true, .begun = false, .own = true, .name = destination.host};
+  ArmPhase(*worker_.first_byte);
+}
+
+// -- the watch ------------------------------------------------------------------------------------
+
+// Bytes of a way that is handed over and that the module has not consumed are passed on; those that
+// come after it was taken back are for its hook again.
+void Dialogue::HandOver() {
+  if (handed_) {
+    session_.flow(*handed_).Empty(side(Other(*handed_)), worker_);
+    handed_.reset();
+    session_.EndWatch();
+    session_.Trace("the module leads again");
+    return;
+  }
+  uint32_t from = *hand_over_;
+  Window& w = windows_[from];
+  session_.QueueFor(Other(from), w.bytes.data(), w.bytes.size());
+  w = {};
+  Window& seen = windows_[Other(from)];
+  seen.fresh = !seen.bytes.empty();  // what the module left lying may be due now
+  seen.end_told = false;
+  handed_ = from;
+  phase_.Disarm();
+  session_.Trace("what the {} sends is passed on, the module looks at the other side",
+                 from == RUM_CLIENT ? "client" : "server");
+  session_.BeginWatch();
+}
+
+// The end of the flow is passed on; what the module has not let through is not.
+Dialogue::Moved Dialogue::MoveWatch() {
+  uint32_t seen = Other(*handed_);
+  Window& w = windows_[seen];
+  bool held = Unread(seen);
+  const bool turned = session_.Turning();
+  bool more = session_.MoveFrom(*handed_, Flow::kAll);
+  uint64_t let = w.bytes.empty() ? w.forward : 0;
+  uint64_t before = side(seen).received();
+  more |= session_.MoveFrom(seen, let);
+  w.forward -= side(seen).received() - before;
+  more |= turned && !session_.Turning();
+  if (let && side(seen).ended()) w.forward = 0;  // the rest will not come, and the end is told
+  return {.more = more, .due = (held && !Unread(seen)) || (let && !w.forward)};
+}
+
+// The other side takes nothing, so that this one is not read; or the module does not want more.
+bool Dialogue::Unread(uint32_t which) const {
+  if (session_.flow(which).blocked(side(Other(which)))) return true;
+  if (which == handed_) return false;
+  const Window& w = windows_[which];
+  return pause_ || w.bytes.size() >= w.most() || side(which).waiting() > kHighWater;
+}
+
+// -- the end --------------------------------------------------------------------------------------
+
+void Dialogue::PassOn() {
+  for (uint32_t from : {RUM_CLIENT, RUM_UPSTREAM}) {
+    Buffer& bytes = windows_[from].bytes;
+    session_.QueueFor(Other(from), bytes.data(), bytes.size());
+  }
+  connector_.Succeeded();
+}
+
+void Dialogue::BlameServer(uint32_t reason) {
+  if (reason == RUM_CLOSE_FIRST_BYTE_TIMEOUT || reason == RUM_CLOSE_UPSTREAM_GONE ||
+      reason == RUM_CLOSE_UPSTREAM_RESET) {
+    connector_.Blame(reason);
+  }
+}
+
+// Who leaves before the verdict on its password may have seen enough of it.
+void Dialogue::ReleaseLeases(uint32_t reason) {
+  connector_.LeaveQueue();
+  candidate_.Drop();
+  const bool left = reason == RUM_CLOSE_CLIENT_GONE || reason == RUM_CLOSE_CLIENT_RESET ||
+                    reason == RUM_CLOSE_CLIENT_PROTOCOL;
+  if (left && proof_.under_way()) session_.LoginFailed();
+  proof_.Release();
+}
+
+}  // namespace rum
