@@ -26,6 +26,30 @@ if [ "$symbols" != rum_module_v1 ]; then
 fi
 ./rum-check "$work/tour.so" "$source/tests/contrib/rust/tour.transcript"
 
+# It is a crate for cargo, too, without a registry.
+cargo=${CARGO:-cargo}
+if command -v "$cargo" >/dev/null; then
+  mkdir -p "$work/tour/src"
+  cp -R "$source/contrib/rust" "$work/rum"
+  chmod -R u+w "$work/rum"
+  cp "$source/tests/contrib/rust/tour.rs" "$work/tour/src/lib.rs"
+  cat >"$work/tour/Cargo.toml" <<'END'
+[package]
+name = "tour"
+version = "1.0.0"
+edition = "2021"
+
+[lib]
+crate-type = ["cdylib"]
+
+[dependencies]
+rum = { path = "../rum" }
+END
+  CARGO_HOME=$work/home RUSTC=$rustc "$cargo" build -q --offline --manifest-path "$work/tour/Cargo.toml" \
+    --target-dir "$work/target"
+  nm -D --defined-only "$work/target/debug/libtour.so" | grep -q rum_module_v1
+fi
+
 # A panic in config() is a sentence, as an error is.
 printf 'option tour-limit = 66\nopen\nexpect open\n' >"$work/panics.transcript"
 if ./rum-check "$work/tour.so" "$work/panics.transcript" >"$work/told" 2>&1; then

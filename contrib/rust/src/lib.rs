@@ -1,4 +1,4 @@
-//! Modules for the [rum](https://example.net/rum) proxy in safe Rust.
+//! Modules for the rum proxy in safe Rust.
 //!
 //! A module is a type that implements [`Module`], one value for each session, and the line
 //! `rum::module!(Type);`. Build it as a `cdylib`. The contract itself is the header `rum/module.h`,
