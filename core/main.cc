@@ -20,9 +20,12 @@
 #include "daemon/successor.h"
 #include "limits/descriptors.h"
 #include "map/map_file.h"
+#include "module/hook.h"
+#include "module/last_line.h"
 #include "module/module_config.h"
 #include "net/inherited_sockets.h"
 #include "proxy/host_calls.h"
+#include "proxy/shared_table.h"
 #include "settings/options.h"
 #include "tls/tls_contexts.h"
 
@@ -85,6 +88,10 @@ Result<Inheritance> Inherit(Background& background) {
   ::close(note->error_output);
   Fd pidfile(note->pidfile);
   if (pidfile) ::fcntl(pidfile.get(), F_SETFD, FD_CLOEXEC);
+  if (note->shared >= 0) {
+    ::fcntl(note->shared, F_SETFD, FD_CLOEXEC);
+    SharedTable::Inherit(Fd(note->shared));
+  }
   auto sockets = InheritedSockets::Of(note->sockets);
   if (!sockets) return sockets.error();
   return Inheritance{std::move(*sockets), std::move(note->admin_states), note->has_map,
@@ -135,6 +142,10 @@ int Main(int argc, char** argv) {
   event_set_log_callback(OnLibeventSays);
   event_set_fatal_callback(OnLibeventFails);
   ::signal(SIGPIPE, SIG_IGN);
+  static HookPlace hook_place;
+  hook_place.Take();
+  static FaultStack fault_stack;
+  WatchForFaults();
   Program program = ThisProgram(argc, argv);
   Background background;
   Service service;
@@ -147,7 +158,12 @@ int Main(int argc, char** argv) {
   auto inherited = Inherit(background);
   if (!inherited) return fail(inherited.error());
   const bool takes_over = background.reports();
-  auto line = ReadCommandLine(argc, argv, kHost);
+  // A module may start threads when it is loaded, and a fork leaves them behind.
+  auto prepare = [&](const BeforeModule& first) -> Status {
+    if (first.other_user) ForbidNewPrivileges();
+    return first.background && !takes_over ? background.Enter() : Ok();
+  };
+  auto line = ReadCommandLine(argc, argv, kHost, nullptr, prepare);
   if (!line) return fail(line.error());
   if (!line->text.empty()) {
     std::fputs(line->text.c_str(), stdout);
@@ -159,10 +175,6 @@ int Main(int argc, char** argv) {
   auto identity = FindIdentity(line->settings->user, line->settings->group);
   if (!identity) return fail(identity.error());
   SetUserNames(FindUserNames(*identity ? (*identity)->uid : ::geteuid()));
-  if (*identity) ForbidNewPrivileges();
-  if (line->settings->background && !takes_over) {
-    if (auto entered = background.Enter(); !entered) return fail(entered.error());
-  }
   if (const std::string& folder = line->settings->chroot; !folder.empty()) {
     if (auto entered = EnterRoot(folder); !entered) return fail(entered.error());
   }
@@ -178,6 +190,10 @@ int Main(int argc, char** argv) {
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();
     if (!ended) code = fail(ended.error());
+    if (!daemon.Join()) {
+      log::Close();
+      ::_exit(code);
+    }
   }
   if (!log::Close()) ::_exit(code);
   libevent_global_shutdown();

@@ -284,6 +284,9 @@ class Page {
     for (const auto& worker : proxy_.workers()) {
       Add("<tr><td class=\"dim\">connections of worker {}<td class=\"n\">{}\n", worker->index(),
           worker->load.load(std::memory_order_relaxed));
+      if (!worker->stuck) continue;
+      Add("<tr><td class=\"down\" colspan=2>worker {} is stuck in the module: {}\n",
+          worker->index(), HookName(worker->hook_place.Look().hook));
     }
     out_ += "</table></div>\n";
   }

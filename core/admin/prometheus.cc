@@ -13,6 +13,7 @@
 #include "limits/resident.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
+#include "proxy/hook_watch.h"
 #include "proxy/proxy.h"
 #include "upstream/server_health.h"
 
@@ -68,6 +69,11 @@ std::string StatisticsPrometheus(const Overview& overview) {
       (NowMillis() - overview.started) / 1000);
   one("rum_ready", "gauge", "1 when clients can be served", WhyNotReady(overview).empty());
   one("rum_workers", "gauge", "Worker threads", proxy.workers().size());
+  one("rum_workers_stuck", "gauge", "Workers that wait for a hook of the module to return",
+      proxy.hook_watch().stuck());
+  one("rum_hook_stalls_total", "counter",
+      "Calls of the module's hooks that blocked a worker for nearly a second or longer",
+      proxy.hook_watch().stalls());
   for (const CounterRow& row : CounterRows()) {
     one(row.metric, row.type, row.help, SumOf(proxy, row.member));
   }

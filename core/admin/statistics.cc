@@ -18,7 +18,9 @@
 #include "limits/admission.h"
 #include "limits/resident.h"
 #include "map/map_watcher.h"
+#include "module/hook.h"
 #include "module/module_config.h"
+#include "proxy/hook_watch.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
@@ -38,6 +40,7 @@ nlohmann::ordered_json ModuleJson(const Proxy& proxy) {
     json["counters"][config.loaded().metric(i).name] = SumModule(proxy, i);
   }
   if (module.stats) {
+    InHook in(HookPlace::OfThread(), Hook::kStats);
     std::string text(16384, '\0');
     text.resize(std::min(text.size(), module.stats(config.get(), text.data(), text.size())));
     auto parsed = nlohmann::ordered_json::parse(text, nullptr, false);
@@ -131,7 +134,7 @@ int64_t CertificateNotAfter(const Overview& overview) {
 std::string WhyNotReady(const Overview& overview) {
   if (overview.draining) return "draining";
   if (overview.map && overview.map->stats().loads == 0) return "no user map is loaded";
-  return {};
+  return overview.proxy.hook_watch().WhyNotReady();
 }
 
 nlohmann::ordered_json StatisticsTree(const Overview& overview) {
@@ -141,6 +144,8 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
                  {"pid", ::getpid()},
                  {"uptime_seconds", (NowMillis() - overview.started) / 1000},
                  {"workers", proxy.workers().size()},
+                 {"workers_stuck", proxy.hook_watch().stuck()},
+                 {"hook_stalls", proxy.hook_watch().stalls()},
                  {"resident_bytes", ResidentBytes().value_or(0)},
                  {"ready", WhyNotReady(overview).empty()},
                  {"draining", overview.draining}};

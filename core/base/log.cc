@@ -7,8 +7,11 @@
 #include <spdlog/details/null_mutex.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <syslog.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,6 +19,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstring>
+#include <initializer_list>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -39,6 +43,13 @@ std::atomic<bool> json = false;
 std::atomic<Level> least = Level::kInfo;
 std::atomic<uint64_t> dropped = 0;
 
+// Where a last line goes; a signal handler may read it at any time. -1: only to standard error.
+struct LastTarget {
+  std::atomic<int> fd = -1;
+  std::atomic<bool> json = false, is_stderr = false, syslog = false, stream = false;
+};
+LastTarget last_target;
+
 // Not by following a trick of another user, see trusted_file.h.
 Result<Fd> OpenFile(const std::string& path) {
   return OpenTrusted(path, O_WRONLY | O_CREAT | O_APPEND, 0640);
@@ -60,6 +71,9 @@ class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
     file_ = std::move(*file);
     return true;
   }
+
+  int fd() const { return file_.get(); }
+  bool is_stderr() const { return path_.empty(); }
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
@@ -107,6 +121,7 @@ class SyslogSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> 
  public:
   explicit SyslogSink(const Syslog& syslog) : syslog_(syslog) {}
   bool Connect() { return syslog_.Connect(); }
+  const Syslog& syslog() const { return syslog_; }
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
@@ -146,11 +161,19 @@ const char* PatternOf(bool json, bool syslog) {
 struct Target {
   std::shared_ptr<spdlog::logger> logger;
   std::shared_ptr<FileSink> file;  // nullptr: syslog
-  bool json = false;               // the form of its pattern
+  std::shared_ptr<SyslogSink> syslog;
+  bool json = false;  // the form of its pattern
 
   void Use(bool as_json) {
     if (as_json != json) logger->set_pattern(PatternOf(as_json, !file));
     json = as_json;
+  }
+  void TellLastTarget(bool as_json) const {
+    last_target.json = as_json;
+    last_target.is_stderr = file && file->is_stderr();
+    last_target.syslog = syslog != nullptr;
+    last_target.stream = syslog && syslog->syslog().stream();
+    last_target.fd = file ? file->fd() : syslog ? syslog->syslog().fd() : -1;
   }
 };
 
@@ -272,6 +295,7 @@ void Writer::WriteAll(std::vector<Line>& all) {
     }
   }
   ReportRepeats(false);
+  target.TellLastTarget(as_json);  // syslog may have been connected anew
 }
 
 // Gathered are things that go wrong, not things that happen.
@@ -323,6 +347,7 @@ void Push(Line line) {
 
 Result<Target> MakeTarget(const Options& options) {
   std::shared_ptr<FileSink> file;
+  std::shared_ptr<SyslogSink> syslog;
   spdlog::sink_ptr sink;
   if (options.target == "syslog") {
     auto to = std::make_shared<SyslogSink>(outside);
@@ -330,7 +355,7 @@ Result<Target> MakeTarget(const Options& options) {
       Warning("syslog cannot be reached: /dev/log: {}; the log is lost until it can",
               std::strerror(errno));
     }
-    sink = std::move(to);
+    sink = syslog = std::move(to);
   } else {
     bool stderr_too = options.target == "stderr";
     auto fd = stderr_too ? Result<Fd>(Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)))
@@ -346,7 +371,7 @@ Result<Target> MakeTarget(const Options& options) {
   logger->set_pattern(PatternOf(options.json, !file));
   logger->set_level(spdlog::level::debug);
   logger->set_error_handler([](const std::string&) { ++dropped; });
-  return Target{std::move(logger), std::move(file), options.json};
+  return Target{std::move(logger), std::move(file), std::move(syslog), options.json};
 }
 
 }  // namespace
@@ -368,6 +393,7 @@ Status Open(const Options& options) {
   least = options.level;
   std::lock_guard lock(writer.mutex);
   writer.target = std::move(*target);
+  writer.target.TellLastTarget(options.json);
   writer.as_json = options.json;
   writer.closing = writer.over = writer.hurry = writer.reopen = false;
   writer.open = true;
@@ -388,6 +414,7 @@ bool Close() {
   writer.closing = true;
   writer.wake.notify_one();
   if (!writer.ended.wait_for(lock, kCloseWait, [] { return writer.over; })) return false;
+  last_target.fd = -1;
   writer.target = {};
   return true;
 }
@@ -415,6 +442,8 @@ bool Enabled(Level level) { return level <= least.load(std::memory_order_relaxed
 
 uint64_t Dropped() { return dropped.load(); }
 
+void CountDropped() { ++dropped; }
+
 void Write(Level level, std::string_view text) {
   if (!Enabled(level)) return;
   Push({.time = std::chrono::system_clock::now(), .level = level, .text = std::string(text)});
@@ -426,6 +455,70 @@ void WriteFields(Level level, bool as_json, std::string line) {
         .level = level,
         .text = std::move(line),
         .form = as_json ? Form::kJson : Form::kText});
+}
+
+namespace {
+
+// The time as the patterns have it, in UTC: what knows the time zone may take a lock.
+std::string_view FormatTime(char (&text)[40]) {
+  timespec now;
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  using namespace std::chrono;
+  const sys_seconds second{seconds(now.tv_sec)};
+  const auto day = floor<days>(second);
+  const year_month_day date(day);
+  const hh_mm_ss time(second - day);
+  char* next = text;
+  auto add = [&next](int64_t number, int digits, char behind) {
+    for (int i = digits; i-- > 0; number /= 10) next[i] = static_cast<char>('0' + number % 10);
+    next += digits;
+    *next++ = behind;
+  };
+  add(static_cast<int>(date.year()), 4, '-');
+  add(static_cast<unsigned>(date.month()), 2, '-');
+  add(static_cast<unsigned>(date.day()), 2, 'T');
+  add(time.hours().count(), 2, ':');
+  add(time.minutes().count(), 2, ':');
+  add(time.seconds().count(), 2, '.');
+  add(now.tv_nsec / 1000000, 3, '+');
+  add(0, 2, ':');
+  add(0, 2, ' ');
+  return {text, static_cast<size_t>(next - text) - 1};
+}
+
+// A pipe that nobody reads must not hold up a process that ends.
+void WriteAtOnce(int fd, bool socket, std::initializer_list<std::string_view> parts) {
+  iovec pieces[8];
+  size_t count = 0;
+  for (std::string_view part : parts) {
+    pieces[count++] = {const_cast<char*>(part.data()), part.size()};
+  }
+  pollfd ready = {fd, POLLOUT, 0};
+  if (::poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT)) return;
+  msghdr message = {};
+  message.msg_iov = pieces;
+  message.msg_iovlen = count;
+  (void)!(socket ? ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)
+                 : ::writev(fd, pieces, static_cast<int>(count)));
+}
+
+}  // namespace
+
+void LastLine(std::string_view text) {
+  char buffer[40];
+  const std::string_view time = FormatTime(buffer);
+  const int fd = last_target.fd;
+  if (fd >= 0 && last_target.syslog) {
+    WriteAtOnce(fd, true, {"<27>rum: ", text, {"", last_target.stream ? 1u : 0u}});
+  } else if (fd >= 0 && last_target.json) {
+    WriteAtOnce(fd, false,
+                {R"({"time":")", time, R"(","level":"error","message":")", text, "\"}\n"});
+  } else if (fd >= 0) {
+    WriteAtOnce(fd, false, {time, " error ", text, "\n"});
+  }
+  if (fd < 0 || !last_target.is_stderr) {
+    WriteAtOnce(STDERR_FILENO, false, {"rum: ", text, "\n"});
+  }
 }
 
 }  // namespace rum::log

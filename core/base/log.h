@@ -39,14 +39,20 @@ Status Change(const Options& options);
 void Reopen();
 bool Json();
 bool Enabled(Level level);
-// [any] Lines that were dropped because the queue was full or the target did not take them.
+// [any] Lines that were dropped because the queue was full or the target did not take them, or
+// that CountDropped() told of.
 uint64_t Dropped();
+void CountDropped();
 
 // [any] One line of text. What went wrong and is said again is gathered for ten seconds.
 void Write(Level level, std::string_view text);
 // [any] A line that is made already: text without control characters or, `as_json`, the fields of
 // an object without the braces. As Json() was when it was made; it is written in that form.
 void WriteFields(Level level, bool as_json, std::string line);
+
+// [any, in a signal handler too] A line past the queue, of a process that ends by a fault: into the
+// log, and to standard error if that is another place. Printable text without quotes.
+void LastLine(std::string_view text);
 
 template <class... T>
 void Error(fmt::format_string<T...> format, T&&... values) {

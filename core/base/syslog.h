@@ -22,6 +22,9 @@ class Syslog {
   // False: nobody has taken the line. Waits for one who listens but does not read, and connects
   // anew to one that was started again. `severity`: LOG_ERR and so on.
   bool Send(int severity, std::time_t when, std::string_view text);
+  // -1: not connected.
+  int fd() const { return socket_.get(); }
+  bool stream() const { return stream_; }  // each line ends with a NUL byte
 
  private:
   bool SendOnce(const std::string& message);

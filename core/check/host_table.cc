@@ -1,13 +1,17 @@
 // The host table of the scripted host: finds the session behind a handle, refuses what makes no
 // sense, and notes what a module must not do. Its functions are all that a module can call.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
+#include <new>
 #include <unordered_map>
 
 #include "check/scripted_session.h"
+#include "map/record_calls.h"
 
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -18,6 +22,8 @@
 namespace rum {
 namespace host_table {
 namespace {
+
+constexpr size_t kViolationsMost = 1000;
 
 struct Handle {
   ScriptedSession* session = nullptr;  // null: the session and its host are gone
@@ -38,6 +44,7 @@ struct Registry {
   std::deque<std::unique_ptr<char>> addresses;
   std::map<uint64_t, Ticket> tickets;  // the oldest first
   uint64_t next_ticket = 1;
+  uint64_t forgotten = 0;  // tickets below it are gone, and no longer told apart
   ScriptedHost* current = nullptr;
   ScriptedHost::World* world = nullptr;  // of `current`
 };
@@ -75,7 +82,11 @@ ScriptedSession* Find(const rum_session* handle, const char* call) {
       session = found->second.session;
     }
   }
-  if (!session) ViolateCurrent(std::string(call) + "() " + why);
+  if (session) {
+    session->Act();
+  } else {
+    ViolateCurrent(std::string(call) + "() " + why);
+  }
   return session;
 }
 
@@ -171,7 +182,9 @@ void Resume(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* p
   {
     std::lock_guard lock(registry().mutex);
     auto found = registry().tickets.find(ticket);
-    if (found == registry().tickets.end()) {
+    if (found == registry().tickets.end() && ticket > 0 && ticket < registry().forgotten) {
+      // of a session that is gone for long
+    } else if (found == registry().tickets.end()) {
       wrong = "resume() with a ticket that pause() never gave";
     } else if (found->second.state == Ticket::State::kUsed) {
       wrong = "resume() with a ticket that was used before";
@@ -217,7 +230,7 @@ void Log(rum_session* handle, uint32_t level, const char* text, size_t size) {
     ViolateCurrent("log() with level " + std::to_string(level));
     return;
   }
-  RecordLog(level, std::string(size ? text : "", size));
+  RecordLog(level, std::string(size ? text : "", std::min<size_t>(size, RUM_MOST_LOG)));
 }
 
 void MetricAdd(rum_session* handle, uint32_t index, uint64_t delta) {
@@ -303,8 +316,25 @@ const rum_limits kLimits = {
     .counts_failures = [](rum_worker*) { return 0; },
 };
 
+// [a-z0-9_-]{1,64}, the module's name or what begins with that and a dash.
+bool IsStateName(std::string_view name) {
+  std::lock_guard lock(registry().mutex);
+  if (!registry().current) return true;
+  const std::string_view module = registry().current->module().name;
+  return name.size() <= 64 && name.starts_with(module) &&
+         (name.size() == module.size() || name[module.size()] == '-') &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+         });
+}
+
 int32_t Save(const char* name, const void* bytes, size_t size) {
   if (!Sensible("save", name, 1) || !Sensible("save", bytes, size)) return RUM_E_ARGUMENT;
+  if (!IsStateName(name)) {
+    ViolateCurrent("save() under a name that is not the module's: " + std::string(name));
+    return RUM_E_ARGUMENT;
+  }
+  if (size > RUM_MOST_STATE) return RUM_E_LIMIT;
   std::lock_guard lock(registry().mutex);
   if (!registry().current) return RUM_E_UNSUPPORTED;
   registry().current->state[name].assign(static_cast<const char*>(size ? bytes : ""), size);
@@ -356,6 +386,142 @@ const rum_process kProcess = {
     .user_names = UserNames,
 };
 
+int32_t ParseRecord(const void* record, size_t size, rum_record* parts) {
+  if (!Sensible("parse", record, 1) || !Sensible("parse", parts, 1)) return RUM_E_ARGUMENT;
+  return kRecords.parse(record, size, parts);
+}
+
+int32_t RecordColumn(const void* record, size_t size, const char* name, void* value,
+                     size_t* value_size) {
+  if (!Sensible("column", record, 1) || !Sensible("column", name, 1) ||
+      !Sensible("column", value_size, 1) || !Sensible("column", value, *value_size)) {
+    return RUM_E_ARGUMENT;
+  }
+  int32_t status = kRecords.column(record, size, name, value, value_size);
+  if (status == RUM_E_ARGUMENT) ViolateCurrent("column() with the name " + std::string(name));
+  return status;
+}
+
+const rum_records kCheckedRecords = {
+    .struct_size = sizeof(rum_records),
+    .reserved = 0,
+    .parse = ParseRecord,
+    .column = RecordColumn,
+};
+
+// The world of a worker's handle, or null when the call cannot be served; that is noted.
+ScriptedHost::World* WorldOf(const rum_worker* worker, const char* call) {
+  std::string why;
+  {
+    std::lock_guard lock(registry().mutex);
+    ScriptedHost::World* world = registry().world;
+    if (!world || worker != reinterpret_cast<const rum_worker*>(&world->worker_handle)) {
+      why = "with a pointer that is not a worker";
+    } else if (world->worker != std::this_thread::get_id()) {
+      why = "on another thread than the worker's";
+    } else {
+      return world;
+    }
+  }
+  ViolateCurrent(std::string(call) + "() " + why);
+  return nullptr;
+}
+
+uint64_t WorkerTimer(rum_worker* worker, uint64_t milliseconds, ScriptedWork::Run run,
+                     void* argument, ScriptedWork::Drop drop) {
+  ScriptedHost::World* world = WorldOf(worker, "timer");
+  if (!world || milliseconds > RUM_MOST_MILLISECONDS) return 0;
+  if (!run) {
+    ViolateCurrent("timer() without a function");
+    return 0;
+  }
+  return world->work.AddTimer(clock + milliseconds, run, argument, drop);
+}
+
+void WorkerTimerCancel(rum_worker* worker, uint64_t ticket) {
+  if (ScriptedHost::World* world = WorldOf(worker, "timer_cancel")) {
+    world->work.CancelTimer(ticket);
+  }
+}
+
+uint64_t WorkerTicket(rum_worker* worker) {
+  ScriptedHost::World* world = WorldOf(worker, "ticket");
+  return world ? world->work.ticket() : 0;
+}
+
+int32_t WorkerPost(uint64_t ticket, ScriptedWork::Run run, void* argument,
+                   ScriptedWork::Drop drop) {
+  if (!run) {
+    ViolateCurrent("post() without a function");
+    return RUM_E_ARGUMENT;
+  }
+  std::lock_guard lock(registry().mutex);
+  ScriptedHost::World* world = registry().world;
+  if (!world || world->work.ticket() != ticket) return RUM_E_STATE;
+  return world->work.Post(run, argument, drop);
+}
+
+void WorkerMetricAdd(rum_worker* worker, uint32_t index, uint64_t delta) {
+  ScriptedHost::World* world = WorldOf(worker, "metric_add");
+  if (!world) return;
+  if (index >= world->metrics.size()) {
+    Violate(*world, "metric_add() of counter " + std::to_string(index) + ", of " +
+                        std::to_string(world->metrics.size()));
+    return;
+  }
+  world->sums[world->metrics[index].name] += delta;
+}
+
+const rum_worker_calls kWorker = {
+    .struct_size = sizeof(rum_worker_calls),
+    .reserved = 0,
+    .timer = WorkerTimer,
+    .timer_cancel = WorkerTimerCancel,
+    .ticket = WorkerTicket,
+    .post = WorkerPost,
+    .metric_add = WorkerMetricAdd,
+};
+
+int32_t PutShared(rum_session* handle, const void* key, size_t key_size, const void* value,
+                  size_t value_size, uint64_t lifetime) {
+  ScriptedSession* session = Find(handle, "put");
+  if (!session) return RUM_E_STATE;
+  if (!Sensible("put", key, 1) || !Sensible("put", value, value_size)) return RUM_E_ARGUMENT;
+  if (key_size > RUM_MOST_SHARED_KEY || value_size > RUM_MOST_SHARED_VALUE) return RUM_E_LIMIT;
+  return session->PutShared({static_cast<const char*>(key), key_size},
+                            {static_cast<const char*>(value_size ? value : ""), value_size},
+                            lifetime);
+}
+
+int32_t FindShared(const char* call, const void* key, size_t key_size, void* value,
+                   size_t* value_size, bool take) {
+  if (!Sensible(call, key, 1) || !Sensible(call, value, value_size ? *value_size : 0)) {
+    return RUM_E_ARGUMENT;
+  }
+  if (key_size > RUM_MOST_SHARED_KEY) return RUM_E_LIMIT;
+  std::lock_guard lock(registry().mutex);
+  if (!registry().world) return RUM_E_UNSUPPORTED;
+  return registry().world->shared.Find(std::string(static_cast<const char*>(key), key_size), value,
+                                       value_size, take, clock);
+}
+
+int32_t GetShared(const void* key, size_t key_size, void* value, size_t* value_size) {
+  if (!Sensible("get", value_size, 1)) return RUM_E_ARGUMENT;
+  return FindShared("get", key, key_size, value, value_size, false);
+}
+
+int32_t TakeShared(const void* key, size_t key_size, void* value, size_t* value_size) {
+  return FindShared("take", key, key_size, value, value_size, true);
+}
+
+const rum_shared kShared = {
+    .struct_size = sizeof(rum_shared),
+    .reserved = 0,
+    .put = PutShared,
+    .get = GetShared,
+    .take = TakeShared,
+};
+
 const void* Extension(const char* name) {
   if (!Sensible("extension", name, 1)) return nullptr;
   std::lock_guard lock(registry().mutex);
@@ -367,14 +533,26 @@ const void* Extension(const char* name) {
   if (wanted == RUM_TLS_1) return &kTls;
   if (wanted == RUM_CLOCK_1) return &kClock;
   if (wanted == RUM_PROCESS_1) return &kProcess;
+  if (wanted == RUM_RECORDS_1) return &kCheckedRecords;
+  if (wanted == RUM_WORKER_1) return &kWorker;
+  if (wanted == RUM_SHARED_1) return &kShared;
   if (wanted == RUM_LIMITS_1) return &kLimits;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
+}
+
+// The names are constants of this program: what a child stores, its parent can read.
+std::atomic<const char*>& SharedHookName() {
+  void* memory = ::mmap(nullptr, sizeof(std::atomic<const char*>), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  return *new (memory) std::atomic<const char*>("");
 }
 
 }  // namespace
 
 std::atomic<uint64_t> clock = 1'000'000;
-std::atomic<const char*> running_hook = "";
+void (*on_violation)(const std::string& text) = nullptr;
+std::atomic<const char*>& running_hook = SharedHookName();
 
 const rum_host kTable = {
     .struct_size = sizeof(rum_host),
@@ -431,6 +609,15 @@ void ForgetHandle(void* handle) {
   registry().handles[handle] = {nullptr, true};
 }
 
+void ForgetGone() {
+  std::lock_guard lock(registry().mutex);
+  std::erase_if(registry().addresses, [](const auto& address) { return IsGone(address.get()); });
+  std::erase_if(registry().handles, [](const auto& handle) { return !handle.second.session; });
+  registry().forgotten = registry().next_ticket;
+  std::erase_if(registry().tickets,
+                [](const auto& ticket) { return ticket.second.state != Ticket::State::kOut; });
+}
+
 uint64_t NewTicket(ScriptedSession* session) {
   std::lock_guard lock(registry().mutex);
   uint64_t ticket = registry().next_ticket++;
@@ -479,8 +666,9 @@ void ForgetHost(ScriptedHost* host) {
 void Violate(ScriptedHost::World& world, std::string text) {
   const char* hook = running_hook;
   if (*hook && !text.starts_with(hook)) text = std::string(hook) + ": " + text;
+  if (on_violation) on_violation(text);
   std::lock_guard lock(world.mutex);
-  world.violations.push_back(std::move(text));
+  if (world.violations.size() < kViolationsMost) world.violations.push_back(std::move(text));
 }
 
 void RecordLog(uint32_t level, std::string text) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <set>
 #include <string_view>
 
 #include "base/clock.h"
@@ -94,8 +95,10 @@ Status CheckModuleRows(const rum_module& module) {
       if (!value) return Bad(which + "has a bad default: " + value.error().text);
     }
   }
+  std::set<std::string_view> names;
   for (const rum_metric& metric : ModuleMetrics(module)) {
     std::string_view text = metric.name ? metric.name : "";
+    if (!names.insert(text).second) return Bad("two metrics '" + std::string(text) + "'");
     if (!MetricName(text) || !text.starts_with(name + "_")) {
       return Bad("metric '" + std::string(text) +
                  "' is not a word of a-z, 0-9 and _ that starts with the module's name");

@@ -1,187 +1,16 @@
 #include "check/pattern.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
+
+#include "check/bytes_text.h"
 
 namespace rum {
 namespace {
 
+using Kind = Piece::Kind;
+
 Error Bad(std::string text) { return Error{Fault::kUsage, std::move(text)}; }
-
-bool Blank(char c) { return c == ' ' || c == '\t'; }
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-bool NameCharacter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
-// Reads the pieces of one text from the left.
-class Reader {
- public:
-  Reader(std::string_view text, bool wildcards) : rest_(text), wildcards_(wildcards) {}
-
-  Result<Pattern> Read() {
-    while (SkipBlanks()) {
-      if (!pattern_.empty() && pattern_.back().kind == Piece::Kind::kRest) {
-        return Bad("'...' stands at the end only");
-      }
-      Status one = ReadPiece();
-      if (!one) return one.error();
-      if (total_ > kPatternMost) return Bad("more than 16 MiB in one line");
-    }
-    return std::move(pattern_);
-  }
-
- private:
-  bool SkipBlanks() {
-    while (!rest_.empty() && Blank(rest_.front())) rest_.remove_prefix(1);
-    return !rest_.empty();
-  }
-
-  Status ReadPiece() {
-    if (rest_.front() == '"') return ReadText();
-    if (rest_.starts_with("...")) {
-      rest_.remove_prefix(3);
-      return Add({Piece::Kind::kRest, {}, 0});
-    }
-    if (rest_.starts_with("??")) {
-      rest_.remove_prefix(2);
-      auto count = ReadFactor();
-      if (!count) return count.error();
-      return Add({Piece::Kind::kAny, {}, *count});
-    }
-    if (rest_.front() == '$') return ReadName();
-    return ReadHex();
-  }
-
-  Status Add(Piece piece) {
-    using Kind = Piece::Kind;
-    if (!wildcards_ && piece.kind != Kind::kBytes && piece.kind != Kind::kUse) {
-      return Bad("wildcards and '$name:N' are for expectations");
-    }
-    if (!rest_.empty() && !Blank(rest_.front())) {
-      return Bad("a blank is missing before '" + std::string(rest_.substr(0, 10)) + "'");
-    }
-    total_ += piece.kind == Kind::kBytes ? piece.bytes.size() : piece.count;
-    if (piece.kind == Kind::kBytes && !pattern_.empty() && pattern_.back().kind == Kind::kBytes) {
-      pattern_.back().bytes += piece.bytes;
-    } else {
-      pattern_.push_back(std::move(piece));
-    }
-    return Ok();
-  }
-
-  Status AddBytes(const std::string& bytes) {
-    auto times = ReadFactor();
-    if (!times) return times.error();
-    if (bytes.size() * *times > kPatternMost) return Bad("more than 16 MiB in one line");
-    std::string all;
-    for (size_t i = 0; i < *times; ++i) all += bytes;
-    return Add({Piece::Kind::kBytes, std::move(all), 0});
-  }
-
-  Result<size_t> ReadNumber() {
-    size_t number = 0;
-    auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), number);
-    if (error != std::errc() || number == 0 || number > kPatternMost) {
-      return Bad("a number from 1 to 16777216 is missing before '" +
-                 std::string(rest_.substr(0, 10)) + "'");
-    }
-    rest_.remove_prefix(static_cast<size_t>(end - rest_.data()));
-    return number;
-  }
-
-  // "*3", or nothing, which is 1.
-  Result<size_t> ReadFactor() {
-    if (rest_.empty() || rest_.front() != '*') return size_t{1};
-    rest_.remove_prefix(1);
-    return ReadNumber();
-  }
-
-  Status ReadName() {
-    size_t end = 1;
-    while (end < rest_.size() && NameCharacter(rest_[end])) ++end;
-    std::string name(rest_.substr(1, end - 1));
-    rest_.remove_prefix(end);
-    if (name.empty()) return Bad("a name is missing after '$'");
-    if (rest_.empty() || rest_.front() != ':') return Add({Piece::Kind::kUse, std::move(name), 0});
-    rest_.remove_prefix(1);
-    auto count = ReadNumber();
-    if (!count) return count.error();
-    return Add({Piece::Kind::kCapture, std::move(name), *count});
-  }
-
-  Status ReadHex() {
-    std::string bytes;
-    while (rest_.size() >= 2 && HexDigit(rest_[0]) >= 0 && HexDigit(rest_[1]) >= 0) {
-      bytes.push_back(static_cast<char>(HexDigit(rest_[0]) * 16 + HexDigit(rest_[1])));
-      rest_.remove_prefix(2);
-    }
-    if (bytes.empty() || (!rest_.empty() && !Blank(rest_.front()) && rest_.front() != '*')) {
-      return Bad("'" + std::string(rest_.substr(0, 10)) +
-                 "' is not a \"text\", pairs of hex digits, $name, ?? or ...");
-    }
-    return AddBytes(bytes);
-  }
-
-  Status ReadText() {
-    std::string bytes;
-    size_t i = 1;
-    for (; i < rest_.size() && rest_[i] != '"'; ++i) {
-      if (rest_[i] != '\\') {
-        bytes.push_back(rest_[i]);
-        continue;
-      }
-      auto escaped = Escape(&i);
-      if (!escaped)
-        return Bad("\\" + std::string(rest_.substr(i, 1)) +
-                   " is no escape: \\n \\r \\t \\0 \\xHH \\\\ \\\"");
-      bytes.push_back(*escaped);
-    }
-    if (i >= rest_.size()) return Bad("the closing quotation mark is missing");
-    rest_.remove_prefix(i + 1);
-    return AddBytes(bytes);
-  }
-
-  // At a backslash; leaves `i` at the last character of the escape.
-  std::optional<char> Escape(size_t* i) {
-    if (++*i >= rest_.size()) return {};
-    switch (rest_[*i]) {
-      case 'n':
-        return '\n';
-      case 'r':
-        return '\r';
-      case 't':
-        return '\t';
-      case '0':
-        return '\0';
-      case '\\':
-      case '"':
-        return rest_[*i];
-      case 'x': {
-        if (*i + 2 >= rest_.size()) return {};
-        int high = HexDigit(rest_[*i + 1]), low = HexDigit(rest_[*i + 2]);
-        if (high < 0 || low < 0) return {};
-        *i += 2;
-        return static_cast<char>(high * 16 + low);
-      }
-      default:
-        return {};
-    }
-  }
-
-  std::string_view rest_;
-  bool wildcards_;
-  Pattern pattern_;
-  size_t total_ = 0;
-};
 
 Result<std::string_view> Find(const Captures& captures, const Captures& fresh,
                               const std::string& name) {
@@ -191,49 +20,206 @@ Result<std::string_view> Find(const Captures& captures, const Captures& fresh,
   return std::string_view(found->second);
 }
 
-bool Printable(char c) { return c >= 0x20 && c < 0x7f; }
-
-void AppendHex(std::string* out, char c) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  out->push_back(kDigits[static_cast<unsigned char>(c) >> 4]);
-  out->push_back(kDigits[static_cast<unsigned char>(c) & 15]);
+// The number of a length as it is sent. Nothing: it does not fit.
+std::optional<std::string> WriteNumber(const Piece& length, size_t size) {
+  int64_t number = static_cast<int64_t>(size) + length.adjust;
+  if (number < 0 || (length.count < 8 && number >> (8 * length.count) != 0)) return {};
+  std::string bytes;
+  for (size_t i = 0; i < length.count; ++i) {
+    bytes.push_back(static_cast<char>(number >> (8 * i)));
+  }
+  if (!length.little) std::reverse(bytes.begin(), bytes.end());
+  return bytes;
 }
 
-// `known` marks the bytes that are shown as they are; the others are "??". Null: all are known.
-std::string Dump(std::string_view bytes, const std::vector<bool>* known, size_t lines) {
-  std::string out;
-  for (size_t at = 0; at < bytes.size(); at += 16) {
-    if (lines-- == 0) return out + "    ... " + std::to_string(bytes.size() - at) + " more\n";
-    char offset[32];
-    std::snprintf(offset, sizeof offset, "    %06zx ", at);
-    std::string hex, text;
-    for (size_t i = at; i < std::min(at + 16, bytes.size()); ++i) {
-      bool show = !known || (*known)[i];
-      hex.push_back(' ');
-      if (show) {
-        AppendHex(&hex, bytes[i]);
-      } else {
-        hex += "??";
-      }
-      text.push_back(show && Printable(bytes[i]) ? bytes[i] : show ? '.' : '?');
-    }
-    hex.resize(50, ' ');
-    out += offset + hex + text + "\n";
+// The size that such a number tells of. Nothing: it cannot be one.
+std::optional<size_t> ReadNumber(const Piece& length, std::string_view bytes) {
+  uint64_t number = 0;
+  for (size_t i = 0; i < length.count; ++i) {
+    size_t at = length.little ? length.count - 1 - i : i;
+    number = number << 8 | static_cast<unsigned char>(bytes[at]);
   }
-  return out;
+  if (number > kPatternMost) return {};
+  int64_t size = static_cast<int64_t>(number) - length.adjust;
+  return size < 0 ? std::nullopt : std::optional(static_cast<size_t>(size));
+}
+
+Error DoesNotFit(const Piece& length, size_t size) {
+  return Bad("a length of " + std::to_string(size) + " bytes does not fit into len" +
+             std::to_string(8 * length.count));
+}
+
+// How many bytes the pieces stand for; nothing when that is known only by the number that comes.
+Result<std::optional<size_t>> SizeOf(const Pattern& pattern, const Captures& captures,
+                                     std::map<std::string, size_t> fresh) {
+  size_t size = 0;
+  for (const Piece& piece : pattern) {
+    if (piece.kind == Kind::kRest) return std::optional<size_t>();
+    if (piece.kind == Kind::kCapture) fresh[piece.bytes] = piece.count;
+    if (piece.kind == Kind::kLength) {
+      auto parts = SizeOf(piece.parts, captures, fresh);
+      if (!parts || !*parts) return parts;
+      size += piece.count + **parts;
+    } else if (piece.kind == Kind::kUse && fresh.contains(piece.bytes)) {
+      size += fresh[piece.bytes];
+    } else if (piece.kind == Kind::kUse) {
+      auto captured = Find(captures, {}, piece.bytes);
+      if (!captured) return captured.error();
+      size += captured->size();
+    } else {
+      size += piece.kind == Kind::kBytes ? piece.bytes.size() : piece.count;
+    }
+  }
+  return std::optional(size);
+}
+
+// Compares pieces with what came, from the left.
+class Matcher {
+ public:
+  Matcher(std::string_view got, const Captures& captures) : got_(got), captures_(captures) {}
+
+  Result<Verdict> Match(const Pattern& pattern) {
+    Status whole = MatchAll(pattern);
+    if (!whole) return whole.error();
+    if (different_) return Verdict{Verdict::Kind::kDifferent, *different_, {}};
+    auto kind = at_ > got_.size() ? Verdict::Kind::kShort : Verdict::Kind::kMatch;
+    return Verdict{kind, at_, std::move(fresh_)};
+  }
+
+ private:
+  Status MatchAll(const Pattern& pattern) {
+    for (const Piece& piece : pattern) {
+      Status one = MatchOne(piece);
+      if (!one || different_) return one;
+    }
+    return Ok();
+  }
+
+  Status MatchOne(const Piece& piece) {
+    switch (piece.kind) {
+      case Kind::kBytes:
+        Compare(piece.bytes);
+        return Ok();
+      case Kind::kRest:
+        at_ = std::max(at_, got_.size());
+        return Ok();
+      case Kind::kCapture:
+        if (at_ + piece.count <= got_.size()) fresh_[piece.bytes] = got_.substr(at_, piece.count);
+        [[fallthrough]];
+      case Kind::kAny:
+        at_ += piece.count;
+        return Ok();
+      case Kind::kUse: {
+        if (at_ > got_.size()) return Ok();  // too short, and the capture may be part of it
+        auto captured = Find(captures_, fresh_, piece.bytes);
+        if (!captured) return captured.error();
+        Compare(std::string(*captured));
+        return Ok();
+      }
+      case Kind::kLength:
+        return MatchLength(piece);
+    }
+    return Ok();
+  }
+
+  void Compare(std::string_view want) {
+    for (size_t i = 0; i < want.size() && at_ + i < got_.size(); ++i) {
+      if (want[i] == got_[at_ + i]) continue;
+      different_ = at_ + i;
+      return;
+    }
+    at_ += want.size();
+  }
+
+  Status MatchLength(const Piece& length) {
+    std::map<std::string, size_t> fresh;
+    for (const auto& [name, bytes] : fresh_) fresh[name] = bytes.size();
+    auto size = SizeOf(length.parts, captures_, fresh);
+    if (!size && at_ > got_.size()) return Ok();  // as for a use
+    if (!size) return size.error();
+    if (!*size) return MatchOpenLength(length);
+    auto number = WriteNumber(length, **size);
+    if (!number) return DoesNotFit(length, **size);
+    Compare(*number);
+    return different_ ? Ok() : MatchAll(length.parts);
+  }
+
+  // The parts end by "...": as long as the number says.
+  Status MatchOpenLength(const Piece& length) {
+    size_t begin = at_ + length.count;
+    if (begin > got_.size()) {
+      at_ = begin;
+      return Ok();
+    }
+    auto size = ReadNumber(length, got_.substr(at_, length.count));
+    if (!size) {
+      different_ = at_;
+      return Ok();
+    }
+    Matcher inside(got_.substr(begin, std::min(*size, got_.size() - begin)), captures_);
+    inside.fresh_ = fresh_;
+    Status parts = inside.MatchAll(length.parts);
+    if (!parts) return parts;
+    fresh_ = std::move(inside.fresh_);
+    if (inside.different_) {
+      different_ = begin + *inside.different_;
+    } else if (inside.at_ > *size) {
+      different_ = at_;  // the number is too small for the parts
+    }
+    at_ = begin + *size;
+    return Ok();
+  }
+
+  std::string_view got_;
+  const Captures& captures_;
+  size_t at_ = 0;
+  Captures fresh_;
+  std::optional<size_t> different_;
+};
+
+// What a report shows: the bytes, which of them are known, and whether more may follow.
+struct Picture {
+  std::string bytes;
+  std::vector<bool> known;
+  bool rest = false;
+  void Add(std::string_view some, bool sure) {
+    bytes += some;
+    known.resize(bytes.size(), sure);
+  }
+};
+
+void Draw(const Pattern& pattern, const Captures& captures, Picture* picture) {
+  for (const Piece& piece : pattern) {
+    auto captured = piece.kind == Kind::kUse ? captures.find(piece.bytes) : captures.end();
+    if (piece.kind == Kind::kBytes) {
+      picture->Add(piece.bytes, true);
+    } else if (captured != captures.end()) {
+      picture->Add(captured->second, true);
+    } else if (piece.kind == Kind::kRest) {
+      picture->rest = true;
+    } else {
+      auto size =
+          piece.kind == Kind::kLength ? SizeOf(piece.parts, captures, {}) : std::optional<size_t>();
+      auto number = size && *size ? WriteNumber(piece, **size) : std::nullopt;
+      picture->Add(number.value_or(std::string(piece.count, '?')), number.has_value());
+      Draw(piece.parts, captures, picture);
+    }
+  }
 }
 
 }  // namespace
 
-Result<Pattern> ParsePattern(std::string_view text, bool wildcards) {
-  return Reader(text, wildcards).Read();
-}
-
 Result<std::string> RenderPattern(const Pattern& pattern, const Captures& captures) {
   std::string bytes;
   for (const Piece& piece : pattern) {
-    if (piece.kind == Piece::Kind::kBytes) {
+    if (piece.kind == Kind::kBytes) {
       bytes += piece.bytes;
+    } else if (piece.kind == Kind::kLength) {
+      auto parts = RenderPattern(piece.parts, captures);
+      if (!parts) return parts;
+      auto number = WriteNumber(piece, parts->size());
+      if (!number) return DoesNotFit(piece, parts->size());
+      bytes += *number + *parts;
     } else {
       auto captured = Find(captures, {}, piece.bytes);
       if (!captured) return captured.error();
@@ -245,106 +231,14 @@ Result<std::string> RenderPattern(const Pattern& pattern, const Captures& captur
 
 Result<Verdict> MatchPattern(const Pattern& pattern, std::string_view got,
                              const Captures& captures) {
-  using Kind = Piece::Kind;
-  Verdict verdict{Verdict::Kind::kMatch, 0, {}};
-  size_t at = 0;
-  for (const Piece& piece : pattern) {
-    if (piece.kind == Kind::kRest) {
-      at = std::max(at, got.size());
-      break;
-    }
-    if (piece.kind == Kind::kAny || piece.kind == Kind::kCapture) {
-      if (piece.kind == Kind::kCapture && at + piece.count <= got.size()) {
-        verdict.captured[piece.bytes] = got.substr(at, piece.count);
-      }
-      at += piece.count;
-      continue;
-    }
-    std::string_view want = piece.bytes;
-    if (piece.kind == Kind::kUse) {
-      if (at > got.size()) continue;  // too short already, and the capture may be part of it
-      auto captured = Find(captures, verdict.captured, piece.bytes);
-      if (!captured) return captured.error();
-      want = *captured;
-    }
-    for (size_t i = 0; i < want.size() && at + i < got.size(); ++i) {
-      if (want[i] != got[at + i]) return Verdict{Verdict::Kind::kDifferent, at + i, {}};
-    }
-    at += want.size();
-  }
-  verdict.size = at;
-  if (at > got.size()) verdict.kind = Verdict::Kind::kShort;
-  return verdict;
+  return Matcher(got, captures).Match(pattern);
 }
 
 std::string DumpPattern(const Pattern& pattern, const Captures& captures) {
-  std::string bytes;
-  std::vector<bool> known;
-  bool rest = false;
-  for (const Piece& piece : pattern) {
-    auto captured = piece.kind == Piece::Kind::kUse ? captures.find(piece.bytes) : captures.end();
-    if (piece.kind == Piece::Kind::kBytes) {
-      bytes += piece.bytes;
-    } else if (captured != captures.end()) {
-      bytes += captured->second;
-    } else if (piece.kind == Piece::Kind::kRest) {
-      rest = true;
-    } else {
-      known.resize(bytes.size(), true);
-      bytes.append(piece.count, '?');
-      known.resize(bytes.size(), false);
-    }
-    if (piece.kind == Piece::Kind::kBytes || captured != captures.end()) {
-      known.resize(bytes.size(), true);
-    }
-  }
-  return Dump(bytes, &known, 16) + (rest ? "    and whatever follows\n" : "");
-}
-
-std::string HexDump(std::string_view bytes, size_t lines) { return Dump(bytes, nullptr, lines); }
-
-std::string WriteBytes(std::string_view bytes) {
-  auto text = std::count_if(bytes.begin(), bytes.end(), [](char c) {
-    return Printable(c) || c == '\r' || c == '\n' || c == '\t' || c == '\0';
-  });
-  std::string out;
-  if (static_cast<size_t>(text) * 4 < bytes.size() * 3) {
-    for (size_t i = 0; i < bytes.size(); ++i) {
-      if (i > 0 && i % 8 == 0) out.push_back(' ');
-      AppendHex(&out, bytes[i]);
-    }
-    return out;
-  }
-  out = "\"";
-  for (char c : bytes) {
-    switch (c) {
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\0':
-        out += "\\0";
-        break;
-      case '"':
-      case '\\':
-        out.push_back('\\');
-        out.push_back(c);
-        break;
-      default:
-        if (Printable(c)) {
-          out.push_back(c);
-        } else {
-          out += "\\x";
-          AppendHex(&out, c);
-        }
-    }
-  }
-  return out + "\"";
+  Picture picture;
+  Draw(pattern, captures, &picture);
+  return HexDump(picture.bytes, 16, &picture.known) +
+         (picture.rest ? "    and whatever follows\n" : "");
 }
 
 }  // namespace rum

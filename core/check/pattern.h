@@ -1,6 +1,6 @@
-// Bytes as a transcript writes them: "text\r\n" 00ff10 "x"*3, and in expectations also wildcards
-// (??, ...) and captures ($nonce:20). Pure: text in, pieces out; pieces and bytes in, a verdict
-// out.
+// Bytes as a transcript writes them: "text\r\n" 00ff10 "x"*3, len16{...} for a length and what it
+// counts, and in expectations also wildcards (??, ...) and captures ($nonce:20). Pure: text in,
+// pieces out; pieces and bytes in, a verdict out.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,15 @@ struct Piece {
     kAny,      // `count` bytes, whatever they are
     kCapture,  // `count` bytes, kept under the name in `bytes`
     kUse,      // what was captured under the name in `bytes`
-    kRest,     // all that is left; only at the end
+    kRest,     // all that is left; only at the end, of a length's parts, too
+    kLength,   // the size of `parts` and `adjust`, in `count` bytes, and then the parts
   };
   Kind kind;
   std::string bytes;
   size_t count = 0;
+  bool little = false;  // the number begins with its lowest byte
+  int64_t adjust = 0;
+  std::vector<Piece> parts;
 };
 
 using Pattern = std::vector<Piece>;
@@ -49,11 +53,5 @@ Result<Verdict> MatchPattern(const Pattern& pattern, std::string_view got,
 
 // What is expected, for a report: "??" where any byte will do.
 std::string DumpPattern(const Pattern& pattern, const Captures& captures);
-
-// Sixteen bytes a line: offset, hex, text. At most `lines` lines.
-std::string HexDump(std::string_view bytes, size_t lines = 16);
-
-// As a transcript would write it: text where most of it is, else hex.
-std::string WriteBytes(std::string_view bytes);
 
 }  // namespace rum

@@ -1,109 +1,41 @@
 #include "check/player.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <deque>
 #include <random>
 
-#include "check/pattern.h"
-#include "check/scripted_host.h"
+#include "check/bytes_text.h"
+#include "check/expectation.h"
+#include "check/input.h"
+#include "check/isolated_run.h"
+#include "check/rules.h"
+#include "check/scribe.h"
 
 namespace rum {
 namespace {
 
 using Line = TranscriptLine;
 using Word = TranscriptLine::Word;
-using Kind = Deed::Kind;
 
-char line_being_played[512] = "";
-
-const char* SideWord(uint32_t side) { return side == RUM_CLIENT ? "client" : "upstream"; }
-
-// What must be expected by a line; the rest may be.
-bool Strict(Kind kind) {
-  switch (kind) {
-    case Kind::kEnd:
-    case Kind::kLookup:
-    case Kind::kIdentify:
-    case Kind::kConnect:
-    case Kind::kRelay:
-    case Kind::kRelayFrom:
-    case Kind::kTakeBack:
-    case Kind::kStartTls:
-    case Kind::kClose:
-      return true;
-    default:
-      return false;
-  }
-}
-
-const char* LevelWord(uint64_t level) {
-  static constexpr const char* kWords[] = {"error", "warning", "info", "debug"};
-  return level < 4 ? kWords[level] : "?";
-}
-
-// A deed as the line that would expect it; a comment where no line does.
-std::string Describe(const Deed& deed) {
-  std::string bytes = WriteBytes(deed.bytes);
-  switch (deed.kind) {
-    case Kind::kSend:
-      return std::string("expect ") + SideWord(deed.side) + " < " + bytes;
-    case Kind::kEnd:
-      return std::string("expect end ") + SideWord(deed.side);
-    case Kind::kLookup:
-      return "expect lookup " + bytes;
-    case Kind::kIdentify:
-      return "expect identify " + bytes;
-    case Kind::kConnect:
-      return "expect connect " + (deed.bytes.empty() ? "default" : bytes);
-    case Kind::kRelay:
-      return "expect relay";
-    case Kind::kRelayFrom:
-      return std::string("expect relay-from ") + SideWord(deed.side);
-    case Kind::kTakeBack:
-      return std::string("expect take-back ") + SideWord(deed.side);
-    case Kind::kStartTls:
-      return std::string("expect tls ") + SideWord(deed.side) +
-             (deed.bytes.empty() ? "" : " " + bytes);
-    case Kind::kTlsInput:
-      return std::string("# to the TLS engine from the ") + SideWord(deed.side) + ": " + bytes;
-    case Kind::kClose:
-      return "expect close " + CloseReasonName(static_cast<uint32_t>(deed.number)) +
-             (deed.bytes.empty() ? "" : " " + bytes);
-    case Kind::kPause:
-      return "expect pause";
-    case Kind::kTimer:
-      return "expect timer " + std::to_string(deed.number) + "ms";
-    case Kind::kNote:
-      return "expect note " + deed.name + " = " + bytes;
-    case Kind::kLog:
-      return std::string("expect log ") + LevelWord(deed.number) + " " + bytes;
-    case Kind::kMetric:
-      return "# metric " + deed.name + " + " + std::to_string(deed.number);
-    case Kind::kRefused:
-      return "# " + deed.name + "() was refused: error -" + std::to_string(deed.number);
-    case Kind::kAdmit:
-      return "expect admit " + bytes;
-    case Kind::kLoginFailed:
-      return "expect login-failed";
-    case Kind::kConfirm:
-      return "expect confirm";
-  }
-  return "#";
-}
+constexpr size_t kShownMost = 64;  // bytes in a report of what was sent
 
 class Player {
  public:
   Player(const rum_module& module, const Transcript& transcript, Cut cut,
          const PlayOptions& options)
-      : host_(module), transcript_(transcript), cut_(cut), options_(options), random_(cut.seed) {}
+      : host_(module),
+        transcript_(transcript),
+        cut_(cut),
+        options_(options),
+        random_(cut.seed),
+        scribe_(host_, [this](std::string_view text) { options_.trace->append(text); }) {}
 
   std::optional<std::string> Play() {
     bool fine = Start();
     for (size_t i = 0; fine && i < transcript_.lines.size();) {
       line_ = &transcript_.lines[i];
-      std::snprintf(line_being_played, sizeof line_being_played, "%s:%d", transcript_.file.c_str(),
-                    line_->number_of_line);
+      board().place.Clear();
+      board().place.Append(transcript_.file + ":" + std::to_string(line_->number_of_line));
       size_t next = i + 1;
       if (line_->word == Word::kFeed) {
         while (next < transcript_.lines.size() && Continues(transcript_.lines[next])) ++next;
@@ -112,15 +44,29 @@ class Player {
       Trace(i, next);
       i = next;
     }
-    fine = fine && Leftovers();
-    Trace(0, 0);
+    for (size_t n = 0; fine && n < talks_.size(); ++n) {
+      Turn(n);
+      fine = Leftovers();
+    }
+    if (options_.trace) scribe_.WriteDeeds();
     fine = fine && Finish();
-    line_being_played[0] = 0;
+    board().place.Clear();
     if (fine) return {};
     return report_;
   }
 
  private:
+  // Writes what was played and what it led to.
+  void Trace(size_t i, size_t next) {
+    if (!options_.trace) return;
+    for (; i < next; ++i) {
+      const Line& line = transcript_.lines[i];
+      if (line.expects() || line.word == Word::kSession) continue;
+      scribe_.WriteInput(host_.selected(), line.source);
+    }
+    scribe_.WriteDeeds();
+  }
+
   bool Continues(const Line& next) const {
     return next.word == Word::kFeed && next.side == line_->side;
   }
@@ -130,15 +76,31 @@ class Player {
     report_ = transcript_.file + ":" + std::to_string(number) + ": " + text + "\n";
     if (line_) report_ += "  in the line: " + line_->source + "\n";
     Collect();
+    report_ += "  in this session:\n" + DescribeState();
     const auto& deeds = host_.deeds();
     size_t from = deeds.size() - std::min<size_t>(deeds.size(), 8);
     if (from < deeds.size()) report_ += "  the last that the module did:\n";
     for (size_t i = from; i < deeds.size(); ++i) {
-      std::string text_of_deed = Describe(deeds[i]);
-      if (text_of_deed.size() > 200) text_of_deed = text_of_deed.substr(0, 197) + "...";
-      report_ += "    " + text_of_deed + "\n";
+      std::string deed = DescribeDeed(deeds[i]);
+      if (deed.size() > 200) deed = deed.substr(0, 197) + "...";
+      if (talks_.size() > 1) deed = talks_[deeds[i].session].name + ": " + deed;
+      report_ += "    " + deed + "\n";
     }
     return false;
+  }
+
+  // What is under way, and what was sent so far.
+  std::string DescribeState() const {
+    std::string text = DescribeSession(host_);
+    for (uint32_t side : {RUM_CLIENT, RUM_UPSTREAM}) {
+      uint64_t size = talk().sent_size[side];
+      if (size == 0) continue;
+      const std::string& last = talk().sent_last[side];
+      text += std::string("    sent to the ") + SideWord(side) +
+              " so far: " + std::to_string(size) + " bytes, " +
+              (size > last.size() ? "the last: " : "") + WriteBytes(last) + "\n";
+    }
+    return text;
   }
 
   bool Start() {
@@ -155,7 +117,10 @@ class Player {
 
   // Ends what the transcript left open; what the module still says is nobody's business.
   bool Finish() {
-    host_.CloseByRum(RUM_CLOSE_KILLED);
+    for (size_t n = 0; n < talks_.size(); ++n) {
+      host_.Select(n);
+      host_.CloseByRum(RUM_CLOSE_KILLED);
+    }
     return KeepsRules();
   }
 
@@ -163,38 +128,70 @@ class Player {
     auto violations = host_.violations();
     if (violations.empty()) return true;
     std::string all;
-    for (const std::string& one : violations) all += "\n  " + one;
+    for (const std::string& one : violations) all += "\n  " + WithRule(one);
     return Fail("the module breaks the rules of rum/module.h:" + all);
   }
 
-  // Takes over what happened since the last time.
+  Talk& talk() { return talks_[host_.selected()]; }
+  const Talk& talk() const { return talks_[host_.selected()]; }
+
+  void Turn(size_t session) { host_.Select(session); }
+
+  // Goes over to the session of that name, which may be a new one.
+  bool TurnTo(const std::string& name) {
+    Collect();
+    size_t n = 0;
+    while (n < talks_.size() && talks_[n].name != name) ++n;
+    if (n == talks_.size()) {
+      talks_.emplace_back(name);
+      scribe_.Name(n, name);
+    }
+    Turn(n);
+    return true;
+  }
+
+  // Takes over what happened since the last time, in all sessions.
   void Collect() {
-    for (uint32_t side : {RUM_CLIENT, RUM_UPSTREAM}) sent_[side] += host_.TakeSent(side);
+    size_t selected = host_.selected();
+    for (size_t n = 0; n < talks_.size(); ++n) {
+      host_.Select(n);
+      for (uint32_t side : {RUM_CLIENT, RUM_UPSTREAM}) Sent(talks_[n], side, host_.TakeSent(side));
+    }
+    host_.Select(selected);
     const auto& deeds = host_.deeds();
     for (; next_deed_ < deeds.size(); ++next_deed_) {
-      if (Strict(deeds[next_deed_].kind)) strict_.push_back(deeds[next_deed_]);
+      const Deed& deed = deeds[next_deed_];
+      if (IsStrict(deed.kind)) talks_[deed.session].strict.push_back(deed);
     }
+  }
+
+  static void Sent(Talk& talk, uint32_t side, const std::string& bytes) {
+    talk.sent[side] += bytes;
+    talk.sent_size[side] += bytes.size();
+    std::string& last = talk.sent_last[side];
+    last += bytes;
+    if (last.size() > kShownMost) last.erase(0, last.size() - kShownMost);
   }
 
   // Everything that happened before an input must have been expected.
   bool Leftovers() {
     Collect();
     for (uint32_t side : {RUM_CLIENT, RUM_UPSTREAM}) {
-      if (sent_[side].empty()) continue;
+      if (talk().sent[side].empty()) continue;
       return Fail("before this, something went to the " + std::string(SideWord(side)) +
-                  " that no line expects, " + std::to_string(sent_[side].size()) + " bytes:\n" +
-                  HexDump(sent_[side]));
+                  " that no line expects, " + std::to_string(talk().sent[side].size()) +
+                  " bytes:\n" + HexDump(talk().sent[side]));
     }
-    if (strict_.empty()) return true;
+    if (talk().strict.empty()) return true;
     return Fail("before this, something happened that no line expects: " +
-                Describe(strict_.front()));
+                DescribeDeed(talk().strict.front()));
   }
 
   bool Open() {
     Collect();
     if (host_.open()) return Fail("a session is open already");
-    session_deeds_ = host_.deeds().size();
-    opened_ = true;
+    talk().first_deed = host_.deeds().size();
+    talk().opened = true;
     if (line_->word != Word::kProbe) {
       return host_.Open() || Fail("the session cannot be opened");
     }
@@ -203,60 +200,28 @@ class Player {
   }
 
   bool Step(size_t i, size_t next) {
-    if (line_->word < Word::kOpen) return SetWorld();
+    if (line_->word == Word::kSession) return TurnTo(line_->name);
+    if (line_->word < Word::kOpen) return Does(PlayWorld(host_, *line_, captures_));
     if (line_->word == Word::kRefusal) return Refuse();
     if (!line_->expects() && !Leftovers()) return false;
     if (line_->word == Word::kOpen || line_->word == Word::kProbe) return Open();
-    if (!opened_ && !Open()) return false;
+    if (!talk().opened && !Open()) return false;
     if (line_->expects()) return Expect();
     if (line_->word == Word::kFeed) return Feed(i, next);
     if (!host_.open()) return SessionIsOver();
-    return Happen();
+    return Does(PlayEvent(host_, *line_, captures_, options_.wait_millis));
   }
+
+  bool Does(const Status& status) { return status || Fail(status.error().text); }
 
   bool SessionIsOver() {
     return Fail("the session has ended before (" + CloseReasonName(host_.closed().value_or(0)) +
                 ")");
   }
 
-  bool SetWorld() {
-    switch (line_->word) {
-      case Word::kDestination:
-        host_.default_destination = line_->text;
-        return true;
-      case Word::kTls:
-        host_.tls_mode[line_->side] = static_cast<uint32_t>(line_->number);
-        return true;
-      case Word::kPeer:
-        host_.peer[line_->side] = line_->text;
-        return true;
-      case Word::kAdmission:
-        host_.admission = static_cast<int32_t>(line_->number);
-        return true;
-      case Word::kConfirmation:
-        host_.confirmation = static_cast<int32_t>(line_->number);
-        return true;
-      case Word::kMapNone:
-        host_.has_map = false;
-        return true;
-      case Word::kMapBroken:
-        host_.BreakMap();
-        return true;
-      case Word::kMap: {
-        auto key = RenderPattern(line_->key, captures_);
-        auto value = RenderPattern(line_->pattern, captures_);
-        if (!key || !value) return Fail((key ? value : key).error().text);
-        host_.AddToMap(*key, *value);
-        return true;
-      }
-      default:
-        return true;  // options were read at the start
-    }
-  }
-
   bool Refuse() {
     if (!Leftovers()) return false;
-    sent_[RUM_CLIENT] = host_.Refusal(static_cast<uint32_t>(line_->number));
+    Sent(talk(), RUM_CLIENT, host_.Refusal(static_cast<uint32_t>(line_->number)));
     return true;
   }
 
@@ -293,190 +258,16 @@ class Player {
     return std::min<size_t>(rest, 1 + random_() % up_to);
   }
 
-  bool Happen() {
-    switch (line_->word) {
-      case Word::kEnd:
-        return host_.End(line_->side) || Fail("that side is not there, or has ended before");
-      case Word::kReset:
-        return host_.Reset(line_->side) || Fail("that side is not there");
-      case Word::kConnect:
-        return host_.ConnectOutcome(static_cast<uint32_t>(line_->number)) ||
-               Fail("the module has no connect() under way");
-      case Word::kTlsOutcome:
-        return host_.TlsOutcome(line_->side, line_->number ? RUM_OK : RUM_E_FAILED) ||
-               Fail("the module has no start_tls() of that side under way");
-      case Word::kReading:
-        return (line_->number ? host_.StartReading(line_->side) : host_.StopReading(line_->side)) ||
-               Fail("that side is not there");
-      case Word::kAdvance:
-        host_.Advance(line_->number);
-        return true;
-      case Word::kWait:
-        return !host_.paused() || host_.WaitResumed(options_.wait_millis) ||
-               Fail("the pause was not ended by resume() within " +
-                    std::to_string(options_.wait_millis) + " ms");
-      case Word::kClose:
-        return host_.CloseByRum(static_cast<uint32_t>(line_->number));
-      case Word::kAnswer:
-        return Answer();
-      default:
-        return Fail("a line that cannot be played");
-    }
-  }
-
-  bool Answer() {
-    auto value = RenderPattern(line_->pattern, captures_);
-    if (!value) return Fail(value.error().text);
-    constexpr int32_t kStatus[] = {RUM_FOUND, RUM_NOT_FOUND, RUM_E_FAILED};
-    return host_.MapAnswer(kStatus[line_->number], *value) ||
-           Fail("the module has no lookup() under way");
-  }
-
   // Waits for another thread when a pause is out and the line does not hold yet.
   bool Expect() {
     for (;;) {
       Collect();
-      if (Holds()) return true;
-      if (!host_.paused() || !host_.WaitResumed(options_.wait_millis)) return Fail(why_);
-    }
-  }
-
-  void Keep(const Captures& captured) {
-    for (const auto& [name, bytes] : captured) captures_[name] = bytes;
-  }
-
-  bool Not(std::string why) {
-    why_ = std::move(why);
-    return false;
-  }
-
-  bool Holds() {
-    switch (line_->word) {
-      case Word::kExpectBytes:
-        return HoldsBytes();
-      case Word::kExpectEnd:
-        return TakeStrict(Kind::kEnd, false);
-      case Word::kExpectLookup:
-        return TakeStrict(Kind::kLookup, true);
-      case Word::kExpectIdentify:
-        return TakeStrict(Kind::kIdentify, true);
-      case Word::kExpectConnect:
-        return TakeStrict(Kind::kConnect, true);
-      case Word::kExpectRelay:
-        return TakeStrict(Kind::kRelay, false);
-      case Word::kExpectRelayFrom:
-        return TakeStrict(Kind::kRelayFrom, false);
-      case Word::kExpectTakeBack:
-        return TakeStrict(Kind::kTakeBack, false);
-      case Word::kExpectTls:
-        return TakeStrict(Kind::kStartTls, true);
-      case Word::kExpectClose:
-        return TakeStrict(Kind::kClose, line_->name == "text");
-      case Word::kExpectNote: {
-        auto notes = host_.notes();
-        auto found = notes.find(line_->name);
-        if (found == notes.end()) return Not("there is no note '" + line_->name + "'");
-        return Same(found->second);
+      Expectation expectation(host_, talk(), captures_, *line_);
+      if (expectation.Holds()) return true;
+      if (!host_.paused() || !host_.WaitResumed(options_.wait_millis)) {
+        return Fail(expectation.why());
       }
-      case Word::kExpectMetric: {
-        uint64_t sum = host_.metric(line_->name);
-        return sum == line_->number ||
-               Not("the metric " + line_->name + " is " + std::to_string(sum));
-      }
-      case Word::kExpectOpen:
-        return host_.open() ||
-               Not("the session has ended: " + CloseReasonName(host_.closed().value_or(0)));
-      case Word::kExpectLog:
-        return Did(Kind::kLog, "nothing like it was logged at that level");
-      case Word::kExpectTimer:
-        return Did(Kind::kTimer, "no timer of that length was started");
-      case Word::kExpectPause:
-        return Did(Kind::kPause, "pause() was not called");
-      case Word::kExpectAdmit:
-        return Did(Kind::kAdmit, "admit() was not called with such a record");
-      case Word::kExpectLoginFailed:
-        return Did(Kind::kLoginFailed, "login_failed() was not called");
-      case Word::kExpectConfirm:
-        return Did(Kind::kConfirm, "confirm() was not called");
-      default:
-        return Not("a line that cannot be played");
     }
-  }
-
-  // Something that may have happened at any time of this session.
-  bool Did(Kind kind, const char* otherwise) {
-    auto part = RenderPattern(line_->pattern, captures_);
-    if (!part) return Not(part.error().text);
-    const auto& deeds = host_.deeds();
-    for (size_t i = session_deeds_; i < deeds.size(); ++i) {
-      const Deed& deed = deeds[i];
-      if (deed.kind != kind) continue;
-      bool numbered = kind == Kind::kLog || kind == Kind::kTimer;
-      if (numbered && deed.number != line_->number) continue;
-      if (deed.bytes.find(*part) != std::string::npos) return true;
-    }
-    return Not(otherwise);
-  }
-
-  // The whole of `got` must match.
-  bool Same(const std::string& got) {
-    auto verdict = MatchPattern(line_->pattern, got, captures_);
-    if (!verdict) return Not(verdict.error().text);
-    if (verdict->kind == Verdict::Kind::kMatch && verdict->size == got.size()) {
-      Keep(verdict->captured);
-      return true;
-    }
-    return Not("expected\n" + DumpPattern(line_->pattern, captures_) + "  got\n" + HexDump(got));
-  }
-
-  bool TakeStrict(Kind kind, bool with_bytes) {
-    if (strict_.empty()) return Not("that did not happen");
-    const Deed deed = strict_.front();
-    bool same = deed.kind == kind;
-    if (kind == Kind::kEnd || kind == Kind::kStartTls) same &= deed.side == line_->side;
-    if (kind == Kind::kClose) same &= deed.number == line_->number;
-    if (!same) return Not("that did not happen; instead: " + Describe(deed));
-    if (with_bytes && !Same(deed.bytes)) return false;
-    strict_.pop_front();
-    return true;
-  }
-
-  bool HoldsBytes() {
-    std::string& got = sent_[line_->side];
-    auto verdict = MatchPattern(line_->pattern, got, captures_);
-    if (!verdict) return Not(verdict.error().text);
-    if (verdict->kind == Verdict::Kind::kMatch) {
-      got.erase(0, verdict->size);
-      Keep(verdict->captured);
-      return true;
-    }
-    std::string shown = "\n  expected\n" + DumpPattern(line_->pattern, captures_) + "  got " +
-                        (got.empty() ? "nothing\n" : "\n" + HexDump(got));
-    if (verdict->kind == Verdict::Kind::kShort) {
-      return Not(std::to_string(got.size()) + " bytes went to the " + SideWord(line_->side) + ", " +
-                 std::to_string(verdict->size) + " are expected" + shown);
-    }
-    return Not("the bytes to the " + std::string(SideWord(line_->side)) + " differ at byte " +
-               std::to_string(verdict->size) + shown);
-  }
-
-  // Writes what was played and what it led to. Bytes may have joined the deed written last.
-  void Trace(size_t i, size_t next) {
-    if (!options_.trace) return;
-    std::string& trace = *options_.trace;
-    for (; i < next; ++i) {
-      if (!transcript_.lines[i].expects()) trace += transcript_.lines[i].source + "\n";
-    }
-    const auto& deeds = host_.deeds();
-    if (next_traced_ > 0 && deeds[next_traced_ - 1].bytes.size() > traced_bytes_) {
-      Deed rest = deeds[next_traced_ - 1];
-      rest.bytes.erase(0, traced_bytes_);
-      trace += Describe(rest) + "\n";
-    }
-    for (; next_traced_ < deeds.size(); ++next_traced_) {
-      trace += Describe(deeds[next_traced_]) + "\n";
-    }
-    if (!deeds.empty()) traced_bytes_ = deeds.back().bytes.size();
   }
 
   ScriptedHost host_;
@@ -484,16 +275,11 @@ class Player {
   Cut cut_;
   const PlayOptions& options_;
   std::mt19937_64 random_;
+  Scribe scribe_;
   const Line* line_ = nullptr;
   Captures captures_;
-  std::string sent_[2];      // not expected by any line yet
-  std::deque<Deed> strict_;  // the same
+  std::deque<Talk> talks_{Talk("1")};  // by the number of the session
   size_t next_deed_ = 0;
-  size_t next_traced_ = 0;
-  size_t traced_bytes_ = 0;   // of the deed before that
-  size_t session_deeds_ = 0;  // where this session's deeds begin
-  bool opened_ = false;
-  std::string why_;
   std::string report_;
 };
 
@@ -503,7 +289,5 @@ std::optional<std::string> PlayTranscript(const rum_module& module, const Transc
                                           Cut cut, const PlayOptions& options) {
   return Player(module, transcript, cut, options).Play();
 }
-
-const char* LineBeingPlayed() { return line_being_played; }
 
 }  // namespace rum

@@ -31,7 +31,4 @@ struct PlayOptions {
 std::optional<std::string> PlayTranscript(const rum_module& module, const Transcript& transcript,
                                           Cut cut, const PlayOptions& options);
 
-// The line that is being played, for a report of a crash: "FILE:LINE", or "".
-const char* LineBeingPlayed();
-
 }  // namespace rum

@@ -31,14 +31,26 @@ bool ForModules(uint32_t reason, bool probe) {
 
 int32_t ScriptedSession::Send(uint32_t side, const void* data, size_t size) {
   const Side& s = sides[side];
+  if (size > RUM_MOST_SEND) return Refuse("send", RUM_E_LIMIT);
   if (!s.there || s.broken || end_passed_[Other(side)]) return Refuse("send", RUM_E_STATE);
+  if (s.waiting + size > RUM_MOST_WAITING || sent_in_hook_ + size > RUM_MOST_WAITING) {
+    host_table::Violate(*host_.world_,
+                        "send() queues more than 64 MiB in one call of a hook, or for a peer that "
+                        "takes nothing");
+    return Refuse("send", RUM_E_LIMIT);
+  }
+  sent_in_hook_ += size;
   Out(side, {static_cast<const char*>(data), size});
   return RUM_OK;
 }
 
 int32_t ScriptedSession::Need(uint32_t side, size_t size) {
   if (Ending() || handed == side) return Refuse("need", RUM_E_STATE);
-  if (size > kWindowMost) return Refuse("need", RUM_E_LIMIT);
+  if (size > kWindowMost) {
+    need_refused_[side] = true;
+    return Refuse("need", RUM_E_LIMIT);
+  }
+  need_refused_[side] = false;
   sides[side].need = size;
   return RUM_OK;
 }
@@ -46,7 +58,7 @@ int32_t ScriptedSession::Need(uint32_t side, size_t size) {
 int32_t ScriptedSession::Forward(uint32_t from, uint64_t size) {
   if (Ending() || probe || handed == from) return Refuse("forward", RUM_E_STATE);
   uint64_t& forward = sides[from].forward;
-  if (forward + size < forward) return Refuse("forward", RUM_E_ARGUMENT);
+  if (size > INT64_MAX || forward + size > INT64_MAX) return Refuse("forward", RUM_E_LIMIT);
   forward += size;
   return RUM_OK;
 }
@@ -87,7 +99,8 @@ int32_t ScriptedSession::TakeBack(uint32_t side) {
 int32_t ScriptedSession::Lookup(const void* key, size_t size) {
   if (Ending() || lookup) return Refuse("lookup", RUM_E_STATE);
   if (!host_.has_map) return Refuse("lookup", RUM_E_UNSUPPORTED);
-  if (size == 0 || size > kKeyMost) return Refuse("lookup", RUM_E_ARGUMENT);
+  if (size == 0) return Refuse("lookup", RUM_E_ARGUMENT);
+  if (size > kKeyMost) return Refuse("lookup", RUM_E_LIMIT);
   lookup.emplace(static_cast<const char*>(key), size);
   host_.deeds_.push_back({Kind::kLookup, 0, 0, {}, *lookup});
   return RUM_OK;
@@ -95,7 +108,7 @@ int32_t ScriptedSession::Lookup(const void* key, size_t size) {
 
 int32_t ScriptedSession::Identify(const void* name, size_t size) {
   if (Ending()) return Refuse("identify", RUM_E_STATE);
-  if (size > kUserMost) return Refuse("identify", RUM_E_ARGUMENT);
+  if (size > kUserMost) return Refuse("identify", RUM_E_LIMIT);
   user.assign(static_cast<const char*>(name), size);
   host_.deeds_.push_back({Kind::kIdentify, 0, 0, {}, user});
   identified = true;
@@ -103,6 +116,7 @@ int32_t ScriptedSession::Identify(const void* name, size_t size) {
 }
 
 int32_t ScriptedSession::Connect(const char* address, size_t size) {
+  if (size > RUM_MOST_ADDRESS) return Refuse("connect", RUM_E_LIMIT);
   if (Ending() || connect || sides[RUM_UPSTREAM].there || aimed_) {
     return Refuse("connect", RUM_E_STATE);
   }
@@ -121,7 +135,7 @@ int32_t ScriptedSession::Connect(const char* address, size_t size) {
 int32_t ScriptedSession::StartTls(uint32_t side, const char* server_name, size_t size) {
   Side& s = sides[side];
   if (Ending() || !s.there || handed || s.tls != Tls::kOff) return Refuse("start_tls", RUM_E_STATE);
-  if (size > kServerNameMost) return Refuse("start_tls", RUM_E_ARGUMENT);
+  if (size > kServerNameMost) return Refuse("start_tls", RUM_E_LIMIT);
   if (host_.tls_mode[side] == RUM_TLS_OFF) return Refuse("start_tls", RUM_E_UNSUPPORTED);
   s.tls = Tls::kHandshake;
   std::string name(size ? server_name : "", size);
@@ -206,7 +220,17 @@ int32_t ScriptedSession::TlsFingerprint(uint8_t* digest) {
   return RUM_OK;
 }
 
+int32_t ScriptedSession::PutShared(std::string_view key, std::string_view value,
+                                   uint64_t lifetime) {
+  if (Ending() || probe || relay) return Refuse("put", RUM_E_STATE);
+  const std::string owner = identified ? "user " + user : "host " + host_.peer[RUM_CLIENT];
+  int32_t status = host_.world_->shared.Put(number_ + 1, owner, std::string(key),
+                                            std::string(value), lifetime, host_table::clock);
+  return status == RUM_OK ? status : Refuse("put", status);
+}
+
 int32_t ScriptedSession::Admit(const void* record, size_t size) {
+  if (size > RUM_MOST_RECORD) return Refuse("admit", RUM_E_LIMIT);
   if (Ending() || !identified) return Refuse("admit", RUM_E_STATE);
   std::string bytes(static_cast<const char*>(size ? record : ""), size);
   host_.deeds_.push_back(
@@ -219,7 +243,7 @@ int32_t ScriptedSession::TryLogin() {
   if (Ending() || pause) return Refuse("try_login", RUM_E_STATE);
   if (host_.blocked) return RUM_REFUSED_BLOCKED;
   if (!host_.login_waits) return RUM_OK;
-  Pause();
+  login_pause = Pause();
   return RUM_E_AGAIN;
 }
 

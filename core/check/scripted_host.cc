@@ -1,6 +1,8 @@
 #include "check/scripted_host.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -54,14 +56,24 @@ std::set<decltype(rum_module::init)>& Initialised() {
 
 }  // namespace
 
+void ScriptedHost::Config::Free() {
+  host_table::HookScope scope("config_free");
+  module->config_free(pointer);
+}
+
 ScriptedHost::ScriptedHost(const rum_module& module)
     : module_(CopyModuleTable(module)), world_(std::make_unique<World>()) {
   host_table::SetCurrent(this, world_.get());
 }
 
 ScriptedHost::~ScriptedHost() {
-  session_.reset();
-  if (world_->worker_started && module_.worker_stop) module_.worker_stop(world_->worker_data);
+  session_ = nullptr;
+  sessions_.clear();
+  world_->work.End();
+  if (world_->worker_started && module_.worker_stop) {
+    host_table::HookScope scope("worker_stop");
+    module_.worker_stop(world_->worker_data);
+  }
   world_->config.reset();
   host_table::ForgetHost(this);
 }
@@ -69,6 +81,16 @@ ScriptedHost::~ScriptedHost() {
 const rum_host& ScriptedHost::Table() { return host_table::kTable; }
 
 const char* ScriptedHost::running_hook() { return host_table::running_hook; }
+
+void ScriptedHost::NameHook(const char* name) { host_table::running_hook = name; }
+
+void ScriptedHost::ForgetDeeds() {
+  deeds_.all = {};
+  sessions_.clear();
+  session_ = nullptr;
+  selected_ = 0;
+  host_table::ForgetGone();
+}
 
 void ScriptedHost::InitWasCalled(const rum_module& module) { Initialised().insert(module.init); }
 
@@ -81,7 +103,9 @@ void ScriptedHost::BreakMap() { world_->map_broken = true; }
 
 void ScriptedHost::HoldAnswers(bool hold) {
   world_->hold_answers = hold;
-  if (!hold && session_) session_->Settle();
+  if (hold) return;
+  if (session_) session_->Settle();
+  SettleOthers(true);
 }
 
 Result<std::shared_ptr<ScriptedHost::Config>> ScriptedHost::MakeConfig(const Options& options) {
@@ -94,6 +118,7 @@ Result<std::shared_ptr<ScriptedHost::Config>> ScriptedHost::MakeConfig(const Opt
   Paper error(kErrorSize);
   error.data()[0] = 0;
   host_table::SetCurrent(this, world_.get());
+  host_table::HookScope scope("config_new");
   int32_t status = module_.config_new(pointers.data(), pointers.size(), &config->pointer,
                                       error.data(), error.size());
   for (auto& value : *values) {  // who keeps a pointer into them is found out
@@ -120,6 +145,7 @@ Status ScriptedHost::Start(const Options& options) {
   auto config = MakeConfig(options);
   if (!config) return config.error();
   if (module_.worker_start) {
+    host_table::HookScope scope("worker_start");
     int32_t status = module_.worker_start(reinterpret_cast<rum_worker*>(&world_->worker_handle),
                                           (*config)->pointer, &world_->worker_data);
     if (status < 0) return Error{Fault::kModule, "worker_start failed"};
@@ -134,7 +160,10 @@ Status ScriptedHost::Reload(const Options& options) {
   if (!world_->started) return Error{Fault::kUsage, "not started"};
   auto config = MakeConfig(options);
   if (!config) return config.error();
-  if (module_.worker_reload) module_.worker_reload(world_->worker_data, (*config)->pointer);
+  if (module_.worker_reload) {
+    host_table::HookScope scope("worker_reload");
+    module_.worker_reload(world_->worker_data, (*config)->pointer);
+  }
   world_->config = std::move(*config);
   return Ok();
 }
@@ -143,6 +172,7 @@ std::string ScriptedHost::Refusal(uint32_t reason) {
   if (!module_.refusal || (!world_->started && !Start())) return {};
   host_table::SetCurrent(this, world_.get());
   Paper paper(kRefusalSize);
+  host_table::HookScope scope("refusal");
   size_t size = module_.refusal(world_->config->pointer, reason,
                                 reinterpret_cast<uint8_t*>(paper.data()), paper.size());
   if (size > paper.size() || paper.overrun()) {
@@ -158,6 +188,7 @@ std::string ScriptedHost::Stats() {
   if (!module_.stats || (!world_->started && !Start())) return {};
   host_table::SetCurrent(this, world_.get());
   Paper paper(kStatsSize);
+  host_table::HookScope scope("stats");
   size_t size = module_.stats(world_->config->pointer, paper.data(), paper.size());
   if (size > paper.size() || paper.overrun()) {
     host_table::Violate(*world_, "stats wrote more than `size` bytes");
@@ -172,72 +203,128 @@ std::string ScriptedHost::Stats() {
 
 // -- the session ----------------------------------------------------------------------------------
 
+void ScriptedHost::Select(size_t n) {
+  if (n >= sessions_.size()) sessions_.resize(n + 1);
+  selected_ = n;
+  session_ = sessions_[n].get();
+}
+
+ScriptedSession& ScriptedHost::NewSession() {
+  Select(selected_);
+  sessions_[selected_] = std::make_unique<ScriptedSession>(*this, world_->config, selected_);
+  session_ = sessions_[selected_].get();
+  return *session_;
+}
+
+// A module may have called for any session of its worker.
+bool ScriptedHost::SettleOthers(bool answer) {
+  for (auto& session : sessions_) {
+    if (session && session.get() != session_ && !session->over) session->Settle();
+  }
+  if (sessions_.size() > 1 && session_ && !session_->over) session_->Settle();
+  return answer;
+}
+
 bool ScriptedHost::Open() {
   if (open() || (!world_->started && !Start())) return false;
-  session_ = std::make_unique<ScriptedSession>(*this, world_->config);
-  session_->Open();
-  return true;
+  NewSession().Open();
+  return SettleOthers(true);
 }
 
 bool ScriptedHost::OpenProbe(const std::string& destination, std::optional<std::string> user,
                              bool is_default) {
   if (open() || !module_.probe_open || (!world_->started && !Start())) return false;
-  session_ = std::make_unique<ScriptedSession>(*this, world_->config);
-  session_->OpenProbe(destination, user, is_default);
-  return true;
+  NewSession().OpenProbe(destination, user, is_default);
+  return SettleOthers(true);
 }
 
 bool ScriptedHost::Feed(uint32_t side, std::string_view bytes) {
-  return session_ && side <= RUM_UPSTREAM && session_->Feed(side, bytes);
+  return SettleOthers(session_ && side <= RUM_UPSTREAM && session_->Feed(side, bytes));
 }
 
 bool ScriptedHost::End(uint32_t side) {
-  return session_ && side <= RUM_UPSTREAM && session_->End(side);
+  return SettleOthers(session_ && side <= RUM_UPSTREAM && session_->End(side));
 }
 
 bool ScriptedHost::Reset(uint32_t side) {
-  return session_ && side <= RUM_UPSTREAM && session_->Reset(side);
+  return SettleOthers(session_ && side <= RUM_UPSTREAM && session_->Reset(side));
 }
 
 bool ScriptedHost::ConnectOutcome(uint32_t reason) {
-  return session_ && session_->ConnectOutcome(reason);
+  return SettleOthers(session_ && session_->ConnectOutcome(reason));
 }
 
 bool ScriptedHost::MapAnswer(int32_t status, std::string_view value) {
-  return session_ && session_->MapAnswer(status, value);
+  return SettleOthers(session_ && session_->MapAnswer(status, value));
 }
 
 bool ScriptedHost::TlsOutcome(uint32_t side, int32_t status) {
-  return session_ && side <= RUM_UPSTREAM && session_->TlsOutcome(side, status);
+  return SettleOthers(session_ && side <= RUM_UPSTREAM && session_->TlsOutcome(side, status));
 }
 
 bool ScriptedHost::StopReading(uint32_t side) {
-  return session_ && side <= RUM_UPSTREAM && session_->SetReading(side, false);
+  return SettleOthers(session_ && side <= RUM_UPSTREAM && session_->SetReading(side, false));
 }
 
 bool ScriptedHost::StartReading(uint32_t side) {
-  return session_ && side <= RUM_UPSTREAM && session_->SetReading(side, true);
+  return SettleOthers(session_ && side <= RUM_UPSTREAM && session_->SetReading(side, true));
 }
 
-bool ScriptedHost::CloseByRum(uint32_t reason) { return session_ && session_->CloseByRum(reason); }
+bool ScriptedHost::CloseByRum(uint32_t reason) {
+  return SettleOthers(session_ && session_->CloseByRum(reason));
+}
 
 // Timers see their own moment: the clock goes on from one to the next.
 void ScriptedHost::Advance(uint64_t milliseconds) {
   uint64_t end = host_table::clock + milliseconds;
-  while (session_) {
-    std::optional<uint64_t> due = session_->NextTimer();
+  RunWorker();
+  AdvanceWorker(end);
+  for (;;) {
+    ScriptedSession* first = nullptr;
+    std::optional<uint64_t> due;
+    for (auto& session : sessions_) {
+      auto next = session && !session->over ? session->NextTimer() : std::nullopt;
+      if (!next || (due && *next >= *due)) continue;
+      first = session.get();
+      due = next;
+    }
     if (!due || *due > end) break;
     if (*due > host_table::clock) host_table::clock = *due;
-    session_->Settle();
-    if (session_->over) break;
-    if (session_->NextTimer() == due) break;  // it cannot run now
+    first->Settle();
+    if (!first->over && first->NextTimer() == due) break;  // it cannot run now
   }
   host_table::clock = end;
   if (session_) session_->Settle();
+  SettleOthers(true);
+}
+
+// Timers of the worker, and before each of them those of the session that are due before it.
+void ScriptedHost::AdvanceWorker(uint64_t end) {
+  for (int turns = 0; turns < scripted::kIdleHooksMost; ++turns) {
+    const std::optional<uint64_t> due = world_->work.NextTimer();
+    if (!due || *due > end) return;
+    for (int steps = 0; session_ && !session_->over && steps < scripted::kIdleHooksMost; ++steps) {
+      const std::optional<uint64_t> sooner = session_->NextTimer();
+      if (!sooner || *sooner > *due) break;
+      if (*sooner > host_table::clock) host_table::clock = *sooner;
+      session_->Settle();
+      if (session_->NextTimer() == sooner) break;  // it cannot run now
+    }
+    if (*due > host_table::clock) host_table::clock = *due;
+    RunWorker();
+  }
+  host_table::Violate(*world_, "timers of the worker set each other without end");
+}
+
+bool ScriptedHost::RunWorker() {
+  if (!world_->started) return false;
+  const bool ran = world_->work.RunDue(host_table::clock, world_->worker_data);
+  if (ran && session_) session_->Settle();  // one of them may have ended a pause
+  return ran;
 }
 
 bool ScriptedHost::EndLoginWait() {
-  if (!session_ || !session_->pause) return false;
+  if (!waits_for_login()) return false;
   login_waits = false;
   Table().resume(session_->pause, RUM_OK, nullptr, nullptr);
   return WaitResumed(0);
@@ -246,7 +333,7 @@ bool ScriptedHost::EndLoginWait() {
 bool ScriptedHost::WaitResumed(uint64_t milliseconds) {
   if (!session_ || !session_->pause || !session_->WaitAnswer(milliseconds)) return false;
   session_->Settle();
-  return true;
+  return SettleOthers(true);
 }
 
 bool ScriptedHost::open() const { return session_ && !session_->over; }
@@ -261,6 +348,8 @@ std::optional<std::string> ScriptedHost::connecting() const {
 
 bool ScriptedHost::connected() const { return open() && session_->sides[RUM_UPSTREAM].there; }
 
+bool ScriptedHost::probing() const { return open() && session_->probe; }
+
 bool ScriptedHost::relaying() const { return open() && session_->relay; }
 
 std::optional<uint32_t> ScriptedHost::handed_over() const {
@@ -273,6 +362,10 @@ bool ScriptedHost::tls_wanted(uint32_t side) const {
 
 bool ScriptedHost::paused() const { return open() && session_->pause != 0; }
 
+bool ScriptedHost::waits_for_login() const {
+  return paused() && session_->pause == session_->login_pause;
+}
+
 std::optional<uint32_t> ScriptedHost::closed() const {
   if (!session_ || !session_->over) return {};
   return session_->reason;
@@ -282,6 +375,26 @@ std::string ScriptedHost::close_text() const { return session_ ? session_->text 
 
 std::string ScriptedHost::unconsumed(uint32_t side) const {
   return session_ ? session_->sides[side].window + session_->sides[side].wire : "";
+}
+
+size_t ScriptedHost::needed(uint32_t side) const { return open() ? session_->sides[side].need : 0; }
+
+bool ScriptedHost::ended(uint32_t side) const {
+  return session_ && (session_->sides[side].ended || session_->sides[side].broken);
+}
+
+std::optional<uint64_t> ScriptedHost::next_timer() const {
+  auto due = open() ? session_->NextTimer() : std::nullopt;
+  if (!due) return {};
+  return *due > host_table::clock ? *due - host_table::clock : 0;
+}
+
+bool ScriptedHost::forgotten() const {
+  if (!open() || probing() || relaying() || handed_over() || paused()) return false;
+  if (looking_up() || connecting() || next_timer()) return false;
+  if (tls_wanted(RUM_CLIENT) || tls_wanted(RUM_UPSTREAM)) return false;
+  return std::all_of(std::begin(session_->sides), std::end(session_->sides),
+                     [](const auto& side) { return !side.there || side.broken || side.end_told; });
 }
 
 std::map<std::string, std::string> ScriptedHost::notes() const {

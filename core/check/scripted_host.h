@@ -1,5 +1,5 @@
-// A rum without a network: gives a module the whole host table, plays both peers by hand, one
-// session at a time, and keeps a list of what the module did and of the rules it broke.
+// A rum without a network: gives a module the whole host table, plays both peers of each session by
+// hand, and keeps a list of what the module did and of the rules it broke.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +46,19 @@ struct Deed {
   uint64_t number = 0;
   std::string name;
   std::string bytes;
+  size_t session = 0;  // of Select()
+};
+
+// Stamps each deed with the session that it belongs to.
+struct DeedList {
+  std::vector<Deed> all;
+  size_t session = 0;
+  void push_back(Deed deed) {
+    deed.session = session;
+    all.push_back(std::move(deed));
+  }
+  bool empty() const { return all.empty(); }
+  Deed& back() { return all.back(); }
 };
 
 // Use, in a test of a module that is linked in or loaded:
@@ -101,6 +114,12 @@ class ScriptedHost {
   std::string Refusal(uint32_t reason);
   std::string Stats();
 
+  // Several sessions at a time: from here on all that concerns a session concerns number `n`, 0 as
+  // in the beginning. What the other sessions have to do is done, too, after each call of the
+  // driver.
+  void Select(size_t n);
+  size_t selected() const { return selected_; }
+
   // Life of the session. False: that cannot happen now, such as the outcome of a connect that
   // nobody asked for, or bytes from a side that is not there.
   bool Open();  // true as well when session_open refuses: see closed()
@@ -118,6 +137,7 @@ class ScriptedHost {
   bool StartReading(uint32_t side);
   bool CloseByRum(uint32_t reason);         // LOGIN_TIMEOUT, KILLED, DRAIN, ...
   void Advance(uint64_t milliseconds);      // runs the timers that are due, in their order
+  bool RunWorker();                         // what was posted to the worker, and what is due
   bool EndLoginWait();                      // the turn that try_login() waits for has come
   bool WaitResumed(uint64_t milliseconds);  // waits in real time for resume() of another thread
 
@@ -125,21 +145,29 @@ class ScriptedHost {
   bool open() const;                              // session_open has run, session_close has not
   std::optional<std::string> looking_up() const;  // the key
   std::optional<std::string> connecting() const;  // the address
+  bool probing() const;                           // a session without a client
   bool connected() const;
   bool relaying() const;                        // relay() was accepted
   std::optional<uint32_t> handed_over() const;  // the side of relay_from()
   bool tls_wanted(uint32_t side) const;         // start_tls() has no outcome yet
   bool paused() const;
+  bool waits_for_login() const;            // paused by try_login()
   std::optional<uint32_t> closed() const;  // the reason
   std::string close_text() const;
   std::string unconsumed(uint32_t side) const;  // what the module has not consumed
+  size_t needed(uint32_t side) const;           // the need() that is outstanding; 0: none
+  bool ended(uint32_t side) const;              // end of file, or broken
+  std::optional<uint64_t> next_timer() const;   // in how many milliseconds; of this session
+  // side_end has answered RUM_KEEP for each side that is there, and nothing else is under way that
+  // could ever call a hook: the session waits for its deadline only.
+  bool forgotten() const;
   std::map<std::string, std::string> notes() const;
   std::string user() const;                      // the last identify()
   uint64_t metric(std::string_view name) const;  // the sum of all sessions of this host
   uint64_t hook_calls() const;                   // data hooks called in this session
 
   // What happened, oldest first, over all sessions of this host.
-  const std::vector<Deed>& deeds() const { return deeds_; }
+  const std::vector<Deed>& deeds() const { return deeds_.all; }
   // Bytes that went to a side since the last call or the last Open().
   std::string TakeSent(uint32_t side);
 
@@ -151,7 +179,11 @@ class ScriptedHost {
   static const rum_host& Table();  // what init is given
   // For who has loaded a module and called its init with Table() already.
   static void InitWasCalled(const rum_module& module);
-  static const char* running_hook();  // for reports of a crash; "" when none runs
+  static const char* running_hook();       // for reports of a crash; "" when none runs
+  static void NameHook(const char* name);  // for who calls one without a host; a constant, or ""
+
+  // Ends all sessions and forgets them and all deeds, so that memory in use is what the module has.
+  void ForgetDeeds();
 
   struct Config;  // scripted_session.h; not for tests
   struct World;
@@ -160,11 +192,17 @@ class ScriptedHost {
   friend class ScriptedSession;
 
   Result<std::shared_ptr<Config>> MakeConfig(const Options& options);
+  void AdvanceWorker(uint64_t end);
 
-  rum_module module_;  // a copy, zeroes where the module's table is shorter
-  std::vector<Deed> deeds_;
+  rum_module module_;              // a copy, zeroes where the module's table is shorter
+  ScriptedSession& NewSession();   // in place of the selected one, which has ended
+  bool SettleOthers(bool answer);  // returns `answer`
+
+  DeedList deeds_;
   std::unique_ptr<World> world_;
-  std::unique_ptr<ScriptedSession> session_;
+  std::vector<std::unique_ptr<ScriptedSession>> sessions_;
+  ScriptedSession* session_ = nullptr;  // the selected one
+  size_t selected_ = 0;
 };
 
 }  // namespace rum

@@ -12,8 +12,10 @@ using Kind = Deed::Kind;
 
 }  // namespace
 
-ScriptedSession::ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config)
+ScriptedSession::ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config,
+                                 size_t number)
     : host_(host),
+      number_(number),
       module_(host.module_),
       config_(std::move(config)),
       handle_(host_table::NewHandle(this)) {
@@ -32,18 +34,20 @@ ScriptedSession::~ScriptedSession() {
 // Calls a hook, with a guard for what must not leave it.
 template <class Hook>
 bool ScriptedSession::Run(const char* name, Hook hook) {
-  const char* outer = host_table::running_hook.exchange(name);
+  host_table::HookScope scope(name);
   host_table::SetCurrent(&host_, host_.world_.get());
+  Act();
   ++depth_;
   ++idle_hooks_;
+  if (depth_ == 1) sent_in_hook_ = 0;
   bool fine = true;
   try {
     hook();
   } catch (...) {
     fine = false;
   }
+  Act();
   --depth_;
-  host_table::running_hook = outer;
   if (!fine) {
     host_table::Violate(*host_.world_, std::string(name) + " threw an exception (rule 7)");
     EndWith(RUM_CLOSE_MODULE);
@@ -210,6 +214,7 @@ bool ScriptedSession::CloseByRum(uint32_t why) {
 void ScriptedSession::Settle() {
   if (depth_ > 0 || settling_) return;  // the outer call goes on
   settling_ = true;
+  Act();
   idle_hooks_ = 0;
   while (!over) {
     if (Ending()) {
@@ -317,7 +322,7 @@ bool ScriptedSession::Pump(uint32_t side) {
     s.need = 0;
     if (!input.empty()) {
       Deed* last = host_.deeds_.empty() ? nullptr : &host_.deeds_.back();
-      if (last && last->kind == Kind::kTlsInput && last->side == side) {
+      if (last && last->kind == Kind::kTlsInput && last->side == side && last->session == number_) {
         last->bytes += input;
       } else {
         host_.deeds_.push_back({Kind::kTlsInput, side, 0, {}, std::move(input)});
@@ -353,6 +358,7 @@ bool ScriptedSession::CallData(uint32_t side) {
   size_t limit = s.limit();
   s.need = 0;
   s.fresh = false;
+  need_refused_[side] = false;
   ++hook_calls;
   // A copy of the exact size, spoiled afterwards: who keeps the pointer is found out.
   size_t size = s.window.size();
@@ -385,6 +391,13 @@ bool ScriptedSession::CallData(uint32_t side) {
     return true;
   }
   if (s.forward || relay || s.tls == Tls::kHandshake || Ending()) return true;
+  if (need_refused_[side]) {
+    host_table::Violate(world, name +
+                                   ": need() answered RUM_E_LIMIT, and the hook neither consumed " +
+                                   "nor closed: the session waits for its deadline");
+    EndWith(RUM_CLOSE_MODULE);
+    return true;
+  }
   if (s.need && s.need <= size && !pause) {
     host_table::Violate(world, name + " asked by need() for " + std::to_string(s.need) +
                                    " bytes, had " + std::to_string(size) +
@@ -476,6 +489,7 @@ void ScriptedSession::Finish() {
   }
   over = true;
   data_ = nullptr;
+  host_.world_->shared.EndSession(number_ + 1);
   host_table::KillHandle(handle_);
   host_.deeds_.push_back({Kind::kClose, 0, reason, {}, text});
   config_.reset();
@@ -488,7 +502,7 @@ void ScriptedSession::Out(uint32_t side, std::string_view bytes) {
   if (!s.reading) s.waiting += bytes.size();
   if (!host_.deeds_.empty()) {
     Deed& last = host_.deeds_.back();
-    if (last.kind == Kind::kSend && last.side == side) {
+    if (last.kind == Kind::kSend && last.side == side && last.session == number_) {
       last.bytes += bytes;
       return;
     }

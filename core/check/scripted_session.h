@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "check/scripted_groups.h"
 #include "check/scripted_host.h"
 
 namespace rum {
@@ -22,8 +23,9 @@ namespace rum {
 struct ScriptedHost::Config {
   const rum_module* module = nullptr;
   void* pointer = nullptr;
+  void Free();
   ~Config() {
-    if (module && module->config_free) module->config_free(pointer);
+    if (module && module->config_free) Free();
   }
 };
 
@@ -33,7 +35,9 @@ struct ScriptedHost::World {
   std::vector<rum_metric> metrics;
   std::map<std::string, uint64_t, std::less<>> sums;
   std::shared_ptr<Config> config;
-  char worker_handle = 0;  // a worker has no calls in version 1: any address will do
+  char worker_handle = 0;  // its address is the handle
+  ScriptedWork work;
+  ScriptedShared shared;
   void* worker_data = nullptr;
   bool started = false;
   bool worker_started = false;
@@ -49,16 +53,16 @@ struct ScriptedHost::World {
 // What rum/module.h promises of sizes and numbers.
 namespace scripted {
 inline constexpr size_t kWindow = 64 * 1024;
-inline constexpr size_t kWindowMost = 256 * 1024;
+inline constexpr size_t kWindowMost = RUM_MOST_NEED;
 inline constexpr size_t kHighWater = 1024 * 1024;
-inline constexpr size_t kTimersMost = 16;
-inline constexpr uint64_t kTimerMost = 24ull * 3600 * 1000;
-inline constexpr size_t kUserMost = 512;
-inline constexpr size_t kNotesMost = 8;
+inline constexpr size_t kTimersMost = RUM_MOST_TIMERS;
+inline constexpr uint64_t kTimerMost = RUM_MOST_MILLISECONDS;
+inline constexpr size_t kUserMost = RUM_MOST_USER;
+inline constexpr size_t kNotesMost = RUM_MOST_NOTES;
 inline constexpr size_t kNoteKeyMost = 32;
-inline constexpr size_t kNoteValueMost = 256;
-inline constexpr size_t kKeyMost = 65535;
-inline constexpr size_t kServerNameMost = 253;
+inline constexpr size_t kNoteValueMost = RUM_MOST_NOTE;
+inline constexpr size_t kKeyMost = RUM_MOST_KEY;
+inline constexpr size_t kServerNameMost = RUM_MOST_SERVER_NAME;
 // Sessions and tickets that are gone and still recognised when a module uses them.
 inline constexpr size_t kGoneMost = 4096;
 // Hooks in a row that consume nothing, while nothing comes from outside: more is a loop.
@@ -74,11 +78,12 @@ class ScriptedSession {
     void (*drop)(void*);
   };
 
-  ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config);
+  ScriptedSession(ScriptedHost& host, std::shared_ptr<ScriptedHost::Config> config, size_t number);
   ~ScriptedSession();
 
   rum_session* handle() const { return reinterpret_cast<rum_session*>(handle_); }
   ScriptedHost& host() { return host_; }
+  void Act() { host_.deeds_.session = number_; }  // what is done from here on is this session's
 
   // The driver's side.
   void Open();
@@ -118,6 +123,7 @@ class ScriptedSession {
   void LoginFailed();
   int32_t TryLogin();
   int32_t Confirm();
+  int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
 
   // [any] The registry's mutex is held.
   void KeepAnswer(const Answer& answer) { answers_.push_back(answer); }
@@ -146,7 +152,8 @@ class ScriptedSession {
   bool relay = false;
   std::optional<uint32_t> handed;  // the side of relay_from()
   uint64_t pause = 0;
-  uint32_t reason = 0;  // why the session ends; 0: it does not
+  uint64_t login_pause = 0;  // the last one of try_login()
+  uint32_t reason = 0;       // why the session ends; 0: it does not
   std::string text;
   bool over = false;     // session_close has run, or was not owed
   bool refused = false;  // session_open returned negative
@@ -180,6 +187,7 @@ class ScriptedSession {
   bool Run(const char* name, Hook hook);
 
   ScriptedHost& host_;
+  const size_t number_;
   const rum_module& module_;
   std::shared_ptr<ScriptedHost::Config> config_;
   void* handle_;
@@ -190,7 +198,9 @@ class ScriptedSession {
   int depth_ = 0;                        // a hook is running
   bool settling_ = false;
   int idle_hooks_ = 0;
-  bool aimed_ = false;  // a probe of one destination
+  size_t sent_in_hook_ = 0;
+  bool need_refused_[2] = {false, false};  // by RUM_E_LIMIT, in the running data hook
+  bool aimed_ = false;                     // a probe of one destination
   bool relay_begun_ = false;
   bool end_passed_[2] = {false, false};
   uint32_t ended_first_ = 0;  // relay: 1 + the side
@@ -204,6 +214,7 @@ extern const rum_host kTable;
 void* NewHandle(ScriptedSession* session);  // its address is not used again soon
 void KillHandle(void* handle);              // the session is over, its host still there
 void ForgetHandle(void* handle);
+void ForgetGone();  // the handles and tickets that are recognised after their sessions' ends
 uint64_t NewTicket(ScriptedSession* session);
 void KillTicket(uint64_t ticket);
 std::deque<ScriptedSession::Answer> TakeAnswers(std::deque<ScriptedSession::Answer>& answers);
@@ -215,9 +226,21 @@ void ForgetHost(ScriptedHost* host);
 
 // The scripted clock, one for the process.
 extern std::atomic<uint64_t> clock;
-extern std::atomic<const char*> running_hook;
+extern std::atomic<const char*>& running_hook;  // shared with the parent: see isolated_run.h
+
+// Names the hook that runs in the scope.
+class HookScope {
+ public:
+  explicit HookScope(const char* name) : outer_(running_hook.exchange(name)) {}
+  ~HookScope() { running_hook = outer_; }
+  HookScope(const HookScope&) = delete;
+
+ private:
+  const char* outer_;
+};
 
 void Violate(ScriptedHost::World& world, std::string text);
+extern void (*on_violation)(const std::string& text);  // called at once, if it is set
 void RecordLog(uint32_t level, std::string text);
 
 }  // namespace host_table

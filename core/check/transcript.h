@@ -23,8 +23,10 @@ struct TranscriptLine {
     kAdmission,     // number: RUM_OK or RUM_REFUSED_...
     kConfirmation,  // the same
     kMap,           // key, pattern: the value
+    kTryLogin,      // number: 0, 1 for waits, or RUM_REFUSED_BLOCKED
     kMapBroken,
     kMapNone,
+    kSession,  // name: the lines that follow are about it
     // What happens.
     kOpen,
     kProbe,       // text: the destination, empty: none; name: the user, empty: nobody
@@ -37,6 +39,7 @@ struct TranscriptLine {
     kReading,     // side, number: 1 starts, 0 stops
     kAdvance,     // number: milliseconds
     kWait,
+    kTurn,
     kClose,    // number: the reason; rum ends the session
     kRefusal,  // number: the reason
     // What must have happened.

@@ -119,6 +119,8 @@ std::string Status(const Json& s) {
                    ", " + state},
        {"up", Duration(s.at("rum").at("uptime_seconds").get<double>())},
        {"module", Shown(s.at("module").at("name"))},
+       {"workers", Shown(s.at("rum").at("workers")) + ", " +
+                       Shown(s.at("rum").at("workers_stuck")) + " stuck"},
        {"sessions", Shown(sessions.at("active")) + " now, " + Shown(sessions.at("relaying")) +
                         " logged in, " + Shown(sessions.at("connecting")) + " connecting, " +
                         Shown(sessions.at("accepted")) + " since the start"},

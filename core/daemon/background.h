@@ -12,8 +12,8 @@ namespace rum {
 
 class Background {
  public:
-  // [main, before any thread] Forks. Returns in the child only; the parent waits for Ready() or
-  // Failed(), prints what it is told, and `_exit`s.
+  // [main, before any thread, be it a module's] Forks. Returns in the child only; the parent waits
+  // for Ready() or Failed(), prints what it is told, and `_exit`s.
   Status Enter();
   // [main] Reports to a process that hands over to this one, on this pipe, in place of Enter().
   void ReportTo(Fd report) { report_ = std::move(report); }

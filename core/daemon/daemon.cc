@@ -254,8 +254,6 @@ Status Daemon::Run() {
   event_add(first_probes_, &kFirstProbes);
   prober_->Start([this] { OnFirstProbesOver(-1, 0, this); });
   if (result_) event_base_dispatch(base_);
-  proxy_->Join();
-  log::Info("rum ends");
   return result_;
 }
 

@@ -56,6 +56,9 @@ class Daemon {
   Status Start();
   // Serves until a signal ends it. An error: it could not take over.
   Status Run();
+  // Waits for the workers, after Start() or Run(). False: one does not return from a hook of the
+  // module; the process has nothing left to do, and must end without destroying anything.
+  [[nodiscard]] bool Join();
 
  private:
   // daemon.cc

@@ -8,13 +8,17 @@
 #include "base/close_reasons.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "proxy/hook_watch.h"
 #include "proxy/listener.h"
+#include "proxy/shared_table.h"
 
 namespace rum {
 namespace {
 
 constexpr timeval kIdleLook = {0, 20000};  // how often the end of a drain is looked for
 constexpr timeval kLogLook = {5, 0};
+constexpr Millis kJoinMost(3000);            // for the hooks that workers are in, and worker_stop
+constexpr Millis kStuckMost(30000);          // a hook that takes longer is not waited for any more
 constexpr timeval kAfterCut = {3, 0};        // longer than last words may take
 constexpr uint64_t kProgress = 10000;        // ms until the first line about a drain
 constexpr uint64_t kProgressMost = 3600000;  // each next one takes twice as long, up to this
@@ -71,6 +75,9 @@ void Daemon::OnIdleLook(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   if (daemon.proxy_->Idle()) {
     event_base_loopbreak(daemon.base_);
+  } else if (daemon.proxy_->hook_watch().OnlyStuckLeft(kStuckMost)) {
+    log::Warning("draining: only workers that are stuck in the module are left");
+    daemon.Stop();
   } else if (NowMillis() >= daemon.tell_at_) {
     daemon.tell_every_ = std::min(2 * daemon.tell_every_, kProgressMost);
     daemon.tell_at_ = NowMillis() + daemon.tell_every_;
@@ -97,6 +104,23 @@ void Daemon::Stop() {
   event_base_loopbreak(base_);
 }
 
+bool Daemon::Join() {
+  if (!proxy_) return true;
+  if (shared_) proxy_->Drain(true);
+  if (proxy_->JoinWithin(kJoinMost)) {
+    if (serving_) log::Info("rum ends");
+    return true;
+  }
+  log::Error("{}: the process ends without waiting any longer", proxy_->hook_watch().Describe());
+  // What would be in the way of the next process, or lost.
+  if (shared_) HandOverAdmin();
+  control_.reset();
+  statistics_.reset();
+  Pidfile{std::move(pidfile_)};
+  state_->WriteAll();
+  return false;
+}
+
 // Starts the program anew and gives it the sockets. Until it says that it serves, nothing changes.
 // `answer` comes then.
 void Daemon::HandOver(Actions::Answer answer) {
@@ -117,6 +141,7 @@ void Daemon::HandOver(Actions::Answer answer) {
   HandoverNote note;
   note.has_map = watcher_ && watcher_->stats().loads > 0;
   note.pidfile = pidfile_.lock();
+  note.shared = SharedTable::Descriptor();
   for (const auto& listener : proxy_->listeners()) note.sockets.push_back(listener->ForHandover());
   for (const auto* server : {statistics_.get(), control_.get()}) {
     if (server) note.sockets.push_back(server->ForHandover());

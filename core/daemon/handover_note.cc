@@ -68,8 +68,11 @@ bool ReadEntry(std::string_view entry, HandoverNote& note, Fd* rest) {
   int fd = -1;
   auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), fd);
   if (error != std::errc() || end != number.data() + number.size() || fd < 3) return false;
-  if (kind == "ready" || kind == "stderr" || kind == "pidfile") {
-    (kind == "ready" ? note.ready : kind == "stderr" ? note.error_output : note.pidfile) = fd;
+  if (kind == "ready" || kind == "stderr" || kind == "pidfile" || kind == "shared") {
+    (kind == "ready"    ? note.ready
+     : kind == "stderr" ? note.error_output
+     : kind == "shared" ? note.shared
+                        : note.pidfile) = fd;
     return entry.empty();
   }
   if (kind == "rest") {
@@ -109,6 +112,7 @@ std::string WriteHandoverNote(const HandoverNote& note) {
   std::string out = fmt::format("ready:{},stderr:{}", note.ready, note.error_output);
   if (note.has_map) out += ",map:";
   if (note.pidfile >= 0) out += fmt::format(",pidfile:{}", note.pidfile);
+  if (note.shared >= 0) out += fmt::format(",shared:{}", note.shared);
   for (const SharedSocket& socket : note.sockets) {
     out += fmt::format(",{}:{}:{}", socket.given ? "given" : "own", socket.fd,
                        Escape(socket.address.text()));

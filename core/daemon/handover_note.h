@@ -17,8 +17,9 @@ inline constexpr const char* kHandoverVariable = "RUM_HANDOVER";
 
 // Written as
 // "ready:7,stderr:8,map:,pidfile:9,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x,drain:tcp:db1:3306";
-// in an address ',', '%' and control characters stand as %XX. "rest:9" is a file with more entries:
-// a variable of the environment has at most 128 KiB.
+// in an address ',', '%' and control characters stand as %XX. "shared:10" is the memory of the
+// table that modules share. "rest:9" is a file with more entries: a variable of the environment has
+// at most 128 KiB.
 struct HandoverNote {
   struct ServerAdmin {
     std::string server;
@@ -28,6 +29,7 @@ struct HandoverNote {
   int error_output = -1;  // what is to be its standard error
   bool has_map = false;   // the old process has a user map: without one, nothing is taken over
   int pidfile = -1;       // locked; -1: there is none
+  int shared = -1;        // the memory of the table that modules share; -1: there is none
   std::vector<SharedSocket> sockets;
   std::vector<ServerAdmin> admin_states;  // servers that an operator has taken out of use
 };

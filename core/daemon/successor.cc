@@ -69,6 +69,7 @@ int Spawn(const Program& program, const HandoverNote& note, const std::string& t
   if (note.pidfile >= 0) {
     posix_spawn_file_actions_adddup2(&actions, note.pidfile, note.pidfile);
   }
+  if (note.shared >= 0) posix_spawn_file_actions_adddup2(&actions, note.shared, note.shared);
   for (const SharedSocket& socket : note.sockets) {
     posix_spawn_file_actions_adddup2(&actions, socket.fd, socket.fd);
   }

@@ -44,6 +44,49 @@ bool IsSaltedKey(std::string_view text) {
          IsBase64(text.substr(28), 43);
 }
 
+bool IsPadded(std::string_view text, size_t bytes) {
+  const size_t signs = (bytes + 2) / 3 * 4;
+  const size_t fill = (3 - bytes % 3) % 3;
+  return text.size() == signs && IsBase64(text.substr(0, signs - fill), signs - fill) &&
+         text.substr(signs - fill) == std::string_view("==").substr(0, fill);
+}
+
+std::string_view Cut(std::string_view& rest, char mark) {
+  const size_t end = rest.find(mark);
+  std::string_view part = rest.substr(0, end);
+  rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
+  return part;
+}
+
+// Whatever stands behind "SCRAM-"; the salt has 1 to 64 bytes.
+bool IsScram(std::string_view rest) {
+  const std::string_view hash = Cut(rest, '$');
+  const size_t digest = hash == "SHA-256" ? 32 : hash == "SHA-1" ? 20 : hash == "SHA-512" ? 64 : 0;
+  const std::string_view count = Cut(rest, ':');
+  const std::string_view salt = Cut(rest, '$');
+  const std::string_view stored = Cut(rest, ':');
+  const bool counted =
+      !count.empty() && count.size() <= 9 && count[0] != '0' &&
+      std::all_of(count.begin(), count.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+  bool salted = false;
+  for (size_t bytes = 1; bytes <= 64 && !salted; ++bytes) salted = IsPadded(salt, bytes);
+  return digest != 0 && counted && salted && IsPadded(stored, digest) && IsPadded(rest, digest);
+}
+
+// Behind the first '$': the scheme, '$', and at least 8 characters that crypt(5) uses.
+bool IsCrypt(std::string_view rest) {
+  const std::string_view id = Cut(rest, '$');
+  return !id.empty() && id.size() <= 16 && rest.size() >= 8 && rest.size() <= 512 &&
+         std::all_of(id.begin(), id.end(),
+                     [](unsigned char c) {
+                       return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '-';
+                     }) &&
+         std::all_of(rest.begin(), rest.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 ||
+                  std::string_view("./+$=,-_").find(static_cast<char>(c)) != std::string_view::npos;
+         });
+}
+
 }  // namespace
 
 bool IsHashedSecret(std::string_view secret) {
@@ -51,6 +94,8 @@ bool IsHashedSecret(std::string_view secret) {
   constexpr std::string_view kSaltedKey = "parsec:";
   if (secret.starts_with(kKey)) return IsBase64(secret.substr(kKey.size()), 43);
   if (secret.starts_with(kSaltedKey)) return IsSaltedKey(secret.substr(kSaltedKey.size()));
+  if (secret.starts_with("SCRAM-")) return IsScram(secret.substr(6));
+  if (secret.starts_with('$')) return IsCrypt(secret.substr(1));
   return secret.size() == 41 && secret[0] == '*' &&
          std::all_of(secret.begin() + 1, secret.end(),
                      [](unsigned char c) { return std::isxdigit(c) != 0; });

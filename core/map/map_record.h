@@ -22,8 +22,11 @@ Result<MapRecord> ParseMapRecord(std::string_view value);
 // The inverse; secret and destination contain no NUL.
 std::string FormatMapRecord(const MapRecord& record);
 
-// `*` and 40 hexadecimal digits, SHA1(SHA1(password)); or a public key: `ed25519:` and 43
-// characters of base64, or `parsec:P`, a digit, a colon, 24 characters of base64, a colon, and 43.
+// `*` and 40 hexadecimal digits, SHA1(SHA1(password)); a public key: `ed25519:` and 43 characters
+// of base64, or `parsec:P`, a digit, a colon, 24 characters of base64, a colon, and 43; a verifier
+// of RFC 5803, SCRAM-SHA-256$COUNT:SALT$STOREDKEY:SERVERKEY (or SCRAM-SHA-1, -512); or a hash of
+// crypt(5), $ID$.... Only the text is looked at: whether the module can use it is the module's to
+// say. A password in plain text is none of these.
 bool IsHashedSecret(std::string_view secret);
 
 }  // namespace rum

@@ -216,12 +216,29 @@ Status EachWord(std::string_view text, Visit visit) {
   return Ok();
 }
 
-Result<MapRules> ParseText(std::string_view text) {
+using Column = std::pair<std::string, std::string>;
+
+Status AddColumn(std::string_view name, bool valued, std::string_view value,
+                 std::vector<Column>& columns) {
+  if (!valued) return Bad(Quote(name) + " needs a value: " + std::string(name) + "=...");
+  for (const auto& [known, old] : columns) {
+    if (known == name) return Bad(std::string(name) + " is there twice");
+  }
+  if (columns.size() == kMapColumnsMost) {
+    return Bad("there are more than " + std::to_string(kMapColumnsMost) + " columns of modules");
+  }
+  columns.emplace_back(name, value);
+  return Ok();
+}
+
+Result<MapRules> ParseText(std::string_view text, std::vector<Column>& columns) {
   MapRules rules;
   uint32_t seen = 0;
   Status status = EachWord(text, [&](std::string_view word) -> Status {
     size_t sign = word.find('=');
     std::string_view name = word.substr(0, sign);
+    std::string_view value = sign == word.npos ? std::string_view() : word.substr(sign + 1);
+    if (IsMapColumnName(name)) return AddColumn(name, sign != word.npos, value, columns);
     auto found = std::find_if(std::begin(kAttributes), std::end(kAttributes),
                               [&](const Attribute& a) { return a.name == name; });
     if (found == std::end(kAttributes)) {
@@ -237,7 +254,6 @@ Result<MapRules> ParseText(std::string_view text) {
     uint32_t bit = 1u << (found - kAttributes);
     if (seen & bit) return Bad(std::string(name) + " is there twice");
     seen |= bit;
-    std::string_view value = sign == word.npos ? std::string_view() : word.substr(sign + 1);
     return found->read({name, value, found->valued}, rules);
   });
   if (!status) return status.error();
@@ -332,7 +348,34 @@ bool IsText(std::string_view tail) { return tail[0] == kText; }
 
 Result<MapRules> ParseMapRules(std::string_view tail) {
   if (tail.empty()) return MapRules{};
-  return IsText(tail) ? ParseText(tail.substr(1)) : ParseOlder(tail);
+  std::vector<Column> columns;
+  return IsText(tail) ? ParseText(tail.substr(1), columns) : ParseOlder(tail);
+}
+
+bool IsMapColumnName(std::string_view name) {
+  const size_t dash = name.find('-');
+  if (dash == name.npos || dash + 1 == name.size() || name.size() > kMapColumnNameMost) {
+    return false;
+  }
+  if (name[0] < 'a' || name[0] > 'z') return false;
+  const std::string_view module = name.substr(0, dash);
+  return std::none_of(std::begin(kAttributes), std::end(kAttributes),
+                      [&](const Attribute& a) { return a.name == module; }) &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+         });
+}
+
+Result<std::optional<std::string>> FindMapColumn(std::string_view tail, std::string_view name) {
+  std::vector<Column> columns;
+  if (!tail.empty()) {
+    auto rules = IsText(tail) ? ParseText(tail.substr(1), columns) : ParseOlder(tail);
+    if (!rules) return rules.error();
+  }
+  for (auto& [known, value] : columns) {
+    if (known == name) return std::optional(std::move(value));
+  }
+  return std::optional<std::string>();
 }
 
 Result<std::string> MakeMapRules(const std::vector<std::string_view>& words) {
@@ -369,9 +412,10 @@ std::string FormatMapRules(std::string_view tail) {
 
 std::vector<std::string> DescribeMapRules(std::string_view tail) {
   std::vector<std::string> lines;
-  auto rules = ParseMapRules(tail);
-  if (!rules) return {rules.error().text};
   if (tail.empty()) return lines;
+  std::vector<Column> columns;
+  auto rules = IsText(tail) ? ParseText(tail.substr(1), columns) : ParseOlder(tail);
+  if (!rules) return {rules.error().text};
   std::string allow, deny;
   if (IsText(tail)) {
     // The lists as they were written.
@@ -408,6 +452,11 @@ std::vector<std::string> DescribeMapRules(std::string_view tail) {
   if (!rules->note.empty()) {
     std::string line = "note ";
     AppendEscaped(line, rules->note);
+    lines.push_back(std::move(line));
+  }
+  for (const auto& [name, value] : columns) {
+    std::string line = name + " ";
+    AppendEscaped(line, value);
     lines.push_back(std::move(line));
   }
   return lines;

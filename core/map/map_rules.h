@@ -27,11 +27,16 @@ struct MapRules {
   uint32_t countries = 0;        // of the older form; there is nothing to obey them by
 };
 
+// At most so many columns of modules a record, and bytes of a column's name.
+inline constexpr uint32_t kMapColumnsMost = 16;
+inline constexpr size_t kMapColumnNameMost = 64;
+
 // `tail` is a record from behind its second NUL on. Empty: no rules. A tail whose first byte is
 // 0x80 is text: words with blanks between them, as they stand in a line of rum-map. One below 0x80
 // has the form of version 6.7, with these flags: 1, a byte with a count and that many IPv4
 // addresses with their masks; 2, a byte with a count and that many countries of two letters. What
-// is not known is an error, since it may be a restriction. Errors complete the sentence "user 'x'
+// is not known is an error, since it may be a restriction. A word MODULE-NAME=VALUE is no rule but
+// a column of a module, which rum keeps and does not judge. Errors complete the sentence "user 'x'
 // ...".
 Result<MapRules> ParseMapRules(std::string_view tail);
 
@@ -42,7 +47,16 @@ Result<std::string> MakeMapRules(const std::vector<std::string_view>& words);
 // would give the same bytes back.
 std::string FormatMapRules(std::string_view tail);
 
-// A line for each rule, in words: "at most 5 connections".
+// Whether `name` can be that of a module's column: [a-z][a-z0-9_]*, a dash, [a-z0-9_-]+. No rule
+// has a dash, and no column begins with a rule's name, so that a rule written wrong is never a
+// column.
+bool IsMapColumnName(std::string_view name);
+
+// The value of a module's column; nothing: the record does not have it. Errors are those of
+// ParseMapRules.
+Result<std::optional<std::string>> FindMapColumn(std::string_view tail, std::string_view name);
+
+// A line for each rule and column, in words: "at most 5 connections".
 std::vector<std::string> DescribeMapRules(std::string_view tail);
 
 }  // namespace rum

@@ -341,9 +341,11 @@ them:
   carol    -                                          sock:/run/db/db.sock  max=20 allow=10.0.0.0/8
 
 Rules: allow=NETWORK,... deny=NETWORK,... max=N rate=N/s tls=require from=TIME until=TIME
-disabled note=TEXT. A rule that is not known is an error.
+disabled note=TEXT. A rule that is not known is an error. MODULE-NAME=VALUE is a column for a module,
+such as pgsql-db=app1.
 
-The secret is what `rum-map hash` prints, a public key (ed25519:... or parsec:P0:...), or - for none.
+The secret is what `rum-map hash` prints, a verifier (SCRAM-SHA-256$...), a hash of crypt ($6$...), a
+public key (ed25519:... or parsec:P0:...), or - for none.
 In names a blank is \s, a backslash \\ and any other byte \xHH. Lines that begin with # are comments.
 
   rum-map build users.cdb users.txt    makes the map; rum notices it within two seconds

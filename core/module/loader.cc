@@ -8,8 +8,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <set>
 
 #include "config.h"
+#include "module/current_module.h"
+#include "module/hook.h"
 
 namespace rum {
 namespace {
@@ -61,6 +64,59 @@ bool OptionWord(std::string_view name, std::string_view module) {
          });
 }
 
+constexpr size_t kMetricNameMost = 64;
+constexpr size_t kRowsMost = 1000;  // of options, and of metrics
+
+// What /metrics of rum has, each without "rum_" and "_total"; a test compares it with that. A
+// module's metric, which is rum_NAME_total there, could be mistaken for one of them.
+constexpr std::string_view kCoreMetrics[] = {"accept_failures",
+                                             "logins_refused",
+                                             "breaker_opened",
+                                             "breaker_skipped",
+                                             "circuit_opened",
+                                             "circuit_skipped",
+                                             "client_received_bytes",
+                                             "clients_refused",
+                                             "clients_refused_by_limit",
+                                             "clients_turned_away",
+                                             "health_check_failures",
+                                             "health_checks",
+                                             "log_lines_dropped",
+                                             "login_blocks",
+                                             "login_failures",
+                                             "logins",
+                                             "logins_refused",
+                                             "map_load_failures",
+                                             "map_loads",
+                                             "map_lookup_failures",
+                                             "map_lookups",
+                                             "map_misses",
+                                             "probe_failures",
+                                             "probes",
+                                             "sessions",
+                                             "sessions_ended",
+                                             "spliced_bytes",
+                                             "upstream_connect_failures",
+                                             "upstream_connects",
+                                             "upstream_received_bytes",
+                                             "upstream_throttled",
+                                             "upstream_waits"};
+
+// Why rum has no metric of this name; nothing: it may.
+const char* WhyNoMetric(const rum_metric& metric, std::string_view module,
+                        std::set<std::string_view>& names) {
+  const std::string_view name = metric.name ? metric.name : "";
+  if (!metric.name || !GoodName(metric.name) || name.size() > kMetricNameMost ||
+      name.size() <= module.size() + 1 || !name.starts_with(module) || name[module.size()] != '_') {
+    return "has no name of a-z, 0-9 and '_', of at most 64 bytes, that begins with the module's";
+  }
+  if (!names.insert(name).second) return "has the name of another one";
+  if (IsCoreMetric("rum_" + std::string(name) + "_total")) return "has the name of one of rum's";
+  const std::string_view help = metric.help ? metric.help : "";
+  if (help.find_first_of("\r\n") != help.npos) return "has a line break in its help";
+  return nullptr;
+}
+
 Status JudgeRows(const rum_module& table, const std::string& file) {
   for (size_t i = 0; i < table.option_count; ++i) {
     rum_option option = RowAt(table.options, table.option_size, i);
@@ -75,18 +131,25 @@ Status JudgeRows(const rum_module& table, const std::string& file) {
       return Refused(file, std::string("option ") + option.name + " has no choices");
     }
   }
+  std::set<std::string_view> names;
   for (size_t i = 0; i < table.metric_count; ++i) {
     rum_metric metric = RowAt(table.metrics, table.metric_size, i);
-    if (!metric.name || !GoodName(metric.name) ||
-        !std::string_view(metric.name).starts_with(table.name + std::string("_"))) {
-      return Refused(file, "metric " + std::to_string(i) +
-                               " has no name of a-z, 0-9 and '_' that begins with the module's");
+    if (const char* why = WhyNoMetric(metric, table.name, names)) {
+      return Refused(file, "metric " + std::to_string(i) + " " + why);
     }
   }
   return Ok();
 }
 
 }  // namespace
+
+bool IsCoreMetric(std::string_view name) {
+  if (!name.starts_with("rum_")) return false;
+  name.remove_prefix(4);
+  if (name.ends_with("_total")) name.remove_suffix(6);
+  return std::find(std::begin(kCoreMetrics), std::end(kCoreMetrics), name) !=
+         std::end(kCoreMetrics);
+}
 
 std::string ModuleDirectory(const std::string& option) {
   if (!option.empty()) return option;
@@ -121,6 +184,9 @@ Result<rum_module> AcceptModuleTable(const rum_module* table, const std::string&
   if (whole.metric_count && (!whole.metrics || whole.metric_size < sizeof(const char*))) {
     return Refused(file, "its table of metrics is missing");
   }
+  if (whole.option_count > kRowsMost || whole.metric_count > kRowsMost) {
+    return Refused(file, "it has more than " + std::to_string(kRowsMost) + " options or metrics");
+  }
   if (auto rows = JudgeRows(whole, file); !rows) return rows.error();
   return whole;
 }
@@ -144,6 +210,8 @@ Result<std::shared_ptr<const Module>> Module::Load(const std::string& name,
     lt_dlinit();
   });
   std::string path = name.find('/') == name.npos ? directory + "/" + name : name;
+  NameModule(path.substr(path.rfind('/') + 1));
+  InHook loading(HookPlace::OfThread(), Hook::kLoad);
   lt_dlhandle handle = nullptr;
 #ifdef RUM_BUILTIN_MODULES
   // libltdl knows a module inside by the name of its libtool library.
@@ -167,7 +235,10 @@ Result<std::shared_ptr<const Module>> Module::Load(const std::string& name,
   if (!whole) return whole.error();
   auto module = std::shared_ptr<Module>(new Module);
   module->table_ = *whole;
+  NameModule(whole->name);
+  SetCurrentModule(module->table_.name);
   if (module->table_.init) {
+    InHook in(HookPlace::OfThread(), Hook::kInit);
     char why[512] = "";
     if (module->table_.init(&host, why, sizeof why) < 0) {
       why[sizeof why - 1] = 0;

@@ -33,6 +33,9 @@ class Module {
   rum_module table_ = {};
 };
 
+// [any] Whether rum itself has this metric, by its name in /metrics.
+bool IsCoreMetric(std::string_view name);
+
 // [any] Takes a module's table over zeroes and judges it; `file` is for the sentence of a refusal.
 Result<rum_module> AcceptModuleTable(const rum_module* table, const std::string& file);
 

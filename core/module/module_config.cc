@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "module/hook.h"
 
 namespace rum {
 namespace {
@@ -64,6 +65,7 @@ Result<std::shared_ptr<const ModuleConfig>> ModuleConfig::Make(
     pointers[i] = texts[i].c_str();
   }
   if (table.config_new) {
+    InHook in(HookPlace::OfThread(), Hook::kConfigNew);
     char why[512] = "";
     int32_t status =
         table.config_new(pointers.data(), pointers.size(), &config->config_, why, sizeof why);
@@ -78,7 +80,9 @@ Result<std::shared_ptr<const ModuleConfig>> ModuleConfig::Make(
 }
 
 ModuleConfig::~ModuleConfig() {
-  if (config_ && module().config_free) module().config_free(config_);
+  if (!config_ || !module().config_free) return;
+  InHook in(HookPlace::OfThread(), Hook::kConfigFree);
+  module().config_free(config_);
 }
 
 }  // namespace rum

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/trusted_file.h"
 #include "map/atomic_file.h"
+#include "module/current_module.h"
 #include "rum/module.h"
 
 namespace rum {
@@ -27,8 +28,11 @@ constexpr const char* kNotTrusted = "belongs to another user, or others may writ
 std::mutex mutex;  // guards the_store, so that it is not used while it goes
 StateStore* the_store = nullptr;
 
+// A name of the module that is loaded.
 bool IsName(std::string_view name) {
-  return !name.empty() && name.size() <= kNameMost &&
+  const std::string_view module = CurrentModule();
+  return !module.empty() && name.size() <= kNameMost && name.starts_with(module) &&
+         (name.size() == module.size() || name[module.size()] == '-') &&
          std::all_of(name.begin(), name.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
          });

@@ -17,12 +17,13 @@
 
 #include "base/address.h"
 #include "base/main_queue.h"
+#include "rum/module.h"
 
 namespace rum {
 
 class StateStore {
  public:
-  static constexpr size_t kBytesMost = 1024 * 1024;
+  static constexpr size_t kBytesMost = RUM_MOST_STATE;
 
   // [main] One at a time. The directory is made when something is kept in it; one that others than
   // root, this user and `owner`, who this user is to become, may write to is not used.

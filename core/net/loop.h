@@ -15,7 +15,8 @@
 
 namespace rum {
 
-// All of it is for one thread at a time. Callbacks may watch, forget and set whatever they like.
+// All of it but Silence() is for one thread at a time. Callbacks may watch, forget and set whatever
+// they like.
 class Loop {
  public:
   // Is told what its sockets have. It must forget them before it goes.
@@ -64,6 +65,10 @@ class Loop {
   void Forget(Ticket ticket);
   // The same for a socket that stays open, here or in another process.
   void Unwatch(Ticket ticket, int fd);
+
+  // [any] Stops the kernel's notifications of this socket; those it has already given still arrive.
+  // The loop's own thread forgets the ticket later.
+  void Silence(int fd) const { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
   // Waits at most this long, and calls the watchers of what has come.
   void Turn(std::chrono::milliseconds most);

@@ -339,7 +339,7 @@ void Connector::Done(uint32_t reason) {
   }
   if (reason == 0) {
     const uint64_t micros = NowMicros() - began_;
-    session_.story().connect_micros = micros;
+    session_.record().connect_micros = micros;
     worker.counters.connects.Add(1);
     if (addresses_.size() > 1) worker.proxy().dead_addresses().Succeeded(addresses_[address_]);
     if (!session_.probing()) worker.counters.connect_times.Add(micros);

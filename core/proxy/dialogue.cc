@@ -199,7 +199,8 @@ bool Dialogue::DeliverOutcome() {
       ArmPhase(*worker_.first_byte);
     }
   }
-  if (module().upstream_open && !relay_) module().upstream_open(session_.data(), &session_, reason);
+  if (module().upstream_open && !relay_)
+    session_.Call(Hook::kUpstreamOpen, module().upstream_open, reason);
   if (reason != 0 && !connect_) {
     Close(reason, outcome_detail_);
   }
@@ -222,8 +223,8 @@ bool Dialogue::DeliverLookup() {
     int32_t status = answer == MapFile::Answer::kFound      ? RUM_FOUND
                      : answer == MapFile::Answer::kNotFound ? RUM_NOT_FOUND
                                                             : RUM_E_FAILED;
-    module().looked_up(session_.data(), &session_, status,
-                       reinterpret_cast<const uint8_t*>(value.data()), value.size());
+    session_.Call(Hook::kLookedUp, module().looked_up, status,
+                  reinterpret_cast<const uint8_t*>(value.data()), value.size());
   }
   return true;
 }
@@ -232,8 +233,10 @@ bool Dialogue::DeliverResumed() {
   auto resumed = *resumed_;
   resumed_.reset();
   if (module().resumed) {
-    module().resumed(session_.data(), &session_, resumed.ticket, resumed.status, resumed.payload);
+    session_.Call(Hook::kResumed, module().resumed, resumed.ticket, resumed.status,
+                  resumed.payload);
   } else if (resumed.drop) {
+    InHook in(worker_.hook_place, Hook::kDrop, session_.id());
     resumed.drop(resumed.payload);
   }
   return true;
@@ -243,7 +246,7 @@ bool Dialogue::DeliverTimer() {
   uint64_t ticket = rung_.front();
   rung_.erase(rung_.begin());
   std::erase_if(timers_, [&](auto& timer) { return timer->ticket == ticket; });
-  if (module().timeout) module().timeout(session_.data(), &session_, ticket);
+  if (module().timeout) session_.Call(Hook::kTimeout, module().timeout, ticket);
   return true;
 }
 
@@ -295,7 +298,8 @@ bool Dialogue::Deliver(uint32_t which) {
   w.fresh = false;
   w.need = 0;
   size_t size = w.bytes.size();
-  int64_t consumed = hook(session_.data(), &session_, w.bytes.data(), size);
+  int64_t consumed = session_.Call(which == RUM_CLIENT ? Hook::kClientData : Hook::kUpstreamData,
+                                   hook, w.bytes.data(), size);
   if (consumed < 0) {
     Close(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL, {});
   } else if (static_cast<uint64_t>(consumed) > size) {
@@ -320,7 +324,7 @@ void Dialogue::LoseClient() {
   Window& w = windows_[RUM_CLIENT];
   bool tell = !relay_ && module().side_end && !w.end_told;
   w.end_told = true;
-  client_missed_ = tell && module().side_end(session_.data(), &session_, RUM_CLIENT) == RUM_KEEP;
+  client_missed_ = tell && session_.Call(Hook::kSideEnd, module().side_end, RUM_CLIENT) == RUM_KEEP;
   if (!client_missed_) Close(RUM_CLOSE_CLIENT_GONE, {});
 }
 
@@ -328,7 +332,7 @@ bool Dialogue::DeliverEnd(uint32_t which) {
   Window& w = windows_[which];
   if (!side(which).ended() || w.end_told) return false;
   w.end_told = true;
-  if (module().side_end && module().side_end(session_.data(), &session_, which) == RUM_KEEP)
+  if (module().side_end && session_.Call(Hook::kSideEnd, module().side_end, which) == RUM_KEEP)
     return true;
   if (handed_) {
     Relay();  // nothing is left to watch; the relay passes the end on

@@ -7,20 +7,20 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
+#include "map/record_calls.h"
 #include "module/state_store.h"
 #include "proxy/dialogue.h"
+#include "proxy/module_log.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
+#include "proxy/shared_table.h"
 #include "proxy/worker.h"
 #include "settings/settings.h"
 
 namespace rum {
 namespace {
 
-constexpr uint64_t kTimerMost = 24ull * 3600 * 1000000;  // microseconds
-constexpr size_t kKeyMost = 65535;                       // of the map
-constexpr size_t kUserMost = 512;
-constexpr size_t kHostMost = 253;  // characters of a host name
+constexpr uint64_t kTimerMost = RUM_MOST_MILLISECONDS * 1000ull;  // microseconds
 
 Session& Of(rum_session* session) { return *static_cast<Session*>(session); }
 
@@ -35,7 +35,9 @@ int32_t Ask(rum_session* s, int32_t (Dialogue::*request)(P...), A... arguments) 
   return dialogue ? (dialogue->*request)(arguments...) : RUM_E_STATE;
 }
 
+// Bounds come first: what is beyond them is refused in any state.
 int32_t Send(rum_session* s, uint32_t side, const void* data, size_t size) {
+  if (data && size > RUM_MOST_SEND) return RUM_E_LIMIT;
   return Of(s).Send(side, data, size);
 }
 int32_t Need(rum_session* s, uint32_t side, size_t size) {
@@ -56,23 +58,28 @@ int32_t TakeBack(rum_session* s, uint32_t side) {
   return Ask(s, &Dialogue::TakeBack, side);
 }
 int32_t Lookup(rum_session* s, const void* key, size_t size) {
-  if (!key || size == 0 || size > kKeyMost) return RUM_E_ARGUMENT;
+  if (!key || size == 0) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_KEY) return RUM_E_LIMIT;
   return Ask(s, &Dialogue::Lookup, View(key, size));
 }
 int32_t Identify(rum_session* s, const void* user, size_t size) {
-  if ((!user && size) || size > kUserMost) return RUM_E_ARGUMENT;
+  if (!user && size) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_USER) return RUM_E_LIMIT;
   return Ask(s, &Dialogue::Identify, View(user, size));
 }
 int32_t Connect(rum_session* s, const char* address, size_t size) {
   if (!address && size) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_ADDRESS) return RUM_E_LIMIT;
   return Ask(s, &Dialogue::Connect, View(address, size));
 }
 int32_t StartTls(rum_session* s, uint32_t side, const char* name, size_t size) {
-  if (side > RUM_UPSTREAM || (!name && size) || size > kHostMost) return RUM_E_ARGUMENT;
+  if (side > RUM_UPSTREAM || (!name && size)) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_SERVER_NAME) return RUM_E_LIMIT;
   return Ask(s, &Dialogue::StartTls, side, View(name, size));
 }
 int32_t Admit(rum_session* s, const void* record, size_t size) {
   if (!record && size) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_RECORD) return RUM_E_LIMIT;
   return Ask(s, &Dialogue::Admit, View(record, size));
 }
 uint64_t Pause(rum_session* s) {
@@ -85,6 +92,7 @@ void Resume(uint64_t ticket, int32_t status, void* payload, void (*drop)(void*))
     if (Session* session = worker.Redeem(ticket)) {
       session->OnResumed(ticket, status, payload, drop);
     } else if (drop) {
+      InHook in(worker.hook_place, Hook::kDrop);
       drop(payload);
     }
   });
@@ -119,13 +127,16 @@ void Log(rum_session* s, uint32_t level, const char* text, size_t size) {
   if (!text) return;
   auto at = level <= RUM_LOG_DEBUG ? static_cast<log::Level>(level) : log::Level::kDebug;
   if (!log::Enabled(at)) return;
-  std::string line = s ? "session " + std::to_string(Of(s).id()) + ": " : std::string();
-  log::Write(at, line.append(text, size));
+  WriteModuleLine(at, s ? "session " + std::to_string(Of(s).id()) + ": " : std::string(),
+                  {text, size});
 }
 
-void MetricAdd(rum_session* s, uint32_t index, uint64_t delta) {
-  auto& counters = Of(s).worker().counters.module;
+void CountFor(Worker& worker, uint32_t index, uint64_t delta) {
+  auto& counters = worker.counters.module;
   if (index < counters.size()) counters[index].Add(delta);
+}
+void MetricAdd(rum_session* s, uint32_t index, uint64_t delta) {
+  CountFor(Of(s).worker(), index, delta);
 }
 
 void Close(rum_session* s, uint32_t reason, const char* text, size_t size) {
@@ -168,12 +179,58 @@ const rum_process kProcess = {sizeof(rum_process), 0, [](char* text, size_t size
                                 return user_names.size();
                               }};
 
+WorkerCalls& CallsOf(rum_worker* worker) { return static_cast<Worker*>(worker)->module_calls; }
+
+const rum_worker_calls kWorker = {
+    sizeof(rum_worker_calls),
+    0,
+    [](rum_worker* w, uint64_t milliseconds, WorkerCalls::Run run, void* argument,
+       WorkerCalls::Drop drop) { return CallsOf(w).AddTimer(milliseconds, run, argument, drop); },
+    [](rum_worker* w, uint64_t ticket) { CallsOf(w).CancelTimer(ticket); },
+    [](rum_worker* w) { return CallsOf(w).ticket(); },
+    WorkerCalls::Post,
+    [](rum_worker* w, uint32_t index, uint64_t delta) {
+      CountFor(*static_cast<Worker*>(w), index, delta);
+    },
+};
+
+int32_t FindShared(const void* key, size_t key_size, void* value, size_t* value_size, bool take) {
+  if (!key) return RUM_E_ARGUMENT;
+  SharedTable* table = SharedTable::Get();
+  if (!table) return RUM_E_UNSUPPORTED;
+  return table->Find({static_cast<const char*>(key), key_size}, value, value_size, take);
+}
+
+const rum_shared kShared = {
+    sizeof(rum_shared),
+    0,
+    [](rum_session* s, const void* key, size_t key_size, const void* value, size_t value_size,
+       uint64_t lifetime) -> int32_t {
+      if (!key || (!value && value_size)) return RUM_E_ARGUMENT;
+      return Of(s).PutShared({static_cast<const char*>(key), key_size},
+                             {static_cast<const char*>(value), value_size}, lifetime);
+    },
+    [](const void* key, size_t key_size, void* value, size_t* value_size) -> int32_t {
+      if (!value_size) return RUM_E_ARGUMENT;
+      return FindShared(key, key_size, value, value_size, false);
+    },
+    [](const void* key, size_t key_size, void* value, size_t* value_size) {
+      return FindShared(key, key_size, value, value_size, true);
+    },
+};
+
 const void* Extension(const char* name) {
   std::string_view wanted = name ? name : "";
   if (wanted == RUM_TLS_1) return &kTls;
   if (wanted == RUM_LIMITS_1) return &kLimits;
   if (wanted == RUM_CLOCK_1) return &kClock;
   if (wanted == RUM_PROCESS_1) return &kProcess;
+  if (wanted == RUM_RECORDS_1) return &kRecords;
+  if (wanted == RUM_WORKER_1) return &kWorker;
+  if (wanted == RUM_SHARED_1) {
+    SharedTable::Get();  // so that it is there when another process takes over
+    return &kShared;
+  }
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 

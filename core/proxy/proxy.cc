@@ -12,6 +12,7 @@
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "net/listening_socket.h"
+#include "proxy/hook_watch.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
 #include "proxy/session.h"
@@ -66,7 +67,9 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       admission_(std::make_unique<Admission>(ResumeFor)),
       access_control_(std::make_unique<AccessControl>()),
       server_health_(std::make_unique<ServerHealth>()),
-      lister_(std::make_unique<SessionLister>(*this)) {}
+      lister_(std::make_unique<SessionLister>(*this)),
+      hook_watch_(std::make_unique<HookWatch>(*this)),
+      base_(base) {}
 
 Proxy::~Proxy() {
   {
@@ -98,6 +101,8 @@ Status Proxy::Start() {
   // Signals are the main thread's; a worker inherits this mask.
   sigset_t all, old;
   sigfillset(&all);
+  // These a thread brings upon itself; blocked, they would end the process without its last line.
+  for (int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&all, number);
   pthread_sigmask(SIG_SETMASK, &all, &old);
   Status status = Ok();
   for (auto& worker : workers_) {
@@ -116,15 +121,34 @@ Status Proxy::Start() {
 void Proxy::Serve() {
   if (draining_) return;
   // Only now: the first client may be handed to any worker.
-  listening_ = listeners_.size();
+  serves_ = true;
   for (size_t i = 0; i < listeners_.size(); ++i) {
-    Worker& worker = *workers_[i % workers_.size()];
-    worker.Post([listener = listeners_[i].get(), &worker] { listener->Attach(worker); });
+    listeners_[i]->AcceptOn(*workers_[i % workers_.size()]);
+  }
+  hook_watch_->Start(base_);
+}
+
+void Proxy::RelieveStuck() {
+  for (const auto& listener : listeners_) {
+    if (!listener->worker() || !listener->worker()->stuck) continue;
+    auto listeners_of = [this](const Worker& worker) {
+      return std::count_if(listeners_.begin(), listeners_.end(),
+                           [&](const auto& one) { return one->worker() == &worker; });
+    };
+    Worker* next = nullptr;
+    for (const auto& worker : workers_) {
+      if (worker->stuck) continue;
+      if (!next || listeners_of(*worker) < listeners_of(*next)) next = worker.get();
+    }
+    if (next) listener->AcceptOn(*next);
   }
 }
 
 // One after the other, so that no worker has much of it.
 void Proxy::BeginProbe(Probe probe) {
+  for (size_t i = 0; i < workers_.size(); ++i, ++next_prober_) {
+    if (!workers_[next_prober_ % workers_.size()]->stuck) break;
+  }
   Worker& worker = *workers_[next_prober_++ % workers_.size()];
   worker.load.fetch_add(1, std::memory_order_relaxed);
   auto shared = std::make_shared<Probe>(std::move(probe));
@@ -138,18 +162,18 @@ void Proxy::Drain(bool handed_over) {
   auto drain_workers = [this] {
     for (auto& worker : workers_) worker->Post([w = worker.get()] { w->Drain(); });
   };
-  if (listening_ == 0) {  // Serve() was not called: nobody else uses the listeners
-    for (auto& listener : listeners_) listener->Close(handed_over);
-    return drain_workers();
-  }
-  // A worker may end only when nobody can hand it a client any more: the listener that closes last
-  // tells them, behind every client that was handed over before.
-  for (size_t i = 0; i < listeners_.size(); ++i) {
-    workers_[i % workers_.size()]->Post(
-        [this, listener = listeners_[i].get(), handed_over, drain_workers] {
-          listener->Close(handed_over);
-          if (--listening_ == 0) drain_workers();
-        });
+  // Whatever the workers do: the address is free from here on.
+  for (auto& listener : listeners_) listener->Close(handed_over);
+  if (!serves_ || listeners_.empty()) return drain_workers();
+  // A worker may end only when nobody can hand it a client any more: the last of those that
+  // accepted tells them, behind every client that was handed over before. One that is stuck in a
+  // hook is not about to hand one over.
+  settling_ = listeners_.size();
+  for (auto& listener : listeners_) {
+    auto settle = [this, drain_workers] {
+      if (--settling_ == 0) drain_workers();
+    };
+    if (listener->worker()->stuck || !listener->worker()->Post(settle)) settle();
   }
 }
 
@@ -168,7 +192,7 @@ size_t Proxy::Load() const {
   return sum;
 }
 
-bool Proxy::Idle() const { return draining_ && listening_ == 0 && Load() == 0; }
+bool Proxy::Idle() const { return draining_ && settling_ == 0 && Load() == 0; }
 
 void Proxy::Join() {
   if (!workers_.empty()) {
@@ -176,6 +200,16 @@ void Proxy::Join() {
     for (auto& worker : workers_) worker->Join();
   }
   listeners_.clear();
+}
+
+bool Proxy::JoinWithin(Millis most) {
+  if (!workers_.empty()) Drain();
+  const auto end = std::chrono::steady_clock::now() + most;
+  for (auto& worker : workers_) {
+    if (!worker->EndsBy(end)) return false;
+  }
+  Join();
+  return true;
 }
 
 void Proxy::SetMap(std::shared_ptr<const MapFile> map) {
@@ -206,7 +240,7 @@ Worker& Proxy::LeastLoaded(Worker& self) {
   uint32_t load = self.load.load(std::memory_order_relaxed);
   for (const auto& worker : workers_) {
     uint32_t other = worker->load.load(std::memory_order_relaxed);
-    if (other < load) {
+    if (other < load && !worker->stuck.load(std::memory_order_relaxed)) {
       load = other;
       least = worker.get();
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/clock.h"
 #include "base/main_queue.h"
 #include "base/result.h"
 #include "limits/user_limits.h"
@@ -20,6 +21,7 @@ namespace rum {
 
 class Admission;
 class AccessControl;
+class HookWatch;
 class InheritedSockets;
 class Listener;
 class MapFile;
@@ -64,6 +66,11 @@ class Proxy {
   void Stop();
   // [main] Drains, and waits for the workers.
   void Join();
+  // [main] The same, no longer than that. False: a worker is stuck in a hook, and nothing that it
+  // may use can be destroyed any more.
+  [[nodiscard]] bool JoinWithin(Millis most);
+  // [main] Listeners of workers that are stuck go to others.
+  void RelieveStuck();
 
   // [main] Asks a server on rum's own account. Only when the module has a hook for it, and after
   // Start().
@@ -96,7 +103,8 @@ class Proxy {
   uint32_t NextTurn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
   AccessControl& access_control() { return *access_control_; }
   const AccessControl& access_control() const { return *access_control_; }
-  SessionLister& lister() const { return *lister_; }  // [main]
+  const HookWatch& hook_watch() const { return *hook_watch_; }  // [main]
+  SessionLister& lister() const { return *lister_; }            // [main]
   // [main]
   const std::shared_ptr<const Settings>& settings() const { return settings_; }
   const std::shared_ptr<const ModuleConfig>& module_config() const { return module_config_; }
@@ -117,13 +125,16 @@ class Proxy {
   NamedLimiter loads_;
   std::atomic<uint32_t> turn_ = 0;
   std::unique_ptr<SessionLister> lister_;
+  std::unique_ptr<HookWatch> hook_watch_;
   std::shared_ptr<const MapFile> map_;
   std::shared_ptr<const TlsContexts> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  event_base* const base_;
   size_t next_prober_ = 0;  // the worker that makes the next probe
   bool draining_ = false;
-  std::atomic<size_t> listening_ = 0;  // listeners that are not closed yet
+  bool serves_ = false;
+  std::atomic<size_t> settling_ = 0;  // listeners whose worker may still hand on a client
 };
 
 }  // namespace rum

@@ -32,6 +32,8 @@ Session::Session(Worker& worker, Listener* listener, const SocketAddress& addres
 
 Session::~Session() = default;
 
+HookPlace& Session::hook_place() const { return worker_.hook_place; }
+
 // -- events ---------------------------------------------------------------------------------------
 
 void Session::OnReady(uint32_t which, uint32_t what) {
@@ -320,9 +322,10 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   if (dialogue_ && !dialogue_->upstream_open()) side(RUM_UPSTREAM).Close();  // half connected
   if (module_open_) {
     const rum_module& module = config_->module();
-    if (module.session_close) module.session_close(data_, this, reason);
+    if (module.session_close) Call(Hook::kSessionClose, module.session_close, reason);
     module_open_ = false;
   }
+  EndShared();
   const std::string server(destination());
   // Before the client learns of the end, and comes again.
   if (dialogue_) dialogue_->ReleaseLeases(reason);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "limits/access_control.h"
 #include "limits/user_limits.h"
+#include "module/hook.h"
 #include "net/loop.h"
 #include "net/side.h"
 #include "proxy/deadlines.h"
@@ -85,6 +86,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void CancelTimer(uint64_t ticket);
   std::string Peer(uint32_t side) const;
   int32_t Note(const char* key, const void* value, size_t size);
+  int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
   // The dialogue, which serves all others; nullptr: the module may ask for nothing more.
   Dialogue* asking() const;
 
@@ -109,9 +111,8 @@ class Session final : public rum_session, private Loop::Watcher {
   Side& side(uint32_t which) { return sides_[which]; }
   Flow& flow(uint32_t from) { return flows_[from]; }
   const ModuleConfig& config() const { return *config_; }
-  void* data() const { return data_; }
   const SocketAddress& address() const { return address_; }
-  SessionRecord& story() { return record_; }
+  SessionRecord& record() { return record_; }
   Probe* probe() { return probe_.get(); }
   UserLimits::Lease& user_place() { return lease_; }
   NamedLimiter::Lease& server_place() { return load_; }
@@ -126,6 +127,13 @@ class Session final : public rum_session, private Loop::Watcher {
   void QueueFor(uint32_t side, const void* bytes, size_t size);
   bool MoveFrom(uint32_t side, uint64_t most);  // true: there is more than a turn's share
   bool Turning() const { return sides_[0].turning() || sides_[1].turning(); }
+  HookPlace& hook_place() const;  // the worker's
+  // Calls a hook of this session.
+  template <class R, class... P, class... A>
+  R Call(Hook hook, R (*function)(void*, rum_session*, P...), A... arguments) {
+    InHook in(hook_place(), hook, id_);
+    return function(data_, this, arguments...);
+  }
   // A line for those who follow this session through its states.
   template <class... T>
   void Trace(fmt::format_string<T...> format, T&&... values) {
@@ -175,6 +183,7 @@ class Session final : public rum_session, private Loop::Watcher {
 
   // The end.
   void Finish(uint32_t reason, std::string_view text);
+  void EndShared();
   void ReportToProber(uint32_t reason, std::string_view text);
   void Linger();
   void Die();
@@ -207,6 +216,7 @@ class Session final : public rum_session, private Loop::Watcher {
   uint8_t silent_looks_ = 0;
   Looks looks_for_ = Looks::kSettled;  // once logged in
   bool module_open_ = false;           // session_open succeeded, session_close is owed
+  bool shares_ = false;                // has put an entry that goes with it
   bool logged_in_ = false;  // counted as relaying, from the first time that a way flowed unseen
 };
 

@@ -18,11 +18,7 @@
 namespace rum {
 namespace {
 
-constexpr size_t kWindowMost = 256 * 1024;  // what need() may ask for
-constexpr size_t kTimersMost = 16;
-constexpr size_t kNotesMost = 8;
 constexpr size_t kNoteKeyMost = 32;
-constexpr size_t kNoteValueMost = 256;
 
 // The keys that rum's own line has; session_log.cc writes them.
 constexpr std::string_view kOwnKeys[] = {
@@ -54,6 +50,7 @@ int32_t Session::Send(uint32_t which, const void* data, size_t size) {
   }
   // From the relay on there is no dialogue, and the upstream is there.
   if (which == RUM_UPSTREAM && dialogue_ && !dialogue_->upstream_open()) return RUM_E_STATE;
+  if (s.waiting() + size > RUM_MOST_WAITING) return RUM_E_LIMIT;
   QueueFor(which, data, size);
   return RUM_OK;
 }
@@ -122,7 +119,7 @@ std::string Session::Peer(uint32_t which) const {
 
 int32_t Session::Note(const char* key, const void* value, size_t size) {
   if (!key || (!value && size) || !GoodNoteKey(key)) return RUM_E_ARGUMENT;
-  if (size > kNoteValueMost) return RUM_E_LIMIT;
+  if (size > RUM_MOST_NOTE) return RUM_E_LIMIT;
   std::string text(static_cast<const char*>(value), size);
   for (auto& [known, old] : record_.notes) {
     if (known == key) {
@@ -130,7 +127,7 @@ int32_t Session::Note(const char* key, const void* value, size_t size) {
       return RUM_OK;
     }
   }
-  if (record_.notes.size() >= kNotesMost) return RUM_E_LIMIT;
+  if (record_.notes.size() >= RUM_MOST_NOTES) return RUM_E_LIMIT;
   record_.notes.emplace_back(key, std::move(text));
   return RUM_OK;
 }
@@ -139,7 +136,7 @@ int32_t Session::Note(const char* key, const void* value, size_t size) {
 
 int32_t Dialogue::Need(uint32_t which, size_t size) {
   if (hand_over_ == which) return RUM_E_STATE;
-  if (size > kWindowMost) return RUM_E_LIMIT;
+  if (size > RUM_MOST_NEED) return RUM_E_LIMIT;
   windows_[which].need = size;
   return RUM_OK;
 }
@@ -147,7 +144,7 @@ int32_t Dialogue::Need(uint32_t which, size_t size) {
 int32_t Dialogue::Forward(uint32_t from, uint64_t size) {
   if (session_.probing() || hand_over_ == from) return RUM_E_STATE;
   uint64_t& forward = windows_[from].forward;
-  if (forward + size < forward) return RUM_E_ARGUMENT;
+  if (size > INT64_MAX || forward + size > INT64_MAX) return RUM_E_LIMIT;
   forward += size;
   return RUM_OK;
 }
@@ -188,7 +185,7 @@ int32_t Dialogue::Lookup(std::string_view key) {
 }
 
 int32_t Dialogue::Identify(std::string_view user) {
-  SessionRecord& story = session_.story();
+  SessionRecord& record = session_.record();
   record.user = user;
   record.identified = true;
   session_.Trace("the user is \"{}\"", user);
@@ -214,13 +211,13 @@ void Dialogue::Close(uint32_t reason, std::string_view text) {
   if (!asking()) return;
   if (reason == RUM_CLOSE_PROBED && !session_.probing()) reason = RUM_CLOSE_MODULE;
   close_reason_ = KnownCloseReason(reason);
-  close_text_ = text.substr(0, 256);
+  close_text_ = text.substr(0, RUM_MOST_CLOSE_TEXT);
 }
 
 // -- logins ---------------------------------------------------------------------------------------
 
 int32_t Dialogue::Admit(std::string_view rules) {
-  const SessionRecord& story = session_.story();
+  const SessionRecord& record = session_.record();
   if (!record.identified) return RUM_E_STATE;
   const SocketAddress& address = session_.address();
   // What goes through a unix socket does not leave the machine.
@@ -331,7 +328,7 @@ void Dialogue::TlsDone(uint32_t which, bool done) {
   if (tls_[which].own) {
     if (done && which == RUM_UPSTREAM) outcome_ = 0;
   } else if (module().tls_open) {
-    module().tls_open(session_.data(), &session_, which, done ? RUM_OK : RUM_E_FAILED);
+    session_.Call(Hook::kTlsOpen, module().tls_open, which, done ? RUM_OK : RUM_E_FAILED);
   }
   // The relay is asked for already: what is left is the server's.
   if (done && which == RUM_CLIENT && relay_) login_.Disarm();
@@ -354,11 +351,13 @@ void Dialogue::OnResumed(uint64_t ticket, int32_t status, void* payload,
 // An answer that is still out finds nothing; one that came too late to be told is dropped.
 void Dialogue::DropAnswers() {
   if (pause_) worker_.DropTicket(pause_);
-  if (resumed_ && resumed_->drop) resumed_->drop(resumed_->payload);
+  if (!resumed_ || !resumed_->drop) return;
+  InHook in(worker_.hook_place, Hook::kDrop, session_.id());
+  resumed_->drop(resumed_->payload);
 }
 
 uint64_t Dialogue::AddTimer(uint64_t microseconds) {
-  if (timers_.size() >= kTimersMost) return 0;
+  if (timers_.size() >= RUM_MOST_TIMERS) return 0;
   auto timer = std::make_unique<Timer>(*this, worker_.loop(), worker_.NewTicketNumber());
   timer->timer.Set(std::chrono::microseconds(microseconds));
   timers_.push_back(std::move(timer));

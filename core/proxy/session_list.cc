@@ -83,8 +83,10 @@ void SessionLister::Begin() {
   const auto& request = requests_.front();
   request->missing = proxy_.workers().size();
   for (const auto& worker : proxy_.workers()) {
-    bool posted = worker->Post([w = worker.get(), request] { w->BeginList(request); });
-    if (!posted) request->Add({});  // it is over, and has none
+    // One that is over has none, and one that is stuck tells of none.
+    bool posted =
+        !worker->stuck && worker->Post([w = worker.get(), request] { w->BeginList(request); });
+    if (!posted) request->Add({});
   }
 }
 

@@ -43,8 +43,12 @@ void Session::OpenProbe(Worker& worker, Probe request) {
                     .destination = probe.destination ? destination.c_str() : nullptr,
                     .user = probe.user ? probe.user->c_str() : nullptr,
                     .user_size = probe.user ? probe.user->size() : 0};
-  int32_t status = module.probe_open(session, session->config_->get(), worker.module_data(), &told,
-                                     &session->data_);
+  int32_t status;
+  {
+    InHook in(worker.hook_place, Hook::kProbeOpen, session->id_);
+    status = module.probe_open(session, session->config_->get(), worker.module_data(), &told,
+                               &session->data_);
+  }
   session->module_open_ = status >= 0;
   if (status < 0) dialogue.Close(RUM_CLOSE_MODULE, "probe_open failed");
   session->Converse();
@@ -58,6 +62,7 @@ void Session::Welcome() {
     dialogue_->Relay();
     return;
   }
+  InHook in(worker_.hook_place, Hook::kSessionOpen, id_);
   int32_t status = module.session_open(this, config_->get(), worker_.module_data(), &data_);
   module_open_ = status >= 0;
   if (status < 0) dialogue_->Close(RUM_CLOSE_MODULE, "session_open failed");
@@ -139,7 +144,7 @@ void Dialogue::SendHeader() {
   if (version == ProxyVersion::kOff) return;
   const SocketAddress& address = session_.address();
   std::optional<ProxyEnds> ends;
-  if (const SessionRecord& story = session_.story(); record.proxied) {
+  if (const SessionRecord& record = session_.record(); record.proxied) {
     ends = {address, record.proxied->destination};
   } else if (!session_.probing() && address.ip()) {
     ends = {address, side(RUM_CLIENT).LocalAddress()};

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "map/map_file.h"
+#include "module/last_line.h"
 #include "module/module_config.h"
 #include "proxy/dialogue.h"
 #include "proxy/probe.h"
@@ -82,17 +83,28 @@ Status Worker::Start() {
   std::promise<int32_t> started;
   auto status = started.get_future();
   // The promise goes with the thread, which is still within it when its answer has come.
-  auto body = [this, started = std::move(started)]() mutable {
+  std::promise<void> ended;
+  ended_ = ended.get_future();
+  // `ended` is fulfilled by going away, which is the last thing that the thread does.
+  auto body = [this, started = std::move(started), ended = std::move(ended)]() mutable {
+    hook_place.Take();
+    FaultStack fault_stack;
     const rum_module& module = module_config_->module();
-    int32_t result = module.worker_start
-                         ? module.worker_start(this, module_config_->get(), &module_data_)
-                         : RUM_OK;
+    int32_t result = RUM_OK;
+    if (module.worker_start) {
+      InHook in(hook_place, Hook::kWorkerStart);
+      result = module.worker_start(this, module_config_->get(), &module_data_);
+    }
     started.set_value(result);
-    if (result < 0) return;
+    if (result < 0) return module_calls.Close();
     ::prctl(PR_SET_TIMERSLACK, kTimerSlack, 0, 0, 0);
     while (!stopped_) Turn(kLongTurn);
+    module_calls.Close();
     Retire();
-    if (module.worker_stop) module.worker_stop(module_data_);
+    if (module.worker_stop) {
+      InHook in(hook_place, Hook::kWorkerStop);
+      module.worker_stop(module_data_);
+    }
   };
   try {
     thread_ = std::thread(std::move(body));
@@ -110,6 +122,10 @@ Status Worker::Start() {
 void Worker::Turn(Millis most) {
   loop_.Turn(most);
   if (!graveyard_.empty()) Sweep();
+}
+
+bool Worker::EndsBy(std::chrono::steady_clock::time_point time) const {
+  return !ended_.valid() || ended_.wait_until(time) == std::future_status::ready;
 }
 
 void Worker::Join() {
@@ -194,6 +210,7 @@ void Worker::Refuse(Fd client, uint32_t reason) {
 
 size_t Worker::WriteRefusal(uint32_t reason, uint8_t* words) {
   auto refusal = module_config_->module().refusal;
+  InHook in(hook_place, Hook::kRefusal);
   size_t size = refusal ? refusal(module_config_->get(), reason, words, kRefusalMost) : 0;
   return size <= kRefusalMost ? size : 0;
 }
@@ -207,7 +224,10 @@ void Worker::Reload(std::shared_ptr<const Settings> settings,
   idle->set_duration(Look(s.idle_timeout));
   half_close->set_duration(Look(s.half_close_timeout));
   settings_ = std::move(settings);
-  if (auto hook = config->module().worker_reload) hook(module_data_, config->get());
+  if (auto hook = config->module().worker_reload) {
+    InHook in(hook_place, Hook::kWorkerReload);
+    hook(module_data_, config->get());
+  }
   module_config_ = std::move(config);
   for (Session* session = sessions_; session; session = session->next) {
     session->Recount();

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -14,12 +16,14 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/result.h"
+#include "module/hook.h"
 #include "net/loop.h"
 #include "net/pipes.h"
 #include "proxy/counters.h"
 #include "proxy/deadlines.h"
 #include "proxy/freelist.h"
 #include "proxy/session_list.h"
+#include "proxy/worker_calls.h"
 
 struct rum_worker {};  // what modules hold; always a Worker
 
@@ -47,6 +51,8 @@ class Worker final : public rum_worker, private Loop::Watcher {
   // [main] Starts the thread, after the module's worker_start ran on it; Join() waits for its end.
   Status Start();
   void Join();
+  // [main] Waits no longer than that. False: it has not ended, for it is stuck in a hook.
+  bool EndsBy(std::chrono::steady_clock::time_point time) const;
 
   // [any] Runs `task` on this worker, soon; tasks run in the order in which they came. False: the
   // worker is over, and the task will not run.
@@ -116,7 +122,12 @@ class Worker final : public rum_worker, private Loop::Watcher {
 
   // [any] Connections given to this worker and not ended; the accepting thread balances by it.
   std::atomic<uint32_t> load = 0;
+  // [any] A hook does not return (hook_watch.h): it is given no clients. Only the main thread
+  // writes.
+  std::atomic<bool> stuck = false;
+  HookPlace hook_place;
 
+  WorkerCalls module_calls{*this};
   Counters counters;
   Pipes pipes;
   Freelist dialogues;
@@ -160,6 +171,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
   Fd wake_;
   Loop::Ticket wake_ticket_ = 0;
   std::thread thread_;
+  std::future<void> ended_;  // of the thread
 };
 
 }  // namespace rum

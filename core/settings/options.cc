@@ -211,6 +211,20 @@ std::optional<bool> ReadFlag(const ConfigItem& item) {
   return std::nullopt;
 }
 
+// Whether files set a flag, as AddConfig() reads them.
+bool FlagInFiles(const std::vector<ConfigItem>& items, std::string_view name) {
+  bool set = false;
+  std::string file;
+  for (const ConfigItem& item : items) {
+    if (item.name != name) continue;
+    std::string own = item.where.substr(0, item.where.rfind(':'));
+    if (own != file) set = false;
+    file = std::move(own);
+    set |= ReadFlag(item).value_or(false);
+  }
+  return set;
+}
+
 // These belong to one run and not to a configuration.
 bool OnlyOnCommandLine(std::string_view name) {
   return name == "config" || name == "check" || name == "explain" || name == "version" ||
@@ -283,7 +297,8 @@ std::string Join(const std::vector<std::string>& lines) {
 }
 
 Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
-                         std::shared_ptr<const Module> loaded) {
+                         std::shared_ptr<const Module> loaded,
+                         const std::function<Status(const BeforeModule&)>& prepare) {
   CommandLine line;
   auto settings = std::make_shared<Settings>();
 
@@ -311,6 +326,15 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   settings->protocol = last("protocol");
   if (settings->protocol.empty()) {
     settings->protocol = last("map").empty() ? "passthrough.so" : RUM_MAP_MODULE;
+  }
+  // --help, --check and --explain answer where they were asked.
+  const bool serves = first["help"].empty() && first["check"].empty() && first["explain"].empty();
+  if (prepare && serves) {
+    auto given = [&](const char* name) { return !first[name].empty() || !last(name).empty(); };
+    const bool background = !first["background"].empty() || FlagInFiles(items, "background");
+    auto prepared =
+        prepare({.background = background, .other_user = given("user") || given("group")});
+    if (!prepared) return prepared.error();
   }
   auto module = loaded ? Result<std::shared_ptr<const Module>>(std::move(loaded))
                        : Module::Load(settings->protocol, settings->module_dir, host);
@@ -360,9 +384,10 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
 }  // namespace
 
 Result<CommandLine> ReadCommandLine(int argc, char** argv, const rum_host& host,
-                                    std::shared_ptr<const Module> loaded) {
+                                    std::shared_ptr<const Module> loaded,
+                                    std::function<Status(const BeforeModule&)> prepare) {
   try {
-    return Read(argc, argv, host, std::move(loaded));
+    return Read(argc, argv, host, std::move(loaded), prepare);
   } catch (const CLI::Error& e) {
     bool check = std::find(argv, argv + argc, std::string_view("--check")) != argv + argc;
     return Error{check ? Fault::kConfig : Fault::kUsage, e.what()};

@@ -3,6 +3,7 @@
 
 #include <rum/module.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,10 +24,18 @@ struct CommandLine {
   std::string text;  // --help or --version asked for this: print it and exit 0
 };
 
+// What must be done before a module is loaded, which may start threads.
+struct BeforeModule {
+  bool background = false;  // a process that is to serve goes to the background
+  bool other_user = false;  // --user or --group
+};
+
 // [main] Reads the command line and loads the module it names, which gets `host`, or takes `loaded`
-// for it. The error's text may have several lines: every mistake that was found, one a line.
+// for it. `prepare` is called before a module is loaded. The error's text may have several lines:
+// every mistake that was found, one a line.
 Result<CommandLine> ReadCommandLine(int argc, char** argv, const rum_host& host,
-                                    std::shared_ptr<const Module> loaded = nullptr);
+                                    std::shared_ptr<const Module> loaded = nullptr,
+                                    std::function<Status(const BeforeModule&)> prepare = {});
 
 // The running settings with one limit, an option of the group of limits, as `value` says.
 Result<std::shared_ptr<const Settings>> WithLimit(const Settings& running,

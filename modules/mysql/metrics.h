@@ -27,7 +27,7 @@ enum Metric : uint32_t {
 };
 
 inline constexpr rum_metric kMetrics[] = {
-    {"mysql_relayed_logins", "Logins that server and client agreed on"},
+    {"mysql_relayed_logins", "Logins that the server checked"},
     {"mysql_rewritten_logins", "Logins whose password was checked against the map"},
     {"mysql_wrong_passwords", "Logins refused by the stored hash, before any server was asked"},
     {"mysql_unknown_users", "Logins refused because the map does not know the user"},
@@ -35,14 +35,14 @@ inline constexpr rum_metric kMetrics[] = {
     {"mysql_switches", "Times that a server asked a client for another authentication plugin"},
     {"mysql_translated_passwords",
      "Passwords encrypted for a server without TLS, or decrypted from a client without TLS"},
-    {"mysql_vouched_logins", "Logins whose OK vouches for the certificate by the stored hash"},
-    {"mysql_kills", "KILLs whose connection id was translated to the server's"},
-    {"mysql_user_changes", "COM_CHANGE_USERs that were led by rum"},
+    {"mysql_vouched_logins", "Logins with the proof for rum's certificate"},
+    {"mysql_kills", "KILLs whose connection id was replaced by the server's"},
+    {"mysql_user_changes", "COM_CHANGE_USERs that rum handled"},
     {"mysql_denied_user_changes",
-     "COM_CHANGE_USERs that --mysql-change-user, rules or limits forbade"},
+     "COM_CHANGE_USERs refused by --mysql-change-user, rules or limits"},
     {"mysql_client_faults", "Logins ended because the client broke the protocol"},
     {"mysql_server_faults", "Logins ended because a server broke the protocol or is too old"},
-    {"mysql_farewells", "Logins broken off that were ended properly toward the server"},
+    {"mysql_farewells", "Incomplete logins that were ended properly toward the server"},
 };
 static_assert(sizeof kMetrics / sizeof kMetrics[0] == kMetricTotal);
 

@@ -33,18 +33,10 @@ void Refuse(Dialogue& d, Alert alert, Reason reason, std::string_view text) {
   d.Close(reason, text);
 }
 
-// A record of the map is: secret, NUL, destination, NUL, rules.
-std::string DestinationOf(std::string_view record) {
-  size_t begin = record.find('\0');
-  if (begin == record.npos) return {};
-  record.remove_prefix(begin + 1);
-  return std::string(record.substr(0, record.find('\0')));
-}
-
 struct Route {
   Reason failed;  // the map could not be asked, or the session ends
   bool found = false;
-  std::string record;
+  std::string record, destination;
 };
 
 // The name itself, then "*." and each of its parents: a.b.example, *.b.example, *.example. A name
@@ -57,6 +49,7 @@ Task<Route> FindRoute(Dialogue& d, const std::string& name) {
     if (record.status() == Record::kFound) {
       route.found = true;
       route.record = record.value();
+      route.destination = record.destination();
       co_return route;
     }
     if (record.status() != Record::kNotFound) {
@@ -103,12 +96,11 @@ Script Login(Dialogue& d) {
   }
 
   // Without a record: the default destination, if there is one.
-  std::string destination = DestinationOf(route.record);
-  if (route.found && destination.empty()) {
+  if (route.found && route.destination.empty()) {
     co_return Refuse(d, Alert::kInternalError, RUM_CLOSE_BAD_DESTINATION,
                      "the map's record has no destination");
   }
-  Reason failed = co_await d.Connect(destination);
+  Reason failed = co_await d.Connect(route.destination);
   if (failed == Reason(RUM_CLOSE_NO_DESTINATION)) {
     d.Count(kUnknownNames, name.empty() ? 0 : 1);
     co_return Refuse(d, Alert::kUnrecognizedName, failed,

@@ -110,13 +110,12 @@ Script Login(Dialogue& d) {
   if (found.status() == Record::kUnavailable) {
     co_return Refuse(d, found.reason(), "LOADING the user map is not available");
   }
-  std::string record(found.value());
-  if (d.Blocked() || d.Admit(record) != RUM_OK)
+  if (d.Blocked() || d.Admit(found.value()) != RUM_OK)
     co_return Refuse(d, RUM_CLOSE_DENIED, kWrongPassword);
-  // A record is: secret, NUL, destination, NUL, rules. Unknown users: the default destination.
-  size_t begin = record.find('\0');
-  std::string server = begin == record.npos ? "" : record.c_str() + begin + 1;
-  Reason failed = co_await d.Connect(server);
+  // Unknown users, who have no record: the default destination.
+  if (found.status() == Record::kFound && found.destination().empty())
+    co_return Refuse(d, RUM_CLOSE_BAD_DESTINATION, "MASTERDOWN the user has no server");
+  Reason failed = co_await d.Connect(found.destination());
   if (failed == Reason(RUM_CLOSE_NO_DESTINATION)) {
     d.LoginFailed();
     co_return Refuse(d, failed, kWrongPassword);

@@ -43,11 +43,10 @@ Task<Reason> ConnectUser(Dialogue& d, const std::string& name) {
     d.client.Send("you may not\r\n");
     co_return RUM_CLOSE_LIMIT;
   }
-  // A record is: secret, NUL, destination, NUL, rules.
-  std::string value(record.value());
-  size_t begin = value.find('\0');
-  std::string server = begin == value.npos ? "" : value.c_str() + begin + 1;
-  co_return co_await d.Connect(server);
+  if (record.status() == Record::kFound && record.destination().empty()) {
+    co_return RUM_CLOSE_BAD_DESTINATION;
+  }
+  co_return co_await d.Connect(record.destination());
 }
 
 // [worker] The whole conversation, from top to bottom.

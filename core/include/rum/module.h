@@ -31,7 +31,8 @@
  *
  * CHANGES
  *   1.0 (rum 1.0): first version, with the groups "rum.tls/1", "rum.limits/1", "rum.state/1",
- *     "rum.clock/1" and "rum.process/1", and probes.
+ *     "rum.clock/1", "rum.process/1", "rum.records/1", "rum.worker/1" and "rum.shared/1", and
+ *     probes.
  */
 #ifndef RUM_MODULE_H
 #define RUM_MODULE_H
@@ -43,7 +44,18 @@
 extern "C" {
 #endif
 
-#define RUM_MODULE_ABI 1u
+/* A number: in C an enumerator, so that other languages import it as they import the types; in
+ * C++ a constant of the type that hooks and calls have for it. Macros are only these two, the
+ * names of groups, which are text, and what stands at the end of this file. */
+#ifdef __cplusplus
+#define RUM_INT(name, value) constexpr int32_t name = value
+#define RUM_UINT(name, value) constexpr uint32_t name = value
+#else
+#define RUM_INT(name, value) enum { name = value }
+#define RUM_UINT(name, value) enum { name = value }
+#endif
+
+RUM_UINT(RUM_MODULE_ABI, 1);
 
 /* One session: a client's connection and, once connected, its upstream's. */
 typedef struct rum_session rum_session;
@@ -51,73 +63,126 @@ typedef struct rum_session rum_session;
 typedef struct rum_worker rum_worker;
 
 /* The two sides of a session. */
-#define RUM_CLIENT 0u
-#define RUM_UPSTREAM 1u
+RUM_UINT(RUM_CLIENT, 0);
+RUM_UINT(RUM_UPSTREAM, 1);
 
 /* Results of host calls and hooks: zero is success, negative is an error. */
-#define RUM_OK 0
-#define RUM_E_ARGUMENT (-1)    /* a pointer, size, side or text that makes no sense */
-#define RUM_E_STATE (-2)       /* not now: no such side yet, one is under way, session closing */
-#define RUM_E_LIMIT (-3)       /* a limit of rum is reached; the session should be closed */
-#define RUM_E_MEMORY (-4)      /* out of memory */
-#define RUM_E_UNSUPPORTED (-5) /* not built in or not configured, as TLS without a certificate */
-#define RUM_E_FAILED (-6)      /* any other failure */
-#define RUM_E_AGAIN (-7)       /* the session is paused; ask again when `resumed` is called */
-/* Status of looked_up. */
-#define RUM_FOUND 0
-#define RUM_NOT_FOUND 1
+RUM_INT(RUM_OK, 0);
+RUM_INT(RUM_E_ARGUMENT, -1);    /* a pointer, size, side or text that makes no sense */
+RUM_INT(RUM_E_STATE, -2);       /* not now: no such side yet, one is under way, session closing */
+RUM_INT(RUM_E_LIMIT, -3);       /* a limit of rum is reached; the session should be closed */
+RUM_INT(RUM_E_MEMORY, -4);      /* out of memory */
+RUM_INT(RUM_E_UNSUPPORTED, -5); /* not built in or not configured, as TLS without a certificate */
+RUM_INT(RUM_E_FAILED, -6);      /* any other failure */
+RUM_INT(RUM_E_AGAIN, -7);       /* the session is paused; ask again when `resumed` is called */
+/* Status of looked_up, and of calls that look something up. */
+RUM_INT(RUM_FOUND, 0);
+RUM_INT(RUM_NOT_FOUND, 1);
 /* Answer of side_end. */
-#define RUM_END 0
-#define RUM_KEEP 1
+RUM_INT(RUM_END, 0);
+RUM_INT(RUM_KEEP, 1);
 
 /* Levels of log(). */
-#define RUM_LOG_ERROR 0u
-#define RUM_LOG_WARNING 1u
-#define RUM_LOG_INFO 2u
-#define RUM_LOG_DEBUG 3u
+RUM_UINT(RUM_LOG_ERROR, 0);
+RUM_UINT(RUM_LOG_WARNING, 1);
+RUM_UINT(RUM_LOG_INFO, 2);
+RUM_UINT(RUM_LOG_DEBUG, 3);
 
 /* End reasons. rum(8), "end reasons", has their words, counters and explanations. A module closes
  * with one of those marked (module). rum itself sets the others, which session_close and
  * upstream_open get. */
-#define RUM_CLOSE_CLIENT 1u              /* the client closed after the login (module) */
-#define RUM_CLOSE_UPSTREAM 2u            /* the upstream closed after the login (module) */
-#define RUM_CLOSE_CLIENT_RESET 3u        /* the client's connection broke */
-#define RUM_CLOSE_UPSTREAM_RESET 4u      /* the upstream's connection broke */
-#define RUM_CLOSE_CLIENT_GONE 5u         /* the client left before the login was over (module) */
-#define RUM_CLOSE_UPSTREAM_GONE 6u       /* the upstream left before it was over (module) */
-#define RUM_CLOSE_LOGIN_TIMEOUT 7u       /* --login-timeout */
-#define RUM_CLOSE_CONNECT_TIMEOUT 8u     /* --connect-timeout, on every address tried */
-#define RUM_CLOSE_FIRST_BYTE_TIMEOUT 9u  /* --first-byte-timeout */
-#define RUM_CLOSE_IDLE_TIMEOUT 10u       /* --idle-timeout */
-#define RUM_CLOSE_HALF_CLOSE_TIMEOUT 11u /* --half-close-timeout */
-#define RUM_CLOSE_CONNECT_REFUSED 12u    /* nobody listens at the destination */
-#define RUM_CLOSE_CONNECT_FAILED 13u     /* unreachable, or another error of connect(2) */
-#define RUM_CLOSE_UNRESOLVED 14u         /* the destination's name has no address */
-#define RUM_CLOSE_NO_DESTINATION 15u     /* no record and no -d (module) */
-#define RUM_CLOSE_BAD_DESTINATION 16u    /* the map's destination is written wrong (module) */
-#define RUM_CLOSE_MAP_UNAVAILABLE 17u    /* no map is loaded, or it is broken (module) */
-#define RUM_CLOSE_DENIED 18u             /* rum refused the login (module) */
-#define RUM_CLOSE_UPSTREAM_DENIED 19u    /* the upstream refused the login (module) */
-#define RUM_CLOSE_CLIENT_PROTOCOL 20u    /* the client broke the protocol (module) */
-#define RUM_CLOSE_UPSTREAM_PROTOCOL 21u  /* the upstream broke the protocol (module) */
-#define RUM_CLOSE_UNSUPPORTED 22u        /* the client asked for what cannot be done (module) */
-#define RUM_CLOSE_LIMIT 23u              /* a limit was reached (module) */
-#define RUM_CLOSE_NO_RESOURCES 24u       /* no descriptor, source port or memory was left */
-#define RUM_CLOSE_TLS 25u                /* a TLS handshake or record failed */
-#define RUM_CLOSE_MODULE 26u             /* the module failed (module) */
-#define RUM_CLOSE_DRAIN 27u              /* rum stopped, and the session outlived --drain-timeout */
-#define RUM_CLOSE_KILLED 28u             /* an operator ended it */
-#define RUM_CLOSE_PROBED 29u             /* a probe has learned what it wanted (module, probes) */
-#define RUM_CLOSE_BLOCKED 30u            /* --login-failures blocks the client's address (module) */
-#define RUM_CLOSE_NOT_ALLOWED 31u        /* --allow and --deny do not let the client's address in */
-#define RUM_CLOSE_MAINTENANCE 32u        /* an operator has taken the destination out of use */
+RUM_UINT(RUM_CLOSE_CLIENT, 1);              /* the client closed after the login (module) */
+RUM_UINT(RUM_CLOSE_UPSTREAM, 2);            /* the upstream closed after the login (module) */
+RUM_UINT(RUM_CLOSE_CLIENT_RESET, 3);        /* the client's connection broke */
+RUM_UINT(RUM_CLOSE_UPSTREAM_RESET, 4);      /* the upstream's connection broke */
+RUM_UINT(RUM_CLOSE_CLIENT_GONE, 5);         /* the client left before the login was over (module) */
+RUM_UINT(RUM_CLOSE_UPSTREAM_GONE, 6);       /* the upstream left before it was over (module) */
+RUM_UINT(RUM_CLOSE_LOGIN_TIMEOUT, 7);       /* --login-timeout */
+RUM_UINT(RUM_CLOSE_CONNECT_TIMEOUT, 8);     /* --connect-timeout, on every address tried */
+RUM_UINT(RUM_CLOSE_FIRST_BYTE_TIMEOUT, 9);  /* --first-byte-timeout */
+RUM_UINT(RUM_CLOSE_IDLE_TIMEOUT, 10);       /* --idle-timeout */
+RUM_UINT(RUM_CLOSE_HALF_CLOSE_TIMEOUT, 11); /* --half-close-timeout */
+RUM_UINT(RUM_CLOSE_CONNECT_REFUSED, 12);    /* nobody listens at the destination */
+RUM_UINT(RUM_CLOSE_CONNECT_FAILED, 13);     /* unreachable, or another error of connect(2) */
+RUM_UINT(RUM_CLOSE_UNRESOLVED, 14);         /* the destination's name has no address */
+RUM_UINT(RUM_CLOSE_NO_DESTINATION, 15);     /* no record and no -d (module) */
+RUM_UINT(RUM_CLOSE_BAD_DESTINATION, 16);    /* the map's destination is written wrong (module) */
+RUM_UINT(RUM_CLOSE_MAP_UNAVAILABLE, 17);    /* no map is loaded, or it is broken (module) */
+RUM_UINT(RUM_CLOSE_DENIED, 18);             /* rum refused the login (module) */
+RUM_UINT(RUM_CLOSE_UPSTREAM_DENIED, 19);    /* the upstream refused the login (module) */
+RUM_UINT(RUM_CLOSE_CLIENT_PROTOCOL, 20);    /* the client broke the protocol (module) */
+RUM_UINT(RUM_CLOSE_UPSTREAM_PROTOCOL, 21);  /* the upstream broke the protocol (module) */
+RUM_UINT(RUM_CLOSE_UNSUPPORTED, 22);        /* the client asked for what cannot be done (module) */
+RUM_UINT(RUM_CLOSE_LIMIT, 23);              /* a limit was reached (module) */
+RUM_UINT(RUM_CLOSE_NO_RESOURCES, 24);       /* no descriptor, source port or memory was left */
+RUM_UINT(RUM_CLOSE_TLS, 25);                /* a TLS handshake or record failed */
+RUM_UINT(RUM_CLOSE_MODULE, 26);             /* the module failed (module) */
+RUM_UINT(RUM_CLOSE_DRAIN, 27);       /* rum stopped, and the session outlived --drain-timeout */
+RUM_UINT(RUM_CLOSE_KILLED, 28);      /* an operator ended it */
+RUM_UINT(RUM_CLOSE_PROBED, 29);      /* a probe has learned what it wanted (module, probes) */
+RUM_UINT(RUM_CLOSE_BLOCKED, 30);     /* --login-failures blocks the client's address (module) */
+RUM_UINT(RUM_CLOSE_NOT_ALLOWED, 31); /* --allow and --deny do not let the client's address in */
+RUM_UINT(RUM_CLOSE_MAINTENANCE, 32); /* an operator has taken the destination out of use */
+
+/* BOUNDS of what host calls take. Beyond them they answer RUM_E_LIMIT, and nothing has happened;
+ * where a call has no answer, or the text is only shown, the last column says what it does. What a
+ * call writes to, such as the text of peer(), may have any size.
+ *
+ *   call            what                                     bound
+ *   send            bytes of one call                        RUM_MOST_SEND
+ *                   bytes that wait for one side, in all     RUM_MOST_WAITING
+ *   need            bytes                                    RUM_MOST_NEED
+ *   forward         bytes still to be passed on, in all      2^63 - 1
+ *   lookup          bytes of the key                         RUM_MOST_KEY
+ *   identify        bytes of the name                        RUM_MOST_USER
+ *   connect         bytes of the address                     RUM_MOST_ADDRESS
+ *   start_tls       bytes of the server's name               RUM_MOST_SERVER_NAME
+ *   timer           time                                     RUM_MOST_MILLISECONDS, else it is that
+ *                   timers of a session                      RUM_MOST_TIMERS, else it answers 0
+ *   note            bytes of a value                         RUM_MOST_NOTE
+ *                   pairs of a session                       RUM_MOST_NOTES
+ *   log             bytes of a line                          RUM_MOST_LOG, else it is cut
+ *                   lines of the process in a second         RUM_MOST_LOG_LINES, else dropped
+ *   close           bytes of the text                        RUM_MOST_CLOSE_TEXT, else it is cut
+ *   admit, parse,   bytes of the record                      RUM_MOST_RECORD
+ *   column
+ *   save            bytes                                    RUM_MOST_STATE
+ *   worker timer    time                                     RUM_MOST_MILLISECONDS, else it answers 0
+ *                   timers of a worker                       RUM_MOST_WORKER_TIMERS, else 0
+ *   post            posts that wait for one worker           RUM_MOST_WORKER_POSTS
+ *   put, get, take  bytes of the key                         RUM_MOST_SHARED_KEY
+ *   put             bytes of the value                       RUM_MOST_SHARED_VALUE
+ *                   entries of one session                   RUM_MOST_SHARED_ENTRIES
+ *                   lifetime                                 RUM_MOST_MILLISECONDS
+ */
+RUM_UINT(RUM_MOST_SEND, 16777216);
+RUM_UINT(RUM_MOST_WAITING, 67108864);
+RUM_UINT(RUM_MOST_NEED, 262144);
+RUM_UINT(RUM_MOST_KEY, 65535);
+RUM_UINT(RUM_MOST_USER, 512);
+RUM_UINT(RUM_MOST_ADDRESS, 65535);
+RUM_UINT(RUM_MOST_SERVER_NAME, 253);
+RUM_UINT(RUM_MOST_MILLISECONDS, 86400000); /* 24 hours */
+RUM_UINT(RUM_MOST_TIMERS, 16);
+RUM_UINT(RUM_MOST_NOTE, 256);
+RUM_UINT(RUM_MOST_NOTES, 8);
+RUM_UINT(RUM_MOST_LOG, 4096);
+RUM_UINT(RUM_MOST_LOG_LINES, 1000);
+RUM_UINT(RUM_MOST_CLOSE_TEXT, 256);
+RUM_UINT(RUM_MOST_RECORD, 1048576);
+RUM_UINT(RUM_MOST_STATE, 1048576);
+RUM_UINT(RUM_MOST_WORKER_TIMERS, 64);
+RUM_UINT(RUM_MOST_WORKER_POSTS, 1024);
+RUM_UINT(RUM_MOST_SHARED_KEY, 256);
+RUM_UINT(RUM_MOST_SHARED_VALUE, 512);
+RUM_UINT(RUM_MOST_SHARED_ENTRIES, 8);
 
 /* Types of options. rum checks the value before the module sees it. */
-#define RUM_OPTION_TEXT 0u     /* any text */
-#define RUM_OPTION_CHOICE 1u   /* one of the words of `value`, which are separated by | */
-#define RUM_OPTION_FLAG 2u     /* takes no value; the module gets "1" or NULL */
-#define RUM_OPTION_NUMBER 3u   /* a decimal number of 0 or more, below 2^63 */
-#define RUM_OPTION_DURATION 4u /* 250ms, 6s, 5m, 1h; the module gets milliseconds in decimal */
+RUM_UINT(RUM_OPTION_TEXT, 0);     /* any text */
+RUM_UINT(RUM_OPTION_CHOICE, 1);   /* one of the words of `value`, which are separated by | */
+RUM_UINT(RUM_OPTION_FLAG, 2);     /* takes no value; the module gets "1" or NULL */
+RUM_UINT(RUM_OPTION_NUMBER, 3);   /* a decimal number of 0 or more, below 2^63 */
+RUM_UINT(RUM_OPTION_DURATION, 4); /* 250ms, 6s, 5m, 1h; the module gets milliseconds in decimal */
 
 /* An option of the module: `--name VALUE` on the command line, shown in `rum -P module --help`. */
 typedef struct rum_option {
@@ -131,8 +196,10 @@ typedef struct rum_option {
 
 /* A counter of the module: `rum_NAME_total` in /metrics, NAME under "module" in /stats. */
 typedef struct rum_metric {
-  const char *name; /* [a-z_]+, starts with the module's name */
-  const char *help; /* one sentence, without a full stop */
+  /* The module's name, an underscore, and [a-z0-9_]+; at most 64 bytes. A module of which two
+   * metrics have one name, or one has that of a metric of rum, is not loaded. */
+  const char *name;
+  const char *help; /* one sentence, without a full stop or a line break */
 } rum_metric;
 
 /* The host calls: what rum does for a module. A module may copy the table or keep the pointer,
@@ -142,9 +209,11 @@ typedef struct rum_host {
   uint32_t abi;        /* RUM_MODULE_ABI */
   const char *version; /* of rum, such as "1.0.0" */
 
-  /* [worker] Sends `size` bytes to a side. Copies them, never blocks; bytes of one side keep their
-   * order. They leave when the running hook has returned. While more than the high-water mark
-   * (1 MiB) waits for one side, the other one is not read. RUM_E_STATE: that side is not there. */
+  /* [worker] Sends `size` bytes to a side. Copies them, never blocks; bytes of one side keep
+   * their order. They leave when the running hook has returned. While more than the high-water
+   * mark (1 MiB) waits for one side, the other one is not read. RUM_E_STATE: that side is not
+   * there. RUM_E_LIMIT: nothing of it was queued; a module that sends by timers waits, or ends
+   * the session. */
   int32_t (*send)(rum_session *session, uint32_t side, const void *data, size_t size);
 
   /* [worker] rum calls the next data hook of this side when at least `size` unconsumed bytes are
@@ -153,7 +222,8 @@ typedef struct rum_host {
   int32_t (*need)(rum_session *session, uint32_t side, size_t size);
 
   /* [worker] Passes the next `size` unconsumed bytes of side `from` on to the other side unseen,
-   * those still to come included; the data hook is called again after them. Adds up. */
+   * those still to come included; the data hook is called again after them. Adds up; RUM_E_LIMIT:
+   * to more than 2^63 - 1. */
   int32_t (*forward)(rum_session *session, uint32_t from, uint64_t size);
 
   /* [worker] Begins the relay: rum passes on all bytes of both directions, those not consumed
@@ -162,9 +232,9 @@ typedef struct rum_host {
    * called before. */
   int32_t (*relay)(rum_session *session);
 
-  /* [worker] Asks the user map (-M). The answer comes by looked_up, later. Keys of 1 to 65535
-   * bytes. RUM_E_STATE: a look-up is under way. RUM_E_UNSUPPORTED: rum was started without a map;
-   * no answer comes. */
+  /* [worker] Asks the user map (-M). The answer comes by looked_up, later. RUM_E_ARGUMENT: a key
+   * of size 0. RUM_E_STATE: a look-up is under way. RUM_E_UNSUPPORTED: rum was started without a
+   * map; no answer comes. */
   int32_t (*lookup)(rum_session *session, const void *key, size_t size);
 
   /* [worker] Says who the client is: for the log, the statistics, and the rules and limits of the
@@ -213,7 +283,9 @@ typedef struct rum_host {
    * RUM_E_ARGUMENT for a key that rum's own line has, such as "user". Never a secret. */
   int32_t (*note)(rum_session *session, const char *key, const void *value, size_t size);
 
-  /* [any] One line to the log; `session` may be NULL ([any]), else [worker]. Never a secret. */
+  /* [any] One line to the log; `session` may be NULL ([any]), else [worker]. Never a secret.
+   * Lines beyond RUM_MOST_LOG_LINES in a second are dropped, whatever their level; the log tells
+   * how many, and rum_log_lines_dropped_total counts them. */
   void (*log)(rum_session *session, uint32_t level, const char *text, size_t size);
 
   /* [worker] Adds to counter `index` of the module's metric table. */
@@ -249,11 +321,11 @@ typedef struct rum_host {
 
 /* The group "rum.tls/1": for a module that speaks TLS inside its protocol. */
 #define RUM_TLS_1 "rum.tls/1"
-#define RUM_TLS_OFF 0     /* no TLS on this side */
-#define RUM_TLS_ON 1      /* client side: for those that want it */
-#define RUM_TLS_REQUIRE 2 /* only with TLS */
-#define RUM_TLS_MIRROR 3  /* upstream side: TLS when the client side is TLS */
-#define RUM_TLS_VERIFY 4  /* upstream side: as REQUIRE, and rum verifies the certificate */
+RUM_INT(RUM_TLS_OFF, 0);     /* no TLS on this side */
+RUM_INT(RUM_TLS_ON, 1);      /* client side: for those that want it */
+RUM_INT(RUM_TLS_REQUIRE, 2); /* only with TLS */
+RUM_INT(RUM_TLS_MIRROR, 3);  /* upstream side: TLS when the client side is TLS */
+RUM_INT(RUM_TLS_VERIFY, 4);  /* upstream side: as REQUIRE, and rum verifies the certificate */
 
 typedef struct rum_tls {
   uint32_t struct_size;
@@ -276,14 +348,14 @@ typedef struct rum_tls {
 #define RUM_LIMITS_1 "rum.limits/1"
 /* Verdicts of admit() beside RUM_OK. For those from RULES to TLS, tell the client the same as for a
  * wrong password: rules are confidential. */
-#define RUM_REFUSED_RULES 1       /* the record's rules cannot be read, and may be restrictions */
-#define RUM_REFUSED_DISABLED 2    /* the record says so */
-#define RUM_REFUSED_TIME 3        /* not at this time */
-#define RUM_REFUSED_ADDRESS 4     /* not from the client's address */
-#define RUM_REFUSED_TLS 5         /* only by TLS, or by a unix socket */
-#define RUM_REFUSED_CONNECTIONS 6 /* the user has as many sessions as allowed */
-#define RUM_REFUSED_RATE 7        /* the user logs in too often */
-#define RUM_REFUSED_BLOCKED 8     /* too many logins have failed from the client's address */
+RUM_INT(RUM_REFUSED_RULES, 1);    /* the record's rules cannot be read, and may be restrictions */
+RUM_INT(RUM_REFUSED_DISABLED, 2); /* the record says so */
+RUM_INT(RUM_REFUSED_TIME, 3);     /* not at this time */
+RUM_INT(RUM_REFUSED_ADDRESS, 4);  /* not from the client's address */
+RUM_INT(RUM_REFUSED_TLS, 5);      /* only by TLS, or by a unix socket */
+RUM_INT(RUM_REFUSED_CONNECTIONS, 6); /* the user has as many sessions as allowed */
+RUM_INT(RUM_REFUSED_RATE, 7);        /* the user logs in too often */
+RUM_INT(RUM_REFUSED_BLOCKED, 8);     /* too many logins have failed from the client's address */
 
 typedef struct rum_limits {
   uint32_t struct_size;
@@ -343,10 +415,11 @@ typedef struct rum_limits {
 typedef struct rum_state {
   uint32_t struct_size;
   uint32_t reserved;
-  /* [any] Keeps at most 1 MiB under a name of [a-z0-9_-]{1,64} that starts with the module's. They
-   * are written within seconds, whole or not at all, by another thread; of several the last counts.
-   * Readable by rum's user only. RUM_E_UNSUPPORTED: this process keeps nothing (--check). A disk
-   * that takes nothing is told in the log, not here. */
+  /* [any] Keeps at most 1 MiB under a name of [a-z0-9_-]{1,64}, which is the module's or begins
+   * with that and a dash: any other is RUM_E_ARGUMENT, and load() finds nothing under it. They
+   * are written within seconds, whole or not at all, by another thread; of several the last
+   * counts. Readable by rum's user only. RUM_E_UNSUPPORTED: this process keeps nothing
+   * (--check). A disk that takes nothing is told in the log, not here. */
   int32_t (*save)(const char *name, const void *bytes, size_t size);
   /* [main] In config_new: what was kept last, perhaps by an earlier process. Returns its size, and
    * copies it if it fits into `size`; 0: nothing is kept. Validate it: others may have changed the
@@ -380,6 +453,104 @@ typedef struct rum_process {
   size_t (*user_names)(char *text, size_t size);
 } rum_process;
 
+/* The group "rum.records/1": the parts of a record of the user map, so that no module has to know its
+ * form: SECRET NUL DESTINATION NUL RULES. The rules begin with the byte 0x80 and are words with blanks
+ * between them, the columns of modules among them (or bytes of an older form, which has none). In a
+ * text for rum-map they stand behind the destination: "alice - tcp:db1:5432 max=5 pgsql-db=app1".
+ * The record is what looked_up got, as it came, or a copy of it: at most 1 MiB. */
+#define RUM_RECORDS_1 "rum.records/1"
+
+/* Points into the record: good as long as that is. */
+typedef struct rum_record {
+  uint32_t struct_size; /* sizeof(rum_record), set by the module */
+  uint32_t reserved;
+  const char *secret; /* whatever the map has; size 0: none is stored. Never to a log */
+  size_t secret_size;
+  const char *destination; /* as connect() takes it, and not looked at yet; never of size 0 */
+  size_t destination_size;
+} rum_record;
+
+typedef struct rum_records {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* [any] Fills in `parts`, as much of it as its struct_size has. RUM_E_FAILED: the record has no
+   * destination, and `parts` stays as it was. RUM_E_LIMIT: it is too large. */
+  int32_t (*parse)(const void *record, size_t size, rum_record *parts);
+  /* [any] The module's own column `name`: the module's name, a dash, and [a-z0-9_-]+; at most 64
+   * bytes. The value may be any bytes, and empty. Before the call `value_size` is the room at `value`,
+   * after it the size of the value. RUM_FOUND: it was copied. RUM_NOT_FOUND: the record has no such
+   * column, and `value_size` is 0. RUM_E_LIMIT: there is no room for it, or the record is too large
+   * (then `value_size` is 0). RUM_E_FAILED: the rules cannot be read; admit() refuses the user.
+   * RUM_E_ARGUMENT: `name` is none. */
+  int32_t (*column)(const void *record, size_t size, const char *name, void *value,
+                    size_t *value_size);
+} rum_records;
+
+/* The group "rum.worker/1": work of a worker that belongs to no session. */
+#define RUM_WORKER_1 "rum.worker/1"
+
+typedef struct rum_worker_calls {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* What is handed over is a function, its argument, and `drop`, which frees the argument and
+   * may be NULL. Of run() and drop() just one is called, and once. run() gets what worker_start
+   * stored; it is a hook like any other: it does not block, and nothing is thrown out of it. It
+   * belongs to no session, and makes no call with one: wake a session that waits by resume().
+   * When the worker ends, before worker_stop, what has not run is dropped, on that worker; from
+   * then on nothing is taken. The code of a module stays loaded until the process ends. drop()
+   * makes no host call but log() and now(). */
+
+  /* [worker] Calls run() once, after `milliseconds`, never from inside of this call. Returns a
+   * ticket; 0: a bound is reached or the worker ends, and the argument stays the caller's. In
+   * worker_start, too. */
+  uint64_t (*timer)(rum_worker *worker, uint64_t milliseconds,
+                    void (*run)(void *worker_data, void *argument), void *argument,
+                    void (*drop)(void *argument));
+  /* [worker] run() will not be called; drop() has been when this returns. A ticket that is
+   * unknown or has run is ignored. */
+  void (*timer_cancel)(rum_worker *worker, uint64_t ticket);
+  /* [worker] The worker's number for post(), never used again in this process. */
+  uint64_t (*ticket)(rum_worker *worker);
+  /* [any] Calls run() on that worker, soon, in the order of the posts of one thread, and never from
+   * inside of this call. RUM_E_STATE: the worker has ended, or never was. RUM_E_LIMIT: as many wait
+   * already as may; try later. In both cases the argument stays the caller's. */
+  int32_t (*post)(uint64_t ticket, void (*run)(void *worker_data, void *argument), void *argument,
+                  void (*drop)(void *argument));
+  /* [worker] As the host call of the same name, without a session. */
+  void (*metric_add)(rum_worker *worker, uint32_t index, uint64_t delta);
+} rum_worker_calls;
+
+/* The group "rum.shared/1": a small table that all workers see, and after a hand-over the
+ * processes before and after it, such as for the keys by which another connection cancels what a
+ * session does. What one module has put no other module finds. Nothing of it is kept on a disk
+ * or outlives the last process. Keys may be secrets: they are looked up by a seeded hash, and
+ * shown nowhere. An entry belongs to the session that put it, and goes when that ends
+ * (session_close has returned) or its process dies; or it has a lifetime, and goes after that.
+ * The table has room for 98,304 entries of the first kind, of which one user (of identify();
+ * before that, one client's address) has an eighth at most, and for 32,768 of the second kind,
+ * 256 a user: nobody can crowd out the others. */
+#define RUM_SHARED_1 "rum.shared/1"
+
+typedef struct rum_shared {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* [worker] Puts a value of 0 or more bytes under a key of 1 or more. `lifetime` is in
+   * milliseconds; 0: it goes with the session. The same session, or for an entry with a lifetime
+   * the same user, replaces its own entry of that key. RUM_E_STATE: the key is somebody else's,
+   * or the session closes or relays. RUM_E_LIMIT: a bound. RUM_E_UNSUPPORTED: there was no
+   * memory for the table. RUM_E_FAILED: another process holds the table for too long. */
+  int32_t (*put)(rum_session *session, const void *key, size_t key_size, const void *value,
+                 size_t value_size, uint64_t lifetime);
+  /* [any] Whoever put it. Before the call `value_size` is the room at `value`, after it the size
+   * of the value. RUM_FOUND: it was copied. RUM_NOT_FOUND: there is no such entry (any more),
+   * and `value_size` is 0. RUM_E_LIMIT: there is no room for it, and `value_size` says how much
+   * it needs; or the key is too long, and it is 0. RUM_E_UNSUPPORTED, RUM_E_FAILED: as of put(). */
+  int32_t (*get)(const void *key, size_t key_size, void *value, size_t *value_size);
+  /* [any] The same, and the entry is gone when it was found: of several who take it one gets it.
+   * `value` and `value_size` may be NULL, to remove it. */
+  int32_t (*take)(const void *key, size_t key_size, void *value, size_t *value_size);
+} rum_shared;
+
 /* The purpose of a probe. Valid until probe_open returns. */
 typedef struct rum_probe {
   uint32_t struct_size;
@@ -405,8 +576,8 @@ typedef struct rum_module {
   size_t metric_count;
   size_t metric_size; /* sizeof(rum_metric) */
 
-  /* [main] Once, after loading. Keep `host`. Start no thread here: rum may go to the background
-   * after it (config_new and worker_start come after that). On failure write a sentence into `error` (at most
+  /* [main] Once, after loading. Keep `host`. rum is in the background already if it goes there, so
+   * threads may be started. On failure write a sentence into `error` (at most
    * `error_size` bytes with its NUL) and return negative: rum does not start. */
   int32_t (*init)(const rum_host *host, char *error, size_t error_size);
 
@@ -507,6 +678,8 @@ typedef struct rum_module {
 
 /* The symbol that the module exports. In a static build (--enable-builtin-modules) the build
  * defines RUM_MODULE_SYMBOL, so that several modules fit into one program. */
+#undef RUM_INT
+#undef RUM_UINT
 #ifndef RUM_MODULE_SYMBOL
 #define RUM_MODULE_SYMBOL rum_module_v1
 #endif
@@ -515,7 +688,11 @@ typedef struct rum_module {
 #else
 #define RUM_MODULE_EXPORT
 #endif
+/* A language that imports this header and defines the symbol itself, as D does, cannot have it
+ * declared as well: it defines RUM_MODULE_NO_SYMBOL before. */
+#ifndef RUM_MODULE_NO_SYMBOL
 extern RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL;
+#endif
 
 #ifdef __cplusplus
 } /* extern "C" */

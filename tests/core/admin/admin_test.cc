@@ -17,6 +17,7 @@
 #include "admin/http.h"
 #include "config.h"
 #include "map/map_watcher.h"
+#include "module/loader.h"
 #include "proxy/proxy.h"
 #include "support/few_descriptors.h"
 #include "support/running_proxy.h"
@@ -279,6 +280,21 @@ TEST_F(Admin, BothDocumentsTellWhatHappened) {
   second.Close();  // the test's own descriptors are not the proxy's
   second_server.Close();
   Stop();  // while the server, which the proxy goes to, is still there
+}
+
+// The loader refuses modules whose metrics have these names.
+TEST_F(Admin, HasNoCounterThatTheLoaderDoesNotKnow) {
+  Start();
+  std::istringstream lines(Ask("/metrics").body);
+  int counters = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("# TYPE ") || !line.ends_with(" counter")) continue;
+    const std::string name = line.substr(7, line.size() - 15);
+    if (name.starts_with("rum_test_")) continue;
+    ++counters;
+    EXPECT_TRUE(IsCoreMetric(name)) << name;
+  }
+  EXPECT_GT(counters, 20);
 }
 
 TEST_F(Admin, AnswersSayWhatTheyAreAndAreNotToBeKept) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -385,6 +386,69 @@ TEST_F(Log, LinesBeforeItIsOpenGoToStandardError) {
   log::Error("too early for the log");
   EXPECT_NE(testing::internal::GetCapturedStderr().find("too early for the log"),
             std::string::npos);
+}
+
+std::string UtcNow() {
+  // Not time(2), whose clock is some milliseconds behind.
+  const time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  tm utc = {};
+  ::gmtime_r(&now, &utc);
+  char text[32];
+  ::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+  return text;
+}
+
+TEST_F(Log, ALastLineGoesPastTheQueueInTheFormOfTheLogAndToStandardError) {
+  for (bool json : {false, true}) {
+    const std::string path = folder_ / (json ? "json" : "text");
+    Open(path, json);
+    testing::internal::CaptureStderr();
+    const std::string before = UtcNow();
+    log::LastLine("SIGSEGV in hook timeout");  // nothing is waited for
+    const std::string after = UtcNow();
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "rum: SIGSEGV in hook timeout\n");
+    auto lines = LinesOf(path);
+    ASSERT_EQ(lines.size(), 1u);
+    std::string time = lines[0].substr(0, 29);
+    if (json) {
+      auto line = nlohmann::json::parse(lines[0]);
+      EXPECT_EQ(line["level"], "error");
+      EXPECT_EQ(line["message"], "SIGSEGV in hook timeout");
+      time = line["time"];
+    } else {
+      EXPECT_EQ(lines[0].substr(29), " error SIGSEGV in hook timeout");
+    }
+    ASSERT_EQ(time.size(), 29u);
+    EXPECT_GE(time.substr(0, 19), before);
+    EXPECT_LE(time.substr(0, 19), after);
+    EXPECT_EQ(time[19], '.');
+    EXPECT_EQ(time.substr(23), "+00:00");
+    log::Close();
+  }
+}
+
+TEST_F(Log, ALastLineGoesToTheFileThatWasOpenedAnew) {
+  Open(folder_ / "log");
+  ASSERT_EQ(::rename((folder_ / "log").c_str(), (folder_ / "old").c_str()), 0);
+  log::Reopen();
+  log::Info("behind it");
+  ASSERT_TRUE(Reaches(folder_ / "log", "behind it"));
+  testing::internal::CaptureStderr();
+  ASSERT_TRUE(Eventually([&] {  // told a moment after the line was written
+    log::LastLine("the last");
+    return Contents(folder_ / "log").find("the last") != std::string::npos;
+  }));
+  (void)testing::internal::GetCapturedStderr();
+}
+
+TEST_F(Log, ALastLineIsSaidOnceWhereTheLogIsStandardError) {
+  testing::internal::CaptureStderr();
+  Open("stderr");
+  log::LastLine("the last");
+  log::Close();
+  log::LastLine("and behind it");
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(text.substr(29), " error the last\nrum: and behind it\n");
 }
 
 TEST_F(Log, LetsGoOfItsFileWhenItIsClosed) {

@@ -41,6 +41,9 @@ for transcript in post.transcript unhappy.transcript; do
   ./rum-check "$work/post.so" "$work/$transcript" || fail "$transcript does not hold"
 done
 
+./rum-check --tries 60 "$work/post.so" "$work/post.transcript" "$work/unhappy.transcript" ||
+  fail "the tries find something in post.c"
+
 for snippet in pause tls versions; do
   blocks snippet $snippet >"$work/$snippet.c"
   [ -s "$work/$snippet.c" ] || fail "the guide has no snippet $snippet"
@@ -52,7 +55,7 @@ blocks snippet cxx >"$work/mirror.cc"
 ${CXX:-c++} -std=c++20 -Wall -Wextra -Wpedantic -Werror -fPIC -shared -I"$include" \
   -o "$work/mirror.so" "$work/mirror.cc" || fail "the C++ snippet is not built"
 printf 'client > "abc"\nexpect client < "abc"\n' >"$work/mirror.transcript"
-./rum-check "$work/mirror.so" "$work/mirror.transcript" || fail "the C++ snippet does not work"
+./rum-check --tries 40 "$work/mirror.so" "$work/mirror.transcript" || fail "the C++ snippet does not work"
 
 blocks snippet script >"$work/names.cc"
 ${CXX:-c++} -std=c++20 -Wall -Wextra -Wpedantic -Werror -fPIC -shared -fvisibility=hidden \
@@ -70,7 +73,7 @@ connect ok
 expect relay
 expect upstream < "behind"
 END
-./rum-check "$work/names.so" "$work/names.transcript" || fail "the script of the guide does not work"
+./rum-check --tries 40 "$work/names.so" "$work/names.transcript" || fail "the script of the guide does not work"
 
 # Links inside of the tree lead somewhere.
 for link in $(sed -n 's/.*](\.\.\/\([^)#]*\)).*/\1/p' "$guide"); do

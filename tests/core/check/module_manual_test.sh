@@ -11,7 +11,7 @@ for name in $(sed -n 's/^  [a-z][a-z0-9_ *]*(\*\([a-z_]*\))(.*/\1/p' "$header");
     missing=1
   fi
 done
-for name in $(sed -n 's/^#define \(RUM_OK\|RUM_E_[A-Z]*\) .*/\1/p' "$header"); do
+for name in $(sed -n 's/^RUM_INT(\(RUM_OK\|RUM_E_[A-Z]*\), .*/\1/p' "$header"); do
   count=$((count + 1))
   if ! grep -q "^\.It Dv $name\$" "$page"; then
     echo "rum-module.3 does not describe $name"

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "check/bytes_text.h"
 #include "check/player.h"
 #include "little_module.h"
 

@@ -20,6 +20,7 @@ HandoverNote Example() {
     note.sockets.push_back({fd++, fd % 2 == 0, *ParseAddress(text, true)});
   }
   note.pidfile = 20;
+  note.shared = 21;
   note.admin_states = {{"tcp:db1:3306", AdminState::kDrain},
                        {"sock:/run/a,b", AdminState::kMaintenance}};
   return note;
@@ -33,6 +34,7 @@ TEST(HandoverNote, SaysWhatWasWritten) {
   EXPECT_EQ(read->error_output, 8);
   EXPECT_TRUE(read->has_map);
   EXPECT_EQ(read->pidfile, 20);
+  EXPECT_EQ(read->shared, 21);
   ASSERT_EQ(read->sockets.size(), note.sockets.size());
   for (size_t i = 0; i < note.sockets.size(); ++i) {
     EXPECT_EQ(read->sockets[i].fd, note.sockets[i].fd);

@@ -570,6 +570,59 @@ TEST_F(Scripts, ProbeWithTheSameMeans) {
   EXPECT_EQ(seen, std::vector<std::string>{"tcp:192.0.2.9:25 default"});
 }
 
+// What is made of the worker's handle may have timers of it, and shares what it learns.
+struct Clock {
+  explicit Clock(rum_worker* handle) : worker(handle) { Set(); }
+  Clock(const Clock&) = delete;
+  void Set() {
+    dialogue::host.worker->timer(
+        worker, 100,
+        [](void*, void* self) {
+          ++static_cast<Clock*>(self)->ticks;
+          static_cast<Clock*>(self)->Set();
+        },
+        this, nullptr);
+  }
+  rum_worker* worker;
+  int ticks = 0;
+};
+
+Script Tell(Dialogue& d, const Config&, Clock& clock) {
+  View line = co_await d.client.Line(10);
+  if (!line) co_return;
+  const std::string ticks = std::to_string(clock.ticks);
+  d.client.Send(d.Share("ticks", ticks) == RUM_OK ? ticks : "not shared");
+}
+
+TEST(Worker, IsMadeOfItsHandleWhereItTakesOne) {
+  rum_module table = dialogue::Hooks<Tell>::Table();
+  table.name = "clock";
+  table.version = "1";
+  table.summary = "made in a test";
+  ScriptedHost host(table);
+  ASSERT_TRUE(host.Start());
+  host.Advance(350);
+  host.Open();
+  host.Feed(RUM_CLIENT, "?\n");
+  EXPECT_EQ(host.TakeSent(RUM_CLIENT), "3");
+  EXPECT_EQ(host.violations(), std::vector<std::string>{});
+}
+
+TEST_F(Scripts, GetThePartsOfARecord) {
+  script = [&](Dialogue& d) -> Script {
+    Record record = co_await d.Lookup("alice");
+    seen.push_back(std::string(record.destination()) + " " + std::string(record.secret()));
+    seen.push_back(record.Column("scripts-db").value_or("none"));
+    seen.push_back(record.Column("scripts-long").value_or("none"));
+    seen.push_back(record.Column("scripts-other").value_or("none"));
+  };
+  const std::string long_value(3000, 'x');
+  using namespace std::string_literals;
+  host.AddToMap("alice", "secret\0tcp:a:1\0\x80scripts-db=\\s scripts-long="s + long_value);
+  host.Open();
+  EXPECT_EQ(seen, (std::vector<std::string>{"tcp:a:1 secret", " ", long_value, "none"}));
+}
+
 // The frames of the next session are those of the one before. What is left is the handle that stays
 // until a session ends, and what the scripted host and the script itself allocate.
 TEST_F(Scripts, AllocateOncePerSessionInTheSteadyState) {

@@ -51,6 +51,39 @@ TEST(MapRecord, RefusesARecordWithoutDestination) {
   }
 }
 
+// RFC 7677, section 3, as PostgreSQL would store it.
+TEST(MapRecord, KnowsAVerifierByItsForm) {
+  const std::string good =
+      "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"
+      "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+  EXPECT_TRUE(IsHashedSecret(good));
+  for (size_t size = 0; size < good.size(); ++size) {
+    EXPECT_FALSE(IsHashedSecret(good.substr(0, size))) << size;
+  }
+  EXPECT_FALSE(IsHashedSecret(good + "="));
+  for (const auto& [from, to] :
+       std::vector<std::pair<std::string, std::string>>{{"256", "384"},
+                                                        {"4096", "0"},
+                                                        {"4096", ""},
+                                                        {"4096", "4096000000"},
+                                                        {"==$", "$"},
+                                                        {"WG5d", "WG5\n"},
+                                                        {"qY=:", "qY=$"}}) {
+    std::string bad = good;
+    bad.replace(bad.find(from), from.size(), to);
+    EXPECT_FALSE(IsHashedSecret(bad)) << bad;
+  }
+}
+
+TEST(MapRecord, KnowsAHashOfCryptByItsForm) {
+  EXPECT_TRUE(IsHashedSecret("$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"));
+  EXPECT_TRUE(IsHashedSecret("$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWQ"));
+  for (const char* secret : {"$", "$$12345678", "$6$", "$6$1234567", "$6$1234567!", "$6$1234 5678",
+                             "$UP$12345678", "6$12345678", "$pa ss$12345678"}) {
+    EXPECT_FALSE(IsHashedSecret(secret)) << secret;
+  }
+}
+
 TEST(MapRecord, KnowsAHashedSecretByItsForm) {
   EXPECT_TRUE(IsHashedSecret(kSecret));
   EXPECT_TRUE(IsHashedSecret("*2470c0c06dee42fd1618bb99005adca2ec9d1e19"));
@@ -153,7 +186,7 @@ TEST(MapText, SaysWhatIsWrongWithALine) {
   EXPECT_EQ(
       Why("alice secret tcp:a:1"),
       "user 'alice' has a secret that is neither * and 40 hexadecimal digits nor a public key "
-      "(ed25519:... or parsec:P0:...)");
+      "(ed25519:... or parsec:P0:...), a verifier (SCRAM-SHA-256$...) or a hash of crypt ($6$...)");
   EXPECT_EQ(Why("- - tcp:a:1"), "user '' is an empty name, by which nobody can log in");
   EXPECT_EQ(Why(std::string(513, 'u') + " - tcp:a:1"),
             "user '" + std::string(80, 'u') + "...' has a name of more than 512 bytes");

@@ -238,6 +238,33 @@ TEST(MapRules, StandInALineAsFurtherColumns) {
   EXPECT_EQ(Build("alice - tcp:a:1 tail=\\x04").find("user 'alice' has rules"), 0u);
 }
 
+TEST(MapRules, StandBesideTheColumnsOfModules) {
+  EXPECT_EQ(Build("alice - tcp:a:1 max=5 pgsql-db=app\\s1"), Text("max=5 pgsql-db=app\\s1"));
+  EXPECT_EQ(Rules(Text("pgsql-db=app1 max=5")).max, 5u);
+  EXPECT_EQ(FindMapColumn(Text("max=5 pgsql-db=app\\s1"), "pgsql-db")->value(), "app 1");
+  EXPECT_FALSE(FindMapColumn(Text("max=5 pgsql-db=app1"), "pgsql-d")->has_value());
+  EXPECT_EQ(FormatMapLine("u", "\0tcp:a:1\0"s + Text("pgsql-db=app1 max=5")),
+            "u - tcp:a:1 pgsql-db=app1 max=5");
+  EXPECT_EQ(DescribeMapRules(Text("max=5 pgsql-db=a\\x1b")),
+            (std::vector<std::string>{"at most 5 connections", "pgsql-db a\\x1b"}));
+}
+
+TEST(MapRules, AreNoColumnsWhenTheyAreWrittenWrong) {
+  const std::string why = "has rules that cannot be read: ";
+  EXPECT_EQ(Why(Text("pgsql-db")), why + "'pgsql-db' needs a value: pgsql-db=...");
+  EXPECT_EQ(Why(Text("pgsql-db=a pgsql-db=b")), why + "pgsql-db is there twice");
+  for (const char* words :
+       {"tls-require=yes", "max-5=1", "allow-from=10.0.0.1", "disabled-x=1", "-db=1", "pgsql-=1",
+        "Pgsql-db=1", "pgsql-DB=1", "9p-db=1", "a.b-c=1"}) {
+    EXPECT_NE(Why(Text(words)).find(" is none of allow"), std::string::npos) << words;
+  }
+  EXPECT_NE(Why(Text(std::string(kMapColumnNameMost, 'p') + "-x=1")), "accepted");
+  std::string many;
+  for (uint32_t i = 0; i < kMapColumnsMost; ++i) many += " pgsql-" + std::to_string(i) + "=x";
+  EXPECT_EQ(Why(Text(many)), "accepted");
+  EXPECT_EQ(Why(Text(many + " pgsql-x=x")), why + "there are more than 16 columns of modules");
+}
+
 TEST(MapRules, ComeBackFromALineByteForByte) {
   const std::string value = "\0tcp:a:1\0"s;
   EXPECT_EQ(FormatMapLine("u", value + Text("max=5 note=a\\sb")), "u - tcp:a:1 max=5 note=a\\sb");

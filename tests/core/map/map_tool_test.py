@@ -277,6 +277,20 @@ class RumMap(unittest.TestCase):
         self.assertIn((b"carol", b"\0tcp:a:1\0" + self.OLDER), self.records(self.read(self.cdb)))
         self.assertEqual(self.run_tool("dump", self.cdb).stdout.decode(), text)
 
+    def test_columns_of_modules_are_kept_and_shown(self):
+        text = ("alice SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"
+                "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"
+                "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU= tcp:a:1 max=5 pgsql-db=app\\s1\n"
+                "bob - tcp:a:1 pgsql-db=app2 pop3-box=/var/mail/bob\n")
+        self.build(text)
+        self.assertIn((b"bob", b"\0tcp:a:1\0\x80pgsql-db=app2 pop3-box=/var/mail/bob"),
+                      self.records(self.read(self.cdb)))
+        self.assertEqual(self.run_tool("dump", self.cdb).stdout.decode(), text)
+        self.assertEqual(self.run_tool("get", self.cdb, "alice").stdout.decode(),
+                         "destination tcp:a:1\nsecret stored\nat most 5 connections\n"
+                         "pgsql-db app 1\n")
+        self.assertIn(b"; 0 problems\n", self.run_tool("check", self.cdb).stdout)
+
     def records(self, data):
         at, end, found = 2048, struct.unpack_from("<I", data)[0], []
         while at < end:

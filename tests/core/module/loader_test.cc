@@ -250,6 +250,40 @@ TEST_F(Table, JudgesItsMetrics) {
   }
 }
 
+TEST_F(Table, HasNoTwoMetricsOfOneName) {
+  const rum_metric rows[] = {{"test_a", "help"}, {"test_b", "help"}, {"test_a", "help"}};
+  table_.metrics = rows;
+  table_.metric_count = 2;
+  EXPECT_TRUE(Accepted());
+  table_.metric_count = 3;
+  EXPECT_NE(Refusal().find("metric 2 has the name of another one"), std::string::npos);
+}
+
+TEST_F(Table, HasNoMetricOfRums) {
+  table_.name = "sessions";
+  SetMetric({"sessions_own", "help"});
+  EXPECT_TRUE(Accepted());
+  SetMetric({"sessions_ended", "help"});
+  EXPECT_NE(Refusal().find("metric 0 has the name of one of rum's"), std::string::npos);
+  EXPECT_TRUE(IsCoreMetric("rum_sessions_total"));
+  EXPECT_FALSE(IsCoreMetric("rum_mysql_kills_total"));
+  EXPECT_FALSE(IsCoreMetric("sessions"));
+}
+
+TEST_F(Table, HasNoMetricThatSpoilsThePage) {
+  SetMetric({"test_a", "help\nrum_ready 0"});
+  EXPECT_NE(Refusal().find("line break"), std::string::npos);
+  const std::string name = "test_" + std::string(60, 'x');
+  SetMetric({name.c_str(), "help"});
+  EXPECT_NE(Refusal().find("64 bytes"), std::string::npos);
+  for (const char* bad : {"test_", "test", "testing"}) {
+    SetMetric({bad, "help"});
+    EXPECT_NE(Refusal().find("begins with the module's"), std::string::npos) << bad;
+  }
+  table_.metric_count = 1001;
+  EXPECT_NE(Refusal().find("more than 1000"), std::string::npos);
+}
+
 TEST_F(Table, ReadsRowsOfAnotherSize) {
   struct LongRow {
     rum_option known;

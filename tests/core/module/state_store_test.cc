@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/main_queue.h"
+#include "module/current_module.h"
 #include "rum/module.h"
 #include "support/few_descriptors.h"
 #include "support/folder.h"
@@ -36,6 +37,7 @@ namespace {
 
 class StateStoreTest : public ::testing::Test {
  protected:
+  StateStoreTest() { SetCurrentModule("test"); }
   ~StateStoreTest() override { event_base_free(base_); }
   std::unique_ptr<StateStore> Open() {
     return std::make_unique<StateStore>(base_, folder_.path(),
@@ -60,6 +62,18 @@ class StateStoreTest : public ::testing::Test {
   test::Folder folder_;
   event_base* base_ = event_base_new();
 };
+
+TEST_F(StateStoreTest, KeepsNothingUnderTheNameOfAnotherModule) {
+  auto store = Open();
+  for (const char* name : {"other", "testing", "tes", "", "other-test", "test_x", "test-X",
+                           "test/x", "test-../other"}) {
+    EXPECT_EQ(StateStore::SaveForModule(name, "x", 1), RUM_E_ARGUMENT) << name;
+    EXPECT_EQ(StateStore::LoadForModule(name, nullptr, 0), 0u) << name;
+  }
+  EXPECT_EQ(StateStore::SaveForModule("test-greeting", "x", 1), RUM_OK);
+  SetCurrentModule("other");
+  EXPECT_EQ(StateStore::SaveForModule("test-greeting", "x", 1), RUM_E_ARGUMENT);
+}
 
 TEST_F(StateStoreTest, DoesNotWorkWithoutDescriptors) {
   EXPECT_TRUE(Open()->works());

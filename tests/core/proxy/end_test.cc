@@ -457,7 +457,7 @@ TEST(LogLine, NoNameNoteDetailOrDestinationCanBreakIt) {
 TEST(LogLine, AUserHasAtMost512Bytes) {
   Hooks hooks;
   hooks.session_open = [](rum_session* s) {
-    EXPECT_EQ(Identify(s, std::string(513, 'a')), RUM_E_ARGUMENT);
+    EXPECT_EQ(Identify(s, std::string(513, 'a')), RUM_E_LIMIT);
     EXPECT_EQ(host->identify(s, nullptr, 1), RUM_E_ARGUMENT);
     EXPECT_EQ(Identify(s, std::string(512, 'b')), RUM_OK);
     Close(s, RUM_CLOSE_DENIED);

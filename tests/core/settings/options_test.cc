@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <map>
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config.h"
@@ -36,22 +39,24 @@ const std::string& Modules() {
   return folder.path();
 }
 
-Result<CommandLine> Read(const std::vector<std::string>& arguments) {
+using Prepare = std::function<Status(const BeforeModule&)>;
+
+Result<CommandLine> Read(const std::vector<std::string>& arguments, Prepare prepare = {}) {
   Modules();
   std::vector<std::string> all = {"rum"};
   all.insert(all.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& argument : all) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  return ReadCommandLine(static_cast<int>(all.size()), argv.data(), kHost);
+  return ReadCommandLine(static_cast<int>(all.size()), argv.data(), kHost, nullptr, prepare);
 }
 
 // As a shell would split it; no quotes.
-Result<CommandLine> ReadLine(const std::string& line) {
+Result<CommandLine> ReadLine(const std::string& line, Prepare prepare = {}) {
   std::istringstream words(line);
   std::vector<std::string> arguments;
   for (std::string word; words >> word;) arguments.push_back(word);
-  return Read(arguments);
+  return Read(arguments, std::move(prepare));
 }
 
 const Settings* Good(const Result<CommandLine>& line) {
@@ -69,6 +74,40 @@ std::string ErrorOf(const std::string& line, Fault fault = Fault::kUsage) {
 
 bool Has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
+}
+
+// What is to be done before the module is loaded, as "background user", or "not asked".
+std::string Prepared(const std::string& line) {
+  std::string told = "not asked";
+  (void)ReadLine(line, [&](const BeforeModule& first) -> Status {
+    told = std::string(first.background ? "background " : "") + (first.other_user ? "user" : "");
+    return Ok();
+  });
+  return told;
+}
+
+TEST(Options, SayBeforeTheModuleIsLoadedWhetherToGoToTheBackground) {
+  Folder folder;
+  auto file = [&](const std::string& text) {
+    std::ofstream(folder / "conf") << text;
+    return " --config " + (folder / "conf");
+  };
+  EXPECT_EQ(Prepared("-s tcp:127.0.0.1:1 -d tcp:a:2"), "");
+  EXPECT_EQ(Prepared("-b -s tcp:127.0.0.1:1 -d tcp:a:2"), "background ");
+  EXPECT_EQ(Prepared("-b --user nobody -P there/is/none.so"), "background user");
+  EXPECT_EQ(Prepared("--group 7"), "user");
+  EXPECT_EQ(Prepared(file("background = yes\nuser = x\n")), "background user");
+  EXPECT_EQ(Prepared(file("background\n")), "background ");
+  EXPECT_EQ(Prepared(file("background = no\n")), "");
+  EXPECT_EQ(Prepared("-b" + file("background = no\n")), "background ");
+  for (const char* other : {"--help", "--version", "--check", "--explain x"}) {
+    EXPECT_EQ(Prepared(std::string("-b ") + other), "not asked") << other;
+  }
+  auto line = ReadLine("-b -P there/is/none.so", [](const BeforeModule&) {
+    return Status(Error{Fault::kSystem, "no fork"});
+  });
+  ASSERT_FALSE(line.ok());
+  EXPECT_EQ(line.error().text, "no fork") << "no module is loaded then";
 }
 
 TEST(Options, HaveTheDefaultsThatHelpTells) {

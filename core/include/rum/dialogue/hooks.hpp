@@ -194,13 +194,22 @@ struct Signature<Script (*)(Dialogue&, const C&, W&)> {
 //                                                    // or (Dialogue&, const Config&, Worker&)
 //   Script Probe(Dialogue& d, ProbeQuestion question);       // with the same in between
 //
-// Config is what config_new of the module makes. Worker is made by its default constructor for each
-// worker thread, and is what the scripts of that thread share; no lock is needed.
+// Config is what config_new of the module makes. Worker is made for each worker thread, out of a
+// rum_worker* if it can be (for "rum.worker/1"), else by its default constructor, and is what the
+// scripts of that thread share; no lock is needed.
 template <auto kLogin, auto kProbe = nullptr>
 class Hooks {
   using Config = typename detail::Signature<decltype(kLogin)>::Config;
   using Worker = typename detail::Signature<decltype(kLogin)>::Worker;
   struct OfWorker {
+    explicit OfWorker(rum_worker* handle) : worker(Made(handle)) {}
+    static Worker Made([[maybe_unused]] rum_worker* handle) {
+      if constexpr (std::is_constructible_v<Worker, rum_worker*>) {
+        return Worker(handle);
+      } else {
+        return Worker();
+      }
+    }
     Pool pool;
     Worker worker;
   };
@@ -232,8 +241,8 @@ class Hooks {
     return table;
   }
 
-  static int32_t WorkerStart(rum_worker*, const void*, void** data) {
-    *data = new (std::nothrow) OfWorker;
+  static int32_t WorkerStart(rum_worker* handle, const void*, void** data) {
+    *data = new (std::nothrow) OfWorker(handle);
     return *data != nullptr ? RUM_OK : RUM_E_MEMORY;
   }
   static void WorkerStop(void* data) { delete static_cast<OfWorker*>(data); }

@@ -14,6 +14,9 @@ struct Host {
   const rum_tls* tls = nullptr;
   const rum_limits* limits = nullptr;
   const rum_clock* clock = nullptr;
+  const rum_records* records = nullptr;
+  const rum_worker_calls* worker = nullptr;
+  const rum_shared* shared = nullptr;
 };
 inline Host host;
 
@@ -26,6 +29,9 @@ inline int32_t Init(const rum_host* table, char* = nullptr, size_t = 0) {
   host.tls = static_cast<const rum_tls*>(group(RUM_TLS_1));
   host.limits = static_cast<const rum_limits*>(group(RUM_LIMITS_1));
   host.clock = static_cast<const rum_clock*>(group(RUM_CLOCK_1));
+  host.records = static_cast<const rum_records*>(group(RUM_RECORDS_1));
+  host.worker = static_cast<const rum_worker_calls*>(group(RUM_WORKER_1));
+  host.shared = static_cast<const rum_shared*>(group(RUM_SHARED_1));
   return RUM_OK;
 }
 

@@ -6,8 +6,10 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <rum/dialogue/host.hpp>
 #include <rum/dialogue/script.hpp>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -54,12 +56,57 @@ class [[nodiscard]] Record {
   Status status() const { return status_; }
   Reason reason() const { return reason_; }  // RUM_CLOSE_MAP_UNAVAILABLE, or why the session ends
   std::string_view value() const RUM_LIFETIMEBOUND { return value_; }
+  // Its parts, as those of RecordParts.
+  std::string_view destination() const RUM_LIFETIMEBOUND;
+  std::string_view secret() const RUM_LIFETIMEBOUND;
+  std::optional<std::string> Column(const char* name) const;
 
  private:
   std::string_view value_;
   Reason reason_;
   Status status_;
 };
+
+// The parts of a record that the map gave, or of a copy of it; good as long as that is.
+class RecordParts {
+ public:
+  explicit RecordParts(std::string_view record) : record_(record) {
+    parts_.struct_size = sizeof parts_;
+    if (host.records && !record.empty()) {
+      host.records->parse(record.data(), record.size(), &parts_);
+    }
+  }
+  std::string_view destination() const { return {parts_.destination, parts_.destination_size}; }
+  std::string_view secret() const { return {parts_.secret, parts_.secret_size}; }
+  // The module's own column, "pgsql-db"; nothing: there is none, or the rules cannot be read, and
+  // Admit() refuses the user.
+  std::optional<std::string> Column(const char* name) const {
+    std::string value;
+    size_t size = 0;
+    if (!host.records || record_.empty()) return std::nullopt;
+    int32_t status = Ask(name, value, &size);
+    if (status == RUM_E_LIMIT && size > 0) {
+      value.resize(size);
+      status = Ask(name, value, &size);
+    }
+    return status == RUM_FOUND ? std::optional(std::move(value)) : std::nullopt;
+  }
+
+ private:
+  int32_t Ask(const char* name, std::string& value, size_t* size) const {
+    *size = value.size();
+    return host.records->column(record_.data(), record_.size(), name, value.data(), size);
+  }
+
+  std::string_view record_;
+  rum_record parts_{};  // of size 0 without a destination, and where this rum has no records
+};
+
+inline std::string_view Record::destination() const { return RecordParts(value_).destination(); }
+inline std::string_view Record::secret() const { return RecordParts(value_).secret(); }
+inline std::optional<std::string> Record::Column(const char* name) const {
+  return RecordParts(value_).Column(name);
+}
 
 // The result of Frame()'s parser: the bytes contain a whole frame of `size` bytes; or the parser
 // needs `size` bytes in all, more than there are; or the bytes violate the protocol.
@@ -204,6 +251,12 @@ class Dialogue {
   // RUM_OK if this rum has no limits.
   int32_t Admit(std::string_view record) const {
     return host.limits ? host.limits->admit(session_, record.data(), record.size()) : RUM_OK;
+  }
+  // put() of "rum.shared/1"; who looks a key up uses host.shared, which needs no session.
+  int32_t Share(std::string_view key, std::string_view value, uint64_t lifetime = 0) const {
+    return host.shared ? host.shared->put(session_, key.data(), key.size(), value.data(),
+                                          value.size(), lifetime)
+                       : RUM_E_UNSUPPORTED;
   }
   void LoginFailed() const {
     if (host.limits) host.limits->login_failed(session_);

@@ -45,11 +45,41 @@ static int32_t session_open(rum_session* session, const void* config, void* work
 #ifdef MISSING_DEPENDENCY
   return a_function_that_is_nowhere(); /* needed only when it is called */
 #endif
+#ifdef RETRYING
+  rum->connect(session, "tcp:192.0.2.1:1", 15);
+#endif
 #ifdef SPINNING
   rum->lookup(session, "again", 5);
 #endif
+#ifdef LEAKING
+  *data = malloc(100); /* no session_close frees it */
+#endif
   return rum && session ? RUM_OK : RUM_E_FAILED;
 }
+
+#ifdef KEEPING
+/* Waits for somebody who never comes. */
+static int32_t side_end(void* data, rum_session* session, uint32_t side) {
+  (void)data;
+  (void)session;
+  (void)side;
+  return RUM_KEEP;
+}
+#define SIDE_END side_end
+#else
+#define SIDE_END NULL
+#endif
+
+#ifdef RETRYING
+/* Tries for ever what fails at once. */
+static void upstream_open(void* data, rum_session* session, uint32_t reason) {
+  (void)data;
+  if (reason) rum->connect(session, "tcp:192.0.2.1:1", 15);
+}
+#define UPSTREAM_OPEN upstream_open
+#else
+#define UPSTREAM_OPEN NULL
+#endif
 
 /* Each line is answered by its own text. */
 static int64_t client_data(void* data, rum_session* session, const uint8_t* bytes, size_t size) {
@@ -61,6 +91,12 @@ static int64_t client_data(void* data, rum_session* session, const uint8_t* byte
 #ifdef HANGING
   for (volatile int i = 1; i;) {
   }
+#endif
+#ifdef EXITING
+  exit(0);
+#endif
+#ifdef FLOODING
+  for (;;) rum->send(session, RUM_CLIENT, bytes, size);
 #endif
 #ifdef CRASHING
   raise(SIGSEGV);
@@ -136,6 +172,8 @@ RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL = {
     .session_open = session_open,
     .client_data = client_data,
     .looked_up = looked_up,
+    .upstream_open = UPSTREAM_OPEN,
+    .side_end = SIDE_END,
 };
 
 #else

@@ -1,0 +1,420 @@
+#include "proxy/shared_table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <random>
+
+#include "base/clock.h"
+#include "base/keyed_hash.h"
+#include "module/current_module.h"
+
+namespace rum {
+namespace {
+
+constexpr uint64_t kMagic = 0x31646572616873ull;  // "shared1"
+constexpr uint32_t kBuckets = SharedTable::kSlots;
+constexpr uint32_t kAccounts = 65536;  // users whose names have one hash share one
+constexpr int kProcesses = 64;         // that use the memory at a time: one ends as another begins
+constexpr uint32_t kSweepAlways = 8;   // slots looked at in each put()
+constexpr uint32_t kSweepForRoom = 1024;
+constexpr long kLockNanos = 500'000'000;  // for a process that was stopped while it had the lock
+
+}  // namespace
+
+// All of it is in the shared memory. The processes of a hand-over may be of different versions of
+// rum: `layout` tells whether they mean the same.
+struct SharedTable::Header {
+  std::atomic<uint64_t> magic;  // written last
+  uint64_t layout;
+  std::array<uint64_t, 2> hash_key;
+  char module[64];
+  pthread_mutex_t mutex;
+  uint32_t free;               // 1 + a slot, the head of a list; 0: none
+  uint32_t fresh;              // slots from here on were never used
+  uint32_t hand;               // where Sweep() goes on
+  uint32_t used[2];            // entries of sessions, entries with a lifetime
+  uint32_t buckets[kBuckets];  // 1 + a slot
+  uint32_t accounts[2][kAccounts];
+};
+
+struct SharedTable::Slot {
+  uint32_t next;        // in the bucket or the free list: 1 + a slot
+  uint32_t generation;  // how often the slot was freed
+  uint64_t hash;
+  uint64_t session;  // that put it
+  uint64_t expires;  // in milliseconds of the machine's clock; 0: with the session
+  uint32_t account;
+  uint16_t key_size;  // 0: the slot is free
+  uint16_t value_size;
+  uint8_t process;
+  uint8_t bytes[RUM_MOST_SHARED_KEY + RUM_MOST_SHARED_VALUE + 7];
+
+  bool timed() const { return expires != 0; }
+  std::string_view key() const {
+    return {reinterpret_cast<const char*>(bytes), std::min<size_t>(key_size, RUM_MOST_SHARED_KEY)};
+  }
+  std::string_view value() const {
+    return {reinterpret_cast<const char*>(bytes) + key().size(),
+            std::min<size_t>(value_size, RUM_MOST_SHARED_VALUE)};
+  }
+};
+
+namespace {
+
+constexpr size_t kHeaderBytes = 2 << 20;
+// Without its seals a file could shrink, and reading it would end the process.
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
+
+}  // namespace
+
+// Robust: when a process dies in the middle of a change, all entries go. `ok()` false: the other
+// process has had the lock for too long.
+class SharedTable::Lock {
+ public:
+  explicit Lock(SharedTable& table) : table_(table) {
+    timespec until;
+    ::clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += kLockNanos;
+    until.tv_sec += until.tv_nsec / 1'000'000'000;
+    until.tv_nsec %= 1'000'000'000;
+    int error = ::pthread_mutex_timedlock(&table.header_->mutex, &until);
+    ok_ = error == 0 || error == EOWNERDEAD;
+    if (error == EOWNERDEAD) {
+      table.Clear();
+      ::pthread_mutex_consistent(&table.header_->mutex);
+    }
+    if (!ok_) return;
+    table.known_ = table.known_alive_ = 0;
+    if (table.process_ < 0) table.Attach();
+    ok_ = table.process_ >= 0;
+    if (!ok_) ::pthread_mutex_unlock(&table.header_->mutex);
+  }
+  ~Lock() {
+    if (ok_) ::pthread_mutex_unlock(&table_.header_->mutex);
+  }
+  Lock(const Lock&) = delete;
+  bool ok() const { return ok_; }
+
+ private:
+  SharedTable& table_;
+  bool ok_;
+};
+
+// -- the table of the process ---------------------------------------------------------------------
+
+namespace {
+
+std::mutex mutex;  // guards `inherited`, and that one table is made
+Fd inherited;
+std::atomic<SharedTable*> the_table = nullptr;  // never destroyed: sessions may end late
+
+}  // namespace
+
+SharedTable* SharedTable::Get() {
+  if (SharedTable* table = the_table.load(std::memory_order_acquire)) return table;
+  std::lock_guard lock(mutex);
+  if (SharedTable* table = the_table.load(std::memory_order_acquire)) return table;
+  std::unique_ptr<SharedTable> table;
+  if (inherited) table = Open(std::move(inherited), CurrentModule());
+  if (!table) table = Make(CurrentModule());
+  the_table.store(table.get(), std::memory_order_release);
+  return table.release();
+}
+
+void SharedTable::Inherit(Fd memory) {
+  std::lock_guard lock(mutex);
+  inherited = std::move(memory);
+}
+
+int SharedTable::Descriptor() {
+  SharedTable* table = the_table.load(std::memory_order_acquire);
+  return table ? table->fd() : -1;
+}
+
+void SharedTable::SessionEnded(uint64_t session) {
+  if (SharedTable* table = the_table.load(std::memory_order_acquire)) table->End(session);
+}
+
+// -- the memory -----------------------------------------------------------------------------------
+
+static_assert(sizeof(uint32_t) * (kBuckets + 2 * kAccounts) + 4096 < kHeaderBytes);
+
+SharedTable::SharedTable(Fd memory, Header* header) : memory_(std::move(memory)), header_(header) {}
+
+SharedTable::~SharedTable() { ::munmap(header_, kHeaderBytes + sizeof(Slot) * kSlots); }
+
+SharedTable::Slot& SharedTable::slot(uint32_t index) const {
+  auto* bytes = reinterpret_cast<uint8_t*>(header_) + kHeaderBytes;
+  return reinterpret_cast<Slot*>(bytes)[index % kSlots];
+}
+
+std::unique_ptr<SharedTable> SharedTable::Map(Fd memory) {
+  const size_t size = kHeaderBytes + sizeof(Slot) * kSlots;
+  void* at =
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory.get(), 0);
+  if (at == MAP_FAILED) return nullptr;
+  ::madvise(at, size, MADV_DONTDUMP);  // keys are secrets
+  return std::unique_ptr<SharedTable>(new SharedTable(std::move(memory), static_cast<Header*>(at)));
+}
+
+std::unique_ptr<SharedTable> SharedTable::Make(std::string_view module) {
+  Fd memory(::memfd_create("rum-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const off_t size = kHeaderBytes + sizeof(Slot) * kSlots;
+  if (!memory || ::ftruncate(memory.get(), size) != 0 ||
+      ::fcntl(memory.get(), F_ADD_SEALS, kSeals) != 0) {
+    return nullptr;
+  }
+  auto table = Map(std::move(memory));
+  if (table) table->Format(module);
+  return table;
+}
+
+std::unique_ptr<SharedTable> SharedTable::Open(Fd memory, std::string_view module) {
+  struct stat st;
+  const int seals = ::fcntl(memory.get(), F_GET_SEALS);
+  if (seals < 0 || (seals & kSeals) != kSeals || ::fstat(memory.get(), &st) != 0 ||
+      st.st_size != static_cast<off_t>(kHeaderBytes + sizeof(Slot) * kSlots)) {
+    return nullptr;
+  }
+  auto table = Map(std::move(memory));
+  if (!table) return nullptr;
+  const Header& header = *table->header_;
+  const bool same =
+      header.magic.load(std::memory_order_acquire) == kMagic &&
+      header.layout == sizeof(Header) * 65536 + sizeof(Slot) &&
+      module.size() < sizeof header.module &&
+      module == std::string_view(header.module, ::strnlen(header.module, sizeof header.module));
+  return same ? std::move(table) : nullptr;
+}
+
+void SharedTable::Format(std::string_view module) {
+  Header& header = *header_;
+  std::random_device random;
+  for (uint64_t& word : header.hash_key) word = uint64_t{random()} << 32 | random();
+  module.copy(header.module, sizeof header.module - 1);
+  pthread_mutexattr_t attributes;
+  ::pthread_mutexattr_init(&attributes);
+  ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  ::pthread_mutex_init(&header.mutex, &attributes);
+  ::pthread_mutexattr_destroy(&attributes);
+  header.layout = sizeof(Header) * 65536 + sizeof(Slot);
+  header.magic.store(kMagic, std::memory_order_release);
+}
+
+void SharedTable::Clear() {
+  Header& header = *header_;
+  for (uint32_t i = 0; i < std::min(header.fresh, kSlots); ++i) {
+    const uint32_t generation = slot(i).generation;
+    ::explicit_bzero(&slot(i), sizeof(Slot));
+    slot(i).generation = generation + 1;
+  }
+  header.free = header.fresh = header.hand = header.used[0] = header.used[1] = 0;
+  std::memset(header.buckets, 0, sizeof header.buckets);
+  std::memset(header.accounts, 0, sizeof header.accounts);
+}
+
+// A process has a lock on one byte of the file, which the kernel takes back when the process ends.
+// The number may have been that of a process that has died: its entries go. Not before the first
+// use, since a lock does not survive fork().
+void SharedTable::Attach() {
+  for (int i = 0; i < kProcesses && process_ < 0; ++i) {
+    struct flock lock = {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = i;
+    lock.l_len = 1;
+    if (::fcntl(memory_.get(), F_SETLK, &lock) == 0) process_ = i;
+  }
+  if (process_ < 0) return;
+  for (uint32_t i = 0; i < std::min(header_->fresh, kSlots); ++i) {
+    if (slot(i).key_size && slot(i).process == process_) Remove(i);
+  }
+}
+
+bool SharedTable::Alive(uint8_t process) {
+  if (process == process_) return true;
+  if (process >= kProcesses) return false;
+  const uint64_t bit = uint64_t{1} << process;
+  if (!(known_ & bit)) {
+    known_ |= bit;
+    struct flock lock = {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = process;
+    lock.l_len = 1;
+    if (::fcntl(memory_.get(), F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK) known_alive_ |= bit;
+  }
+  return known_alive_ & bit;
+}
+
+// An entry with a lifetime outlives the process that put it.
+bool SharedTable::Gone(const Slot& slot, uint64_t now) {
+  return slot.timed() ? slot.expires <= now : !Alive(slot.process);
+}
+
+void SharedTable::Sweep(uint32_t count, uint64_t now) {
+  const uint32_t fresh = std::min(header_->fresh, kSlots);
+  for (count = std::min(count, fresh); count > 0; --count) {
+    const uint32_t index = header_->hand >= fresh ? 0 : header_->hand;
+    header_->hand = index + 1;
+    if (slot(index).key_size && Gone(slot(index), now)) Remove(index);
+  }
+}
+
+// 1 + the slot; 0: there is none. The steps are bounded whatever the memory holds.
+uint32_t SharedTable::Seek(uint64_t hash, std::string_view key, uint64_t now) {
+  uint32_t at = header_->buckets[hash % kBuckets];
+  for (uint32_t steps = 0; at != 0 && steps < kSlots; ++steps) {
+    const Slot& entry = slot(at - 1);
+    if (entry.hash == hash && entry.key() == key) {
+      if (!Gone(entry, now)) return at;
+      Remove(at - 1);
+      return 0;
+    }
+    at = entry.next;
+  }
+  return 0;
+}
+
+void SharedTable::Remove(uint32_t index) {
+  Slot& entry = slot(index);
+  uint32_t* link = &header_->buckets[entry.hash % kBuckets];
+  for (uint32_t steps = 0; *link != 0 && *link != index + 1 && steps < kSlots; ++steps) {
+    link = &slot(*link - 1).next;
+  }
+  if (*link == index + 1) *link = entry.next;
+  --header_->used[entry.timed()];
+  --header_->accounts[entry.timed()][entry.account % kAccounts];
+  const uint32_t generation = entry.generation;
+  ::explicit_bzero(&entry, sizeof entry);
+  entry.generation = generation + 1;
+  entry.next = std::exchange(header_->free, index + 1);
+}
+
+uint32_t SharedTable::TakeSlot() {
+  if (header_->free == 0) return header_->fresh++;
+  const uint32_t index = header_->free - 1;
+  header_->free = slot(index).next;
+  return index;
+}
+
+bool SharedTable::HasRoom(bool timed, uint32_t account, uint64_t now) {
+  auto fits = [&] {
+    return header_->used[timed] < (timed ? kTimedMost : kOwnedMost) &&
+           header_->accounts[timed][account] < (timed ? kTimedPerUser : kPerUser) &&
+           (header_->free != 0 || header_->fresh < kSlots);
+  };
+  if (fits()) return true;
+  Sweep(kSweepForRoom, now);
+  return fits();
+}
+
+// -- the calls ------------------------------------------------------------------------------------
+
+int32_t SharedTable::Put(const Owner& owner, std::string_view key, std::string_view value,
+                         uint64_t lifetime) {
+  if (key.empty()) return RUM_E_ARGUMENT;
+  if (key.size() > RUM_MOST_SHARED_KEY || value.size() > RUM_MOST_SHARED_VALUE ||
+      lifetime > RUM_MOST_MILLISECONDS) {
+    return RUM_E_LIMIT;
+  }
+  const bool timed = lifetime != 0;
+  std::lock_guard guard(mutex_);
+  Lock lock(*this);
+  if (!lock.ok()) return RUM_E_FAILED;
+  const uint64_t now = NowMillis();
+  const uint64_t hash = SipHash(header_->hash_key, key);
+  const auto account =
+      static_cast<uint32_t>(SipHash({header_->hash_key[1], header_->hash_key[0]}, owner.user)) %
+      kAccounts;
+  Sweep(kSweepAlways, now);
+  std::vector<Held>* held = nullptr;
+  if (!timed) {
+    held = &sessions_[owner.session];
+    std::erase_if(*held,
+                  [this](const Held& one) { return slot(one.index).generation != one.generation; });
+  }
+  auto refuse = [&](int32_t why) {
+    if (held && held->empty()) sessions_.erase(owner.session);
+    return why;
+  };
+  if (const uint32_t old = Seek(hash, key, now)) {
+    const Slot& entry = slot(old - 1);
+    const bool own =
+        timed ? entry.timed() && entry.account == account
+              : !entry.timed() && entry.process == process_ && entry.session == owner.session;
+    if (!own) return refuse(RUM_E_STATE);
+    if (held) std::erase_if(*held, [&](const Held& one) { return one.index == old - 1; });
+    Remove(old - 1);
+  }
+  if (held && held->size() >= RUM_MOST_SHARED_ENTRIES) return RUM_E_LIMIT;
+  if (!HasRoom(timed, account, now)) return refuse(RUM_E_LIMIT);
+  const uint32_t index = TakeSlot();
+  Slot& entry = slot(index);
+  entry.hash = hash;
+  entry.session = owner.session;
+  entry.expires = timed ? now + lifetime : 0;
+  entry.account = account;
+  entry.process = static_cast<uint8_t>(process_);
+  entry.key_size = static_cast<uint16_t>(key.size());
+  entry.value_size = static_cast<uint16_t>(value.size());
+  key.copy(reinterpret_cast<char*>(entry.bytes), key.size());
+  value.copy(reinterpret_cast<char*>(entry.bytes) + key.size(), value.size());
+  entry.next = std::exchange(header_->buckets[hash % kBuckets], index + 1);
+  ++header_->used[timed];
+  ++header_->accounts[timed][account];
+  if (held) held->push_back({index, entry.generation});
+  return RUM_OK;
+}
+
+int32_t SharedTable::Find(std::string_view key, void* value, size_t* size, bool take) {
+  if (key.empty() || (!value && size && *size)) return RUM_E_ARGUMENT;
+  const size_t room = size ? std::exchange(*size, 0) : 0;
+  if (key.size() > RUM_MOST_SHARED_KEY) return RUM_E_LIMIT;
+  std::lock_guard guard(mutex_);
+  Lock lock(*this);
+  if (!lock.ok()) return RUM_E_FAILED;
+  const uint32_t found = Seek(SipHash(header_->hash_key, key), key, NowMillis());
+  if (found == 0) return RUM_NOT_FOUND;
+  const std::string_view bytes = slot(found - 1).value();
+  if (size) {
+    *size = bytes.size();
+    if (bytes.size() > room) return RUM_E_LIMIT;
+    if (!bytes.empty()) std::memcpy(value, bytes.data(), bytes.size());
+  }
+  if (take) Remove(found - 1);
+  return RUM_FOUND;
+}
+
+void SharedTable::End(uint64_t session) {
+  std::lock_guard guard(mutex_);
+  auto found = sessions_.find(session);
+  if (found == sessions_.end()) return;
+  Lock lock(*this);
+  if (lock.ok()) {
+    for (const Held& one : found->second) {
+      if (slot(one.index).generation == one.generation) Remove(one.index);
+    }
+  }
+  sessions_.erase(found);
+}
+
+uint32_t SharedTable::used() {
+  std::lock_guard guard(mutex_);
+  Lock lock(*this);
+  return lock.ok() ? header_->used[0] + header_->used[1] : 0;
+}
+
+}  // namespace rum

@@ -1,0 +1,139 @@
+// "rum.worker/1", "rum.shared/1", "rum.records/1" and the bounds, as the scripted host serves them.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+
+#include "little_module.h"
+
+namespace rum {
+namespace {
+
+using namespace std::string_literals;
+
+template <class Group>
+const Group& Calls(const char* name) {
+  return *static_cast<const Group*>(rum_calls->extension(name));
+}
+const rum_worker_calls& WorkerGroup() { return Calls<rum_worker_calls>(RUM_WORKER_1); }
+const rum_shared& Shared() { return Calls<rum_shared>(RUM_SHARED_1); }
+
+struct Job {
+  int runs = 0, drops = 0;
+  static void Run(void*, void* self) { ++static_cast<Job*>(self)->runs; }
+  static void Drop(void* self) { ++static_cast<Job*>(self)->drops; }
+};
+rum_worker* the_worker = nullptr;
+
+rum_module WithWorker(const LittleModule& little) {
+  rum_module table = little.table();
+  table.worker_start = [](rum_worker* worker, const void*, void**) -> int32_t {
+    the_worker = worker;
+    return RUM_OK;
+  };
+  return table;
+}
+
+TEST(ScriptedWorker, RunsTimersAndPostsAndDropsWhatIsLeft) {
+  LittleModule little;
+  Job timer, late, cancelled, posted, left;
+  uint64_t ticket = 0;
+  {
+    ScriptedHost host(WithWorker(little));
+    ASSERT_TRUE(host.Start());
+    ticket = WorkerGroup().ticket(the_worker);
+    WorkerGroup().timer(the_worker, 10, Job::Run, &timer, Job::Drop);
+    WorkerGroup().timer(the_worker, 1000, Job::Run, &late, Job::Drop);
+    uint64_t other = WorkerGroup().timer(the_worker, 10, Job::Run, &cancelled, Job::Drop);
+    WorkerGroup().timer_cancel(the_worker, other);
+    std::thread([&] { WorkerGroup().post(ticket, Job::Run, &posted, Job::Drop); }).join();
+    EXPECT_EQ(posted.runs, 0);
+    host.Advance(9);
+    EXPECT_EQ(posted.runs, 1);
+    EXPECT_EQ(timer.runs, 0);
+    host.Advance(1);
+    EXPECT_EQ(timer.runs, 1);
+    EXPECT_EQ(WorkerGroup().post(ticket, Job::Run, &left, Job::Drop), RUM_OK);
+    EXPECT_EQ(host.violations(), std::vector<std::string>{});
+  }
+  EXPECT_EQ(late.drops + left.drops + cancelled.drops, 3);
+  EXPECT_EQ(late.runs + left.runs + cancelled.runs + timer.drops + posted.drops, 0);
+  EXPECT_EQ(WorkerGroup().post(ticket, Job::Run, &left, Job::Drop), RUM_E_STATE);
+}
+
+TEST(ScriptedWorker, TellsOfAWrongHandle) {
+  LittleModule little;
+  ScriptedHost host(WithWorker(little));
+  ASSERT_TRUE(host.Start());
+  Job job;
+  EXPECT_EQ(WorkerGroup().timer(nullptr, 10, Job::Run, &job, Job::Drop), 0u);
+  std::thread([&] { WorkerGroup().ticket(the_worker); }).join();
+  EXPECT_EQ(host.violations(),
+            (std::vector<std::string>{"timer() with a pointer that is not a worker",
+                                      "ticket() on another thread than the worker's"}));
+}
+
+TEST(ScriptedShared, KeepsEntriesForASessionOrALifetime) {
+  LittleModule little;
+  little.open = [](rum_session* s) {
+    EXPECT_EQ(Shared().put(s, "own", 3, "a", 1, 0), RUM_OK);
+    EXPECT_EQ(Shared().put(s, "timed", 5, "b", 1, 1000), RUM_OK);
+    for (int i = 1; i < 8; ++i) {
+      EXPECT_EQ(Shared().put(s, std::to_string(i).c_str(), 1, "", 0, 0), RUM_OK);
+    }
+    EXPECT_EQ(Shared().put(s, "more", 4, "", 0, 0), RUM_E_LIMIT);
+    EXPECT_EQ(Shared().put(s, "own", SIZE_MAX, "", 0, 0), RUM_E_LIMIT);
+    return RUM_OK;
+  };
+  ScriptedHost host(little.table());
+  host.Open();
+  char value[4];
+  size_t size = sizeof value;
+  EXPECT_EQ(Shared().get("own", 3, value, &size), RUM_FOUND);
+  EXPECT_EQ(std::string(value, size), "a");
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  EXPECT_EQ(Shared().get("own", 3, value, &size), RUM_NOT_FOUND);
+  EXPECT_EQ(size, 0u);
+  EXPECT_EQ(Shared().get("timed", 5, value, &size), RUM_E_LIMIT);
+  EXPECT_EQ(size, 1u);
+  host.Advance(999);
+  EXPECT_EQ(Shared().take("timed", 5, nullptr, nullptr), RUM_FOUND);
+  EXPECT_EQ(Shared().take("timed", 5, nullptr, nullptr), RUM_NOT_FOUND);
+}
+
+TEST(ScriptedRecords, AreThoseOfRum) {
+  LittleModule little;
+  ScriptedHost host(little.table());
+  ASSERT_TRUE(host.Start());
+  const std::string record = "\0tcp:a:1\0\x80little-x=1"s;
+  char value[4];
+  size_t size = sizeof value;
+  const rum_records& records = Calls<rum_records>(RUM_RECORDS_1);
+  EXPECT_EQ(records.column(record.data(), record.size(), "little-x", value, &size), RUM_FOUND);
+  EXPECT_EQ(std::string(value, size), "1");
+  EXPECT_EQ(host.violations(), std::vector<std::string>{});
+  EXPECT_EQ(records.column(record.data(), record.size(), "max", value, &size), RUM_E_ARGUMENT);
+  EXPECT_EQ(host.violations(), std::vector<std::string>{"column() with the name max"});
+}
+
+TEST(ScriptedBounds, AreThoseOfRum) {
+  LittleModule little;
+  little.open = [](rum_session* s) {
+    EXPECT_EQ(rum_calls->send(s, RUM_CLIENT, "x", SIZE_MAX), RUM_E_LIMIT);
+    EXPECT_EQ(rum_calls->connect(s, "x", SIZE_MAX), RUM_E_LIMIT);
+    EXPECT_EQ(rum_calls->lookup(s, "x", SIZE_MAX), RUM_E_LIMIT);
+    EXPECT_EQ(rum_calls->forward(s, RUM_CLIENT, UINT64_MAX), RUM_E_LIMIT);
+    return RUM_OK;
+  };
+  ScriptedHost host(little.table());
+  host.Open();
+  const rum_state& state = Calls<rum_state>(RUM_STATE_1);
+  EXPECT_EQ(state.save("little-x", "x", 1), RUM_OK);
+  EXPECT_EQ(state.save("little-x", "x", SIZE_MAX), RUM_E_LIMIT);
+  EXPECT_EQ(host.violations(), std::vector<std::string>{});
+  EXPECT_EQ(state.save("other-x", "x", 1), RUM_E_ARGUMENT);
+  EXPECT_EQ(host.violations().size(), 1u);
+}
+
+}  // namespace
+}  // namespace rum

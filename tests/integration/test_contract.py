@@ -1,0 +1,153 @@
+"""Host calls of rum/module.h with a module of the test, on a real rum: the map's records, the table that
+workers and processes share, timers and posts of workers, and what is refused."""
+
+import os
+import signal
+import subprocess
+
+from support import net
+from support.build import SOURCE, SUPPORT
+from support.harness import check, has, same, test
+from support.net import connect
+from support.rum import run_once
+from test_redirect import tcp
+from test_sni import build_map
+
+
+def build_module(t, *defines):
+    path = t.path("contract-%d.so" % t.number())
+    sanitizer = {"": [], "address": ["-fsanitize=address"], "thread": ["-fsanitize=thread"]}
+    subprocess.run(["cc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
+                    "-pthread", "-I" + os.path.join(SOURCE, "core", "include"), *defines,
+                    *sanitizer[t.run.build.sanitizer], os.path.join(SUPPORT, "contract.c"),
+                    "-o", path], check=True)
+    return path
+
+
+class Client:
+    def __init__(self, t, address):
+        self.socket = t.keep(connect(address, 30))
+        self.rest = b""
+
+    def ask(self, line):
+        self.socket.sendall(line.encode() + b"\n")
+        while b"\n" not in self.rest:
+            part = self.socket.recv(65536)
+            check(part, "the answer to %r comes" % line)
+            self.rest += part
+        answer, _, self.rest = self.rest.partition(b"\n")
+        return answer.decode().strip()
+
+    def close(self):
+        self.socket.close()
+
+
+@test("A module gets the destination, the secret and its own column of a record")
+def _(t):
+    users = build_map(t, ["alice - tcp:db1:1 max=5 contract-db=app\\s1",
+                          "bob $6$salt1234$hash tcp:db2:1,tcp:db3:1 other-db=x"])
+    here = tcp()
+    t.rum("-s", here, "-P", build_module(t), "-M", users)
+    client = Client(t, here)
+    same(client.ask("user alice"), "user 0 tcp:db1:1 - app 1")
+    same(client.ask("user bob"), "user 0 tcp:db2:1,tcp:db3:1 secret")
+    same(client.ask("user carol"), "user 1")
+
+
+@test("What a session shares is seen by all workers, taken once, and gone when the session ends")
+def _(t):
+    here = tcp()
+    t.rum("-s", here, "-P", build_module(t), "-w", "2")
+    clients = [Client(t, here) for _ in range(4)]
+    same(clients[0].ask("put key value"), "put 0")
+    for client in clients:
+        same(client.ask("get key"), "get 0 value")
+        same(client.ask("put key other"), "put %d" % (0 if client is clients[0] else -2))
+        clients[0].ask("put key value")
+    same(sorted(client.ask("take key") for client in clients), ["take 0 value"] + 3 * ["take 1"])
+    same(clients[0].ask("put key value"), "put 0")
+    same(clients[0].ask("put stays value 3600000"), "put 0")
+    clients[0].close()
+    net.until(lambda: clients[1].ask("get key") == "get 1", 10 * t.scale,
+              lambda: "the entry goes with its session")
+    same(clients[1].ask("get stays"), "get 0 value")
+    for i in range(8):
+        same(clients[1].ask("put own%d value" % i), "put 0")
+    same(clients[1].ask("put own8 value"), "put -3")
+
+
+@test("After a hand-over the old process and the new one share one table")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-P", build_module(t), "--drain-timeout", "1h")
+    old, gone = Client(t, here), Client(t, here)
+    same(old.ask("put old value"), "put 0")
+    same(gone.ask("put gone value"), "put 0")
+    same(old.ask("put stays value 3600000"), "put 0")
+    rum.hand_over()
+    new = Client(t, here)
+    same(new.ask("get old"), "get 0 value")
+    same(new.ask("get gone"), "get 0 value")
+    same(new.ask("put new value"), "put 0")
+    same(old.ask("get new"), "get 0 value")
+    same(old.ask("put late value"), "put 0")
+    same(new.ask("get late"), "get 0 value")
+    same(new.ask("put old mine"), "put -2")
+    same(old.ask("take new"), "take 0 value")
+    same(new.ask("get new"), "get 1")
+    gone.close()
+    net.until(lambda: new.ask("get gone") == "get 1", 10 * t.scale,
+              lambda: "the entry of a session of the old process goes with it")
+    old.close()
+    net.until(lambda: new.ask("get old") == "get 1", 10 * t.scale,
+              lambda: "those of the last session go as well")
+    same(new.ask("take stays"), "take 0 value")
+
+
+@test("What a process that was killed has shared is not found any more")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-P", build_module(t), "--drain-timeout", "1h")
+    old = Client(t, here)
+    same(old.ask("put old value"), "put 0")
+    first = rum.process.pid
+    rum.hand_over()
+    new = Client(t, here)
+    same(new.ask("get old"), "get 0 value")
+    os.kill(first, signal.SIGKILL)
+    net.until(lambda: new.ask("get old") == "get 1", 10 * t.scale, lambda: "it is gone")
+    same(new.ask("put old mine"), "put 0")
+
+
+@test("Timers of a worker and posts of a module's own thread run, and end with the worker")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-P", build_module(t), "-w", "2")
+    for name in ("rum_contract_ticks_total", "rum_contract_posts_total"):
+        net.until(lambda: float(rum.metric(name)) > 20, 10 * t.scale, lambda: name + " grows")
+    rum.signal(signal.SIGTERM)
+    same(rum.wait_exit(), 0, "the threads of the module end, and so does rum")
+
+
+@test("Sizes without end, other modules' names and floods of log lines are refused")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-P", build_module(t))
+    client = Client(t, here)
+    same(client.ask("huge x"), "huge -3")
+    same(client.ask("save contract-x value"), "save 0")
+    same(client.ask("save mysql-greeting value"), "save -1")
+    for _ in range(2):  # a second may begin in the middle of the first
+        same(client.ask("log 5000"), "log 0")
+    check(float(rum.metric("rum_log_lines_dropped_total")) >= 8000 - 2000, "dropped lines are counted")
+    net.until(lambda: client.ask("log 1") and "lines in a second" in rum.log(), 10 * t.scale,
+              lambda: "and told")
+    check("x" * 4096 + "... (cut)" in rum.log(), "a long line is cut")
+    check("x" * 4097 not in rum.log(), "at the bound")
+
+
+@test("A module with two metrics of one name is not loaded")
+def _(t):
+    code, _, error = run_once(t, "-s", tcp(), "-P", build_module(t, "-DTWO_OF_ONE_NAME"))
+    check(code != 0, "rum does not start")
+    has(error, "metric 1 has the name of another one")
