@@ -25,7 +25,7 @@ our $SCHEMA = 'mysql';    # the tests put tables of other server versions elsewh
 use constant { DONE => 0, FAILED => 1, USAGE => 2 };
 use constant MAX_WARNINGS => 20;
 use constant MAX_LOCK_AGE => 600;    # seconds until a run that never ends is worth an error
-use constant TOUCH_AFTER => 3600;    # seconds until a map that stays the same is dated anew
+use constant TOUCH_AFTER => 3600;    # seconds until an unchanged map gets a new date
 
 # Bounds of what a server may send.
 use constant MAX_PACKET => 1 << 24;      # bytes of a row, or of an error

@@ -358,12 +358,12 @@ void Conversation::DenyAll() {
   }
   if (connects == kLastRounds) {
     wrong_ =
-        "upstream_open calls connect() again after each failure, for ever (upstream_open: without "
+        "upstream_open calls connect() again after each failure, forever (upstream_open: without "
         "connect() or close() the session ends with the reason)";
   } else if (lookups == kLastRounds) {
     wrong_ =
-        "looked_up calls lookup() again after each answer, for ever (a hook answers what has "
-        "happened; it must not call for itself for ever)";
+        "looked_up calls lookup() again after each answer, forever (a hook answers what has "
+        "happened; it must not call for itself forever)";
   }
 }
 

@@ -20,7 +20,7 @@ constexpr Rule kRules[] = {
     {"asked by need() for", "need() is for more bytes than the hook was shown"},
     {"need() answered RUM_E_LIMIT",
      "RUM_E_LIMIT: a limit is reached; the session should be closed"},
-    {"without end", "a hook answers what has happened; it must not call for itself for ever"},
+    {"without end", "a hook answers what has happened; it must not call for itself forever"},
     {"null pointer", "RUM_E_ARGUMENT: a pointer that makes no sense"},
     {"with side", "RUM_E_ARGUMENT: the sides are RUM_CLIENT and RUM_UPSTREAM"},
     {"that pause() never gave", "resume() takes a ticket of pause()"},

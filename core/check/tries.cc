@@ -69,7 +69,7 @@ size_t Descriptors() {
 
 void Report(const std::string& sentence) { board().report.Append(sentence + "\n"); }
 
-// A hook that breaks rules for ever never comes back to be judged.
+// A hook that breaks rules forever never comes back to be judged.
 void OnViolation(const std::string& text) {
   static size_t count = 0;
   if (count++ == 0) Report(WithRule(text));

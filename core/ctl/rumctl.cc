@@ -282,7 +282,7 @@ constexpr Command kCommands[] = {
      Done,
      "hand over to a new process of the program, as USR2"},
     {"stop", "", "POST", "/stop", {}, Done, "take no more clients and end, as TERM"},
-    {"top", "", "GET", "/stats", {}, nullptr, "status and sessions, anew every two seconds"},
+    {"top", "", "GET", "/stats", {}, nullptr, "status and sessions, every two seconds"},
 };
 
 // Whether `key` is one of the words before '=' in what the command takes, as a whole.

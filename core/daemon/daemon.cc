@@ -318,7 +318,7 @@ void Daemon::LookAtTls(bool again) {
       tls ? Ok()
           : Status(Error{tls.error().fault, tls.error().text + "; the certificates in use stay"});
   if (!tls) return log::Error("{}", tls_status_.error().text);
-  log::Info("TLS: the certificates are loaded anew");
+  log::Info("TLS: the certificates were reloaded");
   UseTls(std::move(*tls));
 }
 

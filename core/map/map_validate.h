@@ -1,4 +1,4 @@
-// Proves that bytes are a whole CDB file: every record is there, and every look-up ends well.
+// Validates that bytes are a whole CDB file, in which a look-up of each key finds its record.
 #pragma once
 
 #include <cstdint>

@@ -112,6 +112,19 @@ class OperationsTest(unittest.TestCase):
                 self.assertIn(word, text, name)
             self.assertRegex(text, r"severity: (critical|warning)\}", name)
 
+    def test_texts_name_labels_of_their_metrics(self):
+        texts = [(name, text, re.findall(r"\$labels\.(\w+)", text))
+                 for name, text in alerts(self.rules).items()]
+        for expr, legend in re.findall(r'"expr": "(.*)",\n *"legendFormat": "(.*)"',
+                                       read("grafana", "rum.json")):
+            texts.append((legend, expr, re.findall(r"\{\{ *(\w+) *\}\}", legend)))
+        for where, expr, labels in texts:
+            names = re.findall(r"\brum_\w+", expr)
+            for label in set(labels) - {"job", "instance"}:
+                self.assertTrue(any((name, label) in self.served.values for name in names),
+                                "%s: its metrics have no label %s" % (where, label))
+        self.assertGreater(len(texts), len(alerts(self.rules)))
+
     def test_each_alert_is_tested_firing_and_not(self):
         for name in alerts(self.rules):
             cases = re.findall(r"""- expr: 'ALERTS\{alertname="%s", alertstate="firing"\}'\n"""

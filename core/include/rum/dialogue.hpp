@@ -1,5 +1,5 @@
-// A dialogue as one function: a C++20 coroutine layer over rum/module.h, so that a login reads from
-// top to bottom. Header only; g++ 12 and clang 14; works without exceptions and without RTTI.
+// A dialogue as one function: a layer of C++20 coroutines over rum/module.h. A login reads from top
+// to bottom. Headers only; for g++ 12 and clang 14; needs neither exceptions nor RTTI.
 //
 //   using namespace rum::dialogue;
 //
@@ -25,24 +25,24 @@
 //
 // RULES
 //  1. A script runs on the worker of its session, inside a hook, until it waits for something.
-//  2. Every wait has an end: what ends the session ends the wait, which then gives a reason
-//     (RUM_CLOSE_..., see rum/module.h). From then on each further wait gives the same reason at
-//     once. Last words may be sent; then the script should return. One that waits on regardless is
-//     destroyed.
+//  2. Every wait ends: if the session ends, the wait returns the end reason (RUM_CLOSE_..., see
+//     rum/module.h), and each further wait returns it at once. The script may send last words and
+//     should then return. A script that continues to wait is destroyed.
 //  3. A script that returns without Relay() or Close() ends the session with the reason of the last
-//     wait that failed, or RUM_CLOSE_MODULE if none has; while one way is handed over (RelayFrom())
-//     it hands over the other way, too.
-//  4. What a wait gives a view of (View, Record) is good until the next co_await. The types can
-//     neither be copied nor moved; copy the bytes.
-//  5. The frame of the script is destroyed once, when it has returned or the session has ended;
-//     destructors run. It never outlives the session.
+//     wait that failed, or RUM_CLOSE_MODULE if none has. After RelayFrom() it begins the relay of
+//     the other direction, too, instead.
+//  4. A View or Record is valid until the next co_await. It can be neither copied nor moved; copy
+//     the bytes.
+//  5. The frame of the script is destroyed once, after it has returned or the session has ended.
+//     Destructors run. The frame never outlives the session.
 //  6. An exception that leaves a script ends the session with RUM_CLOSE_MODULE, and nothing else.
-//  7. All calls are [worker], from the script or from what it calls, unless a line says otherwise.
+//  7. All calls are [worker], from the script or a function that it calls, unless a comment says
+//     otherwise.
 //
 // g++ 12 miscompiles some temporaries in a co_await expression: give an aggregate in braces, and
 // what has a destructor, a name first, and put no co_await into a conditional operator.
 //
-// Read on in session.hpp for what a script can do, and in hooks.hpp for the table.
+// session.hpp has what a script can do, hooks.hpp has the table.
 #pragma once
 
 #include <rum/dialogue/hooks.hpp>    // IWYU pragma: export

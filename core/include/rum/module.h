@@ -1,26 +1,26 @@
 /* rum/module.h: the contract between the rum proxy and its modules, version 1.
  *
  * A module is a shared object that exports one symbol, `rum_module_v1`, a constant `rum_module`.
- * rum owns sockets, buffers, timers, the user map, logs and statistics; a module owns the
- * conversation: who the client is, which server it goes to, what is rewritten on the way.
+ * rum owns sockets, buffers, timers, the user map, logs and statistics. A module owns the dialogue:
+ * who the client is, which server it goes to, and what is rewritten.
  *
  * RULES
- *  1. The symbol's name is the major version, the sizes are the minor one. Both tables only grow at
+ *  1. The symbol's name is the major version, the sizes are the minor one. Both tables grow only at
  *     the end. Each side copies the smaller of the two sizes over zeroes, so a hook or a host call
- *     that the other side does not have reads NULL. A table row (rum_option, rum_metric) grows the
- *     same way; its size is in the module table.
- *  2. Every hook may be NULL. What happens then is said at the hook.
- *  3. Handles are opaque. `rum_session *` is good from session_open until session_close returns,
+ *     that the other side lacks reads NULL. A table row (rum_option, rum_metric) grows the same
+ *     way; its size is in the module table.
+ *  2. Every hook may be NULL. Its comment says what happens then.
+ *  3. Handles are opaque. A `rum_session *` is valid from session_open until session_close returns,
  *     and only on its own thread.
- *  4. Who allocates frees. rum copies what it is given, unless it says otherwise. A pointer given to
- *     a hook is good until that hook returns; `config` and a module's own pointers live longer, as
- *     said at the hook that makes them.
- *  5. No host call ever calls a hook before the running hook has returned: a module needs no guard
- *     against being entered twice for one session.
- *  6. Thread tags: [main] the starting thread, one call at a time; [worker] the thread that owns the
- *     session, the same for its whole life; [any] any thread at any time.
- *  7. No exception, no longjmp and no exit() crosses this border. Text is UTF-8 or plain bytes with
- *     a size; only `const char *` without a size ends with NUL.
+ *  4. Whoever allocates frees. rum copies what it is given, unless a comment says otherwise. A
+ *     pointer given to a hook is valid until that hook returns. `config` and a module's own
+ *     pointers live longer, as the comments of the hooks that make them say.
+ *  5. No host call calls a hook before the running hook has returned, so a module needs no guard
+ *     against re-entry for one session.
+ *  6. Thread tags: [main] the starting thread, one call at a time; [worker] the thread that owns
+ *     the session, the same for its whole life; [any] any thread at any time.
+ *  7. No exception, no longjmp and no exit() crosses this interface. Text is UTF-8 or plain bytes
+ *     with a size; only `const char *` without a size ends with NUL.
  *
  * VERSIONS
  *   Within version 1 nothing is taken away, moved or given another meaning or value. Minor versions
@@ -36,8 +36,8 @@
  * ORDER OF THE HOOKS
  *   init -> config_new -> worker_start (each worker) -> sessions -> worker_stop -> config_free
  *   session_open -> any of { client_data, upstream_open, upstream_data, looked_up, tls_open,
- *   side_end, timeout, resumed } in the order in which things happen -> session_close, exactly once
- *   for every session_open that returned RUM_OK.
+ *   side_end, timeout, resumed } in the order of events -> session_close, exactly once for every
+ *   session_open that returned RUM_OK.
  *   A probe is a session without a client: probe_open in place of session_open, then the same.
  *
  * CHANGES
@@ -99,9 +99,9 @@ RUM_UINT(RUM_LOG_WARNING, 1);
 RUM_UINT(RUM_LOG_INFO, 2);
 RUM_UINT(RUM_LOG_DEBUG, 3);
 
-/* Why a session ended. The words, counters and explanations are in the table of rum(8), "end
- * reasons". A module closes with one of those marked (module); the others come from rum itself and
- * are seen in session_close and upstream_open. */
+/* End reasons. rum(8), "end reasons", has their words, counters and explanations. A module closes
+ * with one of those marked (module). rum itself sets the others, which session_close and
+ * upstream_open get. */
 RUM_UINT(RUM_CLOSE_CLIENT, 1);              /* the client closed after the login (module) */
 RUM_UINT(RUM_CLOSE_UPSTREAM, 2);            /* the upstream closed after the login (module) */
 RUM_UINT(RUM_CLOSE_CLIENT_RESET, 3);        /* the client's connection broke */
@@ -213,7 +213,8 @@ typedef struct rum_metric {
   const char *help; /* one sentence, without a full stop or a line break */
 } rum_metric;
 
-/* What rum does for a module. Copied out of or kept by pointer; it lives until the process ends. */
+/* The host calls: what rum does for a module. A module may copy the table or keep the pointer,
+ * which is valid until the process ends. */
 typedef struct rum_host {
   uint32_t struct_size;
   uint32_t abi;        /* RUM_MODULE_ABI */
@@ -226,9 +227,9 @@ typedef struct rum_host {
    * the session. */
   int32_t (*send)(rum_session *session, uint32_t side, const void *data, size_t size);
 
-  /* [worker] The next data hook of this side is called once at least `size` unconsumed bytes are
-   * there (or the side has ended). Holds for one call of the hook. The window is 64 KiB and grows by
-   * this call up to 256 KiB: RUM_E_LIMIT beyond. */
+  /* [worker] rum calls the next data hook of this side when at least `size` unconsumed bytes are
+   * there, or the side has ended. Applies to one call of the hook. The window is 64 KiB and grows
+   * by this call up to 256 KiB: RUM_E_LIMIT beyond. */
   int32_t (*need)(rum_session *session, uint32_t side, size_t size);
 
   /* [worker] Passes the next `size` unconsumed bytes of side `from` on to the other side unseen,
@@ -236,10 +237,10 @@ typedef struct rum_host {
    * to more than 2^63 - 1. */
   int32_t (*forward)(rum_session *session, uint32_t from, uint64_t size);
 
-  /* [worker] From here on both ways are rum's: bytes flow unseen, and of the hooks only
-   * session_close is still called. Bytes not consumed are passed on. With an upstream that is still
-   * being connected the relay begins when it is there. The login deadline ends here.
-   * RUM_E_STATE: connect() was not called before. */
+  /* [worker] Begins the relay: rum passes on all bytes of both directions, those not consumed
+   * first, and of the hooks it calls only session_close. If the upstream is still being connected,
+   * the relay begins when it is connected. Ends the login deadline. RUM_E_STATE: connect() was not
+   * called before. */
   int32_t (*relay)(rum_session *session);
 
   /* [worker] Asks the user map (-M). The answer comes by looked_up, later. RUM_E_ARGUMENT: a key
@@ -248,50 +249,50 @@ typedef struct rum_host {
   int32_t (*lookup)(rum_session *session, const void *key, size_t size);
 
   /* [worker] Says who the client is: for the log, the statistics, and the rules and limits of the
-   * group "rum.limits/1". At most 512 bytes, kept as they are and escaped where they are shown;
-   * a name of size 0 is one, too. */
+   * group "rum.limits/1". At most 512 bytes, stored unchanged and escaped for output. A name of
+   * size 0 is a name, too. */
   int32_t (*identify)(rum_session *session, const void *user, size_t size);
 
   /* [worker] Connects the upstream side: "tcp:host:port", "tcp:[v6]:port", "sock:path",
    * "tls:host:port" (rum does the handshake before upstream_open), or a list of them separated by
    * commas, tried in order; size 0 is the default destination (-d). The outcome comes by
-   * upstream_open. RUM_E_ARGUMENT: it is written wrong (then no upstream_open comes).
-   * RUM_E_UNSUPPORTED: size 0, and there is no default destination. RUM_E_STATE: connected or
-   * connecting. May be called again after upstream_open told of a failure. */
+   * upstream_open. RUM_E_ARGUMENT: the address is malformed; upstream_open is not
+   * called. RUM_E_UNSUPPORTED: size 0, and there is no default destination. RUM_E_STATE: connected
+   * or connecting. May be called again after upstream_open reported a failure. */
   int32_t (*connect)(rum_session *session, const char *address, size_t size);
 
-  /* [worker] Turns a side to TLS: as server on the client side, as client on the upstream side
-   * (`server_name` of `size` bytes is verified and sent; size 0: the destination's host). Bytes that
-   * the running data hook does not consume, and all that follow, go to the TLS engine and never to
-   * the module. The outcome comes by tls_open. RUM_E_UNSUPPORTED: no TLS for this side. */
+  /* [worker] Starts TLS on a side: as server on the client side, as client on the upstream side
+   * (`server_name` of `size` bytes is verified and sent; size 0: the destination's host). Bytes
+   * that the running data hook does not consume, and all that follow, go to the TLS engine and
+   * never to the module. The outcome comes by tls_open. RUM_E_UNSUPPORTED: no TLS for this side. */
   int32_t (*start_tls)(rum_session *session, uint32_t side, const char *server_name, size_t size);
 
-  /* [worker] Stops the session's data hooks until resume(). Returns a ticket, 0 when one is out
-   * already. Deadlines go on. */
+  /* [worker] Stops the session's data hooks until resume(). Returns a ticket, or 0 if the session
+   * is paused already. Deadlines continue. */
   uint64_t (*pause)(rum_session *session);
 
-  /* [any] Ends a pause: the hook `resumed` gets `status` and `payload` and owns the payload then.
-   * When the session is gone, drop(payload) is called instead, exactly once, on any thread; drop may
-   * be NULL. A ticket works once. */
+  /* [any] Ends a pause: the hook `resumed` gets `status` and `payload`, and owns the payload then.
+   * If the session has ended, rum calls drop(payload) instead, exactly once, on any thread; drop
+   * may be NULL. A ticket works once. */
   void (*resume)(uint64_t ticket, int32_t status, void *payload, void (*drop)(void *payload));
 
-  /* [worker] Calls the hook `timeout` with the returned ticket after `milliseconds` (at most 24 h);
-   * 0: out of memory. Timers end with the session. At most 16 a session. */
+  /* [worker] Calls the hook `timeout` with the returned ticket after `milliseconds`, at most 24 h.
+   * Timers end with the session. Returns 0 if the session has 16 timers already, or closes. */
   uint64_t (*timer)(rum_session *session, uint64_t milliseconds);
-  /* [worker] The timer's hook will not be called. An unknown ticket is ignored. */
+  /* [worker] The hook is not called for this timer. Ignores unknown tickets. */
   void (*timer_cancel)(rum_session *session, uint64_t ticket);
 
   /* [any] Milliseconds on a clock that never jumps. */
   uint64_t (*now)(void);
 
   /* [worker] Writes the address of a side as text, "192.0.2.1:40112", "[2001:db8::1]:40112" or
-   * "unix:/path", cut to `size` - 1 bytes and ended by a NUL, and returns the length of the whole
-   * without the NUL. The client's is the one that a PROXY header told, if there was one. */
+   * "unix:/path", cut to `size` - 1 bytes and ended by a NUL. Returns the length of the whole text
+   * without the NUL. The client's address is that of the PROXY header, if there was one. */
   size_t (*peer)(rum_session *session, uint32_t side, char *text, size_t size);
 
   /* [worker] Adds `key=value` to the session's log line. Keys are [a-z_]{1,32}, values at most 256
-   * bytes, 8 pairs a session; the same key again replaces. RUM_E_LIMIT beyond; RUM_E_ARGUMENT for a key
-   * that rum's own line has, such as "user". Never a secret. */
+   * bytes, 8 pairs per session; a repeated key replaces the value. RUM_E_LIMIT beyond;
+   * RUM_E_ARGUMENT for a key that rum's own line has, such as "user". Never a secret. */
   int32_t (*note)(rum_session *session, const char *key, const void *value, size_t size);
 
   /* [any] One line to the log; `session` may be NULL ([any]), else [worker]. Never a secret.
@@ -303,32 +304,34 @@ typedef struct rum_host {
   void (*metric_add)(rum_session *session, uint32_t index, uint64_t delta);
 
   /* [worker] Ends the session with a reason (RUM_CLOSE_...) and an optional text for its log line.
-   * session_close is called when the running hook has returned; what was sent to either side by
-   * then is still delivered. The first call counts. */
+   * rum calls session_close when the running hook has returned, and still delivers what was sent to
+   * either side by then. The first call counts. */
   void (*close)(rum_session *session, uint32_t reason, const char *text, size_t size);
 
-  /* [any] A group of further calls by name and revision, "rum.NAME/1"; NULL: not here. */
+  /* [any] A group of further calls by name and revision, "rum.NAME/1". NULL: this rum does not have
+   * it. */
   const void *(*extension)(const char *name);
 
-  /* [worker] Hands one way over, so that a module can watch the other: the bytes that `side` sends are
-   * rum's from here on and flow to the other side as in the relay; what was not consumed goes first.
-   * The data hook of the other side, timers, pauses and look-ups go on; that side's unconsumed
-   * bytes and its end are told once more. What is sent to a side comes
-   * behind what has flowed to it by then: whether that is between two messages, rum cannot know.
-   * While a side takes nothing, the other one is not read. The login deadline ends here, and the
-   * session counts as relaying. The end of `side` is passed on, and no hook tells of it; the end of
-   * the other one comes by side_end. A connection that breaks ends the session, as in the relay.
-   * relay() hands the rest over. RUM_E_STATE: no upstream is there, a TLS handshake is under way, or
-   * a way is handed over already. */
+  /* [worker] Begins the relay of one direction, so that the module can watch the other: rum passes
+   * on the bytes that `side` sends, those not consumed first. The data hook of the other side,
+   * timers, pauses and look-ups continue; for that side, unconsumed bytes and the end are reported
+   * once more. What the module sends to a side comes after what has flowed to it by then; rum
+   * cannot know whether that is between two messages. While a side accepts no bytes, the other is
+   * not read. Ends the login deadline; the session counts as relaying. rum passes on the end of
+   * `side` without calling a hook; the end of the other side comes by side_end. A connection that
+   * breaks ends the session, as in the relay. relay() begins the relay of the other direction, too.
+   * RUM_E_STATE: there is no upstream, a TLS handshake is under way, or one direction is relayed
+   * already. */
   int32_t (*relay_from)(rum_session *session, uint32_t side);
 
-  /* [worker] Takes that way back: what `side` sends comes to its data hook again, from the first byte
-   * on that rum has not read yet. What was read has gone on. No login deadline is armed again.
-   * RUM_E_STATE: the way of `side` is not handed over, or its end has been passed on. */
+  /* [worker] Ends the relay of that direction: the data hook of `side` gets what it sends again,
+   * from the first byte that rum has not read yet. Bytes read before have been passed on. Does not
+   * re-arm the login deadline. RUM_E_STATE: the direction of `side` is not relayed, or its end has
+   * been passed on. */
   int32_t (*take_back)(rum_session *session, uint32_t side);
 } rum_host;
 
-/* The group "rum.tls/1": what a module that speaks TLS inside its protocol needs to know. */
+/* The group "rum.tls/1": for a module that speaks TLS inside its protocol. */
 #define RUM_TLS_1 "rum.tls/1"
 RUM_INT(RUM_TLS_OFF, 0);     /* no TLS on this side */
 RUM_INT(RUM_TLS_ON, 1);      /* client side: for those that want it */
@@ -339,24 +342,24 @@ RUM_INT(RUM_TLS_VERIFY, 4);  /* upstream side: as REQUIRE, and rum verifies the 
 typedef struct rum_tls {
   uint32_t struct_size;
   uint32_t reserved;
-  /* [worker] What the operator wants for a side, RUM_TLS_...; OFF also when there is no
-   * certificate. */
+  /* [worker] The operator's mode for a side, RUM_TLS_...; also OFF if there is no certificate. */
   int32_t (*mode)(rum_session *session, uint32_t side);
-  /* [worker] 1: the side is TLS now, or begins to be; 0: plain. */
+  /* [worker] 1: the side uses TLS, or its handshake is under way; 0: plain. */
   int32_t (*active)(rum_session *session, uint32_t side);
-  /* [worker] SHA-256 of the certificate (DER) that the client side shows: 32 bytes to `digest`.
-   * RUM_E_STATE: the client side is not TLS. */
+  /* [worker] Writes the SHA-256 of the certificate (DER) that rum shows to the client: 32 bytes to
+   * `digest`. RUM_E_STATE: the client side does not use TLS. */
   int32_t (*fingerprint)(rum_session *session, uint8_t *digest);
-  /* [worker] The protocol has a good-bye of its own, so that who just ends the connection was killed:
-   * the end of `side`, when it has no TLS, is passed on to a side with TLS as a stream that was cut,
-   * and TLS does not say that it is complete. RUM_E_STATE: there is no such side yet. */
+  /* [worker] The protocol has its own goodbye, so a connection that just ends was cut: rum passes
+   * the end of `side`, if it has no TLS, on to a side with TLS as a cut stream, without the mark of
+   * a complete one. RUM_E_STATE: there is no such side yet. */
   int32_t (*end_is_cut)(rum_session *session, uint32_t side);
 } rum_tls;
 
-/* The group "rum.limits/1": whether a user is accepted, and the guessing of passwords. */
+/* The group "rum.limits/1": whether a user is accepted, and protection against password
+ * guessing. */
 #define RUM_LIMITS_1 "rum.limits/1"
-/* Verdicts of admit() beside RUM_OK. From RULES to TLS the user is to see no more than a wrong
- * password, since the rules are nobody's business. */
+/* Verdicts of admit() beside RUM_OK. For those from RULES to TLS, tell the client the same as for a
+ * wrong password: rules are confidential. */
 RUM_INT(RUM_REFUSED_RULES, 1);    /* the record's rules cannot be read, and may be restrictions */
 RUM_INT(RUM_REFUSED_DISABLED, 2); /* the record says so */
 RUM_INT(RUM_REFUSED_TIME, 3);     /* not at this time */
@@ -370,54 +373,55 @@ typedef struct rum_limits {
   uint32_t struct_size;
   uint32_t reserved;
 
-  /* [worker] Asks whether the user of identify() is accepted: `record` is the value that looked_up
-   * got, of which rum reads the rules; size 0: the map does not know this user, who is let in by
-   * another way such as the default destination. To be asked before a server is touched, and, where
-   * the module itself checks a password, after that. RUM_OK: the login may go on; it counts for the
-   * user from confirm() on. A positive verdict, RUM_REFUSED_...: the module tells the client in its
-   * own protocol and closes. May be asked again when the client tries another login; what counted
-   * before then counts no more.
-   * After take_back() it is asked about the user that an accepted session is to become. It counts
-   * for the one before until confirm(), and a refusal changes nothing: the session may go on. Should
-   * the change fail, identify() the one before and ask again before relay_from() or relay(): what is
-   * not confirmed is forgotten then. Who stays the same user is judged by the rules, and counts once.
-   * RUM_E_STATE: identify() was not called, or the session closes. */
+  /* [worker] Asks whether the user of identify() is accepted. `record` is the value that looked_up
+   * got; rum reads its rules. Size 0: the user is not in the map and is accepted in another way,
+   * such as by the default destination. Call it before the module contacts a server, and, if the
+   * module itself checks a password, after that check. RUM_OK: the login may continue; it counts
+   * for the user from confirm() on. A positive verdict, RUM_REFUSED_...: the module tells the
+   * client in its own protocol and closes. May be called again when the client tries another login;
+   * the count of the one before ends. After take_back() it asks about the user that an accepted
+   * session is to become: the session counts for its present user until confirm(), and a refusal
+   * changes nothing, so the session may continue. If the change fails, identify() the present user
+   * and ask again before relay_from() or relay(): that drops what is not confirmed. If the
+   * user stays the same, the rules apply, and the session counts once. RUM_E_STATE: identify() was
+   * not called, or the session closes. */
   int32_t (*admit)(rum_session *session, const void *record, size_t size);
 
-  /* [worker] The client's login failed: a wrong password, whoever found it, an unknown user, or a
-   * refusal that looks like one. Counts for the client's address (--login-failures), once for each
-   * call. Not for a login that failed for any other reason. */
+  /* [worker] The client's login failed: a wrong password, whoever detected it, an unknown user, or
+   * a refusal that looks like one. Each call counts once for the client's address
+   * (--login-failures). Not for logins that failed for any other reason. */
   void (*login_failed)(rum_session *session);
 
-  /* [worker] 1: too many logins have failed from the client's address since the session was opened or
-   * admitted, and it is blocked. 0: it is not. */
+  /* [worker] 1: the client's address is blocked, because too many logins failed from it since the
+   * session was opened or admitted. 0: it is not. */
   int32_t (*blocked)(rum_session *session);
 
-  /* [worker] To be asked before a proof of the password is judged or passed on: of one address no more
-   * proofs are on their way than may fail before it is blocked, so that a guesser who begins many
-   * logins at once gains nothing. RUM_OK: go on; the proof is under way until login_failed(),
-   * confirm(), relay_from(), relay() or the session's end; a client that ends it has failed.
-   * RUM_E_AGAIN: it is not the client's turn; the session is paused, and `resumed` is called without a
-   * payload when the module is to ask again. Consume nothing of the proof, or keep it: the login
-   * deadline goes on. RUM_REFUSED_BLOCKED: as of admit(). RUM_E_STATE: a pause is out, or the session
-   * closes. May be asked again while the proof is under way, such as for each of its packets. */
+  /* [worker] Call it before the module checks a proof of the password or passes it on. Of one
+   * address, no more proofs are under way than may fail before it is blocked, so a guesser who
+   * begins many logins at once gains nothing. RUM_OK: continue; the proof is under way until
+   * login_failed(), confirm(), relay_from(), relay() or the session's end. If the client ends the
+   * session meanwhile, the proof counts as failed. RUM_E_AGAIN: too many are under way; rum pauses
+   * the session, and calls `resumed` without a payload when the module must ask again. Do not
+   * consume the proof, or keep it: the login deadline continues. RUM_REFUSED_BLOCKED: as for
+   * admit(). RUM_E_STATE: the session is paused, or closes. May be called again while the proof is
+   * under way, such as for each of its packets. */
   int32_t (*try_login)(rum_session *session);
 
-  /* [worker] The user of admit() has proved to be that user; to be said before the client is told. The
-   * session counts for the user from here on until it ends, which rum notices by itself.
-   * RUM_REFUSED_CONNECTIONS, _RATE: others were faster, and the user has no more places or logins: tell
-   * the client so, leave the server as its protocol wants it, and close. RUM_E_STATE: nobody was
-   * admitted, or the session closes. relay() and relay_from() confirm what is not confirmed, and end
-   * the session on a refusal with RUM_CLOSE_LIMIT. */
+  /* [worker] The client has proved to be the user of admit(). Call it before the client is told.
+   * The session counts for the user from here until it ends, which rum detects itself.
+   * RUM_REFUSED_CONNECTIONS, _RATE: other logins were faster, and the user has no connections or
+   * logins left. Tell the client so, take leave of the server as its protocol requires, and close.
+   * RUM_E_STATE: no user was admitted, or the session closes. relay() and relay_from() confirm what
+   * is not confirmed, and end the session with RUM_CLOSE_LIMIT if it is refused. */
   int32_t (*confirm)(rum_session *session);
 
-  /* [worker] In worker_start and worker_reload. 1: failed logins are counted (--login-failures), for a
-   * module that cannot see all of them and should say so. */
+  /* [worker] In worker_start and worker_reload. 1: --login-failures counts failed logins. For a
+   * module that cannot see all of them, so that it can warn. */
   int32_t (*counts_failures)(rum_worker *worker);
 } rum_limits;
 
-/* The group "rum.state/1": a few bytes that outlive the process, in files of --state-dir. What other
- * rum processes on the machine keep is apart: they listen on other addresses. */
+/* The group "rum.state/1": a few bytes that outlive the process, in files of --state-dir. Other rum
+ * processes on the machine, which listen on other addresses, have files of their own. */
 #define RUM_STATE_1 "rum.state/1"
 
 typedef struct rum_state {
@@ -429,13 +433,13 @@ typedef struct rum_state {
    * counts. Readable by rum's user only. RUM_E_UNSUPPORTED: this process keeps nothing
    * (--check). A disk that takes nothing is told in the log, not here. */
   int32_t (*save)(const char *name, const void *bytes, size_t size);
-  /* [main] In config_new: what was kept last, by an earlier process perhaps. Returns its size and
-   * copies it if it fits into `size`; 0: there is nothing. Anybody may have changed the file: judge
-   * what is in it. */
+  /* [main] In config_new: what was kept last, perhaps by an earlier process. Returns its size, and
+   * copies it if it fits into `size`; 0: nothing is kept. Validate it: others may have changed the
+   * file. */
   size_t (*load)(const char *name, void *bytes, size_t size);
 } rum_state;
 
-/* The group "rum.clock/1": for what is to take as long as something else, closer than a millisecond. */
+/* The group "rum.clock/1": to give two answers the same duration, closer than a millisecond. */
 #define RUM_CLOCK_1 "rum.clock/1"
 
 typedef struct rum_clock {
@@ -443,21 +447,21 @@ typedef struct rum_clock {
   uint32_t reserved;
   /* [any] Microseconds on a clock that never jumps. */
   uint64_t (*now)(void);
-  /* [worker] As timer(), after `microseconds`: never sooner, and later by what the kernel and the
-   * worker's other sessions take. */
+  /* [worker] As timer(), after `microseconds`: never earlier, and later by what the kernel and the
+   * worker's other sessions need. */
   uint64_t (*timer)(rum_session *session, uint64_t microseconds);
 } rum_clock;
 
-/* The group "rum.process/1": who rum is on this machine. */
+/* The group "rum.process/1": the system user that rum runs as. */
 #define RUM_PROCESS_1 "rum.process/1"
 
 typedef struct rum_process {
   uint32_t struct_size;
   uint32_t reserved;
-  /* [any] All names that the system has for the user that rum runs as once the rights of root are
-   * given up, each with a NUL behind it; as they were before --chroot. A server behind a unix socket
-   * that trusts the system takes each client for that user. Returns the size of the names and copies
-   * them if they fit into `size`; 0: there are none, or this process serves nobody (--check). */
+  /* [any] All names that the system has for the user that rum runs as after it drops root, as they
+   * were before --chroot, each followed by a NUL. A server behind a unix socket that trusts the
+   * system takes every client for that user. Returns the size of the names, and copies them if they
+   * fit into `size`; 0: there are none, or this process serves no clients (--check). */
   size_t (*user_names)(char *text, size_t size);
 } rum_process;
 
@@ -559,16 +563,16 @@ typedef struct rum_shared {
   int32_t (*take)(const void *key, size_t key_size, void *value, size_t *value_size);
 } rum_shared;
 
-/* What a probe is for. Good until probe_open returns. */
+/* The purpose of a probe. Valid until probe_open returns. */
 typedef struct rum_probe {
   uint32_t struct_size;
   uint32_t is_default;     /* 1: it is one of the default destinations (-d) */
-  const char *destination; /* "tcp:db1:3306"; NULL: only where `user` would be sent is asked */
-  const char *user;        /* who is asked about (--explain), as in identify(); NULL: nobody */
+  const char *destination; /* "tcp:db1:3306"; NULL: only find the destination of `user` */
+  const char *user;        /* the user of --explain, as in identify(); NULL: none */
   size_t user_size;
 } rum_probe;
 
-/* What a module does for rum. */
+/* The module table: what a module does for rum. */
 typedef struct rum_module {
   uint32_t struct_size;   /* sizeof(rum_module) when the module was built */
   uint32_t abi;           /* RUM_MODULE_ABI */
@@ -589,105 +593,104 @@ typedef struct rum_module {
    * `error_size` bytes with its NUL) and return negative: rum does not start. */
   int32_t (*init)(const rum_host *host, char *error, size_t error_size);
 
-  /* [main] Makes a configuration out of the options: values[i] is the text for options[i], its
-   * default, or NULL. A configuration is a value that does not change: it is made at start and at
-   * every reload, and a session keeps the one it was opened with. On failure as in init: at start
-   * rum ends, at a reload the old configuration stays. NULL hook: configurations are NULL. */
+  /* [main] Makes a configuration from the options: values[i] is the text for options[i], its
+   * default, or NULL. A configuration never changes: rum has one made at start and at every reload,
+   * and a session keeps the one that it was opened with. On failure as in init: at start rum ends,
+   * at a reload the old configuration stays. NULL hook: configurations are NULL. */
   int32_t (*config_new)(const char *const *values, size_t count, void **config, char *error,
                         size_t error_size);
-  /* [any] Called when the last session that uses it is gone. */
+  /* [any] Called after the last session that uses it has ended. */
   void (*config_free)(void *config);
 
-  /* [worker] A worker begins, takes a new configuration for its coming sessions, ends. The pointer
-   * that worker_start stores is given to session_open. Negative from worker_start: rum does not
-   * start. */
+  /* [worker] A worker begins, gets a new configuration for its future sessions, ends. session_open
+   * gets the pointer that worker_start stores. Negative from worker_start: rum does not start. */
   int32_t (*worker_start)(rum_worker *worker, const void *config, void **worker_data);
   void (*worker_reload)(void *worker_data, const void *config);
   void (*worker_stop)(void *worker_data);
 
   /* [worker] A client has connected. Store your own state in *data: it is the first argument of all
-   * further hooks of this session. Negative: the connection is closed, and no hook follows. NULL
-   * hook: the session connects to the default destination and relays; no other hook of a session is
-   * called then, whether the table has it or not. */
+   * further hooks of this session. Negative: rum closes the connection and calls no further hook.
+   * NULL hook: the session connects to the default destination and relays; rum calls no other hook
+   * of a session then, whatever the table has. */
   int32_t (*session_open)(rum_session *session, const void *config, void *worker_data, void **data);
 
-  /* [worker] `bytes` are all the unconsumed bytes of that side, in one piece, `size` at least 1.
-   * Returns how many were consumed: 0 waits for more; negative ends the session as a breach of the
-   * protocol by that side. When fewer than `size` but not 0 were consumed the hook is called again
-   * at once with the rest. When the window is full and nothing is consumed, the side is not read
-   * until there is room; if nothing else is under way either (look-up, connect, pause, an upstream
-   * that is there) the session ends, since it could only wait for its deadline. NULL hook: bytes
-   * wait for relay(). */
+  /* [worker] `bytes` are all unconsumed bytes of that side, in one piece, `size` at least 1.
+   * Returns how many were consumed: 0 waits for more; negative ends the session as a protocol
+   * violation of that side. If some but not all were consumed, rum calls the hook again at once
+   * with the rest. If the window is full and nothing is consumed, the side is not read until there
+   * is room; if nothing else is under way either (look-up, connect, pause, a connected upstream)
+   * the session ends, because only its deadline could end it. NULL hook: bytes wait for relay(). */
   int64_t (*client_data)(void *data, rum_session *session, const uint8_t *bytes, size_t size);
 
-  /* [worker] The outcome of connect(). `reason` 0: connected. Else one of RUM_CLOSE_CONNECT_TIMEOUT,
-   * _CONNECT_REFUSED, _CONNECT_FAILED, _UNRESOLVED, _TLS, _NO_RESOURCES, _LIMIT, _MAINTENANCE,
-   * _FIRST_BYTE_TIMEOUT (in the handshake of tls:HOST:PORT), or while --breaker leaves the
-   * destination alone, what it failed by, such as _UPSTREAM_GONE or _UPSTREAM_RESET: unless the hook
-   * calls connect() again or close(), the session ends with it. */
+  /* [worker] The outcome of connect(). `reason` 0: connected. Otherwise one of
+   * RUM_CLOSE_CONNECT_TIMEOUT, _CONNECT_REFUSED, _CONNECT_FAILED, _UNRESOLVED, _TLS, _NO_RESOURCES,
+   * _LIMIT, _MAINTENANCE, _FIRST_BYTE_TIMEOUT (in the handshake of tls:HOST:PORT), or, while the
+   * destination's circuit is open (--breaker), the reason of its last failure, such as
+   * _UPSTREAM_GONE or _UPSTREAM_RESET. Unless the hook calls connect() again or close(), the
+   * session ends with it. */
   void (*upstream_open)(void *data, rum_session *session, uint32_t reason);
 
   /* [worker] As client_data. */
   int64_t (*upstream_data)(void *data, rum_session *session, const uint8_t *bytes, size_t size);
 
   /* [worker] The answer to lookup(). RUM_FOUND: `value` of `size` bytes. RUM_NOT_FOUND: there is no
-   * such key. Negative: the map could not be asked (none loaded, or broken), which is not the same
-   * as not found. */
+   * such key. Negative: the map is unavailable (none loaded, or broken), which is not the same as
+   * not found. */
   void (*looked_up)(void *data, rum_session *session, int32_t status, const uint8_t *value,
                     size_t size);
 
-  /* [worker] The outcome of start_tls(); on failure the session ends after the hook. */
+  /* [worker] The outcome of start_tls(). On failure the session ends after the hook. */
   void (*tls_open)(void *data, rum_session *session, uint32_t side, int32_t status);
 
-  /* [worker] A side has sent all it will send (end of file); its last data hook has been called.
-   * RUM_END, or NULL hook: the session ends (RUM_CLOSE_CLIENT_GONE or _UPSTREAM_GONE); after
-   * relay_from() it does not, but the end is passed on behind what was not consumed, as by relay().
-   * RUM_KEEP: it goes on; the side can still be sent to. The hook is called also when the client's
-   * connection breaks before relay() and no end was told: nothing can be sent to it any more, and with
-   * RUM_KEEP the module may leave the server as its protocol wants it. */
+  /* [worker] A side has sent its last byte (end of file), after its last data hook. RUM_END, or
+   * NULL hook: the session ends (RUM_CLOSE_CLIENT_GONE or _UPSTREAM_GONE); after relay_from() rum
+   * passes the end on after the unconsumed bytes instead, as relay() does. RUM_KEEP: the session
+   * continues, and the module can still send to the side. rum also calls the hook if the client's
+   * connection breaks before relay() and no end was reported: the module can send it nothing more,
+   * but with RUM_KEEP it may take leave of the server as its protocol requires. */
   int32_t (*side_end)(void *data, rum_session *session, uint32_t side);
 
-  /* [worker] A timer of timer() is over. */
+  /* [worker] A timer of timer() has expired. */
   void (*timeout)(void *data, rum_session *session, uint64_t ticket);
 
-  /* [worker] A pause has ended; `payload` is the module's now. NULL hook: it is dropped. */
+  /* [worker] A pause has ended. The module owns `payload` now. NULL hook: rum drops it. */
   void (*resumed)(void *data, rum_session *session, uint64_t ticket, int32_t status, void *payload);
 
-  /* [worker] The last hook: free `data`. `reason` says why (RUM_CLOSE_...). send() still works for a
-   * side that is there and has not broken: last words, such as an error in the module's protocol
-   * when rum ends the session. After relay() and relay_from() they would come into the middle of
-   * what flows: say nothing then. All other calls answer RUM_E_STATE, except peer, note, log, now and
-   * metric_add. */
+  /* [worker] The last hook: free `data`. `reason` is the end reason (RUM_CLOSE_...). send() still
+   * works for a side that is connected and not broken: for last words, such as an error in the
+   * module's protocol when rum ends the session. After relay() and relay_from() send nothing: it
+   * would land in the middle of the stream. All other calls return RUM_E_STATE, except peer, note,
+   * log, now and metric_add. */
   void (*session_close)(void *data, rum_session *session, uint32_t reason);
 
-  /* [worker] The bytes to say to a client that is refused before a session exists, `reason`
-   * being RUM_CLOSE_LIMIT, _NO_RESOURCES, _DRAIN, _BLOCKED or _NOT_ALLOWED. Returns how many of at
-   * most `size` were written to `bytes`. NULL hook: nothing is said. */
+  /* [worker] Writes the error for a client that rum refuses before a session exists. `reason` is
+   * RUM_CLOSE_LIMIT, _NO_RESOURCES, _DRAIN, _BLOCKED or _NOT_ALLOWED. Returns how many of at most
+   * `size` bytes were written to `bytes`. NULL hook: rum sends nothing. */
   size_t (*refusal)(const void *config, uint32_t reason, uint8_t *bytes, size_t size);
 
   /* [main] One JSON object about the module for /stats, at most `size` bytes, no NUL; returns its
    * length. Never a secret. NULL hook: none. */
   size_t (*stats)(const void *config, char *json, size_t size);
 
-  /* [worker] rum checks whether a server is up and who it is, on its own account: at start, when
+  /* [worker] A probe: rum checks, for itself, whether a server is up and what it is: at start, when
    * the map brings a new destination, and every --health-check. The session has no client: for
-   * RUM_CLIENT, send and start_tls answer RUM_E_STATE, and so do relay, relay_from and forward. rum
+   * RUM_CLIENT, send and start_tls return RUM_E_STATE, and so do relay, relay_from and forward. rum
    * connects to probe->destination when this hook has returned; upstream_open, upstream_data,
    * tls_open, timeout, side_end, looked_up and session_close follow as in any session. The module
-   * ends it by close(): RUM_CLOSE_PROBED says that the server is up, anything else that it is not,
-   * with a text for the operator. A probe takes 10 seconds at most. Leave the server as its protocol
-   * wants it; end only after its last word, since it may count those who break off.
-   * With probe->user (--explain) what was found is told by note(), and printed. Without a
-   * destination nothing is connected: the module answers by connect() with the address where it
-   * would send this user, which ends the probe, or by close() with the reason why nowhere.
-   * Store your own state in *data. Negative: the probe is dropped, and no hook follows. NULL hook:
-   * rum does not probe. */
+   * ends it by close(): RUM_CLOSE_PROBED means that the server is up, any other reason that it is
+   * down, with a text for the operator. A probe takes at most 10 seconds. Take leave of the server
+   * as its protocol requires, and wait for its last word: it may count clients that break off. With
+   * probe->user (--explain), note() reports what was found, and rum prints it. Without a
+   * destination rum connects nowhere: the module calls connect() with the address where it would
+   * send this user, which ends the probe, or close() with the reason why it would send the user
+   * nowhere. Store your own state in *data. Negative: rum drops the probe and calls no further
+   * hook. NULL hook: rum does not probe. */
   int32_t (*probe_open)(rum_session *session, const void *config, void *worker_data,
                         const rum_probe *probe, void **data);
 } rum_module;
 
-/* What the module exports. In a static build (--enable-builtin-modules) the build defines
- * RUM_MODULE_SYMBOL so that several modules fit into one program. */
+/* The symbol that the module exports. In a static build (--enable-builtin-modules) the build
+ * defines RUM_MODULE_SYMBOL, so that several modules fit into one program. */
 #undef RUM_INT
 #undef RUM_UINT
 #ifndef RUM_MODULE_SYMBOL

@@ -1,4 +1,4 @@
-// From the hooks of rum/module.h to scripts, and a module's table made of them.
+// Maps the hooks of rum/module.h to scripts, and makes a module's table.
 #pragma once
 
 #include <cstddef>
@@ -12,10 +12,10 @@
 
 namespace rum::dialogue {
 
-// What a probe asks; see rum_probe.
+// The purpose of a probe; see rum_probe.
 struct ProbeQuestion {
   bool is_default = false;
-  bool has_destination = false;  // false: only where `user` would be sent is asked
+  bool has_destination = false;  // false: only find the destination of `user`
   bool has_user = false;
   std::string destination, user;
 };
@@ -27,15 +27,15 @@ struct Handle {
   Pool* pool;
 };
 
-// The hooks that bring things to a script, for any script. Hooks<> names them all.
+// The hooks that are the same for all scripts. Hooks<> puts them into a table.
 struct Hook {
-  // Sets for its life whose script runs on this thread.
+  // While it exists, the thread knows whose script it runs.
   struct Turn {
     explicit Turn(Handle& handle) : handle_(handle) {
       Pool::Current() = handle.pool;
       detail::Running() = handle.dialogue;
     }
-    // Also ends what is over, and frees it.
+    // Also ends and frees a dialogue whose script has returned.
     ~Turn() {
       if (Dialogue* d = handle_.dialogue; d != nullptr && d->over()) {
         Finish(*d);
@@ -66,7 +66,7 @@ struct Hook {
             d.last_ ? std::string_view() : "the module's script returned without an outcome");
   }
 
-  // `make(Dialogue&)` gives the script.
+  // `make(Dialogue&)` returns the script.
   template <class Make>
   static int32_t Open(rum_session* session, Pool& pool, void* worker, void** data, Make make) {
     auto* handle = new (std::nothrow) Handle{nullptr, &pool};
@@ -188,7 +188,7 @@ struct Signature<Script (*)(Dialogue&, const C&, W&)> {
 
 }  // namespace detail
 
-// A module's table made of scripts:
+// Makes a module's table from scripts:
 //
 //   Script Login(Dialogue& d);                       // or (Dialogue&, const Config&)
 //                                                    // or (Dialogue&, const Config&, Worker&)
@@ -215,8 +215,8 @@ class Hooks {
   };
 
  public:
-  // The hooks that scripts need, and `init`. Fill in name, version, summary, options, metrics,
-  // config_new, config_free, and what else the module has.
+  // A table with the hooks that scripts need, and `init`. Add name, version, summary, options,
+  // metrics, config_new, config_free, and whatever else the module has.
   static constexpr rum_module Table() {
     rum_module table{};
     table.struct_size = sizeof table;

@@ -1,4 +1,4 @@
-// rum as a script sees it: the host table, the groups of further calls, and reasons.
+// The host as a script sees it: the host table, the groups of further calls, and end reasons.
 #pragma once
 
 #include <rum/module.h>
@@ -8,7 +8,7 @@
 
 namespace rum::dialogue {
 
-// The host table of init(), and its groups; nullptr for one that this rum does not have.
+// The host table of init(), and its groups. nullptr: this rum does not have the group.
 struct Host {
   const rum_host* calls = nullptr;
   const rum_tls* tls = nullptr;
@@ -20,7 +20,7 @@ struct Host {
 };
 inline Host host;
 
-// [main] What the hook init must do. Hooks<> does it where the module has no init of its own.
+// [main] A module's own hook init must call it. Without one, Hooks<> does.
 inline int32_t Init(const rum_host* table, char* = nullptr, size_t = 0) {
   auto group = [table](const char* name) {
     return table->extension != nullptr ? table->extension(name) : nullptr;
@@ -35,7 +35,7 @@ inline int32_t Init(const rum_host* table, char* = nullptr, size_t = 0) {
   return RUM_OK;
 }
 
-// Why a wait has failed, as RUM_CLOSE_...; false: it has not.
+// Why a wait failed, as RUM_CLOSE_...; false: it did not fail.
 class [[nodiscard]] Reason {
  public:
   constexpr Reason() = default;
@@ -50,8 +50,8 @@ class [[nodiscard]] Reason {
 
 namespace detail {
 
-// Whether a module may close with it: those marked (module) in rum/module.h. With the others rum
-// itself ends a session.
+// Whether a module may close with it: the reasons marked (module) in rum/module.h. Only rum itself
+// uses the others.
 constexpr bool IsOfModules(Reason reason) {
   switch (reason.number()) {
     case RUM_CLOSE_CLIENT:

@@ -1,4 +1,4 @@
-// Keeps the memory of scripts that have returned for those that come.
+// A freelist for the frames of scripts.
 #pragma once
 
 #include <array>
@@ -8,9 +8,9 @@
 
 namespace rum::dialogue {
 
-// Keeps freed frames for the next session of its worker, so that a login in a steady state
-// allocates nothing for its script. At most kKept blocks of each of kClasses sizes; larger ones are
-// not kept.
+// Keeps freed frames for the next sessions of its worker, so in a steady state a login allocates
+// nothing for its script. At most kKept blocks for each of kClasses sizes; larger blocks are not
+// kept.
 class Pool {
  public:
   Pool() = default;
@@ -22,7 +22,7 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // The pool of the worker whose hook runs on this thread; nullptr: none does.
+  // The pool of the worker whose hook runs on this thread; nullptr: no hook runs.
   static Pool*& Current() {
     static thread_local Pool* current = nullptr;
     return current;

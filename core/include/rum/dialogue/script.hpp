@@ -1,5 +1,5 @@
-// What a script is to the compiler: a coroutine that starts when it is awaited, and whose caller
-// goes on when it has returned.
+// The coroutine type of scripts: it starts when awaited, and its caller continues when it
+// returns.
 #pragma once
 
 #include <coroutine>
@@ -13,7 +13,7 @@ namespace rum::dialogue {
 
 class Dialogue;
 
-// What a suspended script waits for. `poll` says whether it is there, and takes it.
+// What a suspended script waits for. `poll` returns whether it has arrived, and takes it.
 struct Wait {
   bool (*poll)(Wait& self);
   std::coroutine_handle<> script{};
@@ -39,7 +39,7 @@ struct PromiseBase {
     bool await_ready() noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
-      // After an exception the callers do not run on: the session destroys them.
+      // After an exception the callers do not continue: the session destroys them.
       if (Dialogue* d = Running(); d != nullptr && HasFailed(*d)) return std::noop_coroutine();
       std::coroutine_handle<> next = self.promise().caller;
       return next ? next : std::noop_coroutine();
@@ -74,8 +74,8 @@ struct VoidPromise : PromiseBase {
 
 }  // namespace detail
 
-// A part of a dialogue that another part awaits: `Response r = co_await ReadResponse(d);`. Starts
-// when it is awaited, once, by the script that made it. T must be movable.
+// A part of a dialogue that another part awaits: `Response r = co_await ReadResponse(d);`. The
+// script that made it awaits it once, and so starts it. T must be movable.
 template <class T = void>
 class [[nodiscard]] Task {
  public:
@@ -113,7 +113,7 @@ class [[nodiscard]] Task {
   std::coroutine_handle<promise_type> frame_;
 };
 
-// A whole dialogue, and a part without a value.
+// A whole dialogue, or a part without a value.
 using Script = Task<void>;
 
 }  // namespace rum::dialogue

@@ -1,4 +1,4 @@
-// One session as its script sees it: two sides, what can be asked for, and what that gives.
+// A session as its script sees it: two sides, the calls that a script can make, and their results.
 #pragma once
 
 #include <rum/module.h>
@@ -21,7 +21,7 @@
 
 namespace rum::dialogue {
 
-// What was read, or why nothing was. The bytes are consumed, and good until the next co_await.
+// What was read, or why nothing was. The bytes are consumed, and valid until the next co_await.
 class [[nodiscard]] View {
  public:
   View(std::string_view text, Reason reason) : text_(text), reason_(reason) {}
@@ -40,13 +40,13 @@ class [[nodiscard]] View {
   Reason reason_;
 };
 
-// The answer of the user map. The value is good until the next co_await.
+// The answer of the user map. The value is valid until the next co_await.
 class [[nodiscard]] Record {
  public:
   enum Status : uint8_t {
     kFound,
-    kNotFound,     // also: there is no map (-M), so that nobody is known to it
-    kUnavailable,  // the map could not be asked: not the same as not found
+    kNotFound,     // also: there is no map (-M)
+    kUnavailable,  // the map is unavailable: not the same as not found
     kEnded,        // the session ends; reason()
   };
   Record(Status status, std::string_view value, Reason reason)
@@ -108,9 +108,8 @@ inline std::optional<std::string> Record::Column(const char* name) const {
   return RecordParts(value_).Column(name);
 }
 
-// What Frame()'s parser says of the bytes that are there: they hold a whole frame of `size` bytes,
-// or it cannot be told before there are `size` bytes in all (more than there are), or they break
-// the protocol.
+// The result of Frame()'s parser: the bytes contain a whole frame of `size` bytes; or the parser
+// needs `size` bytes in all, more than there are; or the bytes violate the protocol.
 struct Parse {
   enum Kind : uint8_t { kWhole, kNeed, kBad } kind;
   size_t size;
@@ -119,7 +118,7 @@ struct Parse {
   static constexpr Parse Bad() { return {kBad, 0}; }
 };
 
-// What First() has found.
+// The result of First().
 enum class Event : uint8_t { kClient, kUpstream, kTime, kEnded };
 
 // One side of the session.
@@ -128,7 +127,7 @@ class Side {
   Side(const Side&) = delete;
   Side& operator=(const Side&) = delete;
 
-  // As the host calls of these names.
+  // The host calls of these names.
   int32_t Send(std::string_view bytes) const;
   int32_t Send(const void* bytes, size_t size) const {
     return Send({static_cast<const char*>(bytes), size});
@@ -137,23 +136,22 @@ class Side {
 
   // Exactly `size` bytes, at most 256 KiB.
   auto Read(size_t size);
-  // At least `size` bytes, of which none is consumed: all that are there.
+  // All bytes that are there, at least `size`. Consumes none.
   auto Peek(size_t size);
-  // Up to a line feed, which is the last byte of it. More than `most` bytes without one break the
-  // protocol.
+  // A line, with its line feed. `most` bytes without a line feed violate the protocol.
   auto Line(size_t most);
   // A frame: `parser(std::string_view bytes)` gives a Parse. It may be called again and again with
   // the same bytes and more behind them.
   template <class Parser>
   auto Frame(Parser parser);
 
-  // TLS from here on: what was sent behind the bytes that have been read goes to the TLS engine. On
-  // the upstream side `server_name` is sent and verified; empty: the destination's host.
+  // Starts TLS: bytes after those that have been read go to the TLS engine. On the upstream side
+  // `server_name` is sent and verified; empty: the destination's host.
   auto StartTls(std::string_view server_name = {});
 
   bool ended() const { return ended_; }  // it sends no more
-  // What becomes of the session when this side ends while the script waits for something else: it
-  // ends, too (the default), or goes on, and the next read of the side fails.
+  // Whether the session continues if this side ends while the script waits for something else. By
+  // default the session ends, too. If it continues, the next read of the side fails.
   void GoOnAfterEnd(bool go_on) { goes_on_ = go_on; }
 
  private:
@@ -166,18 +164,18 @@ class Side {
   friend struct ConnectWait;
   Side(Dialogue& d, uint32_t number) : d_(d), number_(number) {}
 
-  // What is not consumed of what the running data hook shows.
+  // The unconsumed bytes of the running data hook.
   std::string_view rest() const { return shown_.substr(used_); }
-  // The rest is not the script's any more.
+  // The script no longer sees the unconsumed bytes.
   void Hide() { shown_ = shown_.substr(0, used_); }
-  // Asks for the data hook once there are so many bytes.
+  // Requests the data hook for when so many bytes are there.
   int32_t Need(size_t size) const;
-  // It has ended, and its data hook has nothing more to show.
+  // The side has ended, and no unconsumed bytes are left.
   bool Drained() const { return ended_ && !live_ && (left_ == 0 || ending_); }
   Reason Gone() const {
     return number_ == RUM_CLIENT ? RUM_CLOSE_CLIENT_GONE : RUM_CLOSE_UPSTREAM_GONE;
   }
-  // Another connection has taken its place.
+  // The side is a new connection.
   void Renew() {
     shown_ = {};
     used_ = left_ = 0;
@@ -191,7 +189,7 @@ class Side {
   size_t left_ = 0;         // not consumed when the data hook returned last
   bool live_ = false;       // the data hook of this side runs
   bool ended_ = false;
-  bool ending_ = false;  // the hook that tells of the end runs
+  bool ending_ = false;  // the hook side_end of this side runs
   bool goes_on_ = false;
 };
 
@@ -211,27 +209,27 @@ class Dialogue {
 
   Side client, upstream;
 
-  // Asks the user map (-M) for a key of 1 to 65535 bytes. Gives a Record.
+  // Looks up a key of 1 to 65535 bytes in the user map (-M). Returns a Record.
   auto Lookup(std::string_view key);
   // Connects to "tcp:host:port[,tcp:host:port...]" or "sock:path"; empty: the default destination
-  // (-d). Gives a Reason: RUM_CLOSE_BAD_DESTINATION if the address is written wrong,
-  // RUM_CLOSE_NO_DESTINATION if there is no default, else as the hook upstream_open.
+  // (-d). Returns a Reason: RUM_CLOSE_BAD_DESTINATION if the address is malformed,
+  // RUM_CLOSE_NO_DESTINATION if there is no default, otherwise that of the hook upstream_open.
   auto Connect(std::string_view address);
-  // Gives a Reason if the session ends before. At most 24 hours.
+  // Returns a Reason if the session ends first. At most 24 hours.
   auto Sleep(uint64_t milliseconds);
-  auto SleepMicros(uint64_t microseconds);  // in milliseconds where this rum has no "rum.clock/1"
-  // Waits for the first of what is added, and consumes nothing:
+  auto SleepMicros(uint64_t microseconds);  // in milliseconds if this rum has no "rum.clock/1"
+  // Waits for the first of several events, and consumes nothing:
   //   Event event = co_await d.First().Client(1).Upstream(4).After(500);
-  // kEnded: one of the sides that were named has ended with fewer bytes, or the session ends.
+  // kEnded: a named side has ended with fewer bytes, or the session ends.
   auto First();
-  // For work on another thread. Stops the session's data hooks from now on:
+  // For work on another thread. Stops the session's data hooks until the work is done:
   //   auto pause = d.Pause(free);
-  //   StartWork(pause.ticket());           // it calls host.calls->resume(ticket, status, payload,
-  //   free) Resumed resumed = co_await pause;    // the payload is the script's now
-  // `drop` frees a payload that comes when the script waits for nothing any more.
+  //   StartWork(pause.ticket());         // calls host.calls->resume(ticket, 0, payload, free)
+  //   Resumed resumed = co_await pause;  // the script owns the payload now
+  // `drop` frees a payload that arrives when the script no longer waits.
   auto Pause(void (*drop)(void*) = nullptr);
 
-  // As the host calls of these names.
+  // The host calls of these names.
   int32_t Relay() {
     int32_t status = host.calls->relay(session_);
     relays_ |= status == RUM_OK;
@@ -250,7 +248,7 @@ class Dialogue {
   int32_t Identify(std::string_view user) const {
     return host.calls->identify(session_, user.data(), user.size());
   }
-  // RUM_OK where this rum has no limits.
+  // RUM_OK if this rum has no limits.
   int32_t Admit(std::string_view record) const {
     return host.limits ? host.limits->admit(session_, record.data(), record.size()) : RUM_OK;
   }
@@ -283,12 +281,12 @@ class Dialogue {
     return host.calls->peer(session_, side.number_, text, size);
   }
 
-  // Ends the session; what was sent is delivered. Waits fail with this reason from now on. The
-  // first call counts. `reason`: one of those marked (module) in rum/module.h, or what the last
-  // wait gave; else it is RUM_CLOSE_MODULE.
+  // Ends the session; rum delivers what was sent. Every further wait fails with this reason. The
+  // first call counts. `reason`: one of those marked (module) in rum/module.h, or that of the last
+  // wait. Any other becomes RUM_CLOSE_MODULE.
   void Close(Reason reason, std::string_view text = {}) {
     if (closed_) return;
-    // After a failed connection or handshake rum ends the session itself, when the hook returns.
+    // After a failed connection or handshake, rum itself ends the session when the hook returns.
     if (rum_ends_ && reason == last_) {
       closed_ = reason;
       return;
@@ -297,10 +295,10 @@ class Dialogue {
     host.calls->close(session_, closed_.number(), text.data(), text.size());
   }
 
-  // Why the session ends; false: it does not.
+  // The end reason of the session; false: it does not end.
   Reason closed() const { return closed_; }
   rum_session* session() const { return session_; }
-  // What Hooks<> made for the worker; nullptr: nothing.
+  // What Hooks<> made for the worker, or nullptr.
   void* worker() const { return worker_; }
 
  private:
@@ -319,7 +317,7 @@ class Dialogue {
   friend void detail::MarkFailed(Dialogue& d);
   friend bool detail::HasFailed(const Dialogue& d);
 
-  // A script that does not heed the end of its session may wait so often; then it is destroyed.
+  // A script that ignores the end of its session is destroyed after so many waits.
   static constexpr int kWaitsAfterEnd = 100;
 
   Side& side(uint32_t number) { return number == RUM_CLIENT ? client : upstream; }
@@ -330,7 +328,7 @@ class Dialogue {
     script_.resume();
     return true;
   }
-  // Lets the script run on while what it waits for is there. Returns how often.
+  // Resumes the script while what it waits for is there. Returns how often.
   int Pump() {
     int resumed = 0;
     while (wait_ != nullptr && !failed_ && wait_->poll(*wait_)) {
@@ -348,11 +346,11 @@ class Dialogue {
   Reason closed_, last_;  // last_: of the last wait that failed
   bool failed_ = false;   // an exception, or no memory
   bool relays_ = false;
-  bool watches_ = false;   // one way is handed over
+  bool watches_ = false;   // after RelayFrom()
   bool rum_ends_ = false;  // the session, when the hook returns, unless the script connects again
   int waits_after_end_ = 0;
 
-  // What the hooks have brought, until the wait for it takes it.
+  // The results that hooks have brought, until a wait takes them.
   struct {
     bool there = false;
     int32_t status = 0;
@@ -372,7 +370,7 @@ class Dialogue {
     void* payload = nullptr;
   } resumed_;
   void (*drop_)(void*) = nullptr;
-  uint64_t fired_ = 0;  // the ticket of the last timer that was over
+  uint64_t fired_ = 0;  // the ticket of the last timer that expired
 };
 
 inline void detail::MarkFailed(Dialogue& d) { d.failed_ = true; }

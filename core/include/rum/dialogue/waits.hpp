@@ -1,5 +1,5 @@
-// What a script can wait for. A wait begins, is polled by each hook that brings something, and is
-// over when that is there or the session ends.
+// What a script can wait for. A wait starts, is polled by each hook, and ends when its result is
+// there or the session ends.
 #pragma once
 
 #include <coroutine>
@@ -11,9 +11,8 @@
 
 namespace rum::dialogue {
 
-// What all waits have in common. `Self` has Start(), which begins and says whether the wait is over
-// already, and Poll(), which says whether it is over; either leaves a reason in `reason` if it
-// failed.
+// The base of all waits. `Self` has Start(), which begins the wait, and Poll(). Both return whether
+// the wait has ended, and set `reason` if it failed.
 template <class Self>
 struct WaitFor : Wait {
   explicit WaitFor(Dialogue& dialogue)
@@ -34,7 +33,7 @@ struct WaitFor : Wait {
   }
   void await_suspend(std::coroutine_handle<> who) {
     script = who;
-    if (!d.closed_) d.wait_ = this;  // else it has waited too often, and is not heard any more
+    if (!d.closed_) d.wait_ = this;  // otherwise it waited too often and is not resumed
   }
   bool Fail(Reason why) {
     reason = d.last_ = why;
@@ -96,7 +95,7 @@ struct FrameWait : WaitFor<FrameWait<Parser>> {
 
   Side& side;
   Parser parser;
-  const size_t least;  // no frame is shorter
+  const size_t least;  // the length of the shortest frame
   const bool takes;
   std::string_view text;
 };
@@ -215,7 +214,7 @@ struct SleepWait : WaitFor<SleepWait> {
 // What First() waits for.
 struct Wanted {
   Dialogue& d;
-  size_t bytes[2] = {0, 0};  // of each side; 0: it does not matter
+  size_t bytes[2] = {0, 0};  // of each side; 0: not this side
   uint64_t after = 0;        // milliseconds
   bool timed = false;
 };
@@ -245,7 +244,7 @@ struct FirstWait : WaitFor<FirstWait> {
         return true;
       }
       if (side.live_ ? side.ended_ : side.Drained()) return Fail(side.Gone());
-      // The hook has told of fewer bytes than are wanted, or of other bytes.
+      // The hook ran for fewer bytes than are wanted, or for other bytes.
       if (side.live_ && ticket != 0) (void)side.Need(wanted.bytes[number]);
     }
     if (ticket == 0 || d.fired_ != ticket) return false;
@@ -286,7 +285,7 @@ class First {
 };
 
 struct [[nodiscard]] Resumed {
-  Reason reason;  // why the session ends; false: the work is done
+  Reason reason;  // the end reason of the session; false: the work is done
   int32_t status = 0;
   void* payload = nullptr;
 };
@@ -297,8 +296,7 @@ struct PauseWait : WaitFor<PauseWait> {
     d.resumed_ = {};
     if (!d.closed_) ticket_ = host.calls->pause(d.session_);
   }
-  // What the other thread gives to resume(); 0: the session could not be paused, and the wait
-  // fails.
+  // For the other thread's resume(). 0: the session could not be paused, and the wait fails.
   uint64_t ticket() const { return ticket_; }
   bool Start() { return ticket_ == 0 ? Fail(RUM_CLOSE_MODULE) : Poll(); }
   bool Poll() {
