@@ -26,6 +26,10 @@ if [ "$symbols" != rum_module_v1 ]; then
 fi
 ./rum-check "$work/tour.so" "$source/tests/contrib/rust/tour.transcript"
 
+# A real module breaks no rule, whatever its peers do.
+build cdylib pop3 "$source/contrib/modules/pop3/pop3.rs" --extern rum="$work/librum.rlib" -o "$work/pop3.so"
+./rum-check --quiet --tries 100 --samples "$source/contrib/modules/pop3/pop3.transcript" "$work/pop3.so"
+
 # It is a crate for cargo, too, without a registry.
 cargo=${CARGO:-cargo}
 if command -v "$cargo" >/dev/null; then

@@ -379,6 +379,8 @@ unsafe extern "C" fn stats<M: Module>(
 ) -> usize {
     let config = unsafe { config_of::<M>(config) };
     let text = guard("stats", None, || M::stats(&config)).unwrap_or_default();
+    // Not cut, nor empty: that would be no JSON object.
+    let text = if text.is_empty() || text.len() > size { "{}" } else { text.as_str() };
     unsafe { write_out(text.as_bytes(), json as *mut u8, size) }
 }
 

@@ -162,10 +162,11 @@ pub trait Module: Sized + 'static {
         let _ = (config, reason);
         Vec::new()
     }
-    /// [main] One JSON object about the module for /stats; empty: none. At most what rum has room for.
+    /// [main] One JSON object about the module for /stats; one that is larger than rum has room for is
+    /// left out.
     fn stats(config: &Self::Config) -> String {
         let _ = config;
-        String::new()
+        "{}".to_owned()
     }
     /// [worker] A session without a client; see `probe_open` in the header. `PROBES` says whether there
     /// are any.
