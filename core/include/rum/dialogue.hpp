@@ -40,7 +40,9 @@
 //  7. All calls are [worker], from the script or from what it calls, unless a line says otherwise.
 //
 // g++ 12 miscompiles some temporaries in a co_await expression: give an aggregate in braces, and
-// what has a destructor, a name first, and put no co_await into a conditional operator.
+// what has a destructor, a name first, and put no co_await into a conditional operator. Give a bool
+// that is awaited a name, too, before it is a whole condition: after an earlier branch with a
+// co_await, `if (co_await x)` makes a frame that crashes; `if (!co_await x)` does not.
 //
 // Read on in session.hpp for what a script can do, and in hooks.hpp for the table.
 #pragma once

@@ -20,13 +20,6 @@ struct ProbeQuestion {
   std::string destination, user;
 };
 
-// What `data` is for a session: little, since it stays until the session ends, and the dialogue
-// does not.
-struct Handle {
-  Dialogue* dialogue;  // nullptr: its script has returned
-  Pool* pool;
-};
-
 // The hooks that bring things to a script, for any script. Hooks<> names them all.
 struct Hook {
   // Sets for its life whose script runs on this thread.
@@ -74,7 +67,7 @@ struct Hook {
     Pool::Current() = &pool;
     void* memory = Pool::Take(sizeof(Dialogue));
     if (memory != nullptr) {
-      handle->dialogue = new (memory) Dialogue(session, worker);
+      handle->dialogue = new (memory) Dialogue(session, *handle, worker);
       Turn turn(*handle);
       Script script = make(*handle->dialogue);
       if (handle->dialogue->Begin(std::move(script))) {
@@ -148,6 +141,7 @@ struct Hook {
       d.Pump();
       Free(handle);
     }
+    if (handle.at_close != nullptr) handle.at_close(handle.at_close_value);
     delete &handle;
   }
 
@@ -194,13 +188,24 @@ struct Signature<Script (*)(Dialogue&, const C&, W&)> {
 //                                                    // or (Dialogue&, const Config&, Worker&)
 //   Script Probe(Dialogue& d, ProbeQuestion question);       // with the same in between
 //
-// Config is what config_new of the module makes. Worker is made by its default constructor for each
-// worker thread, and is what the scripts of that thread share; no lock is needed.
+// Config is what config_new of the module makes. Worker is what the scripts of one worker thread
+// share; no lock is needed. It is made for each thread as Worker(rum_worker*, const Config&), or by
+// its default constructor if it has no such one, and told of a reload by Reload(const Config&), if
+// it has that.
 template <auto kLogin, auto kProbe = nullptr>
 class Hooks {
   using Config = typename detail::Signature<decltype(kLogin)>::Config;
   using Worker = typename detail::Signature<decltype(kLogin)>::Worker;
+  using Given = std::add_lvalue_reference_t<const Config>;
   struct OfWorker {
+    OfWorker(rum_worker* handle, const void* config) : worker(Make(handle, config)) {}
+    static Worker Make([[maybe_unused]] rum_worker* handle, [[maybe_unused]] const void* config) {
+      if constexpr (std::is_constructible_v<Worker, rum_worker*, Given>) {
+        return Worker(handle, *static_cast<const Config*>(config));
+      } else {
+        return Worker();
+      }
+    }
     Pool pool;
     Worker worker;
   };
@@ -229,12 +234,26 @@ class Hooks {
     table.resumed = Hook::ResumedHook;
     table.session_close = Hook::SessionClose;
     if constexpr (kHasProbe) table.probe_open = ProbeOpen;
+    if constexpr (kReloads) table.worker_reload = WorkerReload;
     return table;
   }
 
-  static int32_t WorkerStart(rum_worker*, const void*, void** data) {
-    *data = new (std::nothrow) OfWorker;
+  static int32_t WorkerStart(rum_worker* worker, const void* config, void** data) {
+#ifdef __cpp_exceptions
+    try {
+#endif
+      *data = new (std::nothrow) OfWorker(worker, config);
+#ifdef __cpp_exceptions
+    } catch (...) {
+      return RUM_E_MEMORY;
+    }
+#endif
     return *data != nullptr ? RUM_OK : RUM_E_MEMORY;
+  }
+  static void WorkerReload(void* data, const void* config) {
+    if constexpr (kReloads) {
+      static_cast<OfWorker*>(data)->worker.Reload(*static_cast<const Config*>(config));
+    }
   }
   static void WorkerStop(void* data) { delete static_cast<OfWorker*>(data); }
   static int32_t SessionOpen(rum_session* session, const void* config, void* worker, void** data) {
@@ -261,6 +280,9 @@ class Hooks {
   }
 
  private:
+  static constexpr bool kReloads = requires(Worker & worker, Given config) {
+    worker.Reload(config);
+  };
   static constexpr bool kHasProbe = !std::is_same_v<decltype(kProbe), std::nullptr_t>;
 
   template <auto kScript, class... More>

@@ -72,6 +72,15 @@ struct Parse {
   static constexpr Parse Bad() { return {kBad, 0}; }
 };
 
+// What `data` is for a session: little, since it stays until the session ends, and the dialogue
+// does not.
+struct Handle {
+  Dialogue* dialogue;  // nullptr: its script has returned
+  Pool* pool;
+  void (*at_close)(uint64_t) = nullptr;
+  uint64_t at_close_value = 0;
+};
+
 // What First() has found.
 enum class Event : uint8_t { kClient, kUpstream, kTime, kEnded };
 
@@ -96,9 +105,11 @@ class Side {
   // protocol.
   auto Line(size_t most);
   // A frame: `parser(std::string_view bytes)` gives a Parse. It may be called again and again with
-  // the same bytes and more behind them.
+  // the same bytes and more behind them. No frame is shorter than `at_least`.
   template <class Parser>
-  auto Frame(Parser parser);
+  auto Frame(Parser parser, size_t at_least = 1);
+  // Consumes bytes that Peek() or a parser of Frame() has shown since the last wait.
+  void Consume(size_t size) { used_ += size < rest().size() ? size : rest().size(); }
 
   // TLS from here on: what was sent behind the bytes that have been read goes to the TLS engine. On
   // the upstream side `server_name` is sent and verified; empty: the destination's host.
@@ -117,6 +128,7 @@ class Side {
   friend struct FirstWait;
   friend struct TlsWait;
   friend struct ConnectWait;
+  friend struct TryLoginWait;
   Side(Dialogue& d, uint32_t number) : d_(d), number_(number) {}
 
   // What is not consumed of what the running data hook shows.
@@ -150,10 +162,11 @@ class Side {
 
 class Dialogue {
  public:
-  Dialogue(rum_session* session, void* worker)
+  Dialogue(rum_session* session, Handle& handle, void* worker)
       : client(*this, RUM_CLIENT),
         upstream(*this, RUM_UPSTREAM),
         session_(session),
+        handle_(handle),
         worker_(worker) {}
   ~Dialogue() {
     if (script_) script_.destroy();
@@ -169,7 +182,17 @@ class Dialogue {
   // Connects to "tcp:host:port[,tcp:host:port...]" or "sock:path"; empty: the default destination
   // (-d). Gives a Reason: RUM_CLOSE_BAD_DESTINATION if the address is written wrong,
   // RUM_CLOSE_NO_DESTINATION if there is no default, else as the hook upstream_open.
+  // To do something between the beginning and the outcome:
+  //   auto connection = d.Connect(address);
+  //   Reason failed = connection.Begin();  // the first two reasons
+  //   if (!failed) failed = co_await connection;
   auto Connect(std::string_view address);
+  // In a probe: waits for the connection that rum makes. Gives a Reason.
+  auto Connected();
+  // Waits until a proof of the client may be judged or passed on, see try_login in rum/module.h.
+  // Gives RUM_OK, RUM_REFUSED_BLOCKED, or RUM_E_STATE if the client or the session ends meanwhile.
+  // RUM_OK where this rum has no limits.
+  auto TryLogin();
   // Gives a Reason if the session ends before. At most 24 hours.
   auto Sleep(uint64_t milliseconds);
   auto SleepMicros(uint64_t microseconds);  // in milliseconds where this rum has no "rum.clock/1"
@@ -207,6 +230,8 @@ class Dialogue {
   int32_t Admit(std::string_view record) const {
     return host.limits ? host.limits->admit(session_, record.data(), record.size()) : RUM_OK;
   }
+  // RUM_OK where this rum has no limits.
+  int32_t Confirm() const { return host.limits ? host.limits->confirm(session_) : RUM_OK; }
   void LoginFailed() const {
     if (host.limits) host.limits->login_failed(session_);
   }
@@ -217,6 +242,14 @@ class Dialogue {
   bool TlsActive(const Side& side) const {
     return host.tls && host.tls->active(session_, side.number_) == 1;
   }
+  int32_t Fingerprint(uint8_t* digest) const {
+    return host.tls ? host.tls->fingerprint(session_, digest) : RUM_E_UNSUPPORTED;
+  }
+  void EndIsCut(const Side& side) const {
+    if (host.tls) host.tls->end_is_cut(session_, side.number_);
+  }
+  // Microseconds on a clock that never jumps.
+  uint64_t Now() const { return host.clock ? host.clock->now() : host.calls->now() * 1000; }
   int32_t Note(const char* key, std::string_view value) const {
     return host.calls->note(session_, key, value.data(), value.size());
   }
@@ -228,6 +261,13 @@ class Dialogue {
   }
   size_t Peer(const Side& side, char* text, size_t size) const {
     return host.calls->peer(session_, side.number_, text, size);
+  }
+
+  // Calls `call(value)` when the session ends, even if the script has returned long before. The
+  // last call counts. `call` must not throw.
+  void AtClose(void (*call)(uint64_t), uint64_t value) {
+    handle_.at_close = call;
+    handle_.at_close_value = value;
   }
 
   // Ends the session; what was sent is delivered. Waits fail with this reason from now on. The
@@ -246,6 +286,8 @@ class Dialogue {
 
   // Why the session ends; false: it does not.
   Reason closed() const { return closed_; }
+  // Why the last wait that failed has failed.
+  Reason failed() const { return last_; }
   rum_session* session() const { return session_; }
   // What Hooks<> made for the worker; nullptr: nothing.
   void* worker() const { return worker_; }
@@ -263,6 +305,7 @@ class Dialogue {
   friend struct SleepWait;
   friend struct FirstWait;
   friend struct PauseWait;
+  friend struct TryLoginWait;
   friend void detail::MarkFailed(Dialogue& d);
   friend bool detail::HasFailed(const Dialogue& d);
 
@@ -289,6 +332,7 @@ class Dialogue {
   bool over() const { return failed_ || script_.done(); }
 
   rum_session* const session_;
+  Handle& handle_;
   void* const worker_;
   std::coroutine_handle<Script::promise_type> script_{};
   Wait* wait_ = nullptr;
