@@ -28,6 +28,10 @@ Session::Session(Dialogue& d, const Config& config, Worker& worker)
     : d_(d), config_(config), pace_(worker.pace()), fleet_(*config.fleet), view_(worker.view()) {}
 
 Session::~Session() {
+  try {
+    SayLastWords();  // after an exception; else they are said
+  } catch (...) {    // there is no memory for them
+  }
   Wipe(&record_);
   if (stored_) Wipe(&*stored_);
   if (password_hash_) Wipe(&*password_hash_);

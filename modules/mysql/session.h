@@ -215,6 +215,7 @@ class Session {
 
   bool told_ = true;        // nothing is to be said to the client: it has its ERR, or cannot yet
   bool flows_ = false;      // nothing can be said to either side
+  bool ended_ = false;      // the last words are said
   bool known_ = false;      // the map has the user
   bool rewriting_ = false;  // the token was checked, or is to be
   bool with_password_ = false;  // the client's last proof was not empty

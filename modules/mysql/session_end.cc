@@ -1,6 +1,7 @@
 // The ends of a login: what a refused client hears, and how a server is left that has greeted.
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "mysql/admission.h"
 #include "mysql/session.h"
@@ -107,7 +108,7 @@ bool Session::Close(uint32_t reason, std::string_view log_text) {
 }
 
 void Session::SayLastWords() {
-  if (flows_) return;
+  if (std::exchange(ended_, true) || flows_) return;
   // A failed wait that has not ended the session ends it now.
   const Reason reason = d_.closed() ? d_.closed() : d_.failed();
   if (reason == Reason(RUM_CLOSE_LIMIT) && !d_.closed()) {
