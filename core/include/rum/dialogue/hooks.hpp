@@ -196,12 +196,12 @@ template <auto kLogin, auto kProbe = nullptr>
 class Hooks {
   using Config = typename detail::Signature<decltype(kLogin)>::Config;
   using Worker = typename detail::Signature<decltype(kLogin)>::Worker;
-  using Given = std::add_lvalue_reference_t<const Config>;
+  using Given = const std::conditional_t<std::is_void_v<Config>, std::nullptr_t, Config>&;
   struct OfWorker {
     OfWorker(rum_worker* handle, const void* config) : worker(Make(handle, config)) {}
     static Worker Make([[maybe_unused]] rum_worker* handle, [[maybe_unused]] const void* config) {
       if constexpr (std::is_constructible_v<Worker, rum_worker*, Given>) {
-        return Worker(handle, *static_cast<const Config*>(config));
+        return Worker(handle, *static_cast<std::remove_reference_t<Given>*>(config));
       } else {
         return Worker();
       }
@@ -252,7 +252,8 @@ class Hooks {
   }
   static void WorkerReload(void* data, const void* config) {
     if constexpr (kReloads) {
-      static_cast<OfWorker*>(data)->worker.Reload(*static_cast<const Config*>(config));
+      static_cast<OfWorker*>(data)->worker.Reload(
+          *static_cast<std::remove_reference_t<Given>*>(config));
     }
   }
   static void WorkerStop(void* data) { delete static_cast<OfWorker*>(data); }
