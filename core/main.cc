@@ -62,7 +62,7 @@ int Check(const CommandLine& line) {
 
 struct Inheritance {
   InheritedSockets sockets;
-  std::vector<HandoverNote::Hold> holds;
+  std::vector<HandoverNote::ServerAdmin> admin_states;
   bool has_map = false;
   Fd pidfile;
 };
@@ -87,7 +87,7 @@ Result<Inheritance> Inherit(Background& background) {
   if (pidfile) ::fcntl(pidfile.get(), F_SETFD, FD_CLOEXEC);
   auto sockets = InheritedSockets::Of(note->sockets);
   if (!sockets) return sockets.error();
-  return Inheritance{std::move(*sockets), std::move(note->holds), note->has_map,
+  return Inheritance{std::move(*sockets), std::move(note->admin_states), note->has_map,
                      std::move(pidfile)};
 }
 
@@ -173,7 +173,7 @@ int Main(int argc, char** argv) {
   {
     Daemon daemon(
         {argc, argv, std::move(program), std::move(inherited->sockets), takes_over, *identity,
-         inherited->has_map, std::move(inherited->holds), std::move(inherited->pidfile)},
+         inherited->has_map, std::move(inherited->admin_states), std::move(inherited->pidfile)},
         std::move(*line), background, service);
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();

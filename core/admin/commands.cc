@@ -18,7 +18,7 @@
 #include "proxy/session_list.h"
 #include "rum/module.h"
 #include "settings/settings.h"
-#include "upstream/outages.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 namespace {
@@ -26,7 +26,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Words = std::vector<std::string_view>;
 
-constexpr size_t kTold = 1000;  // entries of a list, when no other number is asked for
+constexpr size_t kListed = 1000;  // entries of a list, when no other number is asked for
 constexpr std::string_view kLevels[] = {"error", "warning", "info", "debug"};
 
 struct Call {
@@ -86,7 +86,7 @@ void ListSessions(const Call& call, uint32_t end) {
     return Refuse(call, "say which: id, user, ip or destination");
   }
   call.overview.proxy.lister().Ask(
-      std::move(filter), most->value_or(kTold), end,
+      std::move(filter), most->value_or(kListed), end,
       [request = call.request](SessionList list) { ReplyJson(*request, SessionsJson(list)); });
 }
 
@@ -97,7 +97,7 @@ void Users(const Call& call) {
   if (!most) return Refuse(call, "limit is a number");
   const auto& users = call.overview.proxy.admission().users();
   Json json = {{"active", users.active()}, {"users", Json::array()}};
-  size_t bound = std::min<uint64_t>(most->value_or(kTold), SessionLister::kMost);
+  size_t bound = std::min<uint64_t>(most->value_or(kListed), SessionLister::kMost);
   if (bound == 0) return ReplyJson(*call.request, json);
   for (const auto& [user, sessions] : users.Top(bound)) {
     json["users"].push_back({{"user", user}, {"sessions", sessions}});
@@ -158,19 +158,19 @@ bool InUse(const Overview& overview, const Address& server) {
   });
 }
 
-void SetHold(const Call& call, Hold hold) {
+void SetAdminState(const Call& call, AdminState state) {
   auto server = ParseAddress(call.request->Get("destination").value_or(""));
   if (!server) return Refuse(call, "which destination? " + server.error().text);
   const std::string text = server->text();
-  if (!call.overview.proxy.outages().Set(text, hold)) {
+  if (!call.overview.proxy.server_health().Set(text, state)) {
     return Refuse(call, "too many servers are out of use already");
   }
   constexpr std::string_view kDone[] = {" takes new sessions", " takes no new sessions",
                                         " takes no new sessions, those it had are ended"};
-  std::string done = text + std::string(kDone[static_cast<size_t>(hold)]);
+  std::string done = text + std::string(kDone[static_cast<size_t>(state)]);
   log::Info("by an operator: {}", done);
   if (!InUse(call.overview, *server)) done += "; no option and no record of the map names it";
-  if (hold != Hold::kMaintenance) return call.request->Reply(Ok(), done);
+  if (state != AdminState::kMaintenance) return call.request->Reply(Ok(), done);
   SessionFilter filter;
   filter.destination = text;
   call.overview.proxy.lister().Ask(
@@ -178,9 +178,9 @@ void SetHold(const Call& call, Hold hold) {
       [request = call.request, done](SessionList) { request->Reply(Ok(), done); });
 }
 
-void Ready(const Call& call) { SetHold(call, Hold::kReady); }
-void Drain(const Call& call) { SetHold(call, Hold::kDrain); }
-void Maintain(const Call& call) { SetHold(call, Hold::kMaintenance); }
+void Ready(const Call& call) { SetAdminState(call, AdminState::kReady); }
+void Drain(const Call& call) { SetAdminState(call, AdminState::kDrain); }
+void Maintain(const Call& call) { SetAdminState(call, AdminState::kMaintenance); }
 
 void Explain(const Call& call) {
   ExplainQuestion question;

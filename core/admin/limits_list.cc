@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "admin/totals.h"
+#include "limits/access_control.h"
 #include "limits/admission.h"
-#include "limits/gate.h"
 #include "limits/resident.h"
 #include "proxy/proxy.h"
 #include "settings/option_rows.h"
@@ -24,27 +24,28 @@ struct LimitRow {
 };
 
 template <Refusal kRefusal>
-uint64_t TurnedAway(const Proxy& proxy) {
-  return SumTurnedAway(proxy, kRefusal);
+uint64_t ClientsRefused(const Proxy& proxy) {
+  return SumClientsRefused(proxy, kRefusal);
 }
 template <int32_t kVerdict>
-uint64_t Refused(const Proxy& proxy) {
-  return SumRefused(proxy, kVerdict);
+uint64_t LoginsRefused(const Proxy& proxy) {
+  return SumLoginsRefused(proxy, kVerdict);
 }
 
 constexpr LimitRow kRows[] = {
-    {"max-connections", [](const Proxy& p) -> uint64_t { return p.gate().connections(); },
-     TurnedAway<Refusal::kMaxConnections>},
-    {"max-connections-per-ip", nullptr, TurnedAway<Refusal::kMaxConnectionsPerIp>},
-    {"max-connecting", [](const Proxy& p) -> uint64_t { return p.gate().connecting(); },
-     TurnedAway<Refusal::kMaxConnecting>},
-    {"max-connecting-per-destination", nullptr, TurnedAway<Refusal::kMaxConnectingPerDestination>},
-    {"connection-rate", nullptr, TurnedAway<Refusal::kConnectionRate>},
-    {"connection-rate-per-ip", nullptr, TurnedAway<Refusal::kConnectionRatePerIp>},
+    {"max-connections", [](const Proxy& p) -> uint64_t { return p.access_control().connections(); },
+     ClientsRefused<Refusal::kMaxConnections>},
+    {"max-connections-per-ip", nullptr, ClientsRefused<Refusal::kMaxConnectionsPerIp>},
+    {"max-connecting", [](const Proxy& p) -> uint64_t { return p.access_control().connecting(); },
+     ClientsRefused<Refusal::kMaxConnecting>},
+    {"max-connecting-per-destination", nullptr,
+     ClientsRefused<Refusal::kMaxConnectingPerDestination>},
+    {"connection-rate", nullptr, ClientsRefused<Refusal::kConnectionRate>},
+    {"connection-rate-per-ip", nullptr, ClientsRefused<Refusal::kConnectionRatePerIp>},
     {"max-memory", [](const Proxy&) { return ResidentBytes().value_or(0); },
-     TurnedAway<Refusal::kMaxMemory>},
-    {"max-connections-per-user", nullptr, Refused<RUM_REFUSED_CONNECTIONS>},
-    {"user-rate", nullptr, Refused<RUM_REFUSED_RATE>},
+     ClientsRefused<Refusal::kMaxMemory>},
+    {"max-connections-per-user", nullptr, LoginsRefused<RUM_REFUSED_CONNECTIONS>},
+    {"user-rate", nullptr, LoginsRefused<RUM_REFUSED_RATE>},
     {"login-failures", nullptr, [](const Proxy& p) { return SumOf(p, &Counters::login_blocks); }},
 };
 

@@ -19,7 +19,7 @@
 namespace rum {
 namespace {
 
-constexpr size_t kUsersTold = 10;
+constexpr size_t kUsersListed = 10;
 
 constexpr std::string_view kHead = R"(<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>rum</title>
@@ -160,7 +160,7 @@ class Page {
       Add("<div class=\"tile\"><b>{}</b>{}<br><span class=\"dim\">{}</span></div>\n", value, what,
           more);
     };
-    uint32_t most = proxy_.settings()->gate.max_connections;
+    uint32_t most = proxy_.settings()->access_control.max_connections;
     tile(fmt::format("{}{}", Number("sessions", "active"), most ? fmt::format(" of {}", most) : ""),
          "sessions",
          fmt::format("most {} · {} in all", std::max(most_active_, Number("sessions", "active")),
@@ -261,7 +261,7 @@ class Page {
 
   void Users() {
     Add("<div><h2>Users with the most sessions</h2>\n<table>\n");
-    for (const auto& [user, sessions] : proxy_.admission().users().Top(kUsersTold)) {
+    for (const auto& [user, sessions] : proxy_.admission().users().Top(kUsersListed)) {
       Add("<tr><td>{}<td class=\"n\">{}\n", Html(user), sessions);
     }
     Add("<tr><td class=\"dim\">all users<td class=\"n\">{}\n</table></div>\n",

@@ -8,13 +8,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
+#include "limits/access_control.h"
 #include "limits/admission.h"
-#include "limits/gate.h"
 #include "limits/resident.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
 #include "proxy/proxy.h"
-#include "upstream/outages.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 namespace {
@@ -90,15 +90,15 @@ std::string StatisticsPrometheus(const Overview& overview) {
       proxy.admission().users().active());
   one("rum_addresses_blocked", "gauge", "Addresses that are blocked for failed logins",
       proxy.admission().guard().blocked());
-  each("rum_admissions_refused_total", "counter",
-       "Logins refused by the rules of the user or a limit, by verdict", "verdict",
-       kAdmissionVerdicts, [&](const auto& row) { return SumRefused(proxy, row.number); });
+  each("rum_logins_refused_total", "counter",
+       "Logins refused by the rules of the user or a limit, by reason", "reason",
+       kAdmissionVerdicts, [&](const auto& row) { return SumLoginsRefused(proxy, row.number); });
   one("rum_addresses_active", "gauge", "Addresses that have a session, if these are counted",
-      proxy.gate().addresses());
-  each("rum_clients_turned_away_total", "counter",
-       "Clients turned away by access lists and limits, by the option", "option", kRefusals,
-       [&](const auto& row) { return SumTurnedAway(proxy, row.refusal); });
-  one("rum_probe_failures_total", "counter", "Probes that found a server unwell",
+      proxy.access_control().addresses());
+  each("rum_clients_refused_by_limit_total", "counter",
+       "Clients turned away by access lists and limits, by option", "reason", kRefusals,
+       [&](const auto& row) { return SumClientsRefused(proxy, row.refusal); });
+  one("rum_health_check_failures_total", "counter", "Probes that found a server unwell",
       overview.prober.failures());
   head("rum_destinations", "gauge", "Servers in use, by what their last probe found");
   for (size_t i = 0; i < std::size(kHealthWords); ++i) {
@@ -106,14 +106,14 @@ std::string StatisticsPrometheus(const Overview& overview) {
     fmt::format_to(std::back_inserter(out), "rum_destinations{{state=\"{}\"}} {}\n",
                    kHealthWords[i], overview.prober.on() ? CountHealth(overview.prober, state) : 0);
   }
-  one("rum_destinations_resting", "gauge", "Servers that the breaker leaves alone",
-      proxy.outages().resting());
-  one("rum_destinations_held", "gauge", "Servers that an operator has taken out of use",
-      proxy.outages().held());
-  one("rum_breaker_opened_total", "counter",
-      "Times that a server failed so often that it was left alone", proxy.outages().opened());
-  one("rum_breaker_skipped_total", "counter", "Times that a server was not tried for this",
-      proxy.outages().skipped());
+  one("rum_destinations_circuit_open", "gauge", "Servers that the breaker leaves alone",
+      proxy.server_health().open());
+  one("rum_destinations_disabled", "gauge", "Servers that an operator has taken out of use",
+      proxy.server_health().disabled());
+  one("rum_circuit_opened_total", "counter",
+      "Times that a server failed so often that it was left alone", proxy.server_health().opened());
+  one("rum_circuit_skipped_total", "counter", "Times that a server was not tried for this",
+      proxy.server_health().skipped());
   one("rum_process_resident_bytes", "gauge", "Memory of the process", ResidentBytes().value_or(0));
   if (int64_t end = CertificateNotAfter(overview)) {
     one("rum_tls_certificate_not_after_seconds", "gauge",

@@ -14,8 +14,8 @@
 #include "base/escape.h"
 #include "base/log.h"
 #include "config.h"
+#include "limits/access_control.h"
 #include "limits/admission.h"
-#include "limits/gate.h"
 #include "limits/resident.h"
 #include "map/map_watcher.h"
 #include "module/module_config.h"
@@ -24,7 +24,7 @@
 #include "proxy/worker.h"
 #include "settings/settings.h"
 #include "tls/tls_contexts.h"
-#include "upstream/outages.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 namespace {
@@ -55,25 +55,25 @@ void AddHealth(const Prober& prober, nlohmann::ordered_json& probes) {
 }
 
 // So many destinations are told one by one.
-constexpr size_t kDestinationsTold = 100;
+constexpr size_t kDestinationsListed = 100;
 
-using Outage = Outages::Outage;
+using Unavailable = ServerHealth::Unavailable;
 
 // Those of -d, those that are left alone or unwell, those with the most sessions, then others.
-std::vector<std::string> ToldDestinations(const Proxy& proxy, const Prober& prober,
-                                          const std::vector<Outage>& outages) {
+std::vector<std::string> ListedDestinations(const Proxy& proxy, const Prober& prober,
+                                            const std::vector<Unavailable>& unavailable) {
   std::vector<std::string> told;
   std::set<std::string, std::less<>> known;
   auto add = [&](const std::string& text) {
-    if (told.size() < kDestinationsTold && known.insert(text).second) told.push_back(text);
+    if (told.size() < kDestinationsListed && known.insert(text).second) told.push_back(text);
   };
   for (const Address& address : proxy.settings()->destinations) add(address.text());
-  for (const Outage& outage : outages) add(outage.server);
+  for (const Unavailable& outage : unavailable) add(outage.server);
   const auto& probed = prober.destinations();
   for (const auto& [key, health] : probed) {
-    if (health.state == DestinationHealth::State::kUnwell) add(key);
+    if (health.state == DestinationHealth::State::kDown) add(key);
   }
-  for (const auto& [key, sessions] : proxy.loads().Top(kDestinationsTold)) add(key);
+  for (const auto& [key, sessions] : proxy.loads().Top(kDestinationsListed)) add(key);
   for (const auto& [key, health] : probed) add(key);
   return told;
 }
@@ -82,7 +82,7 @@ void AddProbe(const DestinationHealth& health, nlohmann::ordered_json& one) {
   one["state"] = kHealthWords[static_cast<size_t>(health.state)];
   one["since"] = health.since;
   one["seconds"] = static_cast<double>(health.micros) / 1e6;
-  if (health.state == DestinationHealth::State::kUnwell) {
+  if (health.state == DestinationHealth::State::kDown) {
     one["reason"] = CloseReasonWord(health.reason);
     one["detail"] = health.text;
   }
@@ -91,10 +91,10 @@ void AddProbe(const DestinationHealth& health, nlohmann::ordered_json& one) {
 
 nlohmann::ordered_json DestinationsJson(const Proxy& proxy, const Prober& prober) {
   auto list = nlohmann::ordered_json::array();
-  auto outages = proxy.outages().List(kDestinationsTold);
+  auto unavailable = proxy.server_health().List(kDestinationsListed);
   const auto& defaults = proxy.settings()->destinations;
   const auto& probed = prober.destinations();
-  for (const std::string& text : ToldDestinations(proxy, prober, outages)) {
+  for (const std::string& text : ListedDestinations(proxy, prober, unavailable)) {
     nlohmann::ordered_json one = {{"address", text}};
     one["default"] = std::any_of(defaults.begin(), defaults.end(),
                                  [&](const Address& address) { return address.text() == text; });
@@ -103,11 +103,11 @@ nlohmann::ordered_json DestinationsJson(const Proxy& proxy, const Prober& prober
     if (auto health = probed.find(text); health != probed.end() && prober.on()) {
       AddProbe(health->second, one);
     }
-    auto outage = std::find_if(outages.begin(), outages.end(),
-                               [&](const Outage& o) { return o.server == text; });
-    if (outage != outages.end() && outage->hold != Hold::kReady) {
-      one["left_alone"] = kHoldWords[static_cast<size_t>(outage->hold)];
-    } else if (outage != outages.end()) {
+    auto outage = std::find_if(unavailable.begin(), unavailable.end(),
+                               [&](const Unavailable& o) { return o.server == text; });
+    if (outage != unavailable.end() && outage->admin != AdminState::kReady) {
+      one["left_alone"] = kAdminStateWords[static_cast<size_t>(outage->admin)];
+    } else if (outage != unavailable.end()) {
       one["left_alone"] = "breaker";
       one["left_alone_for"] = CloseReasonWord(outage->reason);
       one["left_alone_seconds"] = static_cast<double>(outage->milliseconds) / 1e3;
@@ -151,21 +151,23 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
   json["limits"]["users"] = proxy.admission().users().active();
   json["limits"]["blocked_addresses"] = proxy.admission().guard().blocked();
   for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
-    json["limits"]["refused"][std::string(verdict.word)] = SumRefused(proxy, verdict.number);
+    json["limits"]["logins_refused"][std::string(verdict.word)] =
+        SumLoginsRefused(proxy, verdict.number);
   }
-  json["limits"]["addresses"] = proxy.gate().addresses();
+  json["limits"]["addresses"] = proxy.access_control().addresses();
   for (const RefusalRow& row : kRefusals) {
-    json["limits"]["turned_away"][std::string(row.word)] = SumTurnedAway(proxy, row.refusal);
+    json["limits"]["clients_refused"][std::string(row.word)] =
+        SumClientsRefused(proxy, row.refusal);
   }
   for (const Times& times : SumTimes(proxy)) {
     json["times"][times.name] = {{"count", times.count},
                                  {"seconds", static_cast<double>(times.micros) / 1e6}};
   }
-  AddHealth(overview.prober, json["probes"]);
-  json["breaker"] = {{"resting", proxy.outages().resting()},
-                     {"held", proxy.outages().held()},
-                     {"opened", proxy.outages().opened()},
-                     {"skipped", proxy.outages().skipped()}};
+  AddHealth(overview.prober, json["health_checks"]);
+  json["circuit_breaker"] = {{"open", proxy.server_health().open()},
+                             {"opened", proxy.server_health().opened()},
+                             {"skipped", proxy.server_health().skipped()}};
+  json["admin"] = {{"disabled", proxy.server_health().disabled()}};
   if (int64_t end = CertificateNotAfter(overview)) json["tls"]["certificate_not_after"] = end;
   json["map"]["configured"] = overview.map != nullptr;
   if (overview.map) {

@@ -27,9 +27,9 @@ constexpr CounterRow kRows[] = {
     {&Counters::connect_failures, "upstream", "connect_failures",
      "rum_upstream_connect_failures_total", "counter",
      "Attempts to connect to one address that failed"},
-    {&Counters::waits, "upstream", "waits", "rum_upstream_waits_total", "counter",
+    {&Counters::throttled, "upstream", "throttled", "rum_upstream_throttled_total", "counter",
      "Sessions that waited for their turn at a server"},
-    {&Counters::probes, "probes", "made", "rum_probes_total", "counter",
+    {&Counters::probes, "health_checks", "made", "rum_health_checks_total", "counter",
      "Times that rum itself asked a server"},
     {&Counters::client_bytes, "bytes", "client_received", "rum_client_received_bytes_total",
      "counter", "Bytes received from clients"},
@@ -82,15 +82,15 @@ uint64_t SumEnded(const Proxy& proxy, uint32_t reason) {
   return Sum(proxy, [reason](const Counters& c) -> const Counter& { return c.ended[reason]; });
 }
 
-uint64_t SumTurnedAway(const Proxy& proxy, Refusal refusal) {
+uint64_t SumClientsRefused(const Proxy& proxy, Refusal refusal) {
   return Sum(proxy, [refusal](const Counters& c) -> const Counter& {
-    return c.turned_away[static_cast<size_t>(refusal)];
+    return c.clients_refused[static_cast<size_t>(refusal)];
   });
 }
 
-uint64_t SumRefused(const Proxy& proxy, int32_t verdict) {
+uint64_t SumLoginsRefused(const Proxy& proxy, int32_t verdict) {
   return Sum(proxy, [verdict](const Counters& c) -> const Counter& {
-    return c.admissions_refused[static_cast<size_t>(verdict)];
+    return c.logins_refused[static_cast<size_t>(verdict)];
   });
 }
 

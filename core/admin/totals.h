@@ -32,8 +32,8 @@ std::span<const CounterRow> CounterRows();
 // [any] Sums over the workers.
 uint64_t SumOf(const Proxy& proxy, Counter Counters::*member);
 uint64_t SumEnded(const Proxy& proxy, uint32_t reason);
-uint64_t SumRefused(const Proxy& proxy, int32_t verdict);
-uint64_t SumTurnedAway(const Proxy& proxy, Refusal refusal);
+uint64_t SumLoginsRefused(const Proxy& proxy, int32_t verdict);
+uint64_t SumClientsRefused(const Proxy& proxy, Refusal refusal);
 uint64_t SumModule(const Proxy& proxy, size_t metric);
 
 // A histogram of the workers as one: its bounds in microseconds, what was at most as long as each,
@@ -52,7 +52,7 @@ std::array<Times, 3> SumTimes(const Proxy& proxy);
 // [main] For the chart.
 Sample TakeSample(const Proxy& proxy);
 
-inline constexpr std::string_view kHealthWords[] = {"unknown", "well", "unwell"};
+inline constexpr std::string_view kHealthWords[] = {"unknown", "up", "down"};
 // [main] How many destinations are in this state.
 size_t CountHealth(const Prober& prober, DestinationHealth::State state);
 

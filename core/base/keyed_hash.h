@@ -14,7 +14,7 @@ uint64_t SipHash(const std::array<uint64_t, 2>& key, std::string_view bytes);
 // [any] The same with a random key, drawn at the first call.
 uint64_t KeyedHash(std::string_view bytes);
 
-// For std::unordered_map and Places with text as keys.
+// For std::unordered_map and KeyedLimiter with text as keys.
 struct NameHash {
   using is_transparent = void;
   size_t operator()(std::string_view text) const { return KeyedHash(text); }

@@ -191,7 +191,7 @@ struct Writer {
 
   void Run();
   bool MayWrite(const Line& line);
-  void TellRepeats(bool all);
+  void ReportRepeats(bool all);
   void WriteAll(std::vector<Line>& all);
 };
 
@@ -234,7 +234,7 @@ void Writer::Run() {
     lock.lock();
   }
   lock.unlock();
-  TellRepeats(true);
+  ReportRepeats(true);
   lock.lock();
   over = true;
   ended.notify_all();
@@ -270,7 +270,7 @@ void Writer::WriteAll(std::vector<Line>& all) {
       reopen = !target.file->Reopen();  // tried again with every batch until it succeeds
     }
   }
-  TellRepeats(false);
+  ReportRepeats(false);
 }
 
 // Gathered are things that go wrong, not things that happen.
@@ -279,7 +279,7 @@ bool Writer::MayWrite(const Line& line) {
          repeats.Pass(std::chrono::steady_clock::now(), static_cast<int>(line.level), line.text);
 }
 
-void Writer::TellRepeats(bool all) {
+void Writer::ReportRepeats(bool all) {
   for (const auto& again : repeats.Take(std::chrono::steady_clock::now(), all)) {
     std::string text =
         fmt::format("{} ({} more in {} s)", again.text, again.more, Repeats::kSpan.count());

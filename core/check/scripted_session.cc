@@ -132,7 +132,7 @@ bool ScriptedSession::Reset(uint32_t side) {
   bool relaying = (relay || handed) && sides[RUM_UPSTREAM].there;
   bool may_go_on = side == RUM_CLIENT && !relay && !handed && !s.end_told && !Ending();
   // It may have something to end with the server alone.
-  if (may_go_on && TellEnd(side) == RUM_KEEP) {
+  if (may_go_on && ReportEnd(side) == RUM_KEEP) {
     Settle();
     return true;
   }
@@ -405,7 +405,7 @@ bool ScriptedSession::CallEnd(uint32_t side) {
   if (!s.there || !s.ended || s.end_told || pause || Ending() || handed == side) return false;
   if (!s.wire.empty() || s.tls == Tls::kHandshake) return false;
   if (!hook && !s.forward) return false;  // not read, so not seen
-  int32_t answer = TellEnd(side);
+  int32_t answer = ReportEnd(side);
   if (answer == RUM_END && handed) {
     Relay();
   } else if (answer == RUM_END) {
@@ -414,7 +414,7 @@ bool ScriptedSession::CallEnd(uint32_t side) {
   return true;
 }
 
-int32_t ScriptedSession::TellEnd(uint32_t side) {
+int32_t ScriptedSession::ReportEnd(uint32_t side) {
   sides[side].end_told = true;
   if (!module_.side_end) return RUM_END;
   int32_t answer = RUM_END;

@@ -169,7 +169,7 @@ class ScriptedSession {
   bool PumpRelay(uint32_t side);
   bool CallData(uint32_t side);
   bool CallEnd(uint32_t side);
-  int32_t TellEnd(uint32_t side);  // what the module answers
+  int32_t ReportEnd(uint32_t side);  // what the module answers
   void Fill(Side& side, const Side& other);
   void EndWith(uint32_t reason, std::string_view text = {});
   void Finish();

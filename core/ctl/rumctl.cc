@@ -124,9 +124,9 @@ std::string Status(const Json& s) {
                         Shown(sessions.at("accepted")) + " since the start"},
        {"logins",
         Shown(sessions.at("logins")) + ", failed " + Shown(s.at("limits").at("login_failures"))},
-       {"servers", Shown(s.at("probes").at("well")) + " well, " +
-                       Shown(s.at("probes").at("unwell")) + " unwell, " +
-                       Shown(s.at("probes").at("unknown")) + " unknown"},
+       {"servers", Shown(s.at("health_checks").at("up")) + " well, " +
+                       Shown(s.at("health_checks").at("down")) + " unwell, " +
+                       Shown(s.at("health_checks").at("unknown")) + " unknown"},
        {"users", Shown(s.at("limits").at("users")) + " with sessions, " +
                      Shown(s.at("limits").at("blocked_addresses")) + " addresses blocked"}});
 }

@@ -13,15 +13,15 @@
 #include "base/log.h"
 #include "base/trusted_file.h"
 #include "config.h"
-#include "limits/gate.h"
+#include "limits/access_control.h"
 #include "limits/resident.h"
 #include "map/column.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "proxy/host_calls.h"
 #include "proxy/listener.h"
-#include "upstream/outages.h"
 #include "upstream/resolver.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 namespace {
@@ -43,7 +43,7 @@ Error RefuseReload(const Error& error) {
   return error;
 }
 
-void TellKept(const std::vector<std::string>& kept) {
+void LogKept(const std::vector<std::string>& kept) {
   if (kept.empty()) return;
   log::Warning("these have changed too and need a new process: {}; USR2 makes one", Names(kept));
 }
@@ -161,11 +161,12 @@ Status Daemon::Start() {
   Every(kTlsLook, OnTlsLook);
   Every(kMemoryLook, OnMemoryLook);
   // Opened in any case: a reload may want it when there is no descriptor, or another root.
-  if (!ResidentBytes() && settings_->gate.max_memory) {
+  if (!ResidentBytes() && settings_->access_control.max_memory) {
     return Error{Fault::kConfig, "--max-memory: /proc/self/statm cannot be read; mount /proc"};
   }
   WatchSignals();
-  for (const auto& [server, hold] : origin_.holds) proxy_->outages().Set(server, hold);
+  for (const auto& [server, state] : origin_.admin_states)
+    proxy_->server_health().Set(server, state);
   if (auto dropped = DropPrivileges(); !dropped) return dropped;
   return proxy_->Start();
 }
@@ -324,7 +325,7 @@ void Daemon::LookAtTls(bool again) {
 
 void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
-  uint64_t most = daemon.settings_->gate.max_memory;
+  uint64_t most = daemon.settings_->access_control.max_memory;
   if (!most) return;
   std::optional<uint64_t> resident = ResidentBytes();
   if (resident && *resident > most) {  // what was freed may not have been given back
@@ -339,7 +340,7 @@ void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
                         bytes >> 20)
          : log::Info("the process has {} MiB: clients come in again", bytes >> 20);
   }
-  daemon.proxy_->gate().set_memory(bytes);
+  daemon.proxy_->access_control().set_memory(bytes);
 }
 
 void Daemon::ReloadAll(Actions::Answer answer) {
@@ -372,7 +373,7 @@ Result<std::vector<std::string>> Daemon::Reload() {
   rum::Reload plan = PlanReload(*configured_, *line->settings);
   if (plan.applied.empty()) {
     LookAtTls(true);
-    TellKept(plan.kept);
+    LogKept(plan.kept);
     return plan.kept;
   }
   auto config = ModuleConfig::Make(module_, plan.settings->module_values);
@@ -392,7 +393,7 @@ Result<std::vector<std::string>> Daemon::Reload() {
   proxy_->Reload(settings_, std::move(*config));
   prober_->Follow();
   log::Info("the configuration is read again; applied: {}", Names(plan.applied));
-  TellKept(plan.kept);
+  LogKept(plan.kept);
   return plan.kept;
 }
 

@@ -42,7 +42,7 @@ class Daemon {
     bool takes_over;                   // from a process that serves until this one is ready
     std::optional<Identity> identity;  // who it is to become
     bool has_map;                      // the process that it takes over from
-    std::vector<HandoverNote::Hold> holds;
+    std::vector<HandoverNote::ServerAdmin> admin_states;
     Fd pidfile;  // the other one's lock
   };
 

@@ -121,8 +121,9 @@ void Daemon::HandOver(Actions::Answer answer) {
   for (const auto* server : {statistics_.get(), control_.get()}) {
     if (server) note.sockets.push_back(server->ForHandover());
   }
-  for (const auto& outage : proxy_->outages().List(Outages::kMost)) {
-    if (outage.hold != Hold::kReady) note.holds.push_back({outage.server, outage.hold});
+  for (const auto& outage : proxy_->server_health().List(ServerHealth::kMost)) {
+    if (outage.admin != AdminState::kReady)
+      note.admin_states.push_back({outage.server, outage.admin});
   }
   auto successor = Successor::Start(base_, origin_.program, std::move(note),
                                     [this](const std::string& failed) { OnSuccessor(failed); });

@@ -57,10 +57,11 @@ bool ReadEntry(std::string_view entry, HandoverNote& note, Fd* rest) {
     note.has_map = true;
     return entry.empty();
   }
-  if (kind == kHoldWords[1] || kind == kHoldWords[2]) {
+  if (kind == kAdminStateWords[1] || kind == kAdminStateWords[2]) {
     auto server = Unescape(entry);
     if (!server || !ParseAddress(*server)) return false;
-    note.holds.push_back({*server, kind == kHoldWords[1] ? Hold::kDrain : Hold::kMaintenance});
+    note.admin_states.push_back(
+        {*server, kind == kAdminStateWords[1] ? AdminState::kDrain : AdminState::kMaintenance});
     return true;
   }
   std::string_view number = Cut(entry, ':');
@@ -112,8 +113,9 @@ std::string WriteHandoverNote(const HandoverNote& note) {
     out += fmt::format(",{}:{}:{}", socket.given ? "given" : "own", socket.fd,
                        Escape(socket.address.text()));
   }
-  for (const HandoverNote::Hold& held : note.holds) {
-    out += fmt::format(",{}:{}", kHoldWords[static_cast<size_t>(held.hold)], Escape(held.server));
+  for (const HandoverNote::ServerAdmin& one : note.admin_states) {
+    out +=
+        fmt::format(",{}:{}", kAdminStateWords[static_cast<size_t>(one.state)], Escape(one.server));
   }
   return out;
 }

@@ -9,7 +9,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "net/inherited_sockets.h"
-#include "upstream/outages.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 
@@ -20,16 +20,16 @@ inline constexpr const char* kHandoverVariable = "RUM_HANDOVER";
 // in an address ',', '%' and control characters stand as %XX. "rest:9" is a file with more entries:
 // a variable of the environment has at most 128 KiB.
 struct HandoverNote {
-  struct Hold {
+  struct ServerAdmin {
     std::string server;
-    rum::Hold hold;
+    AdminState state;
   };
   int ready = -1;         // the pipe that the new process reports on
   int error_output = -1;  // what is to be its standard error
   bool has_map = false;   // the old process has a user map: without one, nothing is taken over
   int pidfile = -1;       // locked; -1: there is none
   std::vector<SharedSocket> sockets;
-  std::vector<Hold> holds;  // servers that an operator has taken out of use
+  std::vector<ServerAdmin> admin_states;  // servers that an operator has taken out of use
 };
 
 std::string WriteHandoverNote(const HandoverNote& note);

@@ -144,7 +144,7 @@ Program ThisProgram(int argc, char** argv) {
 }
 
 Result<std::unique_ptr<Successor>> Successor::Start(event_base* base, const Program& program,
-                                                    HandoverNote note, Over over, Millis patience) {
+                                                    HandoverNote note, Over over, Millis timeout) {
   auto report = MakePipe();
   auto words = MakePipe();
   Fd error_output(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
@@ -169,7 +169,7 @@ Result<std::unique_ptr<Successor>> Successor::Start(event_base* base, const Prog
   self->report_event_ = event_new(base, self->report_.get(), EV_READ | EV_PERSIST, OnReport, self);
   self->words_event_ = event_new(base, self->words_.get(), EV_READ | EV_PERSIST, OnWords, self);
   self->late_ = evtimer_new(base, OnLate, self);
-  timeval wait = TimevalOf(patience);
+  timeval wait = TimevalOf(timeout);
   event_add(self->report_event_, nullptr);
   event_add(self->words_event_, nullptr);
   event_add(self->late_, &wait);

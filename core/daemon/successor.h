@@ -26,7 +26,7 @@ Program ThisProgram(int argc, char** argv);
 
 class Successor {
  public:
-  static constexpr Millis kPatience{30000};
+  static constexpr Millis kTimeout{30000};
 
   // `failed` is empty when the new process is ready, else it says why it is not; it is gone then.
   using Over = std::function<void(const std::string& failed)>;
@@ -35,7 +35,7 @@ class Successor {
   // it says. `over` comes once, on the loop of `base`.
   static Result<std::unique_ptr<Successor>> Start(event_base* base, const Program& program,
                                                   HandoverNote note, Over over,
-                                                  Millis patience = kPatience);
+                                                  Millis timeout = kTimeout);
   // [main] Ends a process that is not ready yet.
   ~Successor();
   Successor(const Successor&) = delete;

@@ -10,13 +10,13 @@
 namespace rum {
 namespace {
 
-int32_t VerdictOf(PlaceAnswer answer) {
+int32_t VerdictOf(LimiterAnswer answer) {
   switch (answer) {
-    case PlaceAnswer::kTaken:
+    case LimiterAnswer::kTaken:
       break;
-    case PlaceAnswer::kTooMany:
+    case LimiterAnswer::kTooMany:
       return RUM_REFUSED_CONNECTIONS;
-    case PlaceAnswer::kTooFast:
+    case LimiterAnswer::kTooFast:
       return RUM_REFUSED_RATE;
   }
   return RUM_OK;
@@ -43,7 +43,7 @@ int32_t JudgeRules(const MapRules& rules, const Visitor& visitor, int64_t now_se
 }
 
 int32_t Admission::Admit(const Settings& settings, const Visitor& visitor, std::string_view record,
-                         const UserLimits::Place& held, Candidate* candidate) {
+                         const UserLimits::Lease& held, Candidate* candidate) {
   candidate->Drop();
   UserLimit limit;
   if (int32_t verdict = Judge(settings, visitor, record, &limit); verdict != RUM_OK) return verdict;
@@ -53,7 +53,7 @@ int32_t Admission::Admit(const Settings& settings, const Visitor& visitor, std::
     if (room.places == 0) return VerdictOf(room.beyond);
     std::string key(visitor.user);
     key.append(1, '\0').append(Around(visitor.address));
-    if (trying_.Take(key, {room.places, {}}, &candidate->trying_) != PlaceAnswer::kTaken) {
+    if (trying_.Take(key, {room.places, {}}, &candidate->trying_) != LimiterAnswer::kTaken) {
       return VerdictOf(room.beyond);
     }
   }
@@ -63,12 +63,12 @@ int32_t Admission::Admit(const Settings& settings, const Visitor& visitor, std::
   return RUM_OK;
 }
 
-int32_t Admission::Confirm(Candidate* candidate, UserLimits::Place* place) {
+int32_t Admission::Confirm(Candidate* candidate, UserLimits::Lease* lease) {
   candidate->Drop();
-  if (*place && place->key() == candidate->user_) return RUM_OK;
-  UserLimits::Place next;
-  const PlaceAnswer answer = users_.Take(candidate->user_, candidate->limit_, &next);
-  if (answer == PlaceAnswer::kTaken) *place = std::move(next);
+  if (*lease && lease->key() == candidate->user_) return RUM_OK;
+  UserLimits::Lease next;
+  const LimiterAnswer answer = users_.Take(candidate->user_, candidate->limit_, &next);
+  if (answer == LimiterAnswer::kTaken) *lease = std::move(next);
   return VerdictOf(answer);
 }
 

@@ -47,7 +47,7 @@ class Admission {
     bool pending_ = false;
     std::string user_;
     UserLimit limit_;
-    NamedPlaces::Place trying_;
+    NamedLimiter::Lease trying_;
   };
 
   explicit Admission(LoginGuard::Wake wake = nullptr) : guard_(NowMicros, wake) {}
@@ -57,12 +57,12 @@ class Admission {
   // that is in and wants to go on as this user: who stays the same user counts already, and pays no
   // rate.
   int32_t Admit(const Settings& settings, const Visitor& visitor, std::string_view record,
-                const UserLimits::Place& held, Candidate* candidate);
+                const UserLimits::Lease& held, Candidate* candidate);
 
-  // [any] The candidate has proved to be the user, and counts from here on; `place` gives back what
+  // [any] The candidate has proved to be the user, and counts from here on; `lease` gives back what
   // it held before. RUM_OK, or RUM_REFUSED_CONNECTIONS or _RATE: others were faster. There is no
   // candidate any more.
-  int32_t Confirm(Candidate* candidate, UserLimits::Place* place);
+  int32_t Confirm(Candidate* candidate, UserLimits::Lease* lease);
 
   UserLimits& users() { return users_; }
   LoginGuard& guard() { return guard_; }
@@ -75,7 +75,7 @@ class Admission {
                 UserLimit* limit) const;
 
   UserLimits users_;
-  NamedPlaces trying_;  // candidates, by user and address
+  NamedLimiter trying_;  // candidates, by user and address
   LoginGuard guard_;
 };
 

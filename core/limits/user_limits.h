@@ -5,12 +5,12 @@
 #include <string_view>
 
 #include "base/keyed_hash.h"
-#include "limits/places.h"
+#include "limits/keyed_limiter.h"
 
 namespace rum {
 
-using UserLimit = PlaceLimit;
-using NamedPlaces = Places<std::string, std::string_view, NameHash>;
-using UserLimits = NamedPlaces;
+using UserLimit = KeyLimit;
+using NamedLimiter = KeyedLimiter<std::string, std::string_view, NameHash>;
+using UserLimits = NamedLimiter;
 
 }  // namespace rum

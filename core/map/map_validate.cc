@@ -38,8 +38,8 @@ uint32_t WordAt(std::string_view bytes, uint64_t position) {
 
 class Validator {
  public:
-  Validator(std::string_view bytes, const MapValidateHooks& hooks, uint64_t patience)
-      : bytes_(bytes), hooks_(hooks), patience_(patience) {}
+  Validator(std::string_view bytes, const MapValidateHooks& hooks, uint64_t steps_most)
+      : bytes_(bytes), hooks_(hooks), steps_most_(steps_most) {}
 
   Result<MapShape> Run() {
     if (Status s = CheckMapSize(bytes_.size()); !s) return s.error();
@@ -134,8 +134,8 @@ class Validator {
         }
         if (SameKey(found, key)) Duplicate(found, position);
       }
-      const bool too_many = ++steps_ > patience_ && steps_ / kStepsPerRecord > shape_.records;
-      if (patience_ == 0 || (too_many && step >= kStepsPerRecord)) {
+      const bool too_many = ++steps_ > steps_most_ && steps_ / kStepsPerRecord > shape_.records;
+      if (steps_most_ == 0 || (too_many && step >= kStepsPerRecord)) {
         crowded_.set(hash % kTables);
         crowded_from_[hash % kTables] = last_hidden_ == position ? position + 1 : position;
         return Ok();
@@ -246,7 +246,7 @@ class Validator {
 
   const std::string_view bytes_;
   const MapValidateHooks& hooks_;
-  const uint64_t patience_;
+  const uint64_t steps_most_;
   std::bitset<kTables> crowded_;                     // their records are checked at the end
   std::array<uint32_t, kTables> crowded_from_ = {};  // duplicates before were found by look-ups
   uint32_t size_ = 0;
@@ -285,8 +285,8 @@ bool HasMapHeader(std::string_view beginning) {
 }
 
 Result<MapShape> ValidateMap(std::string_view bytes, const MapValidateHooks& hooks,
-                             uint64_t patience) {
-  return Validator(bytes, hooks, patience).Run();
+                             uint64_t steps_most) {
+  return Validator(bytes, hooks, steps_most).Run();
 }
 
 RawRecord RecordAt(std::string_view bytes, uint32_t position) {

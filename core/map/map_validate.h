@@ -42,11 +42,11 @@ bool HasMapHeader(std::string_view beginning);
 // slot where a look-up of its key finds it, and that no slot points anywhere else. The hash of a
 // CDB file has no seed, so whoever chooses keys can make many of them meet: their look-ups are
 // slow, and nobody else's are, nor is this check. What a value holds is left to the hooks. The
-// error is a sentence about the file, without its name. `patience`: so many steps of look-ups may
+// error is a sentence about the file, without its name. `steps_most`: so many steps of look-ups may
 // be long ones; 0, for tests: every table counts as crowded.
-inline constexpr uint64_t kMapPatience = 1'000'000;
+inline constexpr uint64_t kMapStepsMost = 1'000'000;
 Result<MapShape> ValidateMap(std::string_view bytes, const MapValidateHooks& hooks = {},
-                             uint64_t patience = kMapPatience);
+                             uint64_t steps_most = kMapStepsMost);
 
 // Calls `visit` for each record, in the order of the file, until it returns false. Only for bytes
 // that ValidateMap accepted.

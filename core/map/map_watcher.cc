@@ -45,21 +45,21 @@ constexpr size_t kDestinationsMost = 4096;
 constexpr int kLooksUntilRetry = 10;
 
 // What stat() said: a version of the file, or the error.
-struct Sight {
+struct FileState {
   int error = 0;
   FileStamp stamp;
-  bool operator==(const Sight&) const = default;
+  bool operator==(const FileState&) const = default;
 };
 
-Sight LookAt(const std::string& path) {
+FileState LookAt(const std::string& path) {
   struct stat st;
-  Sight sight;
+  FileState file;
   if (stat(path.c_str(), &st) != 0) {
-    sight.error = errno;
+    file.error = errno;
   } else {
-    sight.stamp = FileStamp::From(st);
+    file.stamp = FileStamp::From(st);
   }
-  return sight;
+  return file;
 }
 
 }  // namespace
@@ -126,17 +126,17 @@ class MapWatcher::Thread {
   // [helper], and [main] before the thread is there. Looks once; tells what came of it, if
   // anything is worth telling. `urgent`: wait for nothing, and try a failed version again.
   std::optional<Outcome> Look(bool urgent) {
-    Sight sight = LookAt(path_);
-    const bool changed = sight != seen_;
-    seen_ = sight;
-    if (sight != tried_) {
-      if (MustSettle(sight) && changed && !urgent && ++waits_ <= kMaxWaits) return std::nullopt;
-    } else if (untold_ && !changed) {
-      return Tell();
+    FileState file = LookAt(path_);
+    const bool changed = file != seen_;
+    seen_ = file;
+    if (file != tried_) {
+      if (MustSettle(file) && changed && !urgent && ++waits_ <= kMaxWaits) return std::nullopt;
+    } else if (unreported_ && !changed) {
+      return Report();
     } else if (!failed_ || !(urgent || RetryIsDue())) {
       return std::nullopt;
     }
-    return Try(sight, urgent, changed);
+    return Try(file, urgent, changed);
   }
 
  private:
@@ -147,25 +147,25 @@ class MapWatcher::Thread {
 
   // A new file (a rename put it there) is whole when it appears. The same file with another date is
   // perhaps still being written.
-  bool MustSettle(const Sight& sight) const {
-    return sight.error == 0 && tried_.error == 0 && sight.stamp.inode == tried_.stamp.inode &&
-           sight.stamp.device == tried_.stamp.device;
+  bool MustSettle(const FileState& file) const {
+    return file.error == 0 && tried_.error == 0 && file.stamp.inode == tried_.stamp.inode &&
+           file.stamp.device == tried_.stamp.device;
   }
 
   bool RetryIsDue() { return looks_until_retry_ > 0 && --looks_until_retry_ == 0; }
 
   // A failure of a file that has just changed is told at the next look, if the file is still the
   // same then: it may have been caught in the middle of a copy.
-  std::optional<Outcome> Try(const Sight& sight, bool urgent, bool changed) {
+  std::optional<Outcome> Try(const FileState& file, bool urgent, bool changed) {
     const uint64_t start = NowMicros();
-    const bool again = failed_ && sight == tried_;
-    tried_ = sight;
+    const bool again = failed_ && file == tried_;
+    tried_ = file;
     waits_ = 0;
     looks_until_retry_ = 0;  // never, for a bad file: only urgent looks or another version
-    auto map = sight.error != 0 ? Error{Fault::kMap, path_ + ": " + std::strerror(sight.error)}
-                                : MapFile::Load(path_, &stop_);
+    auto map = file.error != 0 ? Error{Fault::kMap, path_ + ": " + std::strerror(file.error)}
+                               : MapFile::Load(path_, &stop_);
     failed_ = !map.ok();
-    untold_.reset();
+    unreported_.reset();
     if (map.ok()) {
       // Of the maps that were handed out this thread keeps a share: giving a gigabyte back to the
       // kernel takes long, and no worker shall have to do it.
@@ -175,15 +175,15 @@ class MapWatcher::Thread {
       return Outcome{std::move(*map), {}, NowMicros() - start, std::move(destinations)};
     }
     if (map.error().fault == Fault::kSystem) looks_until_retry_ = kLooksUntilRetry;
-    const bool known = again && !urgent && map.error().text == told_;
-    if (!known) untold_ = map.error();
-    return urgent || !changed ? Tell() : std::nullopt;
+    const bool known = again && !urgent && map.error().text == reported_;
+    if (!known) unreported_ = map.error();
+    return urgent || !changed ? Report() : std::nullopt;
   }
 
-  std::optional<Outcome> Tell() {
-    if (!untold_) return std::nullopt;
-    told_ = untold_->text;
-    return Outcome{nullptr, *std::exchange(untold_, std::nullopt), 0, {}};
+  std::optional<Outcome> Report() {
+    if (!unreported_) return std::nullopt;
+    reported_ = unreported_->text;
+    return Outcome{nullptr, *std::exchange(unreported_, std::nullopt), 0, {}};
   }
 
   // [helper]
@@ -220,13 +220,13 @@ class MapWatcher::Thread {
   std::optional<Outcome> outcome_;  // one at a time: the next look waits until it is taken
 
   // [helper] only.
-  Sight seen_{-1, {}};   // at the last look
-  Sight tried_{-1, {}};  // at the last attempt
-  bool failed_ = false;  // the last attempt
+  FileState seen_{-1, {}};   // at the last look
+  FileState tried_{-1, {}};  // at the last attempt
+  bool failed_ = false;      // the last attempt
   int waits_ = 0;
   int looks_until_retry_ = 0;
-  std::optional<Error> untold_;
-  std::string told_;
+  std::optional<Error> unreported_;
+  std::string reported_;
   std::vector<std::shared_ptr<const MapFile>> handed_out_;
 
   std::thread thread_;

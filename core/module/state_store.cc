@@ -187,9 +187,9 @@ void StateStore::Write(const Files& files) {
     if (written) written = WriteFile(PathOf(name), bytes);
   }
   if (written) {
-    told_ = false;
-  } else if (!told_) {
-    told_ = true;
+    failure_logged_ = false;
+  } else if (!failure_logged_) {
+    failure_logged_ = true;
     log::Warning("{}; what the module has learned is forgotten at a restart (see --state-dir)",
                  written.error().text);
   }

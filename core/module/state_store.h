@@ -60,7 +60,7 @@ class StateStore {
   event* due_ = nullptr;
   std::thread writer_;
   std::atomic<bool> writes_ = false;  // the thread is not through
-  bool told_ = false;                 // that the directory takes nothing; whoever writes
+  bool failure_logged_ = false;       // that the directory takes nothing; whoever writes
   std::mutex mutex_;                  // guards waiting_ and given_up_
   bool given_up_ = false;
   Files waiting_;

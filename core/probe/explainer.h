@@ -46,7 +46,7 @@ class Explainer {
   struct Open {
     ExplainQuestion question;
     Done done;
-    Explanation told;
+    Explanation explanation;
     bool allowed = true;           // by what is judged without a server
     std::vector<Address> servers;  // of the way
     size_t server = 0;             // the one that is asked
@@ -54,13 +54,13 @@ class Explainer {
 
   void Begin();
   void Finish();
-  void Tell(std::string key, std::string value);
-  void TellClient();
-  void TellRecord();
-  void TellWay();
-  void TellServer();
+  void AddLine(std::string key, std::string value);
+  void DescribeClient();
+  void DescribeRecord();
+  void DescribeRoute();
+  void DescribeServer();
   void ProbeFor(std::optional<Address> server, void (Explainer::*then)(ProbeOutcome));
-  void OnWay(ProbeOutcome outcome);
+  void OnRoute(ProbeOutcome outcome);
   void OnServer(ProbeOutcome outcome);
 
   Proxy& proxy_;

@@ -10,7 +10,7 @@
 #include "module/module_config.h"
 #include "proxy/proxy.h"
 #include "settings/settings.h"
-#include "upstream/outages.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 
@@ -54,10 +54,10 @@ void Prober::Follow() {
     // One that is written wrong is a matter between its users and the module.
     if (auto address = ParseAddress(text)) Add(*address, false, &before);
   }
-  for (Queue* queue : {&well_, &unsure_}) {
+  for (Queue* queue : {&up_, &not_up_}) {
     std::erase_if(*queue, [&](const auto& due) { return !destinations_.contains(due.second); });
   }
-  for (const auto& [key, health] : before) proxy_.outages().Unprobed(key);
+  for (const auto& [key, health] : before) proxy_.server_health().Unprobed(key);
   if (running_) Begin();
 }
 
@@ -73,7 +73,7 @@ void Prober::Add(const Address& address, bool is_default, Known* before) {
   DestinationHealth& health = destinations_[key];
   health.address = address;
   health.is_default = is_default;
-  if (!under_way_.contains(key)) unsure_.emplace(0, std::move(key));
+  if (!under_way_.contains(key)) not_up_.emplace(0, std::move(key));
 }
 
 void Prober::Begin() {
@@ -83,7 +83,7 @@ void Prober::Begin() {
     queue->erase(queue->begin());
     const DestinationHealth& health = destinations_.at(key);
     under_way_.emplace(key, queue);
-    unsure_under_way_ += queue == &unsure_;
+    not_up_under_way_ += queue == &not_up_;
     proxy_.BeginProbe({.destination = health.address,
                        .is_default = health.is_default,
                        .user = {},
@@ -100,9 +100,9 @@ void Prober::Begin() {
 
 Prober::Queue* Prober::NextQueue() {
   if (under_way_.size() >= kAtOnce) return nullptr;
-  const bool unsure = !unsure_.empty() && unsure_under_way_ < kUnsureAtOnce;
-  if (well_.empty()) return unsure ? &unsure_ : nullptr;
-  return unsure && unsure_.begin()->first < well_.begin()->first ? &unsure_ : &well_;
+  const bool not_up = !not_up_.empty() && not_up_under_way_ < kNotUpAtOnce;
+  if (up_.empty()) return not_up ? &not_up_ : nullptr;
+  return not_up && not_up_.begin()->first < up_.begin()->first ? &not_up_ : &up_;
 }
 
 void Prober::Schedule() {
@@ -121,29 +121,29 @@ void Prober::OnDue(evutil_socket_t, short, void* self) {
 
 void Prober::Take(const std::string& key, ProbeOutcome outcome) {
   if (auto probe = under_way_.find(key); probe != under_way_.end()) {
-    unsure_under_way_ -= probe->second == &unsure_;
+    not_up_under_way_ -= probe->second == &not_up_;
     under_way_.erase(probe);
   }
   if (!running_) return;
   if (auto found = destinations_.find(key); found != destinations_.end()) {
     DestinationHealth& health = found->second;
     using State = DestinationHealth::State;
-    State state = outcome.reason == RUM_CLOSE_PROBED ? State::kWell : State::kUnwell;
-    if (state == State::kUnwell) {
+    State state = outcome.reason == RUM_CLOSE_PROBED ? State::kUp : State::kDown;
+    if (state == State::kDown) {
       ++failures_;
       if (health.state != state || health.reason != outcome.reason) {
         log::Warning("{} is not well: {}{}{}", key, CloseReasonWord(outcome.reason),
                      outcome.text.empty() ? "" : ", ", outcome.text);
       }
-    } else if (health.state == State::kUnwell) {
+    } else if (health.state == State::kDown) {
       log::Info("{} is well again", key);
     }
-    proxy_.outages().Probed(key, state == State::kWell);
+    proxy_.server_health().Probed(key, state == State::kUp);
     if (health.state != state) health.since = ::time(nullptr);
     health.state = state;
     health.reason = outcome.reason;
-    Millis next = state == State::kWell ? interval_ : std::min(interval_, kUnwellInterval);
-    (state == State::kWell ? well_ : unsure_)
+    Millis next = state == State::kUp ? interval_ : std::min(interval_, kDownInterval);
+    (state == State::kUp ? up_ : not_up_)
         .emplace(NowMillis() + static_cast<uint64_t>(next.count()), key);
     health.text = std::move(outcome.text);
     health.micros = outcome.micros;

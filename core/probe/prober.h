@@ -25,8 +25,8 @@ class Proxy;
 struct DestinationHealth {
   enum class State : uint8_t {
     kUnknown,  // no probe has ended yet
-    kWell,     // the last probe ended with RUM_CLOSE_PROBED
-    kUnwell,   // it ended with `reason`
+    kUp,       // the last probe ended with RUM_CLOSE_PROBED
+    kDown,     // it ended with `reason`
   };
   Address address;
   bool is_default = false;
@@ -41,9 +41,9 @@ struct DestinationHealth {
 class Prober {
  public:
   static constexpr size_t kDestinationsMost = 4096;
-  static constexpr size_t kAtOnce = 32;           // of the whole process
-  static constexpr size_t kUnsureAtOnce = 16;     // of these, not known to be well
-  static constexpr Millis kUnwellInterval{3000};  // one that is unwell is asked this often at least
+  static constexpr size_t kAtOnce = 32;         // of the whole process
+  static constexpr size_t kNotUpAtOnce = 16;    // of these, not known to be well
+  static constexpr Millis kDownInterval{3000};  // one that is unwell is asked this often at least
 
   // [main] An interval of zero: nothing is ever probed.
   Prober(event_base* base, Proxy& proxy, Millis interval);
@@ -92,10 +92,10 @@ class Prober {
   std::vector<std::string> map_destinations_;
   Known destinations_;
   // Apart, so that those that never answer do not take the places of those that do.
-  Queue well_;                                     // their last probe was
-  Queue unsure_;                                   // all others
+  Queue up_;                                       // their last probe was
+  Queue not_up_;                                   // all others
   std::map<std::string, const Queue*> under_way_;  // and where they were taken from
-  size_t unsure_under_way_ = 0;
+  size_t not_up_under_way_ = 0;
   uint64_t failures_ = 0;
 };
 

@@ -12,8 +12,8 @@
 #include "proxy/worker.h"
 #include "settings/settings.h"
 #include "tls/tls_contexts.h"
-#include "upstream/outages.h"
 #include "upstream/resolver.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 namespace {
@@ -21,7 +21,7 @@ namespace {
 // A server that takes no connection for so long (ms) is not in a hurry: waiting does not help it.
 constexpr uint64_t kStuck = 1000;
 // One that takes them slowly would make a queue that only grows: nobody waits for longer (ms).
-constexpr uint64_t kPatience = 3000;
+constexpr uint64_t kThrottleTimeout = 3000;
 
 uint32_t ReasonOf(int error) {
   switch (error) {
@@ -51,7 +51,7 @@ Connector::~Connector() {
 
 void Connector::Start(std::vector<Address> destinations) {
   destinations_ = std::move(destinations);
-  session_.worker().proxy().outages().Sort(&destinations_);
+  session_.worker().proxy().server_health().Sort(&destinations_);
   destination_ = 0;
   queued_ = 0;
   began_ = NowMicros();
@@ -103,11 +103,13 @@ uint32_t Connector::MayTry(const Address& destination) {
   }
   if (session_.probing()) return 0;
   Proxy& proxy = worker.proxy();
-  if (auto rest = proxy.outages().Begin(worker.settings().breaker, server, &dialogue.attempt)) {
+  if (auto rest =
+          proxy.server_health().Begin(worker.settings().breaker, server, &dialogue.attempt)) {
     detail_ = rest->detail;
     return rest->reason;
   }
-  Refusal refusal = proxy.gate().Connect(worker.settings().gate, destination, &dialogue.waiting);
+  Refusal refusal = proxy.access_control().Connect(worker.settings().access_control, destination,
+                                                   &dialogue.waiting);
   if (refusal == Refusal::kNone) {
     proxy.loads().Take(server, {}, &session_.load_);
     return 0;
@@ -122,17 +124,18 @@ uint32_t Connector::MayTry(const Address& destination) {
 bool Connector::IsMyTurn() {
   Dialogue& dialogue = *session_.dialogue_;
   Worker& worker = session_.worker();
-  Arrivals& arrivals = worker.proxy().arrivals();
-  const uint32_t most = worker.settings().gate.server_backlog;
-  if (session_.probing() || arrivals.Take(dialogue.server, most, &dialogue.arriving)) return true;
+  ConnectThrottle& connect_throttle = worker.proxy().connect_throttle();
+  const uint32_t most = worker.settings().access_control.server_backlog;
+  if (session_.probing() || connect_throttle.Take(dialogue.server, most, &dialogue.arriving))
+    return true;
   const uint64_t now = NowMillis();
   if (!queued_) {
     queued_ = now;
-    worker.counters.waits.Add(1);
+    worker.counters.throttled.Add(1);
     session_.Trace("waiting for its turn, {} others are on their way", most);
   }
-  if (now >= std::max(queued_, arrivals.Moved(dialogue.server)) + kStuck) return true;
-  if (now >= queued_ + kPatience) return true;
+  if (now >= std::max(queued_, connect_throttle.Moved(dialogue.server)) + kStuck) return true;
+  if (now >= queued_ + kThrottleTimeout) return true;
   state_ = State::kQueued;
   worker.retry->Arm(dialogue.phase, session_);
   return false;
@@ -141,8 +144,8 @@ bool Connector::IsMyTurn() {
 void Connector::Recount() {
   if (!active() && !session_.dialogue_->upstream_open) return;
   Worker& worker = session_.worker();
-  worker.proxy().gate().Recount(worker.settings().gate, destinations_[destination_],
-                                &session_.dialogue_->waiting);
+  worker.proxy().access_control().Recount(
+      worker.settings().access_control, destinations_[destination_], &session_.dialogue_->waiting);
 }
 
 void Connector::OnResolved(std::vector<SocketAddress> addresses) {
@@ -327,10 +330,10 @@ void Connector::Done(uint32_t reason) {
     session_.load_.Release();
   }
   if (reason == 0) {
-    session_.story_.connect_micros = NowMicros() - began_;
+    session_.record_.connect_micros = NowMicros() - began_;
     worker.counters.connects.Add(1);
     if (addresses_.size() > 1) worker.proxy().dead_addresses().Succeeded(addresses_[address_]);
-    if (!session_.probing()) worker.counters.connect_times.Add(session_.story_.connect_micros);
+    if (!session_.probing()) worker.counters.connect_times.Add(session_.record_.connect_micros);
   }
   session_.ConnectDone(reason, detail_, destinations_[destination_]);
 }

@@ -29,7 +29,7 @@ struct alignas(64) Counters {
   Counter logins;            // sessions whose login succeeded, or whose module has none
   Counter connects;          // connections made to servers
   Counter connect_failures;  // attempts on one address that failed
-  Counter waits;             // sessions that waited for their turn at a server
+  Counter throttled;         // sessions that waited for their turn at a server
   Counter lookups, lookup_misses, lookup_failures;
   Counter client_bytes;     // received from clients
   Counter upstream_bytes;   // received from servers
@@ -39,15 +39,15 @@ struct alignas(64) Counters {
   Counter accept_failures;  // accept(2) failed, for lack of descriptors for example
   Counter login_failures;   // told by the module
   Counter login_blocks;     // of these, such that blocked the client's address
-  Counter admissions_refused[kAdmissionVerdictCount + 1];  // by verdict; [0] is unused
-  Counter turned_away[kRefusalCount + 1];                  // by refusal; [0] is unused
+  Counter logins_refused[kAdmissionVerdictCount + 1];  // by verdict; [0] is unused
+  Counter clients_refused[kRefusalCount + 1];          // by refusal; [0] is unused
   Counter ended[kCloseReasonCount + 1];     // sessions that ended, by reason; [0] is unused
   Histogram<kLoginBounds> connect_times;    // until a server was connected
   Histogram<kLoginBounds> login_times;      // from accept to the relay
   Histogram<kSessionBounds> session_times;  // from accept to the end
   std::vector<Counter> module;              // the module's own, by its table
 
-  void CountRefusal(Refusal refusal) { turned_away[static_cast<size_t>(refusal)].Add(1); }
+  void CountRefusal(Refusal refusal) { clients_refused[static_cast<size_t>(refusal)].Add(1); }
 };
 
 }  // namespace rum

@@ -9,14 +9,14 @@
 #include <string_view>
 #include <vector>
 
+#include "limits/access_control.h"
 #include "limits/admission.h"
-#include "limits/gate.h"
 #include "net/buffer.h"
 #include "net/loop.h"
 #include "proxy/connector.h"
 #include "proxy/deadlines.h"
-#include "upstream/arrivals.h"
-#include "upstream/outages.h"
+#include "upstream/connect_throttle.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 
@@ -47,20 +47,20 @@ struct Window {
 class Worker;
 
 struct Dialogue {
-  // In memory of the worker's spares, where DeleteDialogue gives it back.
+  // In memory of the worker's freelist, where DeleteDialogue gives it back.
   static Dialogue* New(Session& session, Worker& worker);
 
   Worker& worker;
 
   Window windows[2];
   Connector connector;
-  Gate::ByDestination::Place waiting;  // among those on their way to the same destination
-  Admission::Candidate candidate;      // admitted, and not proved yet
-  LoginGuard::Attempt proof;           // of the password, which waits or is being judged
-  Outages::Attempt attempt;            // at the server, until it has shown that it is well
-  Arrivals::Place arriving;            // until it has taken the connection
-  Deadline login;                      // from accept to relay
-  Deadline phase;                      // the PROXY header, connecting, or the first byte
+  AccessControl::ByDestination::Lease waiting;  // among those on their way to the same destination
+  Admission::Candidate candidate;               // admitted, and not proved yet
+  LoginGuard::Attempt proof;                    // of the password, which waits or is being judged
+  ServerHealth::Attempt attempt;                // at the server, until it has shown that it is well
+  ConnectThrottle::Lease arriving;              // until it has taken the connection
+  Deadline login;                               // from accept to relay
+  Deadline phase;                               // the PROXY header, connecting, or the first byte
 
   bool header = false;  // a PROXY header must come first; nothing else is done until then
 

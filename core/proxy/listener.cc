@@ -136,17 +136,17 @@ void Listener::Accept() {
 void Listener::Rest(int error) {
   worker_->counters.accept_failures.Add(1);
   uint64_t now = NowMillis();
-  if (now - told_ >= 1000) {
-    told_ = now;
+  if (now - failure_logged_ >= 1000) {
+    failure_logged_ = now;
     log::Error("{}: cannot accept clients: {}{}", text_, std::strerror(error),
                error == EMFILE ? "; raise the limit of open files (ulimit -n, LimitNOFILE=)" : "");
   }
-  if (error == EMFILE || error == ENFILE) TurnAway();
+  if (error == EMFILE || error == ENFILE) Refuse();
   worker_->loop().Unwatch(std::exchange(ticket_, 0), fd_.get());
   rested_->Set(kRest);
 }
 
-void Listener::TurnAway() {
+void Listener::Refuse() {
   for (int i = 0; i < kTurnedAwayPerRest && reserve_; ++i) {
     reserve_.reset();
     Fd client(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));

@@ -41,7 +41,7 @@ class Listener final : private Loop::Watcher {
   void Watch();
   void Accept();
   void Rest(int error);
-  void TurnAway();
+  void Refuse();
 
   Proxy& proxy_;
   const Address asked_;
@@ -55,7 +55,7 @@ class Listener final : private Loop::Watcher {
   Loop::Ticket ticket_ = 0;              // 0: it rests, or is not attached
   std::unique_ptr<Loop::Timer> rested_;  // from Attach() to Close()
   int single_ = 0;                       // turns to come in which only one client is accepted
-  uint64_t told_ = 0;                    // monotonic ms of the last log line about a failing accept
+  uint64_t failure_logged_ = 0;          // monotonic ms of the last log line about a failing accept
 };
 
 }  // namespace rum

@@ -6,9 +6,9 @@
 #include <mutex>
 
 #include "base/log.h"
+#include "limits/access_control.h"
 #include "limits/admission.h"
 #include "limits/descriptors.h"
-#include "limits/gate.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "net/listening_socket.h"
@@ -18,8 +18,8 @@
 #include "proxy/session_list.h"
 #include "proxy/worker.h"
 #include "settings/settings.h"
-#include "upstream/outages.h"
 #include "upstream/resolver.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 namespace {
@@ -28,14 +28,14 @@ std::mutex mutex;  // guards the_proxy, so that it is not used while it goes
 Proxy* the_proxy = nullptr;
 
 void WarnOfDescriptors(const Settings& settings) {
-  auto missing = DescriptorsMissing(settings.gate.max_connections);
+  auto missing = DescriptorsMissing(settings.access_control.max_connections);
   if (missing) log::Warning("{}", *missing);
 }
 
 // A pipe has two ends.
 int64_t PipesToSpare(const Settings& settings) {
   return static_cast<int64_t>(
-      std::min<uint64_t>(SpareDescriptors(settings.gate.max_connections) / 2, INT64_MAX));
+      std::min<uint64_t>(SpareDescriptors(settings.access_control.max_connections) / 2, INT64_MAX));
 }
 
 }  // namespace
@@ -64,8 +64,8 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       resolver_(std::make_unique<Resolver>(base, settings_->dns_refresh, settings_->dns_timeout,
                                            settings_->resolv_conf)),
       admission_(std::make_unique<Admission>(ResumeFor)),
-      gate_(std::make_unique<Gate>()),
-      outages_(std::make_unique<Outages>()),
+      access_control_(std::make_unique<AccessControl>()),
+      server_health_(std::make_unique<ServerHealth>()),
       lister_(std::make_unique<SessionLister>(*this)) {}
 
 Proxy::~Proxy() {
@@ -190,7 +190,7 @@ void Proxy::SetTls(std::shared_ptr<const TlsContexts> tls) {
 
 void Proxy::Reload(std::shared_ptr<const Settings> settings,
                    std::shared_ptr<const ModuleConfig> config) {
-  if (settings->gate.max_connections != settings_->gate.max_connections) {
+  if (settings->access_control.max_connections != settings_->access_control.max_connections) {
     WarnOfDescriptors(*settings);
     pipes_.set_most(PipesToSpare(*settings));
   }

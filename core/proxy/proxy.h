@@ -13,18 +13,18 @@
 #include "base/result.h"
 #include "limits/user_limits.h"
 #include "net/pipes.h"
-#include "upstream/arrivals.h"
+#include "upstream/connect_throttle.h"
 #include "upstream/dead_addresses.h"
 
 namespace rum {
 
 class Admission;
-class Gate;
+class AccessControl;
 class InheritedSockets;
 class Listener;
 class MapFile;
 class ModuleConfig;
-class Outages;
+class ServerHealth;
 class Resolver;
 class SessionLister;
 class Worker;
@@ -84,18 +84,18 @@ class Proxy {
   Resolver& resolver() { return *resolver_; }
   Admission& admission() { return *admission_; }
   const Admission& admission() const { return *admission_; }
-  Outages& outages() { return *outages_; }
-  const Outages& outages() const { return *outages_; }
+  ServerHealth& server_health() { return *server_health_; }
+  const ServerHealth& server_health() const { return *server_health_; }
   DeadAddresses& dead_addresses() { return dead_addresses_; }
   // [any] Sessions by server, those that are being connected too.
-  Arrivals& arrivals() { return arrivals_; }
-  NamedPlaces& loads() { return loads_; }
-  const NamedPlaces& loads() const { return loads_; }
+  ConnectThrottle& connect_throttle() { return connect_throttle_; }
+  NamedLimiter& loads() { return loads_; }
+  const NamedLimiter& loads() const { return loads_; }
   PipeBudget& pipes() { return pipes_; }
   // [any] For servers that take turns.
   uint32_t NextTurn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
-  Gate& gate() { return *gate_; }
-  const Gate& gate() const { return *gate_; }
+  AccessControl& access_control() { return *access_control_; }
+  const AccessControl& access_control() const { return *access_control_; }
   SessionLister& lister() const { return *lister_; }  // [main]
   // [main]
   const std::shared_ptr<const Settings>& settings() const { return settings_; }
@@ -109,12 +109,12 @@ class Proxy {
   MainQueue queue_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<Admission> admission_;
-  std::unique_ptr<Gate> gate_;
-  std::unique_ptr<Outages> outages_;
+  std::unique_ptr<AccessControl> access_control_;
+  std::unique_ptr<ServerHealth> server_health_;
   DeadAddresses dead_addresses_;
-  Arrivals arrivals_;
+  ConnectThrottle connect_throttle_;
   PipeBudget pipes_;
-  NamedPlaces loads_;
+  NamedLimiter loads_;
   std::atomic<uint32_t> turn_ = 0;
   std::unique_ptr<SessionLister> lister_;
   std::shared_ptr<const MapFile> map_;

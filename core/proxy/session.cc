@@ -97,7 +97,7 @@ void Session::LoggedIn() {
     dialogue_->waiting.Release();
     dialogue_->attempt.Succeeded();
   }
-  if (worker_.settings().log_logins) LogLogin(story_, *listener_, address_, id_, destination());
+  if (worker_.settings().log_logins) LogLogin(record_, *listener_, address_, id_, destination());
   worker_.counters.relaying.Add(1);
   worker_.counters.logins.Add(1);
   worker_.counters.login_times.Add(NowMicros() - opened_);
@@ -321,7 +321,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     dialogue_->candidate.Drop();
     EndProof(reason);
   }
-  place_.Release();
+  lease_.Release();
   entry_.Release();
   load_.Release();
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
@@ -329,13 +329,13 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (side(which).attached()) side(which).Flush();
   }
   if (probe_) {
-    TellProber(reason, text);
+    ReportToProber(reason, text);
   } else {
     worker_.counters.ended[reason].Add(1);
     if (logged_in_) worker_.counters.relaying.Sub(1);
     worker_.counters.active.Sub(1);
     worker_.counters.session_times.Add(NowMicros() - opened_);
-    LogSession({story_, *listener_, address_, id_, server, opened_, reason, text,
+    LogSession({record_, *listener_, address_, id_, server, opened_, reason, text,
                 sides_[RUM_CLIENT], sides_[RUM_UPSTREAM]});
   }
   if (dialogue_) CloseDialogue();

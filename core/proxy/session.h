@@ -13,7 +13,7 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "limits/gate.h"
+#include "limits/access_control.h"
 #include "limits/user_limits.h"
 #include "net/loop.h"
 #include "net/side.h"
@@ -38,15 +38,15 @@ struct DeleteDialogue {
 };
 
 // What a PROXY header has changed.
-struct Told {
+struct ProxiedAddress {
   SocketAddress peer;         // who is really connected
   SocketAddress destination;  // where the client went, as the header has it
 };
 
 // What is told of a session in its log line. Written during the dialogue, then only read.
-struct Story {
+struct SessionRecord {
   std::string user;
-  std::unique_ptr<const Told> told;  // nullptr: the client is the peer
+  std::unique_ptr<const ProxiedAddress> proxied;  // nullptr: the client is the peer
   uint64_t connect_micros = 0;
   uint32_t login_failures = 0;  // a change of the user may fail, and more than once
   bool identified = false;
@@ -71,7 +71,7 @@ class Session final : public rum_session, private Loop::Watcher {
 
   // [worker] For the list of sessions; not for probes.
   bool Matches(const SessionFilter& filter) const;
-  SessionEntry Tell() const;
+  SessionEntry Describe() const;
 
   // [worker] The host calls; rum/module.h says what they promise.
   int32_t Send(uint32_t side, const void* data, size_t size);
@@ -143,9 +143,9 @@ class Session final : public rum_session, private Loop::Watcher {
   void SendHeader();
 
   // The beginning: session_open.cc.
-  void Welcome();     // the client's address is known
-  bool TurnedAway();  // the client may not come in; it has been told, and the session ends
-  void TurnAway(uint32_t reason, std::string_view detail);
+  void Welcome();          // the client's address is known
+  bool RefuseIfLimited();  // the client may not come in; it has been told, and the session ends
+  void Refuse(uint32_t reason, std::string_view detail);
 
   // The dialogue.
   void Converse();
@@ -185,7 +185,7 @@ class Session final : public rum_session, private Loop::Watcher {
 
   // The end.
   void Finish(uint32_t reason, std::string_view text);
-  void TellProber(uint32_t reason, std::string_view text);
+  void ReportToProber(uint32_t reason, std::string_view text);
   void Linger();
   void Die();
 
@@ -214,14 +214,14 @@ class Session final : public rum_session, private Loop::Watcher {
   Flow flows_[2];      // [RUM_CLIENT]: from the client; [RUM_UPSTREAM]: from the upstream
   Deadline deadline_;  // once logged in: settled, idle or half-close; closing: linger
   std::unique_ptr<Dialogue, DeleteDialogue> dialogue_;
-  Story story_;
+  SessionRecord record_;
   std::unique_ptr<Probe> probe_;  // nullptr: a client's session
   std::shared_ptr<const ModuleConfig> config_;
   void* data_ = nullptr;  // the module's
   SocketAddress address_;
-  Gate::Place entry_;        // from the time when the client may come in to the end
-  UserLimits::Place place_;  // from confirm() to the end
-  NamedPlaces::Place load_;  // of the server, from the attempt to connect to the end
+  AccessControl::Lease entry_;  // from the time when the client may come in to the end
+  UserLimits::Lease lease_;     // from confirm() to the end
+  NamedLimiter::Lease load_;    // of the server, from the attempt to connect to the end
   State state_ = State::kDialogue;
   uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first
   uint8_t silent_looks_ = 0;

@@ -127,9 +127,9 @@ int32_t Session::AskLookup(const void* key, size_t size) {
 int32_t Session::Identify(const void* user, size_t size) {
   if ((!user && size) || size > kUserMost) return RUM_E_ARGUMENT;
   if (!asking()) return RUM_E_STATE;
-  story_.user.assign(static_cast<const char*>(user), size);
-  story_.identified = true;
-  Trace("the user is \"{}\"", story_.user);
+  record_.user.assign(static_cast<const char*>(user), size);
+  record_.identified = true;
+  Trace("the user is \"{}\"", record_.user);
   return RUM_OK;
 }
 
@@ -195,24 +195,24 @@ int32_t Session::TlsEndIsCut(uint32_t which) {
 
 int32_t Session::Admit(const void* record, size_t size) {
   if (!record && size) return RUM_E_ARGUMENT;
-  if (!asking() || !story_.identified) return RUM_E_STATE;
+  if (!asking() || !record_.identified) return RUM_E_STATE;
   // What goes through a unix socket does not leave the machine.
   bool safe_way = TlsActive(RUM_CLIENT) == 1 || !address_.ip();
-  const Visitor visitor{story_.user, address_, safe_way};
+  const Visitor visitor{record_.user, address_, safe_way};
   const std::string_view rules(static_cast<const char*>(record), size);
   const Admission::Settings& settings = worker_.settings().admission;
   Admission& admission = worker_.proxy().admission();
   // A way was taken back: the session has a user who stays until the next one is in.
   bool changing = logged_in_ && !dialogue_->hand_over;
-  if (!changing) place_.Release();
-  int32_t verdict = admission.Admit(settings, visitor, rules, place_, &dialogue_->candidate);
-  if (verdict > 0) worker_.counters.admissions_refused[verdict].Add(1);
+  if (!changing) lease_.Release();
+  int32_t verdict = admission.Admit(settings, visitor, rules, lease_, &dialogue_->candidate);
+  if (verdict > 0) worker_.counters.logins_refused[verdict].Add(1);
   return verdict;
 }
 
 void Session::LoginFailed() {
   worker_.counters.login_failures.Add(1);
-  ++story_.login_failures;
+  ++record_.login_failures;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
   LoginGuard::Attempt* proof = dialogue_ ? &dialogue_->proof : nullptr;
   if (!worker_.proxy().admission().guard().Failed(guard, address_, proof)) return;
@@ -244,9 +244,9 @@ int32_t Session::TryLogin() {
 int32_t Session::Confirm() {
   if (!asking()) return RUM_E_STATE;
   dialogue_->proof.Release();
-  if (!dialogue_->candidate) return place_ ? RUM_OK : RUM_E_STATE;
-  int32_t verdict = worker_.proxy().admission().Confirm(&dialogue_->candidate, &place_);
-  if (verdict > 0) worker_.counters.admissions_refused[verdict].Add(1);
+  if (!dialogue_->candidate) return lease_ ? RUM_OK : RUM_E_STATE;
+  int32_t verdict = worker_.proxy().admission().Confirm(&dialogue_->candidate, &lease_);
+  if (verdict > 0) worker_.counters.logins_refused[verdict].Add(1);
   return verdict;
 }
 
@@ -297,14 +297,14 @@ int32_t Session::Note(const char* key, const void* value, size_t size) {
   if (!key || (!value && size) || !GoodNoteKey(key)) return RUM_E_ARGUMENT;
   if (size > kNoteValueMost) return RUM_E_LIMIT;
   std::string text(static_cast<const char*>(value), size);
-  for (auto& [known, old] : story_.notes) {
+  for (auto& [known, old] : record_.notes) {
     if (known == key) {
       old = std::move(text);
       return RUM_OK;
     }
   }
-  if (story_.notes.size() >= kNotesMost) return RUM_E_LIMIT;
-  story_.notes.emplace_back(key, std::move(text));
+  if (record_.notes.size() >= kNotesMost) return RUM_E_LIMIT;
+  record_.notes.emplace_back(key, std::move(text));
   return RUM_OK;
 }
 

@@ -36,7 +36,8 @@ bool Session::ReadHeader() {
   w.bytes.Consume(header.size);
   w.fresh = !w.bytes.empty();
   if (header.ends) {
-    story_.told = std::make_unique<Told>(Told{address_, header.ends->destination});
+    record_.proxied =
+        std::make_unique<ProxiedAddress>(ProxiedAddress{address_, header.ends->destination});
     address_ = header.ends->source;
     Trace("the PROXY header says that it comes from {}", address_.text());
   }
@@ -49,8 +50,8 @@ void Session::SendHeader() {
   ProxyVersion version = worker_.settings().send_proxy;
   if (version == ProxyVersion::kOff) return;
   std::optional<ProxyEnds> ends;
-  if (story_.told) {
-    ends = {address_, story_.told->destination};
+  if (record_.proxied) {
+    ends = {address_, record_.proxied->destination};
   } else if (!probe_ && address_.ip()) {
     ends = {address_, side(RUM_CLIENT).LocalAddress()};
   }

@@ -14,17 +14,17 @@ namespace rum {
 
 bool Session::Matches(const SessionFilter& filter) const {
   if (filter.id && id_ != *filter.id) return false;
-  if (filter.user && (!story_.identified || story_.user != *filter.user)) return false;
+  if (filter.user && (!record_.identified || record_.user != *filter.user)) return false;
   if (filter.destination && destination() != *filter.destination) return false;
   return !filter.ip || (address_.ip() ? address_.host() : "unix") == *filter.ip;
 }
 
-SessionEntry Session::Tell() const {
+SessionEntry Session::Describe() const {
   SessionEntry entry;
   entry.id = id_;
   entry.client = address_.text();
   entry.listener = listener_->text();
-  if (story_.identified) entry.user = story_.user;
+  if (record_.identified) entry.user = record_.user;
   entry.destination = destination();
   entry.state = !hooked() && state_ != State::kRelay ? "closing" : logged_in_ ? "relay" : "login";
   entry.micros = NowMicros() - opened_;
@@ -44,7 +44,7 @@ void Worker::GoOnListing(std::shared_ptr<SessionLister::Request> request) {
   for (size_t i = 0; list_next_ && i < SessionLister::kSlice; ++i) {
     Session& session = *std::exchange(list_next_, list_next_->next);
     if (session.probing() || !session.Matches(request->filter)) continue;
-    if (++part.matched <= request->most) part.entries.push_back(session.Tell());
+    if (++part.matched <= request->most) part.entries.push_back(session.Describe());
     if (request->end_reason) session.End(request->end_reason, "by an operator");
   }
   bool more = list_next_ != nullptr;
@@ -52,11 +52,11 @@ void Worker::GoOnListing(std::shared_ptr<SessionLister::Request> request) {
     std::lock_guard lock(request->mutex);
     request->missing += more;  // another part comes
   }
-  request->Told(std::move(part));
-  if (more && !Post([this, request] { GoOnListing(request); })) request->Told({});
+  request->Add(std::move(part));
+  if (more && !Post([this, request] { GoOnListing(request); })) request->Add({});
 }
 
-void SessionLister::Request::Told(SessionList part) {
+void SessionLister::Request::Add(SessionList part) {
   std::lock_guard lock(mutex);
   list.matched += part.matched;
   size_t room = most - std::min(most, list.entries.size());
@@ -84,7 +84,7 @@ void SessionLister::Begin() {
   request->missing = proxy_.workers().size();
   for (const auto& worker : proxy_.workers()) {
     bool posted = worker->Post([w = worker.get(), request] { w->BeginList(request); });
-    if (!posted) request->Told({});  // it is over, and has none
+    if (!posted) request->Add({});  // it is over, and has none
   }
 }
 

@@ -69,7 +69,7 @@ class SessionLister {
     SessionList list;
     size_t missing = 0;         // workers that have not told all of theirs
     std::function<void()> end;  // [any] When none is missing any more.
-    void Told(SessionList part);
+    void Add(SessionList part);
   };
 
  private:

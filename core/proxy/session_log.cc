@@ -56,39 +56,39 @@ class Fields {
   std::string line_;
 };
 
-void AddWho(Fields& fields, const Story& story, const Listener& listener,
+void AddWho(Fields& fields, const SessionRecord& record, const Listener& listener,
             const SocketAddress& client, uint64_t id, std::string_view destination) {
   fields.Number("id", id);
   fields.Word("client", client.text());
-  if (story.told) fields.Word("via", story.told->peer.text());
+  if (record.proxied) fields.Word("via", record.proxied->peer.text());
   fields.Word("listener", listener.text());
-  if (story.identified) fields.Quoted("user", story.user);
+  if (record.identified) fields.Quoted("user", record.user);
   if (!destination.empty()) fields.Word("destination", destination);
 }
 
 }  // namespace
 
-void LogLogin(const Story& story, const Listener& listener, const SocketAddress& client,
+void LogLogin(const SessionRecord& record, const Listener& listener, const SocketAddress& client,
               uint64_t id, std::string_view destination) {
   if (!log::Enabled(log::Level::kInfo)) return;
   Fields fields("login");
-  AddWho(fields, story, listener, client, id, destination);
+  AddWho(fields, record, listener, client, id, destination);
   fields.Write();
 }
 
 void LogSession(const SessionEnd& end) {
   if (!log::Enabled(log::Level::kInfo)) return;
   Fields fields("session");
-  AddWho(fields, end.story, end.listener, end.client, end.id, end.destination);
-  if (end.story.connect_micros) fields.Seconds("connect", end.story.connect_micros);
+  AddWho(fields, end.record, end.listener, end.client, end.id, end.destination);
+  if (end.record.connect_micros) fields.Seconds("connect", end.record.connect_micros);
   fields.Seconds("duration", NowMicros() - end.opened);
   fields.Number("received", end.client_side.received());
   fields.Number("sent", end.client_side.sent());
   fields.Number("upstream_received", end.upstream_side.received());
   fields.Number("upstream_sent", end.upstream_side.sent());
   fields.Word("reason", CloseReasonWord(end.reason));
-  if (end.story.login_failures) fields.Number("login_failures", end.story.login_failures);
-  for (const auto& [key, value] : end.story.notes) fields.Quoted(key, value);
+  if (end.record.login_failures) fields.Number("login_failures", end.record.login_failures);
+  for (const auto& [key, value] : end.record.notes) fields.Quoted(key, value);
   if (!end.text.empty()) fields.Quoted("detail", end.text);
   fields.Write();
 }

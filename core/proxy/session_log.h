@@ -9,7 +9,7 @@
 namespace rum {
 
 struct SessionEnd {
-  const Story& story;
+  const SessionRecord& record;
   const Listener& listener;
   const SocketAddress& client;
   uint64_t id;
@@ -24,7 +24,7 @@ struct SessionEnd {
 // [worker]
 void LogSession(const SessionEnd& end);
 // [worker] A login is through (--log-logins).
-void LogLogin(const Story& story, const Listener& listener, const SocketAddress& client,
+void LogLogin(const SessionRecord& record, const Listener& listener, const SocketAddress& client,
               uint64_t id, std::string_view destination);
 
 }  // namespace rum

@@ -1,7 +1,7 @@
 // How a client's session begins: the PROXY header of those that come by another proxy, whether the
 // client may come in, and then the module.
+#include "limits/access_control.h"
 #include "limits/admission.h"
-#include "limits/gate.h"
 #include "module/module_config.h"
 #include "proxy/dialogue.h"
 #include "proxy/listener.h"
@@ -37,7 +37,7 @@ void Session::Open(Worker& worker, Listener& listener, Fd client, const SocketAd
 }
 
 void Session::Welcome() {
-  if (TurnedAway()) return;
+  if (RefuseIfLimited()) return;
   const rum_module& module = config_->module();
   if (!module.session_open) {
     if (AskConnect("", 0) != RUM_OK) AskClose(RUM_CLOSE_NO_DESTINATION, {});
@@ -50,26 +50,27 @@ void Session::Welcome() {
 }
 
 // Before the module sees the client, so that nothing of the protocol is done for it.
-bool Session::TurnedAway() {
+bool Session::RefuseIfLimited() {
   Proxy& proxy = worker_.proxy();
   const Settings& settings = worker_.settings();
   if (proxy.admission().guard().Blocks(settings.admission.guard, address_)) {
-    TurnAway(RUM_CLOSE_BLOCKED, {});
+    Refuse(RUM_CLOSE_BLOCKED, {});
     return true;
   }
   Refusal refusal = Refusal::kNone;
-  if (const auto& lists = settings.gate.by_listener; !lists.empty()) {
+  if (const auto& lists = settings.access_control.by_listener; !lists.empty()) {
     auto own = lists.find(listener_->asked().text());
     if (own != lists.end()) refusal = own->second.Judge(address_);
   }
-  if (refusal == Refusal::kNone) refusal = proxy.gate().Enter(settings.gate, address_, &entry_);
+  if (refusal == Refusal::kNone)
+    refusal = proxy.access_control().Enter(settings.access_control, address_, &entry_);
   if (refusal == Refusal::kNone) return false;
   worker_.counters.CountRefusal(refusal);
-  TurnAway(RowOf(refusal).reason, RowOf(refusal).detail);
+  Refuse(RowOf(refusal).reason, RowOf(refusal).detail);
   return true;
 }
 
-void Session::TurnAway(uint32_t reason, std::string_view detail) {
+void Session::Refuse(uint32_t reason, std::string_view detail) {
   // In front of a TLS handshake nothing can be said.
   if (!dialogue_->tls[RUM_CLIENT].asked) {
     uint8_t words[Worker::kRefusalMost];
@@ -80,7 +81,7 @@ void Session::TurnAway(uint32_t reason, std::string_view detail) {
 }
 
 void Session::Recount() {
-  worker_.proxy().gate().Recount(worker_.settings().gate, address_, &entry_);
+  worker_.proxy().access_control().Recount(worker_.settings().access_control, address_, &entry_);
   if (dialogue_ && !logged_in_ && !probe_) dialogue_->connector.Recount();
 }
 

@@ -31,12 +31,12 @@ void Session::OpenProbe(Worker& worker, Probe request) {
 }
 
 // Once, when the module has had its last word.
-void Session::TellProber(uint32_t reason, std::string_view text) {
+void Session::ReportToProber(uint32_t reason, std::string_view text) {
   ProbeOutcome outcome = {.reason = reason,
                           .text = std::string(text),
                           .peer = Peer(RUM_UPSTREAM),
                           .micros = NowMicros() - opened_,
-                          .notes = std::move(story_.notes),
+                          .notes = std::move(record_.notes),
                           .route = std::move(probe_->route)};
   log::Debug("session {}: a probe of {}: {} {}", id_,
              probe_->destination ? probe_->destination->text() : "a user's way",

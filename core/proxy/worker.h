@@ -18,8 +18,8 @@
 #include "net/pipes.h"
 #include "proxy/counters.h"
 #include "proxy/deadlines.h"
+#include "proxy/freelist.h"
 #include "proxy/session_list.h"
-#include "proxy/spares.h"
 
 struct rum_worker {};  // what modules hold; always a Worker
 
@@ -119,7 +119,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
 
   Counters counters;
   Pipes pipes;
-  Spares dialogues;
+  Freelist dialogues;
 
   // Deadlines that sessions share; see options of the same names.
   std::unique_ptr<Deadlines> login, connecting, first_byte, idle, half_close, linger, settled,

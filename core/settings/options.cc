@@ -361,12 +361,12 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->source_addresses = fresh.source_addresses;
   settings->proxy_from = fresh.proxy_from;
   settings->send_proxy = fresh.send_proxy;
-  settings->gate = fresh.gate;
+  settings->access_control = fresh.access_control;
   // A listener that is named no more stays until there is a new process, with its lists.
-  for (const auto& own : running.gate.by_listener) {
+  for (const auto& own : running.access_control.by_listener) {
     bool named = std::any_of(fresh.listeners.begin(), fresh.listeners.end(),
                              [&](const Address& a) { return a.text() == own.first; });
-    if (!named) settings->gate.by_listener.insert(own);
+    if (!named) settings->access_control.by_listener.insert(own);
   }
   settings->admission = fresh.admission;
   settings->log = fresh.log;

@@ -13,11 +13,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proxy_header.h"
+#include "limits/access_control.h"
 #include "limits/admission.h"
-#include "limits/gate.h"
 #include "tls/tls_contexts.h"
 #include "upstream/balance.h"
-#include "upstream/outages.h"
+#include "upstream/server_health.h"
 
 namespace rum {
 
@@ -54,7 +54,7 @@ struct Settings {
 
   TlsSettings tls;
 
-  Gate::Settings gate;
+  AccessControl::Settings access_control;
   Admission::Settings admission;
 
   Millis connect_timeout{6000};

@@ -48,14 +48,14 @@ void SettingsReader::ReadClients() {
 void SettingsReader::ReadAccess(const char* name, CidrSet AccessLists::*set) {
   for (size_t i = 0; i < Many(name).size(); ++i) {
     std::string text = Many(name)[i];
-    AccessLists* lists = &s_.gate;
+    AccessLists* lists = &s_.access_control;
     if (size_t equals = text.rfind('='); equals != text.npos) {
       auto address = Take(ParseAddress(text.substr(0, equals), true), name, i);
       if (!address) continue;
       if (std::find(s_.listeners.begin(), s_.listeners.end(), *address) == s_.listeners.end()) {
         Wrong(std::string("--") + name + ": " + address->text() + " is no address of --listen", i);
       }
-      lists = &s_.gate.by_listener[address->text()];
+      lists = &s_.access_control.by_listener[address->text()];
       text.erase(0, equals + 1);
     }
     auto networks = Take(CidrSet::Parse(text), name, i);
@@ -92,14 +92,14 @@ void SettingsReader::ReadNofile() {
 }
 
 void SettingsReader::ReadLimits() {
-  Gate::Settings& gate = s_.gate;
+  AccessControl::Settings& access_control = s_.access_control;
   LoginGuard::Settings& guard = s_.admission.guard;
   for (const auto& [name, most] :
-       {std::pair{"max-connections", &gate.max_connections},
-        {"max-connections-per-ip", &gate.max_connections_per_ip},
-        {"max-connecting", &gate.max_connecting},
-        {"max-connecting-per-destination", &gate.max_connecting_per_destination},
-        {"server-backlog", &gate.server_backlog},
+       {std::pair{"max-connections", &access_control.max_connections},
+        {"max-connections-per-ip", &access_control.max_connections_per_ip},
+        {"max-connecting", &access_control.max_connecting},
+        {"max-connecting-per-destination", &access_control.max_connecting_per_destination},
+        {"server-backlog", &access_control.server_backlog},
         {"max-connections-per-user", &s_.admission.limit.max}}) {
     auto text = One(name);
     if (text == "off") *most = 0;
@@ -109,17 +109,17 @@ void SettingsReader::ReadLimits() {
   }
   if (auto text = One("max-memory")) {
     auto size = *text == "off" ? 0 : ReadSize(*text);
-    gate.max_memory = size.value_or(0);
+    access_control.max_memory = size.value_or(0);
     if (!size)
       Wrong("--max-memory: '" + *text + "' is not a size from 1M on, such as 512M, or off");
   }
-  if (auto text = One("ip-prefix"); text && !ReadNumber(*text, 1, 128, gate.ip_prefix)) {
+  if (auto text = One("ip-prefix"); text && !ReadNumber(*text, 1, 128, access_control.ip_prefix)) {
     Wrong("--ip-prefix: '" + *text + "' is not a number from 1 to 128");
   }
   for (const auto& [name, target] : {std::pair{"user-rate", &s_.admission.limit.rate},
                                      {"login-failures", &guard.failures},
-                                     {"connection-rate", &gate.rate},
-                                     {"connection-rate-per-ip", &gate.rate_per_ip}}) {
+                                     {"connection-rate", &access_control.rate},
+                                     {"connection-rate-per-ip", &access_control.rate_per_ip}}) {
     if (auto text = One(name)) {
       if (auto rate = Take(ParseRate(*text), name)) *target = *rate;
     }

@@ -24,9 +24,9 @@ constexpr int kPacketSize = 1232;
 // c-ares reads no file: the servers are given to it.
 char kNoFile[] = "/dev/null";
 
-int TriesFor(Millis patience) {
+int TriesFor(Millis timeout) {
   int tries = 1;
-  for (int64_t sum = kAgain; sum < patience.count() && tries < kTriesMost; ++tries) {
+  for (int64_t sum = kAgain; sum < timeout.count() && tries < kTriesMost; ++tries) {
     sum += int64_t{kAgain} << tries;
   }
   // Newer versions wait shorter for a server that has been fast: one more.
@@ -107,14 +107,14 @@ struct DnsClient::Question {
   bool by_tcp = false;
 };
 
-DnsClient::Channel::Channel(DnsClient& owner, int flags, Millis patience)
+DnsClient::Channel::Channel(DnsClient& owner, int flags, Millis timeout)
     : client(owner), timer(evtimer_new(owner.base_, OnTimer, this)) {
   ares_options options = {};
   options.resolvconf_path = kNoFile;
   // The resolver judges SERVFAIL and its like, and at once.
   options.flags = ARES_FLAG_NOCHECKRESP | ARES_FLAG_EDNS | flags;
   options.timeout = kAgain;
-  options.tries = TriesFor(patience);
+  options.tries = TriesFor(timeout);
   options.ednspsz = kPacketSize;
   options.sock_state_cb = OnSocketState;
   options.sock_state_cb_data = this;
@@ -145,11 +145,11 @@ void DnsClient::Channel::Process(ares_socket_t readable, ares_socket_t writable)
   wait ? evtimer_add(timer.get(), wait) : evtimer_del(timer.get());
 }
 
-DnsClient::DnsClient(event_base* base, std::string text, Millis patience)
+DnsClient::DnsClient(event_base* base, std::string text, Millis timeout)
     : base_(base),
       text_(std::move(text)),
-      patience_(patience),
-      udp_(std::make_unique<Channel>(*this, ARES_FLAG_IGNTC, patience)) {}
+      timeout_(timeout),
+      udp_(std::make_unique<Channel>(*this, ARES_FLAG_IGNTC, timeout)) {}
 
 DnsClient::~DnsClient() {
   udp_.reset();
@@ -204,7 +204,7 @@ void DnsClient::OnAnswer(void* argument, int status, int, unsigned char* bytes, 
   if (cut && !question->by_tcp) {
     question->by_tcp = true;
     if (!client.tcp_) {
-      client.tcp_ = std::make_unique<Channel>(client, ARES_FLAG_USEVC, client.patience_);
+      client.tcp_ = std::make_unique<Channel>(client, ARES_FLAG_USEVC, client.timeout_);
     }
     return Send(*client.tcp_, std::move(question));
   }

@@ -36,8 +36,8 @@ class DnsClient {
   };
   using Answered = std::function<void(Answer)>;
 
-  // `text` as in ResolvConf. A question is sent again for as long as `patience` at least.
-  DnsClient(event_base* base, std::string text, Millis patience);
+  // `text` as in ResolvConf. A question is sent again for as long as `timeout` at least.
+  DnsClient(event_base* base, std::string text, Millis timeout);
   // What is open is answered by kFailed.
   ~DnsClient();
   DnsClient(const DnsClient&) = delete;
@@ -58,7 +58,7 @@ class DnsClient {
 
   // A channel of c-ares with its sockets and its timer.
   struct Channel {
-    Channel(DnsClient& client, int flags, Millis patience);
+    Channel(DnsClient& client, int flags, Millis timeout);
     ~Channel();
     void Process(ares_socket_t readable, ares_socket_t writable);
 
@@ -76,7 +76,7 @@ class DnsClient {
 
   event_base* base_;
   std::string text_;
-  const Millis patience_;
+  const Millis timeout_;
   // Version 1.18 lets an error of one socket fail every question of its channel: one for each way.
   std::unique_ptr<Channel> udp_, tcp_;  // tcp_: when it is needed
   size_t open_ = 0;

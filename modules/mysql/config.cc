@@ -201,24 +201,24 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
   return {.value = std::move(config)};
 }
 
-Promise PromiseNow(const Config& config, const Fleet::Sight& sight) {
-  Promise promise = config.learns && sight.promise ? *sight.promise : config.promise;
+Promise PromiseNow(const Config& config, const Fleet::Snapshot& snapshot) {
+  Promise promise = config.learns && snapshot.promise ? *snapshot.promise : config.promise;
   promise.capabilities &= config.capabilities;
-  if (sight.promise) {
-    promise.charset = sight.promise->charset;
-    promise.plugin = sight.promise->plugin;
+  if (snapshot.promise) {
+    promise.charset = snapshot.promise->charset;
+    promise.plugin = snapshot.promise->plugin;
   }
   if (config.auth == AuthMode::kRewrite) promise.plugin = kNativePlugin;
   return promise;
 }
 
-std::string Describe(const Config& config, const Fleet::Sight& sight,
+std::string Describe(const Config& config, const Fleet::Snapshot& snapshot,
                      const Fleet::Summary& summary) {
   const char* auth = config.auth == AuthMode::kRelay     ? "relay"
                      : config.auth == AuthMode::kRewrite ? "rewrite"
                                                          : "auto";
-  Promise promise = PromiseNow(config, sight);
-  const char* from = !config.learns ? "fixed" : sight.promise ? "learned" : "default";
+  Promise promise = PromiseNow(config, snapshot);
+  const char* from = !config.learns ? "fixed" : snapshot.promise ? "learned" : "default";
   nlohmann::ordered_json json = {{"version", promise.version},
                                  {"capabilities", HexOf(promise.capabilities)},
                                  {"charset", promise.charset},
@@ -226,7 +226,7 @@ std::string Describe(const Config& config, const Fleet::Sight& sight,
                                  {"greeting", from},
                                  {"servers", summary.servers},
                                  {"unsupported", summary.unsupported},
-                                 {"mixed", sight.mixed},
+                                 {"mixed", snapshot.mixed},
                                  {"auth", auth},
                                  {"unknown_user", config.unknown_to_default ? "default" : "deny"},
                                  {"client_attrs", config.client_attributes ? "on" : "off"}};

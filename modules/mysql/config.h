@@ -51,10 +51,10 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count);
 
 // What a greeting says now. Character set and plugin are the servers' in any case: no option tells
 // them. Where rum judges proofs, the plugin is the one that it can judge.
-Promise PromiseNow(const Config& config, const Fleet::Sight& sight);
+Promise PromiseNow(const Config& config, const Fleet::Snapshot& snapshot);
 
 // For the hook `stats`.
-std::string Describe(const Config& config, const Fleet::Sight& sight,
+std::string Describe(const Config& config, const Fleet::Snapshot& snapshot,
                      const Fleet::Summary& summary);
 
 }  // namespace rum::mysql

@@ -16,7 +16,7 @@ namespace {
 // What was kept is used for so long.
 constexpr int64_t kKeptFor = 24 * 3600;
 // A login tells again that a server which it has told of greets as before.
-constexpr int64_t kToldFor = 300;
+constexpr int64_t kReportedFor = 300;
 constexpr int64_t kLookThroughAgain = 60;
 constexpr int64_t kKeepAgain = 3600;
 constexpr int64_t kWarnAgain = 3600;
@@ -88,7 +88,7 @@ size_t HashOf(const Server& server) {
   return hash;
 }
 
-int64_t Patience(const Server& server) {
+int64_t TimeToForget(const Server& server) {
   if (server.interval == 0) return Fleet::kForgotten;
   return std::clamp(3 * server.interval, Fleet::kForgottenLeast, kKeptFor);
 }
@@ -224,17 +224,17 @@ Parsed<Servers> ReadServers(std::string_view text, int64_t now) {
   return {.value = std::move(servers)};
 }
 
-const Fleet::Sight& Fleet::View::Look(Fleet& fleet) {
+const Fleet::Snapshot& Fleet::View::Look(Fleet& fleet) {
   if (generation_ != fleet.generation_.load(std::memory_order_acquire)) {
-    std::lock_guard lock(fleet.sight_mutex_);
-    sight_ = fleet.sight_;
+    std::lock_guard lock(fleet.snapshot_mutex_);
+    snapshot_ = fleet.snapshot_;
     generation_ = fleet.generation_.load(std::memory_order_relaxed);
   }
-  return *sight_;
+  return *snapshot_;
 }
 
 Fleet::Fleet(Log log, Keep keep)
-    : sight_(std::make_shared<Sight>()), log_(std::move(log)), keep_(std::move(keep)) {}
+    : snapshot_(std::make_shared<Snapshot>()), log_(std::move(log)), keep_(std::move(keep)) {}
 
 bool Fleet::Budget::Take(int64_t now) {
   if (now - minute >= 60 || now < minute) *this = {.minute = now, .used = 0};
@@ -251,7 +251,7 @@ void Fleet::Remember(std::string_view text, int64_t now) {
   if (parsed.value.empty() || !servers_.empty()) return;
   for (auto& [address, server] : parsed.value) {
     census_.Add(server);
-    int64_t expires = now + Patience(server);
+    int64_t expires = now + TimeToForget(server);
     servers_.emplace(address, Known{.server = std::move(server), .expires = expires});
   }
   kept_ = now;
@@ -267,16 +267,16 @@ void Fleet::Saw(View& view, std::string_view address, const Greeting& greeting,
                 .seen = now};
   if (VersionOf(server).number == 0 || address.size() > kAddressMost) return;
   size_t hash = HashOf(server);
-  auto told = view.told_.find(address);
-  if (told == view.told_.end()) {
-    if (view.told_.size() >= kServersMost) view.told_.clear();
-    told = view.told_.emplace(address, View::Told{}).first;
-  } else if (bool fresh = now >= told->second.at && now - told->second.at < kToldFor;
+  auto told = view.reported_.find(address);
+  if (told == view.reported_.end()) {
+    if (view.reported_.size() >= kServersMost) view.reported_.clear();
+    told = view.reported_.emplace(address, View::Reported{}).first;
+  } else if (bool fresh = now >= told->second.at && now - told->second.at < kReportedFor;
              !is_default && fresh && told->second.hash == hash) {
     return;
   }
   told->second = {.hash = hash, .at = now};
-  if (!Learn(address, std::move(server), is_default, now)) view.told_.erase(told);
+  if (!Learn(address, std::move(server), is_default, now)) view.reported_.erase(told);
 }
 
 bool Fleet::Learn(std::string_view address, Server server, std::optional<bool> is_default,
@@ -326,7 +326,7 @@ bool Fleet::Enter(std::string_view address, Server server, std::optional<bool> i
   if (!differs && server.is_default == known.server.is_default) {
     known.server.interval = server.interval;
     known.server.seen = now;
-    known.expires = now + Patience(known.server);
+    known.expires = now + TimeToForget(known.server);
     return false;
   }
   if (!is_new) census_.Remove(known.server);
@@ -339,7 +339,7 @@ bool Fleet::Enter(std::string_view address, Server server, std::optional<bool> i
     known.server.seen = now;
   }
   census_.Add(known.server);
-  known.expires = now + Patience(known.server);
+  known.expires = now + TimeToForget(known.server);
   return true;
 }
 
@@ -350,7 +350,7 @@ bool Fleet::Forget(int64_t now) {
   bool any = false;
   for (auto at = servers_.begin(); at != servers_.end();) {
     Known& known = at->second;
-    known.expires = std::min(known.expires, now + Patience(known.server));  // a clock set back
+    known.expires = std::min(known.expires, now + TimeToForget(known.server));  // a clock set back
     bool goes = now > known.expires;
     if (goes) census_.Remove(known.server);
     at = goes ? servers_.erase(at) : std::next(at);
@@ -360,10 +360,10 @@ bool Fleet::Forget(int64_t now) {
 }
 
 void Fleet::Publish(const std::string& because, int64_t now) {
-  auto next = std::make_shared<Sight>();
+  auto next = std::make_shared<Snapshot>();
   next->promise = census_.promise();
   next->mixed = census_.mixed();
-  bool says = next->promise && (line_due_ || next->promise != sight_->promise);
+  bool says = next->promise && (line_due_ || next->promise != snapshot_->promise);
   if (says) line_due_ = !lines_.Take(now);
   if (says && !line_due_) {
     log_(RUM_LOG_INFO, "clients are greeted with version " + next->promise->version +
@@ -371,7 +371,8 @@ void Fleet::Publish(const std::string& because, int64_t now) {
                            ", character set " + std::to_string(next->promise->charset) + " and " +
                            next->promise->plugin + " from now on: " + because);
   }
-  if (next->mixed && !sight_->mixed && (warned_mixed_ == 0 || now - warned_mixed_ >= kWarnAgain)) {
+  if (next->mixed && !snapshot_->mixed &&
+      (warned_mixed_ == 0 || now - warned_mixed_ >= kWarnAgain)) {
     warned_mixed_ = now;
     log_(RUM_LOG_WARNING,
          std::string("there are servers of MySQL and of MariaDB behind this rum, and clients are "
@@ -379,9 +380,9 @@ void Fleet::Publish(const std::string& because, int64_t now) {
              FamilyName(census_.is_mariadb()) +
              ": some drivers choose their SQL by that; run one rum for each family");
   }
-  if (*next == *sight_) return;
-  std::lock_guard lock(sight_mutex_);
-  sight_ = std::move(next);
+  if (*next == *snapshot_) return;
+  std::lock_guard lock(snapshot_mutex_);
+  snapshot_ = std::move(next);
   generation_.fetch_add(1, std::memory_order_release);
 }
 

@@ -112,10 +112,10 @@ class Fleet {
   static constexpr int64_t kForgottenLeast = 600;
 
   // What all workers see until something is learned.
-  struct Sight {
+  struct Snapshot {
     std::optional<Promise> promise;
     bool mixed = false;
-    bool operator==(const Sight&) const = default;
+    bool operator==(const Snapshot&) const = default;
   };
   // For people.
   struct Summary {
@@ -126,21 +126,21 @@ class Fleet {
   using Log = std::function<void(uint32_t level, const std::string& text)>;
   using Keep = std::function<void(const std::string& text)>;
 
-  // [any] One worker's or thread's share of the sight.
+  // [any] One worker's or thread's share of the snapshot.
   class View {
    public:
     // No lock unless something was learned since the last call.
-    const Sight& Look(Fleet& fleet);
+    const Snapshot& Look(Fleet& fleet);
 
    private:
     friend class Fleet;
-    struct Told {
+    struct Reported {
       size_t hash = 0;
       int64_t at = 0;
     };
     uint64_t generation_ = 0;
-    std::shared_ptr<const Sight> sight_;
-    std::map<std::string, Told, std::less<>> told_;  // what this one has told the fleet
+    std::shared_ptr<const Snapshot> snapshot_;
+    std::map<std::string, Reported, std::less<>> reported_;  // what this one has told the fleet
   };
 
   // `log` takes RUM_LOG_... and a line, `keep` what is to be there at the next start. Both are
@@ -193,8 +193,8 @@ class Fleet {
   std::mutex keep_mutex_;  // held around keep_, before mutex_
 
   std::atomic<uint64_t> generation_ = 1;
-  std::mutex sight_mutex_;  // guards sight_; held for a moment only, after mutex_
-  std::shared_ptr<const Sight> sight_;
+  std::mutex snapshot_mutex_;  // guards snapshot_; held for a moment only, after mutex_
+  std::shared_ptr<const Snapshot> snapshot_;
 
   const Log log_;
   const Keep keep_;

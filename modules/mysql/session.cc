@@ -75,7 +75,7 @@ bool Session::Greet() {
   greeting.plugin = std::move(promise.plugin);
   d_.client.Send(BuildGreeting(greeting));
   ++front_;
-  told_ = false;
+  reported_ = false;
   return true;
 }
 
@@ -102,13 +102,13 @@ Task<bool> Session::StartClientTls() {
     d_.Count(kClientFaults);
     co_return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "TLS inside TLS");
   }
-  told_ = true;  // in the middle of a handshake nothing can be said
+  reported_ = true;  // in the middle of a handshake nothing can be said
   Reason failed = co_await d_.client.StartTls();
   if (failed == Reason(RUM_CLOSE_UNSUPPORTED) && !d_.closed()) {
     Refuse(TlsNotOffered(), RUM_CLOSE_UNSUPPORTED, "the client asked for TLS");
   }
   if (failed) co_return false;
-  told_ = false;
+  reported_ = false;
   d_.Note("tls", "client");
   co_return true;
 }
@@ -318,7 +318,7 @@ Task<bool> Session::Enter(Bytes ok) {
   }
   if (LetFlow()) co_return true;
   farewell_ = Farewell::kQuit;
-  told_ = true;
+  reported_ = true;
   co_return Close(RUM_CLOSE_MODULE, "the relay did not begin");
 }
 

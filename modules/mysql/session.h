@@ -213,7 +213,7 @@ class Session {
   uint8_t front_ = 0;
   uint8_t back_ = 0;
 
-  bool told_ = true;        // nothing is to be said to the client: it has its ERR, or cannot yet
+  bool reported_ = true;    // nothing is to be said to the client: it has its ERR, or cannot yet
   bool flows_ = false;      // nothing can be said to either side
   bool ended_ = false;      // the last words are said
   bool known_ = false;      // the map has the user

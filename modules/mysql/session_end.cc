@@ -21,7 +21,7 @@ constexpr unsigned kAnswersMost = 4;
 
 bool Session::Refuse(const ServerError& error, uint32_t reason, std::string_view log_text) {
   if (!Left()) d_.client.Send(BuildError(error, front_));
-  told_ = true;
+  reported_ = true;
   return Close(reason, log_text);
 }
 
@@ -40,7 +40,7 @@ bool Session::RefuseAsVerdict() {
 bool Session::RefuseAfterGreeting(const ServerError& error, uint32_t reason,
                                   std::string_view log_text) {
   d_.client.Send(BuildError(error, front_));
-  told_ = client_left_ = true;
+  reported_ = client_left_ = true;
   refused_for_ = reason;
   refused_text_ = log_text;
   return false;
@@ -124,7 +124,7 @@ void Session::SayLastWords() {
   LeaveUpstream();
   const bool left =
       Left() || reason == Reason(RUM_CLOSE_CLIENT_GONE) || reason == Reason(RUM_CLOSE_CLIENT_RESET);
-  if (!told_ && !left) d_.client.Send(BuildError(ErrorForReason(reason.number()), front_));
+  if (!reported_ && !left) d_.client.Send(BuildError(ErrorForReason(reason.number()), front_));
 }
 
 // A server that is left in the middle of a login counts that as an error of the proxy's address,

@@ -169,7 +169,7 @@ Task<bool> Session::ChangeUserBy(ClientPacket packet) {
   // The end of the server has been passed on: there is nobody to ask, and no way to answer.
   if (d_.TakeBack(d_.upstream) != RUM_OK) {
     farewell_ = Farewell::kNone;
-    told_ = true;
+    reported_ = true;
     co_return Close(RUM_CLOSE_UPSTREAM, {});
   }
   if (!co_await AdmitNewUser()) co_return flows_;
@@ -353,7 +353,7 @@ bool Session::GoOnAsBefore(const ServerError& error) {
   change_.reset();
   verdict_ = RUM_OK;
   if (LetFlow()) return true;
-  told_ = true;
+  reported_ = true;
   return Close(RUM_CLOSE_MODULE, "the relay did not begin");
 }
 

@@ -74,7 +74,7 @@ class OperationsTest(unittest.TestCase):
         if os.path.exists(os.path.join(".libs", "mysql.so")):
             cls.options |= set(program.options(program.run("-P", "mysql.so", "--help")[1]))
         help_text = subprocess.run(["./rumctl", "--help"], stdout=subprocess.PIPE, text=True,
-                                   timeout=program.PATIENCE, check=True).stdout
+                                   timeout=program.TIMEOUT, check=True).stdout
         cls.commands = set(re.findall(r"^  (\w+) ", help_text.split("Subcommands:")[1], re.M))
         cls.sections = set(re.findall(r"^\.Sh (.*)", program.read("core", "rum.8"), re.M))
 
@@ -126,7 +126,7 @@ class OperationsTest(unittest.TestCase):
         for command in (["check", "rules", "rum.rules.yml"], ["test", "rules", "rum.rules.test.yml"]):
             done = subprocess.run(["promtool", *command], cwd=os.path.join(CONTRIB, "prometheus"),
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                  timeout=program.PATIENCE * 4)
+                                  timeout=program.TIMEOUT * 4)
             self.assertEqual(done.returncode, 0, done.stdout)
 
     @unittest.skipUnless(shutil.which("promtool"), "there is no promtool")
@@ -142,7 +142,7 @@ class OperationsTest(unittest.TestCase):
             file.flush()
             done = subprocess.run(["promtool", "check", "rules", file.name], text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  timeout=program.PATIENCE * 4)
+                                  timeout=program.TIMEOUT * 4)
         self.assertEqual(done.returncode, 0, done.stdout)
 
     def test_dashboard(self):
@@ -209,7 +209,7 @@ class OperationsTest(unittest.TestCase):
         try:
             self.until(lambda: self.check_rum(control) == 0)
             subprocess.run(["./rumctl", "-s", control, "stop"], check=True, stdout=subprocess.DEVNULL,
-                           timeout=program.PATIENCE)
+                           timeout=program.TIMEOUT)
             self.until(lambda: self.check_rum(control) == 1)
         finally:
             rum.kill()
@@ -222,10 +222,10 @@ class OperationsTest(unittest.TestCase):
         script = os.path.join(CONTRIB, "deploy", "keepalived", "check-rum")
         path = os.getcwd() + ":" + os.environ["PATH"]
         return subprocess.run(["sh", script, control], env=dict(os.environ, PATH=path),
-                              timeout=program.PATIENCE).returncode
+                              timeout=program.TIMEOUT).returncode
 
     def until(self, happened):
-        end = time.monotonic() + program.PATIENCE
+        end = time.monotonic() + program.TIMEOUT
         while not happened():
             self.assertLess(time.monotonic(), end)
             time.sleep(0.05)

@@ -11,7 +11,7 @@ import tempfile
 
 BASH_FILE = os.path.abspath("contrib/completion/rum.bash")
 ZSH_FILE = os.path.abspath("contrib/completion/_rum")
-PATIENCE = 60  # seconds
+TIMEOUT = 60  # seconds
 BREAKS = ("\\\"'><=;|&(:", "\\\"'><;|&(")  # as bash has them, and as some set them
 
 # What readline gives to a completion; compopt works only there, and must not matter.
@@ -37,7 +37,7 @@ def check(good, text):
 
 def run(command, **more):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=PATIENCE, **more)
+                          stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT, **more)
     check(done.returncode == 0, "%s ends with %d: %s" % (command[0], done.returncode, done.stdout))
     return done.stdout
 

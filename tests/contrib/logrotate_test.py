@@ -14,13 +14,13 @@ import tempfile
 import time
 
 SOURCE = os.environ.get("srcdir", ".")
-PATIENCE = 30  # seconds
+TIMEOUT = 30  # seconds
 
 failures = []
 
 
 def wait(happened, what):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not happened():
         if time.monotonic() > end:
             raise AssertionError("in vain: " + what)
@@ -50,11 +50,11 @@ def rotate(folder, configuration):
             f.write(re.sub(r"^ +su .*\n", "", configuration, flags=re.M))
         return subprocess.run(
             ["logrotate", "-f", "-s", os.path.join(folder, "state"), path], check=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE).stdout
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT).stdout
     log = os.path.join(folder, "log", "front.log")
     os.rename(log, log + ".1")
     return subprocess.run(["sh", "-e", "-c", script], check=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=PATIENCE).stdout
+                          stderr=subprocess.STDOUT, timeout=TIMEOUT).stdout
 
 
 def bystander(folder, name, user=None, own_group=False):
@@ -147,10 +147,10 @@ def main():
             failures.append("rum has ended with %d" % process.returncode)
     finally:
         process.send_signal(signal.SIGQUIT)
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
         for other in bystanders.values():
             other.kill()
-            other.wait(PATIENCE)
+            other.wait(TIMEOUT)
         shutil.rmtree(folder)
     for text in failures:
         print("logrotate_test: " + text)

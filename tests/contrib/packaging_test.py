@@ -13,7 +13,7 @@ import tempfile
 
 SOURCE = os.environ.get("srcdir", ".")
 DEBIAN = os.path.join(SOURCE, "contrib", "debian")
-PATIENCE = 60  # seconds
+TIMEOUT = 60  # seconds
 
 failures = []
 
@@ -41,7 +41,7 @@ def group(name):
 
 def run(*command):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=PATIENCE,
+                          stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT,
                           env=dict(os.environ, RUM_MODULE_DIR=os.path.abspath(".libs")))
     return done.returncode, done.stdout
 
@@ -241,7 +241,7 @@ def package_script():
             done = subprocess.run(
                 [os.path.join(tree, "contrib", "package"), "-o", out, *arguments], cwd=folder,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                text=True, timeout=PATIENCE, env=dict(
+                text=True, timeout=TIMEOUT, env=dict(
                     os.environ, PATH=tools + ":" + os.environ["PATH"], TMPDIR=folder,
                     LINTIAN=str(complaint)))
             check(done.returncode == complaint, "contrib/package ends with %d: %s" %
@@ -340,7 +340,7 @@ def packages_script():
             if lock != "var/cache/apt/archives/lock":  # of which apt does not tell the holder
                 check("process %d (" % holder.pid in told, "%s: not who has it: %s" % (lock, told))
             holder.communicate()
-            told += script.communicate(timeout=PATIENCE)[0]
+            told += script.communicate(timeout=TIMEOUT)[0]
             check(script.returncode == 0 and os.path.exists(apt.path("installed")),
                   "%s is free again: contrib/packages ends with %d: %s" %
                   (lock, script.returncode, told))
@@ -348,12 +348,12 @@ def packages_script():
         apt = Apt(os.path.join(folder, "bound"))
         holder = apt.hold("var/lib/apt/lists/lock")
         script = apt.start(RUM_PACKAGES_WAIT="1")
-        told = script.communicate(timeout=PATIENCE)[0]
+        told = script.communicate(timeout=TIMEOUT)[0]
         check(script.returncode == 1 and "still has apt's lock after 1 s" in told, told)
         holder.communicate()
         apt.write("var/lib/dpkg/updates/0001", "")
         script = apt.start()
-        told = script.communicate(timeout=PATIENCE)[0]
+        told = script.communicate(timeout=TIMEOUT)[0]
         check(script.returncode != 0 and "as root, run: dpkg --configure -a" in told, told)
     finally:
         shutil.rmtree(folder)

@@ -16,7 +16,7 @@ import tempfile
 import time
 
 SOURCE = os.environ.get("srcdir", ".")
-PATIENCE = 30  # seconds, for a program that starts or ends
+TIMEOUT = 30  # seconds, for a program that starts or ends
 DEPEND_ON_BUILD = ("--module-dir", "--state-dir")  # the defaults of these options
 
 failures = []
@@ -88,7 +88,7 @@ def environment():
 def run(*arguments):
     done = subprocess.run(["./rum", *arguments], env=environment(), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=PATIENCE)
+                          timeout=TIMEOUT)
     return done.returncode, done.stdout
 
 
@@ -138,13 +138,13 @@ class Served:
             self.wait(lambda: any(r.get("event") == "session" for r in self.log()))
         finally:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(PATIENCE)
+            self.process.wait(TIMEOUT)
 
     def path(self, name):
         return os.path.join(self.folder, name)
 
     def wait(self, happened):
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise AssertionError("rum ended with %d" % self.process.returncode)
@@ -157,7 +157,7 @@ class Served:
         raise AssertionError("rum does not come up, or does not log")
 
     def get(self, path):
-        connection = http.client.HTTPConnection("rum", timeout=PATIENCE)
+        connection = http.client.HTTPConnection("rum", timeout=TIMEOUT)
         connection.sock = socket.socket(socket.AF_UNIX)
         try:
             connection.sock.connect(self.path("stats"))

@@ -281,7 +281,7 @@ def noisy(t):
 
     net.until(lambda: rum.stats()["sessions"]["active"] == most, 10, "only those held are left")
     stats = rum.stats()
-    same((stats["limits"]["refused"]["connections"], stats["sessions"]["ended"]["limit"],
+    same((stats["limits"]["logins_refused"]["connections"], stats["sessions"]["ended"]["limit"],
           stats["sessions"]["logins"], stats["limits"]["users"]), (times, times, logins, 1))
     records = rum.wait_sessions(times + logins - most, 30)
     same(Counter((r["reason"], r["user"] == "noisy") for r in records),

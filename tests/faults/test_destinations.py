@@ -227,7 +227,7 @@ def _(t):
         with connect(to_echo) as s:
             s.sendall(b"x")
             same(net.read_exact(s, 1), b"x")
-    refused = rum.stats()["limits"]["turned_away"]["max_connecting_per_destination"]
+    refused = rum.stats()["limits"]["clients_refused"]["max_connecting_per_destination"]
     check(refused > most or refused == count - most, "%d refused" % refused)
     for s in first:
         check(net.ended(s, 10) in ("closed", "reset"), "its time is over")
@@ -277,7 +277,7 @@ def _(t):
     check(20 <= server.most <= 50, "%d waited for the server" % server.most)
     stats = rum.stats()
     same(stats["sessions"]["relaying"], clients)
-    check(clients // 2 < stats["upstream"]["waits"] <= clients - 50, stats["upstream"]["waits"])
+    check(clients // 2 < stats["upstream"]["throttled"] <= clients - 50, stats["upstream"]["throttled"])
     for c in waiting:
         c.quit()
     check({r["reason"] for r in rum.wait_sessions(clients, 20)} <= {"client_closed", "upstream_closed"},
@@ -333,7 +333,7 @@ def _(t):
                 c.send(mysql_wire.response("alice", b""))
             # Those who wait go when the server has taken nobody for a second.
             net.until(lambda: server.accepted == before + 20, 20 * t.scale, "all are there")
-            same(rum.stats()["upstream"]["waits"], waits)
+            same(rum.stats()["upstream"]["throttled"], waits)
         rum.wait_sessions(20, 20)
 
 

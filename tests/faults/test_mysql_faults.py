@@ -379,7 +379,7 @@ def _(t):
             asks_for_a_password(here)
         rum, here = front(t, None, "-d", server.address, "--health-check", "20ms", preload=t.run.build.preload,
                           env={"RUM_TEST_SOURCE": "127.0.0.3"})
-        net.until(lambda: rum.stats()["probes"]["made"] > number, 60, "so many probes")
+        net.until(lambda: rum.stats()["health_checks"]["made"] > number, 60, "so many probes")
         asks_for_a_password(here)
 
 

@@ -13,9 +13,9 @@ namespace {
 
 constexpr int64_t kNow = 1'800'000'000;
 
-void Check(const Fleet::Sight& sight) {
-  if (!sight.promise) return;
-  const Promise& promise = *sight.promise;
+void Check(const Fleet::Snapshot& snapshot) {
+  if (!snapshot.promise) return;
+  const Promise& promise = *snapshot.promise;
   if (promise.version.empty() || promise.version.size() > 60 || promise.charset == 0 ||
       !CharsetOfNoClient(promise.charset).empty() ||
       (promise.plugin != kNativePlugin && promise.plugin != kCachingSha2Plugin) ||

@@ -116,7 +116,7 @@ def mariadb_sees_the_client(t):
         rum, here = front(t, path, "--send-proxy", version, "--health-check", "1s")
         same(user_at(here, "alice", "127.0.0.5"), "alice@127.0.0.5")
         # rum's own questions are understood too.
-        net.until(lambda: rum.stats()["probes"]["well"] == 1, 20, lambda: rum.stats()["probes"])
+        net.until(lambda: rum.stats()["health_checks"]["up"] == 1, 20, lambda: rum.stats()["health_checks"])
         # A chain: the first rum knows no protocol, the second one tells the server.
         middle, middle_address = front(t, path, "--send-proxy", version, "--proxy-from", "127.0.0.1")
         _, outer = pass_on(t, middle_address, "--send-proxy", version)

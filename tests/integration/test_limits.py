@@ -46,9 +46,9 @@ def why(t):
     ends = [(s["reason"], s.get("detail")) for s in rum.wait_sessions(6)]
     same(ends[:3], [("not_allowed", "in --deny"), ("limit", "--max-connections-per-ip"),
                     ("limit", "--max-connections")])
-    limits = rum.stats()["limits"]["turned_away"]
+    limits = rum.stats()["limits"]["clients_refused"]
     same((limits["deny"], limits["max_connections_per_ip"], limits["max_connections"]), (1, 1, 1))
-    same(rum.metric("rum_clients_turned_away_total"), 3)
+    same(rum.metric("rum_clients_refused_by_limit_total"), 3)
     same(rum.stats()["limits"]["addresses"], 0)
 
 

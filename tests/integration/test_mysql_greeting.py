@@ -64,14 +64,14 @@ def _(t):
     health, = rum.stats()["destinations"]
     same((health["address"], health["state"]), (server.address, "well"))
     same(health["notes"]["version"], version_at(server))
-    same(rum.metric('rum_destinations{state="well"}'), 1)
+    same(rum.metric('rum_destinations{state="up"}'), 1)
 
 
 @test("A fixed greeting stays as it is told, whatever the servers are", needs=BOTH)
 def _(t):
     rum, here = front(t, write_map(t, row(t, "alice", "A")), "-t", "mysql80", "--health-check",
                       "60s")
-    net.until(lambda: rum.stats()["probes"]["well"] == 1, 20, "the server was asked")
+    net.until(lambda: rum.stats()["health_checks"]["up"] == 1, 20, "the server was asked")
     same(version_of(here), "8.0.40")
     same(rum.stats()["module"]["details"]["greeting"], "fixed")
 
@@ -84,7 +84,7 @@ def _(t):
     path = write_map(t, row(t, "alice", server.address), ("gone", "", dead.address))
     rum, here = front(t, path, "--health-check", "50ms", "--connect-timeout", "500ms",
                       preload=t.run.build.preload, env={"RUM_TEST_SOURCE": "127.0.0.3"})
-    net.until(lambda: rum.stats()["probes"]["made"] > 30, 30, "many probes")
+    net.until(lambda: rum.stats()["health_checks"]["made"] > 30, 30, "many probes")
     same(server.status("Aborted_connects_preauth"), 0)
     with Client(here) as c:
         c.login("alice", mariadb.ACCOUNTS["alice"][0])
@@ -213,7 +213,7 @@ def _(t):
     for mode in ("relay", "rewrite"):
         rum, here = front(t, write_map(t, row(t, alice, "A"), row(t, "bob", "B")), "--mysql-auth",
                           mode, "--health-check", "60s", "-d", t.run.servers.a.address)
-        net.until(lambda: rum.stats()["probes"]["well"] == 2, 20, "both were asked")
+        net.until(lambda: rum.stats()["health_checks"]["up"] == 2, 20, "both were asked")
         has(use(port_of(here)), bulk)
     # Before anything is learned, and with a greeting that is fixed, it is not.
     rum, here = front(t, write_map(t, row(t, alice, "A")), "-t", "mariadb106")
@@ -222,7 +222,7 @@ def _(t):
     mysql = t.run.newer["mysql-sid"].plain
     rum, here = front(t, write_map(t, row(t, alice, "A"), ("m", "", mysql.address)),
                       "--health-check", "60s")
-    net.until(lambda: rum.stats()["probes"]["well"] == 2, 20, "both were asked")
+    net.until(lambda: rum.stats()["health_checks"]["up"] == 2, 20, "both were asked")
     has(use(port_of(here)), "Bulk operation")
 
 
@@ -251,7 +251,7 @@ def _(t):
                          (["-d", mariadb_too], "not offered")):
         rum, here = front(t, path, "--health-check", "60s", *more)
         wells = 2 if mariadb_too in more else 1
-        net.until(lambda: rum.stats()["probes"]["well"] == wells, 20, "all were asked")
+        net.until(lambda: rum.stats()["health_checks"]["up"] == wells, 20, "all were asked")
         same(use(here), [wanted], " ".join(more))
 
 

@@ -159,7 +159,7 @@ def _(t):
     records = rum.wait_sessions(4)
     same([r["reason"] for r in records], ["tls_failed"] * 4)
     same(records[3].get("detail"), "--breaker")
-    same((server.accepted, rum.stats()["breaker"]["opened"]), (3, 1))
+    same((server.accepted, rum.stats()["circuit_breaker"]["opened"]), (3, 1))
 
 
 @test("require: a client without TLS is told 3159, over the unix socket it may come", needs=NEEDS)

@@ -77,7 +77,7 @@ def _(t):
                 c.login("<b>lost", "pw")
             except Exception:
                 pass
-    net.until(lambda: rum.stats()["breaker"]["resting"] == 1, 10, "the breaker is open")
+    net.until(lambda: rum.stats()["circuit_breaker"]["open"] == 1, 10, "the breaker is open")
     shown, picture = browse(t, url, "--blink-settings=preferredColorScheme=0")
     for part in ("60 of 500", "resting", "connect_refused", "shop0", servers[0].address, "worker 1"):
         has(shown, part)

@@ -29,7 +29,7 @@ class Systemd:
 
     def wait(self, text, seconds=20):
         """Until a message with this line comes; returns those before it, and it."""
-        begin, end = len(self.messages), time.monotonic() + seconds * net.PATIENCE
+        begin, end = len(self.messages), time.monotonic() + seconds * net.TIMEOUT
         while True:
             self.socket.settimeout(max(0.01, end - time.monotonic()))
             try:

@@ -113,8 +113,8 @@ def _(t):
     tried = stats["upstream"]["connect_failures"]
     # Five until it opens, then one at the end of each pause: 1, 2, 4, 8, 16, 30, 30, ... s.
     check(5 <= tried <= 5 + 1 + took, "%d attempts in %.1f s" % (tried, took))
-    same(stats["breaker"]["opened"], 1)
-    same(stats["breaker"]["skipped"], count - tried)
+    same(stats["circuit_breaker"]["opened"], 1)
+    same(stats["circuit_breaker"]["skipped"], count - tried)
     one = told(rum, dead)
     same((one["left_alone"], one["left_alone_for"]), ("breaker", "connect_refused"))
     has(rum.log(), "failed 5 times in a row")
@@ -155,7 +155,7 @@ def _(t):
     check(time.monotonic() - began < 0.19 * t.scale, "at once")
     with Client(here) as c:
         c.login("both", "pw")
-    same(rum.stats()["breaker"]["opened"], 1)
+    same(rum.stats()["circuit_breaker"]["opened"], 1)
     same(rum.wait_sessions(5)[3]["detail"], "--breaker")
 
 
@@ -175,7 +175,7 @@ def _(t):
         else:
             c.close()
     rum.wait_sessions(30)
-    same(rum.stats()["breaker"]["opened"], 0)
+    same(rum.stats()["circuit_breaker"]["opened"], 0)
 
 
 @test("drain sends no new sessions to a server, maint ends those it has, ready takes it back")
@@ -200,10 +200,10 @@ def _(t):
     has(ctl(t, "maint", a.address), "ended")
     check(net.ended(held) in ("closed", "reset"), "it has been ended")
     net.until(lambda: rum.stats()["sessions"]["ended"]["maintenance"] == 2, 10, "the reason")
-    same(rum.stats()["breaker"]["held"], 2)
+    same(rum.stats()["admin"]["disabled"], 2)
     # A hand-over keeps what was said.
     rum.hand_over()
-    same(rum.stats()["breaker"]["held"], 2)
+    same(rum.stats()["admin"]["disabled"], 2)
     ctl(t, "ready", a.address)
     ctl(t, "ready", b.address)
     same(visit(here), "A")

@@ -366,7 +366,7 @@ def _(t):
                 s.sendall(b"hello")
                 same(net.read_exact(s, 5), b"hello")
         same(one.accepted, 2, "connections to the bad one")
-        same(rum.stats()["breaker"]["opened"], 1)
+        same(rum.stats()["circuit_breaker"]["opened"], 1)
         same({r["destination"] for r in rum.wait_sessions(3)}, {good.address})
     here = tcp()
     rum = t.rum("-s", here, "-d", "%s,%s" % (bad[3].address, bad[0].address), *verify)

@@ -8,7 +8,7 @@
 
 #include "module/module_config.h"
 #include "proxy/host_calls.h"
-#include "support/patience.h"
+#include "support/timeout.h"
 
 namespace rum::test {
 

@@ -14,7 +14,7 @@
 #include "proxy/worker.h"
 #include "settings/settings.h"
 #include "support/hooks.h"
-#include "support/patience.h"
+#include "support/timeout.h"
 
 namespace rum::test {
 
@@ -29,10 +29,9 @@ class LoneWorker : public testing::Test {
   Worker& worker() { return *worker_; }
   Loop& loop() { return worker_->loop(); }
 
-  // Turns the loop until something holds; false when patience is over.
-  bool TurnUntil(const std::function<bool()>& holds,
-                 std::chrono::milliseconds patience = kPatience) {
-    auto end = std::chrono::steady_clock::now() + patience;
+  // Turns the loop until something holds; false when the timeout expires.
+  bool TurnUntil(const std::function<bool()>& holds, std::chrono::milliseconds timeout = kTimeout) {
+    auto end = std::chrono::steady_clock::now() + timeout;
     while (!holds()) {
       if (std::chrono::steady_clock::now() > end) return false;
       worker_->Turn(Millis(0));

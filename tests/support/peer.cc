@@ -13,12 +13,12 @@
 #include <cstring>
 #include <random>
 
-#include "support/patience.h"
+#include "support/timeout.h"
 
 namespace rum::test {
 namespace {
 
-constexpr int kPatienceMillis = static_cast<int>(std::chrono::milliseconds(kPatience).count());
+constexpr int kTimeoutMillis = static_cast<int>(std::chrono::milliseconds(kTimeout).count());
 
 Fd Listen(const sockaddr* address, socklen_t size, int backlog) {
   Fd fd(::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -83,8 +83,8 @@ Peer Peer::Connect(const std::string& text, int receive_buffer) {
 
 bool Peer::Wait(short events, int milliseconds) {
   pollfd p = {fd_.get(), events, 0};
-  int patience = milliseconds < 0 ? kPatienceMillis : milliseconds;
-  return TEMP_FAILURE_RETRY(::poll(&p, 1, patience)) == 1;
+  int timeout = milliseconds < 0 ? kTimeoutMillis : milliseconds;
+  return TEMP_FAILURE_RETRY(::poll(&p, 1, timeout)) == 1;
 }
 
 bool Peer::Send(std::string_view bytes) {
@@ -208,7 +208,7 @@ bool Server::SomebodyComes(int milliseconds) {
 
 Peer Server::Accept(int receive_buffer) {
   SetReceiveBuffer(fd_, receive_buffer);  // what is accepted inherits it
-  if (!SomebodyComes(kPatienceMillis)) {
+  if (!SomebodyComes(kTimeoutMillis)) {
     ADD_FAILURE() << "nobody connected to " << address_;
     return {};
   }

@@ -1,5 +1,5 @@
 // The two ends that a proxy has, as a test plays them: a client's or server's socket, and a server
-// that accepts. Every call waits for at most kPatience and fails the test then.
+// that accepts. Every call waits for at most kTimeout and fails the test then.
 #pragma once
 
 #include <cstdint>

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "limits/gate.h"
+#include "limits/access_control.h"
 #include "limits/resident.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
@@ -22,7 +22,7 @@
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
-#include "support/patience.h"
+#include "support/timeout.h"
 #include "tls/tls_contexts.h"
 
 namespace rum::test {
@@ -155,10 +155,10 @@ void RunningProxy::CheckTheEnd() {
   EXPECT_TRUE(Eventually([&] { return Sum(&Counters::active) == 0; }))
       << Sum(&Counters::active) << " sessions do not end";
   EXPECT_EQ(Sum(&Counters::relaying), 0u);
-  EXPECT_EQ(proxy_->gate().connections(), 0u);
-  EXPECT_EQ(proxy_->gate().connecting(), 0u);
-  EXPECT_EQ(proxy_->gate().addresses(), 0u);
-  EXPECT_EQ(proxy_->gate().destinations(), 0u);
+  EXPECT_EQ(proxy_->access_control().connections(), 0u);
+  EXPECT_EQ(proxy_->access_control().connecting(), 0u);
+  EXPECT_EQ(proxy_->access_control().addresses(), 0u);
+  EXPECT_EQ(proxy_->access_control().destinations(), 0u);
   EXPECT_EQ(proxy_->loads().active(), 0u) << "servers that still have sessions";
   EXPECT_TRUE(Eventually([&] { return Sum(&Counters::connecting) == 0; }));
   uint64_t ended = 0;

@@ -19,8 +19,8 @@
 #include "map/map_watcher.h"
 #include "proxy/proxy.h"
 #include "support/few_descriptors.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {
@@ -494,7 +494,7 @@ TEST_F(Admin, SlowClientsAreInNobodysWayAndAreDropped) {
   EXPECT_EQ(Ask("/live").code, 200);
   Ending ending;
   for (Peer& client : slow) {
-    client.ReceiveAll(&ending);  // within the patience of a test, which is longer than theirs
+    client.ReceiveAll(&ending);  // within the timeout of a test, which is longer than theirs
     EXPECT_NE(ending, Ending::kNone);
   }
 }

@@ -18,7 +18,7 @@
 #include "base/fd.h"
 #include "base/repeats.h"
 #include "support/folder.h"
-#include "support/patience.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {

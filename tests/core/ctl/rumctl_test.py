@@ -10,7 +10,7 @@ import unittest
 
 RUMCTL = os.path.abspath("rumctl")
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def answer(body, status="200 OK"):
@@ -35,7 +35,7 @@ class RumctlTest(unittest.TestCase):
             except OSError:  # rumctl has not come
                 return
             with client:
-                client.settimeout(PATIENCE)
+                client.settimeout(TIMEOUT)
                 request = b""
                 while b"\r\n\r\n" not in request:
                     piece = client.recv(4096)
@@ -52,7 +52,7 @@ class RumctlTest(unittest.TestCase):
         try:
             done = subprocess.run([RUMCTL, *words], env={**os.environ, **(environment or {})},
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, timeout=PATIENCE)
+                                  stderr=subprocess.PIPE, timeout=TIMEOUT)
         finally:
             self.listener.shutdown(socket.SHUT_RDWR)
             server.join()
@@ -100,7 +100,7 @@ class RumctlTest(unittest.TestCase):
             with self.subTest(words):
                 done = subprocess.run([RUMCTL, "-s", os.path.join(self.folder.name, "nobody"), *words],
                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                      stderr=subprocess.PIPE, timeout=PATIENCE)
+                                      stderr=subprocess.PIPE, timeout=TIMEOUT)
                 self.assertEqual(done.returncode, USAGE, done.stderr)
                 self.assertRegex(done.stderr.decode(), "^rumctl: ")
 
@@ -112,7 +112,7 @@ class RumctlTest(unittest.TestCase):
     def test_nobody_there(self):
         path = os.path.join(self.folder.name, "nobody")
         done = subprocess.run([RUMCTL, "-s", path, "status"], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT)
         self.assertEqual(done.returncode, UNREACHABLE)
         self.assertIn("no rum answers on " + path, done.stderr.decode())
 

@@ -12,14 +12,16 @@ namespace rum {
 namespace {
 
 HandoverNote Example() {
-  HandoverNote note{.ready = 7, .error_output = 8, .has_map = true, .sockets = {}, .holds = {}};
+  HandoverNote note{
+      .ready = 7, .error_output = 8, .has_map = true, .sockets = {}, .admin_states = {}};
   int fd = 9;
   for (const char* text : {"tcp:0.0.0.0:3306", "tcp:[::1]:1", "tls:localhost:0",
                            "sock:/run/a,b%c:d\n\te", "sock:relative"}) {
     note.sockets.push_back({fd++, fd % 2 == 0, *ParseAddress(text, true)});
   }
   note.pidfile = 20;
-  note.holds = {{"tcp:db1:3306", Hold::kDrain}, {"sock:/run/a,b", Hold::kMaintenance}};
+  note.admin_states = {{"tcp:db1:3306", AdminState::kDrain},
+                       {"sock:/run/a,b", AdminState::kMaintenance}};
   return note;
 }
 
@@ -37,15 +39,16 @@ TEST(HandoverNote, SaysWhatWasWritten) {
     EXPECT_EQ(read->sockets[i].given, note.sockets[i].given);
     EXPECT_EQ(read->sockets[i].address, note.sockets[i].address);
   }
-  ASSERT_EQ(read->holds.size(), 2u);
-  EXPECT_EQ(read->holds[0].server, "tcp:db1:3306");
-  EXPECT_EQ(read->holds[0].hold, Hold::kDrain);
-  EXPECT_EQ(read->holds[1].server, "sock:/run/a,b");
-  EXPECT_EQ(read->holds[1].hold, Hold::kMaintenance);
+  ASSERT_EQ(read->admin_states.size(), 2u);
+  EXPECT_EQ(read->admin_states[0].server, "tcp:db1:3306");
+  EXPECT_EQ(read->admin_states[0].state, AdminState::kDrain);
+  EXPECT_EQ(read->admin_states[1].server, "sock:/run/a,b");
+  EXPECT_EQ(read->admin_states[1].state, AdminState::kMaintenance);
 }
 
 TEST(HandoverNote, IsOneReadableLine) {
-  HandoverNote note{.ready = 7, .error_output = 8, .has_map = true, .sockets = {}, .holds = {}};
+  HandoverNote note{
+      .ready = 7, .error_output = 8, .has_map = true, .sockets = {}, .admin_states = {}};
   note.sockets.push_back({5, false, *ParseAddress("tcp:0.0.0.0:3306")});
   note.sockets.push_back({6, true, *ParseAddress("sock:/run/a,b")});
   EXPECT_EQ(WriteHandoverNote(note),
@@ -70,7 +73,7 @@ TEST(HandoverNote, OneThatIsTooLongForTheEnvironmentContinuesInAFile) {
   ASSERT_TRUE(read.ok()) << read.error().text;
   EXPECT_LT(::fcntl(rest.release(), F_GETFD), 0) << "it is closed by who reads it";
   EXPECT_EQ(read->pidfile, 20);
-  EXPECT_EQ(read->holds.size(), 2u);
+  EXPECT_EQ(read->admin_states.size(), 2u);
   ASSERT_EQ(read->sockets.size(), note.sockets.size());
   EXPECT_EQ(read->sockets.back().fd, note.sockets.back().fd);
   EXPECT_EQ(read->sockets.back().address, note.sockets.back().address);

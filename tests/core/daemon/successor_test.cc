@@ -14,7 +14,7 @@ namespace rum {
 namespace {
 
 // Runs a shell script as the new process; returns how that ended, empty for ready.
-std::string Outcome(const std::string& script, Millis patience = Successor::kPatience) {
+std::string Outcome(const std::string& script, Millis timeout = Successor::kTimeout) {
   event_base* base = event_base_new();
   std::optional<std::string> outcome;
   auto successor = Successor::Start(
@@ -23,7 +23,7 @@ std::string Outcome(const std::string& script, Millis patience = Successor::kPat
         outcome = failed;
         event_base_loopbreak(base);
       },
-      patience);
+      timeout);
   EXPECT_TRUE(successor.ok()) << successor.error().text;
   if (successor) event_base_dispatch(base);
   if (successor) successor->reset();

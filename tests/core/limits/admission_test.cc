@@ -8,8 +8,8 @@
 
 #include "proxy/proxy.h"
 #include "rum/module.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {
@@ -52,25 +52,25 @@ class AdmissionTest : public testing::Test {
     Admission admission{};
   };
   // A login from start to end.
-  int32_t Ask(Door& door, const std::string& record, UserLimits::Place* place,
+  int32_t Ask(Door& door, const std::string& record, UserLimits::Lease* lease,
               const std::string& from = "192.0.2.1") {
     Admission::Candidate candidate;
-    place->Release();
+    lease->Release();
     int32_t verdict = Admit(door, record, &candidate, from);
-    return verdict == RUM_OK ? door.admission.Confirm(&candidate, place) : verdict;
+    return verdict == RUM_OK ? door.admission.Confirm(&candidate, lease) : verdict;
   }
   // The first half of one.
   int32_t Admit(Door& door, const std::string& record, Admission::Candidate* candidate,
                 const std::string& from = "192.0.2.1") {
     SocketAddress address = At(from);
-    UserLimits::Place none;
+    UserLimits::Lease none;
     return door.admission.Admit(door.settings, {"alice", address, false}, record, none, candidate);
   }
   // How many sessions the user gets, of at most ten.
   int Count(Door& door, const std::string& record) {
-    std::vector<UserLimits::Place> places(10);
+    std::vector<UserLimits::Lease> leases(10);
     int count = 0;
-    for (auto& place : places) count += Ask(door, record, &place) == RUM_OK;
+    for (auto& lease : leases) count += Ask(door, record, &lease) == RUM_OK;
     return count;
   }
 };
@@ -89,10 +89,10 @@ TEST_F(AdmissionTest, TheRecordSaysMoreThanTheDefault) {
 
 TEST_F(AdmissionTest, WhatIsNotUnderstoodIsNoAdmission) {
   Door door{{{}, {}}};
-  UserLimits::Place place;
+  UserLimits::Lease lease;
   for (const std::string& record : {Record("later=1"), "\0tcp:a:1\0\x01\x05"s, "no record"s}) {
-    EXPECT_EQ(Ask(door, record, &place), RUM_REFUSED_RULES);
-    EXPECT_FALSE(place);
+    EXPECT_EQ(Ask(door, record, &lease), RUM_REFUSED_RULES);
+    EXPECT_FALSE(lease);
   }
 }
 
@@ -105,7 +105,7 @@ TEST_F(AdmissionTest, StrangersTakeNothingOfAUser) {
     admitted += Admit(door, "", &stranger, "198.51.100.7") == RUM_OK;
   }
   EXPECT_EQ(admitted, 2) << "the server is spared what could not be";
-  UserLimits::Place one, two, three;
+  UserLimits::Lease one, two, three;
   EXPECT_EQ(Ask(door, "", &one), RUM_OK);
   EXPECT_EQ(Ask(door, "", &two), RUM_OK);
   EXPECT_EQ(Ask(door, "", &three), RUM_REFUSED_CONNECTIONS);
@@ -123,16 +123,16 @@ TEST_F(AdmissionTest, GuessesThatFailLeaveTheRateAlone) {
     Admission::Candidate guess;
     EXPECT_EQ(Admit(door, "", &guess), RUM_OK);
   }
-  UserLimits::Place place;
-  EXPECT_EQ(Ask(door, "", &place), RUM_OK);
-  EXPECT_EQ(Ask(door, "", &place), RUM_OK);
-  EXPECT_EQ(Ask(door, "", &place), RUM_REFUSED_RATE);
+  UserLimits::Lease lease;
+  EXPECT_EQ(Ask(door, "", &lease), RUM_OK);
+  EXPECT_EQ(Ask(door, "", &lease), RUM_OK);
+  EXPECT_EQ(Ask(door, "", &lease), RUM_REFUSED_RATE);
 }
 
 TEST_F(AdmissionTest, CandidatesOfOneAddressAreNoMoreThanThePlaces) {
   Door door{{{3, {}}, {}}};
-  UserLimits::Place place;
-  EXPECT_EQ(Ask(door, "", &place), RUM_OK);
+  UserLimits::Lease lease;
+  EXPECT_EQ(Ask(door, "", &lease), RUM_OK);
   Admission::Candidate one, two, three, other;
   EXPECT_EQ(Admit(door, "", &one), RUM_OK);
   EXPECT_EQ(Admit(door, "", &two), RUM_OK);
@@ -144,31 +144,31 @@ TEST_F(AdmissionTest, CandidatesOfOneAddressAreNoMoreThanThePlaces) {
 
 TEST_F(AdmissionTest, TheRateIsThatOfTheRecord) {
   Door door{{{0, {1, Millis(3600000)}}, {}}};
-  UserLimits::Place place;
-  EXPECT_EQ(Ask(door, Record("rate=2/h"), &place), RUM_OK);
-  EXPECT_EQ(Ask(door, Record("rate=2/h"), &place), RUM_OK);
-  EXPECT_EQ(Ask(door, Record("rate=2/h"), &place), RUM_REFUSED_RATE);
-  EXPECT_EQ(Ask(door, Record("rate=off"), &place), RUM_OK);
+  UserLimits::Lease lease;
+  EXPECT_EQ(Ask(door, Record("rate=2/h"), &lease), RUM_OK);
+  EXPECT_EQ(Ask(door, Record("rate=2/h"), &lease), RUM_OK);
+  EXPECT_EQ(Ask(door, Record("rate=2/h"), &lease), RUM_REFUSED_RATE);
+  EXPECT_EQ(Ask(door, Record("rate=off"), &lease), RUM_OK);
 }
 
 class ChangeTest : public AdmissionTest {
  protected:
   // A session that is in.
   struct Guest {
-    UserLimits::Place place{};
+    UserLimits::Lease lease{};
     Admission::Candidate candidate{};
   };
   int32_t Change(Door& door, const std::string& user, const std::string& record, Guest* guest) {
     SocketAddress address = At("192.0.2.1");
-    return door.admission.Admit(door.settings, {user, address, false}, record, guest->place,
+    return door.admission.Admit(door.settings, {user, address, false}, record, guest->lease,
                                 &guest->candidate);
   }
   static int32_t Confirm(Door& door, Guest* guest) {
-    return door.admission.Confirm(&guest->candidate, &guest->place);
+    return door.admission.Confirm(&guest->candidate, &guest->lease);
   }
   Guest Alice(Door& door) {
     Guest guest;
-    EXPECT_EQ(Ask(door, "", &guest.place), RUM_OK);
+    EXPECT_EQ(Ask(door, "", &guest.lease), RUM_OK);
     return guest;
   }
   static std::pair<uint32_t, uint32_t> Sessions(const Door& door) {
@@ -183,7 +183,7 @@ TEST_F(ChangeTest, CountsForTheOneBeforeUntilItIsProved) {
   Guest guest = Alice(door);
   EXPECT_EQ(Change(door, "bob", "", &guest), RUM_OK);
   EXPECT_EQ(Sessions(door), Counts(1, 0));
-  UserLimits::Place other;
+  UserLimits::Lease other;
   EXPECT_EQ(Ask(door, "", &other), RUM_REFUSED_CONNECTIONS) << "alice may go on";
   EXPECT_EQ(Confirm(door, &guest), RUM_OK);
   EXPECT_EQ(Sessions(door), Counts(0, 1));
@@ -209,7 +209,7 @@ TEST_F(ChangeTest, ThatComesTooLateLeavesThePlaceToTheOneBefore) {
   Guest guest = Alice(door), other;
   EXPECT_EQ(Change(door, "bob", "", &guest), RUM_OK);
   SocketAddress elsewhere = At("192.0.2.2");
-  EXPECT_EQ(door.admission.Admit(door.settings, {"bob", elsewhere, false}, "", other.place,
+  EXPECT_EQ(door.admission.Admit(door.settings, {"bob", elsewhere, false}, "", other.lease,
                                  &other.candidate),
             RUM_OK);
   EXPECT_EQ(Confirm(door, &other), RUM_OK);

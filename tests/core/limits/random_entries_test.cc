@@ -8,11 +8,11 @@
 #include <random>
 #include <thread>
 
-#include "limits/gate.h"
+#include "limits/access_control.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {
@@ -28,7 +28,8 @@ struct Client {
   Peer server;
 };
 
-Refusal Expected(const Gate::Settings& limits, const std::vector<Client>& inside, size_t address) {
+Refusal Expected(const AccessControl::Settings& limits, const std::vector<Client>& inside,
+                 size_t address) {
   uint32_t connecting = 0, same = 0;
   for (const Client& one : inside) {
     connecting += !one.logged_in;
@@ -101,7 +102,7 @@ class RandomEntries : public testing::Test {
     std::atomic<size_t> done = 0;
     proxy.OnMain([&](Proxy& p) {
       auto fresh = std::make_shared<Settings>(*p.settings());
-      fresh->gate = limits;
+      fresh->access_control = limits;
       p.Reload(fresh, p.module_config());
     });
     // Each worker has its turn before the next client comes.
@@ -117,7 +118,7 @@ class RandomEntries : public testing::Test {
                        s.proxy_from = *CidrSet::Parse("127.0.0.1");
                        s.destinations.push_back(*ParseAddress(server.address()));
                      }};
-  Gate::Settings limits;
+  AccessControl::Settings limits;
   std::vector<Client> inside;
   std::map<Refusal, uint64_t> refused;
 };
@@ -143,13 +144,13 @@ TEST_F(RandomEntries, AgreeWithAModelInAnyOrder) {
     }
     uint32_t connecting = 0;
     for (const Client& one : inside) connecting += !one.logged_in;
-    ASSERT_EQ(proxy.proxy().gate().connections(), inside.size()) << "step " << step;
-    ASSERT_EQ(proxy.proxy().gate().connecting(), connecting) << "step " << step;
+    ASSERT_EQ(proxy.proxy().access_control().connections(), inside.size()) << "step " << step;
+    ASSERT_EQ(proxy.proxy().access_control().connecting(), connecting) << "step " << step;
   }
   for (const RefusalRow& row : kRefusals) {
     uint64_t sum = 0;
     for (const auto& worker : proxy.proxy().workers()) {
-      sum += worker->counters.turned_away[static_cast<size_t>(row.refusal)].get();
+      sum += worker->counters.clients_refused[static_cast<size_t>(row.refusal)].get();
     }
     EXPECT_EQ(sum, refused[row.refusal]) << row.word;
   }
@@ -158,8 +159,8 @@ TEST_F(RandomEntries, AgreeWithAModelInAnyOrder) {
 
 TEST(RandomGate, OfManyThreadsNeverExceedsALimitAndLeavesNothing) {
   constexpr uint32_t kMost = 12, kPerIp = 5, kConnecting = 8;
-  Gate gate;
-  Gate::Settings settings;
+  AccessControl access_control;
+  AccessControl::Settings settings;
   settings.max_connections = kMost;
   settings.max_connections_per_ip = kPerIp;
   settings.max_connecting = kConnecting;
@@ -176,13 +177,13 @@ TEST(RandomGate, OfManyThreadsNeverExceedsALimitAndLeavesNothing) {
       std::mt19937_64 random(t);
       for (int i = 0; i < 20000; ++i) {
         size_t address = random() % kAddresses;
-        Gate::Place place;
+        AccessControl::Lease lease;
         auto from = *SocketAddress::Numeric("192.0.2." + std::to_string(address), 1);
-        if (gate.Enter(settings, from, &place) != Refusal::kNone) continue;
+        if (access_control.Enter(settings, from, &lease) != Refusal::kNone) continue;
         watch(seen_all, ++all);
         watch(seen_connecting, ++connecting);
         watch(seen_ip, ++by_ip[address]);
-        Gate::Place moved = std::move(place);
+        AccessControl::Lease moved = std::move(lease);
         if (random() % 2) std::this_thread::yield();
         --connecting;  // before it is given back, so that the figures here are never too high
         moved.LoggedIn();
@@ -195,9 +196,9 @@ TEST(RandomGate, OfManyThreadsNeverExceedsALimitAndLeavesNothing) {
   EXPECT_LE(seen_all, kMost);
   EXPECT_LE(seen_connecting, kConnecting);
   EXPECT_LE(seen_ip, kPerIp);
-  EXPECT_EQ(gate.connections(), 0u);
-  EXPECT_EQ(gate.connecting(), 0u);
-  EXPECT_EQ(gate.addresses(), 0u);
+  EXPECT_EQ(access_control.connections(), 0u);
+  EXPECT_EQ(access_control.connecting(), 0u);
+  EXPECT_EQ(access_control.addresses(), 0u);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ namespace rum {
 namespace {
 
 using Answer = UserLimits::Answer;
-using Place = UserLimits::Place;
+using Lease = UserLimits::Lease;
 
 std::atomic<uint64_t> now = 1'000'000;
 uint64_t Clock() { return now; }
@@ -56,7 +56,7 @@ class Model {
 
 struct Open {
   std::string user;
-  Place place;
+  Lease lease;
 };
 
 TEST(RandomLogins, AgreeWithAModelInAnyOrder) {
@@ -76,9 +76,9 @@ TEST(RandomLogins, AgreeWithAModelInAnyOrder) {
         case 1: {
           Open session{user, {}};
           Answer expected = model.Take(user, limit);
-          ASSERT_EQ(limits.Take(user, limit, &session.place), expected)
+          ASSERT_EQ(limits.Take(user, limit, &session.lease), expected)
               << "seed " << seed << " step " << step;
-          ASSERT_EQ(static_cast<bool>(session.place), expected == Answer::kTaken);
+          ASSERT_EQ(static_cast<bool>(session.lease), expected == Answer::kTaken);
           if (expected == Answer::kTaken) open.push_back(std::move(session));
           break;
         }
@@ -110,18 +110,18 @@ TEST(RandomLogins, OfManyThreadsNeverExceedTheLimitAndLeaveNothing) {
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       std::mt19937_64 random(static_cast<uint64_t>(t));
-      std::vector<std::pair<int, Place>> mine;
+      std::vector<std::pair<int, Lease>> mine;
       for (int i = 0; i < 20000; ++i) {
         if (mine.size() < 4 && random() % 2) {
           int user = static_cast<int>(random() % kUsers);
-          Place place;
-          if (limits.Take("user" + std::to_string(user), {kLimit, {}}, &place) == Answer::kTaken) {
+          Lease lease;
+          if (limits.Take("user" + std::to_string(user), {kLimit, {}}, &lease) == Answer::kTaken) {
             int now_inside = ++inside[user];
             int seen = most;
             while (now_inside > seen && !most.compare_exchange_weak(seen, now_inside)) {
             }
             ++taken;
-            mine.emplace_back(user, std::move(place));
+            mine.emplace_back(user, std::move(lease));
           }
         } else if (!mine.empty()) {
           size_t at = random() % mine.size();
@@ -129,7 +129,7 @@ TEST(RandomLogins, OfManyThreadsNeverExceedTheLimitAndLeaveNothing) {
           mine.erase(mine.begin() + static_cast<std::ptrdiff_t>(at));
         }
       }
-      for (auto& [user, place] : mine) --inside[user];
+      for (auto& [user, lease] : mine) --inside[user];
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -138,9 +138,9 @@ TEST(RandomLogins, OfManyThreadsNeverExceedTheLimitAndLeaveNothing) {
   EXPECT_EQ(limits.active(), 0u);
   EXPECT_EQ(limits.entries(), 0u);
   // All places are free again.
-  std::vector<Place> places(kLimit);
-  for (Place& place : places) {
-    EXPECT_EQ(limits.Take("user0", {kLimit, {}}, &place), Answer::kTaken);
+  std::vector<Lease> leases(kLimit);
+  for (Lease& lease : leases) {
+    EXPECT_EQ(limits.Take("user0", {kLimit, {}}, &lease), Answer::kTaken);
   }
 }
 

@@ -9,7 +9,7 @@ namespace rum {
 namespace {
 
 using Answer = UserLimits::Answer;
-using Place = UserLimits::Place;
+using Lease = UserLimits::Lease;
 
 uint64_t now = 0;
 uint64_t Clock() { return now; }
@@ -18,88 +18,88 @@ constexpr uint64_t kSecond = 1'000'000;
 class UserLimitsTest : public testing::Test {
  protected:
   UserLimitsTest() { now = 1000 * kSecond; }
-  Answer Take(std::string_view user, const UserLimit& limit, Place* place) {
-    return limits.Take(user, limit, place);
+  Answer Take(std::string_view user, const UserLimit& limit, Lease* lease) {
+    return limits.Take(user, limit, lease);
   }
   UserLimits limits{Clock};
 };
 
 TEST_F(UserLimitsTest, GivesNoMoreThanThereAre) {
-  std::vector<Place> places(3);
+  std::vector<Lease> leases(3);
   const UserLimit three = {3, {}};
-  for (Place& place : places) EXPECT_EQ(Take("alice", three, &place), Answer::kTaken);
-  Place one_more;
+  for (Lease& lease : leases) EXPECT_EQ(Take("alice", three, &lease), Answer::kTaken);
+  Lease one_more;
   EXPECT_EQ(Take("alice", three, &one_more), Answer::kTooMany);
   EXPECT_FALSE(one_more);
-  Place other;
+  Lease other;
   EXPECT_EQ(Take("bob", three, &other), Answer::kTaken);
   EXPECT_EQ(limits.active(), 2u);
-  places[1].Release();
+  leases[1].Release();
   EXPECT_EQ(Take("alice", three, &one_more), Answer::kTaken);
-  EXPECT_EQ(Take("alice", three, &places[1]), Answer::kTooMany);
+  EXPECT_EQ(Take("alice", three, &leases[1]), Answer::kTooMany);
 }
 
 TEST_F(UserLimitsTest, CountsAlsoWhereThereIsNoLimitYet) {
-  std::vector<Place> places(10);
-  for (Place& place : places) EXPECT_EQ(Take("alice", {}, &place), Answer::kTaken);
+  std::vector<Lease> leases(10);
+  for (Lease& lease : leases) EXPECT_EQ(Take("alice", {}, &lease), Answer::kTaken);
   // A new map gives her a limit that she is beyond.
-  Place more;
+  Lease more;
   EXPECT_EQ(Take("alice", {5, {}}, &more), Answer::kTooMany);
-  places.resize(4);
+  leases.resize(4);
   EXPECT_EQ(Take("alice", {5, {}}, &more), Answer::kTaken);
-  EXPECT_EQ(Take("alice", {5, {}}, &places.emplace_back()), Answer::kTooMany);
+  EXPECT_EQ(Take("alice", {5, {}}, &leases.emplace_back()), Answer::kTooMany);
 }
 
 TEST_F(UserLimitsTest, APlaceGivesBackWhatItHeldBefore) {
-  Place place;
+  Lease lease;
   for (const char* user : {"alice", "bob", "alice", "alice"}) {
-    EXPECT_EQ(Take(user, {1, {}}, &place), Answer::kTaken) << user;
+    EXPECT_EQ(Take(user, {1, {}}, &lease), Answer::kTaken) << user;
     EXPECT_EQ(limits.active(), 1u);
   }
-  Place moved = std::move(place);
-  EXPECT_FALSE(place);
-  EXPECT_EQ(Take("alice", {1, {}}, &place), Answer::kTooMany);
-  moved = Place();
+  Lease moved = std::move(lease);
+  EXPECT_FALSE(lease);
+  EXPECT_EQ(Take("alice", {1, {}}, &lease), Answer::kTooMany);
+  moved = Lease();
   EXPECT_EQ(limits.active(), 0u);
   EXPECT_EQ(limits.entries(), 0u);
 }
 
 TEST_F(UserLimitsTest, KeepsToTheRateAndForgetsWhenTheBucketIsFull) {
   const UserLimit limit = {0, {2, Millis(1000)}};
-  Place place;
-  EXPECT_EQ(Take("alice", limit, &place), Answer::kTaken);
-  EXPECT_EQ(Take("alice", limit, &place), Answer::kTaken);
-  EXPECT_EQ(Take("alice", limit, &place), Answer::kTooFast);
-  EXPECT_FALSE(place);
+  Lease lease;
+  EXPECT_EQ(Take("alice", limit, &lease), Answer::kTaken);
+  EXPECT_EQ(Take("alice", limit, &lease), Answer::kTaken);
+  EXPECT_EQ(Take("alice", limit, &lease), Answer::kTooFast);
+  EXPECT_FALSE(lease);
   EXPECT_EQ(limits.active(), 0u);
   EXPECT_EQ(limits.entries(), 1u);  // or she could come at once again
   now += kSecond / 2;
-  EXPECT_EQ(Take("alice", limit, &place), Answer::kTaken);
-  EXPECT_EQ(Take("alice", limit, &place), Answer::kTooFast);
+  EXPECT_EQ(Take("alice", limit, &lease), Answer::kTaken);
+  EXPECT_EQ(Take("alice", limit, &lease), Answer::kTooFast);
   now += kSecond;
   // Any other login of the same shard tidies up.
   for (int i = 0; i < 2000; ++i) {
-    EXPECT_EQ(Take("user" + std::to_string(i), {}, &place), Answer::kTaken);
+    EXPECT_EQ(Take("user" + std::to_string(i), {}, &lease), Answer::kTaken);
   }
-  place.Release();
+  lease.Release();
   EXPECT_EQ(limits.entries(), 0u);
 }
 
 TEST_F(UserLimitsTest, ARefusalCostsNothingOfTheRate) {
   const UserLimit limit = {1, {2, Millis(1000)}};
-  Place place, more;
-  EXPECT_EQ(Take("alice", limit, &place), Answer::kTaken);
+  Lease lease, more;
+  EXPECT_EQ(Take("alice", limit, &lease), Answer::kTaken);
   for (int i = 0; i < 10; ++i) EXPECT_EQ(Take("alice", limit, &more), Answer::kTooMany);
-  place.Release();
-  EXPECT_EQ(Take("alice", limit, &place), Answer::kTaken);
+  lease.Release();
+  EXPECT_EQ(Take("alice", limit, &lease), Answer::kTaken);
 }
 
 TEST_F(UserLimitsTest, IsBoundedWhateverNamesCome) {
   const UserLimit limit = {0, {1, Millis(3600000)}};
-  Place place;
+  Lease lease;
   const size_t most = UserLimits::kShards * (UserLimits::kIdleMost + 1);
   for (size_t i = 0; i < most + 20000; ++i) {
-    EXPECT_EQ(Take(std::to_string(i), limit, &place), Answer::kTaken);
+    EXPECT_EQ(Take(std::to_string(i), limit, &lease), Answer::kTaken);
   }
   EXPECT_LE(limits.entries(), most + 1);
   EXPECT_GT(limits.entries(), most / 2);
@@ -130,14 +130,14 @@ struct CountingHash {
 };
 
 TEST(Top, OfManyIsFoundWithoutQuadraticWork) {
-  using Names = Places<CountingName, CountingName, CountingHash>;
+  using Names = KeyedLimiter<CountingName, CountingName, CountingHash>;
   constexpr int kNames = 20000;
   constexpr size_t kMost = 10000;
   Names names{Clock};
-  std::vector<Names::Place> places(kNames + 100);
-  for (int i = 0; i < kNames; ++i) names.Take(CountingName(i), {}, &places[static_cast<size_t>(i)]);
+  std::vector<Names::Lease> leases(kNames + 100);
+  for (int i = 0; i < kNames; ++i) names.Take(CountingName(i), {}, &leases[static_cast<size_t>(i)]);
   for (int i = 0; i < 100; ++i) {
-    names.Take(CountingName(i * 7), {}, &places[static_cast<size_t>(kNames + i)]);
+    names.Take(CountingName(i * 7), {}, &leases[static_cast<size_t>(kNames + i)]);
   }
   CountingName::work = 0;
   const auto top = names.Top(kMost);

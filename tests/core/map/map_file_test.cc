@@ -344,15 +344,15 @@ TEST(MapFile, BothWaysOfProvingATableAgree) {
       const uint32_t other = GetWord(bytes, tables + 4 * (random() % words));
       SetWord(bytes, at, random() % 2 ? other : random() % 3);
     }
-    auto prove = [&](uint64_t patience, std::set<uint32_t>* hidden) {
+    auto prove = [&](uint64_t steps_most, std::set<uint32_t>* hidden) {
       MapValidateHooks hooks;
       hooks.duplicate = [hidden](uint32_t, uint32_t position) {
         EXPECT_TRUE(hidden->insert(position).second) << "told twice";
       };
-      return ValidateMap(bytes, hooks, patience);
+      return ValidateMap(bytes, hooks, steps_most);
     };
     std::set<uint32_t> by_look_up, by_table;
-    auto one = prove(kMapPatience, &by_look_up), other = prove(0, &by_table);
+    auto one = prove(kMapStepsMost, &by_look_up), other = prove(0, &by_table);
     ASSERT_EQ(one.ok(), other.ok()) << round << ": " << (one ? other : one).error().text;
     (one ? good : bad) += 1;
     if (!one) continue;

@@ -16,7 +16,7 @@
 #include "rum/module.h"
 #include "support/few_descriptors.h"
 #include "support/folder.h"
-#include "support/patience.h"
+#include "support/timeout.h"
 
 namespace {
 std::atomic<bool> slow_disk = false;

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "proxy/proxy.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {
@@ -31,7 +31,7 @@ bool IsWell(RunningProxy& proxy, const std::string& server) {
     proxy.WithProber([&](Prober& p) {
       auto found = p.destinations().find(server);
       well =
-          found != p.destinations().end() && found->second.state == DestinationHealth::State::kWell;
+          found != p.destinations().end() && found->second.state == DestinationHealth::State::kUp;
     });
     return well;
   });
@@ -113,7 +113,7 @@ TEST(Prober, ThoseThatNeverAnswerLeavePlacesToThoseThatDo) {
   proxy.WithProber([&](Prober& p) { p.SetMapDestinations(all); });
   const size_t before = journal.Count("well");
   EXPECT_TRUE(Eventually([&] { return journal.Count("well") >= before + 5; }));
-  EXPECT_EQ(journal.Count("silent"), Prober::kUnsureAtOnce);
+  EXPECT_EQ(journal.Count("silent"), Prober::kNotUpAtOnce);
 }
 
 }  // namespace

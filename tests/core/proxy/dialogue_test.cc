@@ -6,8 +6,8 @@
 #include <string>
 #include <thread>
 
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {

@@ -12,8 +12,8 @@
 #include "proxy/session_list.h"
 #include "proxy/worker.h"
 #include "support/few_descriptors.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {

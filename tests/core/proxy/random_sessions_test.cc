@@ -19,8 +19,8 @@
 #include <tuple>
 #include <vector>
 
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {

@@ -91,14 +91,13 @@ class RelayTest : public test::LoneWorker,
       for (Side& side : side_) side.Close();
     }
   }
-  bool Run(const std::function<bool()>& holds,
-           std::chrono::milliseconds patience = test::kPatience) {
+  bool Run(const std::function<bool()>& holds, std::chrono::milliseconds timeout = test::kTimeout) {
     return TurnUntil(
         [&] {
           if (side_[0].attached() && (more_[0] || more_[1])) MoveBoth();
           return holds();
         },
-        patience);
+        timeout);
   }
   // Runs the loop while a function runs in a thread, until it returns.
   template <class Function>

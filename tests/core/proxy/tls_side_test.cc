@@ -14,8 +14,8 @@
 
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 #include "tls/tls_context.h"
 
 namespace rum {

@@ -10,8 +10,8 @@
 
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {

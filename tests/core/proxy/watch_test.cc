@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "proxy/proxy.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {

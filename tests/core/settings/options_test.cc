@@ -188,7 +188,7 @@ const std::map<std::string, Sample>& Samples() {
       {"breaker",
        {"7/2s",
         [](auto& s) { return s.breaker.failures == 7 && s.breaker.within == Millis(2000); }}},
-      {"max-memory", {"512M", [](auto& s) { return s.gate.max_memory == 512u << 20; }}},
+      {"max-memory", {"512M", [](auto& s) { return s.access_control.max_memory == 512u << 20; }}},
       {"source-address",
        {"127.0.0.2,::1",
         [](auto& s) {
@@ -201,26 +201,29 @@ const std::map<std::string, Sample>& Samples() {
       {"send-proxy", {"v2", [](auto& s) { return s.send_proxy == ProxyVersion::kV2; }}},
       {"allow",
        {"10.0.0.0/8",
-        [](auto& s) { return s.gate.allow.Contains(*SocketAddress::Numeric("10.1.1.1", 1)); }}},
+        [](auto& s) {
+          return s.access_control.allow.Contains(*SocketAddress::Numeric("10.1.1.1", 1));
+        }}},
       {"deny",
        {"10.0.0.0/8,::1",
-        [](auto& s) { return s.gate.deny.Contains(*SocketAddress::Numeric("::1", 1)); }}},
-      {"max-connections", {"8", [](auto& s) { return s.gate.max_connections == 8; }}},
-      {"max-connections-per-ip", {"8", [](auto& s) { return s.gate.max_connections_per_ip == 8; }}},
-      {"ip-prefix", {"48", [](auto& s) { return s.gate.ip_prefix == 48; }}},
-      {"max-connecting", {"8", [](auto& s) { return s.gate.max_connecting == 8; }}},
+        [](auto& s) { return s.access_control.deny.Contains(*SocketAddress::Numeric("::1", 1)); }}},
+      {"max-connections", {"8", [](auto& s) { return s.access_control.max_connections == 8; }}},
+      {"max-connections-per-ip",
+       {"8", [](auto& s) { return s.access_control.max_connections_per_ip == 8; }}},
+      {"ip-prefix", {"48", [](auto& s) { return s.access_control.ip_prefix == 48; }}},
+      {"max-connecting", {"8", [](auto& s) { return s.access_control.max_connecting == 8; }}},
       {"max-connecting-per-destination",
-       {"8", [](auto& s) { return s.gate.max_connecting_per_destination == 8; }}},
-      {"server-backlog", {"8", [](auto& s) { return s.gate.server_backlog == 8; }}},
+       {"8", [](auto& s) { return s.access_control.max_connecting_per_destination == 8; }}},
+      {"server-backlog", {"8", [](auto& s) { return s.access_control.server_backlog == 8; }}},
       {"connection-rate",
        {"5/s",
         [](auto& s) {
-          return s.gate.rate == Rate{5, Millis(1000)};
+          return s.access_control.rate == Rate{5, Millis(1000)};
         }}},
       {"connection-rate-per-ip",
        {"5/m",
         [](auto& s) {
-          return s.gate.rate_per_ip == Rate{5, Millis(60000)};
+          return s.access_control.rate_per_ip == Rate{5, Millis(60000)};
         }}},
       {"explain", {"u", [](auto& s) { return s.explain == "u"; }}},
       {"from",
@@ -326,12 +329,12 @@ TEST(Options, AccessListsAreForAllListenersOrForOne) {
   const Settings* s = Good(line);
   ASSERT_TRUE(s);
   auto at = [](const char* host) { return *SocketAddress::Numeric(host, 1); };
-  EXPECT_TRUE(s->gate.allow.Contains(at("10.1.1.1")));
-  EXPECT_FALSE(s->gate.allow.Contains(at("192.0.2.1")));
-  EXPECT_TRUE(s->gate.deny.empty());
-  ASSERT_EQ(s->gate.by_listener.size(), 2u);
-  EXPECT_TRUE(s->gate.by_listener.at("tcp:[::1]:2").allow.Contains(at("198.51.100.7")));
-  EXPECT_TRUE(s->gate.by_listener.at("tcp:0.0.0.0:1").deny.Contains(at("10.6.1.1")));
+  EXPECT_TRUE(s->access_control.allow.Contains(at("10.1.1.1")));
+  EXPECT_FALSE(s->access_control.allow.Contains(at("192.0.2.1")));
+  EXPECT_TRUE(s->access_control.deny.empty());
+  ASSERT_EQ(s->access_control.by_listener.size(), 2u);
+  EXPECT_TRUE(s->access_control.by_listener.at("tcp:[::1]:2").allow.Contains(at("198.51.100.7")));
+  EXPECT_TRUE(s->access_control.by_listener.at("tcp:0.0.0.0:1").deny.Contains(at("10.6.1.1")));
 }
 
 TEST(Options, AKeyWithoutItsCertificateIsAMistake) {

@@ -124,7 +124,7 @@ TEST_F(NamesTest, ServersThatSayNothingEndTheSearch) {
 
 TEST_F(NamesTest, AFamilyThatNobodyAnswersForHoldsUpTheOtherForAMomentOnly) {
   Start([](const std::string&) { return WithOtherKind(Of({"192.0.2.1"}), Kind::kSilence); }, 30s,
-        10 * kPatience);
+        10 * kTimeout);
   EXPECT_EQ(Ask("db.test"), Texts{"192.0.2.1"});
 }
 
@@ -133,9 +133,9 @@ TEST_F(NamesTest, AServerThatFailsCostsTheFirstNameLittleAndOthersNothing) {
                     Kind::kWrongId, Kind::kNameLoop}) {
     NameServer bad([kind](const std::string&) { return Of(kind); });
     NameServer good([](const std::string&) { return Of({"192.0.2.1"}); });
-    // No question would come back before patience ends.
+    // No question would come back before the timeout.
     const auto begin = std::chrono::steady_clock::now();
-    StartWith(bad.conf() + good.conf(), 30s, 10 * kPatience);
+    StartWith(bad.conf() + good.conf(), 30s, 10 * kTimeout);
     EXPECT_EQ(Ask("first.test"), Texts{"192.0.2.1"}) << static_cast<int>(kind);
     EXPECT_GE(bad.questions("first.test"), 1u) << static_cast<int>(kind);
     for (int i = 0; i < 5; ++i) {
@@ -151,7 +151,7 @@ TEST_F(NamesTest, AServerThatFailsCostsTheFirstNameLittleAndOthersNothing) {
 
 TEST_F(NamesTest, AServerThatIsGoneCostsNoTimeout) {
   NameServer good([](const std::string&) { return Of({"192.0.2.1"}); });
-  StartWith("nameserver 127.0.0.1:1\n" + good.conf(), 30s, 10 * kPatience);
+  StartWith("nameserver 127.0.0.1:1\n" + good.conf(), 30s, 10 * kTimeout);
   for (int i = 0; i < 5; ++i) {
     EXPECT_EQ(Ask("name" + std::to_string(i) + ".test"), Texts{"192.0.2.1"});
   }
@@ -163,7 +163,7 @@ TEST_F(NamesTest, ASlowServerIsHeardAlthoughAnotherWasAsked) {
     return Of({"192.0.2.1"});
   });
   NameServer silent([](const std::string&) { return Of(Kind::kSilence); });
-  StartWith(slow.conf() + silent.conf(), 30s, 10 * kPatience);
+  StartWith(slow.conf() + silent.conf(), 30s, 10 * kTimeout);
   EXPECT_EQ(Ask("db.test"), Texts{"192.0.2.1"});
 }
 
@@ -285,7 +285,7 @@ TEST_F(NamesTest, NamesThatCannotBeAskedForHaveNoAddress) {
 }
 
 TEST_F(NamesTest, MoreNamesThanMayBeAskedForAtATimeWaitForTheirTurn) {
-  Start([](const std::string&) { return Of({"192.0.2.1"}); }, 30s, 10 * kPatience);
+  Start([](const std::string&) { return Of({"192.0.2.1"}); }, 30s, 10 * kTimeout);
   std::atomic<int> told = 0;
   for (int i = 0; i < 3000; ++i) {
     resolver_->Ask("name" + std::to_string(i) + ".test", [&](std::vector<SocketAddress> found) {

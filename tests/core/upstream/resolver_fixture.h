@@ -11,8 +11,8 @@
 
 #include "support/folder.h"
 #include "support/name_server.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 #include "upstream/resolver.h"
 
 namespace rum::test {
@@ -23,13 +23,12 @@ class ResolverTest : public testing::Test {
  protected:
   ~ResolverTest() override { loop_.reset(); }
 
-  void Start(NameServer::Decide decide, Millis refresh = Millis(30000),
-             Millis timeout = kPatience) {
+  void Start(NameServer::Decide decide, Millis refresh = Millis(30000), Millis timeout = kTimeout) {
     server_ = std::make_unique<NameServer>(std::move(decide));
     StartWith(server_->conf(), refresh, timeout);
   }
   void StartWith(const std::string& conf, Millis refresh = Millis(30000),
-                 Millis timeout = kPatience) {
+                 Millis timeout = kTimeout) {
     std::ofstream(folder_ / "resolv.conf") << conf;
     loop_ = std::make_unique<MainLoop>(
         [this, refresh, timeout](event_base* base) {
@@ -48,7 +47,7 @@ class ResolverTest : public testing::Test {
       for (const SocketAddress& address : found) texts.push_back(address.host());
       told->set_value(texts);
     });
-    if (answer.wait_for(kPatience) != std::future_status::ready) {
+    if (answer.wait_for(kTimeout) != std::future_status::ready) {
       ADD_FAILURE() << "no answer for " << name;
       return {};
     }

@@ -14,8 +14,8 @@
 #include "support/few_descriptors.h"
 #include "support/folder.h"
 #include "support/name_server.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {
@@ -233,8 +233,8 @@ TEST_F(ResolverTest, AnswersThatAreTrapsHoldUpNoOtherName) {
       return name.starts_with("trap") ? trap.answer
                                       : DnsAnswer{Kind::kAddresses, {"192.0.2.1"}, {}};
     };
-    // Were one of these waited for until its timeout, patience would end first.
-    Start(decide, 30s, 2 * kPatience);
+    // Were one of these waited for until its timeout, the timeout would expire first.
+    Start(decide, 30s, 2 * kTimeout);
     for (int i = 0; i < 100; ++i) {
       EXPECT_EQ(Ask("trap" + std::to_string(i) + ".test"), Texts{}) << trap.what;
     }
@@ -264,7 +264,7 @@ TEST_F(ResolverTest, AHundredNamesThatNobodyAnswersForHoldUpNoOther) {
         return name == "db.test" ? DnsAnswer{Kind::kAddresses, {"192.0.2.1"}, {}}
                                  : DnsAnswer{Kind::kSilence, {}, {}};
       },
-      30s, 2 * kPatience);
+      30s, 2 * kTimeout);
   for (int i = 0; i < 100; ++i) {
     const std::string name = "silent" + std::to_string(i) + ".test";
     resolver_->Ask(name, [](std::vector<SocketAddress>) {});
@@ -282,7 +282,7 @@ TEST_F(ResolverTest, KeepsTheLastGoodAnswerWhenARefreshIsATrap) {
         return trapped ? traps[std::stoul(asked)].answer
                        : DnsAnswer{Kind::kAddresses, {"192.0.2.1"}, {}};
       },
-      20ms, 2 * kPatience);
+      20ms, 2 * kTimeout);
   for (size_t i = 0; i < traps.size(); ++i) EXPECT_EQ(Ask(name(i)), Texts{"192.0.2.1"});
   trapped = true;
   std::vector<size_t> before;

@@ -13,7 +13,7 @@ import time
 
 # Deadlines of until() are this many times as long: one that is missed on a busy machine says
 # nothing. What must be quick is measured by its test.
-PATIENCE = 3
+TIMEOUT = 3
 
 _port_locks = []
 
@@ -50,7 +50,7 @@ class TooLate(AssertionError):
 
 def until(condition, seconds, what):
     """Waits for condition() to be true and returns its value; polls, bounded by the deadline."""
-    seconds *= PATIENCE
+    seconds *= TIMEOUT
     deadline = time.monotonic() + seconds
     pause = 0.002
     while True:

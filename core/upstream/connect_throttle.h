@@ -18,7 +18,7 @@ namespace rum {
 
 // [any] All of it. Servers share a counter when their names fall on the same: then they share the
 // number, too.
-class Arrivals {
+class ConnectThrottle {
   struct Slot {
     std::atomic<uint32_t> count = 0;
     std::atomic<uint64_t> moved = 0;
@@ -28,15 +28,15 @@ class Arrivals {
   static constexpr size_t kSlots = 1024;
 
   using Clock = uint64_t (*)();  // ms; never goes back
-  explicit Arrivals(Clock clock = NowMillis) : clock_(clock) {}
-  Arrivals(const Arrivals&) = delete;
+  explicit ConnectThrottle(Clock clock = NowMillis) : clock_(clock) {}
+  ConnectThrottle(const ConnectThrottle&) = delete;
 
   // One connection, until the server has taken it or it is given up. The table must outlive it.
-  class Place {
+  class Lease {
    public:
-    Place() = default;
-    Place(const Place&) = delete;
-    ~Place() { Release(); }
+    Lease() = default;
+    Lease(const Lease&) = delete;
+    ~Lease() { Release(); }
     void Release() {
       Slot* slot = std::exchange(slot_, nullptr);
       if (slot == nullptr) return;
@@ -45,21 +45,21 @@ class Arrivals {
     }
 
    private:
-    friend class Arrivals;
+    friend class ConnectThrottle;
     Slot* slot_ = nullptr;
     Clock clock_ = nullptr;
   };
 
   // False: `most` are on their way. 0: there is no bound.
-  bool Take(std::string_view server, uint32_t most, Place* place) {
-    place->Release();
+  bool Take(std::string_view server, uint32_t most, Lease* lease) {
+    lease->Release();
     Slot& slot = SlotOf(server);
     if (slot.count.fetch_add(1, std::memory_order_relaxed) >= most && most != 0) {
       slot.count.fetch_sub(1, std::memory_order_relaxed);
       return false;
     }
-    place->slot_ = &slot;
-    place->clock_ = clock_;
+    lease->slot_ = &slot;
+    lease->clock_ = clock_;
     return true;
   }
   // When a place was given back last.

@@ -10,14 +10,14 @@
 namespace rum {
 
 // [worker] One per worker and kind.
-class Spares {
+class Freelist {
  public:
-  explicit Spares(size_t size) : size_(size) { blocks_.reserve(kMost); }
-  ~Spares() {
+  explicit Freelist(size_t size) : size_(size) { blocks_.reserve(kMost); }
+  ~Freelist() {
     for (void* block : blocks_) ::operator delete(block);
   }
-  Spares(const Spares&) = delete;
-  Spares& operator=(const Spares&) = delete;
+  Freelist(const Freelist&) = delete;
+  Freelist& operator=(const Freelist&) = delete;
 
   void* Take() {
     if (blocks_.empty()) return ::operator new(size_);

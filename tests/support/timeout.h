@@ -8,12 +8,12 @@
 namespace rum::test {
 
 // Longer than anything takes on a busy machine under a sanitizer: who waits this long has failed.
-inline constexpr std::chrono::seconds kPatience(30);
+inline constexpr std::chrono::seconds kTimeout(30);
 
-// True as soon as `holds` is; false when patience is over.
+// True as soon as `holds` is; false when the timeout expires.
 inline bool Eventually(const std::function<bool()>& holds,
-                       std::chrono::milliseconds patience = kPatience) {
-  auto end = std::chrono::steady_clock::now() + patience;
+                       std::chrono::milliseconds timeout = kTimeout) {
+  auto end = std::chrono::steady_clock::now() + timeout;
   while (!holds()) {
     if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));

@@ -1,4 +1,4 @@
-#include "upstream/outages.h"
+#include "upstream/server_health.h"
 
 #include <algorithm>
 #include <charconv>
@@ -33,40 +33,41 @@ Result<BreakerSettings> ParseBreaker(std::string_view text) {
                                   "off"};
 }
 
-Outages::Attempt& Outages::Attempt::operator=(Attempt&& other) noexcept {
+ServerHealth::Attempt& ServerHealth::Attempt::operator=(Attempt&& other) noexcept {
   if (this == &other) return *this;
   Drop();
-  outages_ = std::exchange(other.outages_, nullptr);
+  server_health_ = std::exchange(other.server_health_, nullptr);
   server_ = std::move(other.server_);
   trial_ = other.trial_;
   answered_ = other.answered_;
   return *this;
 }
 
-void Outages::Attempt::Succeeded() {
-  Outages* outages = std::exchange(outages_, nullptr);
-  if (!outages || outages->none()) return;
-  std::lock_guard lock(outages->mutex_);
-  if (Entry* entry = outages->Find(server_)) outages->Close(server_, *entry);
+void ServerHealth::Attempt::Succeeded() {
+  ServerHealth* server_health = std::exchange(server_health_, nullptr);
+  if (!server_health || server_health->none()) return;
+  std::lock_guard lock(server_health->mutex_);
+  if (Entry* entry = server_health->Find(server_)) server_health->Close(server_, *entry);
 }
 
-void Outages::Attempt::Answered() {
-  if (!outages_ || std::exchange(answered_, true) || outages_->none()) return;
-  std::lock_guard lock(outages_->mutex_);
-  Entry* entry = outages_->Find(server_);
+void ServerHealth::Attempt::Answered() {
+  if (!server_health_ || std::exchange(answered_, true) || server_health_->none()) return;
+  std::lock_guard lock(server_health_->mutex_);
+  Entry* entry = server_health_->Find(server_);
   if (!entry || entry->reason == RUM_CLOSE_TLS) return;
   trial_ = false;
-  outages_->Close(server_, *entry);
+  server_health_->Close(server_, *entry);
 }
 
-void Outages::Attempt::Failed(const BreakerSettings& settings, uint32_t reason) {
+void ServerHealth::Attempt::Failed(const BreakerSettings& settings, uint32_t reason) {
   if (answered_ && reason != RUM_CLOSE_TLS) return Drop();
-  Outages* outages = std::exchange(outages_, nullptr);
-  if (!outages) return;
-  std::lock_guard lock(outages->mutex_);
-  Entry* entry = settings.failures ? outages->FindOrAdd(server_) : outages->Find(server_);
+  ServerHealth* server_health = std::exchange(server_health_, nullptr);
+  if (!server_health) return;
+  std::lock_guard lock(server_health->mutex_);
+  Entry* entry =
+      settings.failures ? server_health->FindOrAdd(server_) : server_health->Find(server_);
   if (!entry) return;
-  const uint64_t now = outages->clock_();
+  const uint64_t now = server_health->clock_();
   entry->reason = reason;
   if (entry->pause) {
     // Those that were under way when it opened fail one after the other; only the trial counts.
@@ -84,47 +85,47 @@ void Outages::Attempt::Failed(const BreakerSettings& settings, uint32_t reason) 
   if (++entry->failures < settings.failures) return;
   entry->pause = kFirstPause;
   entry->until = now + entry->pause;
-  outages->opened_.fetch_add(1, std::memory_order_relaxed);
+  server_health->opened_.fetch_add(1, std::memory_order_relaxed);
   log::Warning(
       "{} failed {} times in a row, the last time by {}: it is left alone for a second, "
       "and longer if it goes on",
       server_, entry->failures, CloseReasonWord(reason));
 }
 
-void Outages::Attempt::Drop() {
-  Outages* outages = std::exchange(outages_, nullptr);
-  if (!outages || !trial_) return;
-  std::lock_guard lock(outages->mutex_);
-  if (Entry* entry = outages->Find(server_)) entry->trial = false;
+void ServerHealth::Attempt::Drop() {
+  ServerHealth* server_health = std::exchange(server_health_, nullptr);
+  if (!server_health || !trial_) return;
+  std::lock_guard lock(server_health->mutex_);
+  if (Entry* entry = server_health->Find(server_)) entry->trial = false;
 }
 
-std::optional<Rest> Outages::Begin(const BreakerSettings& settings, const std::string& server,
-                                   Attempt* attempt) {
+std::optional<Refused> ServerHealth::Begin(const BreakerSettings& settings,
+                                           const std::string& server, Attempt* attempt) {
   attempt->Drop();
   bool trial = false;
   if (!none()) {
     std::lock_guard lock(mutex_);
     Entry* entry = Find(server);
-    if (entry && entry->hold != Hold::kReady) {
-      return Rest{RUM_CLOSE_MAINTENANCE,
-                  entry->hold == Hold::kDrain ? "rumctl drain" : "rumctl maint"};
+    if (entry && entry->admin != AdminState::kReady) {
+      return Refused{RUM_CLOSE_MAINTENANCE,
+                     entry->admin == AdminState::kDrain ? "rumctl drain" : "rumctl maint"};
     }
     if (entry && entry->pause && settings.failures) {
       if (entry->trial || clock_() < entry->until) {
         skipped_.fetch_add(1, std::memory_order_relaxed);
-        return Rest{entry->reason, "--breaker"};
+        return Refused{entry->reason, "--breaker"};
       }
       entry->trial = trial = true;
     }
   }
-  attempt->outages_ = this;
+  attempt->server_health_ = this;
   attempt->server_ = server;
   attempt->trial_ = trial;
   attempt->answered_ = false;
   return std::nullopt;
 }
 
-void Outages::Sort(std::vector<Address>* servers) const {
+void ServerHealth::Sort(std::vector<Address>* servers) const {
   if (servers->size() < 2 || none()) return;
   std::lock_guard lock(mutex_);
   const uint64_t now = clock_();
@@ -132,50 +133,50 @@ void Outages::Sort(std::vector<Address>* servers) const {
     auto found = entries_.find(server.text());
     if (found == entries_.end()) return true;
     const Entry& entry = found->second;
-    bool rests = entry.pause && (entry.trial || now < entry.until);
-    return !rests && !entry.unwell && entry.hold == Hold::kReady;
+    bool open = entry.pause && (entry.trial || now < entry.until);
+    return !open && !entry.down && entry.admin == AdminState::kReady;
   });
 }
 
-void Outages::Probed(const std::string& server, bool well) {
-  if (well && none()) return;
+void ServerHealth::Probed(const std::string& server, bool up) {
+  if (up && none()) return;
   std::lock_guard lock(mutex_);
-  Entry* entry = well ? Find(server) : FindOrAdd(server);
+  Entry* entry = up ? Find(server) : FindOrAdd(server);
   if (!entry) return;
-  entry->unwell = !well;
-  if (well) Close(server, *entry);
+  entry->down = !up;
+  if (up) Close(server, *entry);
 }
 
-void Outages::Unprobed(const std::string& server) {
+void ServerHealth::Unprobed(const std::string& server) {
   if (none()) return;
   std::lock_guard lock(mutex_);
   Entry* entry = Find(server);
   if (!entry) return;
-  entry->unwell = entry->trial = false;
+  entry->down = entry->trial = false;
   entry->pause = entry->failures = 0;
-  ForgetIfWell(server, *entry);
+  ForgetIfUp(server, *entry);
 }
 
 // With the lock held, as all that follows. The entry may be gone after it.
-void Outages::Close(const std::string& server, Entry& entry) {
+void ServerHealth::Close(const std::string& server, Entry& entry) {
   if (entry.pause) log::Info("{} answers again", server);
   entry.pause = entry.failures = 0;
   entry.trial = false;
-  ForgetIfWell(server, entry);
+  ForgetIfUp(server, entry);
 }
 
-void Outages::ForgetIfWell(const std::string& server, const Entry& entry) {
-  if (entry.unwell || entry.failures || entry.pause || entry.hold != Hold::kReady) return;
+void ServerHealth::ForgetIfUp(const std::string& server, const Entry& entry) {
+  if (entry.down || entry.failures || entry.pause || entry.admin != AdminState::kReady) return;
   entries_.erase(server);
   size_.store(entries_.size(), std::memory_order_relaxed);
 }
 
-Outages::Entry* Outages::Find(const std::string& server) {
+ServerHealth::Entry* ServerHealth::Find(const std::string& server) {
   auto found = entries_.find(server);
   return found == entries_.end() ? nullptr : &found->second;
 }
 
-Outages::Entry* Outages::FindOrAdd(const std::string& server) {
+ServerHealth::Entry* ServerHealth::FindOrAdd(const std::string& server) {
   if (Entry* entry = Find(server)) return entry;
   if (entries_.size() >= tidy_at_) Tidy();
   if (entries_.size() >= kMost) return nullptr;
@@ -184,52 +185,52 @@ Outages::Entry* Outages::FindOrAdd(const std::string& server) {
   return entry;
 }
 
-void Outages::Tidy() {
+void ServerHealth::Tidy() {
   const uint64_t now = clock_();
   std::erase_if(entries_, [now](const auto& one) {
     const Entry& entry = one.second;
-    return !entry.unwell && !entry.trial && entry.hold == Hold::kReady &&
+    return !entry.down && !entry.trial && entry.admin == AdminState::kReady &&
            now > std::max(entry.first, entry.until) + kStale;
   });
   tidy_at_ = std::clamp<size_t>(entries_.size() * 2, 64, kMost);
 }
 
-bool Outages::Set(const std::string& server, Hold hold) {
-  if (hold != Hold::kReady && held() >= kHeldMost) return false;
+bool ServerHealth::Set(const std::string& server, AdminState admin) {
+  if (admin != AdminState::kReady && disabled() >= kDisabledMost) return false;
   std::lock_guard lock(mutex_);
-  Entry* entry = hold == Hold::kReady ? Find(server) : FindOrAdd(server);
-  if (!entry) return hold == Hold::kReady;
-  entry->hold = hold;
-  ForgetIfWell(server, *entry);
+  Entry* entry = admin == AdminState::kReady ? Find(server) : FindOrAdd(server);
+  if (!entry) return admin == AdminState::kReady;
+  entry->admin = admin;
+  ForgetIfUp(server, *entry);
   return true;
 }
 
-std::vector<Outages::Outage> Outages::List(size_t most) const {
-  std::vector<Outage> all;
+std::vector<ServerHealth::Unavailable> ServerHealth::List(size_t most) const {
+  std::vector<Unavailable> all;
   std::lock_guard lock(mutex_);
   const uint64_t now = clock_();
   for (const auto& [server, entry] : entries_) {
-    if ((!entry.pause && entry.hold == Hold::kReady) || all.size() >= most) continue;
+    if ((!entry.pause && entry.admin == AdminState::kReady) || all.size() >= most) continue;
     uint64_t wait = entry.pause && entry.until > now ? entry.until - now : 0;
-    all.push_back({server, entry.hold, entry.reason, wait});
+    all.push_back({server, entry.admin, entry.reason, wait});
   }
   return all;
 }
 
 template <class Is>
-size_t Outages::Count(Is is) const {
+size_t ServerHealth::Count(Is is) const {
   if (none()) return 0;
   std::lock_guard lock(mutex_);
   return static_cast<size_t>(std::count_if(entries_.begin(), entries_.end(),
                                            [&](const auto& one) { return is(one.second); }));
 }
 
-size_t Outages::resting() const {
+size_t ServerHealth::open() const {
   return Count([](const Entry& entry) { return entry.pause != 0; });
 }
 
-size_t Outages::held() const {
-  return Count([](const Entry& entry) { return entry.hold != Hold::kReady; });
+size_t ServerHealth::disabled() const {
+  return Count([](const Entry& entry) { return entry.admin != AdminState::kReady; });
 }
 
 }  // namespace rum

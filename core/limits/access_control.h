@@ -12,7 +12,7 @@
 #include "base/address.h"
 #include "base/cidr.h"
 #include "base/rate.h"
-#include "limits/places.h"
+#include "limits/keyed_limiter.h"
 #include "limits/refusals.h"
 #include "limits/user_limits.h"
 
@@ -27,7 +27,7 @@ struct AccessLists {
 
 // [any] All of it. One for all workers; what is counted outlives a reload. What is off costs no
 // table: only two numbers are kept always.
-class Gate {
+class AccessControl {
  public:
   // What the operator wants; 0 and off: any number.
   struct Settings : AccessLists {
@@ -37,44 +37,45 @@ class Gate {
     uint32_t max_connections_per_ip = 0;
     uint32_t max_connecting = 0;
     uint32_t max_connecting_per_destination = 0;
-    uint32_t server_backlog = 50;  // who is over it waits and is not refused; see Arrivals
+    uint32_t server_backlog = 50;  // who is over it waits and is not refused; see ConnectThrottle
     uint32_t ip_prefix = 64;       // bits of IPv6 that count as one address
     Rate rate, rate_per_ip;
     uint64_t max_memory = 0;  // bytes of the process
   };
-  using ByIp = Places<Cidr, Cidr, Cidr::Hash>;
-  using ByDestination = NamedPlaces;
+  using ByIp = KeyedLimiter<Cidr, Cidr, Cidr::Hash>;
+  using ByDestination = NamedLimiter;
 
   // What is counted for one client, until this goes.
-  class Place {
+  class Lease {
    public:
-    Place() = default;
-    Place(Place&& other) noexcept;
-    Place& operator=(Place&& other) noexcept;
-    ~Place() { Release(); }
+    Lease() = default;
+    Lease(Lease&& other) noexcept;
+    Lease& operator=(Lease&& other) noexcept;
+    ~Lease() { Release(); }
     void LoggedIn();  // it is not connecting any more
     void Release();
 
    private:
-    friend class Gate;
-    Gate* gate_ = nullptr;  // nullptr: not in
+    friend class AccessControl;
+    AccessControl* access_control_ = nullptr;  // nullptr: not in
     bool connecting_ = false;
-    ByIp::Place ip_;
+    ByIp::Lease ip_;
   };
 
   using Clock = ByIp::Clock;
-  explicit Gate(Clock clock = NowMicros) : clock_(clock), by_ip_(clock), by_destination_(clock) {}
+  explicit AccessControl(Clock clock = NowMicros)
+      : clock_(clock), by_ip_(clock), by_destination_(clock) {}
 
   // A client has come. The place is taken when the answer is kNone; a refusal costs no rate.
   // Limits by address are not for clients of unix sockets either.
-  Refusal Enter(const Settings& settings, const SocketAddress& address, Place* place);
-  // A client goes to a destination; `place` is given back when it is logged in or gone.
+  Refusal Enter(const Settings& settings, const SocketAddress& address, Lease* lease);
+  // A client goes to a destination; `lease` is given back when it is logged in or gone.
   Refusal Connect(const Settings& settings, const Address& destination,
-                  ByDestination::Place* place);
+                  ByDestination::Lease* lease);
 
   // Counts a client that is in, or on its way, as new settings want it, whatever their limits.
-  void Recount(const Settings& settings, const SocketAddress& address, Place* place);
-  void Recount(const Settings& settings, const Address& destination, ByDestination::Place* place);
+  void Recount(const Settings& settings, const SocketAddress& address, Lease* lease);
+  void Recount(const Settings& settings, const Address& destination, ByDestination::Lease* lease);
 
   // What the process has now; who looks tells it.
   void set_memory(uint64_t bytes) { memory_.store(bytes, std::memory_order_relaxed); }
@@ -85,8 +86,8 @@ class Gate {
   size_t destinations() const { return by_destination_.active(); }
 
  private:
-  Refusal EnterByRate(const Settings& settings, const SocketAddress& address, Place* place);
-  Refusal EnterByIp(const Settings& settings, const SocketAddress& address, Place* place);
+  Refusal EnterByRate(const Settings& settings, const SocketAddress& address, Lease* lease);
+  Refusal EnterByIp(const Settings& settings, const SocketAddress& address, Lease* lease);
 
   const Clock clock_;
   std::atomic<uint32_t> connections_ = 0, connecting_ = 0;

@@ -19,23 +19,23 @@
 
 namespace rum {
 
-struct PlaceLimit {
+struct KeyLimit {
   uint32_t max = 0;  // sessions at a time; 0: any number
   Rate rate;         // of their beginnings
 };
 
-enum class PlaceAnswer : uint8_t { kTaken, kTooMany, kTooFast };
+enum class LimiterAnswer : uint8_t { kTaken, kTooMany, kTooFast };
 
 // [any] All of it. Memory: one entry for each key that has a session, and for at most
 // kIdleMost * kShards others whose bucket is not full again. `View` is what keys are looked up by.
 // `Hash` is keyed, so that who chooses keys chooses neither bucket nor shard.
 template <class Key, class View, class Hash>
-class Places {
+class KeyedLimiter {
   struct Shard;
   struct Entry;
   using Node = std::pair<const Key, Entry>;
   struct Entry {
-    Places* places = nullptr;
+    KeyedLimiter* limiter = nullptr;
     uint32_t sessions = 0;
     Bucket bucket;
     // Without a session: its place in the queue of those that wait to be forgotten.
@@ -46,40 +46,40 @@ class Places {
   static constexpr size_t kShards = 64;
   static constexpr size_t kIdleMost = 1024;
 
-  using Answer = PlaceAnswer;
+  using Answer = LimiterAnswer;
 
   // One session of a key, counted until this goes. The table must outlive it.
-  class Place {
+  class Lease {
    public:
-    Place() = default;
-    Place(Place&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
-    Place& operator=(Place&& other) noexcept {
+    Lease() = default;
+    Lease(Lease&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+    Lease& operator=(Lease&& other) noexcept {
       if (this == &other) return *this;
       Release();
       node_ = std::exchange(other.node_, nullptr);
       return *this;
     }
-    ~Place() { Release(); }
+    ~Lease() { Release(); }
     void Release() {
-      if (Node* node = std::exchange(node_, nullptr)) node->second.places->GiveBack(*node);
+      if (Node* node = std::exchange(node_, nullptr)) node->second.limiter->GiveBack(*node);
     }
     explicit operator bool() const { return node_ != nullptr; }
     const Key& key() const { return node_->first; }  // of one that is taken
 
    private:
-    friend class Places;
-    explicit Place(Node& node) : node_(&node) {}
+    friend class KeyedLimiter;
+    explicit Lease(Node& node) : node_(&node) {}
     Node* node_ = nullptr;  // a session has several places: one pointer each
   };
 
   using Clock = uint64_t (*)();  // microseconds; never goes back
-  explicit Places(Clock clock = NowMicros) : clock_(clock), shards_(new Shard[kShards]) {}
-  Places(const Places&) = delete;
+  explicit KeyedLimiter(Clock clock = NowMicros) : clock_(clock), shards_(new Shard[kShards]) {}
+  KeyedLimiter(const KeyedLimiter&) = delete;
 
-  // Takes a place for one more session; `place` gives back what it held before. A refusal costs
+  // Takes a place for one more session; `lease` gives back what it held before. A refusal costs
   // nothing of the rate.
-  Answer Take(const View& key, const PlaceLimit& limit, Place* place) {
-    place->Release();  // before the lock: it may be of the same shard
+  Answer Take(const View& key, const KeyLimit& limit, Lease* lease) {
+    lease->Release();  // before the lock: it may be of the same shard
     Shard& shard = ShardOf(key);
     std::lock_guard lock(shard.mutex);
     const uint64_t now = clock_();
@@ -91,7 +91,7 @@ class Places {
       if (!entry.bucket.Has(limit.rate, now)) return Answer::kTooFast;
     } else {
       found = shard.keys.emplace(Key(key), Entry{}).first;
-      found->second.places = this;
+      found->second.limiter = this;
       found->second.idle = shard.idle.end();
     }
     Entry& entry = found->second;
@@ -101,7 +101,7 @@ class Places {
     }
     entry.bucket.Take(limit.rate, now);
     if (++entry.sessions == 1) active_.fetch_add(1, std::memory_order_relaxed);
-    *place = Place(*found);
+    *lease = Lease(*found);
     return Answer::kTaken;
   }
 
@@ -110,7 +110,7 @@ class Places {
     uint32_t places;
     Answer beyond;
   };
-  Room RoomFor(const View& key, const PlaceLimit& limit) const {
+  Room RoomFor(const View& key, const KeyLimit& limit) const {
     Shard& shard = ShardOf(key);
     std::lock_guard lock(shard.mutex);
     auto found = shard.keys.find(key);

@@ -4,11 +4,11 @@
 
 #include <string>
 
-#include "limits/gate.h"
+#include "limits/access_control.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
-#include "support/patience.h"
 #include "support/running_proxy.h"
+#include "support/timeout.h"
 
 namespace rum {
 namespace {
@@ -29,42 +29,42 @@ Hooks Refusing(Journal* journal) {
   return hooks;
 }
 
-uint64_t TurnedAway(RunningProxy& proxy, Refusal refusal) {
+uint64_t ClientsRefused(RunningProxy& proxy, Refusal refusal) {
   uint64_t sum = 0;
   for (const auto& worker : proxy.proxy().workers()) {
-    sum += worker->counters.turned_away[static_cast<size_t>(refusal)].get();
+    sum += worker->counters.clients_refused[static_cast<size_t>(refusal)].get();
   }
   return sum;
 }
 
-TEST(TurnedAway, IsToldInTheWordsOfTheModuleAndCounted) {
+TEST(RefusedClients, IsToldInTheWordsOfTheModuleAndCounted) {
   Journal journal;
   RunningProxy proxy(Refusing(&journal),
-                     [](Settings& s) { s.gate.deny = *CidrSet::Parse("127.0.0.0/8"); });
+                     [](Settings& s) { s.access_control.deny = *CidrSet::Parse("127.0.0.0/8"); });
   Peer client = proxy.Client();
   EXPECT_EQ(client.ReceiveAll(), "refused " + std::to_string(RUM_CLOSE_NOT_ALLOWED));
   auto end = proxy.NextEnd();
   EXPECT_EQ(end.value("reason", ""), "not_allowed");
   EXPECT_EQ(end.value("detail", ""), "in --deny");
-  EXPECT_EQ(TurnedAway(proxy, Refusal::kDeny), 1u);
+  EXPECT_EQ(ClientsRefused(proxy, Refusal::kDeny), 1u);
   EXPECT_EQ(journal.Count("open"), 0u);
 }
 
-TEST(TurnedAway, ByTheListsOfAListenerWhatPortItHasBeenGiven) {
+TEST(RefusedClients, ByTheListsOfAListenerWhatPortItHasBeenGiven) {
   Journal journal;
   RunningProxy proxy(Refusing(&journal), [](Settings& s) {
-    s.gate.by_listener["tcp:127.0.0.1:0"].deny = *CidrSet::Parse("127.0.0.0/8");
+    s.access_control.by_listener["tcp:127.0.0.1:0"].deny = *CidrSet::Parse("127.0.0.0/8");
   });
   Peer client = proxy.Client();
   client.ReceiveAll();
   EXPECT_EQ(proxy.NextReason(), "not_allowed");
 }
 
-TEST(TurnedAway, IsJudgedByTheAddressOfTheHeader) {
+TEST(RefusedClients, IsJudgedByTheAddressOfTheHeader) {
   Journal journal;
   RunningProxy proxy(Refusing(&journal), [](Settings& s) {
     s.proxy_from = *CidrSet::Parse("127.0.0.1");
-    s.gate.allow = *CidrSet::Parse("192.0.2.0/24");
+    s.access_control.allow = *CidrSet::Parse("192.0.2.0/24");
   });
   Peer good = proxy.Client();
   EXPECT_TRUE(good.Send("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"));
@@ -77,21 +77,21 @@ TEST(TurnedAway, IsJudgedByTheAddressOfTheHeader) {
   EXPECT_EQ(end.value("detail", ""), "not in --allow");
 }
 
-TEST(TurnedAway, SaysNothingInFrontOfTls) {
+TEST(RefusedClients, SaysNothingInFrontOfTls) {
   Journal journal;
   RunningProxy proxy(Refusing(&journal), [](Settings& s) {
     s.listeners[0].tls = true;
     s.tls.first = true;
-    s.gate.deny = *CidrSet::Parse("127.0.0.1");
+    s.access_control.deny = *CidrSet::Parse("127.0.0.1");
   });
   Peer client = Peer::Connect("tcp:" + proxy.address().substr(4));
   EXPECT_EQ(client.ReceiveAll(), "");
   EXPECT_EQ(proxy.NextReason(), "not_allowed");
 }
 
-TEST(TurnedAway, GivesItsPlaceBackAtOnce) {
+TEST(RefusedClients, GivesItsPlaceBackAtOnce) {
   Journal journal;
-  RunningProxy proxy(Refusing(&journal), [](Settings& s) { s.gate.max_connections = 1; });
+  RunningProxy proxy(Refusing(&journal), [](Settings& s) { s.access_control.max_connections = 1; });
   for (int i = 0; i < 3; ++i) {
     Peer client = proxy.Client();
     EXPECT_EQ(client.Receive(2), "in");
@@ -101,7 +101,7 @@ TEST(TurnedAway, GivesItsPlaceBackAtOnce) {
     client.Reset();
     EXPECT_EQ(proxy.NextReason(), "client_gone");
   }
-  EXPECT_EQ(TurnedAway(proxy, Refusal::kMaxConnections), 3u);
+  EXPECT_EQ(ClientsRefused(proxy, Refusal::kMaxConnections), 3u);
 }
 
 // Connects at once; "go" begins the relay.
@@ -121,7 +121,7 @@ Hooks Connecting() {
 TEST(TooManyOnTheirWay, AreCountedUntilTheirLoginIsOver) {
   Server server;
   RunningProxy proxy(Connecting(), [&](Settings& s) {
-    s.gate.max_connecting_per_destination = 1;
+    s.access_control.max_connecting_per_destination = 1;
     s.destinations.push_back(*ParseAddress(server.address()));
   });
   Peer first = proxy.Client();
@@ -132,7 +132,7 @@ TEST(TooManyOnTheirWay, AreCountedUntilTheirLoginIsOver) {
   EXPECT_EQ(end.value("reason", ""), "limit");
   EXPECT_EQ(end.value("detail", ""), "--max-connecting-per-destination");
   EXPECT_EQ(end.value("destination", ""), server.address());
-  EXPECT_EQ(TurnedAway(proxy, Refusal::kMaxConnectingPerDestination), 1u);
+  EXPECT_EQ(ClientsRefused(proxy, Refusal::kMaxConnectingPerDestination), 1u);
   Peer upstream = server.Accept();
   first.Send("go");
   ASSERT_TRUE(Eventually([&] { return proxy.Sum(&Counters::relaying) == 1; }));
@@ -143,7 +143,7 @@ TEST(TooManyOnTheirWay, AreCountedUntilTheirLoginIsOver) {
 TEST(TooManyOnTheirWay, GoToTheNextDestinationOfTheList) {
   Server busy, other;
   RunningProxy proxy(Connecting(), [&](Settings& s) {
-    s.gate.max_connecting_per_destination = 1;
+    s.access_control.max_connecting_per_destination = 1;
     for (Server* server : {&busy, &other}) {
       s.destinations.push_back(*ParseAddress(server->address()));
     }
@@ -166,10 +166,10 @@ TEST(TooManyOnTheirWay, AreCountedAfterAReloadToo) {
   EXPECT_EQ(first.Receive(3), "[0]");
   proxy.OnMain([](Proxy& p) {
     auto fresh = std::make_shared<Settings>(*p.settings());
-    fresh->gate.max_connecting_per_destination = 1;
+    fresh->access_control.max_connecting_per_destination = 1;
     p.Reload(fresh, p.module_config());
   });
-  ASSERT_TRUE(Eventually([&] { return proxy.proxy().gate().destinations() == 1; }));
+  ASSERT_TRUE(Eventually([&] { return proxy.proxy().access_control().destinations() == 1; }));
   Peer second = proxy.Client();
   EXPECT_EQ(second.ReceiveAll(), "[" + std::to_string(RUM_CLOSE_LIMIT) + "]");
 }

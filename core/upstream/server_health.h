@@ -28,11 +28,11 @@ struct BreakerSettings {
 
 // What an operator has said of a server: no new session goes to one that is not `ready`; those of
 // one in maintenance have been ended.
-enum class Hold : uint8_t { kReady, kDrain, kMaintenance };
-inline constexpr std::array<std::string_view, 3> kHoldWords = {"ready", "drain", "maint"};
+enum class AdminState : uint8_t { kReady, kDrain, kMaintenance };
+inline constexpr std::array<std::string_view, 3> kAdminStateWords = {"ready", "drain", "maint"};
 
 // Why a server is left alone.
-struct Rest {
+struct Refused {
   uint32_t reason;          // RUM_CLOSE_...: of its last failure, or MAINTENANCE
   std::string_view detail;  // who says so, for the log
 };
@@ -41,15 +41,15 @@ struct Rest {
 Result<BreakerSettings> ParseBreaker(std::string_view text);
 
 // [any] All of it. Servers are known by their addresses as text.
-class Outages {
+class ServerHealth {
  public:
-  static constexpr size_t kMost = 4096;     // servers remembered; what fails beyond is not counted
-  static constexpr size_t kHeldMost = 256;  // of these by an operator
+  static constexpr size_t kMost = 4096;  // servers remembered; what fails beyond is not counted
+  static constexpr size_t kDisabledMost = 256;                          // of these by an operator
   static constexpr uint64_t kFirstPause = 1000, kLongestPause = 30000;  // ms
 
   using Clock = uint64_t (*)();  // ms; never goes back
-  explicit Outages(Clock clock = NowMillis) : clock_(clock) {}
-  Outages(const Outages&) = delete;
+  explicit ServerHealth(Clock clock = NowMillis) : clock_(clock) {}
+  ServerHealth(const ServerHealth&) = delete;
 
   // One attempt to use a server, until it is known what came of it. One that ends without a verdict
   // counts for nothing.
@@ -67,38 +67,38 @@ class Outages {
     void Drop();
 
    private:
-    friend class Outages;
-    Outages* outages_ = nullptr;
+    friend class ServerHealth;
+    ServerHealth* server_health_ = nullptr;
     std::string server_;
     bool trial_ = false;  // the one that is let through when the pause is over
     bool answered_ = false;
   };
 
   // Begins an attempt. An answer: the server is left alone.
-  std::optional<Rest> Begin(const BreakerSettings& settings, const std::string& server,
-                            Attempt* attempt);
+  std::optional<Refused> Begin(const BreakerSettings& settings, const std::string& server,
+                               Attempt* attempt);
   // Puts those that are left alone or unwell behind the others; else the order stays.
   void Sort(std::vector<Address>* servers) const;
   // What a probe has found. One that is well is not left alone any longer.
-  void Probed(const std::string& server, bool well);
+  void Probed(const std::string& server, bool up);
   // Nobody asks it any more. What is wrong with it is forgotten, which does not mean that it is
   // well.
   void Unprobed(const std::string& server);
 
   // What an operator wants. False: so many are held, or remembered, already.
-  bool Set(const std::string& server, Hold hold);
+  bool Set(const std::string& server, AdminState admin);
 
   // One server that is left alone.
-  struct Outage {
+  struct Unavailable {
     std::string server;
-    Hold hold;              // kReady: it is the breaker
+    AdminState admin;       // kReady: it is the breaker
     uint32_t reason;        // of the last failure; 0: it has not failed
     uint64_t milliseconds;  // until the breaker lets it be tried again
   };
   // At most `most` of them, by name; and how many there are of each kind.
-  std::vector<Outage> List(size_t most) const;
-  size_t resting() const;                                                        // by the breaker
-  size_t held() const;                                                           // by an operator
+  std::vector<Unavailable> List(size_t most) const;
+  size_t open() const;                                                           // by the breaker
+  size_t disabled() const;                                                       // by an operator
   uint64_t opened() const { return opened_.load(std::memory_order_relaxed); }    // times
   uint64_t skipped() const { return skipped_.load(std::memory_order_relaxed); }  // attempts
 
@@ -110,8 +110,8 @@ class Outages {
     uint64_t pause = 0;     // 0: it is used
     uint64_t until = 0;     // the end of the pause
     bool trial = false;     // the attempt that follows the pause is out
-    bool unwell = false;    // as the last probe found
-    Hold hold = Hold::kReady;
+    bool down = false;      // as the last probe found
+    AdminState admin = AdminState::kReady;
   };
   using Entries = std::map<std::string, Entry, std::less<>>;
 
@@ -120,7 +120,7 @@ class Outages {
   Entry* FindOrAdd(const std::string& server);
   void Tidy();
   void Close(const std::string& server, Entry& entry);
-  void ForgetIfWell(const std::string& server, const Entry& entry);
+  void ForgetIfUp(const std::string& server, const Entry& entry);
   template <class Is>
   size_t Count(Is is) const;
 

@@ -1,0 +1,126 @@
+#include "limits/access_control.h"
+
+#include <utility>
+
+namespace rum {
+namespace {
+
+// Counts one more, unless that would be more than `most`; 0: any number.
+bool Raise(std::atomic<uint32_t>& count, uint32_t most) {
+  uint32_t now = count.load(std::memory_order_relaxed);
+  do {
+    if (most && now >= most) return false;
+  } while (!count.compare_exchange_weak(now, now + 1, std::memory_order_relaxed));
+  return true;
+}
+
+bool CountsAddresses(const AccessControl::Settings& settings) {
+  return settings.max_connections_per_ip || settings.rate_per_ip.on();
+}
+
+Cidr KeyOf(const AccessControl::Settings& settings, const SocketAddress& address) {
+  return Cidr::Around(address, 32, settings.ip_prefix);
+}
+
+}  // namespace
+
+Refusal AccessLists::Judge(const SocketAddress& address) const {
+  if (!address.ip()) return Refusal::kNone;
+  if (deny.Contains(address)) return Refusal::kDeny;
+  return allow.empty() || allow.Contains(address) ? Refusal::kNone : Refusal::kAllow;
+}
+
+Refusal AccessControl::Enter(const Settings& settings, const SocketAddress& address, Lease* lease) {
+  lease->Release();
+  if (Refusal refusal = settings.Judge(address); refusal != Refusal::kNone) return refusal;
+  if (settings.max_memory && memory_.load(std::memory_order_relaxed) > settings.max_memory) {
+    return Refusal::kMaxMemory;
+  }
+  if (!Raise(connections_, settings.max_connections)) return Refusal::kMaxConnections;
+  lease->access_control_ = this;
+  lease->connecting_ = Raise(connecting_, settings.max_connecting);
+  Refusal refusal =
+      lease->connecting_ ? EnterByRate(settings, address, lease) : Refusal::kMaxConnecting;
+  if (refusal != Refusal::kNone) lease->Release();
+  return refusal;
+}
+
+// Whoever is refused by his own limit takes nothing of what all have together, and the other way
+// round: both are looked at before either is taken from.
+Refusal AccessControl::EnterByRate(const Settings& settings, const SocketAddress& address,
+                                   Lease* lease) {
+  if (!settings.rate.on()) return EnterByIp(settings, address, lease);
+  std::lock_guard lock(mutex_);
+  const uint64_t now = clock_();
+  if (!bucket_.Has(settings.rate, now)) return Refusal::kConnectionRate;
+  Refusal refusal = EnterByIp(settings, address, lease);
+  if (refusal == Refusal::kNone) bucket_.Take(settings.rate, now);
+  return refusal;
+}
+
+Refusal AccessControl::EnterByIp(const Settings& settings, const SocketAddress& address,
+                                 Lease* lease) {
+  if (!CountsAddresses(settings) || !address.ip()) return Refusal::kNone;
+  switch (by_ip_.Take(KeyOf(settings, address),
+                      {settings.max_connections_per_ip, settings.rate_per_ip}, &lease->ip_)) {
+    case LimiterAnswer::kTooMany:
+      return Refusal::kMaxConnectionsPerIp;
+    case LimiterAnswer::kTooFast:
+      return Refusal::kConnectionRatePerIp;
+    case LimiterAnswer::kTaken:
+      break;
+  }
+  return Refusal::kNone;
+}
+
+Refusal AccessControl::Connect(const Settings& settings, const Address& destination,
+                               ByDestination::Lease* lease) {
+  lease->Release();
+  uint32_t most = settings.max_connecting_per_destination;
+  if (!most) return Refusal::kNone;
+  auto answer = by_destination_.Take(destination.text(), {most, {}}, lease);
+  return answer == LimiterAnswer::kTaken ? Refusal::kNone : Refusal::kMaxConnectingPerDestination;
+}
+
+void AccessControl::Recount(const Settings& settings, const SocketAddress& address, Lease* lease) {
+  if (!lease->access_control_) return;
+  if (!CountsAddresses(settings) || !address.ip()) return lease->ip_.Release();
+  Cidr key = KeyOf(settings, address);
+  if (!lease->ip_ || lease->ip_.key() != key) by_ip_.Take(key, {}, &lease->ip_);
+}
+
+void AccessControl::Recount(const Settings& settings, const Address& destination,
+                            ByDestination::Lease* lease) {
+  if (!settings.max_connecting_per_destination) return lease->Release();
+  if (!*lease) by_destination_.Take(destination.text(), {}, lease);
+}
+
+AccessControl::Lease::Lease(Lease&& other) noexcept
+    : access_control_(std::exchange(other.access_control_, nullptr)),
+      connecting_(std::exchange(other.connecting_, false)),
+      ip_(std::move(other.ip_)) {}
+
+AccessControl::Lease& AccessControl::Lease::operator=(Lease&& other) noexcept {
+  if (this == &other) return *this;
+  Release();
+  access_control_ = std::exchange(other.access_control_, nullptr);
+  connecting_ = std::exchange(other.connecting_, false);
+  ip_ = std::move(other.ip_);
+  return *this;
+}
+
+void AccessControl::Lease::LoggedIn() {
+  if (!connecting_) return;
+  connecting_ = false;
+  access_control_->connecting_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void AccessControl::Lease::Release() {
+  if (!access_control_) return;
+  LoggedIn();
+  ip_.Release();
+  access_control_->connections_.fetch_sub(1, std::memory_order_relaxed);
+  access_control_ = nullptr;
+}
+
+}  // namespace rum
