@@ -25,7 +25,7 @@ int Option(int fd, int level, int name) {
   return ::getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
 }
 
-// What one would write to listen there; nothing: no address that rum knows.
+// The address to write for listening there; nullopt: not of a kind that rum supports.
 std::optional<Address> AddressOf(const sockaddr_storage& bound, socklen_t size) {
   Address address;
   if (bound.ss_family == AF_UNIX) {
@@ -83,7 +83,7 @@ Status InheritedSockets::Add(int fd, bool given, std::optional<Address> address)
   if (!address) return Error{Fault::kBind, what + " is bound to nothing that rum can name"};
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-  if (bound.ss_family != AF_UNIX) {  // as the listener does; what is accepted inherits these
+  if (bound.ss_family != AF_UNIX) {  // as the listener does; accepted sockets inherit these
     int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
