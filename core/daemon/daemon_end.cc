@@ -1,4 +1,4 @@
-// How the daemon ends: by itself after TERM, at once, or by handing over to a new process.
+// The end of the daemon: draining after TERM, stopping, or handing over to a new process.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -13,17 +13,17 @@
 namespace rum {
 namespace {
 
-constexpr timeval kIdleLook = {0, 20000};  // how often the end of a drain is looked for
+constexpr timeval kIdleLook = {0, 20000};  // poll interval for the end of a drain
 constexpr timeval kLogLook = {5, 0};
-constexpr timeval kAfterCut = {3, 0};        // longer than last words may take
-constexpr uint64_t kProgress = 10000;        // ms until the first line about a drain
-constexpr uint64_t kProgressMost = 3600000;  // each next one takes twice as long, up to this
+constexpr timeval kAfterCut = {3, 0};        // long enough for the modules' last messages
+constexpr uint64_t kProgress = 10000;        // ms until a drain's first progress line
+constexpr uint64_t kProgressMost = 3600000;  // upper bound of the interval, which doubles
 
 }  // namespace
 
 void Daemon::OnTerm() {
-  // The one that has handed over is ending already, and this may be the signal to all of a service:
-  // the second one counts.
+  // After a hand-over this process drains already, and the signal may be for all processes of the
+  // service: only the second one stops it.
   if (std::exchange(handed_over_, false)) {
     log::Info("draining: {} sessions are left, they have {} to end; a second signal ends at once",
               proxy_->Load(), FormatDuration(settings_->drain_timeout));
@@ -48,14 +48,14 @@ void Daemon::OnDelayOver(evutil_socket_t, short, void* self) {
   static_cast<Daemon*>(self)->Drain();
 }
 
-// From here on no client is taken.
+// Stops accepting clients.
 void Daemon::Drain() {
   const Millis most = handed_over_ ? settings_->handover_timeout : settings_->drain_timeout;
   log::Info("draining: no new clients; sessions have {} to end; a second signal ends at once",
             most.count() ? FormatDuration(most) : "any time");
   prober_->Stop();
   proxy_->Drain(shared_);
-  tell_at_ = NowMillis() + (tell_every_ = kProgress);
+  report_at_ = NowMillis() + (report_every_ = kProgress);
   pidfile_.Release(handed_over_);
   Every(kIdleLook, OnIdleLook);
   events_.push_back(drain_over_ = evtimer_new(base_, OnDrainOver, this));
@@ -71,17 +71,17 @@ void Daemon::OnIdleLook(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   if (daemon.proxy_->Idle()) {
     event_base_loopbreak(daemon.base_);
-  } else if (NowMillis() >= daemon.tell_at_) {
-    daemon.tell_every_ = std::min(2 * daemon.tell_every_, kProgressMost);
-    daemon.tell_at_ = NowMillis() + daemon.tell_every_;
+  } else if (NowMillis() >= daemon.report_at_) {
+    daemon.report_every_ = std::min(2 * daemon.report_every_, kProgressMost);
+    daemon.report_at_ = NowMillis() + daemon.report_every_;
     log::Info("draining: {} sessions are left", daemon.proxy_->Load());
   }
 }
 
 void Daemon::OnDrainOver(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
-  if (daemon.cut_) return daemon.Stop();
-  daemon.cut_ = true;
+  if (daemon.drain_expired_) return daemon.Stop();
+  daemon.drain_expired_ = true;
   log::Warning("draining: the time is over, ending the sessions that are left");
   daemon.proxy_->EndSessions(RUM_CLOSE_DRAIN);
   event_add(daemon.drain_over_, &kAfterCut);
@@ -97,8 +97,8 @@ void Daemon::Stop() {
   event_base_loopbreak(base_);
 }
 
-// Starts the program anew and gives it the sockets. Until it says that it serves, nothing changes.
-// `answer` comes then.
+// Starts the program again and passes the sockets to it. Nothing changes until the new process
+// serves; then `answer` is called.
 void Daemon::HandOver(Actions::Answer answer) {
   auto refuse = [&answer](const std::string& why) {
     log::Error("no hand-over: {}", why);
@@ -113,7 +113,7 @@ void Daemon::HandOver(Actions::Answer answer) {
     return refuse("the program lies outside of --chroot; restart instead");
   }
   if (::getpid() == 1) return refuse("process 1 cannot go without the others; restart instead");
-  state_->WriteAll();  // so that the new one knows what this one has learned
+  state_->WriteAll();  // the new process reads it
   HandoverNote note;
   note.has_map = watcher_ && watcher_->stats().loads > 0;
   note.pidfile = pidfile_.lock();
@@ -156,7 +156,7 @@ void Daemon::OnSuccessor(const std::string& failed) {
   service_.HandOverTo(successor->pid());
   state_->GiveUp();
   HandOverAdmin();
-  // Who rotates the log tells the process that serves.
+  // The process that rotates the log only signals the process that serves.
   Every(kLogLook, [](evutil_socket_t, short, void*) { log::Reopen(); });
   Drain();
 }
