@@ -26,11 +26,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Words = std::vector<std::string_view>;
 
-constexpr size_t kListed = 1000;  // entries of a list, when no other number is asked for
+constexpr size_t kListed = 1000;  // default number of entries in a list
 
 struct Call {
   const Overview& overview;
-  const Actions* actions;  // nullptr: a list
+  const Actions* actions;  // nullptr for lists
   std::shared_ptr<Request> request;
 };
 
@@ -68,7 +68,7 @@ Json SessionsJson(const SessionList& list) {
   return json;
 }
 
-// Asks the workers; with `end` the sessions end, too.
+// Queries the workers; a nonzero `end` also ends the sessions.
 void ListSessions(const Call& call, uint32_t end) {
   SessionFilter filter;
   filter.user = call.request->Get("user");
@@ -143,7 +143,7 @@ void SetLimit(const Call& call) {
   call.request->Reply(call.actions->set_limit(*name, *value), *name + " is " + *value);
 }
 
-// In use, as far as it is known here: maps may name more servers than are remembered.
+// Whether a server is known to be in use: a map may name more servers than are remembered.
 bool InUse(const Overview& overview, const Address& server) {
   const auto& defaults = overview.proxy.settings()->destinations;
   if (std::find(defaults.begin(), defaults.end(), server) != defaults.end()) return true;
@@ -205,7 +205,7 @@ const Row kCommands[] = {
     {"/stop", {}, Stop},
 };
 
-// A word that is mistyped must not change what is meant.
+// Rejects unknown parameters, so that a typo in a filter cannot widen the selection.
 template <size_t kCount>
 bool Answer(const Row (&rows)[kCount], const Call& call) {
   auto row = std::find_if(std::begin(rows), std::end(rows),
