@@ -94,7 +94,7 @@ Result<Inheritance> Inherit(Background& background) {
 // Linux rarely reports that memory is exhausted; if it does, the process ends, since a session may
 // be half set up. Calls nothing that allocates.
 void OnNoMemory() {
-  constexpr char kText[] = "rum: no memory is left, the process ends\n";
+  constexpr char kText[] = "rum: out of memory, the process ends\n";
   pollfd error_output = {STDERR_FILENO, POLLOUT, 0};  // a full pipe must not block the end
   if (::poll(&error_output, 1, 0) == 1) (void)!::write(STDERR_FILENO, kText, sizeof kText - 1);
   ::_exit(static_cast<int>(Fault::kSystem));

@@ -50,7 +50,7 @@ Result<std::optional<uint64_t>> Request::Number(const char* key) const {
   uint64_t value = 0;
   auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
   if (error != std::errc() || end != text->data() + text->size()) {
-    return Error{Fault::kUsage, std::string(key) + " is a number\n"};
+    return Error{Fault::kUsage, std::string(key) + " must be a number\n"};
   }
   return std::optional(value);
 }

@@ -376,7 +376,7 @@ Status Open(const Options& options) {
   } catch (const std::system_error& e) {
     writer.open = false;
     writer.over = true;
-    return rum::Error{Fault::kSystem, std::string("no thread for the log: ") + e.what()};
+    return rum::Error{Fault::kSystem, std::string("cannot start the log thread: ") + e.what()};
   }
   return Ok();
 }

@@ -36,7 +36,7 @@ Result<Rate> ParseRate(std::string_view text) {
   }
   if (good) return rate;
   return Error{Fault::kUsage, "'" + std::string(text) +
-                                  "' is not a rate: write how often within which time, as in 5/s, "
+                                  "' is not a rate: write COUNT/TIME, as in 5/s, "
                                   "100/m or 20/90s, or off"};
 }
 

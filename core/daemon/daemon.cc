@@ -134,7 +134,7 @@ Status Daemon::JudgeStateDirectory(uid_t owner) const {
 
 Status Daemon::Start() {
   if (!base_) {
-    return Error{Fault::kSystem, std::string("the main loop cannot be made: ") +
+    return Error{Fault::kSystem, std::string("cannot create the main loop: ") +
                                      std::strerror(errno) + " (ulimit -n, --nofile)"};
   }
   const uid_t owner = origin_.identity ? origin_.identity->uid : ::geteuid();
@@ -322,7 +322,7 @@ void Daemon::LookAtTls(bool again) {
       tls ? Ok()
           : Status(Error{tls.error().fault, tls.error().text + "; the certificates in use stay"});
   if (!tls) return log::Error("{}", tls_status_.error().text);
-  log::Info("TLS: the certificates are loaded anew");
+  log::Info("TLS: the certificates are reloaded");
   UseTls(std::move(*tls));
 }
 
@@ -395,7 +395,7 @@ Result<std::vector<std::string>> Daemon::Reload() {
   tls_status_ = Ok();
   proxy_->Reload(settings_, std::move(*config));
   prober_->Follow();
-  log::Info("the configuration is read again; applied: {}", Names(plan.applied));
+  log::Info("the configuration is reloaded; applied: {}", Names(plan.applied));
   LogKept(plan.kept);
   return plan.kept;
 }

@@ -36,7 +36,7 @@ void Daemon::OnTerm() {
   service_.Stopping();
   if (settings_->drain_delay.count() == 0 || !serving_) return Drain();
   log::Info(
-      "draining in {}: /ready says so, clients are taken until then; a second signal ends at "
+      "draining in {}: /ready says so, clients are accepted until then; a second signal ends at "
       "once",
       FormatDuration(settings_->drain_delay));
   events_.push_back(evtimer_new(base_, OnDelayOver, this));
@@ -112,7 +112,8 @@ void Daemon::HandOver(Actions::Answer answer) {
   if (!settings_->chroot.empty()) {
     return refuse("the program lies outside of --chroot; restart instead");
   }
-  if (::getpid() == 1) return refuse("process 1 cannot go without the others; restart instead");
+  if (::getpid() == 1)
+    return refuse("process 1 cannot hand over, since its end stops the container; restart instead");
   state_->WriteAll();  // the new process reads it
   HandoverNote note;
   note.has_map = watcher_ && watcher_->stats().loads > 0;

@@ -130,8 +130,8 @@ Result<std::string> WriteShortHandoverNote(const HandoverNote& note, Fd* rest) {
     at += static_cast<size_t>(std::max<ssize_t>(n, 0));
   }
   if (!*rest) {
-    return Error{Fault::kSystem,
-                 std::string("no file for the list of sockets: ") + std::strerror(errno)};
+    return Error{Fault::kSystem, std::string("cannot create a file for the list of sockets: ") +
+                                     std::strerror(errno)};
   }
   return fmt::format("ready:{},stderr:{},rest:{}", note.ready, note.error_output, rest->get());
 }
@@ -146,7 +146,7 @@ Result<HandoverNote> ReadHandoverNote(std::string_view text) {
   }
   if (!good || note.ready < 0 || note.error_output < 0) {
     return Error{Fault::kUsage, std::string(kHandoverVariable) +
-                                    " cannot be read; it is for rum's own use, at a hand-over"};
+                                    " cannot be parsed; rum sets it for hand-overs only"};
   }
   return note;
 }

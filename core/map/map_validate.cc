@@ -60,7 +60,7 @@ class Validator {
     shape_.records_end = Word(0);
     if (shape_.records_end < kMapHeaderBytes || shape_.records_end > size_) {
       return Bad("its header says that the records end at byte " + Number(shape_.records_end) +
-                 " of " + Number(size_) + ": it is not a CDB file, or was not written to its end");
+                 " of " + Number(size_) + ": it is not a CDB file, or is incomplete");
     }
     uint64_t next = shape_.records_end;
     for (uint32_t table = 0; table < kTables; ++table) {
@@ -104,7 +104,7 @@ class Validator {
       position += static_cast<uint32_t>(kRecordHeader + key_size + value_size);
       if (hooks_.progress && (position - reported >= kProgressBytes || position == end)) {
         reported = position;
-        if (!hooks_.progress(position)) return Bad("was not read to its end: interrupted");
+        if (!hooks_.progress(position)) return Bad("validation was interrupted");
       }
     }
     if (used_slots_ != shape_.records) {

@@ -141,8 +141,7 @@ class MapWatcher::Thread {
 
  private:
   static Error Failed(int error) {
-    return Error{Fault::kSystem,
-                 std::string("the user map cannot be watched: ") + std::strerror(error)};
+    return Error{Fault::kSystem, std::string("cannot watch the user map: ") + std::strerror(error)};
   }
 
   // A new inode (placed by rename) is complete. The same inode with a new time may still be being

@@ -74,13 +74,14 @@ Status InheritedSockets::Add(int fd, bool given, std::optional<Address> address)
   if (Option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1 ||
       Option(fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM) {
     return Error{Fault::kBind, what + " is not a socket that accepts connections" +
-                                   (given ? " (ListenStream= with Accept=no is wanted)" : "")};
+                                   (given ? " (use ListenStream= with Accept=no)" : "")};
   }
   sockaddr_storage bound = {};
   socklen_t size = sizeof bound;
   ::getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size);
   if (!address) address = AddressOf(bound, size);
-  if (!address) return Error{Fault::kBind, what + " is bound to nothing that rum can name"};
+  if (!address)
+    return Error{Fault::kBind, what + " is bound to an address that rum does not support"};
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
   if (bound.ss_family != AF_UNIX) {  // as the listener does; accepted sockets inherit these
@@ -111,7 +112,7 @@ Result<InheritedSockets> InheritedSockets::FromSystemd() {
   bool mine = NumberIn("LISTEN_PID") == static_cast<unsigned>(::getpid());
   for (const char* name : {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"}) ::unsetenv(name);
   if (!mine) return all;
-  if (count > kMostOfSystemd) return Error{Fault::kUsage, "LISTEN_FDS is too large a number"};
+  if (count > kMostOfSystemd) return Error{Fault::kUsage, "LISTEN_FDS is too large"};
   for (unsigned i = 0; i < count; ++i) {
     auto added = all.Add(kFirstOfSystemd + static_cast<int>(i), true, std::nullopt);
     if (!added) return added.error();

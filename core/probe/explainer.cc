@@ -121,13 +121,13 @@ void Explainer::DescribeRecord() {
   }
   if (record->tail.empty()) return;
   AddLine("rules", o.question.from ? "allowed from " + o.question.from->host()
-                                   : "allowed; for one address ask for USER@ADDRESS");
+                                   : "allowed; to check an address, use USER@ADDRESS");
 }
 
 void Explainer::DescribeRoute() {
   const ModuleConfig& config = *proxy_.module_config();
   if (config.module().probe_open) return ProbeFor(std::nullopt, &Explainer::OnRoute);
-  AddLine("way", fmt::format("the module {} reads no names: all go to the default destination",
+  AddLine("way", fmt::format("the module {} reads no user names: all use the default destination",
                              config.module().name));
   open_.front().explanation.possible = true;
   Finish();
@@ -168,7 +168,7 @@ void Explainer::OnServer(ProbeOutcome found) {
   for (const auto& one : proxy_.server_health().List(ServerHealth::kMost)) {
     if (one.server != server || one.admin == AdminState::kReady) continue;
     disabled = true;
-    AddLine("  use", fmt::format("DISABLED: rumctl {}; rumctl ready ends it",
+    AddLine("  use", fmt::format("DISABLED: rumctl {}; enable it by rumctl ready",
                                  kAdminStateWords[static_cast<size_t>(one.admin)]));
   }
   o.explanation.possible |= up && !disabled;

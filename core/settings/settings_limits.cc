@@ -53,7 +53,8 @@ void SettingsReader::ReadAccess(const char* name, CidrSet AccessLists::*set) {
       auto address = Take(ParseAddress(text.substr(0, equals), true), name, i);
       if (!address) continue;
       if (std::find(s_.listeners.begin(), s_.listeners.end(), *address) == s_.listeners.end()) {
-        Wrong(std::string("--") + name + ": " + address->text() + " is no address of --listen", i);
+        Wrong(std::string("--") + name + ": " + address->text() + " is not an address of --listen",
+              i);
       }
       lists = &s_.access_control.by_listener[address->text()];
       text.erase(0, equals + 1);
@@ -151,7 +152,7 @@ void SettingsReader::ReadLoginFailures() {
   if (!time) return;
   guard.block = *time;
   if (time->count() == 0) {
-    Wrong("--login-failures: block= needs a time; --login-failures off blocks nobody");
+    Wrong("--login-failures: block= needs a time; to block no one, use --login-failures off");
   }
 }
 

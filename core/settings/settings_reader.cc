@@ -213,7 +213,7 @@ void SettingsReader::ReadTls() {
     if (auto text = One(name)) *target = *text;
   }
   if (Given("tls-key") && !Given("tls-cert")) {
-    Wrong("--tls-key: the certificate that it belongs to is needed, too: --tls-cert");
+    Wrong("--tls-key: give its certificate by --tls-cert");
   }
   for (const Address& address : s_.listeners) {
     tls.first |= address.tls;

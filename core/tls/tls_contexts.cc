@@ -50,7 +50,7 @@ Result<TlsFiles> ChooseFiles(const TlsSettings& settings) {
   if (::stat(files.certificate.c_str(), &status) == 0) return files;
   if (::mkdir(settings.state_dir.c_str(), 0700) != 0 && errno != EEXIST) {
     return Error{Fault::kConfig, "no --tls-cert is given, and '" + settings.state_dir +
-                                     "' for one of rum's own cannot be made: " +
+                                     "' for a self-signed one cannot be created: " +
                                      std::strerror(errno) + " (see --state-dir)"};
   }
   if (auto written = WriteSelfSignedCertificate(files.certificate); !written) {

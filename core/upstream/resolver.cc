@@ -209,7 +209,7 @@ void Resolver::Begin(const std::string& host) {
   if (!in_file.empty()) return Answer(host, std::move(in_file), false);
   // If the file is missing, perhaps during its replacement, keep the servers.
   if (auto stamp = FileStamp::Of(path_); stamp && stamp != stamp_) {
-    log::Info("{} has changed: it is read again", path_);
+    log::Info("{} has changed and is reread", path_);
     ReadServers();
   }
   auto look_up = std::make_unique<LookUp>();
@@ -340,7 +340,7 @@ void Resolver::Conclude(LookUp& l) {
 }
 
 void Resolver::Finish(LookUp& l, std::vector<SocketAddress> addresses, const std::string& why) {
-  if (addresses.empty()) log::Warning("{}: the name could not be resolved: {}", l.host, why);
+  if (addresses.empty()) log::Warning("cannot resolve {}: {}", l.host, why);
   const std::string host = std::move(l.host);
   const bool outdated = l.servers != servers_;
   look_ups_.erase(l.id);

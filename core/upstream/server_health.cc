@@ -29,7 +29,7 @@ Result<BreakerSettings> ParseBreaker(std::string_view text) {
     }
   }
   return Error{Fault::kUsage, "'" + std::string(text) +
-                                  "' is not failures within a time up to 10m, such as 5/10s, or "
+                                  "' is not FAILURES/TIME with at most 10m, such as 5/10s, or "
                                   "off"};
 }
 
