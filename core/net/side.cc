@@ -60,7 +60,7 @@ void Side::AskError() {
 }
 
 // A read that did not fill the buffer has drained the socket, which saves a second read for EAGAIN.
-size_t Side::Took(ssize_t result, size_t asked, bool may_be_short) {
+size_t Side::FinishRead(ssize_t result, size_t asked, bool may_be_short) {
   if (result > 0) {
     auto n = static_cast<size_t>(result);
     received_ += n;
@@ -76,7 +76,7 @@ size_t Side::Took(ssize_t result, size_t asked, bool may_be_short) {
   return 0;
 }
 
-size_t Side::Gave(ssize_t result, size_t asked) {
+size_t Side::FinishWrite(ssize_t result, size_t asked) {
   if (result >= 0) {
     auto n = static_cast<size_t>(result);
     sent_ += n;
@@ -119,14 +119,14 @@ ssize_t Side::Receive(uint8_t* bytes, size_t size) {
 
 size_t Side::Read(uint8_t* bytes, size_t size) {
   if (tls_) return TlsRead(bytes, size);
-  return Took(Receive(bytes, size), size, false);
+  return FinishRead(Receive(bytes, size), size, false);
 }
 
 size_t Side::Write(const uint8_t* bytes, size_t size) {
   if (!writable_ || write_failed_ || shut_) return 0;
   if (tls_) return TlsWrite(bytes, size);
-  return Gave(TEMP_FAILURE_RETRY(::send(fd_.get(), bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL)),
-              size);
+  return FinishWrite(
+      TEMP_FAILURE_RETRY(::send(fd_.get(), bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL)), size);
 }
 
 bool Side::StartTls(std::shared_ptr<const TlsContext> context, bool server, std::string_view name,
@@ -187,7 +187,7 @@ size_t Side::TlsWrite(const uint8_t* bytes, size_t size) {
     if (outcome == TlsStream::Io::kWait) break;
     if (outcome != TlsStream::Io::kDone) {
       write_failed_ = true;
-      LookAgain();  // as in Gave()
+      LookAgain();  // as in FinishWrite()
       break;
     }
   }
@@ -196,16 +196,16 @@ size_t Side::TlsWrite(const uint8_t* bytes, size_t size) {
 }
 
 size_t Side::SpliceIn(const Pipe& pipe, size_t size) {
-  return Took(TEMP_FAILURE_RETRY(::splice(fd_.get(), nullptr, pipe.in.get(), nullptr, size,
-                                          SPLICE_F_MOVE | SPLICE_F_NONBLOCK)),
-              size, true);
+  return FinishRead(TEMP_FAILURE_RETRY(::splice(fd_.get(), nullptr, pipe.in.get(), nullptr, size,
+                                                SPLICE_F_MOVE | SPLICE_F_NONBLOCK)),
+                    size, true);
 }
 
 size_t Side::SpliceOut(const Pipe& pipe, size_t size) {
   if (!writable_ || write_failed_ || shut_) return 0;
-  return Gave(TEMP_FAILURE_RETRY(::splice(pipe.out.get(), nullptr, fd_.get(), nullptr, size,
-                                          SPLICE_F_MOVE | SPLICE_F_NONBLOCK)),
-              size);
+  return FinishWrite(TEMP_FAILURE_RETRY(::splice(pipe.out.get(), nullptr, fd_.get(), nullptr, size,
+                                                 SPLICE_F_MOVE | SPLICE_F_NONBLOCK)),
+                     size);
 }
 
 bool Side::Flush() {

@@ -102,10 +102,10 @@ class Side {
 
  private:
   ssize_t Receive(uint8_t* bytes, size_t size);
-  size_t Took(ssize_t result, size_t asked, bool may_be_short);
+  size_t FinishRead(ssize_t result, size_t asked, bool may_be_short);
   size_t TlsRead(uint8_t* bytes, size_t size);
   size_t TlsWrite(const uint8_t* bytes, size_t size);
-  size_t Gave(ssize_t result, size_t asked);
+  size_t FinishWrite(ssize_t result, size_t asked);
   void NoteFault();
 
   Loop* loop_ = nullptr;

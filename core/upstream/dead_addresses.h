@@ -21,8 +21,8 @@ class DeadAddresses {
   static constexpr size_t kMost = 4096;  // further failures are not remembered
   // ms for which an address is moved behind the others; doubles with each further failure.
   static constexpr uint64_t kFirstPause = 10000, kLongestPause = 300000;
-  // Afterwards one client tries it in its normal position; other clients wait for that result, at
-  // most this long (ms).
+  // Afterwards one client tries it in its normal position. For other clients it stays behind until
+  // that result is known, at most this long (ms).
   static constexpr uint64_t kTrial = 60000;
 
   using Clock = uint64_t (*)();  // ms; monotonic
