@@ -1,4 +1,4 @@
-// Options, then the daemon, to its end. The only place that ends the process.
+// Parses the options and runs the daemon. The only file that ends the process.
 #include <event2/event.h>
 #include <event2/thread.h>
 #include <fcntl.h>
@@ -43,7 +43,7 @@ std::string Lines(const std::string& text) {
   return out;
 }
 
-// --check: what a start would find, without binding or serving anything.
+// --check: looks for errors that would prevent a start, without binding or serving.
 int Check(const CommandLine& line) {
   std::string mistakes;
   auto identity = FindIdentity(line.settings->user, line.settings->group);
@@ -70,7 +70,7 @@ struct Inheritance {
   Fd pidfile;
 };
 
-// What this process gets from the one that it takes over from, or else from systemd.
+// Inherits from the process that hands over to this one, or from systemd.
 Result<Inheritance> Inherit(Background& background) {
   const char* text = ::getenv(kHandoverVariable);
   if (!text) {
@@ -83,7 +83,7 @@ Result<Inheritance> Inherit(Background& background) {
   if (!note) return note.error();
   ::fcntl(note->ready, F_SETFD, FD_CLOEXEC);
   background.ReportTo(Fd(note->ready));
-  // Until here standard error was a pipe to the other process, for what the loader might say.
+  // Until here standard error was a pipe to the old process, for errors of the dynamic loader.
   ::dup2(note->error_output, STDERR_FILENO);
   ::close(note->error_output);
   Fd pidfile(note->pidfile);
@@ -98,16 +98,16 @@ Result<Inheritance> Inherit(Background& background) {
                      std::move(pidfile)};
 }
 
-// Linux seldom says that there is no memory; where it does, half a session cannot be told from a
-// whole one. Nothing that could want memory is called.
+// Linux rarely reports that memory is exhausted; if it does, the process ends, since a session may
+// be half set up. Calls nothing that allocates.
 void OnNoMemory() {
-  constexpr char kText[] = "rum: no memory is left, the process ends\n";
-  pollfd error_output = {STDERR_FILENO, POLLOUT, 0};  // a full pipe must not keep it from ending
+  constexpr char kText[] = "rum: out of memory, the process ends\n";
+  pollfd error_output = {STDERR_FILENO, POLLOUT, 0};  // a full pipe must not block the end
   if (::poll(&error_output, 1, 0) == 1) (void)!::write(STDERR_FILENO, kText, sizeof kText - 1);
   ::_exit(static_cast<int>(Fault::kSystem));
 }
 
-// For libevent, whose every function could fail otherwise.
+// For libevent, which does not always check for failed allocations.
 void* Allocate(size_t size) {
   void* memory = ::malloc(size);
   if (!memory) OnNoMemory();
@@ -119,8 +119,7 @@ void* Reallocate(void* old, size_t size) {
   return memory;
 }
 
-// What libevent has to say, and its resolver: it would write to standard error itself, which may be
-// a pipe that nobody reads.
+// Logs messages of libevent and its resolver, which would otherwise block on a full standard error.
 void OnLibeventSays(int severity, const char* text) {
   log::Level level = severity == EVENT_LOG_ERR    ? log::Level::kError
                      : severity == EVENT_LOG_WARN ? log::Level::kWarning
@@ -129,14 +128,14 @@ void OnLibeventSays(int severity, const char* text) {
   if (log::Enabled(level)) log::Write(level, std::string("libevent: ") + text);
 }
 
-// Behind a line with the reason: it cannot go on, and this must not return.
+// Called after libevent logged a fatal error; must not return.
 void OnLibeventFails(int) {
   log::Close();
   ::_exit(static_cast<int>(Fault::kSystem));
 }
 
 int Main(int argc, char** argv) {
-  HoldSignals();  // a reload that is asked for now comes when there is something to reload
+  HoldSignals();  // an early reload is handled as soon as the daemon serves
   std::set_new_handler(OnNoMemory);
   event_set_mem_functions(Allocate, Reallocate, ::free);
   event_set_log_callback(OnLibeventSays);

@@ -89,7 +89,14 @@ AS_IF([test "x$enable_sanitizers" != xno], [
   RUM_TRY_FLAGS([SANITIZER_FLAGS], [$rum_flags])
   AS_IF([test -z "$SANITIZER_FLAGS"],
     [AC_MSG_ERROR([$CXX cannot build with the sanitizers $rum_sanitizers])])
+  RUM_SANITIZE_COROUTINES
 ])
+])
+
+# clang 14 cannot assemble coroutines with its check of called functions; gcc has no such check.
+AC_DEFUN([RUM_SANITIZE_COROUTINES], [
+AS_CASE([$SANITIZER_FLAGS], [*undefined*],
+  [RUM_TRY_FLAGS([SANITIZER_FLAGS], [-fno-sanitize=function])])
 ])
 
 # RUM_FUZZERS
@@ -100,7 +107,8 @@ AC_ARG_ENABLE([fuzzers], [AS_HELP_STRING([--enable-fuzzers],
 AS_IF([test "x$enable_fuzzers" = xyes], [
   AS_IF([test "x$enable_sanitizers" = xno],
     [SANITIZER_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-     enable_sanitizers=address,undefined])
+     enable_sanitizers=address,undefined
+     RUM_SANITIZE_COROUTINES])
   rum_before=$SANITIZER_FLAGS
   RUM_TRY_FLAGS([SANITIZER_FLAGS], [-fsanitize=fuzzer-no-link])
   AS_IF([test "x$rum_before" = "x$SANITIZER_FLAGS"],

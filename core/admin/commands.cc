@@ -26,11 +26,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Words = std::vector<std::string_view>;
 
-constexpr size_t kListed = 1000;  // entries of a list, when no other number is asked for
+constexpr size_t kListed = 1000;  // default number of entries in a list
 
 struct Call {
   const Overview& overview;
-  const Actions* actions;  // nullptr: a list
+  const Actions* actions;  // nullptr for lists
   std::shared_ptr<Request> request;
 };
 
@@ -68,7 +68,7 @@ Json SessionsJson(const SessionList& list) {
   return json;
 }
 
-// Asks the workers; with `end` the sessions end, too.
+// Queries the workers; a nonzero `end` also ends the sessions.
 void ListSessions(const Call& call, uint32_t end) {
   SessionFilter filter;
   filter.user = call.request->Get("user");
@@ -79,7 +79,7 @@ void ListSessions(const Call& call, uint32_t end) {
   }
   filter.destination = call.request->Get("destination");
   auto id = call.request->Number("id"), most = call.request->Number("limit");
-  if (!id || !most) return Refuse(call, "id and limit are numbers");
+  if (!id || !most) return Refuse(call, "id and limit must be numbers");
   filter.id = *id;
   if (end && !filter.user && !filter.ip && !filter.destination && !filter.id) {
     return Refuse(call, "say which: id, user, ip or destination");
@@ -93,7 +93,7 @@ void Sessions(const Call& call) { ListSessions(call, 0); }
 
 void Users(const Call& call) {
   auto most = call.request->Number("limit");
-  if (!most) return Refuse(call, "limit is a number");
+  if (!most) return Refuse(call, "limit must be a number");
   const auto& users = call.overview.proxy.admission().users();
   Json json = {{"active", users.active()}, {"users", Json::array()}};
   size_t bound = std::min<uint64_t>(most->value_or(kListed), SessionLister::kMost);
@@ -133,7 +133,7 @@ void Stop(const Call& call) {
 void SetLog(const Call& call) {
   std::string word = call.request->Get("level").value_or("");
   auto level = log::FindLevel(word);
-  if (!level) return Refuse(call, "level is error, warning, info or debug");
+  if (!level) return Refuse(call, "level must be error, warning, info or debug");
   call.request->Reply(call.actions->set_log_level(*level), "level " + word);
 }
 
@@ -143,7 +143,7 @@ void SetLimit(const Call& call) {
   call.request->Reply(call.actions->set_limit(*name, *value), *name + " is " + *value);
 }
 
-// In use, as far as it is known here: maps may name more servers than are remembered.
+// Whether a server is known to be in use: a map may name more servers than are remembered.
 bool InUse(const Overview& overview, const Address& server) {
   const auto& defaults = overview.proxy.settings()->destinations;
   if (std::find(defaults.begin(), defaults.end(), server) != defaults.end()) return true;
@@ -161,10 +161,10 @@ void SetAdminState(const Call& call, AdminState state) {
   if (!server) return Refuse(call, "which destination? " + server.error().text);
   const std::string text = server->text();
   if (!call.overview.proxy.server_health().Set(text, state)) {
-    return Refuse(call, "too many servers are out of use already");
+    return Refuse(call, "too many servers are disabled already");
   }
   constexpr std::string_view kDone[] = {" takes new sessions", " takes no new sessions",
-                                        " takes no new sessions, those it had are ended"};
+                                        " takes no new sessions, its sessions are ended"};
   std::string done = text + std::string(kDone[static_cast<size_t>(state)]);
   log::Info("by an operator: {}", done);
   if (!InUse(call.overview, *server)) done += "; no option and no record of the map names it";
@@ -205,7 +205,7 @@ const Row kCommands[] = {
     {"/stop", {}, Stop},
 };
 
-// A word that is mistyped must not change what is meant.
+// Rejects unknown parameters, so that a typo in a filter cannot widen the selection.
 template <size_t kCount>
 bool Answer(const Row (&rows)[kCount], const Call& call) {
   auto row = std::find_if(std::begin(rows), std::end(rows),
@@ -214,7 +214,8 @@ bool Answer(const Row (&rows)[kCount], const Call& call) {
   if (auto unknown = call.request->Unknown(row->words)) {
     std::string words;
     for (std::string_view word : row->words) words.append(" ").append(word);
-    Refuse(call, "'" + *unknown + "' is not one of its words:" + (words.empty() ? " none" : words));
+    Refuse(call,
+           "'" + *unknown + "' is not one of its parameters:" + (words.empty() ? " none" : words));
   } else {
     row->answer(call);
   }

@@ -1,5 +1,5 @@
-// What an operator may do on --control, and the lists that can be asked for: each a row of a table,
-// with the words it takes.
+// The lists and commands of the HTTP interface: tables of paths and the query parameters that each
+// accepts. Commands are served on --control only.
 #pragma once
 
 #include <functional>
@@ -14,21 +14,21 @@ namespace rum {
 
 struct Overview;
 
-// [main] What the commands do to the process.
+// [main] The effects of the commands on the process.
 struct Actions {
-  // Called once, perhaps later: what was done, or why not. Not at all when the process ends.
+  // Called once, possibly later, with the result. Not called if the process ends first.
   using Answer = std::function<void(const Status& status, const std::string& done)>;
-  std::function<void(Answer)> reload;   // as SIGHUP
-  std::function<void(Answer)> upgrade;  // as SIGUSR2
-  std::function<void()> stop;           // as SIGTERM
+  std::function<void(Answer)> reload;   // like SIGHUP
+  std::function<void(Answer)> upgrade;  // like SIGUSR2
+  std::function<void()> stop;           // like SIGTERM
   std::function<Status(log::Level)> set_log_level;
-  // Until the configuration is read again and says something else, or the process ends.
+  // Holds until a reload finds another value in the configuration, or the process ends.
   std::function<Status(const std::string& option, const std::string& value)> set_limit;
 };
 
-// [main] Answers, perhaps later. False: there is no such list.
+// [main] Answers the request, possibly later. Returns false if there is no such list.
 bool AnswerList(const Overview& overview, const std::shared_ptr<Request>& request);
-// [main] The same for a command.
+// [main] As AnswerList(), for commands.
 bool AnswerCommand(const Overview& overview, const Actions& actions,
                    const std::shared_ptr<Request>& request);
 

@@ -11,22 +11,22 @@ namespace rum {
 namespace {
 
 constexpr Millis kLook(200);    // while there are connections
-constexpr Millis kFullLook(2);  // while others wait for a place
-// A limit of 512 open files leaves as many as there may be at most.
+constexpr Millis kFullLook(2);  // while others wait to connect
+// With 512 open files the share equals the maximum.
 constexpr uint64_t kShare = 16;
 constexpr size_t kLeast = 4;
-// More than a request may have. evhttp lets go of a connection before this does, and nobody looks
-// at what is read then.
+// Above the size of a request: evhttp closes a connection before this is reached, and no one
+// processes later bytes.
 constexpr size_t kUnreadMost = 256 * 1024;
 
-// evhttp has freed it, which takes its callbacks away.
+// evhttp clears the callbacks when it frees a connection.
 bool Closed(bufferevent* stream) {
   bufferevent_event_cb on_event = nullptr;
   bufferevent_getcb(stream, nullptr, nullptr, &on_event, nullptr);
   return !on_event;
 }
 
-// evhttp sees an end of the stream, or cannot write, and frees it.
+// Makes evhttp see the end of the stream or a write error, and free it.
 void End(bufferevent* stream) {
   ::shutdown(bufferevent_getfd(stream), SHUT_RDWR);
   bufferevent_enable(stream, EV_READ);
@@ -50,8 +50,8 @@ Connections::~Connections() {
 
 void Connections::SetListener(evconnlistener* listener) { listener_ = listener; }
 
-// With the last place taken the listener pauses, and the oldest that is not being answered ends:
-// who asks quickly finds a place, however many there are that do not.
+// When the limit is reached, pauses the listener and ends the oldest connection that is not being
+// answered: a client that sends its request quickly gets through, however many idle ones there are.
 bufferevent* Connections::OnNew(event_base* base, void* self) {
   auto& connections = *static_cast<Connections*>(self);
   bufferevent* stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
@@ -114,7 +114,7 @@ Connections::Connection* Connections::Find(evhttp_request* request) {
   return found == all_.end() ? nullptr : &*found;
 }
 
-// evhttp takes the end of what a client sends for the end of the client.
+// Stops reading: evhttp would treat the end of the client's stream as a disconnected client.
 void Connections::Asked(evhttp_request* request) {
   Connection* one = Find(request);
   if (!one) return;
@@ -127,7 +127,7 @@ void Connections::Answered(evhttp_request* request) {
   if (!one) return;
   one->state = State::kWrites;
   one->since = NowMillis();
-  bufferevent_disable(one->stream, EV_READ);  // evhttp reads again when all is written
+  bufferevent_disable(one->stream, EV_READ);  // evhttp resumes reading after the answer is sent
   evhttp_request_set_on_complete_cb(request, OnWritten, this);
 }
 
@@ -137,7 +137,7 @@ void Connections::OnWritten(evhttp_request* request, void* self) {
   if (!one) return;
   one->state = State::kReads;
   one->since = NowMillis();
-  // Most connections end now: then the descriptor is free at once.
+  // Most connections end now; check at once, to free the descriptor.
   evhttp_connection_set_closecb(
       evhttp_request_get_connection(request),
       [](evhttp_connection*, void* look) { event_active(static_cast<event*>(look), 0, 0); },

@@ -1,5 +1,5 @@
-// The connections of an evhttp, bounded in number and in time: evhttp itself knows only how long it
-// waits for the next byte.
+// The connections of an evhttp, limited in number and duration: evhttp itself only has a timeout
+// for the next byte.
 #pragma once
 
 #include <event2/event.h>
@@ -17,40 +17,39 @@ struct evhttp_request;
 
 namespace rum {
 
-// How long a connection may take for what it is at.
+// Timeouts for the states of a connection.
 struct ConnectionTimes {
-  Millis request{10000};  // from the start, or from the last answer, to the end of a request
-  Millis answer{30000};   // to take the whole of an answer
+  Millis request{10000};  // from the connection or the last answer until a request is complete
+  Millis answer{30000};   // to send a whole answer
 };
 
 class Connections {
  public:
   static constexpr size_t kMost = 32;
 
-  // [main] How many there may be at a time where so many files may be open: the rest is for
-  // clients.
+  // [main] The limit of connections for a limit of open files: most descriptors are for clients.
   static size_t MostFor(uint64_t descriptors);
 
-  // [main] Those of `http` from now on; what follows, too. Lives longer than `http` does.
+  // [main, and all below] Manages the future connections of `http`, which it must outlive.
   Connections(event_base* base, evhttp* http, size_t most, ConnectionTimes times = {});
-  // After evhttp_free().
+  // Call evhttp_free() first.
   ~Connections();
   Connections(const Connections&) = delete;
 
-  // The one at which connections arrive. nullptr: none any more.
+  // The listener of the connections; nullptr: it no longer listens.
   void SetListener(evconnlistener* listener);
 
-  // A request has arrived. Until Answered() the connection has all the time in the world, and
-  // whether its client goes on sending, or will not, is not looked at.
+  // A request has arrived. Until Answered() the connection has no timeout, and further bytes or the
+  // end of its client's stream are ignored.
   void Asked(evhttp_request* request);
-  // Its answer is on the way, by evhttp_send_reply().
+  // evhttp_send_reply() was called for the request.
   void Answered(evhttp_request* request);
 
  private:
   enum class State : uint8_t { kReads, kIsAnswered, kWrites };
   struct Connection {
-    bufferevent* stream;  // ours too: the socket is closed when both have let go
-    uint64_t since;       // monotonic ms: when it began to be in its state
+    bufferevent* stream;  // referenced here too: the socket is closed when both references are gone
+    uint64_t since;       // start of the state, monotonic ms
     State state;
   };
 
@@ -66,7 +65,7 @@ class Connections {
   const ConnectionTimes times_;
   evconnlistener* listener_ = nullptr;
   event* look_;
-  bool full_ = false;  // the listener pauses
+  bool full_ = false;  // the limit is reached; the listener is paused
   std::vector<Connection> all_;
 };
 

@@ -1,5 +1,4 @@
-// The last ten minutes in steps of five seconds, for the chart of the status page. On the main
-// loop.
+// Samples of the last ten minutes, one per five seconds, for the chart of the status page.
 #pragma once
 
 #include <event2/event.h>
@@ -12,11 +11,11 @@
 
 namespace rum {
 
-// What is counted up, and how many there are, at one time.
+// Counters and gauges at one time.
 struct Sample {
   uint64_t at = 0;  // monotonic ms
   uint64_t active = 0;
-  uint64_t logins = 0;  // since the start, as all that follows
+  uint64_t logins = 0;  // since the start; also below
   uint64_t client_bytes = 0;
   uint64_t upstream_bytes = 0;
 };
@@ -26,14 +25,14 @@ class History {
   static constexpr size_t kSamples = 121;
   static constexpr Millis kStep{5000};
 
-  // [main] `take` is called now and at each step.
+  // [main] Calls `take` now and at each interval.
   History(event_base* base, std::function<Sample()> take);
   ~History();
   History(const History&) = delete;
 
-  // [main] The oldest first.
+  // [main] Oldest first.
   const std::deque<Sample>& samples() const { return samples_; }
-  // Most sessions at a time that a sample saw since the start.
+  // The largest `active` of all samples since the start.
   uint64_t most_active() const { return most_active_; }
 
  private:

@@ -17,12 +17,12 @@
 namespace rum {
 namespace {
 
-// By their listeners: -m and --control.
+// Finds the server (-m or --control) of a listener.
 std::map<evconnlistener*, StatisticsServer*> the_servers;
 
-constexpr timeval kRest = {0, 200000};
+constexpr timeval kPause = {0, 200000};
 constexpr int kTimeoutSeconds = 10;
-constexpr ev_ssize_t kMostBytes = 16 * 1024;  // of a request's head, and of its body
+constexpr ev_ssize_t kMostBytes = 16 * 1024;  // limit of a request's header, and of its body
 
 }  // namespace
 
@@ -30,7 +30,7 @@ void StatisticsServer::Serve(evhttp_request* raw) {
   auto request = std::make_shared<Request>(raw, &handed_over_, *connections_);
   const std::string_view what = request->path();
   const Overview overview = overview_();
-  if (request->post()) {  // so that no link and no page can give a command
+  if (request->post()) {  // commands require POST, so that no link can give one
     if (actions_ && AnswerCommand(overview, *actions_, request)) return;
     return request->Reply(404, kPlainText, "there is no such command\n");
   }
@@ -86,23 +86,23 @@ Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(
       server.get());
   server->bound_ = evhttp_accept_socket_with_handle(server->http_, socket->fd.get());
   if (!server->bound_) return Error{Fault::kBind, "cannot serve statistics on " + address.text()};
-  (void)socket->fd.release();  // evhttp closes it
-  server->rested_ = evtimer_new(base, OnRested, server.get());
+  (void)socket->fd.release();  // evhttp owns it
+  server->resume_event_ = evtimer_new(base, OnPauseOver, server.get());
   server->listener_ = evhttp_bound_socket_get_listener(server->bound_);
-  // evhttp's listener hands its own argument to this callback, so the server is found by it.
+  // The callback's argument is evhttp's own, so it finds the server in the_servers.
   the_servers[server->listener_] = server.get();
   evconnlistener_set_error_cb(server->listener_, OnAcceptError);
   server->connections_->SetListener(server->listener_);
   return server;
 }
 
-// Without descriptors libevent would call again at once, without end.
+// Without free descriptors libevent would call this again at once, endlessly.
 void StatisticsServer::OnAcceptError(evconnlistener* listener, void*) {
   evconnlistener_disable(listener);
-  event_add(the_servers.at(listener)->rested_, &kRest);
+  event_add(the_servers.at(listener)->resume_event_, &kPause);
 }
 
-void StatisticsServer::OnRested(evutil_socket_t, short, void* self) {
+void StatisticsServer::OnPauseOver(evutil_socket_t, short, void* self) {
   evconnlistener_enable(static_cast<StatisticsServer*>(self)->listener_);
 }
 
@@ -111,7 +111,7 @@ SharedSocket StatisticsServer::ForHandover() const {
 }
 
 void StatisticsServer::HandOver() {
-  event_del(rested_);
+  event_del(resume_event_);
   the_servers.erase(listener_);
   connections_->SetListener(nullptr);
   evhttp_del_accept_socket(http_, bound_);
@@ -120,12 +120,12 @@ void StatisticsServer::HandOver() {
   listener_ = nullptr;
 }
 
-// While it still listens, so that nobody takes the file for one that was left behind.
+// Removes the file while still listening, so that no other process treats it as stale.
 StatisticsServer::~StatisticsServer() {
   the_servers.erase(listener_);
   if (bound_ && !keep_file_) file_.Remove(address_.host);
   if (connections_) connections_->SetListener(nullptr);
-  if (rested_) event_free(rested_);
+  if (resume_event_) event_free(resume_event_);
   if (http_) evhttp_free(http_);
 }
 

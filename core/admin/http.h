@@ -1,5 +1,5 @@
-// HTTP on the main loop: statistics (-m), by which nothing can be changed, and the same with
-// commands on a socket that only the owner may open (--control).
+// The HTTP servers on the main loop: read-only statistics (-m), and statistics with commands on a
+// socket that only the owner can open (--control).
 #pragma once
 
 #include <event2/event.h>
@@ -28,8 +28,8 @@ namespace rum {
 
 class StatisticsServer {
  public:
-  // [main] Listens, on a socket out of `inherited` if it is there. `overview` is asked at each
-  // request. Without `actions` there are no commands.
+  // [main] Listens, on a socket of `inherited` if it has this address. Calls `overview` for each
+  // request. Without `actions`, the server is read-only.
   static Result<std::unique_ptr<StatisticsServer>> Open(event_base* base, const Address& address,
                                                         mode_t socket_mode,
                                                         std::function<Overview()> overview,
@@ -39,9 +39,9 @@ class StatisticsServer {
   ~StatisticsServer();
   StatisticsServer(const StatisticsServer&) = delete;
 
-  // [main] For another process that is to listen as well.
+  // [main] The socket, for another process that will also listen on it.
   SharedSocket ForHandover() const;
-  // [main] That process answers from now on; requests that are here already are answered here.
+  // [main] Stops listening, since the other process does; requests already received are answered.
   void HandOver();
   bool handed_over() const { return handed_over_; }
 
@@ -50,15 +50,15 @@ class StatisticsServer {
 
   void Serve(evhttp_request* request);
   static void OnAcceptError(evconnlistener*, void* self);
-  static void OnRested(evutil_socket_t, short, void* self);
+  static void OnPauseOver(evutil_socket_t, short, void* self);
 
   evhttp* http_ = nullptr;
-  std::unique_ptr<Connections> connections_;  // http_'s
-  evhttp_bound_socket* bound_ = nullptr;      // http_'s, until it is handed over
-  evconnlistener* listener_ = nullptr;        // bound_'s
-  event* rested_ = nullptr;
+  std::unique_ptr<Connections> connections_;  // of http_
+  evhttp_bound_socket* bound_ = nullptr;      // of http_, until the hand-over
+  evconnlistener* listener_ = nullptr;        // of bound_
+  event* resume_event_ = nullptr;
   Address address_;
-  bool keep_file_ = false;  // of a unix socket
+  bool keep_file_ = false;  // keep the unix socket's file
   SocketFile file_;
   bool handed_over_ = false;
   std::function<Overview()> overview_;

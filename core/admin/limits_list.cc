@@ -16,7 +16,7 @@
 namespace rum {
 namespace {
 
-// What a limit is compared with, and how often it refused; nothing where there is no one number.
+// The value to compare a limit with, and its refusals; nullopt where no single number exists.
 struct LimitRow {
   std::string_view option;
   uint64_t (*now)(const Proxy& proxy);
@@ -49,7 +49,7 @@ constexpr LimitRow kRows[] = {
     {"login-failures", nullptr, [](const Proxy& p) { return SumOf(p, &Counters::login_blocks); }},
 };
 
-// Of --help, where it stands in brackets at the end.
+// The default that a help text has in parentheses at its end.
 std::string DefaultOf(std::string_view help) {
   size_t open = help.rfind('(');
   return open == help.npos ? "off" : std::string(help.substr(open + 1, help.size() - open - 2));

@@ -1,4 +1,4 @@
-// The limits as they are set, how near they are, and how often they refused.
+// The limits: configured value, current use and number of refusals.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -7,7 +7,7 @@ namespace rum {
 
 class Proxy;
 
-// [main] The document of /limits.
+// [main] The JSON document of /limits.
 nlohmann::ordered_json LimitsJson(const Proxy& proxy);
 
 }  // namespace rum

@@ -58,7 +58,7 @@ setInterval(async () => {
 </script></body></html>
 )";
 
-// Text from anywhere, safe between tags and in quotes.
+// Escapes untrusted text for HTML content and attributes.
 std::string Html(std::string_view text) {
   std::string printable, out;
   AppendPrintable(printable, text);
@@ -136,7 +136,7 @@ class Page {
     return stats_.at(group).at(name).get<uint64_t>();
   }
 
-  // A second's share of what has grown between the last two samples.
+  // The increase per second between the last two samples.
   double Rate(uint64_t Sample::*member) const {
     return samples_.size() < 2 ? 0 : RateAt(samples_.size() - 1, member);
   }
@@ -177,7 +177,7 @@ class Page {
     out_ += "</div>\n";
   }
 
-  // Sessions and logins of the last ten minutes, each on a scale of its own.
+  // Sessions and logins of the last ten minutes, each on its own scale.
   void Chart() {
     constexpr double kWide = 600, kHigh = 90;
     std::vector<double> sessions, logins;

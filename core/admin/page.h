@@ -1,5 +1,5 @@
-// The status page: what /stats tells, for people. Complete without scripts; one of ten lines puts
-// the newest in its place every five seconds.
+// The status page: /stats in HTML. Complete without scripts; a script of ten lines refreshes it
+// every five seconds.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace rum {
 
-// [main] An HTML document that needs nothing from outside.
+// [main] An HTML document without external resources.
 std::string StatusPage(const Overview& overview, const History& history);
 
 }  // namespace rum

@@ -1,4 +1,4 @@
-// The statistics in the text form of Prometheus.
+// The statistics in Prometheus' text format.
 #include <fmt/format.h>
 
 #include <iterator>
@@ -20,7 +20,7 @@
 namespace rum {
 namespace {
 
-// As the text form wants it for HELP.
+// Escapes a HELP text.
 std::string EscapeHelp(std::string_view text) {
   std::string out;
   for (char c : text) {
@@ -53,7 +53,7 @@ std::string StatisticsPrometheus(const Overview& overview) {
     head(name, type, help);
     fmt::format_to(std::back_inserter(out), "{} {}\n", name, value);
   };
-  // A metric with one label, of which each row of a table is a value.
+  // A metric with one label that takes its values from the rows of a table.
   auto each = [&](std::string_view name, std::string_view type, std::string_view help,
                   std::string_view label, const auto& rows, auto value) {
     head(name, type, help);

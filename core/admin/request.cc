@@ -50,7 +50,7 @@ Result<std::optional<uint64_t>> Request::Number(const char* key) const {
   uint64_t value = 0;
   auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
   if (error != std::errc() || end != text->data() + text->size()) {
-    return Error{Fault::kUsage, std::string(key) + " is a number\n"};
+    return Error{Fault::kUsage, std::string(key) + " must be a number\n"};
   }
   return std::optional(value);
 }
@@ -77,8 +77,7 @@ void Request::Reply(int code, const char* type, const std::string& body) {
   evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
   evhttp_add_header(headers, "Content-Length", std::to_string(body.size()).c_str());
   if (*handed_over_) evhttp_add_header(headers, "Connection", "close");
-  // Of an answer to HEAD libevent would send the body too, which the next answer would be taken
-  // for.
+  // libevent would send a body even for HEAD, and the client would take it for the next answer.
   if (evhttp_request_get_command(request) != EVHTTP_REQ_HEAD) {
     evbuffer_add(evhttp_request_get_output_buffer(request), body.data(), body.size());
   }

@@ -1,4 +1,4 @@
-// One HTTP request: what it asks, and its answer, now or when others have told.
+// One HTTP request and its answer, which may follow later.
 #pragma once
 
 #include <cstdint>
@@ -18,34 +18,34 @@ class Connections;
 
 inline constexpr const char* kPlainText = "text/plain; charset=utf-8";
 
-// [main] Answered once. The client may leave before: then the answer goes nowhere.
+// [main] Answered once. If the client disconnects first, the answer is dropped.
 class Request {
  public:
-  // `handed_over` says, when the answer is written, whether the next question is for another
-  // process; it and `connections` must outlive this.
+  // `*handed_over`, read when the answer is sent, tells whether another process takes further
+  // requests; then the connection is closed. It and `connections` must outlive this.
   Request(evhttp_request* request, const bool* handed_over, Connections& connections);
   ~Request();
   Request(const Request&) = delete;
 
   bool post() const;
   std::string_view path() const { return path_; }
-  // What stands behind the question mark.
+  // The value of a query parameter.
   std::optional<std::string> Get(const char* key) const;
-  Result<std::optional<uint64_t>> Number(const char* key) const;  // nothing: it is not given
-  // What is asked that is none of these words.
+  Result<std::optional<uint64_t>> Number(const char* key) const;  // nullopt: not given
+  // The first query parameter not in `words`.
   std::optional<std::string> Unknown(std::span<const std::string_view> words) const;
 
   void Reply(int code, const char* type, const std::string& body);
-  // As JSON: what was done, or the error.
+  // Answers in JSON: `done`, or the error.
   void Reply(const Status& status, const std::string& done);
   void AddHeader(const char* name, const char* value);
 
  private:
-  evhttp_request* request_;  // nullptr: answered, or its client is gone
+  evhttp_request* request_;  // nullptr: answered, or the client disconnected
   const bool* handed_over_;
   Connections& connections_;
   std::string path_;
-  std::string unreadable_;  // what stands behind the question mark, if it is no query
+  std::string unreadable_;  // the query string, if it cannot be parsed
   evkeyvalq* pairs_;
 };
 

@@ -57,13 +57,13 @@ void AddHealth(const Prober& prober, nlohmann::ordered_json& checks) {
   }
 }
 
-// Destinations listed one by one.
+// Limit of destinations in the list.
 constexpr size_t kDestinationsListed = 100;
 
 using Unavailable = ServerHealth::Unavailable;
 
-// Those of -d, those that are disabled, whose circuit is open or that are down, those with the most
-// sessions, then others.
+// In this order: servers of -d; disabled, with an open circuit or down; those with the most
+// sessions; others.
 std::vector<std::string> ListedDestinations(const Proxy& proxy, const Prober& prober,
                                             const std::vector<Unavailable>& unavailable) {
   std::vector<std::string> listed;

@@ -1,4 +1,4 @@
-// What is told over HTTP: the workers' counters summed up, as JSON and in Prometheus' text form.
+// The statistics: the workers' counters added up, as JSON and in Prometheus' text format.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@ class Prober;
 class Proxy;
 struct TlsContexts;
 
-// What a look at the process needs; `map` may be null (no -M), and so may `tls` and what is in it.
+// The parts of the process that statistics read. `map` is null without -M; `tls` and its members
+// may be null.
 struct Overview {
   Proxy& proxy;
   const Prober& prober;
@@ -24,15 +25,14 @@ struct Overview {
   const TlsContexts* tls = nullptr;
 };
 
-// [main] When the certificate that clients are shown expires, in seconds since 1970; 0: there is
-// none.
+// [main] Expiry of the certificate shown to clients, in seconds since 1970; 0: no certificate.
 int64_t CertificateNotAfter(const Overview& overview);
 
-// [main] An empty string when clients can be served, else why not.
+// [main] Empty if clients can be served, otherwise the reason.
 std::string WhyNotReady(const Overview& overview);
-// [main] What is told, as a tree.
+// [main] The statistics as a JSON tree.
 nlohmann::ordered_json StatisticsTree(const Overview& overview);
-// [main] The documents of /stats and /metrics. Their fields are in rum(8).
+// [main] The documents of /stats and /metrics; rum(8) describes their fields.
 std::string StatisticsJson(const Overview& overview);
 std::string StatisticsPrometheus(const Overview& overview);
 

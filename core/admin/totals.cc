@@ -56,7 +56,7 @@ uint64_t Sum(const Proxy& proxy, Get get) {
   return sum;
 }
 
-// Adds one worker's histogram to the sum.
+// Adds the histogram of one worker.
 template <const auto& kBounds>
 void Add(const Histogram<kBounds>& histogram, Times& times) {
   times.bounds.assign(kBounds.begin(), kBounds.end());

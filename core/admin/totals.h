@@ -1,4 +1,4 @@
-// What the workers have counted, summed up; and the table of it that both forms are made from.
+// Sums of the workers' counters, and the table that JSON and metrics are made from.
 #pragma once
 
 #include <array>
@@ -17,30 +17,30 @@ namespace rum {
 
 class Proxy;
 
-// A number that is kept by each worker: where it is, what it is called, what it means.
+// A counter of the workers: member, names and description.
 struct CounterRow {
   Counter Counters::*member;
-  const char* group;   // in the JSON
-  const char* name;    // in the JSON
-  const char* metric;  // for Prometheus, with its unit
+  const char* group;   // in JSON
+  const char* name;    // in JSON
+  const char* metric;  // in Prometheus, with its unit
   const char* type;
   const char* help;
 };
 
 std::span<const CounterRow> CounterRows();
 
-// [any] Sums over the workers.
+// [any] Adds up all workers.
 uint64_t SumOf(const Proxy& proxy, Counter Counters::*member);
 uint64_t SumEnded(const Proxy& proxy, uint32_t reason);
 uint64_t SumLoginsRefused(const Proxy& proxy, int32_t verdict);
 uint64_t SumClientsRefused(const Proxy& proxy, Refusal refusal);
 uint64_t SumModule(const Proxy& proxy, size_t metric);
 
-// A histogram of the workers as one: its bounds in microseconds, what was at most as long as each,
-// and in all.
+// The sum of a histogram of all workers: bucket bounds in microseconds, cumulative counts per
+// bound, and totals.
 struct Times {
-  const char* name;    // in the JSON
-  const char* metric;  // for Prometheus
+  const char* name;    // in JSON
+  const char* metric;  // in Prometheus
   const char* help;
   std::vector<uint64_t> bounds;
   std::vector<uint64_t> within;
@@ -49,11 +49,11 @@ struct Times {
 };
 std::array<Times, 3> SumTimes(const Proxy& proxy);
 
-// [main] For the chart.
+// [main] A sample for the chart.
 Sample TakeSample(const Proxy& proxy);
 
 inline constexpr std::string_view kHealthWords[] = {"unknown", "up", "down"};
-// [main] How many destinations are in this state.
+// [main] The number of destinations in `state`.
 size_t CountHealth(const Prober& prober, DestinationHealth::State state);
 
 }  // namespace rum

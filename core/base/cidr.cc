@@ -33,7 +33,7 @@ Ip IpOf(const SocketAddress& any) {
   return ip;
 }
 
-// Clears what stands behind the first `bits`.
+// Clears the bits after the first `bits`.
 std::array<uint8_t, 16> Mask(std::array<uint8_t, 16> bytes, unsigned bits) {
   for (size_t i = 0; i < bytes.size(); ++i) {
     unsigned left = bits > 8 * i ? bits - static_cast<unsigned>(8 * i) : 0;

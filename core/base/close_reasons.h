@@ -1,4 +1,4 @@
-// The table of end reasons as an array: words and explanations by number.
+// The close reasons as an array: word and explanation by number.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ constexpr bool CloseReasonsAreInOrder() {
 }
 static_assert(CloseReasonsAreInOrder(), "close_reasons.def and rum/module.h number differently");
 
-// A number that is in the table; anything else a module may say counts as its failure.
+// Maps numbers outside the table, which only a faulty module reports, to a module failure.
 inline uint32_t KnownCloseReason(uint32_t reason) {
   return reason >= 1 && reason <= kCloseReasonCount ? reason : RUM_CLOSE_MODULE;
 }

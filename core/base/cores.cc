@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kGroups = "/sys/fs/cgroup";  // version 2
 
-// The group's path, "/a/b"; each of its parents may have a limit, too.
+// The path of this process's group, "/a/b"; each parent can have a limit, too.
 std::string Group() {
   std::ifstream file("/proc/self/cgroup");
   for (std::string line; std::getline(file, line);) {

@@ -1,4 +1,4 @@
-// How many threads of this process can run at a time.
+// The number of threads that this process can run in parallel.
 #pragma once
 
 #include <optional>
@@ -6,12 +6,12 @@
 
 namespace rum {
 
-// [any] The cores that the process may use, by its affinity, or fewer where its control group
-// grants less processor time. At least 1.
+// [any] The number of cores in the process's affinity mask, lowered to the CPU quota of its control
+// group. At least 1.
 unsigned UsableCores();
 
-// Pure: how many cores "50000 100000" or "max 100000", of a file cpu.max, amount to, rounded up.
-// Nothing: there is no limit, or it cannot be read.
+// Pure: cores of a cpu.max line ("50000 100000", "max 100000"), rounded up. nullopt: unlimited, or
+// not a valid line.
 std::optional<unsigned> CoresOfLimit(std::string_view cpu_max);
 
 }  // namespace rum

@@ -8,9 +8,9 @@
 namespace rum {
 namespace {
 
-// Characters that nobody sees and that change what is seen: they turn the direction of a text,
-// break a line or a word, join, hide, or stand for nothing (general category Cf, Zl and Zp,
-// variation selectors, and letters without a shape), and those that are none.
+// Code points that are invisible but change how text is displayed: direction, line and word breaks,
+// joiners and fillers (general category Cf, Zl and Zp, variation selectors, blank letters); also
+// noncharacters.
 struct Range {
   uint32_t first, last;
 };
@@ -31,17 +31,17 @@ bool Unseen(uint32_t code) {
   return false;
 }
 
-// A well-formed UTF-8 character; length 0: there is none.
+// A well-formed UTF-8 character; length 0: the bytes are not well-formed.
 struct Character {
   size_t length = 0;
   uint32_t code = 0;
-  // Not a control character (C0, DEL, C1) either.
+  // Also excludes control characters (C0, DEL, C1).
   bool plain() const {
     return length > 0 && code >= 0x20 && (code < 0x7f || code >= 0xa0) && !Unseen(code);
   }
 };
 
-// The one at the front of what is not empty.
+// The first character of `s`, which is not empty.
 Character FirstOf(std::string_view s) {
   auto byte = [&](size_t i) { return static_cast<uint8_t>(s[i]); };
   const uint8_t first = byte(0);
@@ -101,7 +101,7 @@ std::string ShowJson(std::string_view json) {
   std::string out;
   for (; !json.empty();) {
     const Character first = FirstOf(json);
-    if (first.plain() || first.length < 2) {  // what is ASCII stands between the strings, too
+    if (first.plain() || first.length < 2) {  // ASCII can also be syntax between the strings
       out.append(json.substr(0, std::max<size_t>(first.length, 1)));
     } else if (first.code < 0x10000) {
       out += fmt::format("\\u{:04x}", first.code);

@@ -1,5 +1,5 @@
-// Text from outside made safe to show: what a client wrote cannot break a line, a terminal or JSON,
-// nor be read as something else.
+// Escapes untrusted text for display: bytes from a client cannot break a line, a terminal or JSON,
+// or pose as other text.
 #pragma once
 
 #include <string>
@@ -7,19 +7,20 @@
 
 namespace rum {
 
-// Printable ASCII and well-formed UTF-8 stay, but for control characters and those that nobody sees
-// and that change what is seen, such as U+202E, which turns the direction of a text; '"', '\' and
+// Keeps printable ASCII and well-formed UTF-8, except control characters and invisible characters
+// that change how text is displayed (such as U+202E, which reverses its direction). '"', '\' and
 // all other bytes become \", \\ and \xHH. For use between double quotes in a line of text.
 void AppendEscaped(std::string& out, std::string_view bytes);
 
-// A whole line: as AppendEscaped, but '"' and '\' stay.
+// As AppendEscaped(), for a whole line: '"' and '\' are kept.
 void AppendPrintable(std::string& out, std::string_view bytes);
 
-// The same as AppendEscaped inside a JSON string: a byte that is not text reads as \xHH and '\' as
-// two of them once the JSON is parsed, so that the value is never ambiguous.
+// As AppendEscaped(), inside a JSON string: after the JSON is parsed, an invalid byte is \xHH and
+// '\' is \\, so that the value is unambiguous.
 void AppendJsonEscaped(std::string& out, std::string_view bytes);
 
-// JSON of a library, for a terminal: the same values, what nobody sees in them as \uHHHH.
+// Escapes the JSON of a library for a terminal: the values are unchanged, invisible characters
+// become \uHHHH.
 std::string ShowJson(std::string_view json);
 
 }  // namespace rum

@@ -1,4 +1,4 @@
-// Tells one version of a file from another, without reading it.
+// Identifies a version of a file by its metadata, without reading it.
 #pragma once
 
 #include <sys/stat.h>
@@ -23,7 +23,7 @@ struct FileStamp {
     return {st.st_dev, st.st_ino, static_cast<uint64_t>(st.st_size), nanoseconds(st.st_mtim),
             nanoseconds(st.st_ctim)};
   }
-  // Nothing: it is not there, or cannot be looked at.
+  // nullopt if the file does not exist or stat(2) fails.
   static std::optional<FileStamp> Of(const std::string& path) {
     struct stat st;
     if (::stat(path.c_str(), &st) != 0) return std::nullopt;

@@ -43,25 +43,25 @@ std::atomic<bool> json = false;
 std::atomic<Level> least = Level::kInfo;
 std::atomic<uint64_t> dropped = 0;
 
-// Where a last line goes; a signal handler may read it at any time. -1: only to standard error.
+// The target of LastLine(); a signal handler may read it at any time. fd -1: standard error only.
 struct LastTarget {
   std::atomic<int> fd = -1;
   std::atomic<bool> json = false, is_stderr = false, syslog = false, stream = false;
 };
 LastTarget last_target;
 
-// Not by following a trick of another user, see trusted_file.h.
+// Safe against files and links of other users, see trusted_file.h.
 Result<Fd> OpenFile(const std::string& path) {
   return OpenTrusted(path, O_WRONLY | O_CREAT | O_APPEND, 0640);
 }
 
-// A file, or standard error. Lines are gathered and written by one write(2) at a flush.
+// A file or stderr. Lines are batched: flush writes them by one write(2).
 class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   FileSink(const std::string& path, Fd file) : path_(path), file_(std::move(file)) {}
   ~FileSink() override { Forget(); }
 
-  // Opens the file by its name again; false: that failed, and the old one goes on serving.
+  // Opens the file again by its name; on failure returns false and keeps the old file.
   bool Reopen() {
     if (path_.empty()) return true;
     flush();
@@ -79,7 +79,7 @@ class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
   void sink_it_(const spdlog::details::log_msg& message) override {
     formatter_->format(message, lines_);
   }
-  // Where only a part of a line finds room, the other part is written before the next line.
+  // If a line was written partly, its rest is written before the next line.
   void flush_() override {
     if (!rest_.empty() && Emptied()) Forget();
     rest_.erase(0, WriteSome(rest_.data(), rest_.size()));
@@ -101,7 +101,7 @@ class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
     }
     return done;
   }
-  // Whether somebody has cut the file, and the line that was begun with it.
+  // Whether the file was truncated, which also removed the start of the partly written line.
   bool Emptied() const {
     struct stat status;
     return ::fstat(file_.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0;
@@ -111,10 +111,10 @@ class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
     rest_.clear();
   }
 
-  const std::string path_;  // empty: standard error
+  const std::string path_;  // empty: stderr
   Fd file_;
   spdlog::memory_buf_t lines_;
-  std::string rest_;  // of a line whose beginning is in the file
+  std::string rest_;  // the unwritten rest of the last line
 };
 
 class SyslogSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
@@ -157,12 +157,12 @@ const char* PatternOf(bool json, bool syslog) {
   return syslog ? "%v" : "%Y-%m-%dT%H:%M:%S.%e%z %l %v";
 }
 
-// Where lines go.
+// Where lines are written.
 struct Target {
   std::shared_ptr<spdlog::logger> logger;
   std::shared_ptr<FileSink> file;  // nullptr: syslog
   std::shared_ptr<SyslogSink> syslog;
-  bool json = false;  // the form of its pattern
+  bool json = false;  // format of the current pattern
 
   void Use(bool as_json) {
     if (as_json != json) logger->set_pattern(PatternOf(as_json, !file));
@@ -178,12 +178,12 @@ struct Target {
 };
 
 struct Switch {
-  Target target;  // without a logger: it stays
+  Target target;  // an empty logger: keep the target
   bool json;
 };
 
-// A message is put into the form that is in use when it is written. Text and JSON are fields, which
-// stay as they were made: the form may change while they wait.
+// A message is formatted when it is written. Text and JSON are preformatted fields and keep their
+// format, even if it changes while they are queued.
 enum class Form : uint8_t { kMessage, kText, kJson };
 
 struct Line {
@@ -191,23 +191,23 @@ struct Line {
   Level level;
   std::string text;
   Form form = Form::kMessage;
-  // No lines, but what is to be done behind those before.
-  bool reopen = false;             // the file is to be opened again
-  std::optional<Switch> change{};  // the target or the form is another one
+  // A command instead of a line; runs after the lines queued before it.
+  bool reopen = false;             // reopen the file
+  std::optional<Switch> change{};  // change the target or the format
 };
 
-// The queue and its thread. Never destroyed, since a thread that hangs in its target may outlive
-// us.
+// The queue and its thread. Never destroyed: a thread that is blocked in its target may outlive
+// main.
 struct Writer {
   std::mutex mutex;  // guards what follows
   std::condition_variable wake, ended;
   std::vector<Line> lines;
   bool open = false;
-  bool idle = false;   // the thread waits for a first line; else it comes back by itself
-  bool hurry = false;  // do not gather
+  bool idle = false;       // the thread waits without a timeout and must be woken
+  bool flush_now = false;  // write now, without waiting for more lines
   bool closing = false;
   bool over = true;
-  // The thread's own.
+  // Used only by the thread.
   Target target;
   bool reopen = false;
   bool as_json = false;
@@ -220,8 +220,8 @@ struct Writer {
 };
 
 Writer& writer = *new Writer;
-Options current;  // the main thread's
-Syslog outside;   // the main thread's; connected before --chroot
+Options current;     // used only by the main thread
+Syslog host_syslog;  // used only by the main thread; connected before --chroot
 
 std::string MakeLine(bool as_json, std::string_view text) {
   std::string line;
@@ -235,8 +235,8 @@ std::string MakeLine(bool as_json, std::string_view text) {
   return line;
 }
 
-// Waits for a first line, then a moment for more, and writes them together: the callers pay for an
-// uncontended lock, and the thread is woken at most twenty times a second.
+// Waits for a line, then briefly for more, and writes them together: callers pay for an uncontended
+// lock only, and the thread wakes at most twenty times a second.
 void Writer::Run() {
   std::vector<Line> all;
   std::unique_lock lock(mutex);
@@ -249,8 +249,8 @@ void Writer::Run() {
       wake.wait(lock, due);
     }
     idle = false;
-    if (!lines.empty()) wake.wait_for(lock, kGather, [this] { return closing || hurry; });
-    hurry = false;
+    if (!lines.empty()) wake.wait_for(lock, kGather, [this] { return closing || flush_now; });
+    flush_now = false;
     all.swap(lines);
     lock.unlock();
     WriteAll(all);
@@ -291,14 +291,14 @@ void Writer::WriteAll(std::vector<Line>& all) {
       target.logger->log(line.time, spdlog::source_loc{}, Spd(line.level),
                          message ? MakeLine(as_json, line.text) : line.text);
     } else if (target.file) {
-      reopen = !target.file->Reopen();  // tried again with every batch until it succeeds
+      reopen = !target.file->Reopen();  // retried with each batch until it succeeds
     }
   }
   ReportRepeats(false);
-  target.TellLastTarget(as_json);  // syslog may have been connected anew
+  target.TellLastTarget(as_json);  // syslog may have reconnected
 }
 
-// Gathered are things that go wrong, not things that happen.
+// Only errors and warnings are gathered; repeated events stay visible.
 bool Writer::MayWrite(const Line& line) {
   return line.level > Level::kWarning ||
          repeats.Pass(std::chrono::steady_clock::now(), static_cast<int>(line.level), line.text);
@@ -314,16 +314,16 @@ void Writer::ReportRepeats(bool all) {
   target.logger->flush();
 }
 
-// Before the log is open and after it is closed. A pipe that is full takes nothing: nobody is held
-// up, and the line is lost.
-void SayDirectly(const Line& line) {
+// Writes before Open() and after Close(). If stderr is a full pipe, drops the line instead of
+// blocking.
+void WriteDirectly(const Line& line) {
   if (line.change || line.reopen) return;
   pollfd error_output = {STDERR_FILENO, POLLOUT, 0};
   if (::poll(&error_output, 1, 0) != 1 || !(error_output.revents & POLLOUT)) {
     ++dropped;
     return;
   }
-  // Where poll(2) finds room in a pipe, so many bytes do not block.
+  // POLLOUT guarantees that PIPE_BUF bytes fit a pipe without blocking.
   std::string text = "rum: " + MakeLine(false, line.text).substr(0, PIPE_BUF - 6) + "\n";
   (void)!::write(STDERR_FILENO, text.data(), text.size());
 }
@@ -332,14 +332,14 @@ void Push(Line line) {
   bool wake;
   {
     std::lock_guard lock(writer.mutex);
-    if (!writer.open) return SayDirectly(line);
+    if (!writer.open) return WriteDirectly(line);
     if (writer.lines.size() >= kQueue && !line.reopen && !line.change) {
       ++dropped;
       return;
     }
-    bool hurry = writer.lines.size() >= kQueue / 2 && !writer.hurry;
-    writer.hurry |= hurry;
-    wake = hurry || (writer.idle && writer.lines.empty());
+    bool flush_now = writer.lines.size() >= kQueue / 2 && !writer.flush_now;
+    writer.flush_now |= flush_now;
+    wake = flush_now || (writer.idle && writer.lines.empty());
     writer.lines.push_back(std::move(line));
   }
   if (wake) writer.wake.notify_one();
@@ -350,7 +350,7 @@ Result<Target> MakeTarget(const Options& options) {
   std::shared_ptr<SyslogSink> syslog;
   spdlog::sink_ptr sink;
   if (options.target == "syslog") {
-    auto to = std::make_shared<SyslogSink>(outside);
+    auto to = std::make_shared<SyslogSink>(host_syslog);
     if (!to->Connect()) {
       Warning("syslog cannot be reached: /dev/log: {}; the log is lost until it can",
               std::strerror(errno));
@@ -361,7 +361,7 @@ Result<Target> MakeTarget(const Options& options) {
     auto fd = stderr_too ? Result<Fd>(Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)))
                          : OpenFile(options.target);
     std::string why = fd ? "" : fd.error().text;
-    if (fd && !*fd && errno != EBADF) why = std::strerror(errno);  // it may be closed
+    if (fd && !*fd && errno != EBADF) why = std::strerror(errno);  // EBADF: stderr may be closed
     if (!why.empty()) {
       return rum::Error{Fault::kConfig, "cannot log to '" + options.target + "': " + why};
     }
@@ -383,7 +383,7 @@ std::optional<Level> FindLevel(std::string_view word) {
   return static_cast<Level>(found - std::begin(kWords));
 }
 
-void ConnectSyslog() { (void)outside.Connect(); }
+void ConnectSyslog() { (void)host_syslog.Connect(); }
 
 Status Open(const Options& options) {
   auto target = MakeTarget(options);
@@ -395,19 +395,19 @@ Status Open(const Options& options) {
   writer.target = std::move(*target);
   writer.target.TellLastTarget(options.json);
   writer.as_json = options.json;
-  writer.closing = writer.over = writer.hurry = writer.reopen = false;
+  writer.closing = writer.over = writer.flush_now = writer.reopen = false;
   writer.open = true;
   try {
     std::thread([] { writer.Run(); }).detach();
   } catch (const std::system_error& e) {
     writer.open = false;
     writer.over = true;
-    return rum::Error{Fault::kSystem, std::string("no thread for the log: ") + e.what()};
+    return rum::Error{Fault::kSystem, std::string("cannot start the log thread: ") + e.what()};
   }
   return Ok();
 }
 
-// A pipe that nobody reads can hold the thread for good: it is waited for only so long.
+// A pipe without a reader can block the thread indefinitely, so the wait is bounded.
 bool Close() {
   std::unique_lock lock(writer.mutex);
   writer.open = false;

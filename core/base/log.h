@@ -1,6 +1,5 @@
-// The log: lines to stderr, syslog or a file, as text or JSON, written by a thread of its own, up
-// to 50 ms later. A line never blocks the caller: what the queue cannot take is dropped and
-// counted.
+// The log: text or JSON lines to stderr, syslog or a file, written by a separate thread within 50
+// ms. Logging never blocks the caller: lines that do not fit the queue are dropped and counted.
 #pragma once
 
 #include <fmt/format.h>
@@ -14,7 +13,7 @@
 namespace rum::log {
 
 enum class Level { kError, kWarning, kInfo, kDebug };
-// The level that a word names: error, warning, info or debug.
+// Parses a level: error, warning, info or debug.
 std::optional<Level> FindLevel(std::string_view word);
 
 struct Options {
@@ -24,34 +23,36 @@ struct Options {
   bool operator==(const Options&) const = default;
 };
 
-// [main] Before --chroot, for a target that is syslog, or becomes it.
+// [main] Call before --chroot if the target is syslog or may become syslog.
 void ConnectSyslog();
-// [main] Begins to write; before that, and after Close(), lines go to stderr at once, if it takes
-// them without waiting. After a fork, not before: it makes a thread. Of syslog that cannot be
-// reached it warns, there: it may come later.
+// [main] Starts the writing thread, so call it after fork(2). Before Open() and after Close(),
+// lines go directly to stderr if it does not block. Logs a warning if syslog is unreachable, since
+// it may start later.
 Status Open(const Options& options);
-// [main] Writes what waits and ends the thread. False: the target takes nothing, the thread hangs
-// in it, and the process should end by _exit.
+// [main] Writes the queued lines and ends the thread. False: the thread is blocked in the target;
+// end the process by _exit(2).
 bool Close();
-// [main] Goes on with other options, between two lines. On failure everything stays as it was.
+// [main] Applies new options from the next line on. On failure nothing changes.
 Status Change(const Options& options);
-// [any] Opens the file again by its name, after it was rotated away.
+// [any] Reopens the file by its name, after log rotation.
 void Reopen();
 bool Json();
 bool Enabled(Level level);
-// [any] Lines that were dropped because the queue was full or the target did not take them, or
-// that CountDropped() told of.
+// [any] Lines dropped because the queue was full, because the target did not accept them, or
+// counted by CountDropped().
 uint64_t Dropped();
 void CountDropped();
 
-// [any] One line of text. What went wrong and is said again is gathered for ten seconds.
+// [any] Logs one line of text. Repeated errors and warnings are gathered for ten seconds.
 void Write(Level level, std::string_view text);
-// [any] A line that is made already: text without control characters or, `as_json`, the fields of
-// an object without the braces. As Json() was when it was made; it is written in that form.
+// [any] Logs a preformatted line: text without control characters or, with `as_json`, the fields of
+// an object without braces. Json() chose the format when the line was made; it is not converted if
+// the format changes.
 void WriteFields(Level level, bool as_json, std::string line);
 
-// [any, in a signal handler too] A line past the queue, of a process that ends by a fault: into the
-// log, and to standard error if that is another place. Printable text without quotes.
+// [any, in a signal handler too] Writes the last line of a process that a fault ends, bypassing the
+// queue: to the log, and to standard error if that is a different file. Printable text without
+// quotes.
 void LastLine(std::string_view text);
 
 template <class... T>

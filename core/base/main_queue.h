@@ -1,4 +1,4 @@
-// Runs on the main loop what other threads post to it.
+// Runs tasks of other threads on the main loop.
 #pragma once
 
 #include <event2/event.h>
@@ -14,14 +14,14 @@ namespace rum {
 class MainQueue {
  public:
   explicit MainQueue(event_base* base);  // [main]
-  // [main] What has not run is dropped. Nobody may post any more.
+  // [main] Drops tasks that have not run. No thread may post any more.
   ~MainQueue();
   MainQueue(const MainQueue&) = delete;
   MainQueue& operator=(const MainQueue&) = delete;
 
-  // [main] False: there was no descriptor or no memory, and nothing that is posted would run.
+  // [main] False if no descriptor or memory was available; posted tasks would never run.
   bool works() const { return event_ != nullptr; }
-  // [any] Tasks run in the order in which they came.
+  // [any] Tasks run in the order in which they were posted.
   void Post(std::function<void()> task);
 
  private:

@@ -50,12 +50,12 @@ std::optional<SocketAddress> Numeric(std::string_view host, std::string_view por
   return *address;
 }
 
-// "PROXY TCP4 192.0.2.1 192.0.2.2 40112 3306", the end of line taken off.
+// "PROXY TCP4 192.0.2.1 192.0.2.2 40112 3306", without the line end.
 ProxyHeader ParseV1Line(std::string_view line) {
   size_t size = line.size() + 2;
   std::string_view rest = line.substr(kV1Word.size());
   std::string_view family = TakeWord(rest);
-  if (family == "UNKNOWN") return Good(size);  // what follows is to be ignored
+  if (family == "UNKNOWN") return Good(size);  // the protocol requires to ignore the rest
   if (family != "TCP4" && family != "TCP6") return Bad("the PROXY header has an unknown family");
   std::string_view source = TakeWord(rest), destination = TakeWord(rest);
   std::string_view source_port = TakeWord(rest);
@@ -88,7 +88,7 @@ SocketAddress Binary(const uint8_t* address, const uint8_t* port, bool v6) {
   return SocketAddress::From(reinterpret_cast<sockaddr*>(&four), sizeof four);
 }
 
-// Family in the upper half of the byte, transport in the lower one.
+// The family is in the upper half of the byte, the transport in the lower half.
 size_t AddressSize(uint8_t family) {
   switch (family >> 4) {
     case 1:
@@ -110,12 +110,13 @@ ProxyHeader ParseV2(std::string_view bytes) {
   if (command != kLocal && command != kProxy) return Bad("the PROXY header has an unknown command");
   if (family >> 4 > 3 || (family & 15) > 2) return Bad("the PROXY header has an unknown family");
   if (kV2Fixed + length > ProxyHeader::kV2Most) return Bad("the PROXY header is too long");
-  // What is said of a LOCAL connection does not count, however short it is.
+  // The address block of a LOCAL header is ignored, whatever its length.
   if (command == kProxy && length < AddressSize(family))
     return Bad("the PROXY header is too short");
   if (bytes.size() < kV2Fixed + length) return {};
   const uint8_t* a = b + kV2Fixed;
-  // Datagrams and paths are not what a client of rum has; what follows the addresses is not needed.
+  // Clients of rum use neither datagrams nor unix paths here, and the TLVs after the addresses are
+  // not used.
   if (command == kProxy && family == kTcp4) {
     return Good(kV2Fixed + length,
                 ProxyEnds{Binary(a, a + 8, false), Binary(a + 4, a + 10, false)});
@@ -178,13 +179,13 @@ ProxyHeader ParseProxyHeader(std::string_view bytes) {
 }
 
 std::string BuildProxyHeader(ProxyVersion version, const std::optional<ProxyEnds>& ends) {
-  std::optional<ProxyEnds> told;
-  if (ends && ends->source.ip() && ends->destination.ip()) told = ends;
-  if (told && told->source.family() != told->destination.family()) {
-    told = ProxyEnds{told->source.AsV6(), told->destination.AsV6()};
+  std::optional<ProxyEnds> written;
+  if (ends && ends->source.ip() && ends->destination.ip()) written = ends;
+  if (written && written->source.family() != written->destination.family()) {
+    written = ProxyEnds{written->source.AsV6(), written->destination.AsV6()};
   }
-  if (version == ProxyVersion::kV2) return BuildV2(told);
-  return told ? BuildV1(*told) : std::string(kV1Word) + "UNKNOWN\r\n";
+  if (version == ProxyVersion::kV2) return BuildV2(written);
+  return written ? BuildV1(*written) : std::string(kV1Word) + "UNKNOWN\r\n";
 }
 
 }  // namespace rum

@@ -1,5 +1,5 @@
-// The header by which a proxy tells the next one who its client is: PROXY protocol, versions 1 and
-// 2, as haproxy's proxy-protocol.txt has it. Pure: bytes in, addresses or "more" out, and back.
+// Parses and builds PROXY protocol headers, versions 1 and 2, as specified in haproxy's
+// proxy-protocol.txt. Pure: takes bytes, returns addresses or "need more", and the inverse.
 #pragma once
 
 #include <cstddef>
@@ -14,28 +14,29 @@ namespace rum {
 
 enum class ProxyVersion : uint8_t { kOff, kV1, kV2 };
 
-// Both ends of a connection, as one of its proxies sees it.
+// Both endpoints of a client's connection, as a proxy before rum reports them.
 struct ProxyEnds {
   SocketAddress source;
   SocketAddress destination;
 };
 
 struct ProxyHeader {
-  static constexpr size_t kV1Most = 107;        // the end of line included
-  static constexpr size_t kV2Most = 16 + 4096;  // the protocol would allow 65551
+  static constexpr size_t kV1Most = 107;        // including the line end
+  static constexpr size_t kV2Most = 16 + 4096;  // lower than the protocol's 65551
 
   enum class Status : uint8_t { kMore, kGood, kBad };
   Status status = Status::kMore;
-  size_t size = 0;                // of a good one, in bytes
-  std::optional<ProxyEnds> ends;  // canonical; nothing: the addresses of the connection itself hold
-  const char* fault = "";         // of a bad one
+  size_t size = 0;                // kGood: length of the header in bytes
+  std::optional<ProxyEnds> ends;  // canonical; nullopt: use the addresses of the connection
+  const char* fault = "";         // kBad: the reason
 };
 
-// Reads the header that `bytes` begin with. kBad as soon as it is plain that they are none.
+// Parses the header at the start of `bytes`. Returns kBad as soon as they cannot become a valid
+// header.
 ProxyHeader ParseProxyHeader(std::string_view bytes);
 
-// Writes one: about a client, or, with nothing, about rum's own connection (v1 UNKNOWN, v2 LOCAL),
-// which is also what is said of ends that are not IP addresses. Of two families, both become IPv6.
+// Builds a header for a client. Without `ends`, or if they are not IP addresses, it is for rum's
+// own connection (v1 UNKNOWN, v2 LOCAL). If the two families differ, both are written as IPv6.
 std::string BuildProxyHeader(ProxyVersion version, const std::optional<ProxyEnds>& ends);
 
 }  // namespace rum

@@ -10,7 +10,7 @@ namespace {
 constexpr uint32_t kCountMost = 1'000'000;
 constexpr Millis kPeriodMost = std::chrono::hours(24);
 
-// What one costs, in microseconds.
+// The cost of one token, in microseconds.
 uint64_t Interval(Rate rate) {
   return std::max<uint64_t>(static_cast<uint64_t>(rate.period.count()) * 1000 / rate.count, 1);
 }
@@ -27,7 +27,7 @@ Result<Rate> ParseRate(std::string_view text) {
               rate.count >= 1 && rate.count <= kCountMost;
   if (good) {
     std::string period(text.substr(slash + 1));
-    // A unit alone means one of it. Without a unit it would not be plain what is meant.
+    // A unit alone means one of it ("5/s"). A number without a unit is rejected as ambiguous.
     if (!period.empty() && period[0] >= 'a') period.insert(0, 1, '1');
     auto duration = ParseDuration(period);
     good = duration && !period.empty() && period.back() >= 'a' && *duration <= kPeriodMost &&
@@ -36,7 +36,7 @@ Result<Rate> ParseRate(std::string_view text) {
   }
   if (good) return rate;
   return Error{Fault::kUsage, "'" + std::string(text) +
-                                  "' is not a rate: write how often within which time, as in 5/s, "
+                                  "' is not a rate: write COUNT/TIME, as in 5/s, "
                                   "100/m or 20/90s, or off"};
 }
 

@@ -1,4 +1,4 @@
-// So many times within such a time: 5/s, 20/1m. As users write it, and the bucket that keeps to it.
+// Rates in text form (5/s, 20/1m), and the token bucket that enforces one.
 #pragma once
 
 #include <cstdint>
@@ -11,27 +11,28 @@
 namespace rum {
 
 struct Rate {
-  uint32_t count = 0;  // 0: off, everything is allowed
+  uint32_t count = 0;  // 0: off, unlimited
   Millis period{0};
 
   bool on() const { return count != 0; }
   bool operator==(const Rate&) const = default;
 };
 
-// "5/s", "100/m", "10/h", "20/90s", or "off". At most a million times, within a day.
+// Parses "5/s", "100/m", "10/h", "20/90s" or "off". At most a million per period; the period is at
+// most a day.
 Result<Rate> ParseRate(std::string_view text);
 
-// The shortest way to write it: "5/s", "20/90s", "off".
+// The shortest text that ParseRate() accepts: "5/s", "20/90s", "off".
 std::string FormatRate(Rate rate);
 
-// A token bucket for one rate: `count` at once, and then one each period / count. All that it keeps
-// is when it will be full again, so an idle one need not be kept at all.
+// A token bucket: a burst of `count`, then one token each period / count. Its only state is the
+// time at which it is full again, so a full bucket need not be stored.
 class Bucket {
  public:
-  // `now` in microseconds of a clock that does not jump. False: none is left.
+  // `now`: monotonic microseconds. False: no token is left.
   bool Take(Rate rate, uint64_t now);
   bool Full(uint64_t now) const { return now >= full_at_; }
-  // How many Take() would succeed now.
+  // How many calls of Take() would succeed now.
   uint32_t Left(Rate rate, uint64_t now) const;
   bool Has(Rate rate, uint64_t now) const { return Left(rate, now) > 0; }
   void Refill() { full_at_ = 0; }

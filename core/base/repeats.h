@@ -1,5 +1,5 @@
-// Gathers lines that say the same again: the first is written, those of the next ten seconds are
-// told by one line with their number.
+// Suppresses repeated log lines: the first is written; its repetitions within ten seconds are
+// summed up in one line.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,7 @@ class Repeats {
  public:
   using Time = std::chrono::steady_clock::time_point;
   static constexpr std::chrono::seconds kSpan{10};
-  static constexpr size_t kMost = 256;  // texts remembered; others are written as they come
+  static constexpr size_t kMost = 256;  // texts remembered; others are not suppressed
 
   struct Gathered {
     std::string text;
@@ -24,7 +24,7 @@ class Repeats {
     uint64_t more;
   };
 
-  // True: the line is to be written.
+  // Returns true if the line should be written.
   bool Pass(Time now, int level, const std::string& text) {
     auto found = texts_.find(text);
     if (found != texts_.end()) {
@@ -35,7 +35,7 @@ class Repeats {
     return true;
   }
 
-  // Forgets those whose time is over, or all; what came again is returned.
+  // Removes expired entries (or all) and returns those that were repeated.
   std::vector<Gathered> Take(Time now, bool all = false) {
     std::vector<Gathered> over;
     std::erase_if(texts_, [&](const auto& one) {
@@ -47,7 +47,7 @@ class Repeats {
     return over;
   }
 
-  // When Take() has something to tell; nothing: until another line comes it has not.
+  // The earliest time at which Take() returns an entry; nullopt: none is pending.
   std::optional<Time> next() const {
     std::optional<Time> first;
     for (const auto& [text, entry] : texts_) {

@@ -1,4 +1,4 @@
-// Errors are values: a Result holds either a T or an Error with one sentence that names the thing.
+// Errors as values: a Result holds a T, or an Error whose sentence names the object at fault.
 #pragma once
 
 #include <string>
@@ -7,12 +7,12 @@
 
 namespace rum {
 
-// What kind of thing went wrong; main turns it into the exit code of the process.
+// The category of an error; main maps it to the exit code.
 enum class Fault { kConfig = 1, kUsage = 2, kBind = 3, kMap = 4, kModule = 5, kSystem = 6 };
 
 struct Error {
   Fault fault = Fault::kSystem;
-  std::string text;  // one sentence without a full stop, fit for an operator
+  std::string text;  // one sentence without a full stop, for operators
 };
 
 template <class T>

@@ -47,7 +47,7 @@ bool Syslog::Send(int severity, std::time_t when, std::string_view text) {
 }
 
 bool Syslog::SendOnce(const std::string& message) {
-  size_t left = message.size() + stream_;  // with the NUL byte behind it
+  size_t left = message.size() + stream_;  // including the NUL byte of a stream
   const char* next = message.c_str();
   while (left > 0) {
     ssize_t n = TEMP_FAILURE_RETRY(::send(socket_.get(), next, left, MSG_NOSIGNAL));

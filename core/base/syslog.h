@@ -1,4 +1,4 @@
-// Sends lines to the system's log. As syslog(3) does, but it tells when nobody takes them.
+// Sends lines to syslog. Unlike syslog(3), it reports when no daemon receives them.
 #pragma once
 
 #include <ctime>
@@ -12,15 +12,15 @@ namespace rum {
 class Syslog {
  public:
   explicit Syslog(std::string path = "/dev/log") : path_(std::move(path)) {}
-  // A second connection, used apart from the first; one that is there already is shared, so that it
-  // goes on behind --chroot.
+  // Makes an independent object for another thread; an open connection is shared, so that it still
+  // works after --chroot.
   Syslog(const Syslog& other);
   Syslog& operator=(const Syslog&) = delete;
 
-  // False, and errno: nobody listens there. True if it has been connected before.
+  // Returns false and sets errno if no daemon listens. Returns true if it was connected before.
   bool Connect();
-  // False: nobody has taken the line. Waits for one who listens but does not read, and connects
-  // anew to one that was started again. `severity`: LOG_ERR and so on.
+  // Returns false if the line was not delivered. Blocks while the daemon does not read; reconnects
+  // to a daemon that was restarted. `severity`: LOG_ERR and so on.
   bool Send(int severity, std::time_t when, std::string_view text);
   // -1: not connected.
   int fd() const { return socket_.get(); }
@@ -30,7 +30,7 @@ class Syslog {
   bool SendOnce(const std::string& message);
 
   const std::string path_;
-  bool stream_ = false;  // lines end with a NUL byte
+  bool stream_ = false;  // stream socket: each line ends with a NUL byte
   Fd socket_;
 };
 

@@ -25,7 +25,7 @@ std::string FolderOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Of the last component nothing is followed. A pipe does not hold up whoever opens it.
+// Does not follow a link in the last component, and does not block on a pipe without a reader.
 Result<Fd> OpenFile(const std::string& path, int flags, mode_t mode, const struct stat& folder) {
   const bool others = (folder.st_mode & S_IWOTH) || !Ours(folder.st_uid);
   Fd fd(::open(path.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, mode));
@@ -51,7 +51,7 @@ Result<Fd> OpenTrusted(const std::string& path, int flags, mode_t mode) {
     const std::string folder_name = FolderOf(name);
     struct stat folder, status;
     if (::stat(folder_name.c_str(), &folder) != 0) return Failed(std::strerror(errno));
-    // What the link says is read from the link that was judged, whatever its name leads to later.
+    // Read the link through the descriptor that was checked: the name may point elsewhere by now.
     Fd link(::open(name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     if ((flags & O_NOFOLLOW) || !link || ::fstat(link.get(), &status) != 0 ||
         !S_ISLNK(status.st_mode)) {
@@ -59,7 +59,8 @@ Result<Fd> OpenTrusted(const std::string& path, int flags, mode_t mode) {
     }
     struct statfs system;
     if (::fstatfs(link.get(), &system) == 0 && system.f_type == PROC_SUPER_MAGIC) {
-      // /proc/self/fd/2, to which /dev/stderr leads: an open file, and no name.
+      // Such as /proc/self/fd/2 behind /dev/stderr: the link stands for an open file, not for a
+      // path.
       Fd fd(::open(name.c_str(), flags | O_CLOEXEC | O_NOCTTY, mode));
       if (!fd) return Failed(std::strerror(errno));
       return fd;

@@ -1,5 +1,5 @@
-// Files that a user names and that rum may open as root: not by way of a symbolic link or a file
-// that another user has put there.
+// Opens files that a user names, safely also as root: another user cannot redirect the open by a
+// symbolic link or by a file placed in a shared folder.
 #pragma once
 
 #include <sys/types.h>
@@ -11,14 +11,14 @@
 
 namespace rum {
 
-// [any] open(2), close-on-exec. A last component that is a symbolic link is followed if it belongs
-// to root or to this user, and its folder cannot be written by everybody. In a folder that others
-// can write to, a file must have one name only and belong to root, to this user or to the folder's
-// owner. The error's text does not name the path.
+// [any] open(2), close-on-exec. Follows a symbolic link as the last component only if it belongs to
+// root or this user and its folder is not world-writable. In a folder that others can write to, a
+// regular file must have exactly one name and belong to root, to this user or to the folder's
+// owner. The error's text does not contain the path.
 Result<Fd> OpenTrusted(const std::string& path, int flags, mode_t mode);
 
-// [any] Whether nobody but root, this user and `also` can put files into the folder. A folder that
-// is not there yet is one.
+// [any] Whether only root, this user and `also` can create files in the folder. True if the folder
+// does not exist.
 bool TrustedFolder(const std::string& path, uid_t also);
 
 }  // namespace rum

@@ -1,4 +1,4 @@
-// rumctl: looks at a running rum and gives it commands, over the socket of --control.
+// rumctl: shows the state of a running rum and controls it through the socket of --control.
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -29,7 +29,7 @@ constexpr char kDefaultSocket[] = "/run/rum/control.sock";
 constexpr int kRefused = 1, kUsage = 2, kUnreachable = 3;
 constexpr size_t kMostBytes = 64 * 1024 * 1024;
 
-// The answer's body; the error's fault says whether rum could be asked at all.
+// Returns the body of the answer. Fault::kSystem: rum is unreachable; kConfig: rum refused.
 Result<std::string> Ask(const std::string& path, const char* method, const std::string& what) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -70,7 +70,7 @@ Result<std::string> Ask(const std::string& path, const char* method, const std::
   return Error{Fault::kConfig, why};
 }
 
-// For a terminal: a name may hold anything.
+// Safe for a terminal: names are untrusted.
 std::string Shown(const Json& value) {
   if (!value.is_string()) return value.is_null() ? "" : value.dump();
   std::string out;
@@ -91,7 +91,7 @@ std::string Duration(double seconds) {
   return text;
 }
 
-// Columns as wide as what is in them.
+// Pads each column to its longest cell.
 std::string Table(std::vector<std::vector<std::string>> rows) {
   std::vector<size_t> width;
   for (const auto& row : rows) {
@@ -212,30 +212,30 @@ std::string Sessions(const Json& s) {
 std::string Killed(const Json& s) { return Shown(s.at("matched")) + " ended\n"; }
 std::string Done(const Json& s) { return Shown(s.at("done")) + "\n"; }
 
-// What the command takes, as words KEY=VALUE that become the query.
+// A command of rumctl. Its KEY=VALUE words become the query of the request.
 struct Command {
   const char* name;
-  const char* words;  // for the help
+  const char* words;  // synopsis, for the help
   const char* method;
   const char* path;
-  std::array<const char*, 2> lone;  // the keys of words without one, in their order
+  std::array<const char*, 2> positional;  // keys of the words without KEY=, in order
   std::string (*show)(const Json&);
   const char* help;
 };
 
 constexpr Command kCommands[] = {
-    {"status", "", "GET", "/stats", {}, Status, "what it is doing, in seven lines"},
+    {"status", "", "GET", "/stats", {}, Status, "show a summary"},
     {"sessions",
      "[user=U] [ip=IP] [destination=ADDR] [limit=N]",
      "GET",
      "/sessions",
      {},
      Sessions,
-     "the sessions there are"},
-    {"users", "[limit=N]", "GET", "/users", {}, Users, "who has the most sessions"},
-    {"destinations", "", "GET", "/stats", {}, Destinations, "the servers, and how they are"},
-    {"limits", "", "GET", "/limits", {}, Limits, "the limits, and how often they refused"},
-    {"map", "", "GET", "/stats", {}, Map, "the user map"},
+     "list the sessions"},
+    {"users", "[limit=N]", "GET", "/users", {}, Users, "list the users with the most sessions"},
+    {"destinations", "", "GET", "/stats", {}, Destinations, "list the servers and their state"},
+    {"limits", "", "GET", "/limits", {}, Limits, "list the limits, their use and their refusals"},
+    {"map", "", "GET", "/stats", {}, Map, "show the state of the user map"},
     {"explain",
      "USER[@IP]",
      "POST",
@@ -249,46 +249,46 @@ constexpr Command kCommands[] = {
      "/kill",
      {"id"},
      Killed,
-     "end sessions; all that is given must hold"},
+     "end the sessions that match all given filters"},
     {"drain",
      "ADDR",
      "POST",
      "/drain",
      {"destination"},
      Done,
-     "send no new sessions to a server; those it has go on"},
-    {"maint", "ADDR", "POST", "/maint", {"destination"}, Done, "the same, and end those it has"},
-    {"ready", "ADDR", "POST", "/ready", {"destination"}, Done, "send it sessions again"},
+     "send no new sessions to a server; existing ones continue"},
+    {"maint",
+     "ADDR",
+     "POST",
+     "/maint",
+     {"destination"},
+     Done,
+     "drain, and end the server's sessions"},
+    {"ready", "ADDR", "POST", "/ready", {"destination"}, Done, "send sessions to a server again"},
     {"set",
      "LIMIT VALUE",
      "POST",
      "/set",
      {"name", "value"},
      Done,
-     "change a limit, until its option changes in the configuration"},
+     "change a limit until its option changes in the configuration"},
     {"log",
      "error|warning|info|debug",
      "POST",
      "/log",
      {"level"},
      Done,
-     "how much is logged, until the end"},
-    {"reload", "", "POST", "/reload", {}, Done, "read the configuration and the map again, as HUP"},
-    {"upgrade",
-     "",
-     "POST",
-     "/upgrade",
-     {},
-     Done,
-     "hand over to a new process of the program, as USR2"},
-    {"stop", "", "POST", "/stop", {}, Done, "take no more clients and end, as TERM"},
-    {"top", "", "GET", "/stats", {}, nullptr, "status and sessions, every two seconds"},
+     "set the log level until --log-level changes"},
+    {"reload", "", "POST", "/reload", {}, Done, "reload the configuration and the map, like HUP"},
+    {"upgrade", "", "POST", "/upgrade", {}, Done, "hand over to a new process, like USR2"},
+    {"stop", "", "POST", "/stop", {}, Done, "accept no more clients and end, like TERM"},
+    {"top", "", "GET", "/stats", {}, nullptr, "show status and sessions every two seconds"},
 };
 
-// Whether `key` is one of the words before '=' in what the command takes, as a whole.
+// Whether the command accepts `key`, either as KEY= in its synopsis or without it.
 bool Knows(const Command& command, const std::string& key) {
-  for (const char* lone : command.lone) {
-    if (lone && key == lone) return true;
+  for (const char* positional : command.positional) {
+    if (positional && key == positional) return true;
   }
   std::string_view words = command.words;
   size_t at = words.find(key + "=");
@@ -309,8 +309,7 @@ std::string Escaped(std::string_view text) {
   return out;
 }
 
-// What a command makes of an answer. Of another version, or of another program, it may lack
-// anything.
+// Formats an answer. One of another version, or of another program, may lack any field.
 Result<std::string> Show(std::string (*show)(const Json&), const std::string& answer, Json* tree) {
   try {
     *tree = Json::parse(answer);
@@ -328,7 +327,7 @@ int Fail(const Error& error) {
   return error.fault == Fault::kSystem ? kUnreachable : kRefused;
 }
 
-// Until it is interrupted; once when nobody looks at a terminal.
+// Repeats until interrupted; prints once if standard output is not a terminal.
 int Top(const std::string& socket) {
   for (bool terminal = ::isatty(STDOUT_FILENO);;) {
     auto stats = Ask(socket, "GET", "/stats");
@@ -351,12 +350,13 @@ int Run(const Command& command, const std::vector<std::string>& words, const std
   if (!command.show) return Top(socket);
   std::string what = command.path;
   char separator = '?';
-  size_t lone = 0;
+  size_t positional = 0;
   for (const std::string& word : words) {
     size_t equals = word.find('=');
-    const char* next = lone < command.lone.size() ? command.lone[lone] : nullptr;
+    const char* next =
+        positional < command.positional.size() ? command.positional[positional] : nullptr;
     bool keyed = equals != word.npos && Knows(command, word.substr(0, equals));
-    // The name of a user may hold a '=', too; else what stands before it is a mistake.
+    // User names may contain '='; in other words an unknown KEY= is a mistake.
     bool plain = equals == word.npos || (next && std::string_view(next) == "user");
     if (!keyed && (!next || !plain)) {
       std::fprintf(stderr, "rumctl: %s knows no '%s': %s %s\n", command.name,
@@ -364,7 +364,7 @@ int Run(const Command& command, const std::vector<std::string>& words, const std
       return kUsage;
     }
     std::string key = keyed ? word.substr(0, equals) : next;
-    if (!keyed) ++lone;
+    if (!keyed) ++positional;
     what += separator + key + "=" + Escaped(keyed ? word.substr(equals + 1) : word);
     separator = '&';
   }
@@ -382,12 +382,12 @@ int Run(const Command& command, const std::vector<std::string>& words, const std
 }
 
 int Main(int argc, char** argv) {
-  CLI::App app("rumctl looks at a running rum and gives it commands.", "rumctl");
+  CLI::App app("rumctl shows the state of a running rum and controls it.", "rumctl");
   const char* from_environment = std::getenv("RUM_CONTROL");
   std::string socket = from_environment ? from_environment : kDefaultSocket;
   bool json = false;
   app.add_option("-s,--socket", socket, "the socket of rum --control")->type_name("PATH");
-  app.add_flag("--json", json, "what rum answers, as JSON");
+  app.add_flag("--json", json, "print the answer of rum as JSON");
   app.set_version_flag("--version", "rumctl " PACKAGE_VERSION);
   app.require_subcommand(1);
   app.fallthrough();

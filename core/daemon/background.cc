@@ -33,7 +33,7 @@ bool Same(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-// 0: there is none.
+// Returns 0 if there is none.
 int PidIn(const std::string& path) {
   char text[32] = "";
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
@@ -43,7 +43,8 @@ int PidIn(const std::string& path) {
   return pid;
 }
 
-// Reads the child's report: one byte with the exit code, then text. No byte: it died.
+// Reads the child's report: a byte with the exit code, then text. An empty report means that the
+// child died.
 [[noreturn]] void AwaitChild(Fd report, pid_t child) {
   std::string text;
   char buffer[4096];
@@ -88,7 +89,7 @@ void Background::Ready() {
   char zero = 0;
   (void)!::write(report_.get(), &zero, 1);
   report_.reset();
-  // The caller's terminal or pipe is let go only now: errors until here were told to it.
+  // Only now: until here errors went to the caller's terminal or pipe.
   if (null_) ::dup2(null_.get(), STDERR_FILENO);
   null_.reset();
 }
@@ -101,11 +102,11 @@ void Background::Failed(int code, const std::string& text) {
   report_.reset();
 }
 
-// Where no file can be made beside it, the pidfile itself is locked.
+// If no file can be created beside it, locks the pidfile itself.
 Result<Fd> Pidfile::Lock(const std::string& path, Fd passed) {
   std::string name = LockOf(path);
   Fd fd;
-  bool gone = true;  // the process that had it may remove it just now
+  bool gone = true;  // a process that is ending may be removing the file
   for (int tries = 0; gone && tries < kPidfileTries; ++tries) {
     struct stat opened, named;
     if (passed && ::fstat(passed.get(), &opened) == 0 && ::lstat(name.c_str(), &named) == 0 &&
@@ -164,12 +165,13 @@ void Pidfile::Restore() {
   auto again = Write(path_, std::move(lock_));
   if (!again) return;
   lock_ = std::move(again->lock_);
-  again->path_.clear();  // that one is not to remove it
+  again->path_.clear();  // it must not remove the file
 }
 
 bool Pidfile::mine() const { return PidIn(path_) == ::getpid(); }
 
-// Removed while it is locked: whoever has opened it meanwhile sees that it is gone.
+// Removes the lock file while it is locked, so that another process that has opened it meanwhile
+// notices.
 void Pidfile::Release(bool passed_on) {
   if (lock_ && !passed_on && mine()) ::unlink(LockOf(path_).c_str());
   lock_.reset();

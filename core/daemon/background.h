@@ -1,5 +1,5 @@
-// Going to the background so that the caller learns how it went: the first process ends with 0 only
-// when the second says that everything is bound and loaded, else with the second's error.
+// Runs in the background, with the result reported to the caller: the first process exits with 0
+// only after the second one has bound and loaded everything, else with the second one's error.
 #pragma once
 
 #include <string>
@@ -12,37 +12,38 @@ namespace rum {
 
 class Background {
  public:
-  // [main, before any thread, be it a module's] Forks. Returns in the child only; the parent waits
-  // for Ready() or Failed(), prints what it is told, and `_exit`s.
+  // [main, before any thread, also of a module] Forks and returns in the child only. The parent
+  // waits for Ready() or Failed(), prints the report and calls _exit(2).
   Status Enter();
-  // [main] Reports to a process that hands over to this one, on this pipe, in place of Enter().
+  // [main] Instead of Enter(): reports through this pipe to a process that hands over to this one.
   void ReportTo(Fd report) { report_ = std::move(report); }
-  // [main] Once. Without Enter() or ReportTo() they do nothing.
+  // [main] Call once. Do nothing without Enter() or ReportTo().
   void Ready();
   void Failed(int code, const std::string& text);
   bool reports() const { return static_cast<bool>(report_); }
 
  private:
   Fd report_;
-  Fd null_;  // of a forked one, until it is ready
+  Fd null_;  // after Enter(), until ready
 };
 
-// The file with the process id. Beside it is one that is locked for as long as the process serves,
-// so that no other one takes it: nobody else may open that, while the first is for everybody to
-// read, and who can read a file can lock it. Both are removed when destroyed, unless another
-// process has taken them.
+// The pidfile, and a lock file beside it that is locked while the process serves, so that no other
+// process uses the pidfile. The lock is a separate file because only the owner can open it: the
+// pidfile is world-readable, and whoever can read a file can lock it. Both are removed on
+// destruction, unless another process took them over.
 class Pidfile {
  public:
-  // An error, too, if another process has it locked; `lock` is what that one has passed on. Of a
-  // file system without locks nothing is asked.
+  // An error, too, if another process holds the lock. `lock`: the lock that the previous process
+  // passed on. Not enforced on file systems without locks.
   static Result<Pidfile> Write(const std::string& path, Fd lock = {});
-  // The file beside it.
+  // The path of the lock file.
   static std::string LockOf(const std::string& path) { return path + ".lock"; }
-  // Writes it again if something else is in it now.
+  // Rewrites the file if its content has changed.
   void Restore();
-  // Another process may take it from here on; `passed_on`: it has the lock.
+  // Allows another process to take the file; `passed_on`: that process has the lock.
   void Release(bool passed_on);
-  // For the process that takes over: the lock is held until both have closed it. -1: none.
+  // For the process that takes over: the lock is released when both processes have closed it. -1:
+  // none.
   int lock() const { return lock_.get(); }
   Pidfile() = default;
   Pidfile(Pidfile&& other) noexcept { *this = std::move(other); }

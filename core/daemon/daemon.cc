@@ -1,4 +1,4 @@
-// How the daemon starts, serves and reads its configuration again. Its end is in daemon_end.cc.
+// The daemon's start, operation and reloads. Its end is in daemon_end.cc.
 #include "daemon/daemon.h"
 
 #include <errno.h>
@@ -28,9 +28,9 @@ namespace {
 
 constexpr mode_t kControlMode = 0600;
 constexpr timeval kTlsLook = {2, 0};
-constexpr timeval kFirstProbes = {1, 0};  // clients wait no longer for the servers' answers
+constexpr timeval kFirstProbes = {1, 0};  // longest wait before clients are accepted
 constexpr timeval kMemoryLook = {0, 500000};
-constexpr Millis kServiceTick(5000);  // how old the status line for systemd may be
+constexpr Millis kServiceTick(5000);  // the longest interval of systemd's status line
 
 std::string Names(const std::vector<std::string>& names) {
   return names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", "));
@@ -95,7 +95,7 @@ Daemon::Daemon(Origin origin, CommandLine line, Background& background, Service&
       shared_(origin_.takes_over) {}
 
 Daemon::~Daemon() {
-  // First what could call back into what goes next.
+  // Destroy events first: their callbacks use the objects below.
   for (event* e : events_) event_free(e);
   successor_.reset();
   if (shared_) HandOverAdmin();
@@ -113,8 +113,9 @@ Daemon::~Daemon() {
   if (base_) event_base_free(base_);
 }
 
-// Root would read a certificate there, and give away what it finds. The default directory may
-// belong to the user of a package: a root that needs nothing of it does without.
+// Prevents root from using a certificate from an untrusted folder and from exposing what it finds
+// there. The default folder may belong to a package's user; root then runs without it if it is not
+// needed.
 Status Daemon::JudgeStateDirectory(uid_t owner) const {
   const TlsSettings& tls = settings_->tls;
   if (::geteuid() != 0 || TrustedFolder(tls.state_dir, owner)) return Ok();
@@ -133,7 +134,7 @@ Status Daemon::JudgeStateDirectory(uid_t owner) const {
 
 Status Daemon::Start() {
   if (!base_) {
-    return Error{Fault::kSystem, std::string("the main loop cannot be made: ") +
+    return Error{Fault::kSystem, std::string("cannot create the main loop: ") +
                                      std::strerror(errno) + " (ulimit -n, --nofile)"};
   }
   const uid_t owner = origin_.identity ? origin_.identity->uid : ::geteuid();
@@ -153,14 +154,15 @@ Status Daemon::Start() {
   if (auto bound = proxy_->Bind(&origin_.sockets); !bound) return bound;
   if (auto watched = WatchMap(); !watched) return watched;
   if (auto opened = OpenAdmin(); !opened) return opened;
-  if (!origin_.takes_over) {  // else it is the other's until this one serves
+  if (!origin_.takes_over) {  // otherwise the old process owns it until this one serves
     auto pidfile = Pidfile::Write(settings_->pidfile);
     if (!pidfile) return pidfile.error();
     pidfile_ = std::move(*pidfile);
   }
   Every(kTlsLook, OnTlsLook);
   Every(kMemoryLook, OnMemoryLook);
-  // Opened in any case: a reload may want it when there is no descriptor, or another root.
+  // Opened even if unused: a reload may set --max-memory when no descriptor is left or after
+  // --chroot.
   if (!ResidentBytes() && settings_->access_control.max_memory) {
     return Error{Fault::kConfig, "--max-memory: /proc/self/statm cannot be read; mount /proc"};
   }
@@ -172,8 +174,8 @@ Status Daemon::Start() {
   return proxy_->Start();
 }
 
-// What is bound and open now may have to be opened or removed by its name later: by a reload, the
-// next process, or at the end.
+// Gives the new user what may later be opened or removed by name: by a reload, by the next process,
+// or at the end.
 Status Daemon::DropPrivileges() {
   if (!origin_.identity) return Ok();
   const Identity& identity = *origin_.identity;
@@ -206,7 +208,7 @@ Status Daemon::WatchMap() {
       },
       [](const Error& error) { log::Error("{}", error.text); });
   if (auto started = watcher_->Start(); !started) return started;
-  // Without a map a process does not serve its users; where it takes over, another one does.
+  // Without its map a process cannot serve; the process that it takes over from still can.
   if (origin_.has_map && watcher_->stats().loads == 0) {
     return Error{Fault::kMap, watcher_->stats().last_error};
   }
@@ -248,7 +250,7 @@ event* Daemon::Every(timeval interval, event_callback_fn callback) {
   return events_.back();
 }
 
-// Clients are served when the servers have been asked once, or a second has passed.
+// Starts serving clients after the first round of health checks, or after a second.
 Status Daemon::Run() {
   events_.push_back(first_probes_ = evtimer_new(base_, OnFirstProbesOver, this));
   event_add(first_probes_, &kFirstProbes);
@@ -303,12 +305,12 @@ void Daemon::UseTls(std::shared_ptr<const TlsContexts> tls) {
   proxy_->SetTls(std::move(tls));
 }
 
-// Certificates are renewed in their place: the new files serve the next client.
+// Certificates are renewed in place: new connections use the new files.
 void Daemon::OnTlsLook(evutil_socket_t, short, void* self) {
   static_cast<Daemon*>(self)->LookAtTls(false);
 }
 
-// `again`: files that could not be used are tried once more.
+// `again`: retry files that failed to load.
 void Daemon::LookAtTls(bool again) {
   auto stamp = TlsFilesStamp::Of(settings_->tls);
   if (stamp == tls_stamp_ && (tls_status_ || !again)) return;
@@ -327,11 +329,11 @@ void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
   uint64_t most = daemon.settings_->access_control.max_memory;
   if (!most) return;
   std::optional<uint64_t> resident = ResidentBytes();
-  if (resident && *resident > most) {  // what was freed may not have been given back
+  if (resident && *resident > most) {  // freed memory may not have been returned to the system
     ::malloc_trim(0);
     resident = ResidentBytes();
   }
-  if (!resident) return;  // the verdict stays what it was
+  if (!resident) return;  // keep the previous value
   const uint64_t bytes = *resident;
   bool full = bytes > most;
   if (full != std::exchange(daemon.memory_full_, full)) {
@@ -365,7 +367,7 @@ void Daemon::ReloadAll(Actions::Answer answer) {
   watcher_ ? watcher_->check_now(tell) : tell();
 }
 
-// Reads the configuration again. With one mistake in it nothing changes.
+// Reads the configuration again and applies it. If it contains an error, nothing changes.
 Result<std::vector<std::string>> Daemon::Reload() {
   auto line = ReadCommandLine(origin_.argc, origin_.argv, kHost, module_);
   if (!line) return RefuseReload(line.error());
@@ -391,7 +393,7 @@ Result<std::vector<std::string>> Daemon::Reload() {
   tls_status_ = Ok();
   proxy_->Reload(settings_, std::move(*config));
   prober_->Follow();
-  log::Info("the configuration is read again; applied: {}", Names(plan.applied));
+  log::Info("the configuration is reloaded; applied: {}", Names(plan.applied));
   LogKept(plan.kept);
   return plan.kept;
 }

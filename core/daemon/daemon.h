@@ -1,4 +1,4 @@
-// The running process: everything that lives on the main loop, from the first socket to the end.
+// The running process: owns everything on the main loop, from the first socket to the end.
 #pragma once
 
 #include <event2/event.h>
@@ -24,37 +24,37 @@
 
 namespace rum {
 
-// What an operator must know of the rules in a map that is otherwise good.
+// Warnings about the rules of a map that is otherwise valid.
 std::vector<std::string> Complaints(const MapFile& map);
 
-// [main, before any thread] Signals that ask a running process for something wait until there is a
-// Daemon that serves; they would end the process before.
+// [main, before any thread] Blocks the signals that control a running process until a Daemon
+// serves; before that, their default action would end the process.
 void HoldSignals();
 
 class Daemon {
  public:
-  // Where it comes from, and how the next one is made.
+  // The origin of this process, and how to start its successor.
   struct Origin {
     int argc;
     char** argv;
     Program program;
     InheritedSockets sockets;
-    bool takes_over;                   // from a process that serves until this one is ready
-    std::optional<Identity> identity;  // who it is to become
-    bool has_map;                      // the process that it takes over from
+    bool takes_over;  // takes over from a process that serves until this one is ready
+    std::optional<Identity> identity;  // the user to switch to
+    bool has_map;                      // the previous process has a map
     std::vector<HandoverNote::ServerAdmin> admin_states;
-    Fd pidfile;  // the other one's lock
+    Fd pidfile;  // the lock of the previous process
   };
 
-  // [main] What follows, too.
+  // [main] This and all below.
   Daemon(Origin origin, CommandLine line, Background& background, Service& service);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
-  // Binds, loads and opens everything, and starts the workers.
+  // Binds, loads and opens everything and starts the workers.
   Status Start();
-  // Serves until a signal ends it. An error: it could not take over.
+  // Serves until a signal ends it. Returns an error if taking over fails.
   Status Run();
   // Waits for the workers, after Start() or Run(). False: one does not return from a hook of the
   // module; the process has nothing left to do, and must end without destroying anything.
@@ -72,8 +72,8 @@ class Daemon {
   Overview overview() const {
     return {*proxy_, *prober_, *explainer_, watcher_.get(), started_, draining_, tls_.get()};
   }
-  void ReloadAll(Actions::Answer answer = {});  // what SIGHUP asks for
-  Result<std::vector<std::string>> Reload();    // what needs a new process
+  void ReloadAll(Actions::Answer answer = {});  // for SIGHUP
+  Result<std::vector<std::string>> Reload();    // returns the options that need a new process
   void LookAtTls(bool again);
   Status SetLogLevel(log::Level level);
   Status SetLimit(const std::string& option, const std::string& value);
@@ -99,35 +99,37 @@ class Daemon {
   Origin origin_;
   std::shared_ptr<const Settings> configured_;
   ByHand by_hand_;
-  std::shared_ptr<const Settings> settings_;  // of both
+  std::shared_ptr<const Settings> settings_;  // configured_ with by_hand_
   std::shared_ptr<const Module> module_;
   Background& background_;
   Service& service_;
   event_base* base_;
   std::unique_ptr<StateStore> state_;
   std::unique_ptr<Proxy> proxy_;
-  std::unique_ptr<Prober> prober_;        // this and the next only after the workers have ended
-  std::unique_ptr<Explainer> explainer_;  // are destroyed: they post to them
+  // Destroyed after the workers have ended, which post to both of these.
+  std::unique_ptr<Prober> prober_;
+  std::unique_ptr<Explainer> explainer_;
   std::unique_ptr<MapWatcher> watcher_;
   std::unique_ptr<StatisticsServer> statistics_, control_;  // -m, --control
-  std::unique_ptr<Successor> successor_;                    // is being started
-  Actions::Answer upgraded_;                                // waits for it
+  std::unique_ptr<Successor> successor_;                    // while it starts
+  Actions::Answer upgraded_;                                // called with its result
   Pidfile pidfile_;
   std::vector<event*> events_;
   std::shared_ptr<const TlsContexts> tls_;
   TlsFilesStamp tls_stamp_;
-  Status tls_status_ = Ok();  // of the last look at the files
+  Status tls_status_ = Ok();  // result of the last load
   event* first_probes_ = nullptr;
   event* drain_over_ = nullptr;
   uint64_t started_ = NowMillis();
-  uint64_t tell_at_ = 0, tell_every_ = 0;  // the progress of the drain, ms; the first monotonic
+  // Progress reports of the drain: monotonic ms, interval in ms.
+  uint64_t report_at_ = 0, report_every_ = 0;
   Status result_ = Ok();
-  bool shared_;               // another process lives by the sockets: their files stay
-  bool memory_full_ = false;  // --max-memory is reached
+  bool shared_;               // another process uses the sockets, so their files are kept
+  bool memory_full_ = false;  // --max-memory is exceeded
   bool serving_ = false;
-  bool draining_ = false;     // it is going to end
-  bool handed_over_ = false;  // another process has taken over
-  bool cut_ = false;          // the time for draining is over
+  bool draining_ = false;       // the process is ending
+  bool handed_over_ = false;    // another process has taken over
+  bool drain_expired_ = false;  // the drain timeout has expired
 };
 
 }  // namespace rum

@@ -1,4 +1,4 @@
-// How the daemon ends: by itself after TERM, at once, or by handing over to a new process.
+// The end of the daemon: draining after TERM, stopping, or handing over to a new process.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -15,19 +15,19 @@
 namespace rum {
 namespace {
 
-constexpr timeval kIdleLook = {0, 20000};  // how often the end of a drain is looked for
+constexpr timeval kIdleLook = {0, 20000};  // poll interval for the end of a drain
 constexpr timeval kLogLook = {5, 0};
-constexpr Millis kJoinMost(3000);            // for the hooks that workers are in, and worker_stop
-constexpr Millis kStuckMost(30000);          // a hook that takes longer is not waited for any more
-constexpr timeval kAfterCut = {3, 0};        // longer than last words may take
-constexpr uint64_t kProgress = 10000;        // ms until the first line about a drain
-constexpr uint64_t kProgressMost = 3600000;  // each next one takes twice as long, up to this
+constexpr Millis kJoinMost(3000);            // for the workers' current hooks and worker_stop
+constexpr Millis kStuckMost(30000);          // longest hook that a drain waits for
+constexpr timeval kAfterCut = {3, 0};        // long enough for the modules' last messages
+constexpr uint64_t kProgress = 10000;        // ms until a drain's first progress line
+constexpr uint64_t kProgressMost = 3600000;  // upper bound of the interval, which doubles
 
 }  // namespace
 
 void Daemon::OnTerm() {
-  // The one that has handed over is ending already, and this may be the signal to all of a service:
-  // the second one counts.
+  // After a hand-over this process drains already, and the signal may be for all processes of the
+  // service: only the second one stops it.
   if (std::exchange(handed_over_, false)) {
     log::Info("draining: {} sessions are left, they have {} to end; a second signal ends at once",
               proxy_->Load(), FormatDuration(settings_->drain_timeout));
@@ -40,7 +40,7 @@ void Daemon::OnTerm() {
   service_.Stopping();
   if (settings_->drain_delay.count() == 0 || !serving_) return Drain();
   log::Info(
-      "draining in {}: /ready says so, clients are taken until then; a second signal ends at "
+      "draining in {}: /ready says so, clients are accepted until then; a second signal ends at "
       "once",
       FormatDuration(settings_->drain_delay));
   events_.push_back(evtimer_new(base_, OnDelayOver, this));
@@ -52,14 +52,14 @@ void Daemon::OnDelayOver(evutil_socket_t, short, void* self) {
   static_cast<Daemon*>(self)->Drain();
 }
 
-// From here on no client is taken.
+// Stops accepting clients.
 void Daemon::Drain() {
   const Millis most = handed_over_ ? settings_->handover_timeout : settings_->drain_timeout;
   log::Info("draining: no new clients; sessions have {} to end; a second signal ends at once",
             most.count() ? FormatDuration(most) : "any time");
   prober_->Stop();
   proxy_->Drain(shared_);
-  tell_at_ = NowMillis() + (tell_every_ = kProgress);
+  report_at_ = NowMillis() + (report_every_ = kProgress);
   pidfile_.Release(handed_over_);
   Every(kIdleLook, OnIdleLook);
   events_.push_back(drain_over_ = evtimer_new(base_, OnDrainOver, this));
@@ -78,17 +78,17 @@ void Daemon::OnIdleLook(evutil_socket_t, short, void* self) {
   } else if (daemon.proxy_->hook_watch().OnlyStuckLeft(kStuckMost)) {
     log::Warning("draining: only workers that are stuck in the module are left");
     daemon.Stop();
-  } else if (NowMillis() >= daemon.tell_at_) {
-    daemon.tell_every_ = std::min(2 * daemon.tell_every_, kProgressMost);
-    daemon.tell_at_ = NowMillis() + daemon.tell_every_;
+  } else if (NowMillis() >= daemon.report_at_) {
+    daemon.report_every_ = std::min(2 * daemon.report_every_, kProgressMost);
+    daemon.report_at_ = NowMillis() + daemon.report_every_;
     log::Info("draining: {} sessions are left", daemon.proxy_->Load());
   }
 }
 
 void Daemon::OnDrainOver(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
-  if (daemon.cut_) return daemon.Stop();
-  daemon.cut_ = true;
+  if (daemon.drain_expired_) return daemon.Stop();
+  daemon.drain_expired_ = true;
   log::Warning("draining: the time is over, ending the sessions that are left");
   daemon.proxy_->EndSessions(RUM_CLOSE_DRAIN);
   event_add(daemon.drain_over_, &kAfterCut);
@@ -112,7 +112,7 @@ bool Daemon::Join() {
     return true;
   }
   log::Error("{}: the process ends without waiting any longer", proxy_->hook_watch().Describe());
-  // What would be in the way of the next process, or lost.
+  // Releases what the next process needs, and saves what would be lost.
   if (shared_) HandOverAdmin();
   control_.reset();
   statistics_.reset();
@@ -121,8 +121,8 @@ bool Daemon::Join() {
   return false;
 }
 
-// Starts the program anew and gives it the sockets. Until it says that it serves, nothing changes.
-// `answer` comes then.
+// Starts the program again and passes the sockets to it. Nothing changes until the new process
+// serves; then `answer` is called.
 void Daemon::HandOver(Actions::Answer answer) {
   auto refuse = [&answer](const std::string& why) {
     log::Error("no hand-over: {}", why);
@@ -136,8 +136,9 @@ void Daemon::HandOver(Actions::Answer answer) {
   if (!settings_->chroot.empty()) {
     return refuse("the program lies outside of --chroot; restart instead");
   }
-  if (::getpid() == 1) return refuse("process 1 cannot go without the others; restart instead");
-  state_->WriteAll();  // so that the new one knows what this one has learned
+  if (::getpid() == 1)
+    return refuse("process 1 cannot hand over, since its end stops the container; restart instead");
+  state_->WriteAll();  // the new process reads it
   HandoverNote note;
   note.has_map = watcher_ && watcher_->stats().loads > 0;
   note.pidfile = pidfile_.lock();
@@ -181,7 +182,7 @@ void Daemon::OnSuccessor(const std::string& failed) {
   service_.HandOverTo(successor->pid());
   state_->GiveUp();
   HandOverAdmin();
-  // Who rotates the log tells the process that serves.
+  // The process that rotates the log only signals the process that serves.
   Every(kLogLook, [](evutil_socket_t, short, void*) { log::Reopen(); });
   Drain();
 }

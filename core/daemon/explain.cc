@@ -18,7 +18,7 @@
 namespace rum {
 namespace {
 
-// A proxy that serves nobody answers the question.
+// Runs a proxy without listeners to answer the question.
 Result<Explanation> Answer(std::shared_ptr<const Settings> settings,
                            std::shared_ptr<const ModuleConfig> config,
                            std::shared_ptr<const MapFile> map,
@@ -30,8 +30,8 @@ Result<Explanation> Answer(std::shared_ptr<const Settings> settings,
   if (auto started = proxy.Start(); !started) return started.error();
   Explainer explainer(proxy);
   std::optional<Explanation> answer;
-  explainer.Ask({settings->explain, settings->explain_from}, [&](Explanation told) {
-    answer = std::move(told);
+  explainer.Ask({settings->explain, settings->explain_from}, [&](Explanation explanation) {
+    answer = std::move(explanation);
     event_base_loopbreak(base.get());
   });
   if (!answer) event_base_dispatch(base.get());
@@ -46,7 +46,7 @@ int Explain(const CommandLine& line) {
     std::fputs(("rum: " + error.text + "\n").c_str(), stderr);
     return static_cast<int>(error.fault);
   };
-  // What is told is the answer: of the log only what went wrong belongs to it.
+  // Standard output has the answer; log only errors.
   auto settings = std::make_shared<Settings>(*line.settings);
   settings->workers = 1;
   settings->log = {.target = "stderr", .level = log::Level::kError};

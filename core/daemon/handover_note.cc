@@ -13,7 +13,7 @@
 namespace rum {
 namespace {
 
-constexpr size_t kVariableMost = 32 * 1024;  // what an old program can read, too
+constexpr size_t kVariableMost = 32 * 1024;  // also readable by older versions
 constexpr size_t kRestMost = 64 * 1024 * 1024;
 
 std::string Escape(std::string_view text) {
@@ -41,7 +41,7 @@ std::optional<std::string> Unescape(std::string_view text) {
   return out;
 }
 
-// Cuts off what stands before the first `mark`.
+// Removes and returns the text before the first `mark`.
 std::string_view Cut(std::string_view& rest, char mark) {
   size_t end = rest.find(mark);
   std::string_view part = rest.substr(0, end);
@@ -49,8 +49,8 @@ std::string_view Cut(std::string_view& rest, char mark) {
   return part;
 }
 
-// Adds one entry to the note; false: it cannot be read. `rest` is the file with more, which cannot
-// itself have one.
+// Parses one entry into the note; false: it is invalid. `rest` receives the file with further
+// entries; nullptr in that file, which may not name another.
 bool ReadEntry(std::string_view entry, HandoverNote& note, Fd* rest) {
   std::string_view kind = Cut(entry, ':');
   if (kind == "map") {
@@ -93,7 +93,7 @@ bool ReadEntries(std::string_view text, HandoverNote& note, Fd* rest) {
   return good;
 }
 
-// All of a file, from its beginning.
+// Reads a whole file, from its start.
 std::optional<std::string> ReadWhole(int fd) {
   std::string text;
   char buffer[65536];
@@ -134,8 +134,8 @@ Result<std::string> WriteShortHandoverNote(const HandoverNote& note, Fd* rest) {
     at += static_cast<size_t>(std::max<ssize_t>(n, 0));
   }
   if (!*rest) {
-    return Error{Fault::kSystem,
-                 std::string("no file for the list of sockets: ") + std::strerror(errno)};
+    return Error{Fault::kSystem, std::string("cannot create a file for the list of sockets: ") +
+                                     std::strerror(errno)};
   }
   return fmt::format("ready:{},stderr:{},rest:{}", note.ready, note.error_output, rest->get());
 }
@@ -150,7 +150,7 @@ Result<HandoverNote> ReadHandoverNote(std::string_view text) {
   }
   if (!good || note.ready < 0 || note.error_output < 0) {
     return Error{Fault::kUsage, std::string(kHandoverVariable) +
-                                    " cannot be read; it is for rum's own use, at a hand-over"};
+                                    " cannot be parsed; rum sets it for hand-overs only"};
   }
   return note;
 }

@@ -1,4 +1,4 @@
-// What the old process tells the new one in the environment: which descriptor is what.
+// What the old process passes to the new one in the environment: the role of each descriptor.
 #pragma once
 
 #include <string>
@@ -15,27 +15,27 @@ namespace rum {
 
 inline constexpr const char* kHandoverVariable = "RUM_HANDOVER";
 
-// Written as
+// Text form:
 // "ready:7,stderr:8,map:,pidfile:9,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x,drain:tcp:db1:3306";
-// in an address ',', '%' and control characters stand as %XX. "shared:10" is the memory of the
-// table that modules share. "rest:9" is a file with more entries: a variable of the environment has
-// at most 128 KiB.
+// in addresses ',', '%' and control characters are written as %XX. "shared:10" is the memory of the
+// modules' shared table. "rest:9" is a file with further entries, since an environment variable is
+// limited to 128 KiB.
 struct HandoverNote {
   struct ServerAdmin {
     std::string server;
     AdminState state;
   };
-  int ready = -1;         // the pipe that the new process reports on
-  int error_output = -1;  // what is to be its standard error
-  bool has_map = false;   // the old process has a user map: without one, nothing is taken over
-  int pidfile = -1;       // locked; -1: there is none
-  int shared = -1;        // the memory of the table that modules share; -1: there is none
+  int ready = -1;         // the pipe for the new process's report
+  int error_output = -1;  // becomes its standard error
+  bool has_map = false;   // the old process has a map: the new one must not take over without one
+  int pidfile = -1;       // the lock; -1: none
+  int shared = -1;        // the memory of the modules' shared table; -1: none
   std::vector<SharedSocket> sockets;
-  std::vector<ServerAdmin> admin_states;  // servers that an operator has taken out of use
+  std::vector<ServerAdmin> admin_states;  // servers that an operator has disabled
 };
 
 std::string WriteHandoverNote(const HandoverNote& note);
-// The same, or, if that is too long, with a file for the rest, which `rest` owns.
+// As WriteHandoverNote(); if the text is too long, writes the rest to a file that `rest` owns.
 Result<std::string> WriteShortHandoverNote(const HandoverNote& note, Fd* rest);
 // Closes the file with the rest.
 Result<HandoverNote> ReadHandoverNote(std::string_view text);

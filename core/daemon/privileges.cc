@@ -25,7 +25,7 @@ constexpr int kGroupsMost = 65536;  // NGROUPS_MAX
 std::optional<unsigned> Number(const std::string& text) {
   unsigned number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  // The highest one means "no change" to the system.
+  // The highest id means "no change" in system calls.
   if (error != std::errc() || end != text.data() + text.size() || number + 1 == 0) {
     return std::nullopt;
   }
@@ -100,7 +100,7 @@ Status EnterRoot(const std::string& folder) {
 
 void ForbidNewPrivileges() { ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 
-// Through the C library, which does it for every thread.
+// Uses the C library's functions, which change all threads.
 Status Become(const Identity& identity) {
   if (::geteuid() == identity.uid && ::getegid() == identity.gid && ::geteuid() != 0) return Ok();
   if (::geteuid() != 0) {
@@ -123,7 +123,7 @@ void GiveTo(const Identity& identity, const std::string& path) {
   if (!file || ::fstat(file.get(), &status) != 0 || status.st_uid != ::geteuid()) return;
   bool plain = S_ISREG(status.st_mode) && status.st_nlink == 1;
   if (!plain && !S_ISDIR(status.st_mode) && !S_ISSOCK(status.st_mode)) return;
-  // What cannot be given is told when it is needed.
+  // Ignored: an error is reported when the file is used.
   (void)!::fchownat(file.get(), "", identity.uid, identity.gid, AT_EMPTY_PATH);
 }
 

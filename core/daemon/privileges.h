@@ -1,4 +1,4 @@
-// Giving up the rights of root: --user, --chroot.
+// Drops root privileges: --user, --chroot.
 #pragma once
 
 #include <sys/types.h>
@@ -11,34 +11,35 @@
 
 namespace rum {
 
-// Who the process is to be.
+// The user and groups to run as.
 struct Identity {
   uid_t uid = 0;
   gid_t gid = 0;
   std::vector<gid_t> groups;
 };
 
-// [main, before EnterRoot()] Names or numbers; an empty `group` is that of the user, an empty
-// `user` stays who it is. Nothing: both are empty.
+// [main, before EnterRoot()] Resolves names or numbers. An empty `group` is the user's group, an
+// empty `user` the current user. nullopt: both are empty.
 Result<std::optional<Identity>> FindIdentity(const std::string& user, const std::string& group);
 
-// [main, before EnterRoot()] All names that the system has for this number. Where it does not list
-// its users, as with some directories, this is the one that it tells when asked for the number.
+// [main, before EnterRoot()] All names of this user id. If the system does not enumerate its users
+// (as with some directory services), only the one that a look-up of the id returns.
 std::vector<std::string> FindUserNames(uid_t uid);
 
-// [main] From here on `folder` is the root folder. Time zone and syslog are taken along.
+// [main] Makes `folder` the root folder. Loads the time zone and connects to syslog before.
 Status EnterRoot(const std::string& folder);
 
-// [main, before any thread] Nothing that this process starts gets more rights than it has.
+// [main, before any thread] Prevents this process and its children from gaining privileges.
 void ForbidNewPrivileges();
-// [main] All threads become `identity`. Without root only what it is already can be asked for.
+// [main] Switches all threads to `identity`. Without root this fails, unless it is the current
+// identity.
 Status Become(const Identity& identity);
 
-// [main] Gives a file, folder or socket of root's to `identity`, so that it can be opened again, by
-// that name, later. What belongs to another user, or has another name as well, is not changed: it
-// may be somebody's trick.
+// [main] Changes the owner of root's file, folder or socket to `identity`, so that the process can
+// open it by name later. Skips files of other users and files with several names, which may be an
+// attack.
 void GiveTo(const Identity& identity, const std::string& path);
-// [main] The same for a folder, which is made if need be, and the files in it.
+// [main] As GiveTo(), for a folder, which is created if needed, and its files.
 void GiveFolderTo(const Identity& identity, const std::string& path);
 
 }  // namespace rum

@@ -13,12 +13,12 @@
 namespace rum {
 namespace {
 
-constexpr timeval kSendTimeout = {1, 0};  // the main loop waits no longer for systemd
+constexpr timeval kSendTimeout = {1, 0};  // bounds how long systemd can block the main loop
 
 Fd ConnectTo(std::string_view path) {
   sockaddr_un where = {};
   where.sun_family = AF_UNIX;
-  // '@' stands for the NUL byte of an abstract address.
+  // '@' denotes the NUL byte of an abstract address.
   if (path.size() < 2 || path.size() >= sizeof where.sun_path) return Fd();
   if (path[0] != '/' && path[0] != '@') return Fd();
   path.copy(where.sun_path, path.size());
@@ -43,7 +43,7 @@ Service::Service() {
   if (path) socket_ = ConnectTo(path);
   const char* whose = ::getenv("WATCHDOG_PID");
   bool mine = !whose || NumberIn(whose) == static_cast<uint64_t>(::getpid());
-  // Twice in the time that systemd allows.
+  // Half the watchdog's timeout.
   uint64_t millis = NumberIn(::getenv("WATCHDOG_USEC")) / 1000 / 2;
   if (socket_ && mine) alive_interval_ = Millis(millis);
 }

@@ -1,6 +1,6 @@
-// Tells systemd how it goes (sd_notify(3)): ready, reloading, stopping, a line of status, and that
-// the main loop is alive. Speaks the protocol itself, over a socket that is connected at the start:
-// behind --chroot libsystemd would not find it any more.
+// Notifies systemd (sd_notify(3)): ready, reloading, stopping, status line, watchdog. Implements
+// the protocol itself over a socket that is connected at the start, since libsystemd could not find
+// the socket after --chroot.
 #pragma once
 
 #include <sys/types.h>
@@ -14,20 +14,20 @@ namespace rum {
 
 class Service {
  public:
-  // [main] From the environment. Without NOTIFY_SOCKET nothing is told, ever.
+  // [main] Reads the environment. Does nothing if NOTIFY_SOCKET is unset.
   Service();
 
   void Ready();
   void Reloading();
   void Stopping();
-  // The status line, and a sign of life if that is wanted. What systemd does not take now is
-  // dropped: the next one comes soon.
+  // Sends the status line, and the watchdog's keep-alive if it is enabled. Dropped if systemd does
+  // not accept it at once, since the next one follows soon.
   void Tick(const std::string& status);
-  // Another process is the service now; this one says nothing any more.
+  // Another process is the service now; stops all notifications.
   void HandOverTo(pid_t successor);
 
   bool on() const { return static_cast<bool>(socket_); }
-  // How often Tick() is to be called at least; zero: no matter.
+  // The longest interval between calls of Tick(); zero: any.
   Millis alive_interval() const { return alive_interval_; }
 
  private:

@@ -18,8 +18,8 @@ extern char** environ;
 namespace rum {
 namespace {
 
-constexpr size_t kSaidMost = 4096;  // of what it says, the end is kept
-constexpr size_t kToldMost = 400;   // bytes of it in a log line
+constexpr size_t kOutputMost = 4096;  // the last bytes of its standard error are kept
+constexpr size_t kLoggedMost = 400;   // bytes in a log line
 
 struct Pipe {
   Fd out, in;
@@ -35,7 +35,7 @@ Result<Pipe> MakePipe() {
   return pipe;
 }
 
-// The environment without what was meant for this process alone.
+// The environment without variables that are for this process only.
 std::vector<std::string> Environment(const std::string& note) {
   std::vector<std::string> all;
   for (char** entry = environ; *entry; ++entry) {
@@ -54,8 +54,8 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return all;
 }
 
-// posix_spawn is made for processes with threads: between fork and exec nothing but system calls.
-// Every descriptor of rum is close-on-exec; dup2 onto itself lifts that for those that are named.
+// posix_spawn is safe in a multithreaded process. All descriptors of rum are close-on-exec; dup2 to
+// the same number clears that for the ones to inherit.
 int Spawn(const Program& program, const HandoverNote& note, const std::string& text, int rest,
           int error_pipe, pid_t& pid) {
   posix_spawn_file_actions_t actions;
@@ -89,18 +89,18 @@ int Spawn(const Program& program, const HandoverNote& note, const std::string& t
   return error;
 }
 
-// Reads what is there; true: the other end is closed.
+// Reads the available bytes; returns true if the other end is closed.
 bool ReadAll(int fd, std::string& text) {
   char buffer[4096];
   for (;;) {
     ssize_t n = TEMP_FAILURE_RETRY(::read(fd, buffer, sizeof buffer));
     if (n <= 0) return n == 0 || errno != EAGAIN;
     text.append(buffer, static_cast<size_t>(n));
-    if (text.size() > kSaidMost) text.erase(0, text.size() - kSaidMost);
+    if (text.size() > kOutputMost) text.erase(0, text.size() - kOutputMost);
   }
 }
 
-// Lines as one, without the "rum: " before them; `last`: only the last.
+// Joins lines into one, without their "rum: "; `last`: returns only the last line.
 std::string OneLine(std::string_view text, bool last) {
   std::string out;
   while (!text.empty()) {
@@ -113,7 +113,7 @@ std::string OneLine(std::string_view text, bool last) {
     if (!out.empty()) out += "; ";
     AppendPrintable(out, line);
   }
-  return out.substr(0, kToldMost);
+  return out.substr(0, kLoggedMost);
 }
 
 }  // namespace
@@ -136,7 +136,7 @@ Program ThisProgram(int argc, char** argv) {
     }
   }
   if (found.empty() || ::access(found.c_str(), X_OK) != 0) {
-    char file[4096];  // started under a name that is not its own
+    char file[4096];  // needed if argv[0] is not the program's name
     ssize_t n = ::readlink("/proc/self/exe", file, sizeof file);
     if (n > 0) found.assign(file, static_cast<size_t>(n));
   }
@@ -165,26 +165,27 @@ Result<std::unique_ptr<Successor>> Successor::Start(event_base* base, const Prog
   }
   successor->over_ = std::move(over);
   successor->report_ = std::move(report->out);
-  successor->words_ = std::move(words->out);
+  successor->output_pipe_ = std::move(words->out);
   Successor* self = successor.get();
   self->report_event_ = event_new(base, self->report_.get(), EV_READ | EV_PERSIST, OnReport, self);
-  self->words_event_ = event_new(base, self->words_.get(), EV_READ | EV_PERSIST, OnWords, self);
+  self->output_event_ =
+      event_new(base, self->output_pipe_.get(), EV_READ | EV_PERSIST, OnOutput, self);
   self->late_ = evtimer_new(base, OnLate, self);
   timeval wait = TimevalOf(timeout);
   event_add(self->report_event_, nullptr);
-  event_add(self->words_event_, nullptr);
+  event_add(self->output_event_, nullptr);
   event_add(self->late_, &wait);
   return successor;
 }
 
 Successor::~Successor() {
-  for (event* e : {report_event_, words_event_, late_}) {
+  for (event* e : {report_event_, output_event_, late_}) {
     if (e) event_free(e);
   }
   if (pid_ > 0 && !ready_) End();
 }
 
-// Kills it and tells how it has ended. A process that was ending already keeps its exit code.
+// Kills the process and describes its end. If it was ending already, that is its own exit code.
 std::string Successor::End() {
   int status = 0;
   ::kill(pid_, SIGKILL);
@@ -197,7 +198,7 @@ std::string Successor::End() {
 void Successor::OnReport(evutil_socket_t, short, void* self) {
   auto& successor = *static_cast<Successor*>(self);
   bool closed = ReadAll(successor.report_.get(), successor.reported_);
-  // A single zero: ready. Else the exit code and the reason, whole when the pipe is closed.
+  // A single zero: ready. Otherwise the exit code and the reason, complete when the pipe is closed.
   if (successor.reported_ == std::string(1, '\0')) {
     successor.ready_ = true;
     return successor.Finish({});
@@ -207,29 +208,29 @@ void Successor::OnReport(evutil_socket_t, short, void* self) {
 
 void Successor::Judge() {
   std::string how = End();
-  ReadAll(words_.get(), said_);
+  ReadAll(output_pipe_.get(), output_);
   std::string why = reported_.size() > 1 ? OneLine(std::string_view(reported_).substr(1), false)
-                                         : OneLine(said_, true);
+                                         : OneLine(output_, true);
   if (reported_.size() <= 1) why = how + " before it was ready" + (why.empty() ? "" : ": ") + why;
   Finish(why);
 }
 
-void Successor::OnWords(evutil_socket_t, short, void* self) {
+void Successor::OnOutput(evutil_socket_t, short, void* self) {
   auto& successor = *static_cast<Successor*>(self);
-  if (ReadAll(successor.words_.get(), successor.said_)) event_del(successor.words_event_);
+  if (ReadAll(successor.output_pipe_.get(), successor.output_)) event_del(successor.output_event_);
 }
 
 void Successor::OnLate(evutil_socket_t, short, void* self) {
   auto& successor = *static_cast<Successor*>(self);
   successor.End();
-  ReadAll(successor.words_.get(), successor.said_);
-  std::string said = OneLine(successor.said_, true);
+  ReadAll(successor.output_pipe_.get(), successor.output_);
+  std::string said = OneLine(successor.output_, true);
   successor.Finish("it was not ready in time" + (said.empty() ? "" : ": " + said));
 }
 
-// The last thing that is done: `over_` may destroy this.
+// Must be the last call: `over_` may destroy this object.
 void Successor::Finish(const std::string& failed) {
-  for (event* e : {report_event_, words_event_, late_}) event_del(e);
+  for (event* e : {report_event_, output_event_, late_}) event_del(e);
   auto over = std::move(over_);
   std::string why = failed;
   over(why);

@@ -1,4 +1,4 @@
-// The new process of a hand-over, as the old one sees it: started, given the sockets, waited for.
+// The new process of a hand-over, as seen by the old one: starts it, passes the sockets, waits.
 #pragma once
 
 #include <event2/event.h>
@@ -16,27 +16,28 @@
 
 namespace rum {
 
-// How this program was started, so that it can be started again.
+// How this program was started, to start it again.
 struct Program {
-  std::string path;  // absolute; what is there now may be another file than the one that runs
-  std::vector<std::string> arguments;  // with the name of the program
+  std::string path;                    // absolute; the file may have been replaced since
+  std::vector<std::string> arguments;  // including the program's name
 };
-// [main] To be asked before anything changes the folder or the environment.
+// [main] Call before the working directory or the environment change.
 Program ThisProgram(int argc, char** argv);
 
 class Successor {
  public:
   static constexpr Millis kTimeout{30000};
 
-  // `failed` is empty when the new process is ready, else it says why it is not; it is gone then.
+  // `failed` is empty if the new process is ready; otherwise it is the reason, and the process is
+  // gone.
   using Over = std::function<void(const std::string& failed)>;
 
-  // [main] Starts `program` with the sockets of `note`, whose descriptors stay ours, and what else
-  // it says. `over` comes once, on the loop of `base`.
+  // [main] Starts `program` with the sockets and the other content of `note`; the caller keeps its
+  // descriptors. `over` is called once, on the loop of `base`.
   static Result<std::unique_ptr<Successor>> Start(event_base* base, const Program& program,
                                                   HandoverNote note, Over over,
                                                   Millis timeout = kTimeout);
-  // [main] Ends a process that is not ready yet.
+  // [main] Kills the process if it is not ready yet.
   ~Successor();
   Successor(const Successor&) = delete;
   Successor& operator=(const Successor&) = delete;
@@ -46,7 +47,7 @@ class Successor {
  private:
   Successor() = default;
   static void OnReport(evutil_socket_t, short, void* self);
-  static void OnWords(evutil_socket_t, short, void* self);
+  static void OnOutput(evutil_socket_t, short, void* self);
   static void OnLate(evutil_socket_t, short, void* self);
   void Judge();
   std::string End();
@@ -55,10 +56,10 @@ class Successor {
   Over over_;
   pid_t pid_ = -1;
   bool ready_ = false;
-  Fd report_, words_;
-  std::string reported_, said_;  // on the pipe for it, and on standard error
+  Fd report_, output_pipe_;
+  std::string reported_, output_;  // from its report pipe, and from its standard error
   event* report_event_ = nullptr;
-  event* words_event_ = nullptr;
+  event* output_event_ = nullptr;
   event* late_ = nullptr;
 };
 

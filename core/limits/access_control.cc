@@ -5,7 +5,7 @@
 namespace rum {
 namespace {
 
-// Counts one more, unless that would be more than `most`; 0: any number.
+// Increments `count` unless it would exceed `most`; 0: unlimited.
 bool Raise(std::atomic<uint32_t>& count, uint32_t most) {
   uint32_t now = count.load(std::memory_order_relaxed);
   do {
@@ -45,8 +45,8 @@ Refusal AccessControl::Enter(const Settings& settings, const SocketAddress& addr
   return refusal;
 }
 
-// Whoever is refused by his own limit takes nothing of what all have together, and the other way
-// round: both are looked at before either is taken from.
+// Both limits are checked before either is charged, so that a client refused by one does not use up
+// the other.
 Refusal AccessControl::EnterByRate(const Settings& settings, const SocketAddress& address,
                                    Lease* lease) {
   if (!settings.rate.on()) return EnterByIp(settings, address, lease);

@@ -1,5 +1,5 @@
-// Which clients are accepted, judged before anything is done for a client: the access lists, the
-// limits of their number, of those connecting to one server, and of their rate.
+// Decides which clients are accepted, before any other work for them: access lists, and limits of
+// connections, of connections in login, and of rates.
 #pragma once
 
 #include <atomic>
@@ -18,46 +18,46 @@
 
 namespace rum {
 
-// Which clients an operator accepts; an empty `allow` accepts all.
+// Access lists; an empty `allow` admits everyone.
 struct AccessLists {
   CidrSet allow, deny;
-  // Clients of unix sockets have no address: no list is for them.
+  // Access lists do not apply to clients of unix sockets, which have no address.
   Refusal Judge(const SocketAddress& address) const;
 };
 
-// [any] All of it. One for all workers; what is counted outlives a reload. What is off costs no
-// table: only two numbers are kept always.
+// [any] One object for all workers; its counts survive a reload. Limits that are off use no tables:
+// only two counters are always kept.
 class AccessControl {
  public:
-  // What the operator wants; 0 and off: any number.
+  // The configured limits; 0 and off: unlimited.
   struct Settings : AccessLists {
-    // What holds for one listener beside that, by its address as text. Enter() does not look at it.
+    // Additional access lists of a listener, by its address as text. Enter() does not check them.
     std::map<std::string, AccessLists, std::less<>> by_listener;
     uint32_t max_connections = 0;
     uint32_t max_connections_per_ip = 0;
     uint32_t max_connecting = 0;
     uint32_t max_connecting_per_destination = 0;
-    uint32_t server_backlog = 50;  // who is over it waits and is not refused; see ConnectThrottle
-    uint32_t ip_prefix = 64;       // bits of IPv6 that count as one address
+    uint32_t server_backlog = 50;  // clients over it wait and are not refused; see ConnectThrottle
+    uint32_t ip_prefix = 64;       // bits of an IPv6 address that are counted as one address
     Rate rate, rate_per_ip;
-    uint64_t max_memory = 0;  // bytes of the process
+    uint64_t max_memory = 0;  // of the process, in bytes
   };
   using ByIp = KeyedLimiter<Cidr, Cidr, Cidr::Hash>;
   using ByDestination = NamedLimiter;
 
-  // What is counted for one client, until this goes.
+  // The counts held for one client; released on destruction.
   class Lease {
    public:
     Lease() = default;
     Lease(Lease&& other) noexcept;
     Lease& operator=(Lease&& other) noexcept;
     ~Lease() { Release(); }
-    void LoggedIn();  // it is not connecting any more
+    void LoggedIn();  // no longer counts as connecting
     void Release();
 
    private:
     friend class AccessControl;
-    AccessControl* access_control_ = nullptr;  // nullptr: not in
+    AccessControl* access_control_ = nullptr;  // nullptr: holds nothing
     bool connecting_ = false;
     ByIp::Lease ip_;
   };
@@ -66,18 +66,18 @@ class AccessControl {
   explicit AccessControl(Clock clock = NowMicros)
       : clock_(clock), by_ip_(clock), by_destination_(clock) {}
 
-  // A client has come. The lease is taken when the answer is kNone; a refusal costs no rate.
-  // Limits by address are not for clients of unix sockets either.
+  // Admits a new client. Fills `lease` if the answer is kNone; a refused client does not count
+  // towards rates. Limits by address do not apply to clients of unix sockets.
   Refusal Enter(const Settings& settings, const SocketAddress& address, Lease* lease);
-  // A client goes to a destination; `lease` is given back when it is logged in or gone.
+  // Counts a client that connects to a destination; release `lease` when it is logged in or gone.
   Refusal Connect(const Settings& settings, const Address& destination,
                   ByDestination::Lease* lease);
 
-  // Counts a client that is in, or on its way, as new settings want it, whatever their limits.
+  // Moves an accepted client to the counters that new settings use; never refuses.
   void Recount(const Settings& settings, const SocketAddress& address, Lease* lease);
   void Recount(const Settings& settings, const Address& destination, ByDestination::Lease* lease);
 
-  // What the process has now; who looks tells it.
+  // Sets the memory use of the process; measured by the caller.
   void set_memory(uint64_t bytes) { memory_.store(bytes, std::memory_order_relaxed); }
 
   uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
@@ -92,8 +92,8 @@ class AccessControl {
   const Clock clock_;
   std::atomic<uint32_t> connections_ = 0, connecting_ = 0;
   std::atomic<uint64_t> memory_ = 0;
-  std::mutex mutex_;  // guards the next one
-  Bucket bucket_;     // of all clients
+  std::mutex mutex_;  // guards bucket_
+  Bucket bucket_;     // all clients
   ByIp by_ip_;
   ByDestination by_destination_;
 };

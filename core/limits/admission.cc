@@ -22,7 +22,7 @@ int32_t VerdictOf(LimiterAnswer answer) {
   return RUM_OK;
 }
 
-// What counts as one address for the guard, too.
+// The address prefix that counts as one address, also for the login guard.
 std::string Around(const Admission::Settings& settings, const SocketAddress& address) {
   if (!address.ip()) return {};
   return Cidr::Around(address, 32, settings.guard.ip_prefix).text();
@@ -80,7 +80,7 @@ int32_t Admission::Judge(const Settings& settings, const Visitor& visitor, std::
   if (record.empty()) return RUM_OK;
   auto parsed = ParseMapRecord(record);
   auto rules = parsed ? ParseMapRules(parsed->tail) : Result<MapRules>(parsed.error());
-  // What is not understood may be a restriction.
+  // A rule that cannot be read may be a restriction.
   if (!rules) return RUM_REFUSED_RULES;
   if (rules->max) limit->max = *rules->max;
   if (rules->rate) limit->rate = *rules->rate;

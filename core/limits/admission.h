@@ -1,6 +1,6 @@
-// Whether a user may log in here and now: the rules of the record, the limits of the user, and
-// whether the address is blocked. Only a login that is proved counts for its user. One for all
-// workers; what is counted outlives a reload.
+// Decides whether a user may log in: the rules of the record, the limits of the user, and blocked
+// addresses. Only a proven login counts for its user. One object for all workers; its counts
+// survive a reload.
 #pragma once
 
 #include <cstdint>
@@ -14,26 +14,27 @@
 
 namespace rum {
 
-// Who asks to be let in.
+// A client that tries to log in.
 struct Visitor {
   std::string_view user;
   const SocketAddress& address;
-  bool safe_way;  // TLS, or a unix socket
+  bool safe_way;  // uses TLS or a unix socket
 };
 
-// The rules that need no counting, the first that is broken. RUM_OK or RUM_REFUSED_...
+// Checks the rules that need no counters. Returns RUM_OK or RUM_REFUSED_... of the first broken
+// rule.
 int32_t JudgeRules(const MapRules& rules, const Visitor& visitor, int64_t now_seconds);
 
 class Admission {
  public:
   struct Settings {
-    UserLimit limit;  // for users whose record says nothing
+    UserLimit limit;  // default for users whose record has no limit
     LoginGuard::Settings guard;
   };
 
-  // One who was admitted and has not proved yet to be the user. Strangers can be that, too: it
-  // takes none of the user's places and nothing of the rate. From one address, though, no more are
-  // candidates than the user has places and logins left, so that servers are spared the rest.
+  // An admitted login that has not yet proven to be the user; it may be an attacker, so it takes no
+  // lease or rate of the user. To protect servers, one address has no more candidates for a user
+  // than the user has connections and logins left.
   class Candidate {
    public:
     explicit operator bool() const { return pending_; }
@@ -52,16 +53,16 @@ class Admission {
 
   explicit Admission(LoginGuard::Wake wake = nullptr) : guard_(NowMicros, wake) {}
 
-  // [any] `record` is the value of the user's record; empty: the map does not know the user. With
-  // RUM_OK there is a candidate; the one before is dropped first. `held` is the lease of a session
-  // that is in and wants to go on as this user: who stays the same user counts already, and pays no
-  // rate.
+  // [any] `record`: the value of the user's record; empty: the user is not in the map. With RUM_OK,
+  // `candidate` is filled; its previous content is dropped first. `held`: the lease of an
+  // established session that logs in again. If it stays the same user, it is already counted and
+  // not charged a rate.
   int32_t Admit(const Settings& settings, const Visitor& visitor, std::string_view record,
                 const UserLimits::Lease& held, Candidate* candidate);
 
-  // [any] The candidate has proved to be the user, and counts from here on; `lease` gives back what
-  // it held before. RUM_OK, or RUM_REFUSED_CONNECTIONS or _RATE: others were faster. There is no
-  // candidate any more.
+  // [any] The candidate has proven to be the user and is counted now; `lease` first releases what
+  // it held. Returns RUM_OK, or RUM_REFUSED_CONNECTIONS or _RATE if other logins used up the limit
+  // meanwhile. The candidate is empty afterwards.
   int32_t Confirm(Candidate* candidate, UserLimits::Lease* lease);
 
   UserLimits& users() { return users_; }
@@ -70,12 +71,12 @@ class Admission {
   const LoginGuard& guard() const { return guard_; }
 
  private:
-  // All but the counting; `limit` is that of the settings, or what the record says.
+  // All checks that need no counters; `limit` receives the limit of the record or of the settings.
   int32_t Judge(const Settings& settings, const Visitor& visitor, std::string_view record,
                 UserLimit* limit) const;
 
   UserLimits users_;
-  NamedLimiter trying_;  // candidates, by user and address
+  NamedLimiter trying_;  // candidates, keyed by user and address
   LoginGuard guard_;
 };
 

@@ -10,9 +10,9 @@
 namespace rum {
 namespace {
 
-// Both sides of a session; pipes for bulk are only taken when there are some to spare.
+// Two sides of a session. Pipes are not included: they are only opened from spare descriptors.
 constexpr uint64_t kEach = 2;
-// Listeners, workers, the log, the map, statistics, name servers, probes.
+// Listeners, workers, the log, the map, statistics, name servers, health checks.
 constexpr uint64_t kOthers = 200;
 constexpr uint64_t kShareWithoutPromise = 4;  // a quarter
 

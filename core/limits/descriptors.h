@@ -1,4 +1,4 @@
-// The limit of open files: descriptors are what a proxy runs out of first.
+// The limit of open files, usually the first limit that a proxy reaches.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +9,19 @@
 
 namespace rum {
 
-// Pure: how many descriptors of so many are promised to no client and needed for nothing else. With
-// `max_connections` 0 nobody is promised any, and it is the share that sessions can do without.
+// Pure: how many of `limit` descriptors are neither reserved for clients nor needed otherwise. With
+// `max_connections` 0, nothing is reserved and the result is a fixed share of the limit.
 uint64_t SpareDescriptors(uint32_t max_connections, uint64_t limit);
 uint64_t SpareDescriptors(uint32_t max_connections);
 
-// [main] Sets it; 0: to all that the system allows.
+// [main] Sets the soft limit; 0: raises it to the hard limit.
 Status SetDescriptorLimit(uint32_t number);
 
-// [main] The limit that holds now.
+// [main] The current soft limit.
 uint64_t DescriptorLimit();
 
-// [main] What an operator must change for so many clients at a time; with a given limit pure.
-// Nothing: there is enough, or `max_connections` is 0.
+// Explains what to change to serve `max_connections` clients. nullopt: the limit is sufficient, or
+// `max_connections` is 0. Pure if a limit is given, else [main].
 std::optional<std::string> DescriptorsMissing(uint32_t max_connections, uint64_t limit);
 std::optional<std::string> DescriptorsMissing(uint32_t max_connections);
 

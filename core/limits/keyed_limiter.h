@@ -1,5 +1,5 @@
-// How many sessions each key has, such as a user, an address or a server, and how fast they came:
-// exact over all workers. Touched when a session begins and ends, never while bytes flow.
+// Limits sessions and session rates per key (a user, address or server), exactly over all workers.
+// Used when a session begins and ends, never while data flows.
 #pragma once
 
 #include <algorithm>
@@ -20,15 +20,15 @@
 namespace rum {
 
 struct KeyLimit {
-  uint32_t max = 0;  // sessions at a time; 0: any number
-  Rate rate;         // of their beginnings
+  uint32_t max = 0;  // concurrent sessions; 0: unlimited
+  Rate rate;         // new sessions
 };
 
 enum class LimiterAnswer : uint8_t { kTaken, kTooMany, kTooFast };
 
-// [any] All of it. Memory: one entry for each key that has a session, and for at most
-// kIdleMost * kShards others whose bucket is not full again. `View` is what keys are looked up by.
-// `Hash` is keyed, so that who chooses keys chooses neither bucket nor shard.
+// [any] Memory: one entry per key with a session, plus at most kIdleMost * kShards idle keys whose
+// bucket is not full yet. `View` is the lookup type. `Hash` is keyed, so that untrusted keys cannot
+// be chosen to share a bucket or shard.
 template <class Key, class View, class Hash>
 class KeyedLimiter {
   struct Shard;
@@ -38,7 +38,7 @@ class KeyedLimiter {
     KeyedLimiter* limiter = nullptr;
     uint32_t sessions = 0;
     Bucket bucket;
-    // Without a session: its place in the queue of those that wait to be forgotten.
+    // Valid if the key has no session: its position in the queue of idle keys.
     typename std::list<Node*>::iterator idle;
   };
 
@@ -48,7 +48,7 @@ class KeyedLimiter {
 
   using Answer = LimiterAnswer;
 
-  // One session of a key, counted until this goes. The table must outlive it.
+  // One session of a key; released on destruction. The table must outlive it.
   class Lease {
    public:
     Lease() = default;
@@ -64,22 +64,22 @@ class KeyedLimiter {
       if (Node* node = std::exchange(node_, nullptr)) node->second.limiter->GiveBack(*node);
     }
     explicit operator bool() const { return node_ != nullptr; }
-    const Key& key() const { return node_->first; }  // of one that is taken
+    const Key& key() const { return node_->first; }  // only if taken
 
    private:
     friend class KeyedLimiter;
     explicit Lease(Node& node) : node_(&node) {}
-    Node* node_ = nullptr;  // a session has several leases: one pointer each
+    Node* node_ = nullptr;  // kept small: each session holds several leases
   };
 
-  using Clock = uint64_t (*)();  // microseconds; never goes back
+  using Clock = uint64_t (*)();  // microseconds; monotonic
   explicit KeyedLimiter(Clock clock = NowMicros) : clock_(clock), shards_(new Shard[kShards]) {}
   KeyedLimiter(const KeyedLimiter&) = delete;
 
-  // Takes a lease for one more session; `lease` gives back what it held before. A refusal costs
-  // nothing of the rate.
+  // Takes a lease for one more session, after releasing what `lease` held. A refusal is not charged
+  // to the rate.
   Answer Take(const View& key, const KeyLimit& limit, Lease* lease) {
-    lease->Release();  // before the lock: it may be of the same shard
+    lease->Release();  // before the lock: it may be in the same shard
     Shard& shard = ShardOf(key);
     std::lock_guard lock(shard.mutex);
     const uint64_t now = clock_();
@@ -105,7 +105,7 @@ class KeyedLimiter {
     return Answer::kTaken;
   }
 
-  // How many more Take() would get now, and which limit it is that ends them.
+  // How many more calls of Take() would succeed now, and the limit that refuses the next one.
   struct Room {
     uint32_t places;
     Answer beyond;
@@ -122,17 +122,17 @@ class KeyedLimiter {
     return by_max <= by_rate ? Room{by_max, Answer::kTooMany} : Room{by_rate, Answer::kTooFast};
   }
 
-  // Sessions of one key.
+  // The number of sessions of one key.
   uint32_t Sessions(const View& key) const {
     Shard& shard = ShardOf(key);
     std::lock_guard lock(shard.mutex);
     auto found = shard.keys.find(key);
     return found == shard.keys.end() ? 0 : found->second.sessions;
   }
-  // Keys that have a session.
+  // The number of keys with a session.
   size_t active() const { return active_.load(std::memory_order_relaxed); }
-  // Those who have the most sessions, the most first. Locks one shard after the other, and does no
-  // more under the lock than to copy those that may be among them.
+  // The keys with the most sessions, in descending order. Locks one shard at a time, and only to
+  // copy the keys that may be in the result.
   std::vector<std::pair<Key, uint32_t>> Top(size_t most) const {
     std::vector<std::pair<Key, uint32_t>> top;
     if (most == 0) return top;
@@ -145,7 +145,7 @@ class KeyedLimiter {
                        more);
       top.erase(top.begin() + static_cast<std::ptrdiff_t>(number), top.end());
     };
-    uint32_t least = 1;  // sessions of the last of `most`
+    uint32_t least = 1;  // the fewest sessions that are still in the result
     for (size_t i = 0; i < kShards; ++i) {
       {
         std::lock_guard lock(shards_[i].mutex);
@@ -162,7 +162,7 @@ class KeyedLimiter {
     std::sort(top.begin(), top.end(), more);
     return top;
   }
-  // Those whose bucket is not full as well.
+  // Includes idle keys whose bucket is not full yet.
   size_t entries() const {
     size_t sum = 0;
     for (size_t i = 0; i < kShards; ++i) {
@@ -174,8 +174,8 @@ class KeyedLimiter {
 
  private:
   struct Shard {
-    // Forgets whose bucket is full again, and the oldest when there are too many. Buckets of
-    // different rates are not full in the order of the queue; the bound holds nevertheless.
+    // Removes idle keys whose bucket is full, and the oldest if there are too many. With different
+    // rates, buckets do not fill in queue order, but the bound holds.
     void Tidy(uint64_t now) {
       while (!idle.empty() && (idle.size() > kIdleMost || idle.front()->second.bucket.Full(now))) {
         auto found = keys.find(idle.front()->first);
@@ -186,10 +186,10 @@ class KeyedLimiter {
 
     mutable std::mutex mutex;
     std::unordered_map<Key, Entry, Hash, std::equal_to<>> keys;
-    std::list<Node*> idle;  // the longest first
+    std::list<Node*> idle;  // longest idle first
   };
 
-  // By the upper bits: the lower ones choose within the shard.
+  // Uses the upper bits of the hash: the lower ones select the bucket within the shard.
   Shard& ShardOf(const View& key) const {
     return shards_[(Hash()(key) >> std::numeric_limits<size_t>::digits / 2) % kShards];
   }

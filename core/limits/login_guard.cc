@@ -23,15 +23,15 @@ Cidr KeyOf(const LoginGuard::Settings& settings, const SocketAddress& address) {
 
 struct LoginGuard::Entry {
   Cidr key;
-  Bucket failures;             // what is left of those that are forgiven
+  Bucket failures;             // failures left before a block
   uint64_t blocked_until = 0;  // microseconds
-  Rate rate;                   // of the settings that were seen last
+  Rate rate;                   // of the most recent settings
   uint32_t under_way = 0;
-  std::list<Attempt*> waiting;      // the first first
-  std::list<Cidr>::iterator place;  // among those without an attempt
+  std::list<Attempt*> waiting;      // first come, first served
+  std::list<Cidr>::iterator place;  // position in `order`, if idle
   bool idle = false;
 
-  // One may go in any case: if it fails, the address is blocked.
+  // At least one attempt may proceed: if it fails, the address is blocked.
   uint32_t MayGo(uint64_t now) const { return std::max(failures.Left(rate, now), 1u); }
 };
 
@@ -50,7 +50,8 @@ struct LoginGuard::Shard {
     }
     return found;
   }
-  // After each use. What has nothing to say any more goes, and the oldest when there is no room.
+  // Called after each use. Removes the entry if it is idle and holds no state, and the oldest idle
+  // entries if there are too many.
   void Rest(Found found, uint64_t now) {
     Entry& entry = found->second;
     const bool idle = entry.under_way == 0 && entry.waiting.empty();
@@ -67,8 +68,8 @@ struct LoginGuard::Shard {
       order.pop_front();
     }
   }
-  // Lets those go whose turn it is, or all when the address is blocked: they hear so when they ask
-  // again.
+  // Wakes the attempts that may proceed, or all if the address is blocked: they learn it from their
+  // next Try().
   void Advance(Entry& entry, uint64_t now, std::vector<uint64_t>& woken) {
     const bool blocked = entry.blocked_until > now;
     while (!entry.waiting.empty() && (blocked || entry.under_way < entry.MayGo(now))) {
@@ -87,7 +88,7 @@ struct LoginGuard::Shard {
 
   mutable std::mutex mutex;
   std::unordered_map<Cidr, Entry, Cidr::Hash> addresses;
-  std::list<Cidr> order;  // those without an attempt; who was heard of last is last
+  std::list<Cidr> order;  // idle entries, least recently used first
 };
 
 LoginGuard::LoginGuard(Clock clock, Wake wake)
@@ -95,7 +96,7 @@ LoginGuard::LoginGuard(Clock clock, Wake wake)
 LoginGuard::~LoginGuard() = default;
 
 LoginGuard::Shard& LoginGuard::ShardOf(const Cidr& key) const {
-  // Of the upper bits: the lower ones choose within the shard.
+  // Uses the upper bits of the hash: the lower ones select the bucket within the shard.
   constexpr int kShift = std::numeric_limits<size_t>::digits * 5 / 8;
   return shards_[(Cidr::Hash()(key) >> kShift) % kShards];
 }
@@ -116,7 +117,7 @@ LoginGuard::Answer LoginGuard::Try(const Settings& settings, const SocketAddress
     return Answer::kGo;
   }
   const Cidr key = KeyOf(settings, address);
-  if (attempt->key_ != key) attempt->Release();  // a reload changed the prefix meanwhile
+  if (attempt->key_ != key) attempt->Release();  // a reload changed the prefix
   Shard& shard = ShardOf(key);
   std::lock_guard lock(shard.mutex);
   const uint64_t now = clock_();
@@ -164,7 +165,7 @@ bool LoginGuard::Failed(const Settings& settings, const SocketAddress& address, 
     Entry& entry = found->second;
     entry.rate = settings.failures;
     if (attempt && attempt->shard_ == &shard) shard.Leave(*attempt);
-    // Logins that were under way when the block began do not make it longer.
+    // Failures of logins that started before the block do not extend it.
     if (entry.blocked_until <= now) {
       entry.failures.Take(settings.failures, now);
       if (!entry.failures.Has(settings.failures, now)) {

@@ -1,6 +1,6 @@
-// Stops the guessing of passwords: an address from which too many logins failed is blocked for a
-// while. A proof of a password that is under way counts as one that fails. Bounded, whatever
-// addresses come.
+// Slows down password guessing: an address with too many failed logins is blocked for a while. A
+// login whose password is still being verified counts as failed. Memory is bounded for any number
+// of addresses.
 #pragma once
 
 #include <cstdint>
@@ -12,36 +12,36 @@
 
 namespace rum {
 
-// [any] All of it. An address is one of IPv4, or a network of IPv6 of `ip_prefix` bits. Clients of
-// unix sockets have none and are never blocked.
+// [any] An address is an IPv4 address or an IPv6 network of `ip_prefix` bits. Clients of unix
+// sockets have no address and are never blocked.
 class LoginGuard {
   struct Entry;
   struct Shard;
 
  public:
   static constexpr size_t kShards = 64;
-  static constexpr size_t kAddressesMost = 1024;  // of a shard; then the oldest go
+  static constexpr size_t kAddressesMost = 1024;  // per shard; the oldest are dropped
 
-  // What the operator wants; the same for all calls, until a reload.
+  // Identical in all calls until a reload.
   struct Settings {
-    Rate failures;  // off: nobody is ever blocked
+    Rate failures;  // off: no address is blocked
     Millis block{60000};
     CidrSet exempt;
-    uint32_t ip_prefix = 64;  // what one customer has; with another one counts begin anew
+    uint32_t ip_prefix = 64;  // usual size of one customer's network; a change restarts all counts
   };
-  using Clock = uint64_t (*)();  // microseconds; never goes back
-  // Called on any thread, without a lock, when an attempt that waited may ask again.
+  using Clock = uint64_t (*)();  // microseconds; monotonic
+  // Called on any thread, without a lock held, when a waiting attempt may call Try() again.
   using Wake = void (*)(uint64_t ticket);
 
-  // One proof of a password, from before it is judged until the verdict is there. Of one session,
-  // whose thread alone uses it. The guard must outlive it.
+  // One verification of a password, from its start to its result. Used only by the session's
+  // thread. The guard must outlive it.
   class Attempt {
    public:
     Attempt() = default;
     Attempt(const Attempt&) = delete;
     Attempt& operator=(const Attempt&) = delete;
     ~Attempt() { Release(); }
-    // It has succeeded, or was never judged: the address does not pay for it.
+    // Ends an attempt that succeeded or was never verified: it does not count as a failure.
     void Release();
     bool under_way() const;
 
@@ -49,17 +49,17 @@ class LoginGuard {
     friend class LoginGuard;
     enum class State : uint8_t { kNone, kWaiting, kUnderWay };
     LoginGuard* guard_ = nullptr;
-    Shard* shard_ = nullptr;  // nullptr: never tried. The rest is guarded by its mutex
-    Entry* entry_ = nullptr;  // of any state but kNone
-    Cidr key_;                // of the entry; only its own thread uses it
+    Shard* shard_ = nullptr;  // nullptr: unused. Its mutex guards the other members
+    Entry* entry_ = nullptr;  // set unless kNone
+    Cidr key_;                // key of entry_; used only by the session's thread
     State state_ = State::kNone;
     uint64_t ticket_ = 0;
-    std::list<Attempt*>::iterator turn_;  // only in kWaiting
+    std::list<Attempt*>::iterator turn_;  // valid in kWaiting
   };
 
   enum class Answer : uint8_t {
-    kGo,       // the attempt is under way
-    kWait,     // as many are under way as may fail: Wake is called with the ticket, once
+    kGo,       // the attempt may proceed
+    kWait,     // too many attempts are in progress: Wake is called with the ticket, once
     kBlocked,  // the address is blocked
   };
 
@@ -68,16 +68,16 @@ class LoginGuard {
   LoginGuard(const LoginGuard&) = delete;
 
   bool Blocks(const Settings& settings, const SocketAddress& address) const;
-  // To be asked before a proof is judged or passed on. Of one address no more are under way than
-  // may fail before it is blocked; others wait, the first first. May be asked again at any time.
+  // Call before a password is verified or passed on. An address has at most as many attempts in
+  // progress as failures left; others wait in order of arrival. May be called again at any time.
   Answer Try(const Settings& settings, const SocketAddress& address, uint64_t ticket,
              Attempt* attempt);
-  // Counts one failed login, of the attempt if one is under way. True: the address is blocked from
-  // here on.
+  // Counts a failed login, of `attempt` if it is in progress. Returns true if this blocks the
+  // address.
   bool Failed(const Settings& settings, const SocketAddress& address, Attempt* attempt = nullptr);
 
   size_t blocked() const;  // addresses that are blocked now
-  size_t watched() const;  // all that are remembered
+  size_t watched() const;  // addresses that have an entry
 
  private:
   Shard& ShardOf(const Cidr& key) const;

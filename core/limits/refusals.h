@@ -1,5 +1,5 @@
-// The table of reasons to refuse a client before its module sees it, or before it is connected: the
-// word for the statistics, and what the log says.
+// The table of reasons for refusing a client before its module handles it or before it is
+// connected: name for statistics and text for the log.
 #pragma once
 
 #include <cstddef>
@@ -55,7 +55,7 @@ constexpr bool RefusalsAreInOrder() {
 }
 static_assert(RefusalsAreInOrder());
 
-// Not of kNone.
+// `refusal` must not be kNone.
 constexpr const RefusalRow& RowOf(Refusal refusal) {
   return kRefusals[static_cast<size_t>(refusal) - 1];
 }

@@ -13,7 +13,7 @@
 namespace rum {
 namespace {
 
-// /proc/self is looked up at open(2): a child needs one of its own.
+// /proc/self is resolved by open(2), so a child process must open its own.
 int KeptFile() {
   static std::mutex mutex;
   static Fd file;
@@ -34,7 +34,7 @@ std::optional<uint64_t> ResidentBytes() {
   const ssize_t size = file < 0 ? -1 : ::pread(file, bytes, sizeof bytes, 0);
   if (size <= 0) return std::nullopt;
   std::string_view text(bytes, static_cast<size_t>(size));
-  text.remove_prefix(std::min(text.find(' ') + 1, text.size()));  // behind the size of all
+  text.remove_prefix(std::min(text.find(' ') + 1, text.size()));  // skip the total size
   uint64_t pages = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pages);
   if (error != std::errc() || pages == 0) return std::nullopt;

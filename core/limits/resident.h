@@ -1,4 +1,4 @@
-// How much memory the process has.
+// The memory use of the process.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,8 @@
 
 namespace rum {
 
-// [any] Resident, in bytes; nothing when /proc cannot be read. It is opened at the first call in a
-// process and kept: later neither a lack of descriptors nor --chroot is in the way.
+// [any] Resident memory in bytes; nullopt if /proc cannot be read. The file is opened by the first
+// call and kept open, so that later calls work without free descriptors and after --chroot.
 std::optional<uint64_t> ResidentBytes();
 
 }  // namespace rum

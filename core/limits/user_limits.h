@@ -1,4 +1,4 @@
-// Sessions by name: of users, and those on their way to a server.
+// Session limits keyed by name: users, and servers with pending connections.
 #pragma once
 
 #include <string>

@@ -1,5 +1,4 @@
-// The table of verdicts that admit() of rum/module.h can give: one word for the statistics and for
-// transcripts, by number.
+// The verdicts of admit() in rum/module.h, by number: one word each for statistics and transcripts.
 #pragma once
 
 #include <cstdint>

@@ -64,7 +64,7 @@ Status AtomicFile::PublishAlike(mode_t mode_if_new) {
   mode_t mode = old.st_mode & 0777;
   if (fchown(fd_.get(), old.st_uid, old.st_gid) != 0 &&
       fchown(fd_.get(), static_cast<uid_t>(-1), old.st_gid) != 0) {
-    mode &= ~static_cast<mode_t>(070);  // another group than before
+    mode &= ~static_cast<mode_t>(070);  // the group changed
   }
   return Publish(mode);
 }
@@ -74,7 +74,7 @@ Status AtomicFile::Publish(mode_t mode) {
   if (fsync(fd_.get()) != 0) return Failed(temporary_, "cannot be written");
   if (rename(temporary_.c_str(), path_.c_str()) != 0) return Failed(path_, "cannot be replaced");
   temporary_.clear();
-  // So that the name, too, survives a power cut. Some file systems cannot, which is no failure.
+  // Make the rename durable. File systems that cannot sync a folder are no failure.
   Fd folder(open(FolderOf(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder) fsync(folder.get());
   return Ok();

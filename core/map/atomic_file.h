@@ -1,4 +1,4 @@
-// A file that appears whole or not at all: written under another name in the same folder, renamed.
+// Replaces a file atomically: writes a temporary file in the same folder and renames it.
 #pragma once
 
 #include <sys/types.h>
@@ -12,11 +12,11 @@ namespace rum {
 
 class AtomicFile {
  public:
-  // Makes the temporary file, readable by its owner only. When `path` is a symbolic link, the file
-  // that it leads to is the one that will be replaced.
+  // Creates the temporary file with mode 0600. If `path` is a symbolic link, its target is the file
+  // that will be replaced.
   static Result<AtomicFile> Make(const std::string& path);
 
-  // Removes the temporary file if it was not published.
+  // Removes the temporary file unless it was published.
   ~AtomicFile();
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
@@ -24,10 +24,10 @@ class AtomicFile {
   int fd() const { return fd_.get(); }
   const std::string& temporary() const { return temporary_; }
 
-  // Brings it to disk and renames it, with this mode.
+  // Syncs the file to disk and renames it, with this mode.
   Status Publish(mode_t mode);
-  // The same, but a file that it replaces passes its mode on, and its owner and group if the
-  // process may set them; else what the group could do is dropped.
+  // As Publish(), but keeps the mode of a replaced file, and its owner and group if the process may
+  // set them; otherwise the group's permissions are dropped.
   Status PublishAlike(mode_t mode_if_new);
 
  private:

@@ -71,7 +71,7 @@ Result<std::string> ParseColumn(std::string_view word) {
       out += static_cast<char>(HexValue(word[i + 1]) << 4 | HexValue(word[i + 2]));
       i += 2;
     } else {
-      return Bad("after a backslash stands xHH (two hexadecimal digits), s or another backslash");
+      return Bad("write xHH (two hexadecimal digits), s or a backslash after a backslash");
     }
   }
   return out;

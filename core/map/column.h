@@ -1,4 +1,4 @@
-// One column of the text form: any bytes as one printable word, and back without loss.
+// One column of the text form: any bytes as one printable word, without loss.
 #pragma once
 
 #include <string>
@@ -8,16 +8,15 @@
 
 namespace rum {
 
-// Printable ASCII stands for itself, a blank is \s, a backslash \\, every other byte \xHH. Words
-// that mean something else are escaped: `-`, which is the empty column, `=`, and a `#` at the
-// front.
+// Printable ASCII is kept; a blank becomes \s, a backslash \\, any other byte \xHH. Words with a
+// special meaning are escaped: `-` (the empty column), `=`, and a leading `#`.
 std::string FormatColumn(std::string_view bytes);
 
-// The inverse, for a word of one byte at least. Bytes of 0x80 and more stand for themselves, too: a
-// name may be typed as UTF-8. Control bytes and unknown escapes are refused.
+// The inverse, for a word that is not empty. Bytes from 0x80 on are also accepted as they are, so
+// that names can be typed in UTF-8. Control bytes and unknown escapes are errors.
 Result<std::string> ParseColumn(std::string_view word);
 
-// For messages: in quotes, without anything that would move a terminal, the first 80 bytes.
+// For messages: the first 80 bytes in quotes, safe to print on a terminal.
 std::string QuoteBytes(std::string_view bytes);
 
 }  // namespace rum

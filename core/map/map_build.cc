@@ -25,7 +25,8 @@
 namespace rum {
 namespace {
 
-constexpr mode_t kMode = 0640;  // of a new map: it holds secrets, and rum reads it as a group
+// Of a new map: it holds secrets, and rum reads it through its group.
+constexpr mode_t kMode = 0640;
 constexpr size_t kMaxProblems = 20;
 constexpr uint64_t kMaxBytes = std::numeric_limits<uint32_t>::max();
 constexpr uint64_t kLinesPerProgress = 1 << 16;
@@ -34,18 +35,18 @@ Error SystemError(const std::string& what, int error) {
   return Error{Fault::kSystem, what + ": " + std::strerror(error)};
 }
 
-// tinycdb's writer, with its limits checked before they are reached.
+// tinycdb's writer, with checks of the format's limits.
 class Writer {
  public:
   explicit Writer(int fd) { cdb_make_start(&make_, fd); }
   ~Writer() {
-    if (open_) Finish();  // the only way to give its memory back
+    if (open_) Finish();  // the only way to free its memory
   }
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
   bool HasRoomFor(uint64_t key, uint64_t value) const {
-    // Each record takes 8 bytes for its sizes and two slots of 8 bytes.
+    // A record needs 8 bytes for its lengths, and two slots of 8 bytes.
     return bytes_ + 8 + key + value + (records_ + 1) * 16 <= kMaxBytes;
   }
   bool Add(std::string_view key, std::string_view value) {
@@ -68,7 +69,7 @@ class Writer {
   uint64_t records_ = 0;
 };
 
-// A finished file, mapped to be read. Nobody else has it open, so it does not shrink.
+// Maps a finished file for reading. No other process has it open, so it cannot shrink.
 class Mapped {
  public:
   static Result<Mapped> Open(const AtomicFile& file) {
@@ -87,7 +88,7 @@ class Mapped {
   }
 
   std::string_view bytes() const { return {memory_, size_}; }
-  // What comes before is not needed for now: hand the pages back.
+  // Releases the pages before this position.
   void Forget(uint32_t before) const { madvise(memory_, before & ~size_t{0xfffff}, MADV_DONTNEED); }
 
  private:
@@ -129,7 +130,8 @@ class Builder {
       return Error{Fault::kUsage, options_.out + ": not written: it is the input, too"};
     }
     Fd file(open(options_.out.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file || out.st_size == 0) return Ok();  // a folder may be written though its files are not
+    // Writing the folder does not require reading its files.
+    if (!file || out.st_size == 0) return Ok();
     char header[kMapHeaderBytes];
     ssize_t size = TEMP_FAILURE_RETRY(pread(file.get(), header, sizeof header, 0));
     if (size >= 0 && HasMapHeader({header, static_cast<size_t>(size)})) return Ok();
@@ -158,7 +160,8 @@ class Builder {
     int error = errno;
     free(line);
     if (!status) return status;
-    // What interrupts us often ends the writer of a pipe, too: its lines are then not all.
+    // A signal that interrupts this program often ends the writer of the pipe as well: the input
+    // may be incomplete.
     if (!Going("reading, lines", number - 1)) return GivenUp();
     if (ferror(in)) return SystemError(name_, error);
     if (!writer.Finish()) return SystemError(options_.out, errno);
@@ -186,7 +189,7 @@ class Builder {
     return Ok();
   }
 
-  // The same proof that rum asks for, and the search for users that are there twice.
+  // Validates the new map as rum does, and finds users that occur more than once.
   Result<MapShape> Verify(const Mapped& map) {
     MapValidateHooks hooks;
     bool going = true;
@@ -206,7 +209,7 @@ class Builder {
     return shape;
   }
 
-  // Writes the file again without the records that a later one of the same user replaces.
+  // Rewrites the file without records that a later record of the same user replaces.
   Result<MapBuilt> WithoutDuplicates(const Mapped& map) {
     std::vector<uint32_t> dropped;
     for (auto& [found, group] : hidden_by_) {
@@ -282,9 +285,10 @@ class Builder {
   std::vector<std::string>* const problems_;
   uint64_t count_ = 0;  // of problems
   uint64_t dropped_ = 0;
-  std::vector<Line> lines_;  // where each record stands, and its line
+  std::vector<Line> lines_;  // the position and the line of each record
   OddNames odd_names_;
-  std::map<uint32_t, std::vector<uint32_t>> hidden_by_;  // records with the same key, by position
+  // Positions of records with the same key, by position.
+  std::map<uint32_t, std::vector<uint32_t>> hidden_by_;
 };
 
 }  // namespace

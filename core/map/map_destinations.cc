@@ -9,7 +9,7 @@ namespace rum {
 
 std::vector<std::string> DestinationsOf(const MapFile& map, size_t most,
                                         const std::atomic<bool>* stop) {
-  // Views into the map. Whole lists are remembered too: nearly every record repeats one.
+  // Views into the map. Whole lists are remembered, since most records repeat one.
   std::unordered_set<std::string_view> lists, members;
   std::vector<std::string> found;
   map.Visit([&](std::string_view, std::string_view value) {

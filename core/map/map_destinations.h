@@ -1,4 +1,4 @@
-// Which servers a map names: each once, however many users live there.
+// The distinct servers that a map names.
 #pragma once
 
 #include <atomic>
@@ -9,9 +9,9 @@
 
 namespace rum {
 
-// [any] The distinct addresses of all records in the order of the file, members of lists alone, at
-// most `most`. They are as they are written, and perhaps wrong. Takes as long as reading the map;
-// what was found so far when `stop` becomes true.
+// [any] The distinct addresses of all records in file order, with lists split into members; at most
+// `most`. Addresses are not validated. Reads the whole map; returns what was found so far when
+// `stop` becomes true.
 std::vector<std::string> DestinationsOf(const MapFile& map, size_t most,
                                         const std::atomic<bool>* stop = nullptr);
 

@@ -22,7 +22,7 @@ constexpr size_t kChunk = 1 << 20;
 
 std::string Why(int error) { return std::strerror(error); }
 
-// A record that is no record, or whose rules are none, harms its own user only.
+// A malformed record, or one with malformed rules, affects its own user only.
 void CountRules(std::string_view user, std::string_view value, MapRulesCount& count) {
   auto record = ParseMapRecord(value);
   if (!record || record->tail.empty()) return;
@@ -40,7 +40,7 @@ Error BadFile(const std::string& path, const std::string& why) {
 
 }  // namespace
 
-// Memory behind a descriptor that nobody else has, and that can be sealed.
+// Memory behind a private descriptor that can be sealed.
 class MapFile::Memory {
  public:
   static Result<Memory> Make() {
@@ -60,9 +60,9 @@ class MapFile::Memory {
     return Ok();
   }
 
-  // From here on it can neither shrink (which would be SIGBUS for a reader) nor be written.
-  // F_SEAL_WRITE instead of F_SEAL_FUTURE_WRITE would forbid even a read-only mapping before
-  // Linux 6.7.
+  // From here on the memory can neither shrink (readers would get SIGBUS) nor be written.
+  // F_SEAL_WRITE instead of F_SEAL_FUTURE_WRITE would also forbid read-only mappings before Linux
+  // 6.7.
   Status Seal() {
     int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
     if (fcntl(fd_.get(), F_ADD_SEALS, seals) != 0) return Failed(errno);
@@ -80,7 +80,7 @@ class MapFile::Memory {
 
 Result<std::shared_ptr<const MapFile>> MapFile::Load(const std::string& path,
                                                      const std::atomic<bool>* stop) {
-  // O_NONBLOCK so that a FIFO is refused below instead of waited for.
+  // O_NONBLOCK: a FIFO is rejected below instead of blocking here.
   Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file) {
     int error = errno;
@@ -100,7 +100,7 @@ Result<std::shared_ptr<const MapFile>> MapFile::Load(const std::string& path,
   const size_t room = static_cast<size_t>(std::min<uint64_t>(kChunk, stamp.bytes + 1));
   auto chunk = std::make_unique_for_overwrite<char[]>(room);
   uint64_t total = 0;
-  while (total <= stamp.bytes) {  // one more read than bytes: must be 0
+  while (total <= stamp.bytes) {  // one extra read, which must return 0
     if (stop && *stop) return BadFile(path, "was not read to its end: interrupted");
     ssize_t n = read(file.get(), chunk.get(), room);
     if (n < 0 && errno == EINTR) continue;
@@ -113,8 +113,8 @@ Result<std::shared_ptr<const MapFile>> MapFile::Load(const std::string& path,
     }
   }
   if (fstat(file.get(), &after) != 0) return BadFile(path, Why(errno));
-  // The time of change moves when the file is merely renamed or replaced meanwhile, which is how
-  // maps are meant to be changed and does not touch what was read.
+  // The change time also moves when the file is only renamed or replaced, which is the recommended
+  // way to update a map and does not affect the content that was read.
   FileStamp now = FileStamp::From(after);
   now.changed_ns = stamp.changed_ns;
   if (now != stamp || total != stamp.bytes) {
@@ -141,8 +141,8 @@ Result<std::shared_ptr<const MapFile>> MapFile::Open(const std::string& name, Me
   if (cdb_init(&map->cdb_, memory.fd()) != 0) {
     return Error{Fault::kSystem, name + ": cannot be mapped: " + Why(errno)};
   }
-  map->cdb_.cdb_fd = -1;  // the mapping stays when the descriptor is closed
-  // The map may hold secrets: not for core dumps.
+  map->cdb_.cdb_fd = -1;  // the mapping survives the descriptor
+  // Keep secrets out of core dumps.
   madvise(const_cast<unsigned char*>(map->cdb_.cdb_mem), map->cdb_.cdb_fsize, MADV_DONTDUMP);
 
   MapValidateHooks hooks;
@@ -170,7 +170,7 @@ MapFile::~MapFile() {
 }
 
 MapFile::Answer MapFile::Find(std::string_view key, std::string_view* value) const {
-  struct cdb look = cdb_;  // cdb_find writes its result into the struct
+  struct cdb look = cdb_;  // cdb_find stores its result in the struct
   if (key.size() > std::numeric_limits<unsigned>::max()) return Answer::kNotFound;
   int found = cdb_find(&look, key.data(), static_cast<unsigned>(key.size()));
   if (found < 0) return Answer::kBroken;

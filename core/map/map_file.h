@@ -1,5 +1,5 @@
-// A user map in memory: reads a CDB file as a whole, proves it, and looks keys up in it. Nothing
-// that happens to the file later (truncated, rewritten, deleted) can change or break an open map.
+// A user map in memory: reads a whole CDB file, validates it, and looks up keys. Later changes of
+// the file (truncated, rewritten, deleted) cannot affect a loaded map.
 #pragma once
 
 #include <cdb.h>
@@ -17,26 +17,26 @@
 
 namespace rum {
 
-// Names with one hash: chance makes four among ten million.
+// Warn from this many names with equal hashes; four are normal among ten million.
 inline constexpr uint32_t kManyAlike = 100;
 
-// What the rules of a map's users need to be told.
+// Warnings about the rules of a map.
 struct MapRulesCount {
-  uint64_t refused = 0;         // users whose rules cannot be read, and who cannot log in therefore
+  uint64_t refused = 0;         // users who cannot log in because their rules cannot be parsed
   std::string first_refused;    // "user 'x' has rules ..."
-  uint64_t with_countries = 0;  // users with rules about countries, which nothing obeys
+  uint64_t with_countries = 0;  // users with country rules, which are not enforced
 };
 
 class MapFile {
  public:
   enum class Answer { kFound, kNotFound, kBroken };
 
-  // [any] Blocks for as long as reading takes: about 3 s for 10 million users. Faults: kMap when
-  // the file is missing or bad, kSystem when the machine has no room for it. `stop` set true by
-  // another thread ends it early with an error.
+  // [any] Blocks while reading: about 3 s for 10 million users. Faults: kMap if the file is missing
+  // or bad, kSystem if resources are exhausted. Another thread can abort it by setting `stop`,
+  // which is an error.
   static Result<std::shared_ptr<const MapFile>> Load(const std::string& path,
                                                      const std::atomic<bool>* stop = nullptr);
-  // The same for bytes that are in memory already; `name` is for errors.
+  // As Load(), from bytes in memory; `name` is used in errors.
   static Result<std::shared_ptr<const MapFile>> FromBytes(const std::string& name,
                                                           std::string_view bytes);
 
@@ -44,22 +44,22 @@ class MapFile {
   MapFile(const MapFile&) = delete;
   MapFile& operator=(const MapFile&) = delete;
 
-  // [any] Takes no lock and allocates nothing. `value` is good as long as this object is. kBroken
-  // cannot happen to a map that was loaded, but is never to be read as "no such user".
+  // [any] Takes no lock and allocates nothing. `value` is valid as long as this object. kBroken
+  // cannot occur in a loaded map, but must never be treated as "no such user".
   Answer Find(std::string_view key, std::string_view* value) const;
 
-  // [any] Calls `visit` for each record in the order of the file, until it returns false.
+  // [any] Calls `visit` for each record in file order, until it returns false.
   void Visit(const std::function<bool(std::string_view key, std::string_view value)>& visit) const;
 
   uint64_t records() const { return records_; }
   uint64_t duplicates() const { return duplicates_; }  // records that look-ups never return
-  bool Hides(std::string_view value) const;  // the value of one of these, as Visit() gives it
-  // The most users whose names have one hash, and one of them: a look-up goes through all of these.
+  bool Hides(std::string_view value) const;            // `value` of a duplicate, from Visit()
+  // The largest number of users with equal hashes, and one of them: a look-up of one compares all.
   uint32_t alike() const { return alike_; }
   const std::string& alike_user() const { return alike_user_; }
   uint64_t bytes() const { return cdb_.cdb_fsize; }
   const MapRulesCount& rules() const { return rules_; }
-  const FileStamp& stamp() const { return stamp_; }  // all zero for FromBytes
+  const FileStamp& stamp() const { return stamp_; }  // all zero after FromBytes()
 
  private:
   MapFile() = default;
@@ -78,7 +78,7 @@ class MapFile {
   uint32_t records_end_ = 0;
   uint32_t alike_ = 0;
   std::string alike_user_;
-  std::vector<uint32_t> hidden_;  // where the values of duplicates are
+  std::vector<uint32_t> hidden_;  // positions of the values of duplicates
   MapRulesCount rules_;
   FileStamp stamp_;
 };

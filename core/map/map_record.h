@@ -1,4 +1,4 @@
-// The value of a map's record: secret, NUL, destination, NUL, and the user's rules.
+// The value of a map record: secret, NUL, destination, NUL, rules.
 #pragma once
 
 #include <string>
@@ -8,18 +8,18 @@
 
 namespace rum {
 
-// Views into the value that was parsed.
+// Views into the parsed value.
 struct MapRecord {
-  std::string_view secret;       // empty: none is stored
-  std::string_view destination;  // never empty
-  std::string_view tail;         // bytes after the second NUL: see map_rules.h
+  std::string_view secret;       // empty: not stored
+  std::string_view destination;  // not empty
+  std::string_view tail;         // after the second NUL: see map_rules.h
 };
 
-// The NUL after the destination may be missing when nothing follows it. Errors complete the
-// sentence "user 'x' ...".
+// The NUL after the destination may be missing if no rules follow. Errors complete the sentence
+// "user 'x' ...".
 Result<MapRecord> ParseMapRecord(std::string_view value);
 
-// The inverse; secret and destination contain no NUL.
+// The inverse; secret and destination must not contain NUL.
 std::string FormatMapRecord(const MapRecord& record);
 
 // `*` and 40 hexadecimal digits, SHA1(SHA1(password)); a public key: `ed25519:` and 43 characters

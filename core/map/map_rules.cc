@@ -16,10 +16,10 @@ namespace {
 constexpr char kText = '\x80';
 constexpr std::string_view kRawName = "tail=";
 
-// The older form.
+// Flags of the version 6.7 format.
 constexpr uint8_t kAddresses = 1;
 constexpr uint8_t kCountries = 2;
-constexpr size_t kPair = 8;  // an address and its mask, in the order of the network
+constexpr size_t kPair = 8;  // IPv4 address and mask, in network byte order
 constexpr size_t kCountry = 2;
 
 Error Bad(std::string text) {
@@ -28,7 +28,7 @@ Error Bad(std::string text) {
 
 std::string Quote(std::string_view text) { return QuoteBytes(text); }
 
-// A number of so many digits at `at`, which moves behind it.
+// Parses `count` digits at `at` and advances it.
 std::optional<int> Digits(std::string_view text, size_t& at, size_t count) {
   if (text.size() - at < count) return std::nullopt;
   int number = 0;
@@ -40,7 +40,8 @@ std::optional<int> Digits(std::string_view text, size_t& at, size_t count) {
   return number;
 }
 
-// "2026-12-31T23:59:59Z" or with an offset, "+01:00"; fractions of a second are left out. RFC 3339.
+// Parses RFC 3339: "2026-12-31T23:59:59Z" or with an offset, "+01:00"; fractions of a second are
+// ignored.
 std::optional<int64_t> ReadDate(std::string_view text) {
   size_t at = 0;
   tm t = {};
@@ -83,9 +84,9 @@ std::optional<int64_t> ReadDate(std::string_view text) {
   const tm asked = t;
   t.tm_year -= 1900;
   t.tm_mon -= 1;
-  t.tm_sec = std::min(t.tm_sec, 59);  // a leap second is the one before it
+  t.tm_sec = std::min(t.tm_sec, 59);  // a leap second counts as the second before it
   int64_t seconds = timegm(&t);
-  // A date that does not exist comes back as another one.
+  // timegm() normalizes a date that does not exist to another one.
   if (t.tm_year + 1900 != asked.tm_year || t.tm_mon + 1 != asked.tm_mon ||
       t.tm_mday != asked.tm_mday || t.tm_hour != asked.tm_hour || t.tm_min != asked.tm_min ||
       asked.tm_sec > 60) {
@@ -113,7 +114,7 @@ std::string WriteTime(int64_t seconds) {
   return text;
 }
 
-// A shorter form of the error of a part.
+// Shortens the error of a nested parser.
 Error Inside(std::string_view name, const Error& error) {
   std::string text;
   AppendPrintable(text, error.text);
@@ -122,7 +123,7 @@ Error Inside(std::string_view name, const Error& error) {
 
 // -- the text -------------------------------------------------------------------------------------
 
-// One attribute: its name, what stands behind '=', and whether there is one.
+// One attribute: its name, its value after '=', and whether there is a value.
 struct Word {
   std::string_view name, value;
   bool valued;
@@ -268,7 +269,7 @@ Result<MapRules> ParseText(std::string_view text, std::vector<Column>& columns) 
 struct Older {
   std::vector<std::string> networks;
   std::vector<std::string> countries;
-  bool addresses = false;  // there is a list of them, perhaps an empty one
+  bool addresses = false;  // has a list of addresses that is not empty
 };
 
 uint32_t Word32(std::string_view bytes) {
@@ -295,11 +296,11 @@ Result<Older> ReadOlder(std::string_view tail) {
   if (flags & kAddresses) {
     auto list = take_list(kPair);
     if (!list) return Bad("the list of addresses is cut off");
-    // A list of none restricted nothing.
+    // An empty list restricted nothing in version 6.7.
     older.addresses = !list->empty();
     for (; !list->empty(); list->remove_prefix(kPair)) {
       uint32_t address = Word32(*list), mask = Word32(list->substr(4));
-      if (address == 0 && mask == 0) break;  // ended the list, whatever its count was
+      if (address == 0 && mask == 0) break;  // ended the list in version 6.7, whatever the count
       auto bits = static_cast<unsigned>(std::countl_one(mask));
       if (bits < 32 && mask << bits != 0) return Bad("a mask is not that of a network");
       address &= mask;
@@ -418,7 +419,7 @@ std::vector<std::string> DescribeMapRules(std::string_view tail) {
   if (!rules) return {rules.error().text};
   std::string allow, deny;
   if (IsText(tail)) {
-    // The lists as they were written.
+    // Print the lists as they were written.
     (void)EachWord(tail.substr(1), [&](std::string_view word) -> Status {
       if (word.starts_with("allow=")) allow = word.substr(6);
       if (word.starts_with("deny=")) deny = word.substr(5);

@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kBlanks = " \t";
 constexpr std::string_view kRaw = "=";
 constexpr size_t kColumns = 3;  // before the rules
-// Modules hand over names of 1 to 512 bytes.
+// Modules report names of 1 to 512 bytes.
 constexpr size_t kMaxUser = 512;
 
 Error Bad(std::string text) { return Error{Fault::kMap, std::move(text)}; }
@@ -29,7 +29,8 @@ Status CheckSecret(std::string_view secret) {
   if (secret.empty() || IsHashedSecret(secret)) return Ok();
   return Bad(
       "has a secret that is neither * and 40 hexadecimal digits nor a public key (ed25519:... or "
-      "parsec:P0:...), a verifier (SCRAM-SHA-256$...) or a hash of crypt ($6$...)");  // not shown
+      "parsec:P0:...), a verifier (SCRAM-SHA-256$...) or a hash of crypt ($6$...)");  // do not show
+                                                                                      // it
 }
 
 Status CheckDestination(std::string_view destination) {

@@ -1,4 +1,4 @@
-// The text form of a map: one `user secret destination [rule...]` a line, and back without loss.
+// The text form of a map: one line `user secret destination [rule...]` per record, without loss.
 #pragma once
 
 #include <cstdint>
@@ -10,29 +10,29 @@
 
 namespace rum {
 
-// What a line says: a record of the map.
+// A record, as a line gives it.
 struct MapEntry {
   std::string user;
   std::string value;
 };
 
-// Columns stand between blanks or tabs, each in the form of FormatColumn (`-` is an empty one). The
-// secret is of a form that IsHashedSecret() knows, the destination an address list. The rules are
-// words as map_rules.h has them, or `tail=BYTES`, all that follows in the record, for rules in the
-// older form. `user = value` gives the value as raw bytes, for records that have no better form.
-// nullopt: a comment or an empty line.
+// Parses one line. Columns are separated by blanks or tabs, each in the form of FormatColumn (`-`
+// is the empty column). IsHashedSecret() accepts the secret; the destination is an address list.
+// Rules are words of map_rules.h, or `tail=BYTES` with the raw rest of the record, for the
+// version 6.7 format. `user = value` gives the whole value as raw bytes, for records that no other
+// line can express. nullopt: a comment or an empty line.
 Result<std::optional<MapEntry>> ParseMapLine(std::string_view line);
 
-// The line of a record, without its newline: ParseMapLine gives the same bytes back, whatever they
-// are.
+// Returns the line of a record, without its newline. ParseMapLine returns the same bytes, for any
+// record.
 std::string FormatMapLine(std::string_view user, std::string_view value);
 
-// Whether look-ups can use the record: its destination, secret and rules are well formed, and the
-// user is one that can log in. Errors complete the sentence "user 'x' ...".
+// Checks that a record is usable: its destination, secret and rules are well formed, and its user
+// can log in. Errors complete the sentence "user 'x' ...".
 Status CheckMapEntry(std::string_view user, std::string_view value);
 
-// A name that a client can hardly have: in single quotes, of more than 128 characters, or not in
-// UTF-8. Servers and modules that know them use another spelling. For warnings.
+// Whether a name is probably a mistake: in single quotes, longer than 128 characters, or not UTF-8.
+// Used for warnings.
 bool IsOddName(std::string_view user);
 
 struct OddNames {

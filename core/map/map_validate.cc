@@ -22,8 +22,8 @@ constexpr uint32_t kTables = 256;
 constexpr uint32_t kSlotBytes = 8;
 constexpr uint32_t kRecordHeader = 8;
 constexpr uint32_t kProgressBytes = 16 << 20;
-// A table is at most half full when a CDB program wrote it: 1.5 slots a look-up. Where all look-ups
-// together need many more than these, what takes the longest is not looked up: see CheckCrowded().
+// Tables of CDB writers are at most half full: 1.5 slots per look-up. If all look-ups together need
+// many times that, the slowest tables are validated without look-ups: see CheckCrowded().
 constexpr uint64_t kStepsPerRecord = 64;
 
 Error Bad(std::string text) { return Error{Fault::kMap, std::move(text)}; }
@@ -53,14 +53,14 @@ class Validator {
  private:
   uint32_t Word(uint64_t position) const { return WordAt(bytes_, position); }
 
-  // The tables stand one after another, in order, from the end of the records to the end of the
-  // file: all CDB programs write them so. The position of an empty one says nothing, but for the
-  // first, which readers take as the end of the records.
+  // All CDB writers place the tables in order, contiguously, from the end of the records to the end
+  // of the file. The position of an empty table is meaningless, except the first one's, which
+  // readers use as the end of the records.
   Status CheckTables() {
     shape_.records_end = Word(0);
     if (shape_.records_end < kMapHeaderBytes || shape_.records_end > size_) {
       return Bad("its header says that the records end at byte " + Number(shape_.records_end) +
-                 " of " + Number(size_) + ": it is not a CDB file, or was not written to its end");
+                 " of " + Number(size_) + ": it is not a CDB file, or is incomplete");
     }
     uint64_t next = shape_.records_end;
     for (uint32_t table = 0; table < kTables; ++table) {
@@ -85,8 +85,8 @@ class Validator {
     return Ok();
   }
 
-  // Each record is found in its own slot, so distinct records use distinct slots; as there are no
-  // more slots in use than records, no slot points to anything else.
+  // Each record is found in its own slot, so distinct records use distinct slots. As no more slots
+  // are in use than records exist, no slot points elsewhere.
   Status CheckRecords() {
     const uint32_t end = shape_.records_end;
     uint32_t reported = 0;
@@ -104,7 +104,7 @@ class Validator {
       position += static_cast<uint32_t>(kRecordHeader + key_size + value_size);
       if (hooks_.progress && (position - reported >= kProgressBytes || position == end)) {
         reported = position;
-        if (!hooks_.progress(position)) return Bad("was not read to its end: interrupted");
+        if (!hooks_.progress(position)) return Bad("validation was interrupted");
       }
     }
     if (used_slots_ != shape_.records) {
@@ -145,12 +145,12 @@ class Validator {
     return Lost(key);
   }
 
-  // What look-ups would take too long for: all of a table at once. Each of its records has one
-  // slot, no empty one lies before it on the way from where its look-up begins, and of those with
-  // the same key the first on the way is found.
+  // Validates tables whose look-ups would take too long, each as a whole: every record has one
+  // slot; no empty slot lies between the start of its look-up and that slot; and of records with
+  // the same key, look-ups find the first on the way.
   Status CheckCrowded() {
     if (crowded_.none()) return Ok();
-    std::array<std::vector<uint32_t>, kTables> records;  // in the order of the file
+    std::array<std::vector<uint32_t>, kTables> records;  // in file order
     for (uint32_t position = kMapHeaderBytes; position < shape_.records_end;) {
       const RawRecord record = RecordAt(bytes_, position);
       const uint32_t table = HashOf(record.key) % kTables;
@@ -168,10 +168,10 @@ class Validator {
     const uint64_t begin = Word(table * 8);
     const uint32_t slots = Word(table * 8 + 4);
     auto target = [&](uint32_t slot) { return Word(begin + slot * uint64_t{kSlotBytes} + 4); };
-    // How far each record is from where its look-up begins; 0: it has no slot yet.
+    // The distance of each record from the start of its look-up; 0: no slot found yet.
     std::vector<uint32_t> steps(records.size());
     std::unordered_map<uint32_t, uint32_t> alike;  // by hash
-    // Slots in use without a gap before this one, around the end of the table.
+    // Consecutive used slots before the current one, wrapping around the end of the table.
     uint32_t run = 0;
     while (run < slots && target(slots - 1 - run) != 0) ++run;
     for (uint32_t slot = 0; slot < slots; ++slot) {
@@ -223,7 +223,7 @@ class Validator {
            bytes_.substr(position + kRecordHeader, key.size()) == key;
   }
 
-  // A record that three others hide is one duplicate.
+  // A record hidden by several others counts once.
   void Duplicate(uint32_t found, uint32_t hidden) {
     if (last_hidden_ == hidden) return;
     last_hidden_ = hidden;
@@ -247,8 +247,8 @@ class Validator {
   const std::string_view bytes_;
   const MapValidateHooks& hooks_;
   const uint64_t steps_most_;
-  std::bitset<kTables> crowded_;                     // their records are checked at the end
-  std::array<uint32_t, kTables> crowded_from_ = {};  // duplicates before were found by look-ups
+  std::bitset<kTables> crowded_;                     // tables that CheckCrowded() validates
+  std::array<uint32_t, kTables> crowded_from_ = {};  // earlier duplicates were found by look-ups
   uint32_t size_ = 0;
   uint64_t used_slots_ = 0;
   uint64_t steps_ = 0;

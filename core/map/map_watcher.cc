@@ -26,7 +26,7 @@
 
 namespace rum {
 
-// One attempt: a map, or why there is none.
+// The result of a load: a map or an error.
 struct MapWatcher::Outcome {
   std::shared_ptr<const MapFile> map;
   Error error;
@@ -36,15 +36,15 @@ struct MapWatcher::Outcome {
 
 namespace {
 
-// A file that is rewritten in place is not loaded until it looks the same twice, but for no more
-// looks than this: a file that changes all the time is loaded (or refused) nevertheless.
+// A file rewritten in place is loaded when two consecutive looks agree, or after this many looks if
+// it keeps changing.
 constexpr int kMaxWaits = 2;
-// More servers than this are not told of.
+// More servers are not reported.
 constexpr size_t kDestinationsMost = 4096;
-// The machine, not the file, failed (no memory, no descriptor): try again after so many looks.
+// After a system error (no memory, no descriptor), retry after this many looks.
 constexpr int kLooksUntilRetry = 10;
 
-// What stat() said: a version of the file, or the error.
+// The result of stat(): a version of the file, or an error.
 struct FileState {
   int error = 0;
   FileStamp stamp;
@@ -64,7 +64,7 @@ FileState LookAt(const std::string& path) {
 
 }  // namespace
 
-// The helper thread, what it shares with the main one, and what only it knows.
+// The helper thread: shared state and the thread's own state.
 class MapWatcher::Thread {
  public:
   Thread(std::string path, std::chrono::milliseconds interval)
@@ -80,13 +80,13 @@ class MapWatcher::Thread {
     if (event_) event_free(event_);
   }
 
-  // [main] `taken` runs on the main loop when there is an outcome.
+  // [main] `taken` runs on the main loop when an outcome is available.
   Status Start(event_base* base, event_callback_fn taken, void* argument) {
     ready_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!ready_) return Failed(errno);
     event_ = event_new(base, ready_.get(), EV_READ | EV_PERSIST, taken, argument);
     if (!event_ || event_add(event_, nullptr) != 0) return Failed(ENOMEM);
-    // Signals are for the main loop.
+    // Only the main loop handles signals.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -100,7 +100,7 @@ class MapWatcher::Thread {
     return status;
   }
 
-  // [main] `checked`: how many calls of CheckNow() have been answered since the last time.
+  // [main] `checked`: how many calls of CheckNow() were completed since the last call.
   std::optional<Outcome> Take(size_t* checked) {
     uint64_t count;
     [[maybe_unused]] ssize_t n = read(ready_.get(), &count, sizeof count);
@@ -123,8 +123,8 @@ class MapWatcher::Thread {
     wake_.notify_all();
   }
 
-  // [helper], and [main] before the thread is there. Looks once; tells what came of it, if
-  // anything is worth telling. `urgent`: wait for nothing, and try a failed version again.
+  // [helper], or [main] before the thread starts. Looks once and returns an outcome if there is
+  // something to report. `urgent`: do not wait for the file to settle, and retry a failed version.
   std::optional<Outcome> Look(bool urgent) {
     FileState file = LookAt(path_);
     const bool changed = file != seen_;
@@ -141,12 +141,11 @@ class MapWatcher::Thread {
 
  private:
   static Error Failed(int error) {
-    return Error{Fault::kSystem,
-                 std::string("the user map cannot be watched: ") + std::strerror(error)};
+    return Error{Fault::kSystem, std::string("cannot watch the user map: ") + std::strerror(error)};
   }
 
-  // A new file (a rename put it there) is whole when it appears. The same file with another date is
-  // perhaps still being written.
+  // A new inode (placed by rename) is complete. The same inode with a new time may still be being
+  // written.
   bool MustSettle(const FileState& file) const {
     return file.error == 0 && tried_.error == 0 && file.stamp.inode == tried_.stamp.inode &&
            file.stamp.device == tried_.stamp.device;
@@ -154,23 +153,23 @@ class MapWatcher::Thread {
 
   bool RetryIsDue() { return looks_until_retry_ > 0 && --looks_until_retry_ == 0; }
 
-  // A failure of a file that has just changed is told at the next look, if the file is still the
-  // same then: it may have been caught in the middle of a copy.
+  // If a file that just changed fails, the error is reported at the next look, if the file is still
+  // the same: it may have been read in the middle of a copy.
   std::optional<Outcome> Try(const FileState& file, bool urgent, bool changed) {
     const uint64_t start = NowMicros();
     const bool again = failed_ && file == tried_;
     tried_ = file;
     waits_ = 0;
-    looks_until_retry_ = 0;  // never, for a bad file: only urgent looks or another version
+    looks_until_retry_ = 0;  // a bad file is retried only if urgent or changed
     auto map = file.error != 0 ? Error{Fault::kMap, path_ + ": " + std::strerror(file.error)}
                                : MapFile::Load(path_, &stop_);
     failed_ = !map.ok();
     unreported_.reset();
     if (map.ok()) {
-      // Of the maps that were handed out this thread keeps a share: giving a gigabyte back to the
-      // kernel takes long, and no worker shall have to do it.
+      // This thread keeps a reference to each map, so that it frees them: unmapping a gigabyte
+      // takes long and must not block a worker.
       handed_out_.push_back(*map);
-      tried_.stamp = (*map)->stamp();  // perhaps a newer version than the one that was seen
+      tried_.stamp = (*map)->stamp();  // may be newer than the version that was seen
       auto destinations = DestinationsOf(**map, kDestinationsMost, &stop_);
       return Outcome{std::move(*map), {}, NowMicros() - start, std::move(destinations)};
     }
@@ -211,18 +210,18 @@ class MapWatcher::Thread {
   Fd ready_;
   event* event_ = nullptr;
 
-  // Shared; `stop_` is written under the mutex, and read by a load without it.
+  // Shared. `stop_` is written under the mutex and also read without it.
   std::mutex mutex_;
   std::condition_variable wake_;
   std::atomic<bool> stop_ = false;
-  size_t checks_ = 0;               // asked for
-  size_t checked_ = 0;              // of these, done and not told yet
-  std::optional<Outcome> outcome_;  // one at a time: the next look waits until it is taken
+  size_t checks_ = 0;               // requested
+  size_t checked_ = 0;              // completed, not reported yet
+  std::optional<Outcome> outcome_;  // at most one: the next look waits until it is taken
 
-  // [helper] only.
-  FileState seen_{-1, {}};   // at the last look
-  FileState tried_{-1, {}};  // at the last attempt
-  bool failed_ = false;      // the last attempt
+  // [helper] Not shared.
+  FileState seen_{-1, {}};   // the last look
+  FileState tried_{-1, {}};  // the last attempt
+  bool failed_ = false;      // the last attempt failed
   int waits_ = 0;
   int looks_until_retry_ = 0;
   std::optional<Error> unreported_;

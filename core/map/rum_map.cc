@@ -1,4 +1,4 @@
-// rum-map: makes, shows and checks user maps on the command line.
+// rum-map: builds, prints and checks user maps.
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <poll.h>
@@ -32,9 +32,9 @@
 namespace rum {
 namespace {
 
-// Exit codes; the manual explains them.
+// Exit codes; documented in the manual.
 constexpr int kDone = 0;
-constexpr int kNo = 1;  // not found, or there are problems in what was to be checked or built
+constexpr int kNo = 1;  // not found, or the input or map has problems
 constexpr int kUsage = 2;
 constexpr size_t kMaxProblems = 20;
 constexpr size_t kMaxPassword = 65536;
@@ -43,8 +43,8 @@ volatile sig_atomic_t g_stopped = 0;
 
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
 
-// These signals let the program end by itself, so that no temporary file and no silent terminal is
-// left behind. Without SA_RESTART: a read from the keyboard ends, too.
+// Handles termination signals, so that the temporary file is removed and the terminal's echo
+// restored. No SA_RESTART: it must interrupt a read from the terminal.
 void CatchSignals() {
   struct sigaction action = {};
   action.sa_handler = [](int) { g_stopped = 1; };
@@ -56,7 +56,7 @@ int Complain(const Error& error) {
   return static_cast<int>(error.fault);
 }
 
-// One line on a terminal that is written over and removed at the end; elsewhere nothing.
+// A progress line on a terminal, updated in place and removed at the end; otherwise prints nothing.
 class Progress {
  public:
   ~Progress() {
@@ -115,7 +115,7 @@ int Build(MapBuildOptions options, bool quiet) {
   return kDone;
 }
 
-// Lines into a stream; false when the disk is full or the reader gone.
+// Writes all lines; false if the disk is full or the reader is gone.
 bool WriteLines(const MapFile& map, FILE* out) {
   map.Visit([out](std::string_view user, std::string_view value) {
     std::string line = FormatMapLine(user, value) + "\n";
@@ -238,17 +238,17 @@ int Get(const std::string& path, const std::string& user) {
   return kDone;
 }
 
-// Lets nothing that is typed appear on the terminal.
-class Silence {
+// Disables the terminal's echo.
+class NoEcho {
  public:
-  Silence() {
+  NoEcho() {
     if (tcgetattr(STDIN_FILENO, &before_) != 0) return;
     termios silent = before_;
     silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
     silent.c_lflag |= ECHONL;
     on_ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) == 0;
   }
-  ~Silence() {
+  ~NoEcho() {
     if (on_) tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
   }
   bool on() const { return on_; }
@@ -258,8 +258,8 @@ class Silence {
   bool on_ = false;
 };
 
-// Blocks the signals but for the time in ppoll(), from before the first prompt on, so that none
-// comes just before a read and leaves it waiting.
+// Blocks signals except during ppoll(), from before the first prompt, so that none arrives between
+// the check and a blocking read.
 class SignalsWhileWaiting {
  public:
   SignalsWhileWaiting() {
@@ -278,10 +278,10 @@ class SignalsWhileWaiting {
   sigset_t before_;
 };
 
-// One line of standard input, without its end.
+// Reads one line of standard input, without its line end.
 Result<std::string> ReadPassword(SignalsWhileWaiting& signals) {
   std::string password;
-  password.reserve(kMaxPassword);  // so that no copy is left behind by growing
+  password.reserve(kMaxPassword);  // growing would leave copies in freed memory
   for (;;) {
     char c;
     ssize_t n = signals.Wait() ? read(STDIN_FILENO, &c, 1) : -1;
@@ -298,9 +298,9 @@ Result<std::string> AskForPassword() {
   SignalsWhileWaiting signals;
   if (!isatty(STDIN_FILENO)) return ReadPassword(signals);
   CatchSignals();
-  Silence silence;  // before the prompt: nothing typed after it is shown
-  if (!silence.on()) {
-    return Error{Fault::kSystem, "the terminal would show what is typed: not asking"};
+  NoEcho no_echo;  // before the prompt, so that nothing typed after it is shown
+  if (!no_echo.on()) {
+    return Error{Fault::kSystem, "cannot turn off the echo of the terminal"};
   }
   fputs("Password: ", stderr);
   auto first = ReadPassword(signals);
@@ -332,8 +332,7 @@ int Hash() {
 }
 
 constexpr char kFooter[] =
-    R"(The text form of a map has one user a line, in three columns, and rules behind
-them:
+    R"(The text form of a map has one line per user: three columns, followed by rules:
 
   # user   secret                                     destination
   alice    *2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19  tcp:db1.example.net:3306
@@ -341,59 +340,59 @@ them:
   carol    -                                          sock:/run/db/db.sock  max=20 allow=10.0.0.0/8
 
 Rules: allow=NETWORK,... deny=NETWORK,... max=N rate=N/s tls=require from=TIME until=TIME
-disabled note=TEXT. A rule that is not known is an error. MODULE-NAME=VALUE is a column for a module,
-such as pgsql-db=app1.
+disabled note=TEXT. Unknown rules are errors. MODULE-NAME=VALUE is a column for a module, such as
+pgsql-db=app1.
 
-The secret is what `rum-map hash` prints, a verifier (SCRAM-SHA-256$...), a hash of crypt ($6$...), a
-public key (ed25519:... or parsec:P0:...), or - for none.
-In names a blank is \s, a backslash \\ and any other byte \xHH. Lines that begin with # are comments.
+The secret is the output of `rum-map hash`, a verifier (SCRAM-SHA-256$...), a hash of crypt
+($6$...), a public key (ed25519:... or parsec:P0:...), or - for none.
+In names, write \s for a blank, \\ for a backslash and \xHH for other bytes.
+Lines that begin with # are comments.
 
-  rum-map build users.cdb users.txt    makes the map; rum notices it within two seconds
-  rum-map check users.cdb              tells what is wrong with it
-  rum-map dump users.cdb               the inverse of build
-  rum-map get users.cdb alice          where alice goes
+  rum-map build users.cdb users.txt    build the map; rum loads it within two seconds
+  rum-map check users.cdb              report its problems
+  rum-map dump users.cdb               print the text form
+  rum-map get users.cdb alice          print alice's server
 
-Exit codes: 0 done; 1 not found, or problems in the map or the text; 2 command line;
-4 the map is broken or cannot be read; 6 the system failed, such as a full disk.)";
+Exit codes: 0 success; 1 user not found, or problems in the map or the text; 2 invalid command
+line; 4 map broken or unreadable; 6 system error, such as a full disk.)";
 
 int Run(int argc, char** argv) {
-  CLI::App app("Makes, shows and checks the user maps of rum.", "rum-map");
+  CLI::App app("Builds, prints and checks the user maps of rum.", "rum-map");
   app.require_subcommand(1);
   app.footer(kFooter);
   app.set_version_flag("--version", "rum-map " PACKAGE_VERSION);
 
   bool quiet = false;
   MapBuildOptions build_options;
-  auto* build =
-      app.add_subcommand("build", "Make a map out of its text form, in one step or not at all");
+  auto* build = app.add_subcommand("build", "Build a map from its text form, atomically");
   build
       ->add_option("OUT", build_options.out,
-                   "the map to make or replace (its mode is kept; new: 0640)")
+                   "the map to create (mode 0640) or replace (keeps the mode)")
       ->required();
-  build->add_option("IN", build_options.in, "the text; - or nothing: standard input");
+  build->add_option("IN", build_options.in, "the text; default or -: standard input");
   build->add_flag("--last-wins", build_options.last_wins,
-                  "of several lines of one user the last counts; without it they are errors");
+                  "use the last line of a duplicate user (default: an error)");
   build->add_flag("--allow-empty", build_options.allow_empty,
-                  "make a map even of an input without any user; without it that is an error");
+                  "accept an input without users (default: an error)");
   build->add_flag("-q,--quiet", quiet, "print problems only");
 
   std::string map, text_out, user;
-  auto* dump = app.add_subcommand("dump", "Print the text form of a map, with the secrets in it");
+  auto* dump = app.add_subcommand("dump", "Print the text form of a map, including its secrets");
   dump->add_option("FILE", map, "the map")->required();
-  dump->add_option("-o,--output", text_out, "write to this file, which only you can read (0600)");
-  dump->footer(
-      "build needs the secrets to make the same map again: keep the text as safe as the map.");
+  dump->add_option("-o,--output", text_out, "write to this file (mode 0600)");
+  dump->footer("The text contains the secrets: protect it like the map.");
 
-  auto* check = app.add_subcommand("check", "Prove that a map is whole and each record usable");
+  auto* check =
+      app.add_subcommand("check", "Check that a map is complete and each record is usable");
   check->add_option("FILE", map, "the map")->required();
   check->add_flag("-q,--quiet", quiet, "print problems only");
 
-  auto* get = app.add_subcommand("get", "Print where a user goes; never the secret");
+  auto* get = app.add_subcommand("get", "Print the server of a user, without the secret");
   get->add_option("FILE", map, "the map")->required();
   get->add_option("USER", user, "the user's name, byte for byte")->required();
 
   auto* hash = app.add_subcommand(
-      "hash", "Read a password, from the terminal or standard input, and print the secret for it");
+      "hash", "Read a password from the terminal or standard input and print its secret");
 
   auto commands = app.get_subcommands(nullptr);
   if (argc > 1 && argv[1][0] != '-' &&
@@ -407,7 +406,7 @@ int Run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);
-    fprintf(stderr, "rum-map: %s (rum-map --help tells more)\n", e.what());
+    fprintf(stderr, "rum-map: %s (see rum-map --help)\n", e.what());
     return kUsage;
   }
   if (*build) return Build(build_options, quiet);

@@ -1,4 +1,4 @@
-// Bytes that wait: appended at the end, taken from the front. Holds no memory while empty.
+// A byte queue: append at the end, take from the front. Allocates no memory while empty.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +29,8 @@ class Buffer {
   void Clear() { block_.reset(); }
 
  private:
-  // A buffer never holds more than a few MiB: the high-water mark bounds it. The bytes stand behind
-  // the numbers, so that a buffer without any is one pointer.
+  // The counters are 32 bits: the high-water mark bounds a buffer to a few MiB. The bytes follow
+  // the header in the same allocation, so that an empty buffer is one pointer.
   struct Block {
     uint32_t begin, end, capacity;
     uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this + 1); }
@@ -42,7 +42,7 @@ class Buffer {
   void Grow(size_t size) {
     const size_t live = this->size();
     if (block_ && block_->capacity - live >= size && block_->begin >= live) {
-      std::memmove(block_->bytes(), data(), live);  // the free front is enough
+      std::memmove(block_->bytes(), data(), live);  // the space at the front suffices
     } else {
       size_t capacity = block_ ? block_->capacity : kLeast;
       while (capacity < live + size) capacity *= 2;

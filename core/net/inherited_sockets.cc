@@ -25,7 +25,7 @@ int Option(int fd, int level, int name) {
   return ::getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
 }
 
-// What one would write to listen there; nothing: no address that rum knows.
+// The address to write for listening there; nullopt: not of a kind that rum supports.
 std::optional<Address> AddressOf(const sockaddr_storage& bound, socklen_t size) {
   Address address;
   if (bound.ss_family == AF_UNIX) {
@@ -74,16 +74,17 @@ Status InheritedSockets::Add(int fd, bool given, std::optional<Address> address)
   if (Option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1 ||
       Option(fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM) {
     return Error{Fault::kBind, what + " is not a socket that accepts connections" +
-                                   (given ? " (ListenStream= with Accept=no is wanted)" : "")};
+                                   (given ? " (use ListenStream= with Accept=no)" : "")};
   }
   sockaddr_storage bound = {};
   socklen_t size = sizeof bound;
   ::getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size);
   if (!address) address = AddressOf(bound, size);
-  if (!address) return Error{Fault::kBind, what + " is bound to nothing that rum can name"};
+  if (!address)
+    return Error{Fault::kBind, what + " is bound to an address that rum does not support"};
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-  if (bound.ss_family != AF_UNIX) {  // as the listener does; what is accepted inherits these
+  if (bound.ss_family != AF_UNIX) {  // as the listener does; accepted sockets inherit these
     int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -111,7 +112,7 @@ Result<InheritedSockets> InheritedSockets::FromSystemd() {
   bool mine = NumberIn("LISTEN_PID") == static_cast<unsigned>(::getpid());
   for (const char* name : {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"}) ::unsetenv(name);
   if (!mine) return all;
-  if (count > kMostOfSystemd) return Error{Fault::kUsage, "LISTEN_FDS is too large a number"};
+  if (count > kMostOfSystemd) return Error{Fault::kUsage, "LISTEN_FDS is too large"};
   for (unsigned i = 0; i < count; ++i) {
     auto added = all.Add(kFirstOfSystemd + static_cast<int>(i), true, std::nullopt);
     if (!added) return added.error();

@@ -1,5 +1,5 @@
-// Listening sockets that were open before this process began: those of the process that it takes
-// over from, and those that systemd has bound for it.
+// Listening sockets that were opened before this process started: by the process that it takes over
+// from, or by systemd.
 #pragma once
 
 #include <sys/types.h>
@@ -14,13 +14,13 @@
 
 namespace rum {
 
-// Which file a unix socket has, so that another process's, made under the same name later, is not
-// taken for it.
+// Identifies the file of a unix socket, so that another process's socket, created later at the same
+// path, is not mistaken for it.
 class SocketFile {
  public:
-  SocketFile() = default;  // none
+  SocketFile() = default;  // no file
   static SocketFile Of(const std::string& path);
-  // Removes the file at `path` if it is this one.
+  // Removes the file at `path` if it is still this one.
   void Remove(const std::string& path) const;
 
  private:
@@ -29,36 +29,36 @@ class SocketFile {
   ino_t inode_ = 0;
 };
 
-// A socket that listens, and whether the file of a unix socket stays when it is closed.
+// A listening socket, and whether its unix socket file is kept when it is closed.
 struct ListeningSocket {
   Fd fd;
   bool keep_file = false;
   SocketFile file{};
 };
 
-// One that another process listens on, and hands over.
+// A listening socket that another process hands over.
 struct SharedSocket {
   int fd = -1;
-  bool given = false;  // by systemd, which removes a unix socket's file itself
-  Address address;     // as the other process was told it
+  bool given = false;  // bound by systemd, which removes the unix socket file itself
+  Address address;     // as configured in the other process
 };
 
 class InheritedSockets {
  public:
   InheritedSockets() = default;
-  // [main] Becomes the owner of these descriptors; one that does not listen is an error.
+  // [main] Takes ownership of the descriptors; one that does not listen is an error.
   static Result<InheritedSockets> Of(const std::vector<SharedSocket>& sockets);
-  // [main, before any thread] Those of sd_listen_fds(3); LISTEN_FDS and LISTEN_PID are taken out of
-  // the environment.
+  // [main, before any thread] Takes the sockets of sd_listen_fds(3) and unsets LISTEN_FDS and
+  // LISTEN_PID.
   static Result<InheritedSockets> FromSystemd();
 
-  // [main] The socket of this address, if there is one: first by how it is written, whether or not
-  // with TLS, then TakeBound() by where it is bound.
+  // [main] Takes the socket of `address`, if there is one: first by its text, ignoring TLS, then by
+  // its bound address as TakeBound() does.
   std::optional<ListeningSocket> Take(const Address& address);
   std::optional<ListeningSocket> TakeBound(const SocketAddress& where);
 
-  // [main] Closes those that nobody has taken, and removes the files of unix sockets among them.
-  // Returns their addresses.
+  // [main] Closes the sockets that were not taken and removes their unix socket files. Returns
+  // their addresses.
   std::vector<std::string> CloseRest();
 
  private:

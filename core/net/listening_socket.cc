@@ -17,15 +17,15 @@
 namespace rum {
 namespace {
 
-constexpr int kBacklog = 4096;  // the kernel cuts it to net.core.somaxconn
+constexpr int kBacklog = 4096;  // the kernel limits it to net.core.somaxconn
 
 bool IsWildcard(const SocketAddress& address) {
   if (address.family() == AF_INET) return address.host() == "0.0.0.0";
   return address.family() == AF_INET6 && address.host() == "::";
 }
 
-// A listening socket of this process that keeps `wanted` from being bound, as a sentence: one that
-// it has bound or inherited.
+// Describes the listening socket of this process, bound or inherited, that prevents binding to
+// `wanted`.
 std::optional<std::string> OwnSocketThere(const sockaddr* wanted, socklen_t wanted_size) {
   const auto there = SocketAddress::From(wanted, wanted_size);
   std::error_code error;
@@ -77,7 +77,8 @@ Error BindError(const Address& address, const char* what, int error,
 bool SomebodyAnswers(const sockaddr_un& address) {
   Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!probe) return true;
-  // Any other failure says nothing of the kind: a full backlog, or no right to connect.
+  // Other failures do not prove that the socket is dead: its backlog is full, or this user may not
+  // connect.
   return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
          (errno != ECONNREFUSED && errno != ENOENT);
 }
@@ -100,7 +101,7 @@ Result<Fd> OpenUnix(const Address& address, mode_t mode) {
   }
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return BindError(address, "", errno);
-  // Nobody may connect before the mode is what it should be.
+  // Prevent connections until the mode is set.
   mode_t old = ::umask(0777);
   int bound = ::bind(fd.get(), reinterpret_cast<sockaddr*>(&where), sizeof where);
   int error = errno;
@@ -124,7 +125,7 @@ Result<ListeningSocket> OpenTcp(const Address& address, InheritedSockets* inheri
                  "cannot listen on " + address.text() + ": " + ::gai_strerror(failed)};
   }
   std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, ::freeaddrinfo);
-  // Of a name with several addresses, IPv4 comes first: that is what a client calls "localhost".
+  // If a name has several addresses, prefer IPv4: clients connect to it for "localhost".
   const addrinfo* chosen = found;
   for (const addrinfo* a = found; a; a = a->ai_next) {
     if (a->ai_family == AF_INET) {
@@ -143,7 +144,7 @@ Result<ListeningSocket> OpenTcp(const Address& address, InheritedSockets* inheri
   if (chosen->ai_family == AF_INET6) {
     ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   }
-  // What is accepted inherits it: no system call for each client.
+  // Accepted sockets inherit it, which saves a system call per client.
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (::bind(fd.get(), chosen->ai_addr, chosen->ai_addrlen) != 0 ||
       ::listen(fd.get(), kBacklog) != 0) {

@@ -1,4 +1,4 @@
-// Binds an address and listens there, or takes the socket over that is bound to it already.
+// Binds an address and listens on it, or takes over a socket that is already bound to it.
 #pragma once
 
 #include <sys/stat.h>
@@ -9,9 +9,9 @@
 
 namespace rum {
 
-// A bound, listening, non-blocking socket, out of `inherited` if it is there. A name is resolved
-// here, which may block. A unix socket's file left by a dead process is replaced; one that somebody
-// answers on is not.
+// Returns a bound, listening, non-blocking socket, from `inherited` if it is there. Resolves names,
+// which may block. Replaces the unix socket file of a dead process, but not one that accepts
+// connections.
 Result<ListeningSocket> OpenListeningSocket(const Address& address, mode_t socket_mode,
                                             InheritedSockets* inherited = nullptr);
 

@@ -46,7 +46,7 @@ void Loop::Unwatch(Ticket ticket, int fd) {
 void Loop::Turn(std::chrono::milliseconds most) {
   int count = Wait(most);
   for (int i = 0; i < count; ++i) {
-    // Each may have been forgotten by one before.
+    // An earlier callback of this turn may have removed it.
     const Slot& slot = slots_[static_cast<uint32_t>(events_[i].data.u64)];
     if (slot.watcher && slot.generation == events_[i].data.u64 >> 32) {
       slot.watcher->OnReady(slot.which, events_[i].events);
@@ -65,7 +65,7 @@ int Loop::Wait(std::chrono::microseconds most) {
   if (!coarse_) {
     timespec time = {static_cast<time_t>(wait / 1000000), static_cast<long>(wait % 1000000 * 1000)};
     int count = ::epoll_pwait2(epoll_.get(), events_, kEvents, &time, nullptr);
-    // Before Linux 5.11, or behind a filter of system calls that does not know it.
+    // Not supported by Linux before 5.11, or blocked by a seccomp filter.
     coarse_ = count < 0 && errno != EINTR;
     if (!coarse_) return count;
   }
@@ -76,14 +76,14 @@ int Loop::Wait(std::chrono::microseconds most) {
 void Loop::RunTimers() {
   const std::pair<uint64_t, uint64_t> last(NowMicros(), set_);
   for (auto due = timers_.begin(); due != timers_.end() && due->first.first <= last.first;) {
-    if (due->first.second > last.second) {  // set by one before
+    if (due->first.second > last.second) {  // set by a callback of this run; runs in the next turn
       ++due;
       continue;
     }
     Timer& timer = *due->second;
     timer.Cancel();
     timer.callback_(timer.owner_);
-    due = timers_.begin();  // it may have set and cancelled others
+    due = timers_.begin();  // the callback may have set and cancelled timers
   }
 }
 

@@ -1,6 +1,6 @@
-// The loop of a worker: sockets, by epoll, and timers. The main thread's loop is libevent's; this
-// one is for what a session costs: a socket takes 16 bytes here, is registered once and closed
-// without a further system call.
+// The event loop of a worker: sockets by epoll, and timers. Unlike libevent, which the main thread
+// uses, it is optimized for the cost of a session: a socket needs 16 bytes, one registration and no
+// system call besides close(2).
 #pragma once
 
 #include <sys/epoll.h>
@@ -15,22 +15,22 @@
 
 namespace rum {
 
-// All of it but Silence() is for one thread at a time. Callbacks may watch, forget and set whatever
-// they like.
+// Each loop but its Silence() belongs to one thread at a time. Callbacks may watch and forget
+// sockets and set timers.
 class Loop {
  public:
-  // Is told what its sockets have. It must forget them before it goes.
+  // Receives the events of its sockets. It must forget them before it is destroyed.
   class Watcher {
    public:
-    // `which` is what Watch() was given; `what` is epoll's, with EPOLLERR and EPOLLHUP
-    // whatever was asked for.
+    // `which` is the value given to Watch(); `what` holds epoll events. EPOLLERR and EPOLLHUP are
+    // reported even if not requested.
     virtual void OnReady(uint32_t which, uint32_t what) = 0;
 
    protected:
     ~Watcher() = default;
   };
 
-  // Calls back once after a delay. It lives in what it is for.
+  // Calls back once after a delay. A member of the object that it serves.
   class Timer {
    public:
     using Callback = void (*)(void* owner);
@@ -39,7 +39,7 @@ class Loop {
     ~Timer() { Cancel(); }
     Timer(const Timer&) = delete;
     Timer& operator=(const Timer&) = delete;
-    // Anew if it is set already. Not in this turn of the loop, however short the delay.
+    // Replaces an earlier setting. Never fires in the current turn, however short the delay.
     void Set(std::chrono::microseconds delay);
     void Cancel();
 
@@ -48,10 +48,10 @@ class Loop {
     Loop& loop_;
     const Callback callback_;
     void* const owner_;
-    std::pair<uint64_t, uint64_t> key_;  // its place in timers_; 0, 0: not set
+    std::pair<uint64_t, uint64_t> key_;  // key in timers_; {0, 0}: not set
   };
 
-  // What Watch() gives; 0: nothing.
+  // Returned by Watch(); 0: not watched.
   using Ticket = uint32_t;
 
   Loop() : epoll_(::epoll_create1(EPOLL_CLOEXEC)), slots_(1) {}
@@ -59,40 +59,40 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
   bool ok() const { return static_cast<bool>(epoll_); }
 
-  // `events` is epoll's, with EPOLLET or without. 0: the kernel has no memory for it.
+  // `events` are epoll events, optionally with EPOLLET. Returns 0 if the kernel is out of memory.
   [[nodiscard]] Ticket Watch(int fd, uint32_t events, Watcher& watcher, uint32_t which);
-  // Nothing is told any more. The socket is closed in a moment, which ends the kernel's part.
+  // Stops notifications; the caller is about to close the socket, which unregisters it.
   void Forget(Ticket ticket);
-  // The same for a socket that stays open, here or in another process.
+  // Stops notifications for a socket that stays open, here or in another process.
   void Unwatch(Ticket ticket, int fd);
 
-  // [any] Stops the kernel's notifications of this socket; those it has already given still arrive.
-  // The loop's own thread forgets the ticket later.
+  // [any] Stops the kernel's notifications of this socket; those already given still arrive. The
+  // loop's own thread forgets the ticket later.
   void Silence(int fd) const { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
-  // Waits at most this long, and calls the watchers of what has come.
+  // Waits at most `most`, then calls the watchers of ready sockets and due timers.
   void Turn(std::chrono::milliseconds most);
 
  private:
-  static constexpr int kEvents = 256;  // told in one turn
-  // A descriptor's number is soon another socket's, and one that was closed here can still be open
-  // for a moment in a child that is about to run another program. So the kernel is given a number
-  // that is never used again: the slot's, and how often it was taken.
+  static constexpr int kEvents = 256;  // events per turn
+  // The kernel reuses descriptor numbers, and a descriptor closed here can stay open briefly in a
+  // child before its exec. So epoll events carry an id that is not reused: the slot and its
+  // generation.
   struct Slot {
-    Watcher* watcher = nullptr;  // nullptr: free
+    Watcher* watcher = nullptr;  // nullptr: the slot is free
     uint32_t generation = 0;
-    uint32_t which = 0;  // free: the next free slot, 0: none
+    uint32_t which = 0;  // in a free slot: the next free slot, 0: none
   };
 
   int Wait(std::chrono::microseconds most);
   void RunTimers();
 
   Fd epoll_;
-  bool coarse_ = false;      // the kernel waits for whole milliseconds only
-  std::vector<Slot> slots_;  // the first one is not used
+  bool coarse_ = false;      // epoll_pwait2(2) is unavailable: timeouts have a resolution of 1 ms
+  std::vector<Slot> slots_;  // slot 0 is unused
   Ticket free_ = 0;
-  std::map<std::pair<uint64_t, uint64_t>, Timer*> timers_;  // by time and order of setting
-  uint64_t set_ = 0;                                        // how often a timer was set
+  std::map<std::pair<uint64_t, uint64_t>, Timer*> timers_;  // key: due time and sequence number
+  uint64_t set_ = 0;                                        // the last sequence number
   epoll_event events_[kEvents];
 };
 

@@ -25,8 +25,7 @@ std::unique_ptr<Pipe> Pipes::Borrow() {
     if (::pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return nullptr;
     pipe->out.reset(ends[0]);
     pipe->in.reset(ends[1]);
-    // Beyond the user's soft limit for pipes the size stays small: then a splice moves less at
-    // once.
+    // Past the user's soft limit for pipe memory the pipe stays small, and each splice moves less.
     ::fcntl(ends[1], F_SETPIPE_SZ, kPipeSize);
   }
   ++lent_;

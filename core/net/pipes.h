@@ -1,4 +1,4 @@
-// Pipes for splice, borrowed by sessions that move bulk data and given back when they turn small.
+// Pipes for splice(2), lent to sessions while they move bulk data.
 #pragma once
 
 #include <atomic>
@@ -13,11 +13,11 @@ namespace rum {
 
 inline constexpr size_t kPipeSize = 256 * 1024;
 
-// How many pipes all workers may have open together: bulk can be copied, a client without a
-// descriptor cannot be served.
+// Limits the pipes of all workers. Bulk data can also be copied, but a client cannot be served
+// without a descriptor.
 class PipeBudget {
  public:
-  // [any] Those that are open beyond a smaller number are closed when they are given back.
+  // [any] If the limit shrinks, excess pipes are closed when they are given back.
   void set_most(int64_t most) { most_.store(most, std::memory_order_relaxed); }
   bool Take();
   void GiveBack() { open_.fetch_sub(1, std::memory_order_relaxed); }
@@ -49,18 +49,18 @@ class Pipes {
 
   // nullptr if no descriptors are left for it; the caller keeps copying.
   std::unique_ptr<Pipe> Borrow();
-  // The pipe must be empty; a pipe that is not goes out of scope instead.
+  // The pipe must be empty; destroy a pipe that is not.
   void GiveBack(std::unique_ptr<Pipe> pipe);
 
  private:
-  static constexpr size_t kSpare = 16;  // kept open for the next
-  static constexpr size_t kMost = 256;  // lent at once, so that idle sessions cannot hold them all
+  static constexpr size_t kSpare = 16;  // idle pipes kept open
+  static constexpr size_t kMost = 256;  // lent at a time: idle sessions cannot hold them all
   PipeBudget& budget_;
   std::vector<std::unique_ptr<Pipe>> spare_;
   size_t lent_ = 0;
 
  public:
-  // A borrowed pipe was destroyed by its borrower.
+  // Called when a borrower destroys its pipe.
   void Lost() { --lent_; }
 };
 

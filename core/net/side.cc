@@ -18,7 +18,7 @@ SocketAddress AskAddress(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
   return SocketAddress::From(reinterpret_cast<sockaddr*>(&address), size).Canonical();
 }
 
-// Neither reset nor otherwise over.
+// False if the connection was reset or is over.
 bool StillConnected(int fd) {
   pollfd one = {.fd = fd, .events = 0, .revents = 0};
   return ::poll(&one, 1, 0) == 0;
@@ -30,7 +30,7 @@ bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which, boo
   fd_ = std::move(fd);
   local_ = local;
   readable_ = tls_readable_ = read_on_ = ended_ = broken_ = write_failed_ = shut_ = false;
-  kept_alive_ = fault_told_ = false;
+  kept_alive_ = fault_reported_ = false;
   writable_ = true;
   loop_ = &loop;
   ticket_ =
@@ -47,7 +47,8 @@ void Side::Notice(uint32_t what) {
   constexpr uint32_t kFault = EPOLLERR | EPOLLHUP;
   if (what & (EPOLLIN | EPOLLRDHUP | kFault)) readable_ = tls_readable_ = true;
   if (what & (EPOLLOUT | kFault)) writable_ = true;
-  if (writable_ && turning()) tls_readable_ = true;  // it may have had something to write
+  // A renegotiation may have been waiting to write.
+  if (writable_ && turning()) tls_readable_ = true;
   if (what & (EPOLLRDHUP | EPOLLPRI | kFault)) read_on_ = true;
 }
 
@@ -55,11 +56,11 @@ void Side::AskError() {
   int error = 0;
   socklen_t size = sizeof error;
   ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-  if (error || fault_told_) broken_ = true;
+  if (error || fault_reported_) broken_ = true;
 }
 
-// A read that did not fill its room has drained the socket: no second read only to be told EAGAIN.
-size_t Side::Took(ssize_t result, size_t asked, bool may_be_short) {
+// A read that did not fill the buffer has drained the socket, which saves a second read for EAGAIN.
+size_t Side::FinishRead(ssize_t result, size_t asked, bool may_be_short) {
   if (result > 0) {
     auto n = static_cast<size_t>(result);
     received_ += n;
@@ -67,7 +68,7 @@ size_t Side::Took(ssize_t result, size_t asked, bool may_be_short) {
     return n;
   }
   readable_ = false;
-  if (result == 0 && !fault_told_) {
+  if (result == 0 && !fault_reported_) {
     ended_ = true;
   } else if (result == 0 || errno != EAGAIN) {
     broken_ = true;
@@ -75,7 +76,7 @@ size_t Side::Took(ssize_t result, size_t asked, bool may_be_short) {
   return 0;
 }
 
-size_t Side::Gave(ssize_t result, size_t asked) {
+size_t Side::FinishWrite(ssize_t result, size_t asked) {
   if (result >= 0) {
     auto n = static_cast<size_t>(result);
     sent_ += n;
@@ -86,25 +87,25 @@ size_t Side::Gave(ssize_t result, size_t asked) {
   if (errno != EAGAIN) {
     NoteFault();
     write_failed_ = true;
-    LookAgain();  // a read tells what is left
+    LookAgain();  // a read reports the error
   }
   return 0;
 }
 
-// A write has failed. The kernel tells once that a connection broke, and has told it now: a read
-// would find an end. EPIPE only says that nothing can be sent; a read tells why. Where the
-// connection did not break, such as for lack of memory, no read and no event would tell anything:
-// bytes are lost, so that it is over.
+// Handles a failed write. The kernel reports a broken connection once, and this write has consumed
+// the error: a later read would see a normal end. Only after EPIPE does a read still report the
+// reason. If the socket is still connected (say, out of memory), bytes were lost and no event will
+// follow, so it is treated as broken.
 void Side::NoteFault() {
   if (errno == EAGAIN) return;
-  if (errno != EPIPE) fault_told_ = true;
+  if (errno != EPIPE) fault_reported_ = true;
   const int error = errno;
   if (StillConnected(fd_.get())) broken_ = true;
   errno = error;
 }
 
-// As recv(2). On a unix socket a read ends behind a message with descriptors, which are dropped:
-// the kernel says that there was something for which there was no room.
+// As recv(2). On unix sockets a read stops after a message with descriptors; these are dropped, and
+// MSG_CTRUNC reports it.
 ssize_t Side::Receive(uint8_t* bytes, size_t size) {
   if (!local_) return TEMP_FAILURE_RETRY(::recv(fd_.get(), bytes, size, MSG_DONTWAIT));
   iovec room = {bytes, size};
@@ -118,14 +119,14 @@ ssize_t Side::Receive(uint8_t* bytes, size_t size) {
 
 size_t Side::Read(uint8_t* bytes, size_t size) {
   if (tls_) return TlsRead(bytes, size);
-  return Took(Receive(bytes, size), size, false);
+  return FinishRead(Receive(bytes, size), size, false);
 }
 
 size_t Side::Write(const uint8_t* bytes, size_t size) {
   if (!writable_ || write_failed_ || shut_) return 0;
   if (tls_) return TlsWrite(bytes, size);
-  return Gave(TEMP_FAILURE_RETRY(::send(fd_.get(), bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL)),
-              size);
+  return FinishWrite(
+      TEMP_FAILURE_RETRY(::send(fd_.get(), bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL)), size);
 }
 
 bool Side::StartTls(std::shared_ptr<const TlsContext> context, bool server, std::string_view name,
@@ -149,7 +150,7 @@ ssize_t Side::RawRead(uint8_t* bytes, size_t size) {
   }
   ssize_t n = Receive(bytes, size);
   if (n <= 0 || (static_cast<size_t>(n) < size && !read_on_)) readable_ = false;
-  if (n == 0 && fault_told_) {
+  if (n == 0 && fault_reported_) {
     errno = ECONNRESET;
     return -1;
   }
@@ -179,14 +180,14 @@ size_t Side::TlsRead(uint8_t* bytes, size_t size) {
 
 size_t Side::TlsWrite(const uint8_t* bytes, size_t size) {
   size_t done = 0;
-  while (tls_->open() && done < size) {  // OpenSSL takes a record at a time
+  while (tls_->open() && done < size) {  // OpenSSL writes one record at a time
     size_t n = 0;
     auto outcome = tls_->Write(bytes + done, size - done, &n);
     done += n;
     if (outcome == TlsStream::Io::kWait) break;
     if (outcome != TlsStream::Io::kDone) {
       write_failed_ = true;
-      LookAgain();  // as in Gave()
+      LookAgain();  // as in FinishWrite()
       break;
     }
   }
@@ -195,16 +196,16 @@ size_t Side::TlsWrite(const uint8_t* bytes, size_t size) {
 }
 
 size_t Side::SpliceIn(const Pipe& pipe, size_t size) {
-  return Took(TEMP_FAILURE_RETRY(::splice(fd_.get(), nullptr, pipe.in.get(), nullptr, size,
-                                          SPLICE_F_MOVE | SPLICE_F_NONBLOCK)),
-              size, true);
+  return FinishRead(TEMP_FAILURE_RETRY(::splice(fd_.get(), nullptr, pipe.in.get(), nullptr, size,
+                                                SPLICE_F_MOVE | SPLICE_F_NONBLOCK)),
+                    size, true);
 }
 
 size_t Side::SpliceOut(const Pipe& pipe, size_t size) {
   if (!writable_ || write_failed_ || shut_) return 0;
-  return Gave(TEMP_FAILURE_RETRY(::splice(pipe.out.get(), nullptr, fd_.get(), nullptr, size,
-                                          SPLICE_F_MOVE | SPLICE_F_NONBLOCK)),
-              size);
+  return FinishWrite(TEMP_FAILURE_RETRY(::splice(pipe.out.get(), nullptr, fd_.get(), nullptr, size,
+                                                 SPLICE_F_MOVE | SPLICE_F_NONBLOCK)),
+                     size);
 }
 
 bool Side::Flush() {

@@ -1,5 +1,5 @@
-// One end of a session: a socket, plain or TLS, whether it can be read and written, and the bytes
-// that wait to be written. Events are edge-triggered, registered once; no epoll_ctl in the flow.
+// One end of a session: a plain or TLS socket, its readiness, and the bytes queued for writing.
+// Events are edge-triggered and registered once; the data path makes no epoll_ctl calls.
 #pragma once
 
 #include <sys/types.h>
@@ -25,53 +25,54 @@ class Side {
   Side(const Side&) = delete;
   ~Side() { Close(); }
 
-  // [worker] Takes the socket (non-blocking) and begins to watch it; false: no memory.
+  // [worker] Takes the non-blocking socket and starts to watch it. Returns false if out of memory.
   // `local`: it is a unix socket.
   [[nodiscard]] bool Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which, bool local);
   bool attached() const { return static_cast<bool>(fd_); }
   int fd() const { return fd_.get(); }
-  // Without a family when there is none.
+  // AF_UNSPEC if the socket has no address.
   SocketAddress LocalAddress() const;
   SocketAddress PeerAddress() const;
-  // Notes what the loop told.
+  // Records events of the loop.
   void Notice(uint32_t what);
 
-  // Makes the next Read() ask the kernel though nothing was reported.
+  // Makes the next Read() try the socket even if no event was reported.
   void LookAgain() { readable_ = tls_readable_ = attached(); }
-  // Notes a pending error of the socket, for a side that is not being read.
+  // Records a pending socket error, for a side that is not being read.
   void AskError();
 
-  // Reads at most `size` bytes. More than 0: that many. 0: nothing now, see ended() and broken().
+  // Reads at most `size` bytes. Returns 0 if none are available; see ended() and broken().
   size_t Read(uint8_t* bytes, size_t size);
-  // Writes what the socket takes now and returns how much; the rest is the caller's.
+  // Writes what the socket accepts now and returns the number of bytes; the caller keeps the rest.
   size_t Write(const uint8_t* bytes, size_t size);
-  // Moves bytes between the socket and a pipe, as Read and Write. Only when plain().
+  // Moves bytes between the socket and a pipe, like Read() and Write(). Only if plain().
   size_t SpliceIn(const Pipe& pipe, size_t size);
   size_t SpliceOut(const Pipe& pipe, size_t size);
 
-  // Queues bytes behind those that wait already; Flush() writes them.
+  // Appends bytes to the output queue; Flush() writes them.
   void Queue(const void* bytes, size_t size) { out_.Append(bytes, size); }
-  // Writes what waits; true when nothing waits any more.
+  // Writes queued bytes; true if none are left.
   bool Flush();
   size_t waiting() const { return out_.size(); }
   void DropWaiting() { out_.Clear(); }
 
-  // Says to the peer that no more comes. Once. `closing`: the socket is closed in this turn, which
-  // says it too.
+  // Shuts down writing; later calls do nothing. `closing`: the caller closes the socket in this
+  // turn, so that no FIN needs to be sent separately.
   void ShutWrite(bool closing = false);
-  // The peer's end was no end of TLS: it was killed, or somebody between cut the stream.
+  // The peer's stream ended without close_notify: it was killed, or the stream was truncated on the
+  // way.
   bool cut() const { return tls_ ? tls_->cut() : end_is_cut_; }
-  // Without TLS, too, the peer's end will not mean that the stream is complete.
+  // Marks the end of a plain stream as truncated, too.
   void EndIsCut() { end_is_cut_ = true; }
-  // As ShutWrite(), but TLS says nothing of it.
+  // As ShutWrite(), but without TLS's close_notify.
   void CutWrite(bool closing);
-  // Lets the kernel find out when a silent peer has gone. Once.
+  // Enables TCP keepalive, to detect silent peers that are gone. Later calls do nothing.
   void KeepAlive();
   bool shut() const { return shut_; }
 
-  // Begins TLS. What waits goes out in plain text first, or inside TLS when the whole of this side
-  // is TLS; `early` is what the peer sent already. Until Handshake() is done nothing else is read
-  // or written. False: no memory.
+  // Starts TLS. Queued bytes are sent first, in plain text, or inside TLS if `whole`: TLS from the
+  // first byte on. `early`: bytes already received from the peer. Until Handshake() is done,
+  // nothing else is read or written. Returns false if out of memory.
   [[nodiscard]] bool StartTls(std::shared_ptr<const TlsContext> context, bool server,
                               std::string_view name, std::string_view early, bool whole);
   bool plain() const { return !tls_; }
@@ -80,29 +81,31 @@ class Side {
   TlsStream::Handshake Handshake();
   const TlsStream* tls() const { return tls_.get(); }
 
-  // For TLS: read(2) and write(2) on the socket, with EAGAIN known beforehand.
+  // For TLS: read(2) and write(2) on the socket; they return EAGAIN without a system call while it
+  // is not ready.
   ssize_t RawRead(uint8_t* bytes, size_t size);
   ssize_t RawWrite(const uint8_t* bytes, size_t size);
 
   bool readable() const { return tls_ ? tls_readable_ : readable_; }
   bool writable() const { return writable_; }
-  bool ended() const { return ended_; }                // the peer will send no more
-  bool read_on() const { return read_on_; }            // its end or a fault was announced
-  bool broken() const { return broken_; }              // reset: a read failed
-  bool write_failed() const { return write_failed_; }  // takes no more; what had come is readable
+  bool ended() const { return ended_; }      // the peer will send no more
+  bool read_on() const { return read_on_; }  // an end or an error was reported
+  bool broken() const { return broken_; }    // reset: a read failed
+  // Takes no more bytes; received bytes can still be read.
+  bool write_failed() const { return write_failed_; }
 
   uint64_t received() const { return received_; }
   uint64_t sent() const { return sent_; }
 
-  // Stops watching and closes; with `reset` the peer is told by RST that bytes were lost.
+  // Stops watching and closes; with `reset`, an RST tells the peer that bytes were lost.
   void Close(bool reset = false);
 
  private:
   ssize_t Receive(uint8_t* bytes, size_t size);
-  size_t Took(ssize_t result, size_t asked, bool may_be_short);
+  size_t FinishRead(ssize_t result, size_t asked, bool may_be_short);
   size_t TlsRead(uint8_t* bytes, size_t size);
   size_t TlsWrite(const uint8_t* bytes, size_t size);
-  size_t Gave(ssize_t result, size_t asked);
+  size_t FinishWrite(ssize_t result, size_t asked);
   void NoteFault();
 
   Loop* loop_ = nullptr;
@@ -110,13 +113,13 @@ class Side {
   Fd fd_;
   bool readable_ = false, writable_ = false;
   bool tls_readable_ = false;
-  // A short read does not mean that there is no more: an end or a fault has been announced and will
-  // come, or there was something at which reads stop, urgent data or descriptors.
+  // Do not treat a short read as the end of the available data: an end or an error was reported, or
+  // the read stopped at urgent data or descriptors.
   bool read_on_ = false;
   bool local_ = false;
   bool ended_ = false, broken_ = false, write_failed_ = false, shut_ = false;
   bool kept_alive_ = false, end_is_cut_ = false;
-  bool fault_told_ = false;  // to a write: no read will tell that the connection broke
+  bool fault_reported_ = false;  // to a write: reads will not report the broken connection
   Buffer out_;
   std::unique_ptr<TlsStream> tls_;
   uint64_t received_ = 0, sent_ = 0;

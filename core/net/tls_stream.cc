@@ -36,7 +36,7 @@ long BioControl(BIO* bio, int command, long, void*) {
   return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP ? 1 : 0;
 }
 
-// Made once; OpenSSL frees what is left at the end of the process.
+// Created once; OpenSSL frees it when the process ends.
 const BIO_METHOD* Method() {
   static const BIO_METHOD* method = [] {
     BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "rum side");
@@ -76,13 +76,13 @@ std::unique_ptr<TlsStream> TlsStream::Begin(Side& side, std::shared_ptr<const Tl
     return stream;
   }
   SSL_set_connect_state(stream->ssl_);
-  // The dot of an absolute name is no part of it here: RFC 6066, section 3.
+  // SNI and certificates have names without the final dot (RFC 6066, section 3).
   if (name.ends_with('.')) name.remove_suffix(1);
   std::string host(name);
   bool number = IsNumber(host);
   if (!host.empty() && !number) SSL_set_tlsext_host_name(stream->ssl_, host.c_str());
   if (stream->context_->verify()) {
-    // Without a name OpenSSL would take any that the authorities have signed.
+    // Without a name, OpenSSL would accept any certificate of the authorities.
     if (host.empty()) stream->error_ = "there is no name to verify (--upstream-tls-name)";
     X509_VERIFY_PARAM* parameters = SSL_get0_param(stream->ssl_);
     number ? X509_VERIFY_PARAM_set1_ip_asc(parameters, host.c_str())

@@ -1,5 +1,5 @@
-// TLS on one side: an OpenSSL connection that reads and writes through the side's socket, and first
-// what had been read from it before TLS began.
+// TLS on one side: an OpenSSL connection that uses the side's socket. Bytes that were read before
+// TLS began are consumed first.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -22,9 +22,9 @@ class TlsStream {
   enum class Handshake { kWait, kDone, kFailed };
   enum class Io { kDone, kWait, kEnd, kFailed };
 
-  // [worker] `early`: bytes of the peer that were read already; they belong to the handshake.
-  // `before`: bytes that wait to be sent in plain text, which go first. `name`: as client, what the
-  // certificate must be for and what is sent as SNI (not for numbers). nullptr: no memory.
+  // [worker] `early`: bytes already received from the peer that belong to the handshake. `before`:
+  // bytes to send in plain text first. `name`: as client, the name to verify and to send as SNI (no
+  // SNI for numeric addresses). Returns nullptr if out of memory.
   static std::unique_ptr<TlsStream> Begin(Side& side, std::shared_ptr<const TlsContext> context,
                                           bool server, std::string_view name,
                                           std::string_view early, Buffer before);
@@ -33,22 +33,22 @@ class TlsStream {
 
   Handshake Continue();
   bool open() const { return open_; }
-  // In the midst of what TLS does by itself, such as a handshake that the server began anew: only
-  // reads lead out of it, and nothing is written until then.
+  // OpenSSL is in an internal handshake, such as a renegotiation by the server. Only reads continue
+  // it; nothing may be written until it is done.
   bool turning() const { return open_ && SSL_in_init(ssl_); }
-  // As read(2) and write(2): `done` says how many bytes.
+  // Like read(2) and write(2); `done` receives the number of bytes.
   Io Read(uint8_t* bytes, size_t size, size_t* done);
   Io Write(const uint8_t* bytes, size_t size, size_t* done);
-  // Says that no more comes.
+  // Sends close_notify.
   void SayEnd();
-  // The peer's bytes ended, and it had not said so.
+  // The peer's stream ended without close_notify.
   bool cut() const { return at_end_; }
 
-  // What failed, as a phrase for the log.
+  // The error as a phrase for the log.
   const std::string& error() const { return error_; }
   const TlsContext& context() const { return *context_; }
 
-  // For the BIO: the bytes read before TLS began, then those of the socket.
+  // For the BIO: returns the bytes read before TLS began, then those of the socket.
   ssize_t Pull(uint8_t* bytes, size_t size);
   bool at_end() const { return at_end_; }
   Side& side() { return side_; }

@@ -26,7 +26,7 @@ std::string_view AsWords(Refusal refusal) {
   return refusal == Refusal::kAllow ? "REFUSED: not in --allow" : "";
 }
 
-// The rules that can be judged without the login: the address if it is given, TLS never.
+// Checks the rules that do not need a login: the client's address if it is given, but not TLS.
 int32_t Judge(MapRules rules, const ExplainQuestion& question) {
   rules.needs_tls = false;
   if (!question.from) {
@@ -72,7 +72,7 @@ void Explainer::AddLine(std::string key, std::string value) {
   open_.front().explanation.lines.emplace_back(std::move(key), std::move(value));
 }
 
-// What is looked at before any module sees the client.
+// Checks that happen before a module sees the client.
 void Explainer::DescribeClient() {
   Open& o = open_.front();
   if (!o.question.from) return;
@@ -85,7 +85,7 @@ void Explainer::DescribeClient() {
   AddLine("from", fmt::format("{}{}{}", from.host(), why.empty() ? "" : ", ", why));
   o.allowed &= why.empty();
   if (!from.ip()) return;
-  // Listeners may have lists of their own; it is enough that one of them accepts the client.
+  // Listeners can have their own lists; one that accepts the client is enough.
   bool open = settings.listeners.empty();
   for (const Address& listener : settings.listeners) {
     auto own = settings.access_control.by_listener.find(listener.text());
@@ -108,7 +108,7 @@ void Explainer::DescribeRecord() {
     return AddLine("map", "does not know this user");
   }
   auto record = ParseMapRecord(value);
-  // The module says what becomes of a record that is written wrong.
+  // The module decides what happens to an invalid record.
   if (!record) return AddLine("map", "the record " + record.error().text);
   AddLine("map", fmt::format("{}, {}", record->destination,
                              record->secret.empty() ? "no stored secret" : "with a stored secret"));
@@ -121,13 +121,13 @@ void Explainer::DescribeRecord() {
   }
   if (record->tail.empty()) return;
   AddLine("rules", o.question.from ? "allowed from " + o.question.from->host()
-                                   : "allowed; for one address ask for USER@ADDRESS");
+                                   : "allowed; to check an address, use USER@ADDRESS");
 }
 
 void Explainer::DescribeRoute() {
   const ModuleConfig& config = *proxy_.module_config();
   if (config.module().probe_open) return ProbeFor(std::nullopt, &Explainer::OnRoute);
-  AddLine("way", fmt::format("the module {} reads no names: all go to the default destination",
+  AddLine("way", fmt::format("the module {} reads no user names: all use the default destination",
                              config.module().name));
   open_.front().explanation.possible = true;
   Finish();
@@ -168,7 +168,7 @@ void Explainer::OnServer(ProbeOutcome found) {
   for (const auto& one : proxy_.server_health().List(ServerHealth::kMost)) {
     if (one.server != server || one.admin == AdminState::kReady) continue;
     disabled = true;
-    AddLine("  use", fmt::format("DISABLED: rumctl {}; rumctl ready ends it",
+    AddLine("  use", fmt::format("DISABLED: rumctl {}; enable it by rumctl ready",
                                  kAdminStateWords[static_cast<size_t>(one.admin)]));
   }
   o.explanation.possible |= up && !disabled;

@@ -1,5 +1,5 @@
-// What would become of a user's login: the record, the rules, the way and its servers, asked of the
-// map and the servers as they are now.
+// Predicts the result of a user's login: checks the record, the rules, the route and its servers in
+// their current state.
 #pragma once
 
 #include <event2/event.h>
@@ -22,12 +22,12 @@ struct ProbeOutcome;
 
 struct ExplainQuestion {
   std::string user;
-  std::optional<SocketAddress> from;  // without it rules about addresses are not judged
+  std::optional<SocketAddress> from;  // nullopt: rules on addresses are not checked
 };
 
 struct Explanation {
-  std::vector<std::pair<std::string, std::string>> lines;  // what, and what about it
-  bool possible = false;  // nothing that could be looked at speaks against the login
+  std::vector<std::pair<std::string, std::string>> lines;  // topic and finding
+  bool possible = false;  // no check found a reason against the login
 };
 
 class Explainer {
@@ -38,8 +38,8 @@ class Explainer {
   explicit Explainer(Proxy& proxy);
   Explainer(const Explainer&) = delete;
 
-  // [main] One question after the other. `done` comes on this thread, perhaps before this returns,
-  // and never if the process ends before.
+  // [main] Handles one question after the other. Calls `done` on this thread, possibly before this
+  // returns; not if the process ends first.
   void Ask(ExplainQuestion question, Done done);
 
  private:
@@ -47,9 +47,9 @@ class Explainer {
     ExplainQuestion question;
     Done done;
     Explanation explanation;
-    bool allowed = true;           // by what is judged without a server
-    std::vector<Address> servers;  // of the way
-    size_t server = 0;             // the one that is asked
+    bool allowed = true;           // result of the checks that need no server
+    std::vector<Address> servers;  // of the route
+    size_t server = 0;             // index of the server being checked
   };
 
   void Begin();
@@ -65,7 +65,7 @@ class Explainer {
 
   Proxy& proxy_;
   MainQueue& queue_;
-  std::deque<Open> open_;  // the first one is under way
+  std::deque<Open> open_;  // the first one is in progress
 };
 
 }  // namespace rum

@@ -29,7 +29,7 @@ bool Prober::on() const {
 
 void Prober::Start(std::function<void()> first_round) {
   if (!on()) return first_round();
-  running_ = true;  // with no destination, too: some may come
+  running_ = true;  // even without destinations, since some may be added
   for (const auto& [key, health] : destinations_) first_.insert(key);
   if (first_.empty()) return first_round();
   first_round_ = std::move(first_round);
@@ -51,7 +51,7 @@ void Prober::Follow() {
   Known before = std::exchange(destinations_, {});
   for (const Address& address : proxy_.settings()->destinations) Add(address, true, &before);
   for (const std::string& text : map_destinations_) {
-    // One that is written wrong is a matter between its users and the module.
+    // Invalid addresses are handled by the module when their users log in.
     if (auto address = ParseAddress(text)) Add(*address, false, &before);
   }
   for (Queue* queue : {&up_, &not_up_}) {
@@ -61,7 +61,7 @@ void Prober::Follow() {
   if (running_) Begin();
 }
 
-// What was known before is due already, or under way.
+// A known destination keeps its state: its next check is queued or in progress.
 void Prober::Add(const Address& address, bool is_default, Known* before) {
   std::string key = address.text();
   if (destinations_.size() >= kDestinationsMost || destinations_.contains(key)) return;

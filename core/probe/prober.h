@@ -1,5 +1,5 @@
-// Checks the health of every destination in use, in the module's protocol: at once when it is new,
-// then every --health-check. Remembers the last result of each. All of it on the main thread.
+// Checks the health of every destination in use, in the module's protocol: new ones at once, then
+// every --health-check. Keeps the last result of each. [main]
 #pragma once
 
 #include <event2/event.h>
@@ -21,19 +21,19 @@ namespace rum {
 
 class Proxy;
 
-// What is known of one destination.
+// The health of one destination.
 struct DestinationHealth {
   enum class State : uint8_t {
-    kUnknown,  // no probe has ended yet
-    kUp,       // the last probe ended with RUM_CLOSE_PROBED
-    kDown,     // it ended with `reason`
+    kUnknown,  // no check has ended yet
+    kUp,       // the last check ended with RUM_CLOSE_PROBED
+    kDown,     // the last check ended with `reason`
   };
   Address address;
   bool is_default = false;
   State state = State::kUnknown;
   uint32_t reason = 0;
-  std::string text;   // the module's words
-  int64_t since = 0;  // of the state, seconds since 1970; 0: unknown
+  std::string text;   // the module's message
+  int64_t since = 0;  // start of the state, seconds since 1970; 0: unknown
   uint64_t micros = 0;
   std::vector<std::pair<std::string, std::string>> notes;
 };
@@ -41,29 +41,29 @@ struct DestinationHealth {
 class Prober {
  public:
   static constexpr size_t kDestinationsMost = 4096;
-  static constexpr size_t kAtOnce = 32;         // of the whole process
-  static constexpr size_t kNotUpAtOnce = 16;    // of these, not known to be up
-  static constexpr Millis kDownInterval{3000};  // one that is down is checked this often at least
+  static constexpr size_t kAtOnce = 32;         // concurrent checks of the process
+  static constexpr size_t kNotUpAtOnce = 16;    // of these, checks of servers not known to be up
+  static constexpr Millis kDownInterval{3000};  // longest interval for servers that are down
 
-  // [main] An interval of zero: nothing is ever probed.
+  // [main] Zero interval: no checks.
   Prober(event_base* base, Proxy& proxy, Millis interval);
   ~Prober();
   Prober(const Prober&) = delete;
   Prober& operator=(const Prober&) = delete;
 
-  // [main] Once, when the workers run. `first_round` is called when each destination that is known
-  // now has been probed once; perhaps before this returns, and never if Stop() comes before.
+  // [main] Call once, when the workers run. Calls `first_round` after each destination known now
+  // was checked once; possibly before this returns; not if Stop() is called first.
   void Start(std::function<void()> first_round);
-  // [main] No further probe begins.
+  // [main] Starts no further checks.
   void Stop();
 
-  // [main] The addresses in the map in use; those of -d are in use as well. What is no longer named
-  // is forgotten, what is new is probed at once.
+  // [main] Sets the addresses of the current map; those of -d are always in use. Forgets addresses
+  // that are no longer used and checks new ones at once.
   void SetMapDestinations(std::vector<std::string> texts);
-  // [main] The settings have changed: the same for those of -d.
+  // [main] Applies new settings: the addresses of -d.
   void Follow();
 
-  // [main] By address as it is written.
+  // [main] Keyed by address as text.
   const std::map<std::string, DestinationHealth>& destinations() const { return destinations_; }
   uint64_t failures() const { return failures_; }  // checks that found a server down
   bool on() const;
@@ -71,12 +71,12 @@ class Prober {
  private:
   using Known = std::map<std::string, DestinationHealth>;
 
-  // In the order of their time: monotonic ms, and the key.
+  // Ordered by due time (monotonic ms), then key.
   using Queue = std::set<std::pair<uint64_t, std::string>>;
 
   void Add(const Address& address, bool is_default, Known* before);
   void Begin();
-  // The one from which the next probe is taken; nullptr: nothing is due, or no place is left.
+  // The queue to take the next check from; nullptr: none is due, or the limit is reached.
   Queue* NextQueue();
   void Take(const std::string& key, ProbeOutcome outcome);
   void Schedule();
@@ -88,13 +88,14 @@ class Prober {
   event* due_event_ = nullptr;
   bool running_ = false;
   std::function<void()> first_round_;
-  std::set<std::string> first_;  // not probed yet, of those known at the start
+  std::set<std::string> first_;  // destinations known at the start that were not checked yet
   std::vector<std::string> map_destinations_;
   Known destinations_;
-  // Apart, so that those that never answer do not take the places of those that do.
-  Queue up_;                                       // their last probe was
-  Queue not_up_;                                   // all others
-  std::map<std::string, const Queue*> under_way_;  // and where they were taken from
+  // Separate queues, so that servers that never respond cannot delay the checks of others.
+  Queue up_;      // the last check found them up
+  Queue not_up_;  // all others
+  // In progress, and the queue they were taken from.
+  std::map<std::string, const Queue*> under_way_;
   size_t not_up_under_way_ = 0;
   uint64_t failures_ = 0;
 };

@@ -26,7 +26,7 @@ bool IsName(std::string_view name) {
   });
 }
 
-// What stands behind the `=`; false: a quote is open, or something follows the closing one.
+// Parses the text after `=`; false: a quote is not closed, or text follows the closing quote.
 bool ReadValue(std::string_view text, std::string& value) {
   if (!text.empty() && (text[0] == '"' || text[0] == '\'')) {
     size_t end = text.find(text[0], 1);
@@ -45,7 +45,7 @@ bool ReadValue(std::string_view text, std::string& value) {
   return true;
 }
 
-// A mistake in the line, as a sentence; nullptr: it is good, and `item` says what it says.
+// Parses a line into `item`. Returns an error as a sentence, or nullptr.
 const char* ReadLine(std::string_view line, ConfigItem& item) {
   if (line[0] == '[') return "there are no sections here; each option stands by its long name";
   size_t equals = line.find('=');
@@ -64,7 +64,7 @@ const char* ReadLine(std::string_view line, ConfigItem& item) {
 void ReadFile(const std::string& path, std::vector<ConfigItem>& items,
               std::vector<std::string>& errors) {
   std::error_code error;
-  auto size = std::filesystem::file_size(path, error);  // of regular files only
+  auto size = std::filesystem::file_size(path, error);  // fails unless it is a regular file
   std::ifstream file;
   if (!error && size <= kMostBytes) file.open(path);
   if (error || size > kMostBytes || !file) {
@@ -76,7 +76,7 @@ void ReadFile(const std::string& path, std::vector<ConfigItem>& items,
   }
   std::string line;
   for (size_t number = 1; std::getline(file, line); ++number) {
-    // Some editors begin a file with the mark of UTF-8.
+    // Skip the UTF-8 byte order mark that some editors write.
     if (number == 1 && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
     std::string_view text = Trim(line);
     if (text.empty() || text[0] == '#' || text[0] == ';') continue;

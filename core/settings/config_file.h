@@ -1,4 +1,4 @@
-// The configuration file: long options without their dashes, one a line, and where each stands.
+// Parses configuration files: long options without dashes, one per line, with their position.
 #pragma once
 
 #include <string>
@@ -6,18 +6,17 @@
 
 namespace rum {
 
-// `name = value`, or a name alone for an option that takes no value.
+// `name = value`, or just a name for an option without a value.
 struct ConfigItem {
   std::string name;
-  std::string value;  // without the quotes around it
-  bool bare = false;  // there was no `=`
+  std::string value;  // without quotes
+  bool bare = false;  // there is no `=`
   std::string where;  // "rum.conf:12"
 };
 
-// [main] Reads `path`, then the files of the folder `path`.d that end in .conf, in the order of
-// their names. Empty lines, and those that begin with # or ;, say nothing; so does what follows a #
-// behind a blank. A file has at most 1 MiB. Mistakes are added to `errors`, each with its place,
-// and the rest is read all the same.
+// [main] Reads `path`, then the *.conf files of the folder `path`.d in the order of their names.
+// Skips empty lines, lines that begin with # or ;, and text from a # after a blank. A file has at
+// most 1 MiB. Errors are added to `errors` with their position; reading continues after them.
 std::vector<ConfigItem> ReadConfigFiles(const std::string& path, std::vector<std::string>& errors);
 
 }  // namespace rum

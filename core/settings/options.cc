@@ -21,7 +21,7 @@ std::string LongName(std::string_view flags) {
   return std::string(flags.substr(dashes + 2));
 }
 
-// Where a row's long option is also written with a letter: "-s,--listen".
+// Registers an option; `flags` may include a short form: "-s,--listen".
 void AddOption(CLI::App& app, Texts& texts, const std::string& flags, bool takes_value,
                const std::string& value, const std::string& group, const std::string& help) {
   std::vector<std::string>& target = texts[LongName(flags)];
@@ -42,7 +42,7 @@ void AddOption(CLI::App& app, Texts& texts, const std::string& flags, bool takes
   }
 }
 
-// The last group is "Help": the module's options stand before it.
+// The group "Help" is printed last, after the module's options.
 enum class Rows { kAll, kBeforeHelp, kHelp };
 
 void AddOwnOptions(CLI::App& app, Texts& texts, Rows which = Rows::kAll) {
@@ -60,8 +60,8 @@ bool AddOnce(std::vector<std::string>& values, const std::string& value) {
   return true;
 }
 
-// After the current options, which assign what they have read: these add to it. Those whose current
-// option is not there yet, or that are there already, are left out.
+// Registers old option names, after the current ones: those assign the values that they read, these
+// append. Skips names whose current option is not registered yet, and names that exist already.
 void AddOldNames(CLI::App& app, Texts& texts) {
   for (const OldName& row : kOldNames) {
     if (!app.get_option_no_throw(std::string("--") + row.now)) continue;
@@ -85,7 +85,7 @@ void AddOldNames(CLI::App& app, Texts& texts) {
   }
 }
 
-// Options as "-s,--listen ADDR", without CLI11's dots for those that may be repeated.
+// Prints options as "-s,--listen ADDR", without CLI11's dots for repeatable options.
 class Formatter : public CLI::Formatter {
   std::string make_option_opts(const CLI::Option* option) const override {
     return option->get_type_name().empty() ? "" : " " + option->get_type_name();
@@ -124,7 +124,7 @@ std::string Nearest(const Texts& texts, std::string_view wrong) {
   std::string best;
   size_t least = wrong.size() / 2 + 1;
   for (const auto& [name, values] : texts) {
-    // No further than the difference of lengths, so that a long argument costs nothing.
+    // Skip names of very different length, which bounds the cost of a long argument.
     if (std::max(wrong.size(), name.size()) - std::min(wrong.size(), name.size()) >= 20) continue;
     size_t distance = Distance(wrong, name);
     if (distance < least) {
@@ -135,7 +135,7 @@ std::string Nearest(const Texts& texts, std::string_view wrong) {
   return best;
 }
 
-// What to do instead of an option that is gone; empty: it never existed.
+// The replacement for a removed option; empty: the option never existed.
 std::string Instead(std::string_view name) {
   for (const GoneOption& row : kGoneOptions) {
     if (name != row.name && (!row.letter || name != std::string_view(&row.letter, 1))) continue;
@@ -147,7 +147,7 @@ std::string Instead(std::string_view name) {
   return {};
 }
 
-// One sentence for the first argument that nothing takes.
+// Describes the first argument that no option accepts.
 std::string Unexpected(const Texts& texts, const std::vector<std::string>& extras) {
   std::string extra = extras.front();
   for (const std::string& e : extras) {
@@ -200,7 +200,7 @@ std::string CurrentName(const std::string& name) {
   return old ? old->now : name;
 }
 
-// Whether a flag is set; nothing: its value is neither yes nor no.
+// Parses the value of a flag; nullopt: it is neither yes nor no.
 std::optional<bool> ReadFlag(const ConfigItem& item) {
   for (const char* yes : {"true", "yes", "on", "1"}) {
     if (item.bare || item.value == yes) return true;
@@ -211,7 +211,7 @@ std::optional<bool> ReadFlag(const ConfigItem& item) {
   return std::nullopt;
 }
 
-// Whether files set a flag, as AddConfig() reads them.
+// Whether the files set a flag, by the rules of AddConfig().
 bool FlagInFiles(const std::vector<ConfigItem>& items, std::string_view name) {
   bool set = false;
   std::string file;
@@ -225,20 +225,20 @@ bool FlagInFiles(const std::vector<ConfigItem>& items, std::string_view name) {
   return set;
 }
 
-// These belong to one run and not to a configuration.
+// Options that apply to one run and may not be in a configuration file.
 bool OnlyOnCommandLine(std::string_view name) {
   return name == "config" || name == "check" || name == "explain" || name == "version" ||
          name == "help";
 }
 
-// Adds what the files say of options that the command line does not give. A later file replaces
-// what an earlier one says of the same option. `all_known`: the module's options are in `app`.
+// Adds the values of the configuration files for options that the command line does not give. A
+// later file overrides an earlier one. `all_known`: `app` has the module's options.
 void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool all_known,
                Texts& texts, Places& places, std::vector<std::string>& errors) {
   std::map<std::string, bool> given;
   for (const auto& [name, values] : texts) given[name] = !values.empty();
-  std::map<std::string, std::string> from;  // the file that spoke last of an option
-  // Drops what an earlier file says of this option. False: the command line has it.
+  std::map<std::string, std::string> from;  // the last file that sets an option
+  // Drops values from earlier files. Returns false if the command line sets the option.
   auto begin = [&](const ConfigItem& item, const std::string& name) {
     if (given[name]) return false;
     std::string file = item.where.substr(0, item.where.rfind(':'));
@@ -302,7 +302,7 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   CommandLine line;
   auto settings = std::make_shared<Settings>();
 
-  // First only to learn the module: what that one declares is not known yet.
+  // First pass, to find the module, whose options are not known yet.
   Texts first;
   CLI::App early;
   Prepare(early);
@@ -349,7 +349,7 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   Prepare(app);
   app.footer(kFooter);
   AddOwnOptions(app, texts, Rows::kBeforeHelp);
-  AddOldNames(app, texts);  // a module cannot have their letters
+  AddOldNames(app, texts);  // reserves their letters: a module cannot use them
   if (line.module) AddModuleOptions(app, texts, *line.module, errors);
   AddOwnOptions(app, texts, Rows::kHelp);
   AddOldNames(app, texts);
@@ -361,7 +361,7 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   app.parse(argc, argv);
   bool check = !first["check"].empty();
   if (auto extras = app.remaining(); !extras.empty()) {
-    // Without its module an option that a module has cannot be told from a mistake.
+    // If the module did not load, an unknown option may be one of its options.
     if (line.module && !check) return Error{Fault::kUsage, Unexpected(texts, extras)};
     if (line.module) errors.push_back(Unexpected(texts, extras));
   }
@@ -373,7 +373,7 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   errors.insert(errors.end(), reader.errors.begin(), reader.errors.end());
   if (!errors.empty()) {
     Fault fault = !module ? Fault::kModule : Fault::kUsage;
-    // --check answers 0 or 1, nothing else.
+    // --check always exits with 0 or 1.
     return Error{settings->check ? Fault::kConfig : fault, Join(errors)};
   }
   settings->given = std::move(texts);
@@ -403,7 +403,8 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->proxy_from = fresh.proxy_from;
   settings->send_proxy = fresh.send_proxy;
   settings->access_control = fresh.access_control;
-  // A listener that is named no more stays until there is a new process, with its lists.
+  // A listener that is removed from the configuration stays, with its lists, until a new process
+  // starts.
   for (const auto& own : running.access_control.by_listener) {
     bool named = std::any_of(fresh.listeners.begin(), fresh.listeners.end(),
                              [&](const Address& a) { return a.text() == own.first; });
@@ -424,7 +425,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   for (const auto& [name, values] : fresh.given) {
     auto before = running.given.find(name);
     if (before != running.given.end() && before->second == values) continue;
-    // A module's options are applied by the module: what has no row is one of them.
+    // Options without a row belong to the module, which applies them itself.
     auto row =
         std::find_if(std::begin(kOptionRows), std::end(kOptionRows),
                      [&name = name](const OptionRow& r) { return LongName(r.flags) == name; });

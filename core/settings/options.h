@@ -1,4 +1,4 @@
-// The command line: what rum was told to do. Own options first, then those the module declares.
+// The command line: rum's own options, then the options of the module.
 #pragma once
 
 #include <rum/module.h>
@@ -21,46 +21,47 @@ class Module;
 struct CommandLine {
   std::shared_ptr<const Settings> settings;
   std::shared_ptr<const Module> module;
-  std::string text;  // --help or --version asked for this: print it and exit 0
+  std::string text;  // the output of --help or --version: print it and exit with 0
 };
 
-// What must be done before a module is loaded, which may start threads.
+// What must be done before a module is loaded, since the module may start threads.
 struct BeforeModule {
   bool background = false;  // a process that is to serve goes to the background
-  bool other_user = false;  // --user or --group
+  bool other_user = false;  // --user is given
 };
 
-// [main] Reads the command line and loads the module it names, which gets `host`, or takes `loaded`
-// for it. `prepare` is called before a module is loaded. The error's text may have several lines:
-// every mistake that was found, one a line.
+// [main] Parses the command line and loads the module that it names, passing `host` to it, or uses
+// `loaded`. Calls `prepare` before it loads a module. The error contains all errors found, one per
+// line.
 Result<CommandLine> ReadCommandLine(int argc, char** argv, const rum_host& host,
                                     std::shared_ptr<const Module> loaded = nullptr,
                                     std::function<Status(const BeforeModule&)> prepare = {});
 
-// The running settings with one limit, an option of the group of limits, as `value` says.
+// Returns `running` with one limit (an option of the limits group) set to `value`.
 Result<std::shared_ptr<const Settings>> WithLimit(const Settings& running,
                                                   const std::string& option,
                                                   const std::string& value);
 
-// What an operator has changed in a running process. It holds until the configuration says
-// something else of the same option.
+// Settings that an operator changed at run time. They hold until the configuration of the same
+// option changes.
 struct ByHand {
-  std::map<std::string, std::string> limits;  // by the option
+  std::map<std::string, std::string> limits;  // by option name
   std::optional<log::Level> level;
 
-  // Forgets what these options, which have changed, now say.
+  // Drops the changes of options whose configuration has changed.
   void Forget(const std::vector<std::string>& applied);
-  // The configured settings with these changes.
+  // Returns the configured settings with these changes.
   std::shared_ptr<const Settings> Over(std::shared_ptr<const Settings> configured) const;
 };
 
-// What a running process makes of settings that were read again.
+// The effect of settings that were read again.
 struct Reload {
-  std::shared_ptr<const Settings> settings;  // those before, with what can change taken over
-  std::vector<std::string> applied;          // long names of what has changed
-  std::vector<std::string> kept;             // of what has changed and needs a new process
+  // The running settings with all changes that apply without a restart.
+  std::shared_ptr<const Settings> settings;
+  std::vector<std::string> applied;  // long names of changed options that apply now
+  std::vector<std::string> kept;     // long names of changed options that need a new process
 };
-// `running` is what the configuration said before.
+// `running`: the previous configuration.
 Reload PlanReload(const Settings& running, const Settings& fresh);
 
 }  // namespace rum

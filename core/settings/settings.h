@@ -1,4 +1,4 @@
-// What a run of rum was asked for: one value, made of the options and never changed.
+// The configuration of a run of rum: one immutable value, made from the options.
 #pragma once
 
 #include <sys/stat.h>
@@ -21,34 +21,36 @@
 
 namespace rum {
 
-// Everything a run of rum was asked for. Does not change once made.
+// The settings of one configuration; immutable once made.
 struct Settings {
-  std::map<std::string, std::vector<std::string>> given;  // all that follows, as text by long name
+  // The texts below were parsed from, by long name.
+  std::map<std::string, std::vector<std::string>> given;
 
   std::vector<Address> listeners;
   mode_t socket_mode = 0777;
-  std::vector<SocketAddress> source_addresses;  // of connections to servers; port 0
-  CidrSet proxy_from;                           // clients that must send a PROXY header
+  // Source addresses of connections to servers; port 0.
+  std::vector<SocketAddress> source_addresses;
+  CidrSet proxy_from;  // clients that must send a PROXY header
   ProxyVersion send_proxy = ProxyVersion::kOff;
   std::vector<Address> destinations;
   Balance balance = Balance::kFirst;
   BreakerSettings breaker;
 
-  std::string protocol;  // the module's file
+  std::string protocol;  // file of the module
   std::string module_dir;
-  std::string map;  // empty: none
+  std::string map;  // empty: no map
   std::optional<Address> stats;
   std::optional<Address> control;
 
   bool background = false;
   bool check = false;
-  std::string explain;                        // the user of --explain; empty: not asked for
-  std::optional<SocketAddress> explain_from;  // and the address behind it
+  std::string explain;                        // the user of --explain; empty: not given
+  std::optional<SocketAddress> explain_from;  // the address in --explain
   std::string pidfile;
-  std::string user, group;  // to become; empty: stay
-  std::string chroot;       // empty: none
+  std::string user, group;  // to switch to; empty: unchanged
+  std::string chroot;       // empty: off
   unsigned workers = 1;
-  uint32_t nofile = 0;  // 0: all that the system allows
+  uint32_t nofile = 0;  // 0: the hard limit
   log::Options log;
   bool log_logins = false;
 
@@ -70,7 +72,8 @@ struct Settings {
   Millis dns_timeout{4000};
   std::string resolv_conf = "/etc/resolv.conf";
 
-  std::vector<std::optional<std::string>> module_values;  // by the module's option table
+  // In the order of the module's option table.
+  std::vector<std::optional<std::string>> module_values;
 };
 
 }  // namespace rum

@@ -1,4 +1,4 @@
-// Settings about addresses of clients and rum's own, and about limits.
+// Parses the settings of client addresses, source addresses and limits.
 #include <algorithm>
 #include <charconv>
 
@@ -8,14 +8,14 @@
 namespace rum {
 namespace {
 
-// The whole text as a number from `least` to `most`.
+// Parses the whole text as a number from `least` to `most`.
 bool ReadNumber(const std::string& text, uint32_t least, uint32_t most, uint32_t& number) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return error == std::errc() && end == text.data() + text.size() && number >= least &&
          number <= most;
 }
 
-// "512M" in bytes; nothing: it is none, or not from 1M on.
+// Parses "512M" into bytes; nullopt: invalid, or less than 1M.
 std::optional<uint64_t> ReadSize(std::string_view text) {
   constexpr std::string_view kUnits = "KMGT";
   uint64_t number = 0;
@@ -53,7 +53,8 @@ void SettingsReader::ReadAccess(const char* name, CidrSet AccessLists::*set) {
       auto address = Take(ParseAddress(text.substr(0, equals), true), name, i);
       if (!address) continue;
       if (std::find(s_.listeners.begin(), s_.listeners.end(), *address) == s_.listeners.end()) {
-        Wrong(std::string("--") + name + ": " + address->text() + " is no address of --listen", i);
+        Wrong(std::string("--") + name + ": " + address->text() + " is not an address of --listen",
+              i);
       }
       lists = &s_.access_control.by_listener[address->text()];
       text.erase(0, equals + 1);
@@ -129,7 +130,8 @@ void SettingsReader::ReadLimits() {
   ReadNetworks("login-exempt", guard.exempt);
 }
 
-// "20/m" or "20/m,block=10m"; the value says all: without a time the default holds again.
+// Parses "20/m" or "20/m,block=10m". Without a block time, the default applies, even if it was
+// changed before.
 void SettingsReader::ReadLoginFailures() {
   constexpr std::string_view kBlock = "block=";
   auto text = One("login-failures");
@@ -150,7 +152,7 @@ void SettingsReader::ReadLoginFailures() {
   if (!time) return;
   guard.block = *time;
   if (time->count() == 0) {
-    Wrong("--login-failures: block= needs a time; --login-failures off blocks nobody");
+    Wrong("--login-failures: block= needs a time; to block no one, use --login-failures off");
   }
 }
 

@@ -17,7 +17,7 @@ namespace {
 
 constexpr unsigned kWorkersMost = 256;
 
-// It sees no byte, and is told neither of connections nor of TLS.
+// Whether the module neither sees data nor handles connections or TLS.
 bool OnlyRelays(const rum_module& table) {
   return !table.session_open ||
          (!table.client_data && !table.upstream_data && !table.upstream_open && !table.tls_open);
@@ -39,7 +39,7 @@ void SettingsReader::ReadAll(const Module* module) {
   }
   if (auto text = One("map")) s_.map = *text;
   for (const char* name : {"protocol", "module-dir", "config"})
-    One(name);  // taken already; once is enough
+    One(name);  // read before; only check that it is given once
   if (auto text = One("pidfile")) s_.pidfile = *text;
   ReadUser();
   if (auto text = One("chroot")) s_.chroot = *text;
@@ -83,7 +83,7 @@ void SettingsReader::ReadAddresses() {
   }
 }
 
-// What is written otherwise but leads to the same place is found when it is bound.
+// Different spellings of the same address are detected by bind(2).
 void SettingsReader::BindOnce(const char* name, const std::optional<Address>& address,
                               size_t index) {
   if (!address || (address->kind == Address::Kind::kTcp && address->port == 0)) return;
@@ -139,7 +139,7 @@ void SettingsReader::Judge(const Module* module) {
   }
 }
 
-// A module that only connects and relays: what it cannot do must not be believed to be done.
+// Rejects options that a module which only relays cannot implement, so that nobody relies on them.
 void SettingsReader::JudgeWithoutConversation(const std::string& module) {
   if (s_.tls.clients == TlsMode::kOn || s_.tls.clients == TlsMode::kRequire) {
     Wrong("--tls: " + module + " has no TLS inside its protocol; listen on tls:HOST:PORT");
@@ -159,7 +159,7 @@ void SettingsReader::JudgeWithoutConversation(const std::string& module) {
   }
 }
 
-// Those of a map are judged when a client is to be connected.
+// Destinations of the map are checked when a client is connected.
 void SettingsReader::JudgeNamesToVerify() {
   if (s_.tls.upstreams != TlsMode::kVerify || !s_.tls.upstream_name.empty()) return;
   for (const Address& server : s_.destinations) {
@@ -213,7 +213,7 @@ void SettingsReader::ReadTls() {
     if (auto text = One(name)) *target = *text;
   }
   if (Given("tls-key") && !Given("tls-cert")) {
-    Wrong("--tls-key: the certificate that it belongs to is needed, too: --tls-cert");
+    Wrong("--tls-key: give its certificate by --tls-cert");
   }
   for (const Address& address : s_.listeners) {
     tls.first |= address.tls;
@@ -251,7 +251,7 @@ void SettingsReader::ReadLogForm() {
   }
 }
 
-// "NAME", "NAME:GROUP", or ":GROUP" to stay the user.
+// "NAME", "NAME:GROUP", or ":GROUP" to change only the group.
 void SettingsReader::ReadUser() {
   auto text = One("user");
   if (!text) return;

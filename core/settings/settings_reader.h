@@ -1,4 +1,4 @@
-// Turns the texts of options, from the command line and from files, into settings.
+// Parses the texts of options, from the command line and files, into settings.
 #pragma once
 
 #include <map>
@@ -14,25 +14,25 @@ namespace rum {
 
 class Module;
 
-// What the options held, as text, by long name.
+// The values of the options as text, by long name.
 using OptionTexts = std::map<std::string, std::vector<std::string>>;
-// Where those of them stand that come from a configuration file, "FILE:LINE", in the same order.
+// Positions ("FILE:LINE") of the values from a configuration file, in the same order.
 using OptionPlaces = std::map<std::string, std::vector<std::string>>;
 
-// [main] Fills `settings`, once. What it is made of must outlive it.
+// [main] Fills `settings`, once. Its arguments must outlive it.
 class SettingsReader {
  public:
   SettingsReader(const OptionTexts& texts, const OptionPlaces& places, Settings& settings)
       : texts_(texts), places_(places), s_(settings) {}
 
-  // Every mistake that was found, one sentence each.
+  // All errors, one sentence each.
   std::vector<std::string> errors;
 
-  // `module` may be null: its options are not read then.
+  // `module` may be null; its options are not read then.
   void ReadAll(const Module* module);
-  // What makes no sense as a whole. `module` may be null.
+  // Checks combinations of options. `module` may be null.
   void Judge(const Module* module);
-  // Only limits; what is not given stays as it is in `settings`. settings_limits.cc
+  // Reads only limits; others keep their value in `settings`. settings_limits.cc
   void ReadLimits();
 
  private:
@@ -40,8 +40,8 @@ class SettingsReader {
   bool Given(const std::string& name) { return !Many(name).empty(); }
   const std::vector<std::string>& Many(const std::string& name);
 
-  // `text` begins with the option that it is about, if there is one; what stands in a file is told
-  // by its place. `index`: of the option's values.
+  // Adds an error. `text` begins with the option at fault, if there is one; an option from a file
+  // is reported by its position. `index`: which of the option's values.
   void Wrong(const std::string& text, size_t index = 0);
 
   template <class T>
@@ -74,7 +74,7 @@ class SettingsReader {
   const OptionTexts& texts_;
   const OptionPlaces& places_;
   Settings& s_;
-  std::vector<std::pair<const char*, Address>> bound_;  // by which option
+  std::vector<std::pair<const char*, Address>> bound_;  // addresses and the options that bind them
 };
 
 }  // namespace rum

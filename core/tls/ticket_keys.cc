@@ -40,7 +40,7 @@ int TicketKeys::OnTicket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_C
   return seal ? keys.Seal(name, iv, cipher, mac) : keys.Open(name, iv, cipher, mac);
 }
 
-// With the lock held, as all that follows. False: there is no randomness for a key.
+// The lock is held, here and below. Returns false if no random bytes are available.
 bool TicketKeys::Renew() {
   const uint64_t now = clock_();
   const uint64_t age = now - now_.made;
@@ -64,8 +64,8 @@ int TicketKeys::Seal(unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cip
   return fine ? 1 : -1;
 }
 
-// 0: the ticket is of no key that is left, and a whole handshake follows. 2: it is good, and the
-// client is given a new one.
+// Returns 0 if the ticket's key has expired: a full handshake follows. Returns 2 if the ticket is
+// valid; the client then receives a new one.
 int TicketKeys::Open(const unsigned char* name, const unsigned char* iv, EVP_CIPHER_CTX* cipher,
                      EVP_MAC_CTX* mac) {
   for (Key* key : {&now_, &before_}) {

@@ -1,5 +1,5 @@
-// The keys of session tickets: renewed, so that one that is stolen opens the sessions of hours
-// only.
+// The keys of session tickets. They are rotated, so that a stolen key decrypts only the sessions of
+// a few hours.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -14,16 +14,16 @@ namespace rum {
 
 class TicketKeys {
  public:
-  // A key seals for so long, and opens for as long again; OpenSSL takes no ticket that is older
-  // than two hours.
+  // A key encrypts tickets for one period and decrypts them for one more. OpenSSL itself rejects
+  // tickets older than two hours.
   static constexpr uint64_t kPeriod = 8 * 3600 * 1000;  // ms
 
-  using Clock = uint64_t (*)();  // ms; never goes back
+  using Clock = uint64_t (*)();  // ms; monotonic
   explicit TicketKeys(Clock clock = NowMillis) : clock_(clock) {}
   ~TicketKeys();
   TicketKeys(const TicketKeys&) = delete;
 
-  // [main] From now on this context's tickets are of these keys, which must outlive it.
+  // [main] Makes `context` use these keys, which must outlive it.
   void Serve(SSL_CTX* context);
 
  private:

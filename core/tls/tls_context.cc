@@ -26,7 +26,7 @@ Error TlsError(const std::string& what) {
   return Error{Fault::kConfig, what + ": " + TakeOpensslError()};
 }
 
-// Set when OpenSSL wanted a pass phrase, which it would ask the terminal for.
+// Set when OpenSSL requested a pass phrase for a key.
 thread_local bool asked_for_pass_phrase = false;
 
 int RefuseToAsk(UI*) {
@@ -34,8 +34,8 @@ int RefuseToAsk(UI*) {
   return 0;
 }
 
-// Nobody sits at a terminal to answer, and whoever waits for it serves nobody: OpenSSL asks
-// nothing, wherever it is that it would.
+// OpenSSL would ask on the terminal for the pass phrase of a key and block the process. This makes
+// each such request fail.
 void NeverAskForPassPhrases() {
   static const bool done = [] {
     UI_METHOD* method = UI_create_method("rum asks nothing");
@@ -48,8 +48,8 @@ void NeverAskForPassPhrases() {
   asked_for_pass_phrase = false;
 }
 
-// Why OpenSSL did not take a file, which was to have this in it. The first error is the cause;
-// those after it only say which library passed it on.
+// Explains why OpenSSL rejected a file that should contain `content`. The first error is the cause;
+// later ones only name the library that passed it on.
 Error FileError(const std::string& what, const char* content) {
   if (asked_for_pass_phrase) {
     ERR_clear_error();
@@ -79,7 +79,7 @@ int64_t SecondsOf(const ASN1_TIME* time) {
 }
 
 int VersionOf(std::string_view text) {
-  if (text.starts_with("tls")) text.remove_prefix(3);  // as older versions of rum wrote it
+  if (text.starts_with("tls")) text.remove_prefix(3);  // older versions wrote "tls1.2"
   return text == "1.2" ? TLS1_2_VERSION : text == "1.3" ? TLS1_3_VERSION : 0;
 }
 
@@ -144,11 +144,11 @@ Status TlsContext::Fill(const TlsFiles& files) {
   if (!files.ciphers.empty() && !SSL_CTX_set_cipher_list(c, files.ciphers.c_str())) {
     return TlsError("the ciphers '" + files.ciphers + "'");
   }
-  // Idle sessions give their buffers back. A peer that closes without saying so is normal here, and
-  // the protocols that are passed on know their own lengths.
+  // Idle sessions hold no buffers.
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                           SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_read_ahead(c, 1);  // one recv for a record's head and body
+  SSL_CTX_set_read_ahead(c, 1);  // reads the header and body of a record by one recv(2)
+  // Many peers close without close_notify; the proxied protocols delimit their messages themselves.
   SSL_CTX_set_options(
       c, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   ERR_clear_error();
@@ -175,12 +175,13 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Server(const TlsFiles& fil
   context->context_.reset(SSL_CTX_new(TLS_server_method()));
   if (auto filled = context->Fill(files); !filled) return filled.error();
   SSL_CTX* c = context->get();
-  // Tickets are of this context only: a session of another listener's policy is not resumed here.
+  // Restricts tickets to this context: a session is not resumed on a listener with another policy.
   uint8_t id[SSL_MAX_SID_CTX_LENGTH];
   RAND_bytes(id, sizeof id);
   SSL_CTX_set_session_id_context(c, id, sizeof id);
   context->tickets_.Serve(c);
-  // A server may begin a handshake anew (TLS 1.2), and takes a no for a failure; clients may not.
+  // A TLS 1.2 server may renegotiate and treats a refusal as a failure; clients must not
+  // renegotiate.
   SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION);
   if (!files.authorities.empty()) {
     if (SSL_CTX_load_verify_locations(c, files.authorities.c_str(), nullptr) != 1) {

@@ -1,5 +1,5 @@
-// What TLS sides share: certificates, verification, versions. Made from files, then constant; a
-// change of the files makes a new one.
+// The shared state of TLS connections: certificates, verification, versions. Loaded from files and
+// then immutable; changed files lead to a new context.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -15,28 +15,29 @@
 namespace rum {
 
 struct TlsFiles {
-  std::string certificate;  // PEM, the chain behind it included
-  std::string key;          // PEM; empty: it is in the certificate's file
-  std::string authorities;  // PEM; as server: clients must show a certificate signed by one of them
+  std::string certificate;  // PEM, including the chain
+  std::string key;          // PEM; empty: the key is in the certificate's file
+  // PEM; for servers: clients must present a certificate signed by one of these.
+  std::string authorities;
   std::string min_version = "1.2";
-  std::string ciphers;  // OpenSSL's list for TLS 1.2; empty: OpenSSL's default
+  std::string ciphers;  // TLS 1.2, in OpenSSL's format; empty: OpenSSL's default
 };
 
 class TlsContext {
  public:
-  // [main] For clients of rum. Errors name the file.
+  // [main] For connections from clients. Errors name the file.
   static Result<std::shared_ptr<const TlsContext>> Server(const TlsFiles& files,
                                                           TicketKeys::Clock clock = NowMillis);
-  // [main] For rum as client of a server. `verify`: its certificate must be signed by one of
-  // `files.authorities`, or of the system's when that is empty, and have the name.
+  // [main] For connections to servers. `verify`: the server's certificate must match its name and
+  // be signed by `files.authorities` or, if that is empty, by an authority of the system.
   static Result<std::shared_ptr<const TlsContext>> Client(const TlsFiles& files, bool verify);
 
-  // [any] Thread-safe: OpenSSL counts references itself.
+  // [any] Thread-safe: OpenSSL's reference counts are atomic.
   SSL_CTX* get() const { return context_.get(); }
   bool verify() const { return verify_; }
   // SHA-256 of the certificate in DER form; zero for a client without one.
   const std::array<uint8_t, 32>& fingerprint() const { return fingerprint_; }
-  // Between which the certificate is valid, in seconds since 1970; 0 for a client without one.
+  // The certificate's validity, in seconds since 1970; 0 for a client without a certificate.
   int64_t not_before() const { return not_before_; }
   int64_t not_after() const { return not_after_; }
 
@@ -44,18 +45,18 @@ class TlsContext {
   explicit TlsContext(TicketKeys::Clock clock = NowMillis);
   Status Fill(const TlsFiles& files);
 
-  TicketKeys tickets_;  // as server
+  TicketKeys tickets_;  // for servers
   std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context_;
   bool verify_ = false;
   std::array<uint8_t, 32> fingerprint_ = {};
   int64_t not_before_ = 0, not_after_ = 0;
 };
 
-// [main] Makes a key and a certificate for it that signs itself, valid for ten years, and writes
-// both to one PEM file of mode 0600 that did not exist.
+// [main] Creates a key and a self-signed certificate, valid for ten years, and writes both to one
+// new PEM file of mode 0600. Fails if the file exists.
 Status WriteSelfSignedCertificate(const std::string& path);
 
-// The newest of OpenSSL's errors of this thread as a phrase, and forgets them all.
+// Returns the newest OpenSSL error of this thread as a phrase and clears its error queue.
 std::string TakeOpensslError();
 
 }  // namespace rum

@@ -22,7 +22,8 @@ std::string DateOf(int64_t seconds) {
   return text;
 }
 
-// Clients that verify will fail, or will soon. TLS goes on: others do not look.
+// Clients that verify certificates fail, or will soon. It is only a warning: other clients still
+// work.
 void WarnOfDates(const TlsContext& server, const std::string& path) {
   const int64_t now = ::time(nullptr);
   if (now > server.not_after()) {
@@ -39,7 +40,7 @@ std::string OwnCertificate(const TlsSettings& settings) {
   return settings.state_dir + "/rum-selfsigned.pem";
 }
 
-// The files with the certificate that is to be used; rum's own if none is named.
+// The certificate and key to use; without --tls-cert, rum's own.
 Result<TlsFiles> ChooseFiles(const TlsSettings& settings) {
   TlsFiles files = settings.files;
   if (!files.certificate.empty()) return files;
@@ -49,7 +50,7 @@ Result<TlsFiles> ChooseFiles(const TlsSettings& settings) {
   if (::stat(files.certificate.c_str(), &status) == 0) return files;
   if (::mkdir(settings.state_dir.c_str(), 0700) != 0 && errno != EEXIST) {
     return Error{Fault::kConfig, "no --tls-cert is given, and '" + settings.state_dir +
-                                     "' for one of rum's own cannot be made: " +
+                                     "' for a self-signed one cannot be created: " +
                                      std::strerror(errno) + " (see --state-dir)"};
   }
   if (auto written = WriteSelfSignedCertificate(files.certificate); !written) {
@@ -62,8 +63,8 @@ Result<TlsFiles> ChooseFiles(const TlsSettings& settings) {
   return files;
 }
 
-// Whoever names authorities wants nobody in without a certificate of theirs. (A unix socket is open
-// to those that its file lets in.)
+// With --tls-ca, every TCP client must present a certificate, so clients without TLS may not be
+// accepted. (Access to a unix socket is controlled by its file.)
 Status JudgeAuthorities(const TlsSettings& settings) {
   if (settings.files.authorities.empty() || settings.clients == TlsMode::kRequire) return Ok();
   if (!settings.plain) return Ok();

@@ -1,5 +1,4 @@
-// The TLS of this run: what is offered to clients and what is used towards servers, made from the
-// options, and made again when a file changed.
+// The TLS contexts for clients and servers, made from the options and remade when a file changes.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +11,7 @@
 
 namespace rum {
 
-// As the numbers of rum.tls/1 in rum/module.h.
+// The values match rum.tls/1 in rum/module.h.
 enum class TlsMode : int32_t { kOff = 0, kOn = 1, kRequire = 2, kMirror = 3, kVerify = 4 };
 
 struct TlsSettings {
@@ -20,29 +19,28 @@ struct TlsSettings {
   TlsFiles files;
   TlsMode upstreams = TlsMode::kMirror;
   std::string upstream_authorities;
-  std::string upstream_name;  // instead of the destination's host
-  std::string state_dir;      // for a certificate of rum's own
-  bool first = false;         // some listener is tls:HOST:PORT
-  bool plain = false;         // some listener is tcp:HOST:PORT
+  std::string upstream_name;  // replaces the destination's host
+  std::string state_dir;      // for rum's self-signed certificate
+  bool first = false;         // at least one listener is tls:HOST:PORT
+  bool plain = false;         // at least one listener is tcp:HOST:PORT
 };
 
 struct TlsContexts {
   TlsMode clients = TlsMode::kOff;
   TlsMode upstreams = TlsMode::kMirror;
   std::string upstream_name;
-  std::shared_ptr<const TlsContext> server;  // nullptr: no TLS for clients
+  std::shared_ptr<const TlsContext> server;  // nullptr: clients are not offered TLS
   std::shared_ptr<const TlsContext> client;
 
-  // [main] Blocks for as long as reading the files takes. Without a certificate it uses the one in
-  // the state directory and makes it there at the first time. Warns in the log of a certificate
-  // that has expired, or soon will.
+  // [main] Reads the files, which blocks. Without --tls-cert it uses the self-signed certificate of
+  // the state directory and creates it on first use. Logs a warning if the certificate has expired
+  // or expires soon.
   static Result<std::shared_ptr<const TlsContexts>> Make(const TlsSettings& settings);
-  // [main] The same for who only looks (--check, --explain), perhaps as another user than the one
-  // that is to serve: no file is made.
+  // [main] As Make(), for --check and --explain, which may run as another user: creates no file.
   static Result<std::shared_ptr<const TlsContexts>> Look(TlsSettings settings);
 };
 
-// Tells when the files that contexts were made of have changed.
+// Detects changes of the files that contexts were made from.
 class TlsFilesStamp {
  public:
   static TlsFilesStamp Of(const TlsSettings& settings);

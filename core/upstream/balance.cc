@@ -7,7 +7,7 @@
 namespace rum {
 namespace {
 
-// FNV-1a, and a last step that mixes: what differs by one letter must not be in one order.
+// FNV-1a and a final mixing step: without it, similar strings would have similar order.
 uint64_t Hash(std::string_view a, std::string_view b) {
   uint64_t hash = 14695981039346656037u;
   auto add = [&hash](std::string_view text) {
@@ -21,7 +21,7 @@ uint64_t Hash(std::string_view a, std::string_view b) {
   return hash ^ hash >> 33;
 }
 
-// Those with the least of what `value` tells first.
+// Sorts by ascending `value`.
 template <class Value>
 void SortBy(std::vector<Address>* servers, Value value) {
   std::vector<std::pair<decltype(value(servers->front())), Address>> keyed;
@@ -52,7 +52,7 @@ void OrderServers(Balance balance, const BalanceInput& input, std::vector<Addres
       break;
     }
     case Balance::kLeast:
-      Rotate(servers, input.turn);  // of those that have equally many, each in its turn
+      Rotate(servers, input.turn);  // spreads servers with equal counts
       SortBy(servers, [&](const Address& server) { return input.sessions(server.text()); });
       break;
     case Balance::kSource:

@@ -1,4 +1,4 @@
-// The order in which the servers of one list are tried, for --balance.
+// The order in which --balance tries the servers of a list.
 #pragma once
 
 #include <array>
@@ -14,20 +14,20 @@ namespace rum {
 
 enum class Balance : uint8_t { kFirst, kRoundRobin, kRandom, kLeast, kSource };
 
-// The words of --balance, by number.
+// The values of --balance, by number.
 inline constexpr std::array<std::string_view, 5> kBalanceWords = {"first", "round-robin", "random",
                                                                   "least", "source"};
 
 struct BalanceInput {
-  uint32_t turn = 0;                                            // grows by one with each client
+  uint32_t turn = 0;                                            // incremented per client
   uint64_t random = 0;                                          // any number
   std::string client;                                           // its address without the port
-  std::function<uint32_t(const std::string& server)> sessions;  // how many each has now
+  std::function<uint32_t(const std::string& server)> sessions;  // current sessions of a server
 };
 
-// [any] Puts the one to try first in front; the others follow in the order in which they would be
-// chosen without it. `source` stays as it is for a client while its server is in the list, in every
-// process and on every machine, and only clients of a server that is taken out move.
+// [any] Moves the preferred server to the front; the others follow in order of preference. `source`
+// keeps a client's server while it is in the list, across processes and machines, and moves only
+// the clients of a removed server.
 void OrderServers(Balance balance, const BalanceInput& input, std::vector<Address>* servers);
 
 }  // namespace rum

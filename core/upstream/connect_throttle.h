@@ -1,6 +1,6 @@
-// Bounds how many connections to each server wait for its accept(). A server's queue of these is
-// short (80 places are usual), and a connection that does not fit is lost on the way: rum takes it
-// for connected and gets no byte for seconds.
+// Limits how many connections wait for each server's accept(). A server's accept queue is short (80
+// is common); a connection that overflows it is dropped silently: rum considers it established and
+// receives nothing for seconds.
 #pragma once
 
 #include <array>
@@ -15,8 +15,7 @@
 
 namespace rum {
 
-// [any] All of it. Servers share a counter when their names fall on the same: then they share the
-// number, too.
+// [any] Servers whose names hash to the same slot share a counter and its limit.
 class ConnectThrottle {
   struct Slot {
     std::atomic<uint32_t> count = 0;
@@ -26,11 +25,12 @@ class ConnectThrottle {
  public:
   static constexpr size_t kSlots = 1024;
 
-  using Clock = uint64_t (*)();  // ms; never goes back
+  using Clock = uint64_t (*)();  // ms; monotonic
   explicit ConnectThrottle(Clock clock = NowMillis) : clock_(clock) {}
   ConnectThrottle(const ConnectThrottle&) = delete;
 
-  // One connection, until the server has taken it or it is given up. The table must outlive it.
+  // One connection attempt, until the server accepts it or it is abandoned. The table must outlive
+  // it.
   class Lease {
    public:
     Lease() = default;
@@ -49,7 +49,7 @@ class ConnectThrottle {
     Clock clock_ = nullptr;
   };
 
-  // False: `most` are on their way. 0: there is no bound.
+  // Returns false if `most` attempts are pending. 0: unlimited.
   bool Take(std::string_view server, uint32_t most, Lease* lease) {
     lease->Release();
     Slot& slot = SlotOf(server);
@@ -61,7 +61,7 @@ class ConnectThrottle {
     lease->clock_ = clock_;
     return true;
   }
-  // When a lease was given back last.
+  // When a lease was last released.
   uint64_t Moved(std::string_view server) {
     return SlotOf(server).moved.load(std::memory_order_relaxed);
   }

@@ -17,7 +17,7 @@ void DeadAddresses::Failed(const SocketAddress& address) {
     return;
   }
   Entry& entry = found->second;
-  // Those that were on their way when it failed first say nothing new.
+  // Attempts that were pending at the first failure add no information.
   if (now < entry.until && !entry.trial) return;
   entry.trial = false;
   entry.pause = std::min(entry.pause * 2, kLongestPause);
@@ -35,7 +35,7 @@ void DeadAddresses::Sort(std::vector<SocketAddress>* addresses) {
   if (addresses->size() < 2 || size() == 0) return;
   std::lock_guard lock(mutex_);
   const uint64_t now = clock_();
-  // stable_partition() asks once for each, in their order.
+  // stable_partition() calls this once per address, in order.
   std::stable_partition(addresses->begin(), addresses->end(), [&](const SocketAddress& address) {
     auto found = entries_.find(address.text());
     if (found == entries_.end()) return true;
@@ -47,7 +47,7 @@ void DeadAddresses::Sort(std::vector<SocketAddress>* addresses) {
   });
 }
 
-// What nobody has tried for so long is forgotten.
+// Removes entries that no attempt has used for a long time.
 void DeadAddresses::Tidy(uint64_t now) {
   std::erase_if(entries_,
                 [now](const auto& one) { return now > one.second.until + kLongestPause; });

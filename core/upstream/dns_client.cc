@@ -1,5 +1,5 @@
-// The functions that answer with the bytes of a reply are in every version of c-ares; their
-// successors came with 1.28.
+// Deprecated functions that return the reply's bytes exist in every version of c-ares; their
+// successors only since 1.28.
 #define CARES_NO_DEPRECATED 1
 #include "upstream/dns_client.h"
 
@@ -16,12 +16,12 @@
 namespace rum {
 namespace {
 
-// A question is sent again after this long, then after twice as long, and so on.
+// ms until the first retransmission; doubles with each further one.
 constexpr int kAgain = 500;
 constexpr int kTriesMost = 7;
-// What reaches every host in one packet: see the DNS flag day of 2020.
+// The UDP payload that avoids fragmentation, as recommended by the DNS flag day 2020.
 constexpr int kPacketSize = 1232;
-// c-ares reads no file: the servers are given to it.
+// c-ares must not read files: its servers are configured here.
 char kNoFile[] = "/dev/null";
 
 int TriesFor(Millis timeout) {
@@ -29,7 +29,7 @@ int TriesFor(Millis timeout) {
   for (int64_t sum = kAgain; sum < timeout.count() && tries < kTriesMost; ++tries) {
     sum += int64_t{kAgain} << tries;
   }
-  // Newer versions wait shorter for a server that has been fast: one more.
+  // Newer versions use shorter timeouts for fast servers, so allow one more try.
   return tries + 1;
 }
 
@@ -84,12 +84,12 @@ DnsClient::Answer Judge(int family, int status, const unsigned char* bytes, int 
     case ARES_ENODATA:
       return Of(Kind::kNoAddress);
     case ARES_ENOTFOUND: {
-      // An alias of a name that does not exist: the alias itself is there.
+      // An alias whose target does not exist: the alias itself does.
       bool alias = bytes && size >= NS_HFIXEDSZ && (bytes[6] || bytes[7]);
       return Of(alias ? Kind::kNoAddress : Kind::kNoName);
     }
     case ARES_EBADNAME:
-      if (!bytes) return Of(Kind::kNoName);  // not sent: no server can know it
+      if (!bytes) return Of(Kind::kNoName);  // not sent: no server can resolve such a name
       [[fallthrough]];
     default:
       return Of(Kind::kFailed, ares_strerror(status),
@@ -111,7 +111,7 @@ DnsClient::Channel::Channel(DnsClient& owner, int flags, Millis timeout)
     : client(owner), timer(evtimer_new(owner.base_, OnTimer, this)) {
   ares_options options = {};
   options.resolvconf_path = kNoFile;
-  // The resolver judges SERVFAIL and its like, and at once.
+  // The resolver handles SERVFAIL and similar errors itself, without delay.
   options.flags = ARES_FLAG_NOCHECKRESP | ARES_FLAG_EDNS | flags;
   options.timeout = kAgain;
   options.tries = TriesFor(timeout);
@@ -121,11 +121,11 @@ DnsClient::Channel::Channel(DnsClient& owner, int flags, Millis timeout)
   int mask = ARES_OPT_RESOLVCONF | ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
              ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB;
 #ifdef ARES_OPT_QUERY_CACHE
-  options.qcache_max_ttl = 0;  // the resolver keeps what is good, and asks when it wants to know
+  options.qcache_max_ttl = 0;  // the resolver has its own cache and decides when to query
   mask |= ARES_OPT_QUERY_CACHE;
 #endif
-  // Before 1.19.1, in a root folder without /dev/urandom, c-ares takes the numbers of its questions
-  // from rand(): nobody must be able to guess them.
+  // Before 1.19.1, under --chroot without /dev/urandom, c-ares takes query ids from rand(); seed it
+  // so that they are unpredictable.
   unsigned seed = 0;
   if (::getrandom(&seed, sizeof seed, 0) == sizeof seed) ::srand(seed);
   int status = timer ? ares_init_options(&ares, &options, mask) : ARES_ENOMEM;
@@ -166,14 +166,14 @@ void DnsClient::Send(Channel& channel, std::unique_ptr<Question> question) {
     --question->client->open_;
     return question->answered(Of(Answer::Kind::kFailed, "it cannot be used"));
   }
-  const std::string name = question->name;  // the question may be gone when ares_query() returns
+  const std::string name = question->name;  // `question` may be destroyed when ares_query() returns
   const int type = question->family == AF_INET ? ns_t_a : ns_t_aaaa;
   ares_query(channel.ares, name.c_str(), ns_c_in, type, OnAnswer, question.release());
   timeval room, *wait = ares_timeout(channel.ares, nullptr, &room);
   if (wait) evtimer_add(channel.timer.get(), wait);
 }
 
-// Comes before the socket is closed, too. Without its event the question ends by its timeout.
+// Also called before a socket is closed. If no event can be created, the question times out.
 void DnsClient::OnSocketState(void* argument, ares_socket_t fd, int readable, int writable) {
   auto& channel = *static_cast<Channel*>(argument);
   channel.sockets.erase(fd);
@@ -200,7 +200,7 @@ void DnsClient::OnTimer(evutil_socket_t, short, void* channel) {
 void DnsClient::OnAnswer(void* argument, int status, int, unsigned char* bytes, int size) {
   std::unique_ptr<Question> question(static_cast<Question*>(argument));
   DnsClient& client = *question->client;
-  const bool cut = bytes && size >= NS_HFIXEDSZ && (bytes[2] & 2);  // TC
+  const bool cut = bytes && size >= NS_HFIXEDSZ && (bytes[2] & 2);  // TC: truncated
   if (cut && !question->by_tcp) {
     question->by_tcp = true;
     if (!client.tcp_) {

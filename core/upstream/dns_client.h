@@ -1,5 +1,5 @@
-// Asks one name server by c-ares on the main loop: the protocol, UDP and TCP, and that a question
-// is sent again. Which server is asked, and when, is the resolver's.
+// Queries one name server through c-ares on the main loop: protocol, UDP and TCP, retransmission.
+// The resolver decides which server to query, and when.
 #pragma once
 
 #include <ares.h>
@@ -17,37 +17,37 @@
 
 namespace rum {
 
-// [main] All of it.
+// [main]
 class DnsClient {
  public:
-  static constexpr size_t kAddressesMost = 64;  // taken out of one answer
+  static constexpr size_t kAddressesMost = 64;  // limit per answer
 
   struct Answer {
     enum class Kind : uint8_t {
       kAddresses,
-      kNoAddress,  // the name is there, but has none of this kind
+      kNoAddress,  // the name exists, but has no address of this family
       kNoName,     // NXDOMAIN
-      kFailed,     // anything else: another server may know
+      kFailed,     // another error; other servers may succeed
     };
     Kind kind = Kind::kFailed;
     std::vector<SocketAddress> addresses;
-    std::string why;      // of kFailed
-    bool silent = false;  // nothing was heard of the server
+    std::string why;      // set if kFailed
+    bool silent = false;  // the server did not respond at all
   };
   using Answered = std::function<void(Answer)>;
 
-  // `text` as in ResolvConf. A question is sent again for as long as `timeout` at least.
+  // `text` has ResolvConf's format. A question is retransmitted for at least `timeout`.
   DnsClient(event_base* base, std::string text, Millis timeout);
-  // What is open is answered by kFailed.
+  // Open questions are answered with kFailed.
   ~DnsClient();
   DnsClient(const DnsClient&) = delete;
 
-  // Asks for the addresses of one family of an absolute name. `answered` is called once, perhaps
+  // Queries the addresses of one family of an absolute name. `answered` is called once, possibly
   // before this returns; it must not destroy this object.
   void Ask(const std::string& name, int family, Answered answered);
 
   const std::string& text() const { return text_; }
-  size_t open() const { return open_; }  // questions
+  size_t open() const { return open_; }  // open questions
 
  private:
   struct Question;
@@ -56,7 +56,7 @@ class DnsClient {
   };
   using Event = std::unique_ptr<event, Free>;
 
-  // A channel of c-ares with its sockets and its timer.
+  // A c-ares channel with its sockets and its timer.
   struct Channel {
     Channel(DnsClient& client, int flags, Millis timeout);
     ~Channel();
@@ -77,7 +77,8 @@ class DnsClient {
   event_base* base_;
   std::string text_;
   const Millis timeout_;
-  // Version 1.18 lets an error of one socket fail every question of its channel: one for each way.
+  // Separate channels: in c-ares 1.18 an error of one socket fails all questions of its channel.
+  // tcp_ is created on demand.
   std::unique_ptr<Channel> udp_, tcp_;  // tcp_: when it is needed
   size_t open_ = 0;
 };

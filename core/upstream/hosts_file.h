@@ -1,4 +1,4 @@
-// /etc/hosts: names that have their addresses without a name server.
+// /etc/hosts: addresses that need no name server.
 #pragma once
 
 #include <istream>
@@ -12,16 +12,16 @@
 
 namespace rum {
 
-// [main] All of it.
+// [main]
 class HostsFile {
  public:
-  static constexpr size_t kNamesMost = 100000, kAddressesMost = 64;  // the latter of one name
+  static constexpr size_t kNamesMost = 100000, kAddressesMost = 64;  // kAddressesMost is per name
 
   explicit HostsFile(std::string path) : path_(std::move(path)) {}
-  // The addresses of a name, in the order of the file, which is read again when it has changed. A
-  // name is found with a final dot, too.
+  // The addresses of a name, in file order; rereads the file if it has changed. A final dot of
+  // `host` is ignored.
   std::vector<SocketAddress> Find(std::string host);
-  // Reads it at the next call, changed or not.
+  // Makes the next call reread the file, even if it is unchanged.
   void Forget() { read_ = false; }
 
  private:

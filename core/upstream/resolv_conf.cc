@@ -55,7 +55,7 @@ void AddDomain(std::string_view domain, std::vector<std::string>* search) {
 
 ResolvConf ReadResolvConf(std::istream& in, std::string_view hostname) {
   ResolvConf conf;
-  bool told = false;  // the domain
+  bool has_domain = false;  // a search or domain line was read
   std::string line;
   for (size_t i = 0; i < kLinesMost && std::getline(in, line); ++i) {
     std::istringstream words(line.substr(0, line.find_first_of("#;")));
@@ -65,7 +65,7 @@ ResolvConf ReadResolvConf(std::istream& in, std::string_view hostname) {
       auto server = ServerOf(word);
       if (server && conf.servers.size() < ResolvConf::kServersMost) conf.servers.push_back(*server);
     } else if (key == "search" || key == "domain") {  // the last line counts
-      told = true;
+      has_domain = true;
       conf.search.clear();
       while (words >> word) AddDomain(word, &conf.search);
     } else if (key == "options") {
@@ -81,7 +81,7 @@ ResolvConf ReadResolvConf(std::istream& in, std::string_view hostname) {
     }
   }
   if (conf.servers.empty()) conf.servers.push_back("127.0.0.1:53");
-  if (size_t dot = hostname.find('.'); !told && dot != hostname.npos) {
+  if (size_t dot = hostname.find('.'); !has_domain && dot != hostname.npos) {
     AddDomain(hostname.substr(dot + 1), &conf.search);
   }
   return conf;

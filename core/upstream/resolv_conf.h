@@ -1,4 +1,4 @@
-// resolv.conf: which name servers there are, and which names a host may stand for.
+// resolv.conf: the name servers, and the candidate names of a host.
 #pragma once
 
 #include <istream>
@@ -11,17 +11,17 @@ namespace rum {
 struct ResolvConf {
   static constexpr size_t kServersMost = 8, kSearchMost = 32;
 
-  std::vector<std::string> servers;  // as c-ares reads them: "192.0.2.1:53", "[2001:db8::1]:53"
+  std::vector<std::string> servers;  // in c-ares's format: "192.0.2.1:53", "[2001:db8::1]:53"
   std::vector<std::string> search;   // without a final dot
   unsigned ndots = 1;
 };
 
-// Reads nameserver (an address, or address:port), search, domain and "options ndots:"; the rest is
-// skipped. Without a server it is 127.0.0.1; without a domain it is that of `hostname`.
+// Reads nameserver (an address, or address:port), search, domain and "options ndots:"; ignores the
+// rest. Defaults: server 127.0.0.1, and the domain of `hostname`.
 ResolvConf ReadResolvConf(std::istream& in, std::string_view hostname);
 
-// The absolute names that `host` may stand for, in the order to ask for them. One with a final dot
-// stands for itself only.
+// The absolute names that `host` may mean, in query order. A host with a final dot means only
+// itself.
 std::vector<std::string> CandidatesOf(const ResolvConf& conf, std::string_view host);
 
 }  // namespace rum

@@ -16,22 +16,22 @@ namespace {
 
 using Kind = DnsClient::Answer::Kind;
 
-// A name that could not be resolved is asked for again this soon when somebody wants it.
+// ms after a failure during which a name is not queried again.
 constexpr uint64_t kRetry = 1000;
-// Names come from maps that operators write; this many bounds a map gone wrong.
+// Names come from operators' maps; this bounds a broken one.
 constexpr size_t kNamesMost = 100000;
-// Look-ups under way, and the questions of these and of former ones that were given up: c-ares asks
-// on for those. A burst of more would overflow the buffers of sockets, and what is lost there waits
-// for its timeout.
+// Bounds look-ups in progress and their questions, including those of abandoned look-ups, which
+// c-ares still retransmits. A larger burst would overflow socket buffers, and each lost packet
+// costs a timeout.
 constexpr size_t kLookUpsMost = 256;
 constexpr size_t kQuestionsMost = 8 * kLookUpsMost;
-// A server that has said nothing for so long: the next one is asked as well.
+// ms of silence after which the next server is queried as well.
 constexpr uint64_t kNextServer = 500;
-// One that failed is asked last for this long; then it is asked as well, besides the others.
+// ms for which a failed server is queried last; then it is queried in parallel with the others.
 constexpr uint64_t kServerPause = 10000;
-// A look-up that may take as long as it likes.
+// The timeout of a look-up if none is configured.
 constexpr Millis kLongest(30000);
-// How long the other family may take when there are addresses of one already.
+// ms to wait for the other family once one has addresses.
 constexpr uint64_t kOtherFamily = 1000;
 
 std::string Hostname() {
@@ -39,7 +39,7 @@ std::string Hostname() {
   return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
 }
 
-// IPv4 first, in the order of the answers; the smaller of two big ones keeps half the room.
+// IPv4 first, each in answer order. If both are long, each gets half of the space.
 std::vector<SocketAddress> Join(std::vector<SocketAddress> v4, std::vector<SocketAddress> v6) {
   constexpr size_t kMost = DnsClient::kAddressesMost;
   if (v4.size() + v6.size() > kMost) {
@@ -54,9 +54,9 @@ std::vector<SocketAddress> Join(std::vector<SocketAddress> v4, std::vector<Socke
 
 struct Resolver::Server {
   std::unique_ptr<DnsClient> asked;
-  uint64_t heard = 0;   // when it last answered, monotonic ms
-  uint64_t bad = 0;     // until then others are asked first; 0: it is good
-  bool silent = false;  // that was logged
+  uint64_t heard = 0;   // last answer, monotonic ms
+  uint64_t bad = 0;     // queried last until then; 0: it works
+  bool silent = false;  // the silence was logged
 };
 
 struct Resolver::Servers : std::enable_shared_from_this<Servers> {
@@ -66,11 +66,11 @@ struct Resolver::Servers : std::enable_shared_from_this<Servers> {
 
 struct Resolver::Family {
   int family = 0;
-  size_t next = 0;    // of the order: who is asked next
-  uint64_t sent = 0;  // the last question, monotonic ms
-  size_t out = 0;     // questions
+  size_t next = 0;    // index in `order` of the next server to query
+  uint64_t sent = 0;  // time of the last question, monotonic ms
+  size_t out = 0;     // open questions
   bool done = false;
-  DnsClient::Answer answer;  // of kFailed: the last reason
+  DnsClient::Answer answer;  // if kFailed: of the latest server
 };
 
 struct Resolver::LookUp {
@@ -80,11 +80,11 @@ struct Resolver::LookUp {
   std::shared_ptr<Servers> servers;
   std::vector<std::string> candidates;
   size_t candidate = 0;
-  std::vector<size_t> order;  // of the servers
+  std::vector<size_t> order;  // indexes of servers, in query order
   Family families[2];
-  uint64_t deadline = 0;      // monotonic ms, as those that follow
-  uint64_t next_server = 0;   // 0: all have been asked
-  uint64_t other_family = 0;  // 0: nothing has come yet
+  uint64_t deadline = 0;      // monotonic ms, also below
+  uint64_t next_server = 0;   // 0: all servers were queried
+  uint64_t other_family = 0;  // 0: no family has addresses yet
   std::unique_ptr<event, decltype(&event_free)> due = {nullptr, event_free};
 };
 
@@ -111,7 +111,7 @@ Resolver::Resolver(event_base* base, Millis refresh, Millis timeout, const std::
 }
 
 Resolver::~Resolver() {
-  closing_ = true;  // nobody is there to be told
+  closing_ = true;  // no callbacks from here on
   look_ups_.clear();
   former_.clear();
   servers_.reset();
@@ -159,7 +159,7 @@ std::optional<std::vector<SocketAddress>> Resolver::Known(const std::string& hos
 void Resolver::Suspect(const std::string& host) {
   if (!refresh_.count()) return;
   std::lock_guard lock(mutex_);
-  auto found = names_.find(host);  // a number is no name
+  auto found = names_.find(host);  // numeric addresses are not in names_
   if (found == names_.end()) return;
   found->second.due = std::min(found->second.due, found->second.answered + kRetry);
 }
@@ -176,7 +176,7 @@ void Resolver::Ask(const std::string& host, Found found) {
     lock.unlock();
     return found(std::move(addresses));
   }
-  if (!name.asking && name.due > NowMillis()) {  // it failed a moment ago
+  if (!name.asking && name.due > NowMillis()) {  // it failed moments ago
     lock.unlock();
     return found({});
   }
@@ -207,9 +207,9 @@ void Resolver::Begin(const std::string& host) {
   }
   auto in_file = hosts_.Find(host);
   if (!in_file.empty()) return Answer(host, std::move(in_file), false);
-  // While the file is not there, perhaps because it is being replaced, the servers stay.
+  // If the file is missing, perhaps during its replacement, keep the servers.
   if (auto stamp = FileStamp::Of(path_); stamp && stamp != stamp_) {
-    log::Info("{} has changed: it is read again", path_);
+    log::Info("{} has changed and is reread", path_);
     ReadServers();
   }
   auto look_up = std::make_unique<LookUp>();
@@ -226,7 +226,7 @@ void Resolver::Begin(const std::string& host) {
   BeginCandidate(l);
 }
 
-// Both families together: a name that has addresses of one kind only is there all the same.
+// Queries both families in parallel: a name with addresses of one family is valid.
 void Resolver::BeginCandidate(LookUp& l) {
   const uint64_t now = NowMillis();
   auto& servers = l.servers->all;
@@ -242,7 +242,7 @@ void Resolver::BeginCandidate(LookUp& l) {
     l.families[i].family = i == 0 ? AF_INET : AF_INET6;
     AskNext(l, l.families[i]);
   }
-  // Whether one that was bad is good again is found out at nobody's expense.
+  // Servers that failed are probed by extra questions, so that no look-up waits for them.
   for (size_t i = 0; i < servers.size(); ++i) {
     if (i == l.order[0] || servers[i].bad == 0 || now < servers[i].bad) continue;
     servers[i].bad = now + kServerPause;
@@ -261,7 +261,7 @@ bool Resolver::AskNext(LookUp& l, Family& family) {
 void Resolver::AskServer(LookUp& l, Family& family, size_t server) {
   family.sent = NowMillis();
   ++family.out;
-  // What comes is taken on a fresh stack: it may come at once, and end the look-up.
+  // Answers are queued: they can arrive before Ask() returns, and can end the look-up.
   auto answered = [this, id = l.id, candidate = l.candidate, kind = family.family,
                    servers = l.servers.get(), server](DnsClient::Answer answer) {
     if (closing_) return;
@@ -321,8 +321,8 @@ void Resolver::Decide(LookUp& l) {
   Arm(l);
 }
 
-// A name is not there if both families say so: only then the next candidate may be meant. Whoever
-// has one kind of record, or a server that cannot tell, ends the search.
+// A candidate does not exist only if both families say so; then the next candidate is tried. A
+// record of either family, or a server failure, ends the search.
 void Resolver::Conclude(LookUp& l) {
   auto& [v4, v6] = l.families;
   auto addresses = Join(std::move(v4.answer.addresses), std::move(v6.answer.addresses));
@@ -340,7 +340,7 @@ void Resolver::Conclude(LookUp& l) {
 }
 
 void Resolver::Finish(LookUp& l, std::vector<SocketAddress> addresses, const std::string& why) {
-  if (addresses.empty()) log::Warning("{}: the name could not be resolved: {}", l.host, why);
+  if (addresses.empty()) log::Warning("cannot resolve {}: {}", l.host, why);
   const std::string host = std::move(l.host);
   const bool outdated = l.servers != servers_;
   look_ups_.erase(l.id);
@@ -384,7 +384,7 @@ void Resolver::OnDue(evutil_socket_t, short, void* look_up) {
 
 void Resolver::SetBad(Server& server, const DnsClient::Answer& answer) {
   server.bad = NowMillis() + kServerPause;
-  if (!answer.silent) {  // it may be so for this name only
+  if (!answer.silent) {  // the failure may concern this name only
     server.heard = NowMillis();
   } else if (!std::exchange(server.silent, true)) {
     log::Warning("the name server {} does not answer: {}", server.asked->text(), answer.why);
@@ -406,8 +406,8 @@ void Resolver::Answer(const std::string& host, std::vector<SocketAddress> addres
           refresh_.count() ? name.answered + static_cast<uint64_t>(refresh_.count()) : UINT64_MAX;
       name.addresses = std::move(addresses);
     }
-    if (outdated) name.due = 0;  // resolv.conf has been read again meanwhile
-    addresses = name.addresses;  // a failed refresh keeps what was good
+    if (outdated) name.due = 0;  // resolv.conf was reread meanwhile
+    addresses = name.addresses;  // a failed refresh keeps the previous addresses
     waiting.swap(name.waiting);
   }
   for (Found& found : waiting) found(addresses);

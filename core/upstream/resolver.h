@@ -1,6 +1,6 @@
-// Names to addresses, off the workers: asked on the main loop, kept, refreshed while in use, and
-// kept on when a refresh fails. Which names a host stands for and which server is asked when is
-// decided here; the protocol is c-ares's.
+// Resolves names on the main loop and caches them; names in use are refreshed, and kept if a
+// refresh fails. Decides on candidate names and on which server to query when; c-ares implements
+// the protocol.
 #pragma once
 
 #include <event2/event.h>
@@ -30,40 +30,41 @@ class Resolver {
  public:
   using Found = std::function<void(std::vector<SocketAddress> addresses)>;
 
-  // [main] `refresh` 0: a name is asked for once and kept for good. `timeout` is for one look-up,
-  // over all servers and the search list.
+  // [main] `refresh` 0: a name is queried once and cached without limit. `timeout` bounds one
+  // look-up over all servers and search domains.
   Resolver(event_base* base, Millis refresh, Millis timeout, const std::string& resolv_conf,
            const std::string& hosts = "/etc/hosts");
   ~Resolver();
   Resolver(const Resolver&) = delete;
 
-  // [main] Without descriptors nothing would ever be found.
+  // [main] An error if no descriptors were available: no name can be resolved.
   Status status() const;
-  // [main] Reads resolv.conf and hosts again, and asks for every name again when it is wanted next.
+  // [main] Rereads resolv.conf and hosts, and marks every name for a refresh at its next use.
   void Reread();
 
-  // [any] The addresses of a name if they are known, with port 0. A name that is due is asked for
-  // again meanwhile.
+  // [any] The cached addresses of a name, with port 0, or nullopt. Starts a refresh in the
+  // background if it is due.
   std::optional<std::vector<SocketAddress>> Known(const std::string& host);
-  // [any] Its addresses do not answer: it is asked for again when it is wanted next, once a second
-  // at most. They are kept until there are others.
+  // [any] Reports that the addresses of a name do not respond: its next use refreshes it, at most
+  // once a second. The addresses are kept until new ones arrive.
   void Suspect(const std::string& host);
-  // [any] Asks; `found` is called on the main thread, with no addresses when there are none.
+  // [any] Resolves a name; `found` is called on the main thread, without addresses if there are
+  // none.
   void Ask(const std::string& host, Found found);
 
  private:
   struct Name {
-    std::vector<SocketAddress> addresses;  // the last good answer
-    uint64_t due = 0;                      // monotonic ms of the next question
-    uint64_t answered = 0;                 // of the last answer, good or not
+    std::vector<SocketAddress> addresses;  // last successful answer
+    uint64_t due = 0;                      // next refresh, monotonic ms
+    uint64_t answered = 0;                 // last answer, successful or not
     bool asking = false;
     std::vector<Found> waiting;
   };
-  struct Server;   // a name server and what is known of it
-  struct Servers;  // those of one reading of resolv.conf
-  struct Family;   // the questions for one family of addresses
-  struct LookUp;   // one name
-  struct Arrived;  // an answer
+  struct Server;   // a name server and its state
+  struct Servers;  // the servers of one version of resolv.conf
+  struct Family;   // the questions for one address family
+  struct LookUp;   // the resolution of one name
+  struct Arrived;  // an answer that was received
 
   void ReadServers();
   void Post(std::string host);
@@ -84,19 +85,19 @@ class Resolver {
 
   event_base* base_;
   const Millis refresh_, timeout_;
-  const std::string path_;  // of resolv.conf
+  const std::string path_;  // path of resolv.conf
   MainQueue queue_;
   HostsFile hosts_;
   std::optional<FileStamp> stamp_;
   std::shared_ptr<Servers> servers_;
-  std::vector<std::shared_ptr<Servers>> former_;  // until their questions are answered
+  std::vector<std::shared_ptr<Servers>> former_;  // kept until their questions are answered
   std::map<uint64_t, std::unique_ptr<LookUp>> look_ups_;
   uint64_t last_look_up_ = 0;
-  std::deque<std::string> held_;  // names that wait for their turn
+  std::deque<std::string> held_;  // names that wait for a free look-up
   std::vector<Arrived> arrived_;
   event* arrived_event_ = nullptr;
   bool closing_ = false;
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   std::unordered_map<std::string, Name> names_;
 };
 

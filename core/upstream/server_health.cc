@@ -9,8 +9,8 @@
 namespace rum {
 namespace {
 
-// A row of failures that nobody adds to is forgotten after the longest time that may be set for
-// it; an open circuit that no session tries again, some time after its end.
+// A row of failures is forgotten after the longest configurable window; an open circuit that no
+// session tries again, as long after its pause (ms).
 constexpr uint64_t kStale = 600000;
 
 }  // namespace
@@ -29,7 +29,7 @@ Result<BreakerSettings> ParseBreaker(std::string_view text) {
     }
   }
   return Error{Fault::kUsage, "'" + std::string(text) +
-                                  "' is not failures within a time up to 10m, such as 5/10s, or "
+                                  "' is not FAILURES/TIME with at most 10m, such as 5/10s, or "
                                   "off"};
 }
 
@@ -70,7 +70,7 @@ void ServerHealth::Attempt::Failed(const BreakerSettings& settings, uint32_t rea
   const uint64_t now = server_health->clock_();
   entry->reason = reason;
   if (entry->pause) {
-    // Those that were under way when it opened fail one after the other; only the trial counts.
+    // Attempts that started before the circuit opened may still fail; only the trial counts.
     if (!trial_) return;
     entry->trial = false;
     entry->pause = std::min(entry->pause * 2, kLongestPause);
@@ -157,7 +157,7 @@ void ServerHealth::Unprobed(const std::string& server) {
   ForgetIfUp(server, *entry);
 }
 
-// With the lock held, as all that follows. The entry may be gone after it.
+// The lock is held, here and below. May erase the entry.
 void ServerHealth::Close(const std::string& server, Entry& entry) {
   if (entry.pause) log::Info("server {} answers again: its circuit is closed", server);
   entry.pause = entry.failures = 0;

@@ -1,6 +1,5 @@
-// The state of servers: whose circuit is open after repeated failures (the circuit breaker), which
-// the last health check found down, and which an operator has taken out of use. Empty, and free,
-// while all are up.
+// The state of servers: circuit breaker (open after repeated failures), result of the last health
+// check, and administrative state. Empty, at no cost, while all servers are up.
 #pragma once
 
 #include <array>
@@ -20,40 +19,39 @@
 
 namespace rum {
 
-// When the circuit of a server opens: after so many failures in a row within a time; 0 failures:
+// The circuit of a server opens after this many consecutive failures within this time; 0 failures:
 // never.
 struct BreakerSettings {
   uint32_t failures = 5;
   Millis within{10000};
 };
 
-// What an operator has set for a server: no new session goes to one that is not `ready`; those of
-// one in maintenance have been ended.
+// The state that an operator has set: new sessions only use `ready` servers; maintenance also ends
+// existing sessions.
 enum class AdminState : uint8_t { kReady, kDrain, kMaintenance };
 inline constexpr std::array<std::string_view, 3> kAdminStateWords = {"ready", "drain", "maint"};
 
-// Why a server is not tried.
+// Why a server must not be tried.
 struct Refused {
-  uint32_t reason;          // RUM_CLOSE_...: of its last failure, or MAINTENANCE
+  uint32_t reason;          // RUM_CLOSE_...: the last failure, or MAINTENANCE
   std::string_view detail;  // the option or command, for the log
 };
 
 // "5/10s", "off".
 Result<BreakerSettings> ParseBreaker(std::string_view text);
 
-// [any] All of it. Servers are identified by their addresses as text.
+// [any] Servers are identified by address as text.
 class ServerHealth {
  public:
-  static constexpr size_t kMost = 4096;  // servers remembered; failures of others are not counted
-  static constexpr size_t kDisabledMost = 256;                          // of these by an operator
+  static constexpr size_t kMost = 4096;         // failures of further servers are not counted
+  static constexpr size_t kDisabledMost = 256;  // of these, disabled by an operator
   static constexpr uint64_t kFirstPause = 1000, kLongestPause = 30000;  // ms
 
-  using Clock = uint64_t (*)();  // ms; never goes back
+  using Clock = uint64_t (*)();  // ms; monotonic
   explicit ServerHealth(Clock clock = NowMillis) : clock_(clock) {}
   ServerHealth(const ServerHealth&) = delete;
 
-  // One attempt to use a server, until it is known what came of it. One that ends without a verdict
-  // counts for nothing.
+  // One attempt to use a server, until its result is known. Without a result it does not count.
   class Attempt {
    public:
     Attempt() = default;
@@ -61,8 +59,8 @@ class ServerHealth {
     Attempt& operator=(Attempt&& other) noexcept;
     ~Attempt() { Drop(); }
     void Succeeded();
-    // The server has answered, but TLS may still fail: this does not close a circuit that TLS
-    // opened, and TLS is the only failure that counts from now on.
+    // The server accepted the connection, but TLS may still fail. A circuit that TLS opened stays
+    // open, and from now on only a TLS failure counts.
     void Answered();
     void Failed(const BreakerSettings& settings, uint32_t reason);  // RUM_CLOSE_...
     void Drop();
@@ -71,48 +69,50 @@ class ServerHealth {
     friend class ServerHealth;
     ServerHealth* server_health_ = nullptr;
     std::string server_;
-    bool trial_ = false;  // the one attempt that a half-open circuit lets through
+    bool trial_ = false;  // the single trial of a half-open circuit
     bool answered_ = false;
   };
 
-  // Begins an attempt. A value: the server must not be tried.
+  // Begins an attempt. Returns a value if the server must not be tried.
   std::optional<Refused> Begin(const BreakerSettings& settings, const std::string& server,
                                Attempt* attempt);
-  // Moves servers that are down, disabled or have an open circuit behind the others; else the order
-  // stays.
+  // Moves servers that are down, disabled or have an open circuit behind the others; otherwise
+  // keeps the order.
   void Sort(std::vector<Address>* servers) const;
-  // The result of a health check. One that found the server up closes its circuit.
+  // Reports the result of a health check. Success closes the circuit.
   void Probed(const std::string& server, bool up);
-  // The server is no longer checked. What was wrong with it is forgotten; it is not known to be up.
+  // The server is no longer checked. Its last result is dropped, which does not mean that it is up.
   void Unprobed(const std::string& server);
 
-  // What an operator wants. False: so many are disabled, or remembered, already.
+  // Sets the state of a server. False: too many servers are disabled or remembered.
   bool Set(const std::string& server, AdminState admin);
 
-  // One server whose circuit is open, or that an operator has disabled.
+  // A server with an open circuit, or disabled by an operator.
   struct Unavailable {
     std::string server;
     AdminState admin;
-    bool open;              // its circuit is open or, when `milliseconds` is 0, half-open
-    uint32_t reason;        // of the last failure; 0: it has not failed
-    uint64_t milliseconds;  // until the circuit is half-open
+    bool open;              // the circuit is open or, if `milliseconds` is 0, half-open
+    uint32_t reason;        // of the last failure; 0: none
+    uint64_t milliseconds;  // until half-open
   };
-  // At most `most` of them, by name; and how many there are of each kind.
+  // At most `most` servers, by name; and the number of each kind.
   std::vector<Unavailable> List(size_t most) const;
-  size_t open() const;                                                           // circuits
-  size_t disabled() const;                                                       // by an operator
-  uint64_t opened() const { return opened_.load(std::memory_order_relaxed); }    // times
-  uint64_t skipped() const { return skipped_.load(std::memory_order_relaxed); }  // attempts
+  size_t open() const;      // open circuits
+  size_t disabled() const;  // disabled by an operator
+  // Times a circuit opened.
+  uint64_t opened() const { return opened_.load(std::memory_order_relaxed); }
+  // Attempts refused by an open circuit.
+  uint64_t skipped() const { return skipped_.load(std::memory_order_relaxed); }
 
  private:
   struct Entry {
-    uint32_t failures = 0;  // in a row
-    uint32_t reason = 0;    // of the last one
-    uint64_t first = 0;     // when the row began
+    uint32_t failures = 0;  // consecutive
+    uint32_t reason = 0;    // of the last failure
+    uint64_t first = 0;     // start of the row
     uint64_t pause = 0;     // 0: the circuit is closed
-    uint64_t until = 0;     // the end of the pause
-    bool trial = false;     // half-open: the one attempt is under way
-    bool down = false;      // as the last health check found
+    uint64_t until = 0;     // end of the pause
+    bool trial = false;     // half-open: the trial is in progress
+    bool down = false;      // result of the last health check
     AdminState admin = AdminState::kReady;
   };
   using Entries = std::map<std::string, Entry, std::less<>>;
@@ -127,9 +127,9 @@ class ServerHealth {
   size_t Count(Is is) const;
 
   const Clock clock_;
-  std::atomic<size_t> size_ = 0;  // of entries_
+  std::atomic<size_t> size_ = 0;  // size of entries_
   std::atomic<uint64_t> opened_ = 0, skipped_ = 0;
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards the members below
   Entries entries_;
   size_t tidy_at_ = 64;
 };

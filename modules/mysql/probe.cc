@@ -4,14 +4,26 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "mysql/capabilities.h"
+#include "mysql/exchange.h"
 #include "mysql/handshake.h"
+#include "mysql/packet_parser.h"
 #include "mysql/record.h"
 #include "mysql/reply.h"
 
 namespace rum::mysql {
 namespace {
+
+using dialogue::Dialogue;
+using dialogue::ProbeQuestion;
+using dialogue::Reason;
+using dialogue::Script;
+using dialogue::Task;
+using dialogue::View;
 
 // Who looks. A server may have such an account, without rights and without a password: then its log
 // does not tell of a login that failed.
@@ -21,7 +33,7 @@ constexpr int kMaxAnswers = 4;
 constexpr size_t kMaxNote = 256;
 constexpr uint32_t kLoginNeeds = kProtocol41 | kSecureConnection | kPluginAuth;
 
-// A server that says one of these has judged the login, and so is well.
+// A server that says one of these has judged the login, and so is up.
 constexpr uint16_t kJudgements[] = {
     1045,  // access denied
     1251,  // the account wants an older way
@@ -33,209 +45,252 @@ constexpr uint16_t kJudgements[] = {
     4151,  // the account is locked (MariaDB)
 };
 
-}  // namespace
-
-Probe::Probe(const rum_host& host, rum_session* handle, const Config& config, Fleet::View& view,
-             const rum_probe& probe)
-    : host_(host),
-      tls_(host.extension ? static_cast<const rum_tls*>(host.extension(RUM_TLS_1)) : nullptr),
-      handle_(handle),
-      config_(config),
-      fleet_(*config.fleet),
-      view_(view),
-      is_default_(probe.is_default != 0),
-      asks_way_(probe.destination == nullptr),
-      user_(probe.user != nullptr ? std::optional(std::string(probe.user, probe.user_size))
-                                  : std::nullopt) {}
-
-bool Probe::Open() {
-  if (!asks_way_) return true;
-  if (!user_) return false;
-  state_ = State::kAwaitMap;
-  bool possible = !user_->empty() && user_->size() <= kMaxUser;
-  int32_t status = possible ? host_.lookup(handle_, user_->data(), user_->size()) : RUM_NOT_FOUND;
-  if (status != RUM_OK) FindWay(status, {});
-  return true;
-}
-
-void Probe::OnLookedUp(int32_t status, Bytes value) {
-  if (state_ == State::kAwaitMap) FindWay(status, value);
-}
-
-// As a login goes, see Session::OnLookedUp.
-void Probe::FindWay(int32_t status, Bytes value) {
-  std::string_view destination;
-  if (status == RUM_FOUND) {
-    Parsed<Record> record = ParseRecord(value);
-    if (!record.ok()) return Close(RUM_CLOSE_BAD_DESTINATION, record.why);
-    destination = record.value.destination;
-    bool rewrites = record.value.secret && config_.auth != AuthMode::kRelay;
-    bool relays = config_.auth != AuthMode::kRewrite || !record.value.secret;
-    Note("auth", !rewrites ? "relay" : relays ? "relay, rewrite for old clients" : "rewrite");
-  } else if (status == RUM_NOT_FOUND || status == RUM_E_UNSUPPORTED) {
-    if (!config_.unknown_to_default) {
-      return Close(RUM_CLOSE_DENIED, "the map does not know the user (--mysql-unknown-user deny)");
+// As a login goes, see Session::Route(). rum ends the probe with the address that is connected to.
+Script FindWay(Dialogue& d, const Config& config, const std::string& user) {
+  std::string destination;
+  auto status = dialogue::Record::kNotFound;
+  if (!user.empty() && user.size() <= kMaxUser) {
+    dialogue::Record found = co_await d.Lookup(user);
+    status = found.status();
+    if (status == dialogue::Record::kFound) {
+      Parsed<Record> record = ParseRecord(AsBytes(found.value()));
+      if (!record.ok()) co_return d.Close(RUM_CLOSE_BAD_DESTINATION, record.why);
+      destination = record.value.destination;
+      bool rewrites = record.value.secret && config.auth != AuthMode::kRelay;
+      bool relays = config.auth != AuthMode::kRewrite || !record.value.secret;
+      if (record.value.secret) Wipe(&*record.value.secret);
+      const char* auth = !rewrites ? "relay"
+                         : relays  ? "relay, rewrite for old clients"
+                                   : "rewrite";
+      d.Note("auth", auth);
     }
-    Note("auth", "relay");
+  }
+  if (status == dialogue::Record::kNotFound) {
+    if (!config.unknown_to_default) {
+      co_return d.Close(RUM_CLOSE_DENIED,
+                        "the map does not know the user (--mysql-unknown-user deny)");
+    }
+    d.Note("auth", "relay");
+  } else if (status != dialogue::Record::kFound) {
+    co_return d.Close(RUM_CLOSE_MAP_UNAVAILABLE, "the map could not be asked");
+  }
+  auto connection = d.Connect(destination);
+  Reason failed = connection.Begin();
+  if (failed == Reason(RUM_CLOSE_NO_DESTINATION)) {
+    co_return d.Close(failed,
+                      "the map does not know the user, and there is no default destination");
+  }
+  if (failed) {
+    co_return d.Close(RUM_CLOSE_BAD_DESTINATION, "the map's destination is written wrong");
+  }
+  (void)co_await connection;
+}
+
+class Prober {
+ public:
+  Prober(Dialogue& d, const Config& config, Worker& worker, const ProbeQuestion& question)
+      : d_(d), config_(config), worker_(worker), question_(question) {}
+
+  Script Run();
+  // What a server that has greeted, or is about to, must hear before it is left.
+  void Leave();
+
+ private:
+  enum class Owed : uint8_t {
+    kNothing,
+    kLogin,   // it has accepted the connection, and perhaps greeted
+    kAnswer,  // a login was sent, of which it may ask more
+  };
+
+  Task<Payload> Read();
+  bool TakeGreeting(Bytes payload);
+  bool WantsTls() const;
+  void LogIn(uint64_t further_capabilities = 0);
+  bool TakeRequest(Bytes payload);
+  void Judge(Bytes payload);
+  void Note(const char* key, std::string_view value) const;
+  void Close(uint32_t reason, std::string_view text);
+
+  Dialogue& d_;
+  const Config& config_;
+  Worker& worker_;
+  const ProbeQuestion& question_;
+
+  Owed owed_ = Owed::kNothing;
+  uint8_t sequence_ = 0;                    // due next
+  std::string_view no_plugin_ = kNoPlugin;  // of this server
+  uint64_t capabilities_ = 0;
+  PluginKind plugin_ = PluginKind::kNative;  // that the server asks for
+  unsigned answered_ = 0;                    // how often this plugin was
+  int answers_ = 0;                          // to all that the server asked
+};
+
+Script Prober::Run() {
+  Reason failed = co_await d_.Connected();
+  if (failed) co_return;
+  owed_ = Owed::kLogin;
+  Payload greeting = co_await Read();
+  if (!greeting) co_return;
+  if (KindOfReply(*greeting) == ReplyKind::kError) co_return Judge(*greeting);
+  if (!TakeGreeting(*greeting)) co_return;
+  if (!WantsTls()) {
+    LogIn();
+  } else if ((capabilities_ & kSsl) == 0) {
+    co_return Close(RUM_CLOSE_UNSUPPORTED, "the server has no TLS, which --upstream-tls demands");
   } else {
-    return Close(RUM_CLOSE_MAP_UNAVAILABLE, "the map could not be asked");
+    Response request;
+    request.capabilities = kLoginNeeds & capabilities_;
+    d_.upstream.Send(BuildSslRequest(request, sequence_++));
+    owed_ = Owed::kNothing;  // nothing can be said until the handshake is over
+    failed = co_await d_.upstream.StartTls();
+    if (failed) co_return;
+    LogIn(kSsl);
   }
-  switch (host_.connect(handle_, destination.data(), destination.size())) {
-    case RUM_OK:
-      state_ = State::kClosed;
-      return;
-    case RUM_E_UNSUPPORTED:
-      return Close(RUM_CLOSE_NO_DESTINATION,
-                   "the map does not know the user, and there is no default destination");
-    default:
-      return Close(RUM_CLOSE_BAD_DESTINATION, "the map's destination is written wrong");
+  for (;;) {
+    Payload reply = co_await Read();
+    if (!reply) co_return;
+    switch (KindOfReply(*reply)) {
+      case ReplyKind::kOk:
+        Note("password", "none");
+        d_.upstream.Send(PacketWriter().WriteU8(1).Finish(0));
+        co_return Close(RUM_CLOSE_PROBED, {});
+      case ReplyKind::kError:
+        co_return Judge(*reply);
+      case ReplyKind::kFastAuthOk:
+        break;
+      case ReplyKind::kSwitch:
+      case ReplyKind::kNextFactor:
+      case ReplyKind::kOldSwitch:
+      case ReplyKind::kMore:
+        if (!TakeRequest(*reply)) {
+          co_return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server asks without end");
+        }
+    }
   }
 }
 
-void Probe::OnUpstreamOpen(uint32_t reason) { greeted_ = reason == 0; }
-
-int64_t Probe::OnUpstreamData(Bytes bytes) {
-  if (state_ != State::kAwaitGreeting && state_ != State::kAwaitVerdict) return 0;
-  Frame frame = ReadFrame(bytes, sequence_);
-  if (frame.kind == Frame::Kind::kPartial) {
-    if (host_.need(handle_, RUM_UPSTREAM, frame.size) != RUM_OK) {
-      Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server's packet is too long");
-    }
-    return 0;
+Task<Payload> Prober::Read() {
+  Frame frame;
+  PacketParser parser{sequence_, &frame};
+  View packet = co_await d_.upstream.Frame(parser, kHeaderSize);
+  if (packet) {
+    ++sequence_;
+    co_return frame.payload;
   }
-  if (frame.kind != Frame::Kind::kWhole) {
-    greeted_ = false;
+  if (packet.reason() == Reason(RUM_CLOSE_LIMIT)) {
+    Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server's packet is too long");
+  } else if (frame.kind != Frame::Kind::kPartial) {
+    if (owed_ == Owed::kLogin) owed_ = Owed::kNothing;
     Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server does not speak the protocol");
-    return 0;
   }
-  ++sequence_;
-  if (state_ == State::kAwaitGreeting) {
-    TakeGreeting(frame.payload);
-  } else {
-    TakeVerdict(frame.payload);
-  }
-  return static_cast<int64_t>(frame.size);
+  co_return std::nullopt;
 }
 
-void Probe::TakeGreeting(Bytes payload) {
-  if (KindOfReply(payload) == ReplyKind::kError) return TakeVerdict(payload);
+bool Prober::TakeGreeting(Bytes payload) {
   Parsed<Greeting> greeting = ParseGreeting(payload);
   if (!greeting.ok()) {
-    greeted_ = false;
-    return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, greeting.why);
+    owed_ = Owed::kNothing;
+    Close(RUM_CLOSE_UPSTREAM_PROTOCOL, greeting.why);
+    return false;
   }
   capabilities_ = greeting.value.capabilities;
   no_plugin_ = NoPluginFor(greeting.value.version);
   Note("version", greeting.value.version);
   char peer[128] = {};
-  size_t size = host_.peer(handle_, RUM_UPSTREAM, peer, sizeof peer);
-  fleet_.Saw(view_, {peer, std::min(size, sizeof peer - 1)}, greeting.value, is_default_,
-             ::time(nullptr));
+  size_t size = d_.Peer(d_.upstream, peer, sizeof peer);
+  Fleet& fleet = *config_.fleet;
+  fleet.Saw(worker_.view(), {peer, std::min(size, sizeof peer - 1)}, greeting.value,
+            question_.is_default, ::time(nullptr));
   // Of what is promised to clients they go on to use this without asking.
-  uint64_t promised =
-      PromiseNow(config_, view_.Look(fleet_)).capabilities & (kDeprecateEof | kChangesWhatFollows);
+  uint64_t promised = PromiseNow(config_, worker_.view().Look(fleet)).capabilities &
+                      (kDeprecateEof | kChangesWhatFollows);
   if (uint64_t missing = promised & ~capabilities_) Note("lacks", NameCapabilities(missing));
-  int32_t mode = tls_ != nullptr ? tls_->mode(handle_, RUM_UPSTREAM) : RUM_TLS_OFF;
-  if (mode != RUM_TLS_REQUIRE && mode != RUM_TLS_VERIFY) return LogIn();
-  if (tls_->active(handle_, RUM_UPSTREAM) == 1) return LogIn();  // from the first byte on
-  if ((capabilities_ & kSsl) == 0) {
-    return Close(RUM_CLOSE_UNSUPPORTED, "the server has no TLS, which --upstream-tls demands");
-  }
-  Response request;
-  request.capabilities = kLoginNeeds & capabilities_;
-  Send(BuildSslRequest(request, sequence_++));
-  if (host_.start_tls(handle_, RUM_UPSTREAM, nullptr, 0) != RUM_OK) {
-    return Close(RUM_CLOSE_MODULE, "TLS to the server could not be begun");
-  }
-  greeted_ = false;  // nothing can be said until the handshake is over
-  state_ = State::kAwaitTls;
+  return true;
 }
 
-void Probe::OnTlsOpen(uint32_t, int32_t status) {
-  if (status == RUM_OK && state_ == State::kAwaitTls) LogIn();  // else rum ends it
+bool Prober::WantsTls() const {
+  int32_t mode = d_.TlsMode(d_.upstream);
+  if (mode != RUM_TLS_REQUIRE && mode != RUM_TLS_VERIFY) return false;
+  return !d_.TlsActive(d_.upstream);  // from the first byte on
 }
 
 // An empty proof, and for a user who is asked about a plugin that no server has.
-void Probe::LogIn() {
+void Prober::LogIn(uint64_t further_capabilities) {
   Response response;
-  response.capabilities = kLoginNeeds & capabilities_;
-  if (state_ == State::kAwaitTls) response.capabilities |= kSsl;
-  response.user = user_.value_or(kProber);
-  response.plugin = user_ ? no_plugin_ : kNativePlugin;
-  Send(BuildResponse(response, sequence_++));
-  greeted_ = false;
-  state_ = State::kAwaitVerdict;
+  response.capabilities = (kLoginNeeds & capabilities_) | further_capabilities;
+  response.user = question_.has_user ? question_.user : kProber;
+  response.plugin = question_.has_user ? no_plugin_ : kNativePlugin;
+  d_.upstream.Send(BuildResponse(response, sequence_++));
+  owed_ = Owed::kAnswer;
 }
 
-void Probe::TakeVerdict(Bytes payload) {
-  greeted_ = false;
-  switch (KindOfReply(payload)) {
-    case ReplyKind::kOk:
-      Note("password", "none");
-      Send(PacketWriter().WriteU8(1).Finish(0));
-      return Close(RUM_CLOSE_PROBED, {});
-    case ReplyKind::kError: {
-      Parsed<ServerError> error = ParseError(payload);
-      if (!error.ok()) return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, error.why);
-      return Judge(error.value.code, error.value.text);
+// Answers as no password does. False: the server asks for ever.
+bool Prober::TakeRequest(Bytes payload) {
+  if (KindOfReply(payload) == ReplyKind::kSwitch) {
+    if (Parsed<PluginRequest> request = ParsePluginRequest(payload); request.ok()) {
+      plugin_ = KindOfPlugin(request.value.plugin);
+      answered_ = 0;
+      if (question_.has_user) Note("plugin", request.value.plugin);
     }
-    case ReplyKind::kSwitch:
-      if (Parsed<PluginRequest> request = ParsePluginRequest(payload); request.ok()) {
-        plugin_ = KindOfPlugin(request.value.plugin);
-        answered_ = 0;
-        if (user_) Note("plugin", request.value.plugin);
-      }
-      break;
-    case ReplyKind::kFastAuthOk:
-      return;
-    case ReplyKind::kNextFactor:
-    case ReplyKind::kOldSwitch:
-    case ReplyKind::kMore:
-      break;
   }
-  if (++answers_ > kMaxAnswers) {
-    return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server asks without end");
-  }
+  if (++answers_ > kMaxAnswers) return false;
   std::optional<std::string> answer = WrongAnswer(plugin_, answered_++);
-  if (!answer) return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server asks without end");
-  Send(PacketWriter().WriteText(*answer).Finish(sequence_++));
+  if (!answer) return false;
+  d_.upstream.Send(PacketWriter().WriteText(*answer).Finish(sequence_++));
+  return true;
 }
 
-void Probe::Judge(uint16_t code, std::string_view text) {
+// By the server's last word.
+void Prober::Judge(Bytes payload) {
+  owed_ = Owed::kNothing;
+  Parsed<ServerError> error = ParseError(payload);
+  if (!error.ok()) return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, error.why);
+  const uint16_t code = error.value.code;
   bool judged =
       std::find(std::begin(kJudgements), std::end(kJudgements), code) != std::end(kJudgements);
-  std::string told = "error " + std::to_string(code) + ": " + std::string(text);
-  if (user_ && code != 1045) Note("error", told.substr(0, kMaxNote));
-  Close(judged ? RUM_CLOSE_PROBED : RUM_CLOSE_UPSTREAM_DENIED, judged ? "" : told);
+  std::string text = "error " + std::to_string(code) + ": " + error.value.text;
+  if (question_.has_user && code != 1045) Note("error", text);
+  Close(judged ? RUM_CLOSE_PROBED : RUM_CLOSE_UPSTREAM_DENIED, judged ? "" : text);
 }
 
-// Cut off by a deadline, or by rum: what a server that has greeted, or is about to, must hear.
-void Probe::OnClose(uint32_t reason) {
-  if (reason == RUM_CLOSE_UPSTREAM_GONE || reason == RUM_CLOSE_UPSTREAM_RESET) return;
-  if (greeted_) {
+void Prober::Leave() {
+  Reason why = d_.closed() ? d_.closed() : d_.failed();
+  if (why == Reason(RUM_CLOSE_UPSTREAM_GONE) || why == Reason(RUM_CLOSE_UPSTREAM_RESET)) return;
+  if (owed_ == Owed::kLogin) {
     if (sequence_ == 0) sequence_ = 1;
     if (capabilities_ == 0) capabilities_ = kLoginNeeds;
     LogIn();
   }
   // The number in between is the server's.
-  if (state_ == State::kAwaitVerdict)
-    Send(PacketWriter().Finish(static_cast<uint8_t>(sequence_ + 1)));
+  if (owed_ == Owed::kAnswer) {
+    d_.upstream.Send(PacketWriter().Finish(static_cast<uint8_t>(sequence_ + 1)));
+  }
+  owed_ = Owed::kNothing;
 }
 
-void Probe::Note(const char* key, std::string_view value) {
+void Prober::Note(const char* key, std::string_view value) const {
   std::string plain;
   for (char c : value.substr(0, kMaxNote)) plain += c >= 0x20 && c < 0x7f ? c : '?';
-  host_.note(handle_, key, plain.data(), plain.size());
+  d_.Note(key, plain);
 }
 
-void Probe::Send(std::string_view packet) {
-  host_.send(handle_, RUM_UPSTREAM, packet.data(), packet.size());
+// The server has said its last word on a login that was sent; else it must still hear of one.
+void Prober::Close(uint32_t reason, std::string_view text) {
+  if (owed_ == Owed::kAnswer) owed_ = Owed::kNothing;
+  Leave();
+  d_.Close(reason, text);
 }
 
-// What must still be said to the server is said in OnClose.
-void Probe::Close(uint32_t reason, std::string_view text) {
-  if (state_ == State::kAwaitVerdict) state_ = State::kClosed;
-  host_.close(handle_, reason, text.data(), text.size());
+}  // namespace
+
+Script Probe(Dialogue& d, const Config& config, Worker& worker, ProbeQuestion question) {
+  if (!question.has_destination) {
+    co_await FindWay(d, config, question.user);
+    co_return;
+  }
+  Prober prober(d, config, worker, question);
+  co_await prober.Run();
+  prober.Leave();
 }
 
 }  // namespace rum::mysql

@@ -1,507 +1,399 @@
-// The half of a login that talks to the client, and the choice of the way to go on.
+// A login from top to bottom, in the order of the wire. What the steps need is in session_client.cc
+// (who the client is), session_response.cc (our response to the server), session_auth.cc (the
+// password), session_watch.cc (after the login) and session_end.cc (refusals and last words).
 #include "mysql/session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "mysql/admission.h"
+#include "mysql/capabilities.h"
+#include "mysql/kill_table.h"
+#include "mysql/reply.h"
 
 namespace rum::mysql {
+namespace {
 
-Session::Session(const rum_host& host, rum_session* handle, const Config& config, Pace* pace,
-                 Fleet::View& view)
-    : host_(host),
-      tls_(host.extension ? static_cast<const rum_tls*>(host.extension(RUM_TLS_1)) : nullptr),
-      limits_(host.extension ? static_cast<const rum_limits*>(host.extension(RUM_LIMITS_1))
-                             : nullptr),
-      clock_(host.extension ? static_cast<const rum_clock*>(host.extension(RUM_CLOCK_1)) : nullptr),
-      handle_(handle),
-      config_(config),
-      pace_(*pace),
-      fleet_(*config.fleet),
-      view_(view) {}
+using dialogue::Reason;
+using dialogue::View;
+
+// Of a login, both sides' together. The numbers must not wrap: with 0 an answer would be a command.
+constexpr uint8_t kPacketsMost = 200;
+
+constexpr uint8_t kInitDbCommand = 2;
+
+}  // namespace
+
+Session::Session(Dialogue& d, const Config& config, Worker& worker)
+    : d_(d), config_(config), pace_(worker.pace()), fleet_(*config.fleet), view_(worker.view()) {}
 
 Session::~Session() {
+  try {
+    SayLastWords();  // after an exception; else they are said
+  } catch (...) {    // there is no memory for them
+  }
   Wipe(&record_);
   if (stored_) Wipe(&*stored_);
   if (password_hash_) Wipe(&*password_hash_);
 }
 
-bool Session::Open(uint32_t connection_id) {
+Script Login(Dialogue& d, const Config& config, Worker& worker) {
+  Session session(d, config, worker);
+  co_await session.Run();
+  session.SayLastWords();
+}
+
+Script Session::Run() {
+  if (!Greet()) co_return;
+  if (!co_await ReadResponse()) co_return;  // who is the client?
+  if (!co_await Route()) co_return;         // where does it go, and may it? In rewrite: is it true?
+  if (!co_await Connect()) co_return;
+  if (!co_await MeetServer()) co_return;  // its greeting, TLS, our response
+  Payload ok = co_await Authenticate();   // server and client agree
+  if (!ok) co_return;
+  if (!co_await Enter(*ok)) co_return;
+  co_await Watch();
+}
+
+bool Session::Greet() {
   std::optional<Nonce> nonce = MakeNonce();
-  if (!nonce) return false;
+  if (!nonce) return Close(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
   nonce_ = scramble_ = *nonce;
   Promise promise = PromiseNow(config_, view_.Look(fleet_));
   promised_ = promise.capabilities;
   greeted_as_mysql_ = !ReadVersion(promise.version).mariadb;
+  connection_id_ = KillTable::OfProcess().NextId();
   Greeting greeting;
   greeting.version = std::move(promise.version);
-  greeting.connection_id = connection_id_ = connection_id;
+  greeting.connection_id = connection_id_;
   greeting.nonce = nonce_;
   greeting.capabilities = promised_;
-  if (TlsMode(RUM_CLIENT) != RUM_TLS_OFF && !TlsActive(RUM_CLIENT)) greeting.capabilities |= kSsl;
+  if (d_.TlsMode(d_.client) != RUM_TLS_OFF && !d_.TlsActive(d_.client)) {
+    greeting.capabilities |= kSsl;
+  }
   greeting.charset = promise.charset;
   greeting.plugin = std::move(promise.plugin);
-  Send(RUM_CLIENT, BuildGreeting(greeting));
+  d_.client.Send(BuildGreeting(greeting));
   ++front_;
+  reported_ = false;
   return true;
 }
 
-int64_t Session::OnClientData(Bytes bytes) {
-  if (state_ == State::kWatching) return WatchClient(bytes);
-  // What a client sends too early stays where it is, and is passed on after the login.
-  if (state_ != State::kAwaitResponse && state_ != State::kAwaitToken &&
-      state_ != State::kAwaitAnswer && state_ != State::kAwaitCipher) {
-    return 0;
+Task<bool> Session::ReadResponse() {
+  for (;;) {
+    Payload payload = co_await ReadClient(Proof::kPerhaps);
+    if (!payload) co_return false;
+    switch (KindOfResponse(*payload, greeted_as_mysql_)) {
+      case ResponseKind::kTooOld:
+        co_return Refuse(ClientTooOld(false), RUM_CLOSE_UNSUPPORTED,
+                         "the client is older than 4.1");
+      case ResponseKind::kProtocol41:
+        co_return TakeResponse(*payload);
+      case ResponseKind::kSslRequest:
+        if (!co_await StartClientTls()) co_return false;
+    }
   }
-  Frame frame = ReadFrame(bytes, front_);
-  switch (frame.kind) {
-    case Frame::Kind::kPartial:
-      WaitFor(RUM_CLIENT, frame.size);
-      return 0;
-    case Frame::Kind::kBadOrder:
-      Count(kClientFaults);
-      Refuse(OutOfOrder(), RUM_CLOSE_CLIENT_PROTOCOL, "the client's packet is out of order");
-      return 0;
-    case Frame::Kind::kTooLong:
-      ++front_;
-      Count(kClientFaults);
-      Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "the client's packet is too long");
-      return 0;
-    case Frame::Kind::kWhole:
-      break;
-  }
-  // A guesser may have begun many logins before the first of them failed.
-  const int32_t verdict = MayProve();
-  if (verdict == RUM_E_AGAIN) return 0;
-  ++front_;
-  if (verdict != RUM_OK) {
-    verdict_ = verdict;
-    RefuseAsVerdict();
-    return 0;
-  }
-  if (state_ == State::kAwaitResponse) {
-    TakeResponse(frame.payload);
-  } else if (state_ == State::kAwaitToken) {
-    TakeToken(frame.payload);
-  } else if (state_ == State::kAwaitCipher) {
-    TakeCipher(frame.payload);
-  } else {
-    TakeAnswer(frame.payload);
-  }
-  return static_cast<int64_t>(frame.size);
-}
-
-void Session::TakeResponse(Bytes payload) {
-  switch (KindOfResponse(payload, greeted_as_mysql_)) {
-    case ResponseKind::kTooOld:
-      return Refuse(ClientTooOld(false), RUM_CLOSE_UNSUPPORTED, "the client is older than 4.1");
-    case ResponseKind::kSslRequest:
-      return BeginClientTls();
-    case ResponseKind::kProtocol41:
-      break;
-  }
-  Parsed<Response> parsed = ParseResponse(payload, promised_);
-  if (!parsed.ok()) {
-    Count(kClientFaults);
-    return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, parsed.why);
-  }
-  response_ = std::move(parsed.value);
-  TakeName(response_.user, response_.charset, NameIn::kResponse);
-  if (std::string_view name = CharsetOfNoClient(response_.charset); !name.empty()) {
-    Count(kClientFaults);
-    return Refuse(CharsetNotForClients(name), RUM_CLOSE_CLIENT_PROTOCOL,
-                  "the client asks for a character set that no client may use");
-  }
-  // Some clients set flags that were not offered to them, and do not mean it.
-  greeted_as_mariadb_ = promised_ >> 32 && !ClientHas(kLongPassword);
-  response_.capabilities &= promised_;
-  with_password_ = ProvesSomething(response_.auth);
-  if (!ClientHas(kProtocol41 | kSecureConnection)) {
-    return Refuse(ClientTooOld(true), RUM_CLOSE_UNSUPPORTED,
-                  "the client knows only passwords from before 4.1");
-  }
-  // A unix socket does not leave the machine; servers count it as secure as well.
-  unix_client_ = ClientHost() == "localhost";
-  if (TlsMode(RUM_CLIENT) == RUM_TLS_REQUIRE && !TlsActive(RUM_CLIENT) && !unix_client_) {
-    return Refuse(TlsRequired(), RUM_CLOSE_DENIED, "the client came without TLS");
-  }
-  LookUpUser();
 }
 
 // What the client sent behind its request is the beginning of its TLS handshake, and is never read
 // as anything else: it stays unconsumed, and rum gives it to the TLS engine.
-void Session::BeginClientTls() {
-  if (TlsActive(RUM_CLIENT)) {
-    Count(kClientFaults);
-    return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "TLS inside TLS");
+Task<bool> Session::StartClientTls() {
+  if (d_.TlsActive(d_.client)) {
+    d_.Count(kClientFaults);
+    co_return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "TLS inside TLS");
   }
-  if (host_.start_tls(handle_, RUM_CLIENT, nullptr, 0) != RUM_OK) {
-    return Refuse(TlsNotOffered(), RUM_CLOSE_UNSUPPORTED, "the client asked for TLS");
+  reported_ = true;  // in the middle of a handshake nothing can be said
+  Reason failed = co_await d_.client.StartTls();
+  if (failed == Reason(RUM_CLOSE_UNSUPPORTED) && !d_.closed()) {
+    Refuse(TlsNotOffered(), RUM_CLOSE_UNSUPPORTED, "the client asked for TLS");
   }
-  state_ = State::kAwaitTls;
+  if (failed) co_return false;
+  reported_ = false;
+  d_.Note("tls", "client");
+  co_return true;
 }
 
-void Session::OnTlsOpen(uint32_t side, int32_t status) {
-  if (status != RUM_OK) return;  // rum ends the session
-  if (side == RUM_CLIENT && state_ == State::kAwaitTls) {
-    state_ = State::kAwaitResponse;
-    Note("tls", "client");
-  } else if (side == RUM_UPSTREAM && state_ == State::kAwaitUpstreamTls) {
-    farewell_ = Farewell::kResponse;
-    client_left_ ? RespondAsNobody() : Respond();
-  }
-}
-
-// A client may be what sends a name that is none; it is refused as an unknown user is.
-bool Session::TakeName(std::string_view received, uint16_t charset, NameIn in) {
-  Parsed<AccountName> account = FoldAccountName(received, charset, in);
-  name_fault_ = account.why;
-  if (account.ok()) {
-    sent_name_ = std::move(account.value.sent);
-    response_.user = std::move(account.value.name);
-  } else {
-    sent_name_ = response_.user = std::string(received);
-  }
-  return account.ok();
-}
-
-void Session::LookUpUser() {
+Task<bool> Session::Route() {
   const std::string& user = response_.user;
-  since_ = Now();
-  if (!HasName()) {
-    if (user.size() <= kMaxUser) host_.identify(handle_, user.data(), user.size());  // for the log
-    return RefuseAsUnknown();
+  since_ = d_.Now();
+  // Also a name that is none, for the log. The empty name as well: rum lets nobody in, to the
+  // default destination or elsewhere, of whom it was not told.
+  if (user.size() <= kMaxUser) d_.Identify(user);
+  if (!HasName()) co_return co_await RefuseAsUnknown();
+  if (!user.empty()) {  // no map has that
+    dialogue::Record record = co_await d_.Lookup(user);
+    since_ = d_.Now();
+    if (d_.closed()) co_return false;
+    if (record.status() == dialogue::Record::kUnavailable) {
+      co_return RefuseFor(RUM_CLOSE_MAP_UNAVAILABLE, "the map could not be asked");
+    }
+    if (record.status() == dialogue::Record::kFound) {
+      co_return co_await AdmitKnown(AsBytes(record.value()));
+    }
   }
-  // The empty name as well: rum lets nobody in, to the default destination or elsewhere, of whom it
-  // was not told.
-  host_.identify(handle_, user.data(), user.size());
-  if (user.empty()) return GoOnUnknown();  // no map has it
-  int32_t status = host_.lookup(handle_, user.data(), user.size());
-  if (status == RUM_OK) {
-    state_ = State::kAwaitMap;
-  } else {
-    OnLookedUp(status, {});
-  }
+  if (config_.unknown_to_default) co_return true;  // if there is one, see Connect()
+  co_return co_await RefuseAsUnknown();
 }
 
-void Session::OnLookedUp(int32_t status, Bytes value) {
-  if (state_ == State::kAwaitChangeMap) return JudgeChange(status, value);
-  if (state_ != State::kAwaitMap && state_ != State::kAwaitResponse) return;
-  since_ = Now();
-  // Unsupported: no map was asked for, and so everybody is unknown to it.
-  if (status == RUM_NOT_FOUND || status == RUM_E_UNSUPPORTED) return GoOnUnknown();
-  if (status != RUM_FOUND) {
-    return RefuseFor(RUM_CLOSE_MAP_UNAVAILABLE, "the map could not be asked");
-  }
-  GoOnKnown(value);
-}
-
-void Session::GoOnKnown(Bytes value) {
-  Parsed<Record> record = ParseRecord(value);
-  if (!record.ok()) return RefuseFor(RUM_CLOSE_BAD_DESTINATION, record.why);
-  known_ = true;
-  stored_ = record.value.secret;
-  public_key_ = std::move(record.value.public_key);
-  destination_ = record.value.destination;
+Task<bool> Session::AdmitKnown(Bytes record) {
+  if (!TakeRecord(record)) co_return false;
   if (RewritesForClient() && stored_) {
     rewriting_ = true;
-    record_ = AsText(value);
-    return DemandToken();
+    record_ = AsText(record);
+    if (!co_await ProveToRum()) co_return false;
+    // Only now, so that a guess costs the user none of the limits.
+    bool admitted = Admitted(AsBytes(record_));
+    Wipe(&record_);
+    if (admitted) co_return true;
+  } else if (Admitted(record)) {
+    co_return true;
   }
-  if (Admitted(value)) Connect(destination_);
-}
-
-void Session::GoOnUnknown() {
-  // Only rum knows whether there is a default destination. It connects when this hook has returned,
-  // and not at all if the session is closed by then.
-  if (config_.unknown_to_default && Connect({})) {
-    Admitted({});
-    return;
-  }
-  RefuseAsUnknown();
-}
-
-void Session::RefuseAsUnknown() {
-  known_ = false;
-  if (RewritesForClient()) return DemandToken();
-  DelayAs(Pace::Step::kSwitch, State::kDelaySwitch);
-}
-
-bool Session::Admitted(Bytes record) {
-  if (state_ == State::kClosed) return false;
-  if (!limits_) return true;
-  verdict_ = limits_->admit(handle_, record.data(), record.size());
-  if (verdict_ == RUM_OK && rewriting_) verdict_ = limits_->confirm(handle_);  // rum saw the proof
-  if (verdict_ == RUM_OK) return true;
-  if (LooksLikeAWrongPassword(verdict_)) {
-    // Who has proved the password gets the answer at once, as for a wrong one. So must who is to be
-    // connected already: a server must not see a connection that nobody uses.
-    rewriting_ || state_ == State::kAwaitConnect ? Deny() : RefuseAsUnknown();
-    return false;
-  }
-  RefuseAsVerdict();
-  return false;
-}
-
-bool Session::Confirmed() {
-  if (limits_) verdict_ = limits_->confirm(handle_);
-  if (verdict_ == RUM_OK) return true;
-  farewell_ = Farewell::kQuit;
-  RefuseAsVerdict();
-  return false;
-}
-
-void Session::RefuseAsVerdict() {
-  Refuse(ErrorForVerdict(verdict_, response_.user), ReasonForVerdict(verdict_),
-         TextForVerdict(verdict_));
-}
-
-bool Session::RewritesForClient() const {
-  switch (config_.auth) {
-    case AuthMode::kRelay:
-      return false;
-    case AuthMode::kRewrite:
-      return true;
-    case AuthMode::kAuto:
-      break;
-  }
-  return !ClientHas(kPluginAuth);
+  co_return co_await RefuseByVerdict();
 }
 
 // A client may begin with another plugin than the greeting's; as a server, ask it then for ours.
-void Session::DemandToken() {
-  if (ClientHas(kPluginAuth) && response_.plugin != kNativePlugin) return SendOwnSwitch();
-  state_ = State::kAwaitTurn;
-  const int32_t verdict = MayProve();
-  if (verdict == RUM_OK) return JudgeToken(response_.auth);
-  if (verdict == RUM_E_AGAIN) return;
+Task<bool> Session::ProveToRum() {
+  if (ClientHas(kPluginAuth) && response_.plugin != kNativePlugin) {
+    if (!SendOwnSwitch()) co_return false;
+    Payload token = co_await ReadClient(Proof::kYes);
+    if (!token) co_return false;
+    with_password_ = ProvesSomething(AsText(*token));
+    co_return JudgeToken(*token);
+  }
+  const int32_t verdict = co_await d_.TryLogin();
+  if (verdict == RUM_OK) co_return JudgeToken(AsBytes(response_.auth));
+  if (verdict < 0) co_return false;
   verdict_ = verdict;
-  RefuseAsVerdict();
+  co_return RefuseAsVerdict();
 }
 
-// The response is a proof only where rum judges it, which is not known before the map has answered.
-int32_t Session::MayProve() {
-  if (!limits_) return RUM_OK;
-  if (state_ != State::kAwaitResponse) return limits_->try_login(handle_);
-  return limits_->blocked(handle_) == 1 ? RUM_REFUSED_BLOCKED : RUM_OK;
+Task<bool> Session::RefuseByVerdict() {
+  if (!LooksLikeAWrongPassword(verdict_)) co_return RefuseAsVerdict();
+  // Who has proved the password gets the answer at once, as for a wrong one.
+  if (rewriting_) co_return Deny();
+  co_return co_await RefuseAsUnknown();
 }
 
-void Session::SendOwnSwitch() {
-  std::optional<Nonce> nonce = MakeNonce();
-  if (!nonce) return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
-  nonce_ = *nonce;
-  if (!logged_in_) scramble_ = nonce_;  // in a change of the user clients keep what they had
-  Send(RUM_CLIENT, BuildNativeSwitch(nonce_, front_++));
-  state_ = State::kAwaitToken;
-  WaitFor(RUM_CLIENT, kHeaderSize);
+// What an unknown user sees: the steps and the error of a wrong password.
+Task<bool> Session::RefuseAsUnknown() {
+  known_ = false;
+  if (RewritesForClient()) co_return co_await ProveToRum();  // against a hash that no password has
+  const bool asked = co_await PretendToAsk();
+  co_return asked&& Deny();
 }
 
-void Session::TakeToken(Bytes payload) {
-  with_password_ = ProvesSomething(AsText(payload));
-  // In a change of the user it is the server that finds a wrong password.
-  if (!logged_in_ && (known_ || RewritesForClient())) return JudgeToken(AsText(payload));
-  DelayAs(Pace::Step::kDenial, State::kDelayDenial);
-}
-
-// Unknown users take the same steps, against a hash that no password has.
-void Session::JudgeToken(std::string_view token) {
-  password_hash_ = CheckToken(AsBytes(token), nonce_, stored_.value_or(Hash{}));
-  if (!known_ || !password_hash_) return Deny();
-  // Only now, so that a guess costs the user none of the limits.
-  bool admitted = Admitted(AsBytes(record_));
-  Wipe(&record_);
-  if (admitted) Connect(destination_);
-}
-
-uint64_t Session::Now() const { return clock_ ? clock_->now() : host_.now() * 1000; }
-
-void Session::DelayAs(Pace::Step step, State state) {
-  state_ = state;
-  // Who breaks a rule, or is refused in a change of the user, is compared with others of the
-  // server.
-  const std::string* there = logged_in_ || !destination_.empty() ? &destination_ : nullptr;
-  uint64_t wait = pace_.Shorten(pace_.Pick(step, response_.user, there));
-  due_ = Now() + wait;
-  timer_ = wait == 0 ? 0
-           : clock_  ? clock_->timer(handle_, wait)
-                     : host_.timer(handle_, wait / 1000);
-  if (timer_ == 0) OnTimeout(0);
-}
-
-void Session::NotePace(Pace::Step step) {
-  pace_.Add(step, known_ ? response_.user : std::string_view(), destination_, Now() - since_);
-}
-
-void Session::OnTimeout(uint64_t ticket) {
-  if (ticket != timer_) return;
-  if (ticket) {
-    const uint64_t now = Now();
-    pace_.TimerWasLate(now - std::min(now, due_));
+// Asks for the plugin that servers ask for, and takes as long as they do to find the answer wrong.
+// True: the client is to be told so now.
+Task<bool> Session::PretendToAsk() {
+  // How long the end takes would tell an unknown user from one whom a server denies.
+  const bool goes_on = !logged_in_;
+  d_.client.GoOnAfterEnd(goes_on);
+  if (!co_await Delay(Pace::Step::kSwitch)) co_return false;
+  with_password_ = false;
+  if (!d_.client.ended()) {
+    if (!SendOwnSwitch()) co_return false;
+    Payload token = co_await ReadClient(Proof::kYes);
+    if (token) {
+      with_password_ = ProvesSomething(AsText(*token));
+    } else if (!goes_on || !d_.client.ended()) {
+      co_return false;
+    }
   }
-  if (state_ == State::kDelaySwitch) {
-    return client_left_ ? DelayAs(Pace::Step::kDenial, State::kDelayDenial) : SendOwnSwitch();
-  }
-  if (state_ == State::kDelayDenial) return Deny();
+  co_return co_await Delay(Pace::Step::kDenial);
 }
 
-void Session::Deny() {
-  if (limits_ && (!client_left_ || with_password_)) limits_->login_failed(handle_);
-  if (client_left_) return Close(RUM_CLOSE_CLIENT_GONE, {});
-  if (logged_in_) return GoOnAsBefore(Denied());
+Task<bool> Session::Connect() {
+  auto connection = d_.Connect(destination_);
+  Reason failed = connection.Begin();
+  if (failed == Reason(RUM_CLOSE_NO_DESTINATION)) co_return co_await RefuseAsUnknown();
+  if (failed == Reason(RUM_CLOSE_BAD_DESTINATION)) {
+    co_return RefuseFor(failed.number(), "the map's destination is written wrong");
+  }
+  if (failed == Reason(RUM_CLOSE_LIMIT)) {
+    co_return RefuseFor(failed.number(), "the destination takes no more connections");
+  }
+  if (failed) co_return RefuseFor(RUM_CLOSE_MODULE, "the connection could not be begun");
+  d_.Note("auth", rewriting_ ? "rewrite" : "relay");
+  // Only rum knows whether there is a default destination. It connects when this hook has returned,
+  // and not at all if the session is closed by then: a server must not see a connection that nobody
+  // uses, so that who is refused gets the answer at once.
+  if (!known_ && !Admitted({})) {
+    co_return LooksLikeAWrongPassword(verdict_) ? Deny() : RefuseAsVerdict();
+  }
+  // From here on to the end of the login the server is not left alone by who leaves.
+  d_.client.GoOnAfterEnd(true);
+  failed = co_await connection;
+  if (failed) co_return false;
+  farewell_ = Farewell::kResponse;
+  char peer[128] = {};
+  size_t size = d_.Peer(d_.upstream, peer, sizeof peer);
+  upstream_.assign(peer, std::min(size, sizeof peer - 1));
+  unix_upstream_ = upstream_.starts_with("unix");
+  co_return true;
+}
+
+Task<bool> Session::MeetServer() {
+  Payload greeting = co_await ReadServer();
+  if (!greeting) co_return false;
+  if (KindOfReply(*greeting) == ReplyKind::kError) co_return PassError(*greeting);
+  if (!TakeGreeting(*greeting)) co_return false;
+  if (!Left() && !PrepareResponse() && !Left()) co_return false;
+  if (Left()) co_return co_await LeaveAsNobody();
+  if (asked_for_tls_) {
+    if (!co_await StartUpstreamTls()) co_return false;
+    if (Left()) co_return co_await LeaveAsNobody();
+  }
+  co_return Respond();
+}
+
+Task<bool> Session::StartUpstreamTls() {
+  SendToUpstream(BuildSslRequest(*outgoing_, back_++));
+  farewell_ = Farewell::kNone;  // until the handshake is over nothing can be said to the server
+  Reason failed = co_await d_.upstream.StartTls();
+  if (failed) co_return false;
+  farewell_ = Farewell::kResponse;
+  co_return true;
+}
+
+// What the server asks goes to the client, and its answers back, until the server has judged.
+// Gives the server's OK.
+Task<Payload> Session::Authenticate() {
+  for (;;) {
+    Payload said = co_await ReadServer();
+    if (!said) co_return std::nullopt;
+    if (Left()) {
+      co_await GoOnAlone(said);
+      co_return std::nullopt;
+    }
+    bool asked = false;
+    switch (KindOfReply(*said)) {
+      case ReplyKind::kOk:
+        co_return said;
+      case ReplyKind::kError:
+        PassError(*said);
+        break;
+      case ReplyKind::kOldSwitch:
+        Refuse(ServerWantsOldPassword(), RUM_CLOSE_UNSUPPORTED,
+               "the account's password is from before 4.1");
+        break;
+      case ReplyKind::kFastAuthOk:
+        PassToClient(*said);
+        server_is_due_ = true;  // without an answer
+        continue;
+      case ReplyKind::kSwitch:
+      case ReplyKind::kNextFactor:
+        asked = PassPluginRequest(*said);
+        break;
+      case ReplyKind::kMore:
+        asked = PassMore(*said);
+        break;
+    }
+    if (!asked) co_return std::nullopt;
+    if (!co_await PassAnswer()) co_return std::nullopt;
+  }
+}
+
+// The server has let the user in, who does not know it yet.
+Task<bool> Session::Enter(Bytes ok) {
+  // An account that needs no proof over a unix socket is one whose name is that of rum's own system
+  // user (unix_socket, auth_socket): whoever comes through rum would be let in.
+  if (unix_upstream_ && !rewriting_ && !switched_) {
+    farewell_ = Farewell::kQuit;
+    d_.LoginFailed();
+    d_.Count(kServerDenials);
+    co_return Refuse(Denied(), RUM_CLOSE_DENIED,
+                     "the server took rum's own system user for a proof");
+  }
+  verdict_ = d_.Confirm();
   if (verdict_ != RUM_OK) {
-    return Refuse(Denied(), ReasonForVerdict(verdict_), TextForVerdict(verdict_));
+    farewell_ = Farewell::kQuit;
+    co_return RefuseAsVerdict();
   }
-  Count(known_ ? kWrongPasswords : kUnknownUsers);
-  if (!HasName()) return Refuse(Denied(), RUM_CLOSE_DENIED, name_fault_);
-  uint32_t reason = RUM_CLOSE_DENIED;
-  if (!known_ && config_.unknown_to_default) reason = RUM_CLOSE_NO_DESTINATION;
-  Refuse(Denied(), reason, known_ ? "wrong password" : "the map does not know the user");
-}
-
-// False only when there is no default destination.
-bool Session::Connect(std::string_view destination) {
-  switch (host_.connect(handle_, destination.data(), destination.size())) {
-    case RUM_OK:
-      state_ = State::kAwaitConnect;
-      Note("auth", rewriting_ ? "rewrite" : "relay");
-      return true;
-    case RUM_E_UNSUPPORTED:
-      if (destination.empty()) return false;
-      [[fallthrough]];
-    case RUM_E_ARGUMENT:
-      RefuseFor(RUM_CLOSE_BAD_DESTINATION, "the map's destination is written wrong");
-      return true;
-    case RUM_E_LIMIT:
-      RefuseFor(RUM_CLOSE_LIMIT, "the destination takes no more connections");
-      return true;
-    default:
-      RefuseFor(RUM_CLOSE_MODULE, "the connection could not be begun");
-      return true;
+  if (database_.empty()) {
+    PassOk(ok);
+  } else {
+    std::string kept(AsText(ok));
+    if (!co_await ChooseDatabase()) co_return false;
+    PassOk(AsBytes(kept));
   }
-}
-
-int32_t Session::OnSideEnd(uint32_t side) {
-  if (side == RUM_UPSTREAM) {
-    farewell_ = Farewell::kNone;
-    return RUM_END;
-  }
-  switch (state_) {
-    case State::kAwaitConnect:
-    case State::kAwaitGreeting:
-    case State::kAwaitUpstreamTls:
-    case State::kAwaitVerdict:
-    case State::kAwaitServerKey:
-    case State::kAwaitAnswer:
-    case State::kAwaitCipher:
-      if (logged_in_) return RUM_END;  // a change of the user: servers count nothing
-      GoOnAlone();
-      return RUM_KEEP;
-    case State::kDelaySwitch:
-    case State::kAwaitToken:
-    case State::kDelayDenial:
-      // How long the end takes would tell an unknown user from one whom a server denies.
-      if (logged_in_ || RewritesForClient()) return RUM_END;
-      client_left_ = true;
-      if (state_ != State::kDelayDenial) with_password_ = false;  // nothing was answered
-      if (state_ == State::kAwaitToken) DelayAs(Pace::Step::kDenial, State::kDelayDenial);
-      return RUM_KEEP;
-    default:
-      return RUM_END;
-  }
-}
-
-void Session::OnClose(uint32_t reason) {
-  // Where in what flows rum ended it nobody knows: nothing can be said there.
-  if (relaying() || state_ == State::kWatching) return;
-  // Who has seen that a guess was wrong may just wait for rum to end the login.
-  const bool client_is_due = state_ == State::kAwaitAnswer || state_ == State::kAwaitCipher;
-  if (reason == RUM_CLOSE_LOGIN_TIMEOUT && client_is_due && proof_passed_ && limits_) {
-    limits_->login_failed(handle_);
-  }
-  bool broken = reason == RUM_CLOSE_UPSTREAM_GONE || reason == RUM_CLOSE_UPSTREAM_RESET;
-  if (broken) farewell_ = Farewell::kNone;
-  LeaveUpstream();
-  // In the middle of a TLS handshake nothing can be said.
-  bool left = reason == RUM_CLOSE_CLIENT_GONE || reason == RUM_CLOSE_CLIENT_RESET || client_left_ ||
-              state_ == State::kAwaitTls;
-  if (!reported_ && !left) Send(RUM_CLIENT, BuildError(ErrorForReason(reason), front_));
-  state_ = State::kClosed;
-}
-
-Session::ClientPeer Session::FindClientPeer() const {
-  char text[128] = {};
-  size_t size = host_.peer(handle_, RUM_CLIENT, text, sizeof text);
-  std::string_view peer(text, std::min(size, sizeof text - 1));
-  if (peer.starts_with("unix")) return {.host = "localhost", .port = {}};
-  size_t colon = peer.rfind(':');
-  std::string_view host = peer.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  std::string_view port = colon == peer.npos ? std::string_view() : peer.substr(colon + 1);
-  return {.host = std::string(host), .port = std::string(port)};
-}
-
-ServerError Session::Denied() const {
-  return AccessDenied(sent_name_, ClientHost(), with_password_);
-}
-
-// A side that is not there is noticed by rum, which ends the session.
-void Session::Send(uint32_t side, std::string_view packet) {
-  host_.send(handle_, side, packet.data(), packet.size());
-}
-
-void Session::PassToClient(Bytes payload) {
-  PacketWriter packet;
-  Send(RUM_CLIENT, packet.WriteBytes(payload).Finish(front_++));
-}
-
-// In two pieces: the payload may be a password, of which the module makes no copy.
-void Session::PassToUpstream(Bytes payload) {
-  Send(RUM_UPSTREAM, BuildHeader(payload.size(), back_++));
-  Send(RUM_UPSTREAM, AsText(payload));
-}
-
-void Session::WaitFor(uint32_t side, size_t size) {
-  if (host_.need(handle_, side, size) == RUM_E_LIMIT) {
-    RefuseFor(RUM_CLOSE_LIMIT, "a packet of the login does not fit the window");
-  }
-}
-
-void Session::Note(const char* key, std::string_view value) {
-  host_.note(handle_, key, value.data(), value.size());
-}
-
-void Session::Count(Metric metric) { host_.metric_add(handle_, metric, 1); }
-
-void Session::Refuse(const ServerError& error, uint32_t reason, std::string_view log_text) {
-  if (!client_left_) Send(RUM_CLIENT, BuildError(error, front_));
+  if (LetFlow()) co_return true;
+  farewell_ = Farewell::kQuit;
   reported_ = true;
-  Close(reason, log_text);
+  co_return Close(RUM_CLOSE_MODULE, "the relay did not begin");
 }
 
-void Session::RefuseFor(uint32_t reason, std::string_view log_text) {
-  Refuse(ErrorForReason(reason), reason, log_text);
+Task<bool> Session::ChooseDatabase() {
+  farewell_ = Farewell::kQuit;
+  d_.client.GoOnAfterEnd(false);  // a server that has let us in counts nothing
+  back_ = 0;
+  SendToUpstream(PacketWriter().WriteU8(kInitDbCommand).WriteText(database_).Finish(back_++));
+  database_.clear();
+  Payload said = co_await ReadServer();
+  if (!said) co_return false;
+  const ReplyKind kind = KindOfReply(*said);
+  if (kind == ReplyKind::kOk) co_return true;
+  if (kind == ReplyKind::kError) co_return PassError(*said);
+  d_.Count(kServerFaults);
+  co_return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL,
+                      "the server did not say whether it has the database");
 }
 
-// All at once, as Refuse() says it, would do where the plugin that the server asks nobody for is
-// the native one. It may be that of any account, and a wrong guess counts as an error of the
-// address.
-void Session::RefuseAfterGreeting(const ServerError& error, uint32_t reason,
-                                  std::string_view log_text) {
-  Send(RUM_CLIENT, BuildError(error, front_));
-  reported_ = client_left_ = true;
-  refused_for_ = reason;
-  refused_text_ = log_text;
-  RespondAsNobody();
-}
-
-void Session::Close(uint32_t reason, std::string_view log_text) {
-  if (refused_for_ && reason == RUM_CLOSE_CLIENT_GONE) {
-    reason = refused_for_;
-    log_text = refused_text_;
+// A guesser may have begun many logins before the first of them failed: rum is asked before a proof
+// is looked at, and keeps it until then.
+Task<Payload> Session::ReadClient(Proof proof) {
+  Frame frame;
+  auto look = [this, &frame](std::string_view bytes) {
+    frame = ReadFrame(AsBytes(bytes), front_);
+    const bool partial = frame.kind == Frame::Kind::kPartial;
+    return partial ? dialogue::Parse::Need(frame.size) : dialogue::Parse::Whole(0);
+  };
+  View there = co_await d_.client.Frame(look, kHeaderSize);
+  if (!there) co_return std::nullopt;
+  if (frame.kind != Frame::Kind::kWhole) {
+    const bool out_of_order = frame.kind == Frame::Kind::kBadOrder;
+    if (!out_of_order) ++front_;
+    d_.Count(kClientFaults);
+    Refuse(
+        out_of_order ? OutOfOrder() : BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL,
+        out_of_order ? "the client's packet is out of order" : "the client's packet is too long");
+    co_return std::nullopt;
   }
-  LeaveUpstream();
-  state_ = State::kClosed;
-  host_.close(handle_, reason, log_text.data(), log_text.size());
+  int32_t verdict = RUM_OK;
+  if (proof == Proof::kYes) {
+    verdict = co_await d_.TryLogin();
+  } else if (d_.Blocked()) {
+    verdict = RUM_REFUSED_BLOCKED;
+  }
+  if (verdict < 0) co_return std::nullopt;
+  ++front_;
+  if (verdict != RUM_OK) {
+    verdict_ = verdict;
+    RefuseAsVerdict();
+    co_return std::nullopt;
+  }
+  View packet = co_await d_.client.Read(frame.size);
+  if (!packet) co_return std::nullopt;
+  co_return AsBytes(packet.text()).subspan(kHeaderSize);
+}
+
+Task<Payload> Session::ReadServer() {
+  Frame frame;
+  PacketParser parser{back_, &frame};
+  View packet = co_await d_.upstream.Frame(parser, kHeaderSize);
+  const char* fault = nullptr;
+  if (frame.kind == Frame::Kind::kTooLong) fault = "the server's packet is too long";
+  if (frame.kind == Frame::Kind::kBadOrder) fault = "the server's packet is out of order";
+  if (packet && back_ == kPacketsMost) fault = "the login does not come to an end";
+  if (fault) {
+    d_.Count(kServerFaults);
+    if (farewell_ == Farewell::kResponse) farewell_ = Farewell::kNone;  // it greets with that
+    RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, fault);
+    co_return std::nullopt;
+  }
+  if (!packet) co_return std::nullopt;
+  ++back_;
+  server_is_due_ = false;
+  co_return frame.payload;
 }
 
 }  // namespace rum::mysql

@@ -5,10 +5,16 @@
 
 #include "mysql/ok_packet.h"
 #include "mysql/own_key.h"
+#include "mysql/reply.h"
+#include "mysql/rsa.h"
 #include "mysql/session.h"
 
 namespace rum::mysql {
 namespace {
+
+using dialogue::Event;
+using dialogue::Resumed;
+using dialogue::View;
 
 // With the NUL. The servers take less; none is cut, since more does not fit their RSA keys.
 constexpr size_t kMaxPassword = 1024;
@@ -24,18 +30,19 @@ bool IsPluginName(std::string_view name) {
 
 }  // namespace
 
-void Session::TakePluginRequest(Bytes payload) {
+// The server asks for a plugin, which the client is asked for in its turn.
+bool Session::PassPluginRequest(Bytes payload) {
   Parsed<PluginRequest> request = ParsePluginRequest(payload);
   if (!request.ok()) {
-    Count(kServerFaults);
+    d_.Count(kServerFaults);
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, request.why);
   }
   const auto& [plugin, data] = request.value;
   if (KindOfReply(payload) == ReplyKind::kSwitch) {
-    Note("plugin", IsPluginName(plugin) ? plugin : "?");
+    d_.Note("plugin", IsPluginName(plugin) ? plugin : "?");
   }
   if (!exchange_.Begin(KindOfPlugin(plugin), data)) {
-    Count(kServerFaults);
+    d_.Count(kServerFaults);
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server's switch has no nonce");
   }
   // Some clients from before plugins follow a switch to the one that they know.
@@ -46,147 +53,195 @@ void Session::TakePluginRequest(Bytes payload) {
   if (!exchange_.MayAsk(links())) return RefuseClearText();
   // In a change of the user clients keep what they had.
   if (exchange_.kind() == PluginKind::kNative && !logged_in_) scramble_ = exchange_.nonce();
-  Count(kSwitches);
+  d_.Count(kSwitches);
   if (!rewriting_ && !switched_ && !logged_in_) NotePace(Pace::Step::kSwitch);
   switched_ = true;
   answered_ = 0;
   PassToClient(payload);
-  WaitFor(RUM_CLIENT, kHeaderSize);
+  return true;
 }
 
-void Session::TakeMore(Bytes payload) {
+// The server has said more to the plugin.
+bool Session::PassMore(Bytes payload) {
   if (!exchange_.MayAsk(links())) return RefuseClearText();
   exchange_.Hear(payload);
   PassToClient(payload);
-  WaitFor(RUM_CLIENT, kHeaderSize);
+  return true;
 }
 
 // A client sends its password itself only when it believes the way to be safe: it sees its own
 // link, and cannot see the one behind it.
-void Session::RefuseClearText() {
-  Refuse(
+bool Session::RefuseClearText() {
+  return Refuse(
       ServerWithoutTls(), RUM_CLOSE_UNSUPPORTED,
       "the client's link is safe and the server's is not: its password could be read on the way");
 }
 
-void Session::TakeAnswer(Bytes payload) {
-  with_password_ = ProvesSomething(AsText(payload));
+// The client's answer goes to the server as that needs it.
+Task<bool> Session::PassAnswer() {
+  Payload answer = co_await ReadAnswer();
+  if (!answer) co_return false;
+  with_password_ = ProvesSomething(AsText(*answer));
   proof_passed_ |= with_password_;
-  since_ = Now();
-  switch (exchange_.Judge(payload, links())) {
-    case Exchange::Step::kPass: {
-      if (!MayBeAnswer(exchange_.kind(), payload.size(), answered_)) return AnswerInPlace();
-      std::optional<Hash> token;
-      if (exchange_.kind() == PluginKind::kNative) {
-        token = TranslateToken(payload, exchange_.nonce());
-      }
-      PassToUpstream(token ? Bytes(*token) : payload);
-      ++answered_;
-      state_ = State::kAwaitVerdict;
-      return;
-    }
+  since_ = d_.Now();
+  switch (exchange_.Judge(*answer, links())) {
+    case Exchange::Step::kPass:
+      co_return PassProof(*answer);
     case Exchange::Step::kEncrypt:
-      return AskForServerKey(payload);
+      co_return co_await EncryptPasswordForServer(*answer);
     case Exchange::Step::kOfferKey:
-      return OfferOwnKey();
+      co_return co_await OfferOwnKey();
     case Exchange::Step::kUnreadable:
-      return Refuse(ForeignKey(), RUM_CLOSE_UNSUPPORTED,
-                    "the client encrypted the password with a key that is not rum's");
+      break;
   }
+  co_return Refuse(ForeignKey(), RUM_CLOSE_UNSUPPORTED,
+                   "the client encrypted the password with a key that is not rum's");
+}
+
+// One packet of the client. The server has nothing to say meanwhile, but may lose patience: its
+// error is heard even while half of the client's packet is there.
+Task<Payload> Session::ReadAnswer() {
+  client_is_due_ = true;
+  Event event = Event::kClient;
+  for (size_t wanted = kHeaderSize; wanted > 0 && event == Event::kClient;) {
+    event = co_await d_.First().Client(wanted).Upstream(kHeaderSize);
+    if (event != Event::kClient) break;
+    View bytes = co_await d_.client.Peek(wanted);
+    Frame frame = ReadFrame(AsBytes(bytes.text()), front_);
+    wanted = frame.kind == Frame::Kind::kPartial ? frame.size : 0;
+  }
+  Payload answer;
+  if (event == Event::kClient) answer = co_await ReadClient(Proof::kYes);
+  if (event == Event::kUpstream) co_await HearOutOfTurn();
+  const bool left = !answer && !d_.closed() && d_.client.ended() && !logged_in_;
+  if (answer || left) client_is_due_ = false;
+  if (left && event != Event::kUpstream) co_await GoOnAlone();
+  co_return answer;
+}
+
+Task<bool> Session::HearOutOfTurn() {
+  Payload said = co_await ReadServer();
+  if (!said) co_return false;
+  if (Left()) co_return co_await GoOnAlone(said);
+  if (KindOfReply(*said) == ReplyKind::kError) co_return PassError(*said);
+  d_.Count(kServerFaults);
+  co_return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server spoke when the client was due");
+}
+
+bool Session::PassProof(Bytes answer) {
+  if (!MayBeAnswer(exchange_.kind(), answer.size(), answered_)) return AnswerInPlace();
+  std::optional<Hash> token;
+  if (exchange_.kind() == PluginKind::kNative) token = TranslateToken(answer, exchange_.nonce());
+  PassToUpstream(token ? Bytes(*token) : answer);
+  ++answered_;
+  return true;
 }
 
 // The client reads what a wrong password reads, as unknown users do. MariaDB would count its answer
 // as an error of rum's address.
-void Session::AnswerInPlace() {
-  Count(kClientFaults);
+bool Session::AnswerInPlace() {
+  d_.Count(kClientFaults);
   if (std::optional<std::string> proof = WrongProof(exchange_.kind(), answered_)) {
     PassToUpstream(AsBytes(*proof));
     ++answered_;
-    state_ = State::kAwaitVerdict;
-    return;
+    return true;
   }
   farewell_ = Farewell::kNone;
-  if (limits_) limits_->login_failed(handle_);
-  Refuse(Denied(), RUM_CLOSE_DENIED, "the client's answer has a length that its plugin never has");
+  d_.LoginFailed();
+  return Refuse(Denied(), RUM_CLOSE_DENIED,
+                "the client's answer has a length that its plugin never has");
 }
 
-void Session::AskForServerKey(Bytes password) {
+// The client sent the password itself, by a safe link, and the server's is none.
+Task<bool> Session::EncryptPasswordForServer(Bytes password) {
   if (password.size() > kMaxPassword) {
-    Count(kClientFaults);
-    return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "the client's password is too long");
+    d_.Count(kClientFaults);
+    co_return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL,
+                     "the client's password is too long");
   }
-  password_.emplace(password);
+  std::optional<Secret> held(std::in_place, password);
   uint8_t request = exchange_.key_request();
   PassToUpstream({&request, 1});
-  state_ = State::kAwaitServerKey;
-}
-
-void Session::TakeServerKey(Bytes payload) {
-  state_ = State::kAwaitAnswer;  // the server waits for us now
-  Parsed<std::string> cipher = EncryptPassword(payload, password_->get(), exchange_.nonce());
-  password_.reset();
+  Payload key = co_await ReadServer();
+  if (!key || Left() || KindOfReply(*key) == ReplyKind::kError) {
+    held.reset();
+    if (!key) co_return false;
+    if (Left()) co_return co_await GoOnAlone(key);
+    co_return PassError(*key, " when it was asked for its RSA key");
+  }
+  Parsed<std::string> cipher = EncryptPassword(*key, held->get(), exchange_.nonce());
+  held.reset();
   if (!cipher.ok()) {
-    Count(kServerFaults);
-    return Refuse(CannotEncrypt(), RUM_CLOSE_UNSUPPORTED, cipher.why);
+    d_.Count(kServerFaults);
+    co_return Refuse(CannotEncrypt(), RUM_CLOSE_UNSUPPORTED, cipher.why);
   }
-  Count(kTranslatedPasswords);
+  d_.Count(kTranslatedPasswords);
   PassToUpstream(AsBytes(cipher.value));
-  state_ = State::kAwaitVerdict;
+  co_return true;
 }
 
-void Session::OfferOwnKey() {
-  own_key_ = OwnKeys::OfProcess().Find(upstream_);
-  if (own_key_) return SendOwnKey();
-  uint64_t ticket = host_.pause(handle_);
-  if (ticket == 0) return RefuseFor(RUM_CLOSE_MODULE, "the login could not be paused");
-  state_ = State::kAwaitOwnKey;
-  OwnKeys::OfProcess().Await(host_, upstream_, ticket);
-}
-
-void Session::OnResumed(int32_t status) {
-  if (state_ == State::kAwaitTurn) return DemandToken();
-  if (state_ != State::kAwaitOwnKey) return WaitFor(RUM_CLIENT, kHeaderSize);
-  if (status == RUM_E_LIMIT) {
-    return RefuseFor(RUM_CLOSE_LIMIT, "too many logins wait for an RSA key");
+// The client wants a key to encrypt the password with, and the server the password itself.
+Task<bool> Session::OfferOwnKey() {
+  OwnKeys::Key key = OwnKeys::OfProcess().Find(upstream_);
+  if (!key) {
+    d_.client.GoOnAfterEnd(false);
+    auto pause = d_.Pause();
+    if (pause.ticket() == 0) co_return RefuseFor(RUM_CLOSE_MODULE, "the login could not be paused");
+    OwnKeys::OfProcess().Await(*dialogue::host.calls, upstream_, pause.ticket());
+    Resumed made = co_await pause;
+    if (made.reason) co_return false;
+    d_.client.GoOnAfterEnd(!logged_in_);
+    if (made.status == RUM_E_LIMIT) {
+      co_return RefuseFor(RUM_CLOSE_LIMIT, "too many logins wait for an RSA key");
+    }
+    key = OwnKeys::OfProcess().Find(upstream_);
+    if (made.status != RUM_OK || !key) {
+      co_return RefuseFor(RUM_CLOSE_MODULE, "no RSA key could be made");
+    }
   }
-  own_key_ = OwnKeys::OfProcess().Find(upstream_);
-  if (status != RUM_OK || !own_key_) {
-    return RefuseFor(RUM_CLOSE_MODULE, "no RSA key could be made");
-  }
-  SendOwnKey();
-}
-
-void Session::SendOwnKey() {
   std::string more(1, kMoreMark);
-  PassToClient(AsBytes(more.append(own_key_->pem())));
-  state_ = State::kAwaitCipher;
-  WaitFor(RUM_CLIENT, kHeaderSize);
+  PassToClient(AsBytes(more.append(key->pem())));
+  Payload cipher = co_await ReadAnswer();
+  if (!cipher) co_return false;
+  std::optional<Secret> password = key->Decrypt(*cipher, exchange_.nonce());
+  if (!password) {
+    d_.LoginFailed();
+    d_.Count(kClientFaults);
+    co_return Refuse(AccessDenied(sent_name_, ClientHost(), true), RUM_CLOSE_DENIED,
+                     "the client's password is not encrypted with rum's RSA key and OAEP");
+  }
+  d_.Count(kTranslatedPasswords);
+  PassToUpstream(password->get());
+  co_return true;
 }
 
-void Session::TakeCipher(Bytes payload) {
-  OwnKeys::Key key = std::move(own_key_);
-  std::optional<Secret> password = key->Decrypt(payload, exchange_.nonce());
-  if (!password) {
-    if (limits_) limits_->login_failed(handle_);
-    Count(kClientFaults);
-    return Refuse(AccessDenied(sent_name_, ClientHost(), true), RUM_CLOSE_DENIED,
-                  "the client's password is not encrypted with rum's RSA key and OAEP");
-  }
-  Count(kTranslatedPasswords);
-  PassToUpstream(password->get());
-  state_ = State::kAwaitVerdict;
+void Session::PassToClient(Bytes payload) {
+  PacketWriter packet;
+  d_.client.Send(packet.WriteBytes(payload).Finish(front_++));
+}
+
+// In two pieces: the payload may be a password, of which the module makes no copy.
+void Session::PassToUpstream(Bytes payload) {
+  d_.upstream.Send(BuildHeader(payload.size(), back_++));
+  SendToUpstream(AsText(payload));
+}
+
+// The server is to speak then.
+void Session::SendToUpstream(std::string_view packet) {
+  d_.upstream.Send(packet);
+  server_is_due_ = true;
 }
 
 void Session::PassOk(Bytes payload) {
   std::optional<std::string> vouching = VouchForCertificate(payload);
-  if (vouching) Count(kVouchedLogins);
+  if (vouching) d_.Count(kVouchedLogins);
   PassToClient(vouching ? AsBytes(*vouching) : payload);
 }
 
 // The server's own sentence, if there is one, is about its own certificate.
 std::optional<std::string> Session::VouchForCertificate(Bytes payload) const {
   Fingerprint certificate;
-  if (!TlsActive(RUM_CLIENT) || tls_->fingerprint(handle_, certificate.data()) != RUM_OK) return {};
+  if (!d_.TlsActive(d_.client) || d_.Fingerprint(certificate.data()) != RUM_OK) return {};
   Bytes hash;
   if (exchange_.kind() == PluginKind::kNative && stored_) hash = *stored_;
   if (public_key_ && exchange_.kind() == public_key_->plugin) hash = AsBytes(public_key_->bytes);

@@ -10,6 +10,9 @@
 namespace rum::mysql {
 namespace {
 
+using dialogue::Reason;
+using dialogue::View;
+
 // A KILL is the first that a client says on a connection made for it, or comes behind what its
 // driver sends at the start.
 constexpr unsigned kWatchedPackets = 3;
@@ -45,44 +48,85 @@ bool Session::LetFlow() {
   if (logged_in_) {
     KillTable::OfProcess().Remove(connection_id_);
   } else {
-    Count(rewriting_ ? kRewrittenLogins : kRelayedLogins);
+    d_.Count(rewriting_ ? kRewrittenLogins : kRelayedLogins);
     watched_to_the_end_ = MustWatchToTheEnd() && !Compresses();  // little of that can be read
     if (watched_to_the_end_) login_user_ = response_.user;
   }
   logged_in_ = true;
+  d_.client.GoOnAfterEnd(false);
   if (stored_) {
     Wipe(&*stored_);
     stored_.reset();
   }
+  d_.AtClose([](uint64_t id) { KillTable::OfProcess().Remove(static_cast<uint32_t>(id)); },
+             connection_id_);
   KillTable::OfProcess().Add(connection_id_, response_.user, upstream_, thread_id_);
   // Who leaves properly says COM_QUIT. A server that reads TLS's good-bye of any other would take
   // it for something left to read, and go on with the statement.
-  if (tls_) tls_->end_is_cut(handle_, RUM_CLIENT);
-  if (host_.relay_from(handle_, RUM_UPSTREAM) != RUM_OK) return false;
-  state_ = State::kWatching;
+  d_.EndIsCut(d_.client);
+  if (d_.RelayFrom(d_.upstream) != RUM_OK) return false;
+  flows_ = true;
+  farewell_ = Farewell::kNone;
   return true;
 }
 
-// What goes on as it is goes on in one piece: many small packets cost no more than one. A packet
+// Sees the client's packets until enough were. What goes on as it is goes on in one piece; a packet
 // that needs more than that is looked at when those before it have gone on.
-int64_t Session::WatchClient(Bytes bytes) {
-  size_t passed = 0;
-  bool watching = true;
-  while (watching && (passed == 0 || passed < bytes.size())) {
+Script Session::Watch() {
+  for (size_t wanted = 1; watches_on_;) {
+    View bytes = co_await d_.client.Peek(std::exchange(wanted, 1));
+    if (!bytes && bytes.reason() == Reason(RUM_CLOSE_LIMIT) && !d_.closed()) {
+      RefuseFor(RUM_CLOSE_LIMIT, "a packet of the login does not fit the window");
+    }
+    if (!bytes) co_return;  // what the client has sent, and its end, go on as they are
+    ClientPacket packet;
+    if (size_t plain = CountPlain(AsBytes(bytes.text()), &packet); plain > 0) {
+      d_.client.Forward(plain);
+      continue;
+    }
+    switch (packet.kind) {
+      case ClientPacket::Kind::kPartial:
+        wanted = packet.size;
+        break;
+      case ClientPacket::Kind::kMayKill:
+        if (TranslateKill(packet.payload)) {
+          d_.client.Consume(packet.size);
+        } else {
+          d_.client.Forward(packet.size);
+        }
+        watches_on_ = WatchesOn();
+        break;
+      case ClientPacket::Kind::kChangeUser:
+        if (!co_await ChangeUserBy(packet)) co_return;
+        break;
+      case ClientPacket::Kind::kOpaque:
+      case ClientPacket::Kind::kTooLong:
+        front_ = 1;
+        d_.Count(kClientFaults);
+        farewell_ = Farewell::kQuit;
+        Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "the client's packet is too long");
+        co_return;
+    }
+  }
+  d_.Relay();  // what is not forwarded yet goes on all the same
+}
+
+// How many bytes go on as they are: many small packets cost no more than one. 0: the first packet,
+// `next`, does not.
+size_t Session::CountPlain(Bytes bytes, ClientPacket* next) {
+  size_t plain = 0;
+  while (watches_on_ && (plain == 0 || plain < bytes.size())) {
     CommandReader before = commands_;
-    Bytes rest = bytes.subspan(passed);
-    ClientPacket packet = Compresses() ? ReadCompressed(rest) : commands_.Next(rest);
-    if (!GoesOnAsItIs(packet)) {
-      if (passed == 0) return TakeWatched(packet);
-      commands_ = before;
+    Bytes rest = bytes.subspan(plain);
+    *next = Compresses() ? ReadCompressed(rest) : commands_.Next(rest);
+    if (!GoesOnAsItIs(*next)) {
+      if (plain > 0) commands_ = before;
       break;
     }
-    passed += packet.size;
-    watching = WatchesOn();
+    plain += next->size;
+    watches_on_ = WatchesOn();
   }
-  host_.forward(handle_, RUM_CLIENT, passed);
-  if (!watching) StopWatching();
-  return 0;
+  return plain;
 }
 
 bool Session::GoesOnAsItIs(const ClientPacket& packet) const {
@@ -100,38 +144,7 @@ bool Session::GoesOnAsItIs(const ClientPacket& packet) const {
   return true;
 }
 
-// How much of it was consumed.
-int64_t Session::TakeWatched(const ClientPacket& packet) {
-  switch (packet.kind) {
-    case ClientPacket::Kind::kPartial:
-      WaitFor(RUM_CLIENT, packet.size);
-      return 0;
-    case ClientPacket::Kind::kMayKill: {
-      bool translated = TranslateKill(packet.payload);
-      if (!translated) host_.forward(handle_, RUM_CLIENT, packet.size);
-      if (!WatchesOn()) StopWatching();
-      return translated ? static_cast<int64_t>(packet.size) : 0;
-    }
-    case ClientPacket::Kind::kChangeUser:
-      TakeChangeUser(packet.payload);
-      return static_cast<int64_t>(packet.size);
-    case ClientPacket::Kind::kOpaque:
-    case ClientPacket::Kind::kTooLong:
-      break;
-  }
-  front_ = 1;
-  Count(kClientFaults);
-  farewell_ = Farewell::kQuit;
-  Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "the client's packet is too long");
-  return 0;
-}
-
 bool Session::WatchesOn() { return watched_to_the_end_ || ++watched_packets_ < kWatchedPackets; }
-
-// What is not forwarded yet goes on all the same.
-void Session::StopWatching() {
-  if (host_.relay(handle_) == RUM_OK) state_ = State::kRelaying;
-}
 
 // Only to a session of the same user on the same server: another id, and one that is not rum's, is
 // the server's to judge.
@@ -141,18 +154,41 @@ bool Session::TranslateKill(Bytes payload) {
   std::optional<uint32_t> thread_id =
       KillTable::OfProcess().Find(kill->id, response_.user, upstream_);
   if (!thread_id) return false;
-  Count(kKills);
+  d_.Count(kKills);
   std::string packet = BuildKill(payload, *kill, *thread_id);
-  Send(RUM_UPSTREAM, Compresses() ? WrapCompressed(packet) : packet);
+  d_.upstream.Send(Compresses() ? WrapCompressed(packet) : packet);
   return true;
 }
 
-void Session::TakeChangeUser(Bytes payload) {
+// Leads a change of the user like a login. True: the session goes on, as the new user or as before.
+Task<bool> Session::ChangeUserBy(ClientPacket packet) {
+  flows_ = false;
+  const bool taken = TakeChangeUser(packet.payload);
+  d_.client.Consume(packet.size);
+  if (!taken) co_return false;
+  // The end of the server has been passed on: there is nobody to ask, and no way to answer.
+  if (d_.TakeBack(d_.upstream) != RUM_OK) {
+    farewell_ = Farewell::kNone;
+    reported_ = true;
+    co_return Close(RUM_CLOSE_UPSTREAM, {});
+  }
+  if (!co_await AdmitNewUser()) co_return flows_;
+  if (!co_await AskForQuiet()) co_return false;
+  SendChangeUser();
+  Payload ok = co_await Authenticate();
+  if (ok) co_return co_await Enter(*ok);
+  if (!denial_) co_return false;
+  // What rum admitted and is not confirmed is forgotten by that.
+  if (former_user_ != response_.user) AdmitAnew(former_user_, {});
+  co_return GoOnAsBefore(*denial_);
+}
+
+bool Session::TakeChangeUser(Bytes payload) {
   front_ = back_ = 1;
   farewell_ = Farewell::kQuit;
   Parsed<ChangeUser> parsed = ParseChangeUser(payload, response_.capabilities);
   if (!parsed.ok()) {
-    Count(kClientFaults);
+    d_.Count(kClientFaults);
     return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, parsed.why);
   }
   ChangeUser change = std::move(parsed.value);
@@ -166,53 +202,52 @@ void Session::TakeChangeUser(Bytes payload) {
   bool same = HasName() && former_user_ == response_.user;
   if (config_.change_user == ChangeUserMode::kDeny ||
       (config_.change_user == ChangeUserMode::kSame && !same)) {
-    Count(kDeniedUserChanges);
+    d_.Count(kDeniedUserChanges);
     return Refuse(Denied(), RUM_CLOSE_DENIED,
                   "--mysql-change-user forbids this change of the user");
   }
   if (const char* why = WhySystemUser()) {
-    Count(kDeniedUserChanges);
+    d_.Count(kDeniedUserChanges);
     return Refuse(Denied(), RUM_CLOSE_DENIED, why);
   }
-  // The end of the server has been passed on: there is nobody to ask, and no way to answer.
-  if (host_.take_back(handle_, RUM_UPSTREAM) != RUM_OK) {
-    farewell_ = Farewell::kNone;
-    reported_ = true;
-    return Close(RUM_CLOSE_UPSTREAM, {});
-  }
   change_ = std::move(change);
-  LookUpNewUser();
-}
-
-void Session::LookUpNewUser() {
-  const std::string& user = response_.user;
-  if (ServerCutsName()) name_fault_ = kCutName;
-  if (!HasName()) return RefuseChange();
-  if (user.empty()) return JudgeChange(RUM_NOT_FOUND, {});  // no map has it
-  int32_t status = host_.lookup(handle_, user.data(), user.size());
-  if (status != RUM_OK) return JudgeChange(status, {});
-  state_ = State::kAwaitChangeMap;
+  return true;
 }
 
 // The rules and limits of the new user are looked at before the server is asked, as in a login.
-void Session::JudgeChange(int32_t status, Bytes value) {
-  if (limits_) {
-    bool unknown = status == RUM_NOT_FOUND || status == RUM_E_UNSUPPORTED;
-    if (status != RUM_FOUND && !unknown) {  // what cannot be read may be a restriction
-      Note("change_refused", "the map could not be asked");
-      return GoOnAsBefore(ErrorForReason(RUM_CLOSE_MAP_UNAVAILABLE));
+// False: the session goes on as before, or ends.
+Task<bool> Session::AdmitNewUser() {
+  const std::string& user = response_.user;
+  if (ServerCutsName()) name_fault_ = kCutName;
+  if (!HasName()) co_return co_await RefuseChange();
+  if (user.empty()) {  // no map has that
+    verdict_ = AdmitAnew(user, {});
+  } else {
+    dialogue::Record record = co_await d_.Lookup(user);
+    if (d_.closed()) co_return false;
+    // What cannot be read may be a restriction.
+    if (record.status() == dialogue::Record::kUnavailable && dialogue::host.limits) {
+      d_.Note("change_refused", "the map could not be asked");
+      GoOnAsBefore(ErrorForReason(RUM_CLOSE_MAP_UNAVAILABLE));
+      co_return false;
     }
-    verdict_ = AdmitAnew(response_.user, value);
-    if (verdict_ != RUM_OK) return RefuseChange();
+    verdict_ = AdmitAnew(user, AsBytes(record.value()));
+    if (verdict_ == RUM_OK && record.status() == dialogue::Record::kFound) {
+      KeepSecretOf(AsBytes(record.value()));
+    }
   }
-  // Only then may the client use a nonce that the server does not know. And only for users of this
-  // server: both nonces may be of its choice, one that a proof was seen for elsewhere, and one that
-  // another server has just sent. Who owns it would have a proof made for that other server.
-  if (status == RUM_FOUND && scramble_ != upstream_nonce_) {
-    Parsed<Record> record = ParseRecord(value);
-    if (record.ok() && record.value.destination == destination_) stored_ = record.value.secret;
-  }
-  AskForQuiet();
+  if (verdict_ != RUM_OK) co_return co_await RefuseChange();
+  co_return true;
+}
+
+// Only once it is admitted may the client use a nonce that the server does not know. And only for
+// users of this server: both nonces may be of its choice, one that a proof was seen for elsewhere,
+// and one that another server has just sent. Who owns it would have a proof made for that other
+// server.
+void Session::KeepSecretOf(Bytes value) {
+  if (scramble_ == upstream_nonce_) return;
+  Parsed<Record> record = ParseRecord(value);
+  if (record.ok() && record.value.destination == destination_) stored_ = record.value.secret;
 }
 
 // What the server sends from here on is taken for its side of a login. A client that has not waited
@@ -220,64 +255,67 @@ void Session::JudgeChange(int32_t status, Bytes value) {
 // server is asked what it cannot understand, with a mark in it that nobody else knows: its error
 // repeats the mark, and must be the very next that it sends. It says that in all states of a
 // session.
-void Session::AskForQuiet() {
+Task<bool> Session::AskForQuiet() {
   std::optional<Nonce> nonce = MakeNonce();
-  if (!nonce) return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
-  mark_ = "m";
+  if (!nonce) co_return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
+  std::string mark = "m";
   for (uint8_t byte : *nonce) {
     constexpr char kHex[] = "0123456789abcdef";
-    mark_.append({kHex[byte >> 4], kHex[byte & 15]});
+    mark.append({kHex[byte >> 4], kHex[byte & 15]});
   }
-  Send(RUM_UPSTREAM,
-       BuildQuery("rum " + mark_ + ": the user is about to change", HasUpstream(kQueryAttributes)));
-  state_ = State::kAwaitQuiet;
-}
-
-void Session::TakeQuiet(Bytes payload) {
-  std::string text(AsText(payload));
+  d_.upstream.Send(
+      BuildQuery("rum " + mark + ": the user is about to change", HasUpstream(kQueryAttributes)));
+  Frame frame;
+  PacketParser parser{back_, &frame};
+  View packet = co_await d_.upstream.Frame(parser, kHeaderSize);
+  if (!packet && frame.kind == Frame::Kind::kPartial) co_return false;
+  std::string text(AsText(frame.payload));
   std::erase(text, '\0');  // the text may be in UTF-16
-  if (KindOfReply(payload) != ReplyKind::kError || text.find(mark_) == text.npos) {
-    return RefuseUnquiet();
-  }
-  back_ = 1;
-  SendChangeUser();
+  const bool quiet =
+      packet && KindOfReply(frame.payload) == ReplyKind::kError && text.find(mark) != text.npos;
+  co_return quiet || RefuseUnquiet();
 }
 
-void Session::RefuseUnquiet() {
-  Count(kClientFaults);
-  Refuse(OutOfOrder(), RUM_CLOSE_CLIENT_PROTOCOL,
-         "the client changes the user before the server has answered all it was asked");
+bool Session::RefuseUnquiet() {
+  d_.Count(kClientFaults);
+  return Refuse(OutOfOrder(), RUM_CLOSE_CLIENT_PROTOCOL,
+                "the client changes the user before the server has answered all it was asked");
 }
 
 // The server knows nothing of it. Who breaks a rule sees what a wrong password sees, which the
 // server would have asked for.
-void Session::RefuseChange() {
-  Count(kDeniedUserChanges);
-  Note("change_refused", HasName() ? TextForVerdict(verdict_) : name_fault_);
+Task<bool> Session::RefuseChange() {
+  d_.Count(kDeniedUserChanges);
+  d_.Note("change_refused", HasName() ? TextForVerdict(verdict_) : name_fault_);
   if (HasName() && !LooksLikeAWrongPassword(verdict_)) {
-    return GoOnAsBefore(ErrorForVerdict(verdict_, response_.user));
+    GoOnAsBefore(ErrorForVerdict(verdict_, response_.user));
+    co_return false;
   }
-  if (HasUpstream(kPluginAuth)) return DelayAs(Pace::Step::kSwitch, State::kDelaySwitch);
-  DelayAs(Pace::Step::kDenial, State::kDelayDenial);
+  bool answered = false;
+  if (HasUpstream(kPluginAuth)) {
+    answered = co_await PretendToAsk();
+  } else {
+    answered = co_await Delay(Pace::Step::kDenial);
+  }
+  if (!answered) co_return false;
+  d_.LoginFailed();
+  GoOnAsBefore(Denied());
+  co_return false;
 }
 
 // rum judges and counts the user that it was told last, and the log names that one, too: the user
 // of the login, all along.
 int32_t Session::AdmitAnew(std::string_view user, Bytes record) {
-  int32_t verdict = host_.identify(handle_, user.data(), user.size());
-  if (verdict == RUM_OK) verdict = limits_->admit(handle_, record.data(), record.size());
-  host_.identify(handle_, login_user_.data(), login_user_.size());
+  if (!dialogue::host.limits) return RUM_OK;
+  int32_t verdict = d_.Identify(user);
+  if (verdict == RUM_OK) verdict = d_.Admit(AsText(record));
+  d_.Identify(login_user_);
   return verdict;
 }
 
-// The server has refused a change that rum admitted. What is not confirmed is forgotten by that.
-void Session::CountForFormerUser() {
-  if (limits_ && former_user_ != response_.user) AdmitAnew(former_user_, {});
-}
-
 void Session::SendChangeUser() {
-  Count(kUserChanges);
-  Note("changed_to", std::string_view(response_.user).substr(0, kMaxNote));
+  d_.Count(kUserChanges);
+  d_.Note("changed_to", std::string_view(response_.user).substr(0, kMaxNote));
   ChangeUser change = std::move(*change_);
   change_.reset();
   if (HasUpstream(kPluginAuth)) {
@@ -291,10 +329,10 @@ void Session::SendChangeUser() {
   TellWhoTheClientIs(change.user, &change.attributes);
   exchange_ = Exchange(rewriting_ ? PluginKind::kNative : PluginKind::kClear);
   switched_ = false;
-  since_ = Now();
-  Send(RUM_UPSTREAM, BuildChangeUser(change, upstream_capabilities_));
+  denial_.reset();
+  since_ = d_.Now();
+  SendToUpstream(BuildChangeUser(change, upstream_capabilities_));
   farewell_ = Farewell::kAnswer;
-  state_ = State::kAwaitVerdict;
 }
 
 std::optional<Hash> Session::TranslateToken(Bytes token, const Nonce& server_nonce) const {
@@ -308,17 +346,15 @@ std::optional<Hash> Session::TranslateToken(Bytes token, const Nonce& server_non
 
 // MariaDB goes on with the user that there was; a server that does not closes the connection
 // itself. Whom rum refuses goes on in any case.
-void Session::GoOnAsBefore(const ServerError& error) {
-  Send(RUM_CLIENT, BuildError(error, front_));
+bool Session::GoOnAsBefore(const ServerError& error) {
+  d_.client.Send(BuildError(error, front_));
   response_.user = std::move(former_user_);
   name_fault_ = nullptr;
   change_.reset();
   verdict_ = RUM_OK;
-  if (!LetFlow()) {
-    reported_ = true;
-    return Close(RUM_CLOSE_MODULE, "the relay did not begin");
-  }
-  farewell_ = Farewell::kNone;
+  if (LetFlow()) return true;
+  reported_ = true;
+  return Close(RUM_CLOSE_MODULE, "the relay did not begin");
 }
 
 const char* Session::WhySystemUser() const {

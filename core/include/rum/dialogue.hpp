@@ -40,7 +40,9 @@
 //     otherwise.
 //
 // g++ 12 miscompiles some temporaries in a co_await expression: give an aggregate in braces, and
-// what has a destructor, a name first, and put no co_await into a conditional operator.
+// what has a destructor, a name first, and put no co_await into a conditional operator. Give a bool
+// that is awaited a name, too, before it is a whole condition: after an earlier branch with a
+// co_await, `if (co_await x)` makes a frame that crashes; `if (!co_await x)` does not.
 //
 // session.hpp has what a script can do, hooks.hpp has the table.
 #pragma once

@@ -623,6 +623,171 @@ TEST_F(Scripts, GetThePartsOfARecord) {
   EXPECT_EQ(seen, (std::vector<std::string>{"tcp:a:1 secret", " ", long_value, "none"}));
 }
 
+// Between the two a module may ask whether the client is admitted: a server must not see a
+// connection that nobody uses.
+TEST_F(Scripts, BeginAConnectionBeforeTheyAwaitIt) {
+  bool admitted = false;
+  script = [&](Dialogue& d) -> Script {
+    auto connection = d.Connect("");
+    Reason failed = connection.Begin();
+    seen.push_back("begun " + std::to_string(failed.number()));
+    if (failed || !admitted) co_return d.Close(RUM_CLOSE_DENIED);
+    failed = co_await connection;
+    seen.push_back("outcome " + std::to_string(failed.number()));
+    d.Relay();
+  };
+  host.Open();
+  EXPECT_EQ(host.closed(), RUM_CLOSE_DENIED);
+  EXPECT_FALSE(host.connecting());
+
+  admitted = true;
+  host.Open();
+  EXPECT_EQ(host.connecting(), "");
+  host.ConnectOutcome(0);
+  EXPECT_TRUE(host.relaying());
+  host.CloseByRum(RUM_CLOSE_KILLED);
+
+  host.default_destination = "";
+  host.Open();
+  EXPECT_EQ(host.closed(), RUM_CLOSE_DENIED);
+  const std::string none = "begun " + std::to_string(RUM_CLOSE_NO_DESTINATION);
+  EXPECT_EQ(seen, (std::vector<std::string>{"begun 0", "begun 0", "outcome 0", none}));
+}
+
+TEST_F(Scripts, WaitForTheConnectionOfAProbe) {
+  probe_script = [&](Dialogue& d, ProbeQuestion) -> Script {
+    Reason failed = co_await d.Connected();
+    seen.push_back(std::to_string(failed.number()));
+    if (!failed) d.Close(RUM_CLOSE_PROBED);
+  };
+  for (uint32_t outcome : {0u, RUM_CLOSE_CONNECT_REFUSED}) {
+    ASSERT_TRUE(host.OpenProbe("tcp:192.0.2.9:25"));
+    EXPECT_TRUE(host.open());
+    host.ConnectOutcome(outcome);
+    EXPECT_EQ(host.closed(), outcome ? outcome : RUM_CLOSE_PROBED);
+  }
+  EXPECT_EQ(seen, (std::vector<std::string>{"0", std::to_string(RUM_CLOSE_CONNECT_REFUSED)}));
+}
+
+TEST_F(Scripts, AskWhetherAProofMayBeJudged) {
+  script = [&](Dialogue& d) -> Script {
+    View there = co_await d.client.Peek(1);
+    if (!there) co_return;
+    d.client.GoOnAfterEnd(true);
+    int32_t verdict = co_await d.TryLogin();
+    seen.push_back(std::to_string(verdict));
+    if (verdict != RUM_OK) co_return d.Close(RUM_CLOSE_DENIED);
+    // What was not consumed before the pause is there behind it.
+    View proof = co_await d.client.Read(5);
+    seen.push_back(std::string(proof.text()));
+    d.Close(RUM_CLOSE_DENIED);
+  };
+  auto log_in = [&] {
+    host.Open();
+    host.Feed(RUM_CLIENT, "proof");
+  };
+  log_in();
+  host.login_waits = true;
+  log_in();
+  EXPECT_TRUE(host.paused());
+  EXPECT_TRUE(host.EndLoginWait());
+  EXPECT_EQ(host.closed(), RUM_CLOSE_DENIED);
+  // A client that breaks off meanwhile gives its proof up.
+  host.login_waits = true;
+  log_in();
+  host.Reset(RUM_CLIENT);
+  EXPECT_EQ(host.closed(), RUM_CLOSE_DENIED);
+  host.login_waits = true;
+  log_in();
+  host.CloseByRum(RUM_CLOSE_LOGIN_TIMEOUT);
+  host.login_waits = false;
+  host.blocked = true;
+  log_in();
+  const std::string over = std::to_string(RUM_E_STATE);
+  EXPECT_EQ(seen, (std::vector<std::string>{"0", "proof", "0", "proof", over, over,
+                                            std::to_string(RUM_REFUSED_BLOCKED)}));
+}
+
+TEST_F(Scripts, ConsumeWhatTheyHaveSeen) {
+  script = [&](Dialogue& d) -> Script {
+    for (;;) {
+      View bytes = co_await d.client.Peek(3);
+      if (!bytes) co_return;
+      seen.push_back(std::string(bytes.text()));
+      d.client.Consume(2);
+    }
+  };
+  host.Open();
+  host.Feed(RUM_CLIENT, "abcdef");
+  EXPECT_EQ(seen, (std::vector<std::string>{"abcdef", "cdef"}));
+  EXPECT_EQ(host.unconsumed(RUM_CLIENT), "ef");
+}
+
+TEST_F(Scripts, AreNotWokenByLessThanAFrame) {
+  script = [&](Dialogue& d) -> Script {
+    auto parse = [](std::string_view bytes) {
+      return bytes.size() < 4 ? Parse::Need(4) : Parse::Whole(4);
+    };
+    View frame = co_await d.client.Frame(parse, 4);
+    seen.push_back(std::string(frame.text()));
+    d.Close(RUM_CLOSE_DENIED);
+  };
+  host.Open();
+  Feed(RUM_CLIENT, "wxyz", 1);
+  EXPECT_EQ(host.hook_calls(), 1u);
+  EXPECT_EQ(seen, std::vector<std::string>{"wxyz"});
+}
+
+// For what others keep of a session that is relayed for hours.
+TEST_F(Scripts, LeaveACallForTheEndOfTheirSession) {
+  static std::vector<uint64_t> ended;
+  ended.clear();
+  script = [&](Dialogue& d) -> Script {
+    d.AtClose([](uint64_t value) { ended.push_back(value); }, 1);
+    d.AtClose([](uint64_t value) { ended.push_back(value); }, 7);
+    Reason failed = co_await d.Connect("");
+    if (!failed) d.Relay();
+  };
+  host.Open();
+  host.ConnectOutcome(0);
+  EXPECT_TRUE(host.relaying());
+  EXPECT_EQ(ended, std::vector<uint64_t>{});
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  EXPECT_EQ(ended, std::vector<uint64_t>{7});
+  host.Open();
+  host.ConnectOutcome(RUM_CLOSE_CONNECT_REFUSED);
+  EXPECT_EQ(ended, (std::vector<uint64_t>{7, 7}));
+}
+
+// What the scripts of a thread share may need its handle and the configuration.
+struct Shared {
+  Shared(rum_worker* worker, const Config&) { told.push_back(worker ? "made" : "made of nothing"); }
+  void Reload(const Config&) { told.push_back("reloaded"); }
+  static inline std::vector<std::string> told;
+};
+Script Greet(Dialogue& d, const Config&, Shared& shared) {
+  shared.told.push_back("opened");
+  d.Close(RUM_CLOSE_DENIED);
+  co_return;
+}
+
+TEST(Hooks, MakeAWorkerOfItsHandleAndTellItOfReloads) {
+  static const rum_module module = [] {
+    rum_module table = dialogue::Hooks<Greet>::Table();
+    table.name = "sharing";
+    table.version = "1";
+    table.summary = "made in a test";
+    table.config_new = Module().config_new;
+    return table;
+  }();
+  ScriptedHost host(module);
+  ASSERT_TRUE(host.Start({}).ok());
+  host.Open();
+  ASSERT_TRUE(host.Reload({}).ok());
+  EXPECT_EQ(Shared::told, (std::vector<std::string>{"made", "opened", "reloaded"}));
+  EXPECT_EQ(Module().worker_reload, nullptr);
+}
+
 // The frames of the next session are those of the one before. What is left is the handle that stays
 // until a session ends, and what the scripted host and the script itself allocate.
 TEST_F(Scripts, AllocateOncePerSessionInTheSteadyState) {

@@ -20,13 +20,6 @@ struct ProbeQuestion {
   std::string destination, user;
 };
 
-// What `data` is for a session: little, since it stays until the session ends, and the dialogue
-// does not.
-struct Handle {
-  Dialogue* dialogue;  // nullptr: its script has returned
-  Pool* pool;
-};
-
 // The hooks that are the same for all scripts. Hooks<> puts them into a table.
 struct Hook {
   // While it exists, the thread knows whose script it runs.
@@ -74,7 +67,7 @@ struct Hook {
     Pool::Current() = &pool;
     void* memory = Pool::Take(sizeof(Dialogue));
     if (memory != nullptr) {
-      handle->dialogue = new (memory) Dialogue(session, worker);
+      handle->dialogue = new (memory) Dialogue(session, *handle, worker);
       Turn turn(*handle);
       Script script = make(*handle->dialogue);
       if (handle->dialogue->Begin(std::move(script))) {
@@ -148,6 +141,7 @@ struct Hook {
       d.Pump();
       Free(handle);
     }
+    if (handle.at_close != nullptr) handle.at_close(handle.at_close_value);
     delete &handle;
   }
 
@@ -194,17 +188,21 @@ struct Signature<Script (*)(Dialogue&, const C&, W&)> {
 //                                                    // or (Dialogue&, const Config&, Worker&)
 //   Script Probe(Dialogue& d, ProbeQuestion question);       // with the same in between
 //
-// Config is what config_new of the module makes. Worker is made for each worker thread, out of a
-// rum_worker* if it can be (for "rum.worker/1"), else by its default constructor, and is what the
-// scripts of that thread share; no lock is needed.
+// Config is what config_new of the module makes. Worker is what the scripts of one worker thread
+// share; no lock is needed. It is made for each thread as Worker(rum_worker*, const Config&), as
+// Worker(rum_worker*), or by its default constructor, whichever it has first. Reload(const
+// Config&), if it has that, is called after a reload.
 template <auto kLogin, auto kProbe = nullptr>
 class Hooks {
   using Config = typename detail::Signature<decltype(kLogin)>::Config;
   using Worker = typename detail::Signature<decltype(kLogin)>::Worker;
+  using Given = const std::conditional_t<std::is_void_v<Config>, std::nullptr_t, Config>&;
   struct OfWorker {
-    explicit OfWorker(rum_worker* handle) : worker(Made(handle)) {}
-    static Worker Made([[maybe_unused]] rum_worker* handle) {
-      if constexpr (std::is_constructible_v<Worker, rum_worker*>) {
+    OfWorker(rum_worker* handle, const void* config) : worker(Make(handle, config)) {}
+    static Worker Make([[maybe_unused]] rum_worker* handle, [[maybe_unused]] const void* config) {
+      if constexpr (std::is_constructible_v<Worker, rum_worker*, Given>) {
+        return Worker(handle, *static_cast<std::remove_reference_t<Given>*>(config));
+      } else if constexpr (std::is_constructible_v<Worker, rum_worker*>) {
         return Worker(handle);
       } else {
         return Worker();
@@ -238,12 +236,27 @@ class Hooks {
     table.resumed = Hook::ResumedHook;
     table.session_close = Hook::SessionClose;
     if constexpr (kHasProbe) table.probe_open = ProbeOpen;
+    if constexpr (kReloads) table.worker_reload = WorkerReload;
     return table;
   }
 
-  static int32_t WorkerStart(rum_worker* handle, const void*, void** data) {
-    *data = new (std::nothrow) OfWorker(handle);
+  static int32_t WorkerStart(rum_worker* worker, const void* config, void** data) {
+#ifdef __cpp_exceptions
+    try {
+#endif
+      *data = new (std::nothrow) OfWorker(worker, config);
+#ifdef __cpp_exceptions
+    } catch (...) {
+      return RUM_E_MEMORY;
+    }
+#endif
     return *data != nullptr ? RUM_OK : RUM_E_MEMORY;
+  }
+  static void WorkerReload(void* data, const void* config) {
+    if constexpr (kReloads) {
+      static_cast<OfWorker*>(data)->worker.Reload(
+          *static_cast<std::remove_reference_t<Given>*>(config));
+    }
   }
   static void WorkerStop(void* data) { delete static_cast<OfWorker*>(data); }
   static int32_t SessionOpen(rum_session* session, const void* config, void* worker, void** data) {
@@ -270,6 +283,9 @@ class Hooks {
   }
 
  private:
+  static constexpr bool kReloads = requires(Worker & worker, Given config) {
+    worker.Reload(config);
+  };
   static constexpr bool kHasProbe = !std::is_same_v<decltype(kProbe), std::nullptr_t>;
 
   template <auto kScript, class... More>

@@ -118,6 +118,15 @@ struct Parse {
   static constexpr Parse Bad() { return {kBad, 0}; }
 };
 
+// What `data` is for a session: little, since it stays until the session ends, and the dialogue
+// does not.
+struct Handle {
+  Dialogue* dialogue;  // nullptr: its script has returned
+  Pool* pool;
+  void (*at_close)(uint64_t) = nullptr;
+  uint64_t at_close_value = 0;
+};
+
 // The result of First().
 enum class Event : uint8_t { kClient, kUpstream, kTime, kEnded };
 
@@ -141,9 +150,11 @@ class Side {
   // A line, with its line feed. `most` bytes without a line feed violate the protocol.
   auto Line(size_t most);
   // A frame: `parser(std::string_view bytes)` gives a Parse. It may be called again and again with
-  // the same bytes and more behind them.
+  // the same bytes and more behind them. No frame is shorter than `at_least`.
   template <class Parser>
-  auto Frame(Parser parser);
+  auto Frame(Parser parser, size_t at_least = 1);
+  // Consumes bytes that Peek() or a parser of Frame() has shown since the last wait.
+  void Consume(size_t size) { used_ += size < rest().size() ? size : rest().size(); }
 
   // Starts TLS: bytes after those that have been read go to the TLS engine. On the upstream side
   // `server_name` is sent and verified; empty: the destination's host.
@@ -162,6 +173,7 @@ class Side {
   friend struct FirstWait;
   friend struct TlsWait;
   friend struct ConnectWait;
+  friend struct TryLoginWait;
   Side(Dialogue& d, uint32_t number) : d_(d), number_(number) {}
 
   // The unconsumed bytes of the running data hook.
@@ -195,10 +207,11 @@ class Side {
 
 class Dialogue {
  public:
-  Dialogue(rum_session* session, void* worker)
+  Dialogue(rum_session* session, Handle& handle, void* worker)
       : client(*this, RUM_CLIENT),
         upstream(*this, RUM_UPSTREAM),
         session_(session),
+        handle_(handle),
         worker_(worker) {}
   ~Dialogue() {
     if (script_) script_.destroy();
@@ -214,7 +227,17 @@ class Dialogue {
   // Connects to "tcp:host:port[,tcp:host:port...]" or "sock:path"; empty: the default destination
   // (-d). Returns a Reason: RUM_CLOSE_BAD_DESTINATION if the address is malformed,
   // RUM_CLOSE_NO_DESTINATION if there is no default, otherwise that of the hook upstream_open.
+  // To do something between the beginning and the outcome:
+  //   auto connection = d.Connect(address);
+  //   Reason failed = connection.Begin();  // the first two reasons
+  //   if (!failed) failed = co_await connection;
   auto Connect(std::string_view address);
+  // In a probe: waits for the connection that rum makes. Returns a Reason.
+  auto Connected();
+  // Waits until a proof of the client may be judged or passed on, see try_login in rum/module.h.
+  // Returns RUM_OK, RUM_REFUSED_BLOCKED, or RUM_E_STATE if the client or the session ends
+  // meanwhile. RUM_OK if this rum has no limits.
+  auto TryLogin();
   // Returns a Reason if the session ends first. At most 24 hours.
   auto Sleep(uint64_t milliseconds);
   auto SleepMicros(uint64_t microseconds);  // in milliseconds if this rum has no "rum.clock/1"
@@ -252,12 +275,14 @@ class Dialogue {
   int32_t Admit(std::string_view record) const {
     return host.limits ? host.limits->admit(session_, record.data(), record.size()) : RUM_OK;
   }
-  // put() of "rum.shared/1"; who looks a key up uses host.shared, which needs no session.
+  // put() of "rum.shared/1". To look a key up, use host.shared, which needs no session.
   int32_t Share(std::string_view key, std::string_view value, uint64_t lifetime = 0) const {
     return host.shared ? host.shared->put(session_, key.data(), key.size(), value.data(),
                                           value.size(), lifetime)
                        : RUM_E_UNSUPPORTED;
   }
+  // RUM_OK if this rum has no limits.
+  int32_t Confirm() const { return host.limits ? host.limits->confirm(session_) : RUM_OK; }
   void LoginFailed() const {
     if (host.limits) host.limits->login_failed(session_);
   }
@@ -268,6 +293,14 @@ class Dialogue {
   bool TlsActive(const Side& side) const {
     return host.tls && host.tls->active(session_, side.number_) == 1;
   }
+  int32_t Fingerprint(uint8_t* digest) const {
+    return host.tls ? host.tls->fingerprint(session_, digest) : RUM_E_UNSUPPORTED;
+  }
+  void EndIsCut(const Side& side) const {
+    if (host.tls) host.tls->end_is_cut(session_, side.number_);
+  }
+  // Microseconds on a clock that never jumps.
+  uint64_t Now() const { return host.clock ? host.clock->now() : host.calls->now() * 1000; }
   int32_t Note(const char* key, std::string_view value) const {
     return host.calls->note(session_, key, value.data(), value.size());
   }
@@ -279,6 +312,13 @@ class Dialogue {
   }
   size_t Peer(const Side& side, char* text, size_t size) const {
     return host.calls->peer(session_, side.number_, text, size);
+  }
+
+  // Calls `call(value)` when the session ends, even if the script has returned long before. The
+  // last call counts. `call` must not throw.
+  void AtClose(void (*call)(uint64_t), uint64_t value) {
+    handle_.at_close = call;
+    handle_.at_close_value = value;
   }
 
   // Ends the session; rum delivers what was sent. Every further wait fails with this reason. The
@@ -297,6 +337,8 @@ class Dialogue {
 
   // The end reason of the session; false: it does not end.
   Reason closed() const { return closed_; }
+  // Why the last wait that failed has failed.
+  Reason failed() const { return last_; }
   rum_session* session() const { return session_; }
   // What Hooks<> made for the worker, or nullptr.
   void* worker() const { return worker_; }
@@ -314,6 +356,7 @@ class Dialogue {
   friend struct SleepWait;
   friend struct FirstWait;
   friend struct PauseWait;
+  friend struct TryLoginWait;
   friend void detail::MarkFailed(Dialogue& d);
   friend bool detail::HasFailed(const Dialogue& d);
 
@@ -340,6 +383,7 @@ class Dialogue {
   bool over() const { return failed_ || script_.done(); }
 
   rum_session* const session_;
+  Handle& handle_;
   void* const worker_;
   std::coroutine_handle<Script::promise_type> script_{};
   Wait* wait_ = nullptr;

@@ -165,8 +165,17 @@ struct LookupWait : WaitFor<LookupWait> {
 };
 
 struct ConnectWait : WaitFor<ConnectWait> {
-  ConnectWait(Dialogue& of_session, std::string_view where) : WaitFor(of_session), address(where) {}
+  ConnectWait(Dialogue& of_session, std::string_view where, bool by_rum)
+      : WaitFor(of_session), address(where), begun(by_rum) {}
+  // Begins the connection before it is awaited.
+  Reason Begin() {
+    if (d.closed_) return d.closed_;
+    (void)Start();
+    return Result();
+  }
   bool Start() {
+    if (reason) return true;
+    if (std::exchange(begun, true)) return Poll();
     d.connected_.there = false;
     switch (host.calls->connect(d.session_, address.data(), address.size())) {
       case RUM_OK:
@@ -194,6 +203,24 @@ struct ConnectWait : WaitFor<ConnectWait> {
   Reason await_resume() { return Result(); }
 
   const std::string_view address;
+  bool begun;
+};
+
+struct TryLoginWait : WaitFor<TryLoginWait> {
+  explicit TryLoginWait(Dialogue& of_session) : WaitFor(of_session) {}
+  bool Start() {
+    d.drop_ = nullptr;
+    d.resumed_ = {};
+    status = host.limits ? host.limits->try_login(d.session_) : RUM_OK;
+    return status != RUM_E_AGAIN;
+  }
+  bool Poll() {
+    if (d.client.ended_) return Fail(d.client.Gone());
+    return d.resumed_.there && Start();
+  }
+  int32_t await_resume() { return Result() ? RUM_E_STATE : status; }
+
+  int32_t status = RUM_OK;
 };
 
 struct SleepWait : WaitFor<SleepWait> {
@@ -335,12 +362,16 @@ inline auto Side::Line(size_t most) {
   return FrameWait<decltype(parse)>(d_, *this, parse, 1, true);
 }
 template <class Parser>
-auto Side::Frame(Parser parser) {
-  return FrameWait<Parser>(d_, *this, std::move(parser), 1, true);
+auto Side::Frame(Parser parser, size_t at_least) {
+  return FrameWait<Parser>(d_, *this, std::move(parser), at_least, true);
 }
 inline auto Side::StartTls(std::string_view server_name) { return TlsWait(d_, *this, server_name); }
 inline auto Dialogue::Lookup(std::string_view key) { return LookupWait(*this, key); }
-inline auto Dialogue::Connect(std::string_view address) { return ConnectWait(*this, address); }
+inline auto Dialogue::Connect(std::string_view address) {
+  return ConnectWait(*this, address, false);
+}
+inline auto Dialogue::Connected() { return ConnectWait(*this, {}, true); }
+inline auto Dialogue::TryLogin() { return TryLoginWait(*this); }
 inline auto Dialogue::Sleep(uint64_t milliseconds) { return SleepWait(*this, milliseconds * 1000); }
 inline auto Dialogue::SleepMicros(uint64_t microseconds) { return SleepWait(*this, microseconds); }
 inline auto Dialogue::First() { return dialogue::First(*this); }

@@ -1,0 +1,46 @@
+#include "mysql/worker.h"
+
+#include <atomic>
+#include <mutex>
+#include <rum/dialogue/host.hpp>
+
+#include "mysql/auth.h"
+#include "mysql/own_key.h"
+
+namespace rum::mysql {
+namespace {
+
+using dialogue::host;
+
+// It goes with the last worker.
+std::shared_ptr<Pace> SharePace() {
+  static std::mutex mutex;
+  static std::weak_ptr<Pace> shared;
+  std::lock_guard lock(mutex);
+  if (auto pace = shared.lock()) return pace;
+  // Without random bytes nobody is greeted either.
+  auto pace = std::make_shared<Pace>(MakeNonce().value_or(Nonce{}));
+  shared = pace;
+  return pace;
+}
+
+}  // namespace
+
+Worker::Worker(rum_worker* handle, const Config& config) : handle_(handle), pace_(SharePace()) {
+  Reload(config);
+}
+
+Worker::~Worker() { OwnKeys::OfProcess().Finish(); }
+
+// Warns once for each configuration of guesses that nobody counts.
+void Worker::Reload(const Config& config) {
+  static std::atomic<const Config*> warned = nullptr;
+  if (!host.limits || config.change_user != ChangeUserMode::kAllow) return;
+  if (host.limits->counts_failures(handle_) != 1 || warned.exchange(&config) == &config) return;
+  constexpr char kText[] =
+      "mysql: --login-failures does not see guesses by COM_CHANGE_USER, which "
+      "--mysql-change-user allow passes on; same and deny count them";
+  host.calls->log(nullptr, RUM_LOG_WARNING, kText, sizeof kText - 1);
+}
+
+}  // namespace rum::mysql
