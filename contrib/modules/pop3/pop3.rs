@@ -175,6 +175,7 @@ impl Pop3 {
     /// From here on what the client sends waits for the server.
     fn login(&mut self, s: &Session) {
         self.step = Step::Map;
+        self.user.make_ascii_lowercase(); // as dovecot does: all spellings are one user's
         let _ = s.identify(&self.user);
         match s.lookup(&self.user) {
             Ok(()) => {}
