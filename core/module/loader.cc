@@ -70,17 +70,14 @@ constexpr size_t kRowsMost = 1000;  // of options, and of metrics
 // What /metrics of rum has, each without "rum_" and "_total"; a test compares it with that. A
 // module's metric, which is rum_NAME_total there, could be mistaken for one of them.
 constexpr std::string_view kCoreMetrics[] = {"accept_failures",
-                                             "logins_refused",
-                                             "breaker_opened",
-                                             "breaker_skipped",
                                              "circuit_opened",
                                              "circuit_skipped",
                                              "client_received_bytes",
                                              "clients_refused",
                                              "clients_refused_by_limit",
-                                             "clients_turned_away",
                                              "health_check_failures",
                                              "health_checks",
+                                             "hook_stalls",
                                              "log_lines_dropped",
                                              "login_blocks",
                                              "login_failures",
@@ -91,16 +88,13 @@ constexpr std::string_view kCoreMetrics[] = {"accept_failures",
                                              "map_lookup_failures",
                                              "map_lookups",
                                              "map_misses",
-                                             "probe_failures",
-                                             "probes",
                                              "sessions",
                                              "sessions_ended",
                                              "spliced_bytes",
                                              "upstream_connect_failures",
                                              "upstream_connects",
                                              "upstream_received_bytes",
-                                             "upstream_throttled",
-                                             "upstream_waits"};
+                                             "upstream_throttled"};
 
 // Why rum has no metric of this name; nothing: it may.
 const char* WhyNoMetric(const rum_metric& metric, std::string_view module,

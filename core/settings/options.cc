@@ -333,7 +333,7 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
     auto given = [&](const char* name) { return !first[name].empty() || !last(name).empty(); };
     const bool background = !first["background"].empty() || FlagInFiles(items, "background");
     auto prepared =
-        prepare({.background = background, .other_user = given("user") || given("group")});
+        prepare({.background = background, .other_user = given("user")});
     if (!prepared) return prepared.error();
   }
   auto module = loaded ? Result<std::shared_ptr<const Module>>(std::move(loaded))

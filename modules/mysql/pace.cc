@@ -56,11 +56,14 @@ void Pace::TimerWasLate(uint64_t microseconds) {
 // What comes of it is shown to nobody, so that a digest over the secret and the name will do.
 Pace::Place Pace::PlaceOf(std::string_view user) {
   unsigned char digest[EVP_MAX_MD_SIZE] = {};
-  EVP_DigestInit_ex(digest_, EVP_sha256(), nullptr);
-  EVP_DigestUpdate(digest_, secret_.data(), secret_.size());
-  EVP_DigestUpdate(digest_, user.data(), user.size());
-  EVP_DigestFinal_ex(digest_, digest, nullptr);
-  Place place;
+  Place place{};
+  // Without memory OpenSSL may fail at the first step, and crash at the next.
+  if (digest_ == nullptr || EVP_DigestInit_ex(digest_, EVP_sha256(), nullptr) != 1 ||
+      EVP_DigestUpdate(digest_, secret_.data(), secret_.size()) != 1 ||
+      EVP_DigestUpdate(digest_, user.data(), user.size()) != 1 ||
+      EVP_DigestFinal_ex(digest_, digest, nullptr) != 1) {
+    return place;
+  }
   std::memcpy(&place.position, digest, sizeof place.position);
   std::memcpy(&place.rank, digest + sizeof place.position, sizeof place.rank);
   return place;

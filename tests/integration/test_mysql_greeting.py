@@ -86,6 +86,8 @@ def _(t):
                       preload=t.run.build.preload, env={"RUM_TEST_SOURCE": "127.0.0.3"})
     net.until(lambda: rum.stats()["health_checks"]["made"] > 30, 30, "many probes")
     same(server.status("Aborted_connects_preauth"), 0)
+    rum.wait_log(" serves ")  # not before the dead one has been tried
+    rum.baseline = rum.descriptors()
     with Client(here) as c:
         c.login("alice", mariadb.ACCOUNTS["alice"][0])
         same(c.query("SELECT SUBSTRING_INDEX(USER(), '@', -1)"), ["127.0.0.3"])

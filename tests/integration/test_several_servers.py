@@ -85,7 +85,7 @@ def _(t):
     servers = named(t)
     here, path = tcp(), t.path("rum.conf")
     with open(path, "w") as f:
-        f.write("random = %s\n" % listed(servers))
+        f.write("failover-r = %s\n" % listed(servers))
     rum = t.rum("-s", here, "--config", path)
     came = Counter(visit(here) for _ in range(60))
     same(set(came), set("ABC"), "one of 10^9 runs fails by chance")

@@ -328,7 +328,7 @@ TEST_F(Admin, AModulesOwnJsonIsPartOfItIfItIsJson) {
 
 TEST_F(Admin, HelpOfAModulesMetricCannotBreakTheFormat) {
   Hooks hooks;
-  hooks.metrics = {{"test_odd", "a line\nbreak 1\nand \\ a backslash"}, {"test_none", nullptr}};
+  hooks.metrics = {{"test_odd", "a \\ backslash and \"quotes\""}, {"test_none", nullptr}};
   Start(hooks);
   auto metrics = ReadMetrics(Ask("/metrics").body);
   EXPECT_EQ(metrics["rum_test_odd_total"], "0");

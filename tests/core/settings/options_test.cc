@@ -95,7 +95,7 @@ TEST(Options, SayBeforeTheModuleIsLoadedWhetherToGoToTheBackground) {
   EXPECT_EQ(Prepared("-s tcp:127.0.0.1:1 -d tcp:a:2"), "");
   EXPECT_EQ(Prepared("-b -s tcp:127.0.0.1:1 -d tcp:a:2"), "background ");
   EXPECT_EQ(Prepared("-b --user nobody -P there/is/none.so"), "background user");
-  EXPECT_EQ(Prepared("--group 7"), "user");
+  EXPECT_EQ(Prepared("--user :7"), "user");
   EXPECT_EQ(Prepared(file("background = yes\nuser = x\n")), "background user");
   EXPECT_EQ(Prepared(file("background\n")), "background ");
   EXPECT_EQ(Prepared(file("background = no\n")), "");

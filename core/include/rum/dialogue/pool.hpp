@@ -6,6 +6,14 @@
 #include <new>
 #include <utility>
 
+// In a loaded module, the C library allocates other thread-local data at its first use, and ends
+// the process if there is no memory.
+#if defined(__GNUC__) && defined(__ELF__)
+#define RUM_THREAD_STATIC [[gnu::tls_model("initial-exec")]] static thread_local
+#else
+#define RUM_THREAD_STATIC static thread_local
+#endif
+
 namespace rum::dialogue {
 
 // Keeps freed frames for the next sessions of its worker, so in a steady state a login allocates
@@ -24,7 +32,7 @@ class Pool {
 
   // The pool of the worker whose hook runs on this thread; nullptr: no hook runs.
   static Pool*& Current() {
-    static thread_local Pool* current = nullptr;
+    RUM_THREAD_STATIC Pool* current = nullptr;
     return current;
   }
   // nullptr: out of memory.

@@ -22,7 +22,7 @@ struct Wait {
 namespace detail {
 
 inline Dialogue*& Running() {  // whose script runs on this thread
-  static thread_local Dialogue* running = nullptr;
+  RUM_THREAD_STATIC Dialogue* running = nullptr;
   return running;
 }
 void MarkFailed(Dialogue& d);
