@@ -332,8 +332,7 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   if (prepare && serves) {
     auto given = [&](const char* name) { return !first[name].empty() || !last(name).empty(); };
     const bool background = !first["background"].empty() || FlagInFiles(items, "background");
-    auto prepared =
-        prepare({.background = background, .other_user = given("user")});
+    auto prepared = prepare({.background = background, .other_user = given("user")});
     if (!prepared) return prepared.error();
   }
   auto module = loaded ? Result<std::shared_ptr<const Module>>(std::move(loaded))
