@@ -48,6 +48,11 @@ const BIO_METHOD* Method() {
   return method;
 }
 
+// Of one Read(): three records. Passed on by one send(2) they leave in one piece, which 64 KiB do
+// not (the kernel counts their headers, too), and all buffers stay in the cache: bulk with 16 or 64
+// KiB took 1.3 times the CPU.
+constexpr size_t kReadMost = 48 * 1024;
+
 bool IsNumber(const std::string& name) {
   uint8_t address[16];
   return ::inet_pton(AF_INET, name.c_str(), address) == 1 ||
@@ -142,9 +147,19 @@ TlsStream::Handshake TlsStream::Continue() {
 }
 
 TlsStream::Io TlsStream::Read(uint8_t* bytes, size_t size, size_t* done) {
-  ERR_clear_error();
   *done = 0;
-  return Judge(SSL_read_ex(ssl_, bytes, size, done));
+  size = std::min(size, kReadMost);
+  if (over_ != Io::kDone) return over_;
+  ERR_clear_error();
+  Io outcome = Io::kDone;
+  while (outcome == Io::kDone && *done < size) {  // OpenSSL reads one record at a time
+    size_t n = 0;
+    outcome = Judge(SSL_read_ex(ssl_, bytes + *done, size - *done, &n));
+    *done += n;
+  }
+  if (outcome == Io::kDone || outcome == Io::kWait) return outcome;
+  over_ = outcome;
+  return *done > 0 ? Io::kDone : outcome;
 }
 
 TlsStream::Io TlsStream::Write(const uint8_t* bytes, size_t size, size_t* done) {

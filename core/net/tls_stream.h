@@ -36,7 +36,9 @@ class TlsStream {
   // OpenSSL is in an internal handshake, such as a renegotiation by the server. Only reads continue
   // it; nothing may be written until it is done.
   bool turning() const { return open_ && SSL_in_init(ssl_); }
-  // Like read(2) and write(2); `done` receives the number of bytes.
+  // Like read(2) and write(2); `done` receives the number of bytes. Read() continues until `bytes`
+  // is full or the socket has no more, and reports an end or an error only after all bytes before
+  // it.
   Io Read(uint8_t* bytes, size_t size, size_t* done);
   Io Write(const uint8_t* bytes, size_t size, size_t* done);
   // Sends close_notify.
@@ -64,6 +66,7 @@ class TlsStream {
   Buffer early_, before_;
   bool open_ = false;
   bool at_end_ = false;
+  Io over_ = Io::kDone;  // kEnd or kFailed: how reading has ended
   std::string error_;
 };
 

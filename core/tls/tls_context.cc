@@ -21,6 +21,8 @@ namespace rum {
 namespace {
 
 constexpr long kTenYears = 3650L * 24 * 3600;
+// For the records of one TlsStream::Read(), with their headers and tags.
+constexpr size_t kReadBuffer = 50 * 1024;
 
 Error TlsError(const std::string& what) {
   return Error{Fault::kConfig, what + ": " + TakeOpensslError()};
@@ -147,7 +149,10 @@ Status TlsContext::Fill(const TlsFiles& files) {
   // Idle sessions hold no buffers.
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                           SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_read_ahead(c, 1);  // reads the header and body of a record by one recv(2)
+  // One recv(2) reads several records. The buffer exists only while it holds some of them, and the
+  // kernel provides only the pages of it that are written to.
+  SSL_CTX_set_read_ahead(c, 1);
+  SSL_CTX_set_default_read_buffer_len(c, kReadBuffer);
   // Many peers close without close_notify; the proxied protocols delimit their messages themselves.
   SSL_CTX_set_options(
       c, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);

@@ -6,8 +6,55 @@
 
 #include "bench/loads.h"
 #include "bench/stream.h"
+#include "bench/wire.h"
 
 namespace rum::bench {
+namespace {
+
+uint8_t buffer[256 * 1024];
+
+// The client's end of a stream by TLS: sends without end, or counts what comes into the window.
+class TlsEnd : public Watch {
+ public:
+  TlsEnd(Loop& loop, const Options& options, Window& window)
+      : Watch(loop), options_(options), window_(window), wire_(options.tls) {
+    Fd fd = BeginConnect(options.connect);
+    if (!fd) GiveUp(std::string("connect: ") + std::strerror(errno));
+    Begin(std::move(fd), EPOLLOUT);
+  }
+
+  void OnEvents(uint32_t) override {
+    if (!open_) return Open();
+    ssize_t n = options_.upload ? wire_.Send(fd(), buffer, sizeof buffer)
+                                : wire_.Receive(fd(), buffer, sizeof buffer);
+    if (n > 0) {
+      if (!options_.upload) window_.Moved(static_cast<uint64_t>(n));
+    } else if (n == 0 || errno != EAGAIN) {
+      window_.Failed("a stream ended early");
+      End();
+    }
+  }
+
+ private:
+  void Open() {
+    if (int error = connected_ ? 0 : ConnectError(fd())) {
+      GiveUp(std::string("connect: ") + std::strerror(error));
+    }
+    connected_ = true;
+    uint32_t awaited = 0;
+    if (const char* failure = wire_.Open(fd(), &awaited)) GiveUp(failure);
+    open_ = awaited == 0;
+    if (open_) awaited = options_.upload ? EPOLLOUT : EPOLLIN;
+    Await(awaited);
+  }
+
+  const Options& options_;
+  Window& window_;
+  Wire wire_;
+  bool connected_ = false, open_ = false;
+};
+
+}  // namespace
 
 int RunBulk(const Options& options) {
   Loop loop;
@@ -15,6 +62,10 @@ int RunBulk(const Options& options) {
   if (options.backend && options.upload) ServeSink(loop, *options.backend, &window);
   if (options.backend && !options.upload) ServeSource(loop, *options.backend);
   for (unsigned i = 0; i < options.connections; ++i) {
+    if (options.tls != Options::Tls::kOff) {
+      loop.Make<TlsEnd>(options, window);
+      continue;
+    }
     Fd fd = BeginConnect(options.connect);
     if (!fd) GiveUp(std::string("connect: ") + std::strerror(errno));
     if (options.upload) {

@@ -107,6 +107,44 @@ TEST(TlsFromTheFirstByte, BulkIsExactBothWaysBehindIt) {
   EXPECT_EQ(proxy.NextReason(), "client_closed");
 }
 
+// A read brings the records of one stream into memory that its worker's streams share; the pieces
+// make some of them begin in one read and end in another.
+TEST(TlsFromTheFirstByte, TheStreamsOfAWorkerStayApart) {
+  Server server;
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) {
+    Connect(s, server.address());
+    return host->relay(s);
+  };
+  RunningProxy proxy(hooks, TlsListener);
+  struct Stream {
+    Stream(const RunningProxy& proxy, Server& server, uint32_t seed)
+        : client(Peer::Connect(PlainAddress(proxy))),
+          tls(client),
+          upstream(server.Accept()),
+          sent(Noise(2 << 20, seed)) {}
+    Peer client;
+    TlsPeer tls;
+    Peer upstream;
+    std::string sent, got;
+  };
+  std::vector<std::unique_ptr<Stream>> streams;
+  for (uint32_t i = 0; i < 4; ++i) streams.push_back(std::make_unique<Stream>(proxy, server, i));
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < streams.size(); ++i) {
+    Stream& one = *streams[i];
+    threads.emplace_back([&one] { one.got = one.upstream.Receive(one.sent.size()); });
+    threads.emplace_back([&one, i] {
+      const size_t piece = 3001 * (i + 1);
+      for (size_t at = 0; at < one.sent.size(); at += piece) {
+        one.tls.Send(std::string_view(one.sent).substr(at, piece));
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  for (auto& one : streams) EXPECT_TRUE(one->got == one->sent);
+}
+
 TEST(TlsFromTheFirstByte, PlainTextEndsTheSession) {
   Hooks hooks;
   hooks.client_data = [](rum_session*, std::string_view) -> int64_t {
