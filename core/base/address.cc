@@ -4,6 +4,8 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cctype>
 #include <charconv>
 
@@ -14,6 +16,17 @@ Error Bad(std::string_view text, const char* why) {
   return Error{Fault::kUsage,
                "'" + std::string(text) + "': " + why +
                    " (write tcp:HOST:PORT, tcp:[IPV6]:PORT, tls:HOST:PORT or sock:PATH)"};
+}
+
+// As inet_ntop(3), which takes a tenth of all instructions of a short session.
+std::string Dotted(const in_addr& address) {
+  char buffer[INET_ADDRSTRLEN];
+  char* end = buffer;
+  for (auto byte : std::bit_cast<std::array<uint8_t, 4>>(address)) {
+    if (end != buffer) *end++ = '.';
+    end = std::to_chars(end, buffer + sizeof buffer, byte).ptr;
+  }
+  return {buffer, end};
 }
 
 bool HostCharacter(unsigned char c) { return std::isalnum(c) || c == '.' || c == '-' || c == '_'; }
@@ -183,14 +196,10 @@ socklen_t SocketAddress::size() const {
 }
 
 std::string SocketAddress::host() const {
+  if (family() == AF_INET) return Dotted(u_.v4.sin_addr);
+  if (family() != AF_INET6) return "unix";
   char buffer[INET6_ADDRSTRLEN] = "";
-  if (family() == AF_INET) {
-    inet_ntop(AF_INET, &u_.v4.sin_addr, buffer, sizeof buffer);
-  } else if (family() == AF_INET6) {
-    inet_ntop(AF_INET6, &u_.v6.sin6_addr, buffer, sizeof buffer);
-  } else {
-    return "unix";
-  }
+  inet_ntop(AF_INET6, &u_.v6.sin6_addr, buffer, sizeof buffer);
   return buffer;
 }
 

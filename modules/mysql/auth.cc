@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "mysql/digest.h"
+
 namespace rum::mysql {
 namespace {
 
@@ -18,7 +20,7 @@ constexpr int kRandomTries = 8;
 std::optional<Hash> Sha1(Bytes bytes) {
   Hash hash;
   unsigned size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), hash.data(), &size, EVP_sha1(), nullptr) != 1 ||
+  if (EVP_Digest(bytes.data(), bytes.size(), hash.data(), &size, Sha1Digest(), nullptr) != 1 ||
       size != kHashSize) {
     return std::nullopt;
   }

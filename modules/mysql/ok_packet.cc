@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "mysql/digest.h"
 #include "mysql/packet.h"
 
 namespace rum::mysql {
@@ -54,7 +55,7 @@ std::optional<std::string> MakeCertificateProof(Bytes hash, const Nonce& scrambl
   seed.append(AsText(hash)).append(AsText(scramble)).append(AsText(certificate));
   Fingerprint digest;
   unsigned size = 0;
-  if (EVP_Digest(seed.data(), seed.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 ||
+  if (EVP_Digest(seed.data(), seed.size(), digest.data(), &size, Sha256Digest(), nullptr) != 1 ||
       size != digest.size()) {
     return std::nullopt;
   }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "mysql/digest.h"
+
 namespace rum::mysql {
 namespace {
 
@@ -58,7 +60,7 @@ Pace::Place Pace::PlaceOf(std::string_view user) {
   unsigned char digest[EVP_MAX_MD_SIZE] = {};
   Place place{};
   // Without memory OpenSSL may fail at the first step, and crash at the next.
-  if (digest_ == nullptr || EVP_DigestInit_ex(digest_, EVP_sha256(), nullptr) != 1 ||
+  if (digest_ == nullptr || EVP_DigestInit_ex(digest_, Sha256Digest(), nullptr) != 1 ||
       EVP_DigestUpdate(digest_, secret_.data(), secret_.size()) != 1 ||
       EVP_DigestUpdate(digest_, user.data(), user.size()) != 1 ||
       EVP_DigestFinal_ex(digest_, digest, nullptr) != 1) {

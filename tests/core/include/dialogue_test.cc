@@ -596,6 +596,11 @@ Script Tell(Dialogue& d, const Config&, Clock& clock) {
 
 TEST(Worker, IsMadeOfItsHandleWhereItTakesOne) {
   rum_module table = dialogue::Hooks<Tell>::Table();
+  table.config_new = [](const char* const*, size_t, void** config, char*, size_t) -> int32_t {
+    static Config none;
+    *config = &none;
+    return RUM_OK;
+  };
   table.name = "clock";
   table.version = "1";
   table.summary = "made in a test";

@@ -188,10 +188,10 @@ struct Signature<Script (*)(Dialogue&, const C&, W&)> {
 //                                                    // or (Dialogue&, const Config&, Worker&)
 //   Script Probe(Dialogue& d, ProbeQuestion question);       // with the same in between
 //
-// Config is what config_new of the module makes. Worker is what the scripts of one worker thread
-// share; no lock is needed. It is made for each thread as Worker(rum_worker*, const Config&), as
-// Worker(rum_worker*), or by its default constructor, whichever it has first. Reload(const
-// Config&), if it has that, is called after a reload.
+// Config is what config_new of the module makes, which must not be NULL then. Worker is what the
+// scripts of one worker thread share; no lock is needed. It is made for each thread as
+// Worker(rum_worker*, const Config&), as Worker(rum_worker*), or by its default constructor,
+// whichever it has first. Reload(const Config&), if it has that, is called after a reload.
 template <auto kLogin, auto kProbe = nullptr>
 class Hooks {
   using Config = typename detail::Signature<decltype(kLogin)>::Config;
