@@ -89,7 +89,7 @@ bool Expectation::Holds() {
   }
 }
 
-// Something that may have happened at any time of this session.
+// Looks for an event anywhere in this session, as its order does not matter.
 bool Expectation::Did(Kind kind, const char* otherwise) {
   auto part = RenderPattern(line_.pattern, captures_);
   if (!part) return Not(part.error().text);
@@ -104,7 +104,7 @@ bool Expectation::Did(Kind kind, const char* otherwise) {
   return Not(otherwise);
 }
 
-// The whole of `got` must match.
+// All of `got` must match.
 bool Expectation::Same(const std::string& got) {
   auto verdict = MatchPattern(line_.pattern, got, captures_);
   if (!verdict) return Not(verdict.error().text);

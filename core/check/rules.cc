@@ -6,7 +6,7 @@ namespace rum {
 namespace {
 
 struct Rule {
-  std::string_view part;  // of the violation
+  std::string_view part;  // of the violation's text
   std::string_view text;
 };
 constexpr Rule kRules[] = {

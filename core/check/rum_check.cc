@@ -1,5 +1,5 @@
 // rum-check: runs a module against transcripts, without a network: whole, byte by byte, and cut at
-// random places. Exit 0: all runs agree with all lines.
+// random places. Exit status 0: every line matched in every run.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -129,7 +129,7 @@ bool Trace(const rum_module& module, const rum::Transcript& transcript, uint64_t
   return !report;
 }
 
-// [child] With all that may be wrong with a table.
+// [child] Reports all faults of a table.
 rum::Result<const rum_module*> Load(const std::string& name) {
   static std::shared_ptr<const rum::Module> loaded;
   rum::ScriptedHost::NameHook("init");
@@ -144,9 +144,9 @@ rum::Result<const rum_module*> Load(const std::string& name) {
   return &loaded->table();
 }
 
-// The module is loaded in a process of its own for each transcript and each try: a rum that has
-// loaded it could not start another process after that when it has threads, and exit() would end
-// the report, too. The status is that of this program.
+// The module is loaded in a child process for each transcript and each try: a module with threads
+// would prevent further forks of a process that has loaded it, and its exit() would end the report,
+// too. Returns the status for this program.
 int RunChild(const std::function<bool(const rum_module&)>& work, const Settings& settings,
              uint64_t limit_millis) {
   enum { kLoaded, kFine };
@@ -174,7 +174,7 @@ int RunChild(const std::function<bool(const rum_module&)>& work, const Settings&
 
 // -- samples --------------------------------------------------------------------------------------
 
-// What the sides say in a transcript, as raw material.
+// What the sides send in a transcript, as raw material.
 void AddSamples(const rum::Transcript& transcript, rum::TryMaterial* material) {
   for (const rum::TranscriptLine& line : transcript.lines) {
     if (line.word != rum::TranscriptLine::Word::kFeed) continue;
@@ -194,7 +194,7 @@ rum::Status ReadSamples(const std::string& path, rum::TryMaterial* material) {
     for (const auto& entry : fs::directory_iterator(path, error)) {
       if (entry.is_regular_file()) files.push_back(entry.path());
     }
-    std::sort(files.begin(), files.end());  // a seed means the same everywhere
+    std::sort(files.begin(), files.end());  // the same order everywhere, for a seed
   }
   for (const fs::path& file : files) {
     if (file.extension() == ".transcript") {

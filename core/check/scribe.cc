@@ -108,7 +108,7 @@ void Scribe::WriteInput(size_t session, std::string_view line) {
   write_(std::string(line) + "\n");
 }
 
-// Bytes may have joined the deed that was written last.
+// The last deed written may have received more bytes since.
 void Scribe::WriteDeeds() {
   const auto& deeds = host_.deeds();
   if (next_ > 0 && deeds[next_ - 1].bytes.size() > last_bytes_) {

@@ -1,4 +1,5 @@
-// The calls of rum_host that a session answers: what the module asks, judged by rum/module.h.
+// The calls of rum_host on a session: performs what the module asks for, and checks it by
+// rum/module.h.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -12,7 +13,7 @@ namespace {
 using namespace scripted;
 using Kind = Deed::Kind;
 
-// The keys of rum's own line.
+// The keys of rum's own log line.
 constexpr std::string_view kOwnKeys[] = {
     "id",       "client", "listener", "user",   "destination",       "connect",       "duration",
     "received", "sent",   "reason",   "detail", "upstream_received", "upstream_sent", "event",
@@ -123,7 +124,7 @@ int32_t ScriptedSession::Connect(const char* address, size_t size) {
   if (size == 0 && host_.default_destination.empty()) return Refuse("connect", RUM_E_UNSUPPORTED);
   std::string_view text(size ? address : "", size);
   if (size && !ParseAddresses(text)) return Refuse("connect", RUM_E_ARGUMENT);
-  if (probe) {  // the way is all that was asked for
+  if (probe) {  // a probe only asks for the destination
     EndWith(RUM_CLOSE_PROBED);
   } else {
     connect.emplace(text);

@@ -41,7 +41,7 @@ constexpr Choice kTlsWords[] = {{"off", RUM_TLS_OFF},         {"on", RUM_TLS_ON}
                                 {"verify", RUM_TLS_VERIFY},   {"ok", kTlsOk},
                                 {"failed", kTlsFailed}};
 
-// Reads one line word by word.
+// Parses one line word by word.
 class LineReader {
  public:
   explicit LineReader(std::string_view text) : rest_(TrimLine(text)) { line_.source = rest_; }
@@ -153,7 +153,7 @@ class LineReader {
     return Bytes(false);
   }
 
-  // "NAME", "NAME=VALUE" or "NAME = VALUE"; the value goes on to the end of the line.
+  // "NAME", "NAME=VALUE" or "NAME = VALUE"; the value extends to the end of the line.
   Status NameAndText() {
     size_t sign = rest_.find('=');
     line_.name = TrimLine(rest_.substr(0, sign));
