@@ -23,7 +23,7 @@ constexpr VerdictRow kVerdicts[] = {
     {RUM_REFUSED_BLOCKED, RUM_CLOSE_BLOCKED, "the address was blocked during the login"},
 };
 
-// Errors, and what a later rum may answer, are no admission either.
+// Errors, and answers added by a later rum, do not admit either.
 constexpr VerdictRow kOther = {0, RUM_CLOSE_DENIED, "rum does not let the user in"};
 
 const VerdictRow& RowOf(int32_t verdict) {

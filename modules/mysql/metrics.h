@@ -1,4 +1,4 @@
-// The module's counters: index and description in one table.
+// The module's counters: indexes and descriptions in one table.
 #pragma once
 
 #include <rum/module.h>

@@ -10,7 +10,7 @@ namespace {
 constexpr size_t kShownUser = 128;
 constexpr size_t kShownHost = 64;
 
-constexpr char kNetwork[] = "08S01";  // drivers take class 08 for a lost connection and may retry
+constexpr char kNetwork[] = "08S01";  // drivers treat class 08 as a lost connection, may retry
 constexpr char kGeneral[] = "HY000";
 
 struct ReasonRow {

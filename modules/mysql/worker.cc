@@ -12,13 +12,13 @@ namespace {
 
 using dialogue::host;
 
-// It goes with the last worker.
+// Freed with the last worker.
 std::shared_ptr<Pace> SharePace() {
   static std::mutex mutex;
   static std::weak_ptr<Pace> shared;
   std::lock_guard lock(mutex);
   if (auto pace = shared.lock()) return pace;
-  // Without random bytes nobody is greeted either.
+  // Without random bytes, no client is greeted.
   auto pace = std::make_shared<Pace>(MakeNonce().value_or(Nonce{}));
   shared = pace;
   return pace;
@@ -32,7 +32,7 @@ Worker::Worker(rum_worker* handle, const Config& config) : handle_(handle), pace
 
 Worker::~Worker() { OwnKeys::OfProcess().Finish(); }
 
-// Warns once for each configuration of guesses that nobody counts.
+// Warns once per configuration that password guesses are not limited.
 void Worker::Reload(const Config& config) {
   static std::atomic<const Config*> warned = nullptr;
   if (!host.limits || config.change_user != ChangeUserMode::kAllow) return;
