@@ -13,7 +13,7 @@ constexpr uint8_t kHostName = 0;
 
 unsigned Byte(std::string_view bytes, size_t at) { return static_cast<uint8_t>(bytes[at]); }
 
-// Takes a number of `width` bytes off the front; nothing if there are fewer.
+// Removes a number of `width` bytes from the front; nullopt if there are fewer.
 std::optional<size_t> TakeNumber(std::string_view& rest, size_t width) {
   if (rest.size() < width) return std::nullopt;
   size_t number = 0;
@@ -22,7 +22,7 @@ std::optional<size_t> TakeNumber(std::string_view& rest, size_t width) {
   return number;
 }
 
-// Takes bytes that their length in `width` bytes precedes.
+// Removes a block of bytes, preceded by its length in `width` bytes.
 std::optional<std::string_view> TakeVector(std::string_view& rest, size_t width) {
   std::optional<size_t> size = TakeNumber(rest, width);
   if (!size || *size > rest.size()) return std::nullopt;
@@ -88,7 +88,7 @@ HelloReader::State HelloReader::ReadMessage(std::string_view body) {
     return Bad(Alert::kDecodeError,
                "the client's ClientHello is cut or has lengths that do not fit");
   }
-  if (body.empty()) return State::kWhole;  // from before there were extensions
+  if (body.empty()) return State::kWhole;  // older than extensions
   auto extensions = TakeVector(body, 2);
   if (!extensions || !body.empty()) {
     return Bad(Alert::kDecodeError, "the extensions of the ClientHello do not fit");
@@ -122,7 +122,7 @@ HelloReader::State HelloReader::ReadNames(std::string_view extension) {
   if (!type || !name) {
     return Bad(Alert::kDecodeError, "the client's list of server names does not fit");
   }
-  // No other type was ever defined, and of one type there must be no more than one name.
+  // No other type is defined, and a type may have one name only.
   if (*type != kHostName || !list->empty()) {
     return Bad(Alert::kIllegalParameter, "the client names more than one server");
   }
