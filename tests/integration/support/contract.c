@@ -1,5 +1,5 @@
-/* contract: a module whose clients ask for host calls by words, one line each, and read what came
- * of it. For tests of the calls that need a real rum: the map's records, the shared table, timers
+/* contract: a module whose clients request host calls, one per line, and receive the results.
+ * For tests of the calls that need a real rum: the map's records, the shared table, timers
  * and posts of workers, the log. */
 #include <pthread.h>
 #include <rum/module.h>
@@ -62,7 +62,7 @@ static void* post_away(void* argument) { /* [any] */
     struct timespec pause = {0, 1000000};
     nanosleep(&pause, NULL);
   }
-  free(memory); /* it was not taken: the worker has ended */
+  free(memory); /* not accepted: the worker has ended */
   return NULL;
 }
 
@@ -79,7 +79,7 @@ static int32_t worker_start(rum_worker* handle, const void* config, void** data)
 
 static void worker_stop(void* data) {
   struct worker* worker = data;
-  pthread_join(worker->thread, NULL); /* it ends: nothing is taken any more */
+  pthread_join(worker->thread, NULL); /* it ends: post() accepts nothing more */
   free(worker);
 }
 
