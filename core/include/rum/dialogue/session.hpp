@@ -67,7 +67,7 @@ class [[nodiscard]] Record {
   Status status_;
 };
 
-// The parts of a record that the map gave, or of a copy of it; good as long as that is.
+// The parts of a record of the map, or of a copy of it; valid as long as the record is.
 class RecordParts {
  public:
   explicit RecordParts(std::string_view record) : record_(record) {
@@ -78,8 +78,8 @@ class RecordParts {
   }
   std::string_view destination() const { return {parts_.destination, parts_.destination_size}; }
   std::string_view secret() const { return {parts_.secret, parts_.secret_size}; }
-  // The module's own column, "pgsql-db"; nothing: there is none, or the rules cannot be read, and
-  // Admit() refuses the user.
+  // The module's own column, "pgsql-db"; nullopt: there is none, or the rules cannot be read, and
+  // then Admit() refuses the user.
   std::optional<std::string> Column(const char* name) const {
     std::string value;
     size_t size = 0;
@@ -99,7 +99,7 @@ class RecordParts {
   }
 
   std::string_view record_;
-  rum_record parts_{};  // of size 0 without a destination, and where this rum has no records
+  rum_record parts_{};  // size 0: no destination, or this rum has no records
 };
 
 inline std::string_view Record::destination() const { return RecordParts(value_).destination(); }
@@ -118,7 +118,7 @@ struct Parse {
   static constexpr Parse Bad() { return {kBad, 0}; }
 };
 
-// What `data` is for a session: little, since it stays until the session ends, and the dialogue
+// The target of a session's `data`. Small, since it stays until the session ends, and the dialogue
 // does not.
 struct Handle {
   Dialogue* dialogue;  // nullptr: its script has returned
