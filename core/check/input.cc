@@ -63,9 +63,9 @@ Status PlayEvent(ScriptedHost& host, const TranscriptLine& line, const Captures&
                  uint64_t wait_millis) {
   switch (line.word) {
     case Word::kEnd:
-      return When(host.End(line.side), "that side is not there, or has ended before");
+      return When(host.End(line.side), "that side is not connected, or has already ended");
     case Word::kReset:
-      return When(host.Reset(line.side), "that side is not there");
+      return When(host.Reset(line.side), "that side is not connected");
     case Word::kConnect:
       return When(host.ConnectOutcome(static_cast<uint32_t>(line.number)),
                   "the module has no connect() under way");
@@ -74,7 +74,7 @@ Status PlayEvent(ScriptedHost& host, const TranscriptLine& line, const Captures&
                   "the module has no start_tls() of that side under way");
     case Word::kReading:
       return When((line.number ? host.StartReading(line.side) : host.StopReading(line.side)),
-                  "that side is not there");
+                  "that side is not connected");
     case Word::kAdvance:
       host.Advance(line.number);
       return Ok();

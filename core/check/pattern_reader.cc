@@ -33,7 +33,7 @@ class Reader {
     Pattern pattern;
     Status all = ReadPieces(&pattern, 0);
     if (!all) return all.error();
-    if (!rest_.empty()) return Bad("'}' closes nothing");
+    if (!rest_.empty()) return Bad("'}' without an opening brace");
     return pattern;
   }
 
@@ -47,7 +47,7 @@ class Reader {
   Status ReadPieces(Pattern* pattern, int depth) {
     while (SkipBlanks() && rest_.front() != '}') {
       if (!pattern->empty() && pattern->back().kind == Piece::Kind::kRest) {
-        return Bad("'...' stands at the end only");
+        return Bad("'...' is only allowed at the end");
       }
       pattern_ = pattern;
       Status one = rest_.starts_with("len") ? ReadLength(pattern, depth) : ReadPiece();
@@ -60,7 +60,7 @@ class Reader {
   // "len32le-1{ ... }": bits, byte order, adjustment of the size.
   Status ReadLength(Pattern* pattern, int depth) {
     std::string word(rest_.substr(0, rest_.find('{')));
-    if (depth == kGroupsMost) return Bad("too many lengths within lengths");
+    if (depth == kGroupsMost) return Bad("lengths are nested too deeply");
     Piece length{.kind = Piece::Kind::kLength, .bytes = {}, .parts = {}};
     std::string_view text = std::string_view(word).substr(3);
     size_t bits = 0;
@@ -79,7 +79,7 @@ class Reader {
     fine &= bits == 8 || bits == 16 || bits == 24 || bits == 32 || bits == 64;
     if (!fine || !text.empty() || word.size() >= rest_.size()) {
       return Bad("'" + std::string(rest_.substr(0, 10)) +
-                 "' is no length: write one such as len16{...}, len24le{...} or len32+4{...}");
+                 "' is not a length: write one such as len16{...}, len24le{...} or len32+4{...}");
     }
     rest_.remove_prefix(word.size() + 1);
     if (Status parts = ReadPieces(&length.parts, depth + 1); !parts) return parts;
@@ -197,7 +197,7 @@ class Reader {
       auto escaped = Escape(&i);
       if (!escaped)
         return Bad("\\" + std::string(rest_.substr(i, 1)) +
-                   " is no escape: \\n \\r \\t \\0 \\xHH \\\\ \\\"");
+                   " is not an escape: \\n \\r \\t \\0 \\xHH \\\\ \\\"");
       bytes.push_back(*escaped);
     }
     if (i >= rest_.size()) return Bad("the closing quotation mark is missing");

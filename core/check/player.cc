@@ -111,7 +111,7 @@ class Player {
       options[line.name] = line.text;
     }
     Status status = host_.Start(options);
-    if (!status) return Fail("the module does not start: " + status.error().text);
+    if (!status) return Fail("the module did not start: " + status.error().text);
     return KeepsRules();
   }
 
@@ -178,9 +178,9 @@ class Player {
     Collect();
     for (uint32_t side : {RUM_CLIENT, RUM_UPSTREAM}) {
       if (talk().sent[side].empty()) continue;
-      return Fail("before this, something went to the " + std::string(SideWord(side)) +
-                  " that no line expects, " + std::to_string(talk().sent[side].size()) +
-                  " bytes:\n" + HexDump(talk().sent[side]));
+      return Fail("before this, the module sent " + std::to_string(talk().sent[side].size()) +
+                  " bytes to the " + SideWord(side) + " that no line expects:\n" +
+                  HexDump(talk().sent[side]));
     }
     if (talk().strict.empty()) return true;
     return Fail("before this, something happened that no line expects: " +

@@ -33,13 +33,13 @@ Status JudgeOrder(const Transcript& transcript) {
   for (const Line& line : transcript.lines) {
     if (line.word == Word::kOption && begun) {
       return Bad(transcript.file + ":" + std::to_string(line.number_of_line) +
-                 ": options stand before everything that happens");
+                 ": options must precede all other lines");
     }
     begun |= line.word >= Word::kOpen || line.word == Word::kSession;
     expects |= line.expects();
   }
   if (expects) return Ok();
-  return Bad(transcript.file + ":1: it expects nothing, and so could never fail");
+  return Bad(transcript.file + ":1: it has no 'expect' line, and so cannot fail");
 }
 
 }  // namespace
@@ -67,7 +67,7 @@ Result<Transcript> ReadTranscript(std::string_view text, const std::string& file
     std::string_view line = TrimLine(raw);
     if (line.empty()) continue;
     if (raw.front() == ' ' || raw.front() == '\t') {  // an indented line continues the previous one
-      if (whole.empty()) return Bad(at(number) + "there is no line before it to continue");
+      if (whole.empty()) return Bad(at(number) + "there is no previous line to continue");
       whole += " " + std::string(line);
       continue;
     }

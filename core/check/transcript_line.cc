@@ -63,7 +63,7 @@ class LineReader {
 
   Status Done() {
     if (rest_.empty()) return Ok();
-    return Bad("'" + std::string(rest_) + "' is too much");
+    return Bad("'" + std::string(rest_) + "' is unexpected");
   }
 
   Status Just(Word word) {
@@ -74,7 +74,7 @@ class LineReader {
   Status Side() {
     std::string word = Next();
     if (word != "client" && word != "upstream") {
-      return Bad("'client' or 'upstream' must stand where '" + word + "' is");
+      return Bad("expected 'client' or 'upstream', not '" + word + "'");
     }
     line_.side = word == "client" ? RUM_CLIENT : RUM_UPSTREAM;
     return Ok();
@@ -107,14 +107,14 @@ class LineReader {
       }
       all += (all.empty() ? "" : ", ") + std::string(choice.word);
     }
-    return Bad("'" + word + "' is none of " + all);
+    return Bad("'" + word + "' is not one of " + all);
   }
 
   Status ReasonWord() {
     std::string word = Next();
     line_.number = CloseReasonByName(word);
     if (line_.number != 0) return Ok();
-    return Bad("'" + word + "' is no reason: write one such as CLIENT_PROTOCOL");
+    return Bad("'" + word + "' is not a reason: write one such as CLIENT_PROTOCOL");
   }
 
   Status VerdictWord() {
@@ -125,7 +125,7 @@ class LineReader {
       if (word == verdict.word) return Ok();
       (all += ", ") += verdict.word;
     }
-    return Bad("'" + word + "' is none of " + all);
+    return Bad("'" + word + "' is not one of " + all);
   }
 
   Status Duration() {
@@ -262,7 +262,7 @@ class LineReader {
       Status reason = ReasonWord();
       return reason ? Done() : reason;
     }
-    return Bad("'" + word + "' begins no line: see rum-check --help for those that there are");
+    return Bad("'" + word + "' is not a kind of line: see rum-check --help");
   }
 
   // "probe ADDRESS", "probe ADDRESS user NAME" or "probe user NAME".
@@ -336,8 +336,7 @@ class LineReader {
       line_.word = Word::kExpectTimer;
       return Duration();
     }
-    return Bad("'expect " + word +
-               "' begins no line: see rum-check --help for those that there are");
+    return Bad("'expect " + word + "' is not a kind of line: see rum-check --help");
   }
 
   std::string_view rest_;

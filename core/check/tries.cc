@@ -142,7 +142,7 @@ void TryOnce(const TryMaterial& material, const TrySettings& settings, uint64_t 
     if (Status started = host.Start(first.Options()); !started) {
       if (Status plain = host.Start(material.options); !plain) {
         ++board().counters[kRefusedCounter];
-        return Report("the module does not start: " + plain.error().text +
+        return Report("the module did not start: " + plain.error().text +
                       "; options of the module are given by --option NAME=VALUE");
       }
     }

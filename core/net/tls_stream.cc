@@ -83,7 +83,7 @@ std::unique_ptr<TlsStream> TlsStream::Begin(Side& side, std::shared_ptr<const Tl
   if (!host.empty() && !number) SSL_set_tlsext_host_name(stream->ssl_, host.c_str());
   if (stream->context_->verify()) {
     // Without a name, OpenSSL would accept any certificate of the authorities.
-    if (host.empty()) stream->error_ = "there is no name to verify (--upstream-tls-name)";
+    if (host.empty()) stream->error_ = "no name to verify; set --upstream-tls-name";
     X509_VERIFY_PARAM* parameters = SSL_get0_param(stream->ssl_);
     number ? X509_VERIFY_PARAM_set1_ip_asc(parameters, host.c_str())
            : X509_VERIFY_PARAM_set1_host(parameters, host.c_str(), host.size());

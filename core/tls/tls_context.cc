@@ -53,8 +53,9 @@ void NeverAskForPassPhrases() {
 Error FileError(const std::string& what, const char* content) {
   if (asked_for_pass_phrase) {
     ERR_clear_error();
-    return Error{Fault::kConfig, what + ": it is encrypted; keep it without a pass phrase, as " +
-                                     "'openssl pkey -in FILE -out NEW' writes a key"};
+    return Error{Fault::kConfig, what +
+                                     ": it is encrypted; remove the pass phrase of a key with "
+                                     "'openssl pkey -in FILE -out NEW'"};
   }
   unsigned long cause = ERR_peek_error();
   const char* reason = ERR_reason_error_string(cause);
@@ -127,7 +128,7 @@ std::string TakeOpensslError() {
   ERR_clear_error();
   const char* reason = code ? ERR_reason_error_string(code) : nullptr;
   if (reason) return reason;
-  return code ? "error " + std::to_string(code) : "no reason known";
+  return code ? "error " + std::to_string(code) : "unknown reason";
 }
 
 TlsContext::TlsContext(TicketKeys::Clock clock) : tickets_(clock), context_(nullptr, SSL_CTX_free) {
@@ -136,7 +137,7 @@ TlsContext::TlsContext(TicketKeys::Clock clock) : tickets_(clock), context_(null
 
 Status TlsContext::Fill(const TlsFiles& files) {
   SSL_CTX* c = context_.get();
-  if (!c) return TlsError("TLS cannot be set up");
+  if (!c) return TlsError("cannot set up TLS");
   int version = VersionOf(files.min_version);
   if (!version || !SSL_CTX_set_min_proto_version(c, version)) {
     return Error{Fault::kConfig, "'" + files.min_version + "' is not a TLS version: 1.2 or 1.3"};
@@ -185,7 +186,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Server(const TlsFiles& fil
   SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION);
   if (!files.authorities.empty()) {
     if (SSL_CTX_load_verify_locations(c, files.authorities.c_str(), nullptr) != 1) {
-      return FileError("the authorities '" + files.authorities + "'", "certificate");
+      return FileError("the CA certificates '" + files.authorities + "'", "certificate");
     }
     SSL_CTX_set_client_CA_list(c, SSL_load_client_CA_file(files.authorities.c_str()));
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
@@ -205,7 +206,8 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Client(const TlsFiles& fil
     int loaded = files.authorities.empty()
                      ? SSL_CTX_set_default_verify_paths(c)
                      : SSL_CTX_load_verify_locations(c, files.authorities.c_str(), nullptr);
-    if (loaded != 1) return FileError("the authorities '" + files.authorities + "'", "certificate");
+    if (loaded != 1)
+      return FileError("the CA certificates '" + files.authorities + "'", "certificate");
   }
   return std::shared_ptr<const TlsContext>(std::move(context));
 }
@@ -213,7 +215,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Client(const TlsFiles& fil
 Status WriteSelfSignedCertificate(const std::string& path) {
   Key key(EVP_EC_gen("P-256"));
   Certificate certificate = SelfSigned(key.get());
-  if (!certificate) return TlsError("a certificate cannot be made");
+  if (!certificate) return TlsError("cannot create a certificate");
   Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   FILE* file = fd ? ::fdopen(fd.get(), "w") : nullptr;
   if (!file) {

@@ -105,14 +105,14 @@ Parsed<AccountName> FoldAccountName(std::string_view received, uint16_t charset,
   if (foreign || !IsAscii(bare)) {
     switch (known) {
       case Charset::kUtf8:
-        if (!IsUtf8(bare)) return {.why = "the user name has bytes that are no characters"};
+        if (!IsUtf8(bare)) return {.why = "the user name has bytes that are not characters"};
         break;
       case Charset::kLatin1:
         account.name = FromLatin1(bare);
         break;
       case Charset::kAscii:
       case Charset::kSwe7:
-        return {.why = "the user name has characters of a set that rum does not read"};
+        return {.why = "the user name is in a character set that rum does not support"};
     }
   }
   if (CountCharacters(account.name) > kMaxCharacters) {

@@ -185,7 +185,7 @@ Parsed<ChangeUser> ParseChangeUser(Bytes payload, uint64_t capabilities) {
   auto has = [&](uint64_t bit) { return (capabilities & bit) != 0; };
   auto text = [](Bytes bytes) { return std::string(AsText(bytes)); };
   Reader reader(payload);
-  if (reader.ReadU8() != kChangeUserCommand) return {.why = "this is no change of the user"};
+  if (reader.ReadU8() != kChangeUserCommand) return {.why = "this is not a change of the user"};
   ChangeUser change;
   change.user = text(reader.ReadUntilNul());
   if (!reader.ok()) return {.why = "the user name has no end"};

@@ -33,7 +33,7 @@ const rum_option kOptions[kOptionCount] = {
      "for clients that cannot switch plugins",
      RUM_OPTION_CHOICE, 0},
     {"mysql-unknown-user", "default|deny", "default",
-     "where users go that the map does not know: to -d if there is one, or nowhere",
+     "users that are not in the map: send them to -d if it is set, or refuse them",
      RUM_OPTION_CHOICE, 0},
     {"mysql-capabilities", "HEX", nullptr,
      "the capability flags in the greeting; without it they follow from the version",
@@ -55,8 +55,8 @@ const rum_option kOptions[kOptionCount] = {
     {"mysql-compress", nullptr, nullptr,
      "offer compression to clients, which works where their servers have it", RUM_OPTION_FLAG, 0},
     {"mysql-socket-user", "NAME[,NAME...]|none", nullptr,
-     "names that servers behind sock: have for the user rum runs as; nobody is relayed there under "
-     "such a name; none: no account trusts the system; without it all that this machine has",
+     "names of rum's own system user on servers behind sock:, which no client may use there; none: "
+     "no account trusts the system; without it all names on this machine",
      RUM_OPTION_TEXT, 0},
 };
 static_assert(kSocketUser + 1 == kOptionCount);
@@ -177,8 +177,8 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
   if (!value(kCompression).empty()) {
     if (config.change_user != ChangeUserMode::kAllow) {
       return {.why =
-                  "--mysql-compress: a COM_CHANGE_USER cannot be seen under compression; leave out "
-                  "--mysql-change-user or this"};
+                  "--mysql-compress: rum cannot read COM_CHANGE_USER in compressed sessions; "
+                  "remove this or --mysql-change-user"};
     }
     config.capabilities |= kCompresses;
     bool has_zstd = !version.mariadb && version.number >= kFirstZstd;

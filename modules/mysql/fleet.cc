@@ -185,7 +185,7 @@ Parsed<Servers> ReadServers(std::string_view text, int64_t now) {
   auto json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object() || json.value("format", nlohmann::json()) != kFormat ||
       !json.contains("servers") || !json["servers"].is_array()) {
-    return {.value = {}, .why = "it is not of this program or version"};
+    return {.value = {}, .why = "it is from another program or version"};
   }
   Servers servers;
   for (const auto& one : json["servers"]) {
@@ -244,7 +244,7 @@ void Fleet::Remember(std::string_view text, int64_t now) {
   Parsed<Servers> parsed = ReadServers(text, now);
   std::lock_guard lock(mutex_);
   if (!parsed.ok()) {
-    log_(RUM_LOG_WARNING, std::string("what was kept of the servers is not used: ") + parsed.why);
+    log_(RUM_LOG_WARNING, std::string("the saved list of servers is not used: ") + parsed.why);
     return;
   }
   if (parsed.value.empty() || !servers_.empty()) return;
@@ -254,7 +254,7 @@ void Fleet::Remember(std::string_view text, int64_t now) {
     servers_.emplace(address, Known{.server = std::move(server), .expires = expires});
   }
   kept_ = now;
-  Publish("so they were before the start", now);
+  Publish("as saved before the start", now);
 }
 
 void Fleet::Saw(View& view, std::string_view address, const Greeting& greeting,
@@ -288,7 +288,7 @@ bool Fleet::Learn(std::string_view address, Server server, std::optional<bool> i
     bool changed = Enter(address, server, is_default, now);
     auto known = servers_.find(address);
     taken = known != servers_.end() && known->second.server.SameAs(server);
-    if (forgot && !changed) because = "servers that were not heard of are forgotten";
+    if (forgot && !changed) because = "servers without contact are forgotten";
     if (changed || forgot || line_due_) Publish(because, now);
     file_due_ |= changed || forgot || now - kept_ > kKeepAgain;
     keeps = file_due_ && files_.Take(now);

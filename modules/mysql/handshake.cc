@@ -137,7 +137,7 @@ Parsed<Response> ParseResponse(Bytes payload, uint64_t promised) {
   if (!reader.ok()) return {.why = "the authentication data are cut short"};
 
   if (has(kConnectWithDb)) {
-    if (reader.left() == 0) return {.why = "the database is announced and missing"};
+    if (reader.left() == 0) return {.why = "the database is announced but missing"};
     response.database = ToString(reader.ReadUntilNulOrEnd());
   }
   if (has(kPluginAuth)) {  // servers accept a missing name, too

@@ -72,7 +72,7 @@ Script FindWay(Dialogue& d, const Config& config, const std::string& user) {
     }
     d.Note("auth", "relay");
   } else if (status != dialogue::Record::kFound) {
-    co_return d.Close(RUM_CLOSE_MAP_UNAVAILABLE, "the map could not be asked");
+    co_return d.Close(RUM_CLOSE_MAP_UNAVAILABLE, "the map lookup failed");
   }
   auto connection = d.Connect(destination);
   Reason failed = connection.Begin();
@@ -81,7 +81,7 @@ Script FindWay(Dialogue& d, const Config& config, const std::string& user) {
                       "the map does not know the user, and there is no default destination");
   }
   if (failed) {
-    co_return d.Close(RUM_CLOSE_BAD_DESTINATION, "the map's destination is written wrong");
+    co_return d.Close(RUM_CLOSE_BAD_DESTINATION, "the map's destination is malformed");
   }
   (void)co_await connection;
 }
@@ -136,7 +136,7 @@ Script Prober::Run() {
   if (!WantsTls()) {
     LogIn();
   } else if ((capabilities_ & kSsl) == 0) {
-    co_return Close(RUM_CLOSE_UNSUPPORTED, "the server has no TLS, which --upstream-tls demands");
+    co_return Close(RUM_CLOSE_UNSUPPORTED, "the server has no TLS, which --upstream-tls requires");
   } else {
     Response request;
     request.capabilities = kLoginNeeds & capabilities_;
@@ -163,7 +163,7 @@ Script Prober::Run() {
       case ReplyKind::kOldSwitch:
       case ReplyKind::kMore:
         if (!TakeRequest(*reply)) {
-          co_return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server asks without end");
+          co_return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server sends requests without end");
         }
     }
   }
@@ -224,7 +224,7 @@ void Prober::LogIn(uint64_t further_capabilities) {
   owed_ = Owed::kAnswer;
 }
 
-// Answers so that no password matches. False: the server asks without end.
+// Answers so that no password matches. False: the server sends requests without end.
 bool Prober::TakeRequest(Bytes payload) {
   if (KindOfReply(payload) == ReplyKind::kSwitch) {
     if (Parsed<PluginRequest> request = ParsePluginRequest(payload); request.ok()) {

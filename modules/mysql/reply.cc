@@ -56,7 +56,7 @@ ReplyKind KindOfReply(Bytes payload) {
 
 Parsed<ServerError> ParseError(Bytes payload) {
   Reader reader(payload);
-  if (reader.ReadU8() != kErrorMark) return {.why = "this is no error packet"};
+  if (reader.ReadU8() != kErrorMark) return {.why = "this is not an error packet"};
   ServerError error;
   error.code = reader.ReadU16();
   if (!reader.ok()) return {.why = "the error packet is cut short"};
@@ -86,7 +86,8 @@ std::string_view StateOfError(uint16_t code) {
 Parsed<PluginRequest> ParsePluginRequest(Bytes payload) {
   Reader reader(payload);
   uint8_t mark = reader.ReadU8();
-  if (mark != kSwitchMark && mark != kNextFactorMark) return {.why = "this asks for no plugin"};
+  if (mark != kSwitchMark && mark != kNextFactorMark)
+    return {.why = "this is not a request for a plugin"};
   Bytes plugin = reader.ReadUntilNulOrEnd();
   if (!reader.ok() || plugin.empty()) return {.why = "the switch names no plugin"};
   return {.value = {.plugin = AsText(plugin), .data = reader.ReadBytes(reader.left())}};

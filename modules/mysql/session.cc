@@ -100,7 +100,8 @@ Task<bool> Session::ReadResponse() {
 Task<bool> Session::StartClientTls() {
   if (d_.TlsActive(d_.client)) {
     d_.Count(kClientFaults);
-    co_return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "TLS inside TLS");
+    co_return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL,
+                     "the client requested TLS inside TLS");
   }
   reported_ = true;  // nothing can be sent during the TLS handshake
   Reason failed = co_await d_.client.StartTls();
@@ -125,7 +126,7 @@ Task<bool> Session::Route() {
     since_ = d_.Now();
     if (d_.closed()) co_return false;
     if (record.status() == dialogue::Record::kUnavailable) {
-      co_return RefuseFor(RUM_CLOSE_MAP_UNAVAILABLE, "the map could not be asked");
+      co_return RefuseFor(RUM_CLOSE_MAP_UNAVAILABLE, "the map lookup failed");
     }
     if (record.status() == dialogue::Record::kFound) {
       co_return co_await AdmitKnown(AsBytes(record.value()));
@@ -207,12 +208,12 @@ Task<bool> Session::Connect() {
   Reason failed = connection.Begin();
   if (failed == Reason(RUM_CLOSE_NO_DESTINATION)) co_return co_await RefuseAsUnknown();
   if (failed == Reason(RUM_CLOSE_BAD_DESTINATION)) {
-    co_return RefuseFor(failed.number(), "the map's destination is written wrong");
+    co_return RefuseFor(failed.number(), "the map's destination is malformed");
   }
   if (failed == Reason(RUM_CLOSE_LIMIT)) {
     co_return RefuseFor(failed.number(), "the destination takes no more connections");
   }
-  if (failed) co_return RefuseFor(RUM_CLOSE_MODULE, "the connection could not be begun");
+  if (failed) co_return RefuseFor(RUM_CLOSE_MODULE, "cannot start the connection");
   d_.Note("auth", rewriting_ ? "rewrite" : "relay");
   // Only rum knows whether there is a default destination. It connects after this hook has
   // returned, and not if the session is closed by then: servers must not see unused connections,
@@ -302,7 +303,7 @@ Task<bool> Session::Enter(Bytes ok) {
     d_.LoginFailed();
     d_.Count(kServerDenials);
     co_return Refuse(Denied(), RUM_CLOSE_DENIED,
-                     "the server took rum's own system user for a proof");
+                     "the server accepted rum's own system user as a proof");
   }
   verdict_ = d_.Confirm();
   if (verdict_ != RUM_OK) {
@@ -319,7 +320,7 @@ Task<bool> Session::Enter(Bytes ok) {
   if (LetFlow()) co_return true;
   farewell_ = Farewell::kQuit;
   reported_ = true;
-  co_return Close(RUM_CLOSE_MODULE, "the relay did not begin");
+  co_return Close(RUM_CLOSE_MODULE, "cannot start the relay");
 }
 
 Task<bool> Session::ChooseDatabase() {
@@ -383,7 +384,7 @@ Task<Payload> Session::ReadServer() {
   const char* fault = nullptr;
   if (frame.kind == Frame::Kind::kTooLong) fault = "the server's packet is too long";
   if (frame.kind == Frame::Kind::kBadOrder) fault = "the server's packet is out of order";
-  if (packet && back_ == kPacketsMost) fault = "the login does not come to an end";
+  if (packet && back_ == kPacketsMost) fault = "the login has too many packets";
   if (fault) {
     d_.Count(kServerFaults);
     if (farewell_ == Farewell::kResponse) farewell_ = Farewell::kNone;  // its greeting is at fault

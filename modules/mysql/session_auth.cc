@@ -48,7 +48,7 @@ bool Session::PassPluginRequest(Bytes payload) {
   // Some clients from before plugins follow a switch to the only method they have.
   if (!ClientHas(kPluginAuth) && exchange_.kind() != PluginKind::kNative) {
     return Refuse(ClientTooOld(true), RUM_CLOSE_UNSUPPORTED,
-                  "the client knows no plugins, and the account needs one");
+                  "the client does not support plugins, and the account needs one");
   }
   if (!exchange_.MayAsk(links())) return RefuseClearText();
   // During a change of user, clients keep the nonce that they had.
@@ -72,9 +72,9 @@ bool Session::PassMore(Bytes payload) {
 // A client sends its password itself only if it considers the path safe: it sees its own link, not
 // the one behind rum.
 bool Session::RefuseClearText() {
-  return Refuse(
-      ServerWithoutTls(), RUM_CLOSE_UNSUPPORTED,
-      "the client's link is safe and the server's is not: its password could be read on the way");
+  return Refuse(ServerWithoutTls(), RUM_CLOSE_UNSUPPORTED,
+                "the client's link is safe and the server's is not: its password would be readable "
+                "on the network");
 }
 
 // Passes the client's answer to the server in the form that its link requires.
@@ -125,7 +125,8 @@ Task<bool> Session::HearOutOfTurn() {
   if (Left()) co_return co_await GoOnAlone(said);
   if (KindOfReply(*said) == ReplyKind::kError) co_return PassError(*said);
   d_.Count(kServerFaults);
-  co_return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server spoke when the client was due");
+  co_return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL,
+                      "the server sent a packet when it was the client's turn");
 }
 
 bool Session::PassProof(Bytes answer) {
@@ -149,7 +150,7 @@ bool Session::AnswerInPlace() {
   farewell_ = Farewell::kNone;
   d_.LoginFailed();
   return Refuse(Denied(), RUM_CLOSE_DENIED,
-                "the client's answer has a length that its plugin never has");
+                "the length of the client's answer is wrong for its plugin");
 }
 
 // The client sent the password itself over a safe link, and the server's link is not safe.
@@ -167,7 +168,7 @@ Task<bool> Session::EncryptPasswordForServer(Bytes password) {
     held.reset();
     if (!key) co_return false;
     if (Left()) co_return co_await GoOnAlone(key);
-    co_return PassError(*key, " when it was asked for its RSA key");
+    co_return PassError(*key, " when asked for its RSA key");
   }
   Parsed<std::string> cipher = EncryptPassword(*key, held->get(), exchange_.nonce());
   held.reset();
@@ -186,7 +187,7 @@ Task<bool> Session::OfferOwnKey() {
   if (!key) {
     d_.client.GoOnAfterEnd(false);
     auto pause = d_.Pause();
-    if (pause.ticket() == 0) co_return RefuseFor(RUM_CLOSE_MODULE, "the login could not be paused");
+    if (pause.ticket() == 0) co_return RefuseFor(RUM_CLOSE_MODULE, "cannot pause the login");
     OwnKeys::OfProcess().Await(*dialogue::host.calls, upstream_, pause.ticket());
     Resumed made = co_await pause;
     if (made.reason) co_return false;
@@ -196,7 +197,7 @@ Task<bool> Session::OfferOwnKey() {
     }
     key = OwnKeys::OfProcess().Find(upstream_);
     if (made.status != RUM_OK || !key) {
-      co_return RefuseFor(RUM_CLOSE_MODULE, "no RSA key could be made");
+      co_return RefuseFor(RUM_CLOSE_MODULE, "cannot create an RSA key");
     }
   }
   std::string more(1, kMoreMark);

@@ -19,7 +19,7 @@ bool Session::TakeResponse(Bytes payload) {
   if (std::string_view name = CharsetOfNoClient(response_.charset); !name.empty()) {
     d_.Count(kClientFaults);
     return Refuse(CharsetNotForClients(name), RUM_CLOSE_CLIENT_PROTOCOL,
-                  "the client asks for a character set that no client may use");
+                  "the client requests a character set that servers refuse for clients");
   }
   // Some clients set flags that were not offered, and do not use them.
   greeted_as_mariadb_ = promised_ >> 32 && !ClientHas(kLongPassword);
@@ -27,12 +27,12 @@ bool Session::TakeResponse(Bytes payload) {
   with_password_ = ProvesSomething(response_.auth);
   if (!ClientHas(kProtocol41 | kSecureConnection)) {
     return Refuse(ClientTooOld(true), RUM_CLOSE_UNSUPPORTED,
-                  "the client knows only passwords from before 4.1");
+                  "the client supports only passwords from before 4.1");
   }
   // A unix socket does not leave the machine; servers consider it safe as well.
   unix_client_ = ClientHost() == "localhost";
   if (d_.TlsMode(d_.client) == RUM_TLS_REQUIRE && !d_.TlsActive(d_.client) && !unix_client_) {
-    return Refuse(TlsRequired(), RUM_CLOSE_DENIED, "the client came without TLS");
+    return Refuse(TlsRequired(), RUM_CLOSE_DENIED, "the client did not use TLS");
   }
   return true;
 }

@@ -50,9 +50,9 @@ std::string Session::RemedyFor(const Greeting& greeting) const {
   Server server;
   server.version = greeting.version;
   server.capabilities = greeting.capabilities;
-  if (IsSupported(server)) return "; the next clients are promised less";
-  return "; it is too old to be greeted for beside others: run a rum with its --mysql-version, or "
-         "name it by -d";
+  if (IsSupported(server)) return "; rum offers the next clients less";
+  return "; it is too old to share a greeting with other servers: run a rum with its "
+         "--mysql-version, or name it by -d";
 }
 
 // mirror: a client with TLS gets TLS to the server if it offers it. What must not be readable on a
@@ -81,12 +81,12 @@ bool Session::PrepareResponse() {
   if (by_tls && (upstream_greeting_.capabilities & kSsl) == 0) {
     d_.Count(kServerFaults);
     return Refuse(ErrorForReason(RUM_CLOSE_TLS), RUM_CLOSE_UNSUPPORTED,
-                  "the server has no TLS, which --upstream-tls demands");
+                  "the server has no TLS, which --upstream-tls requires");
   }
   if (Compresses() && ExposedByChangeUser()) {
     return RefuseAfterGreeting(
         CannotCompress(), RUM_CLOSE_UNSUPPORTED,
-        "a COM_CHANGE_USER must be seen on this link, and the client compresses");
+        "rum must read COM_CHANGE_USER on this link, and the client uses compression");
   }
   if (const char* why = rewriting_ ? nullptr : WhySystemUser()) {
     d_.Count(kServerDenials);
@@ -100,7 +100,7 @@ bool Session::PrepareResponse() {
   if (Compresses() && puts_database_off) {
     return RefuseAfterGreeting(
         CannotCompress(), RUM_CLOSE_UNSUPPORTED,
-        "the database can be chosen behind the login only, and the client compresses");
+        "the database can only be selected after the login, and the client uses compression");
   }
   Response response;
   std::swap(response, response_);

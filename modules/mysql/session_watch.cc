@@ -229,7 +229,7 @@ Task<bool> Session::AdmitNewUser() {
     if (d_.closed()) co_return false;
     // An unreadable rule may be a restriction.
     if (record.status() == dialogue::Record::kUnavailable && dialogue::host.limits) {
-      d_.Note("change_refused", "the map could not be asked");
+      d_.Note("change_refused", "the map lookup failed");
       GoOnAsBefore(ErrorForReason(RUM_CLOSE_MAP_UNAVAILABLE));
       co_return false;
     }
@@ -280,7 +280,7 @@ Task<bool> Session::AskForQuiet() {
 bool Session::RefuseUnquiet() {
   d_.Count(kClientFaults);
   return Refuse(OutOfOrder(), RUM_CLOSE_CLIENT_PROTOCOL,
-                "the client changes the user before the server has answered all it was asked");
+                "the client changes the user before the server has answered all commands");
 }
 
 // The server is not involved. A user who breaks a rule sees the error of a wrong password, which
@@ -355,19 +355,18 @@ bool Session::GoOnAsBefore(const ServerError& error) {
   verdict_ = RUM_OK;
   if (LetFlow()) return true;
   reported_ = true;
-  return Close(RUM_CLOSE_MODULE, "the relay did not begin");
+  return Close(RUM_CLOSE_MODULE, "cannot start the relay");
 }
 
 const char* Session::WhySystemUser() const {
   if (!unix_upstream_ || response_.user.empty()) return nullptr;
   if (!config_.socket_users) {
-    return "over a unix socket the server may take rum's system user for a proof, and no name of "
-           "it "
-           "is known: give --mysql-socket-user";
+    return "over a unix socket the server may accept rum's system user as a proof, and its names "
+           "are unknown: set --mysql-socket-user";
   }
   const std::vector<std::string>& names = *config_.socket_users;
   bool found = std::find(names.begin(), names.end(), response_.user) != names.end();
-  return found ? "over a unix socket the server may take rum's own system user for a proof"
+  return found ? "over a unix socket the server may accept rum's own system user as a proof"
                : nullptr;
 }
 

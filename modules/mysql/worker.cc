@@ -38,8 +38,8 @@ void Worker::Reload(const Config& config) {
   if (!host.limits || config.change_user != ChangeUserMode::kAllow) return;
   if (host.limits->counts_failures(handle_) != 1 || warned.exchange(&config) == &config) return;
   constexpr char kText[] =
-      "mysql: --login-failures does not see guesses by COM_CHANGE_USER, which "
-      "--mysql-change-user allow passes on; same and deny count them";
+      "mysql: --login-failures does not count guesses by COM_CHANGE_USER with --mysql-change-user "
+      "allow; same and deny count them";
   host.calls->log(nullptr, RUM_LOG_WARNING, kText, sizeof kText - 1);
 }
 

@@ -16,9 +16,9 @@ using namespace rum::dialogue;
 
 enum Metric : uint32_t { kUnknownNames, kWithoutName, kBadHellos };
 constexpr rum_metric kMetrics[] = {
-    {"sni_unknown_names", "Clients whose server name nobody has"},
+    {"sni_unknown_names", "Clients whose server name is not in the map"},
     {"sni_without_name", "Clients that named no server"},
-    {"sni_bad_hellos", "Clients whose first message was no ClientHello that servers take"},
+    {"sni_bad_hellos", "Clients whose first message was not a valid ClientHello"},
 };
 
 std::string AlertRecord(Alert alert) {
@@ -85,7 +85,7 @@ Script Login(Dialogue& d) {
     d.Identify(name);
     route = co_await FindRoute(d, name);
     if (route.failed) {
-      co_return Refuse(d, Alert::kInternalError, route.failed, "the map could not be asked");
+      co_return Refuse(d, Alert::kInternalError, route.failed, "the map lookup failed");
     }
     if (int32_t verdict = d.Admit(route.record); verdict != RUM_OK) {
       // Clients may learn of a limit, but not of a name's rules.
@@ -123,7 +123,7 @@ constexpr rum_module Table() {
   rum_module table = Hooks<Login>::Table();
   table.name = "sni";
   table.version = "1.0.0";
-  table.summary = "routes TLS by the name of the server, without ending TLS";
+  table.summary = "routes TLS by server name, without decrypting it";
   table.metrics = kMetrics;
   table.metric_count = std::size(kMetrics);
   table.refusal = Refusal;

@@ -193,12 +193,12 @@ def _(t):
     cdb.replace(users, good)
     os.rename(key, key + ".away")
     for _ in range(2):
-        has(ctl(t, "reload", code=1), "the certificates in use stay")
+        has(ctl(t, "reload", code=1), "rum keeps the certificates in use")
     os.rename(key + ".away", key)
     with open(path, "w") as f:
         f.write("workers = 2\n")
     same(ctl(t, "reload"),
-         "read again; these have changed and need a new process (upgrade): workers\n")
+         "read again; these options have changed and need a new process (upgrade): workers\n")
 
 
 @test("set changes a limit until the configuration says something else; limits shows it")
@@ -220,7 +220,7 @@ def _(t):
     held.append(connect(here))
     net.until(lambda: limit("max-connections")["now"] == 3, 10, "there is room")
     for words, part in ((("max-connections", "many"), "is not a number"), (("colour", "red"), "none of"),
-                        (("idle-timeout", "5s"), "none of the limits"), (("max-connections",), "how much"),
+                        (("idle-timeout", "5s"), "is not a limit"), (("max-connections",), "its new value"),
                         ((), "which limit")):
         has(ctl(t, "set", *words, code=1), part)
     has(ctl(t, "set", "a", "b", "c", code=2), "knows no 'c'")
@@ -272,7 +272,7 @@ def _(t):
     has(ctl(t, "explain", "alice@unix"), "unix")
     has(ctl(t, "explain", "nobody=x", code=1), "does not know this user")
     has(ctl(t, "explain", "alice@here", code=1), "alice@here")
-    has(ctl(t, "explain", code=1), "which user?")
+    has(ctl(t, "explain", code=1), "give a user name")
     processes = [subprocess.Popen([t.run.build.rumctl, "-s", t.path("control"), "explain", "bob"],
                                   stdout=subprocess.DEVNULL) for _ in range(20)]
     same({p.wait(60) for p in processes}, {0}, "20 at once, one after the other")
@@ -314,9 +314,9 @@ def _(t):
                 check(done.returncode in (0, 1, 2, 3), "%s of %s: %d, %s" % (
                     command, body, done.returncode, done.stderr))
     answer[0] = b"HTTP/1.0 200 OK\r\nContent-Length: 20\r\n\r\n{}"
-    has(ctl(t, "status", code=3), "no whole answer")
+    has(ctl(t, "status", code=3), "the answer is incomplete")
     answer[0] = b"HTTP/1.0 200 OK\r\n\r\n{}"
-    has(ctl(t, "status", code=3), "not the answer of a rum that rumctl knows")
+    has(ctl(t, "status", code=3), "unexpected answer")
     server.close()
 
 

@@ -52,7 +52,7 @@ def _(t):
     write_map(t, ("b", "", new.address))
     rum = t.rum("-s", here, "-P", "mysql.so", "-M", path, *arguments, "--health-check", "off")
     same(version_of(here), version_at(old))
-    rum.wait_log("so they were before the start")
+    rum.wait_log("as saved before the start")
 
 
 @test("With one server the greeting is that server's, before the first client comes", needs=BOTH)

@@ -167,7 +167,7 @@ def _(t):
     echo, here, stats = t.keep(Echo()), tcp(), tcp()
     daemon = Daemon(t, "-s", here, "-d", echo.address, "-b", "-m", stats)
     same(daemon.code, 0, "exit code")
-    has(daemon.output(), "rum: syslog cannot be reached: /dev/log: No such file or directory")
+    has(daemon.output(), "rum: cannot reach syslog: /dev/log: No such file or directory")
 
     def dropped():
         return json.loads(net.http_get(stats, "/stats")[2])["log"]["dropped"]

@@ -80,7 +80,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Error::Argument => "an argument makes no sense",
+            Error::Argument => "an argument is invalid",
             Error::State => "not now",
             Error::Limit => "a limit is reached",
             Error::Memory => "out of memory",

@@ -106,30 +106,30 @@ RUM_UINT(RUM_CLOSE_CLIENT, 1);              /* the client closed after the login
 RUM_UINT(RUM_CLOSE_UPSTREAM, 2);            /* the upstream closed after the login (module) */
 RUM_UINT(RUM_CLOSE_CLIENT_RESET, 3);        /* the client's connection broke */
 RUM_UINT(RUM_CLOSE_UPSTREAM_RESET, 4);      /* the upstream's connection broke */
-RUM_UINT(RUM_CLOSE_CLIENT_GONE, 5);         /* the client left before the login was over (module) */
-RUM_UINT(RUM_CLOSE_UPSTREAM_GONE, 6);       /* the upstream left before it was over (module) */
+RUM_UINT(RUM_CLOSE_CLIENT_GONE, 5);         /* the client left during the login (module) */
+RUM_UINT(RUM_CLOSE_UPSTREAM_GONE, 6);       /* the upstream left during the login (module) */
 RUM_UINT(RUM_CLOSE_LOGIN_TIMEOUT, 7);       /* --login-timeout */
 RUM_UINT(RUM_CLOSE_CONNECT_TIMEOUT, 8);     /* --connect-timeout, on every address tried */
 RUM_UINT(RUM_CLOSE_FIRST_BYTE_TIMEOUT, 9);  /* --first-byte-timeout */
 RUM_UINT(RUM_CLOSE_IDLE_TIMEOUT, 10);       /* --idle-timeout */
 RUM_UINT(RUM_CLOSE_HALF_CLOSE_TIMEOUT, 11); /* --half-close-timeout */
-RUM_UINT(RUM_CLOSE_CONNECT_REFUSED, 12);    /* nobody listens at the destination */
+RUM_UINT(RUM_CLOSE_CONNECT_REFUSED, 12);    /* no process listens at the destination */
 RUM_UINT(RUM_CLOSE_CONNECT_FAILED, 13);     /* unreachable, or another error of connect(2) */
-RUM_UINT(RUM_CLOSE_UNRESOLVED, 14);         /* the destination's name has no address */
+RUM_UINT(RUM_CLOSE_UNRESOLVED, 14);         /* the destination's name could not be resolved */
 RUM_UINT(RUM_CLOSE_NO_DESTINATION, 15);     /* no record and no -d (module) */
 RUM_UINT(RUM_CLOSE_BAD_DESTINATION, 16);    /* the map's destination is malformed (module) */
 RUM_UINT(RUM_CLOSE_MAP_UNAVAILABLE, 17);    /* no map is loaded, or it is broken (module) */
 RUM_UINT(RUM_CLOSE_DENIED, 18);             /* rum refused the login (module) */
 RUM_UINT(RUM_CLOSE_UPSTREAM_DENIED, 19);    /* the upstream refused the login (module) */
-RUM_UINT(RUM_CLOSE_CLIENT_PROTOCOL, 20);    /* the client broke the protocol (module) */
-RUM_UINT(RUM_CLOSE_UPSTREAM_PROTOCOL, 21);  /* the upstream broke the protocol (module) */
+RUM_UINT(RUM_CLOSE_CLIENT_PROTOCOL, 20);    /* the client violated the protocol (module) */
+RUM_UINT(RUM_CLOSE_UPSTREAM_PROTOCOL, 21);  /* the upstream violated the protocol (module) */
 RUM_UINT(RUM_CLOSE_UNSUPPORTED, 22);        /* the client's request is not supported (module) */
 RUM_UINT(RUM_CLOSE_LIMIT, 23);              /* a limit was reached (module) */
 RUM_UINT(RUM_CLOSE_NO_RESOURCES, 24);       /* out of descriptors, source ports or memory */
 RUM_UINT(RUM_CLOSE_TLS, 25);                /* a TLS handshake or record failed */
 RUM_UINT(RUM_CLOSE_MODULE, 26);             /* the module failed (module) */
 RUM_UINT(RUM_CLOSE_DRAIN, 27);       /* rum stopped, and the session outlived --drain-timeout */
-RUM_UINT(RUM_CLOSE_KILLED, 28);      /* an operator ended it */
+RUM_UINT(RUM_CLOSE_KILLED, 28);      /* an operator ended the session */
 RUM_UINT(RUM_CLOSE_PROBED, 29);      /* a probe is complete (module, probes) */
 RUM_UINT(RUM_CLOSE_BLOCKED, 30);     /* --login-failures blocks the client's address (module) */
 RUM_UINT(RUM_CLOSE_NOT_ALLOWED, 31); /* --allow or --deny refuses the client's address */
