@@ -61,7 +61,7 @@ def _(t):
     ended = int(ctl(t, "kill", "ip=127.0.0.3").split()[0])
     check(2 <= ended <= 3, "%d ended" % ended)
     same(ctl(t, "kill", "ip=127.0.0.4", "destination=tcp:elsewhere:1"), "0 ended\n")
-    has(ctl(t, "kill", code=1), "say which")
+    has(ctl(t, "kill", code=1), "specify id, user")
     for record in rum.wait_sessions(1 + ended):
         same((record["reason"], record["detail"]), ("killed", "by an operator"))
     same(rum.stats()["sessions"]["active"], 8 - ended)
@@ -84,10 +84,10 @@ def _(t):
         same(rum.stats()["sessions"]["active"], 1)
     has(ctl(t, "frobnicate", code=2), "--help")
     has(ctl(t, "status", "x", code=2), "rumctl")
-    has(ctl(t, "sessions", "colour=red", code=2), "knows no 'colour'")
+    has(ctl(t, "sessions", "colour=red", code=2), "unknown parameter 'colour'")
     has(ctl(t, "kill", "many", code=1), "numbers")
     # A word that is mistyped must not let more sessions be meant: "p" is no part of "ip".
-    has(ctl(t, "kill", "ip=127.0.0.9", "p=127.0.0.1", code=2), "knows no 'p'")
+    has(ctl(t, "kill", "ip=127.0.0.9", "p=127.0.0.1", code=2), "unknown parameter 'p'")
     with connect("sock:" + t.path("control")) as s:
         s.sendall(b"POST /kill?ip=127.0.0.1&usr=x HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
         has(net.read_all(s).decode(), "400")
@@ -219,11 +219,11 @@ def _(t):
     same(limit("max-connections")["value"], "3")
     held.append(connect(here))
     net.until(lambda: limit("max-connections")["now"] == 3, 10, "there is room")
-    for words, part in ((("max-connections", "many"), "is not a number"), (("colour", "red"), "none of"),
+    for words, part in ((("max-connections", "many"), "is not a number"), (("colour", "red"), "is not a limit"),
                         (("idle-timeout", "5s"), "is not a limit"), (("max-connections",), "its new value"),
-                        ((), "which limit")):
+                        ((), "name a limit")):
         has(ctl(t, "set", *words, code=1), part)
-    has(ctl(t, "set", "a", "b", "c", code=2), "knows no 'c'")
+    has(ctl(t, "set", "a", "b", "c", code=2), "unknown parameter 'c'")
     same(limit("max-connections")["value"], "3", "a mistake changes nothing")
     ctl(t, "set", "max-memory", "1M")
     has(ctl(t, "limits"), "max-memory")
