@@ -62,7 +62,8 @@ void ViolateCurrent(std::string text) {
   }
 }
 
-// The session of a handle; null, with a violation recorded, if the call is invalid.
+}  // namespace
+
 ScriptedSession* Find(const rum_session* handle, const char* call) {
   ScriptedSession* session = nullptr;
   std::string why;
@@ -100,6 +101,8 @@ bool Sensible(const char* call, uint32_t side) {
   ViolateCurrent(std::string(call) + "() with side " + std::to_string(side));
   return false;
 }
+
+namespace {
 
 int32_t Send(rum_session* handle, uint32_t side, const void* data, size_t size) {
   ScriptedSession* session = Find(handle, "send");
@@ -536,6 +539,7 @@ const void* Extension(const char* name) {
   if (wanted == RUM_WORKER_1) return &kWorker;
   if (wanted == RUM_SHARED_1) return &kShared;
   if (wanted == RUM_LIMITS_1) return &kLimits;
+  if (wanted == RUM_SESSIONS_1) return &kSessions;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 

@@ -123,6 +123,8 @@ class ScriptedSession {
   void LoginFailed();
   int32_t TryLogin();
   int32_t Confirm();
+  int32_t Destination(char* text, size_t* size);
+  int32_t NoLogin();
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
 
   // [any] The registry's mutex is held.
@@ -162,6 +164,7 @@ class ScriptedSession {
   std::string user;
   bool identified = false;
   bool admitted = false;
+  bool no_login = false;
   uint64_t hook_calls = 0;
 
  private:
@@ -199,6 +202,8 @@ class ScriptedSession {
   bool settling_ = false;
   int idle_hooks_ = 0;
   size_t sent_in_hook_ = 0;
+  std::string server_;                     // current or last server, as given to connect()
+  bool confirmed_ = false;                 // the session has logged in, by confirm() or a relay
   bool need_refused_[2] = {false, false};  // need() returned RUM_E_LIMIT in the running data hook
   bool aimed_ = false;                     // a probe of one destination
   bool relay_begun_ = false;
@@ -210,6 +215,13 @@ class ScriptedSession {
 namespace host_table {
 
 extern const rum_host kTable;
+extern const rum_sessions kSessions;  // session_groups.cc
+
+// The session of a handle; null, with a violation recorded, if the call is invalid.
+ScriptedSession* Find(const rum_session* handle, const char* call);
+// False: an argument is invalid; the violation is recorded.
+bool Sensible(const char* call, const void* data, size_t size);
+bool Sensible(const char* call, uint32_t side);
 
 void* NewHandle(ScriptedSession* session);  // its address is not reused soon
 void KillHandle(void* handle);              // the session has ended, its host has not

@@ -61,6 +61,7 @@ struct TranscriptLine {
     kExpectAdmit,  // pattern: part of the record
     kExpectLoginFailed,
     kExpectConfirm,
+    kExpectNoLogin,
     kExpectOpen,
   };
   Word word;
