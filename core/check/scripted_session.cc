@@ -384,7 +384,7 @@ bool ScriptedSession::CallData(uint32_t side) {
   if (static_cast<uint64_t>(consumed) > size) {
     host_table::Violate(world, name + " consumed " + std::to_string(consumed) + " bytes of " +
                                    std::to_string(size));
-    EndWith(RUM_CLOSE_MODULE, "the module consumed more than there was");
+    EndWith(RUM_CLOSE_MODULE, "the module consumed more bytes than there were");
     return true;
   }
   if (consumed > 0) {

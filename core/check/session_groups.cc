@@ -1,4 +1,4 @@
-// Groups of calls about one session, as the scripted host serves them: "rum.sessions/1".
+// The scripted host's group of calls about one session, "rum.sessions/1".
 #include <cstring>
 #include <utility>
 

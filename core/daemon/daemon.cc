@@ -142,7 +142,8 @@ Status Daemon::Start() {
   if (auto judged = JudgeStateDirectory(owner); !judged) return judged;
   state_ =
       std::make_unique<StateStore>(base_, settings_->tls.state_dir, settings_->listeners, owner);
-  if (!state_->works()) return Error{Fault::kSystem, "no descriptors or memory for the main loop"};
+  if (!state_->works())
+    return Error{Fault::kSystem, "out of descriptors or memory for the main loop"};
   auto config = ModuleConfig::Make(module_, settings_->module_values);
   if (!config) return config.error();
   proxy_ = std::make_unique<Proxy>(base_, settings_, *config);

@@ -28,14 +28,14 @@ std::string_view View(const void* bytes, size_t size) {
   return {static_cast<const char*>(bytes), size};
 }
 
-// Passes a request on to the dialogue of a session that still takes one.
+// Passes a request to the session's dialogue if the session still accepts requests.
 template <class... P, class... A>
 int32_t Ask(rum_session* s, int32_t (Dialogue::*request)(P...), A... arguments) {
   Dialogue* dialogue = Of(s).asking();
   return dialogue ? (dialogue->*request)(arguments...) : RUM_E_STATE;
 }
 
-// Bounds come first: what is beyond them is refused in any state.
+// Bounds are checked first: arguments beyond them are refused in any state.
 int32_t Send(rum_session* s, uint32_t side, const void* data, size_t size) {
   if (data && size > RUM_MOST_SEND) return RUM_E_LIMIT;
   return Of(s).Send(side, data, size);
@@ -172,7 +172,7 @@ const rum_state kState = {sizeof(rum_state), 0, StateStore::SaveForModule,
 
 const rum_clock kClock = {sizeof(rum_clock), 0, NowMicros, AddTimer};
 
-std::string user_names;  // each with a NUL behind it
+std::string user_names;  // each followed by a NUL
 
 const rum_process kProcess = {sizeof(rum_process), 0, [](char* text, size_t size) {
                                 if (text && user_names.size() <= size) user_names.copy(text, size);
@@ -239,7 +239,7 @@ const void* Extension(const char* name) {
   if (wanted == RUM_WORKER_1) return &kWorker;
   if (wanted == RUM_SESSIONS_1) return &kSessions;
   if (wanted == RUM_SHARED_1) {
-    SharedTable::Get();  // so that it is there when another process takes over
+    SharedTable::Get();  // creates it, for a process that takes over later
     return &kShared;
   }
   return wanted == RUM_STATE_1 ? &kState : nullptr;

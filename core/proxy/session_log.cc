@@ -12,7 +12,7 @@
 namespace rum {
 namespace {
 
-// Writes fields one way or the other: key=value or "key":value.
+// Writes fields in either form: key=value or "key":value.
 class Fields {
  public:
   explicit Fields(std::string_view event) : json_(log::Json()) {
@@ -23,13 +23,13 @@ class Fields {
   void Seconds(std::string_view key, uint64_t micros) {
     Plain(key, fmt::format("{}.{:06}", micros / 1000000, micros % 1000000));
   }
-  // What usually is a word: it gets quotes in the text form only if it needs them.
+  // A text that is usually a word: the text form quotes it only if necessary.
   void Word(std::string_view key, std::string_view value) {
     bool plain = std::all_of(value.begin(), value.end(),
                              [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\\'; });
     json_ || !plain ? Quoted(key, value) : Plain(key, value);
   }
-  // Anything a client, a server or a module may have written.
+  // Anything that a client, a server or a module may have written.
   void Quoted(std::string_view key, std::string_view value) {
     Key(key);
     line_ += '"';

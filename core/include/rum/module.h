@@ -564,24 +564,24 @@ typedef struct rum_shared {
   int32_t (*take)(const void *key, size_t key_size, void *value, size_t *value_size);
 } rum_shared;
 
-/* The group "rum.sessions/1": what a session is, beyond the host table. */
+/* The group "rum.sessions/1": more calls about a session. */
 #define RUM_SESSIONS_1 "rum.sessions/1"
 
 typedef struct rum_sessions {
   uint32_t struct_size;
   uint32_t reserved;
-  /* [worker] The destination of the connected upstream, just as connect() takes it:
-   * "tls:db1.example:5432", "sock:/path"; of a list, the one that was connected. So another session
-   * can connect to the same server later, such as to cancel what this one does. Before the call
-   * `size` is the room at `text`, after it the size of the destination; no NUL is written.
-   * RUM_E_LIMIT: there is no room for it, and `size` says how much it needs. RUM_E_STATE: no
+  /* [worker] The destination of the connected upstream in the form for connect(), such as
+   * "tls:db1.example:5432" or "sock:/path"; of a list, the connected one. Another session can later
+   * connect to the same server with it, such as to cancel a query of this one. `size` is the size
+   * of the buffer `text`; the call sets it to the size of the destination, and writes no NUL.
+   * RUM_E_LIMIT: the buffer is too small, and `size` is the size that it needs. RUM_E_STATE: no
    * upstream is connected, and `size` is 0. Works in session_close, too. */
   int32_t (*destination)(rum_session *session, char *text, size_t *size);
-  /* [worker] What this session will relay is no login, such as a request to cancel the query of
-   * another one. Call it before relay() or relay_from(), which then do not count a login, for the
-   * user neither, and do not end the login deadline; the session counts as one that is not logged in
-   * until it ends, and its line in the log says login=no. What was admitted is dropped. Later calls
-   * of admit(), confirm() and try_login() return RUM_E_STATE; login_failed() counts as ever.
+  /* [worker] The session will relay something other than a login, such as a request to cancel the
+   * query of another session. Call it before relay() or relay_from(): they then count no login, nor
+   * one of the user, and do not end the login deadline; until it ends, the session counts as not
+   * logged in, and its log line says login=no. Drops an admitted user. Later calls of admit(),
+   * confirm() and try_login() return RUM_E_STATE; login_failed() counts as usual.
    * RUM_E_STATE: the session relays, has logged in, is a probe or closes, or a proof of a password
    * is under way. May be called twice. */
   int32_t (*no_login)(rum_session *session);

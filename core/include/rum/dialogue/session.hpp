@@ -310,7 +310,7 @@ class Dialogue {
   void Count(uint32_t metric, uint64_t delta = 1) const {
     host.calls->metric_add(session_, metric, delta);
   }
-  // Where the upstream is connected to, as Connect() takes it; empty: it is not.
+  // The destination of the connected upstream, in the form for Connect(); empty: not connected.
   std::string Destination() const {
     size_t size = 0;
     if (!host.sessions || host.sessions->destination(session_, nullptr, &size) != RUM_E_LIMIT) {
@@ -319,7 +319,7 @@ class Dialogue {
     std::string text(size, '\0');
     return host.sessions->destination(session_, text.data(), &size) == RUM_OK ? text : "";
   }
-  // What this session relays is no login.
+  // The session will relay something other than a login.
   int32_t NoLogin() const {
     return host.sessions ? host.sessions->no_login(session_) : RUM_E_UNSUPPORTED;
   }
