@@ -369,7 +369,7 @@ def _(t):
         old.send_signal(signal.SIGUSR2)
         rum.wait_log("no hand-over: this process is ending")
         old.send_signal(signal.SIGTERM)
-        rum.wait_log("1 sessions are left, they have 1h to end")
+        rum.wait_log("1 sessions are left, with 1h to end")
         echo_works(s)
         old.send_signal(signal.SIGTERM)
         check(net.ended(s, 10) in ("closed", "reset"), "cut")

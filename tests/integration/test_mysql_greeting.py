@@ -193,7 +193,7 @@ def _(t):
     has(told["state"][0], "DOWN: connect_refused")
     code, told, text = explain(t, "-M", path, "--explain", "both")
     same((code, told["server"], len(told["state"])), (0, [dead, server.address], 2), text)
-    for user, more, word in (("bad", [], "written wrong"), ("nobody", [], "no default destination"),
+    for user, more, word in (("bad", [], "malformed"), ("nobody", [], "no default destination"),
                              ("nobody", ["-d", server.address, "--mysql-unknown-user", "deny"],
                               "does not know the user")):
         code, told, text = explain(t, "-M", path, *more, "--explain", user)

@@ -190,7 +190,7 @@ def _(t):
     for more in ((), ("-b", "-l", t.path("b.log"))):
         code, _, err = run_once(t, "-s", tcp(), "-d", tcp(), "-p", pidfile, *more)
         same(code, 6, "exit code")
-        has(err, "'%s' belongs to another process, %d, that runs" % (pidfile, rum.pid))
+        has(err, "'%s' belongs to another process, %d, which is running" % (pidfile, rum.pid))
         same(owner(), rum.pid, "the pidfile")
     rum.hand_over()
     same(owner(), rum.pid, "the pidfile")
