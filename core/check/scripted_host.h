@@ -42,6 +42,7 @@ struct Deed {
     kLoginFailed,
     kConfirm,  // number: the verdict
     kNoLogin,
+    kSetAlpn,  // side; bytes: the protocols, with commas between them
   };
   Kind kind;
   uint32_t side = 0;
@@ -97,7 +98,17 @@ class ScriptedHost {
   bool login_waits = false;  // try_login() pauses the session: see EndLoginWait()
   // What "rum.tls/1" reports for a side, RUM_TLS_...; with OFF start_tls() fails.
   uint32_t tls_mode[2] = {RUM_TLS_OFF, RUM_TLS_OFF};
-  bool tls_listener = false;                                 // clients use TLS from the first byte
+  bool tls_listener = false;  // clients use TLS from the first byte
+  // The peer of a side in a TLS handshake.
+  struct TlsPeer {
+    std::vector<std::string> alpn;  // its protocols, the preferred one first
+    std::string server_name;        // requested by a client
+    std::string certificate;        // DER; empty: none
+    int32_t version = 0x0304;
+    // tls-server-end-point of that side; nullopt: the certificate has none
+    std::optional<std::string> end_point = std::string(32, '\x5a');
+  };
+  TlsPeer tls_peer[2];
   std::string client_certificate = std::string(32, '\x5a');  // its SHA-256
   std::string peer[2] = {"192.0.2.1:40112", "192.0.2.2:3306"};
   std::string user_names{"rum\0", 4};             // what "rum.process/1" reports
