@@ -95,7 +95,7 @@ sub read_config {
             (my $destination = $1) =~ s/\s*,\s*/,/g;
             is_address($_) or die "$at '$_' is not tcp:HOST:PORT, tcp:[IPV6]:PORT or sock:PATH\n"
               for split(/,/, $destination, -1), ($destination eq '' ? '' : ());
-            $known{$destination}++ and die "$at [$destination] is there twice\n";
+            $known{$destination}++ and die "$at [$destination] is given twice\n";
             push @servers, $settings = { %defaults, destination => $destination };
             next;
         }
@@ -144,7 +144,7 @@ sub check_server {
 sub refuse_open_secrets {
     my ($path, $handle) = @_;
     my $mode = (stat $handle)[2];
-    die "$path: holds passwords and everybody on this machine may read or write it: chmod o= $path\n"
+    die "$path: holds passwords, and every user of this machine can read or write it: chmod o= $path\n"
       if $mode & (S_IROTH | S_IWOTH);
 }
 

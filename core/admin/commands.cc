@@ -82,7 +82,7 @@ void ListSessions(const Call& call, uint32_t end) {
   if (!id || !most) return Refuse(call, "id and limit must be numbers");
   filter.id = *id;
   if (end && !filter.user && !filter.ip && !filter.destination && !filter.id) {
-    return Refuse(call, "say which: id, user, ip or destination");
+    return Refuse(call, "specify id, user, ip or destination");
   }
   call.overview.proxy.lister().Ask(
       std::move(filter), most->value_or(kListed), end,
@@ -139,7 +139,7 @@ void SetLog(const Call& call) {
 
 void SetLimit(const Call& call) {
   auto name = call.request->Get("name"), value = call.request->Get("value");
-  if (!name || !value) return Refuse(call, "say which limit, and how much");
+  if (!name || !value) return Refuse(call, "name a limit and its new value");
   call.request->Reply(call.actions->set_limit(*name, *value), *name + " is " + *value);
 }
 
@@ -158,10 +158,10 @@ bool InUse(const Overview& overview, const Address& server) {
 
 void SetAdminState(const Call& call, AdminState state) {
   auto server = ParseAddress(call.request->Get("destination").value_or(""));
-  if (!server) return Refuse(call, "which destination? " + server.error().text);
+  if (!server) return Refuse(call, "give a destination: " + server.error().text);
   const std::string text = server->text();
   if (!call.overview.proxy.server_health().Set(text, state)) {
-    return Refuse(call, "too many servers are disabled already");
+    return Refuse(call, "too many servers are already disabled");
   }
   constexpr std::string_view kDone[] = {" takes new sessions", " takes no new sessions",
                                         " takes no new sessions, its sessions are ended"};
@@ -182,7 +182,7 @@ void Maintain(const Call& call) { SetAdminState(call, AdminState::kMaintenance);
 
 void Explain(const Call& call) {
   UserAtAddress who = SplitUserAtAddress(call.request->Get("user").value_or(""));
-  if (who.user.empty()) return Refuse(call, "which user?");
+  if (who.user.empty()) return Refuse(call, "give a user name");
   ExplainQuestion question{std::move(who.user), who.address};
   call.overview.explainer.Ask(
       std::move(question), [request = call.request](Explanation explanation) {
@@ -214,8 +214,8 @@ bool Answer(const Row (&rows)[kCount], const Call& call) {
   if (auto unknown = call.request->Unknown(row->words)) {
     std::string words;
     for (std::string_view word : row->words) words.append(" ").append(word);
-    Refuse(call,
-           "'" + *unknown + "' is not one of its parameters:" + (words.empty() ? " none" : words));
+    Refuse(call, "'" + *unknown +
+                     "' is not a parameter; known parameters:" + (words.empty() ? " none" : words));
   } else {
     row->answer(call);
   }

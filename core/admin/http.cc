@@ -32,7 +32,7 @@ void StatisticsServer::Serve(evhttp_request* raw) {
   const Overview overview = overview_();
   if (request->post()) {  // commands require POST, so that no link can give one
     if (actions_ && AnswerCommand(overview, *actions_, request)) return;
-    return request->Reply(404, kPlainText, "there is no such command\n");
+    return request->Reply(404, kPlainText, "no such command\n");
   }
   if (what == "/stats") {
     request->Reply(200, "application/json", StatisticsJson(overview));
@@ -49,8 +49,9 @@ void StatisticsServer::Serve(evhttp_request* raw) {
                        "connect-src 'self'; frame-ancestors 'none'");
     request->Reply(200, "text/html; charset=utf-8", StatusPage(overview, *history_));
   } else if (!AnswerList(overview, request)) {
-    request->Reply(404, kPlainText,
-                   "there is /, /stats, /sessions, /users, /limits, /metrics, /live and /ready\n");
+    request->Reply(
+        404, kPlainText,
+        "not found; available: /, /stats, /sessions, /users, /limits, /metrics, /live, /ready\n");
   }
 }
 

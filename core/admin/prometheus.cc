@@ -120,7 +120,8 @@ std::string StatisticsPrometheus(const Overview& overview) {
   one("rum_circuit_opened_total", "counter", "Times that the circuit of a server opened",
       proxy.server_health().opened());
   one("rum_circuit_skipped_total", "counter",
-      "Attempts skipped since the circuit of the server was open", proxy.server_health().skipped());
+      "Attempts skipped because the circuit of the server was open",
+      proxy.server_health().skipped());
   one("rum_process_resident_bytes", "gauge", "Memory of the process", ResidentBytes().value_or(0));
   if (int64_t end = CertificateNotAfter(overview)) {
     one("rum_tls_certificate_not_after_seconds", "gauge",
@@ -131,9 +132,9 @@ std::string StatisticsPrometheus(const Overview& overview) {
     auto map = proxy.map();
     one("rum_map_records", "gauge", "Records in the user map", map ? map->records() : 0);
     one("rum_map_bytes", "gauge", "Size of the user map", map ? map->bytes() : 0);
-    one("rum_map_bad_rules", "gauge", "Users who cannot log in since their rules cannot be read",
+    one("rum_map_bad_rules", "gauge", "Users who cannot log in because their rules cannot be read",
         map ? map->rules().refused : 0);
-    one("rum_map_country_rules", "gauge", "Users with rules about countries, which are not obeyed",
+    one("rum_map_country_rules", "gauge", "Users with country rules, which are not enforced",
         map ? map->rules().with_countries : 0);
     one("rum_map_loads_total", "counter", "User maps loaded", stats.loads);
     one("rum_map_load_failures_total", "counter", "User maps refused", stats.failures);

@@ -32,7 +32,7 @@ Request::Request(evhttp_request* request, const bool* handed_over, Connections& 
 }
 
 Request::~Request() {
-  if (request_) Reply(500, kPlainText, "there is no answer\n");
+  if (request_) Reply(500, kPlainText, "internal error: no reply\n");
   evhttp_clear_headers(pairs_);
   delete pairs_;
 }

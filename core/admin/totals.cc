@@ -13,7 +13,7 @@ constexpr CounterRow kRows[] = {
      "Sessions begun"},
     {&Counters::active, "sessions", "active", "rum_sessions_active", "gauge", "Sessions now"},
     {&Counters::relaying, "sessions", "relaying", "rum_sessions_relaying", "gauge",
-     "Sessions whose login is over"},
+     "Sessions that have completed their login"},
     {&Counters::logins, "sessions", "logins", "rum_logins_total", "counter",
      "Logins that succeeded; connections, where there is no login"},
     {&Counters::connecting, "sessions", "connecting", "rum_sessions_connecting", "gauge",

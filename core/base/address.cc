@@ -46,7 +46,7 @@ Result<Address> ParseTcp(std::string_view text, std::string_view rest, bool any_
     if (colon == rest.npos) return Bad(text, "the port is missing");
     host = rest.substr(0, colon);
     port = rest.substr(colon + 1);
-    if (port.find(':') != port.npos) return Bad(text, "an IPv6 address stands in brackets");
+    if (port.find(':') != port.npos) return Bad(text, "put an IPv6 address in brackets");
   }
   unsigned number = 0;
   auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
@@ -58,7 +58,7 @@ Result<Address> ParseTcp(std::string_view text, std::string_view rest, bool any_
   if (brackets) {
     in6_addr v6;
     if (host.find('\0') != host.npos || inet_pton(AF_INET6, std::string(host).c_str(), &v6) != 1) {
-      return Bad(text, "what stands in brackets is not an IPv6 address");
+      return Bad(text, "the text in brackets is not an IPv6 address");
     }
   } else if (host.size() > (host.ends_with('.') ? 254u : 253u) || host.front() == '.' ||
              host.find("..") != host.npos ||
@@ -90,7 +90,7 @@ Result<Address> ParseAddress(std::string_view text, bool any_port) {
     std::string_view path = text.substr(5);
     if (path.empty()) return Bad(text, "the path is missing");
     if (path.size() >= sizeof(sockaddr_un::sun_path)) {
-      return Bad(text, "the path of a socket has at most 107 bytes");
+      return Bad(text, "the path is longer than 107 bytes");
     }
     if (path.find('\0') != path.npos) return Bad(text, "the path has a NUL byte");
     Address address;

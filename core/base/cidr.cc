@@ -59,7 +59,7 @@ Result<Cidr> Cidr::Parse(std::string_view text) {
     auto [end, error] = std::from_chars(length.data(), length.data() + length.size(), bits);
     if (error != std::errc() || end != length.data() + length.size() || bits > most ||
         bits < wrapped) {
-      return Bad(text, "the length of the network is not a number from " + std::to_string(wrapped) +
+      return Bad(text, "the prefix length is not a number from " + std::to_string(wrapped) +
                            " to " + std::to_string(most));
     }
   }
@@ -68,7 +68,7 @@ Result<Cidr> Cidr::Parse(std::string_view text) {
   cidr.v6_ = ip.v6;
   cidr.bytes_ = Mask(ip.bytes, cidr.bits_);
   if (cidr.bytes_ != ip.bytes) {
-    return Bad(text, "there are bits behind the length of the network, write " + cidr.text());
+    return Bad(text, "address bits are set beyond the prefix length; write " + cidr.text());
   }
   return cidr;
 }

@@ -352,7 +352,7 @@ Result<Target> MakeTarget(const Options& options) {
   if (options.target == "syslog") {
     auto to = std::make_shared<SyslogSink>(host_syslog);
     if (!to->Connect()) {
-      Warning("syslog cannot be reached: /dev/log: {}; the log is lost until it can",
+      Warning("cannot reach syslog: /dev/log: {}; log lines are lost until it is available",
               std::strerror(errno));
     }
     sink = syslog = std::move(to);

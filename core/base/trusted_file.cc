@@ -30,14 +30,14 @@ Result<Fd> OpenFile(const std::string& path, int flags, mode_t mode, const struc
   const bool others = (folder.st_mode & S_IWOTH) || !Ours(folder.st_uid);
   Fd fd(::open(path.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, mode));
   if (!fd) {
-    return Failed(errno == ENXIO ? "nobody reads from this pipe" : std::strerror(errno));
+    return Failed(errno == ENXIO ? "no process reads from this pipe" : std::strerror(errno));
   }
   struct stat status;
   if (::fstat(fd.get(), &status) != 0) return Failed(std::strerror(errno));
   const bool trusted = Ours(status.st_uid) || status.st_uid == folder.st_uid;
   if (others && S_ISREG(status.st_mode) && (!trusted || status.st_nlink != 1)) {
-    return Failed("others can write to its folder, and this file " +
-                  std::string(trusted ? "has another name, too" : "belongs to another user"));
+    return Failed("other users can write to its directory, and this file " +
+                  std::string(trusted ? "has another hard link" : "belongs to another user"));
   }
   if (!(flags & O_NONBLOCK)) ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK);
   return fd;
@@ -66,7 +66,7 @@ Result<Fd> OpenTrusted(const std::string& path, int flags, mode_t mode) {
       return fd;
     }
     if (!Ours(status.st_uid) || (folder.st_mode & S_IWOTH)) {
-      return Failed("'" + name + "' is a symbolic link that another user may have made");
+      return Failed("'" + name + "' is a symbolic link that another user may have created");
     }
     char target[PATH_MAX];
     ssize_t size = ::readlinkat(link.get(), "", target, sizeof target);

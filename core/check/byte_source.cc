@@ -43,7 +43,7 @@ std::vector<std::string> WordsOfFile(const std::string& path) {
     size_t at = header.e_shoff + i * sizeof section;
     if (at > file.size() || file.size() - at < sizeof section) break;
     std::memcpy(&section, file.data() + at, sizeof section);
-    // Constants: loaded, neither to be written nor run, and not the names of symbols.
+    // Constants: loaded, neither writable nor executable, and not symbol names.
     bool constants = section.sh_type == SHT_PROGBITS && section.sh_flags & SHF_ALLOC &&
                      !(section.sh_flags & (SHF_WRITE | SHF_EXECINSTR));
     if (!constants || section.sh_offset > file.size()) continue;

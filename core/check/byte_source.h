@@ -1,5 +1,5 @@
-// Makes up what a peer says: words that stand in the module's file, frames with a length, bytes of
-// samples with mistakes, what the module has just sent, and noise.
+// Invents what a peer sends: words from the module's file, frames with a length, mutated samples,
+// what the module has just sent, and noise.
 #pragma once
 
 #include <string>
@@ -10,22 +10,22 @@
 
 namespace rum {
 
-// What is known of a protocol.
+// What is known about a protocol.
 struct Vocabulary {
-  std::vector<std::string> words;       // of the module's file
-  std::vector<std::string> samples[2];  // what a side has said once
+  std::vector<std::string> words;       // from the module's file
+  std::vector<std::string> samples[2];  // per side, what it sent in a sample
 };
 
-// The texts among the constants of an ELF file; none when it cannot be read.
+// The strings among the constants of an ELF file; empty if it cannot be read.
 std::vector<std::string> WordsOfFile(const std::string& path);
 
-// The same bytes with a few mistakes: flipped, cut, repeated, swapped, numbers that are off by one.
+// Copies the bytes with a few mutations: flipped bits, cuts, repeats, swaps, numbers off by one.
 std::string Mutate(std::string bytes, Dice& dice);
 
 class ByteSource {
  public:
   ByteSource(const Vocabulary& vocabulary, Dice& dice) : vocabulary_(vocabulary), dice_(dice) {}
-  // `heard` is what was sent to the side last. At least one byte.
+  // Returns at least one byte. `heard` is what was last sent to the side.
   std::string Say(uint32_t side, std::string_view heard);
 
  private:

@@ -7,7 +7,7 @@
 namespace rum {
 namespace {
 
-constexpr size_t kRunLeast = 16;  // as many equal bytes are written as a repetition
+constexpr size_t kRunLeast = 16;  // shortest run of equal bytes that is written as a repetition
 
 bool Printable(char c) { return c >= 0x20 && c < 0x7f; }
 
@@ -100,7 +100,7 @@ std::string WriteBytes(std::string_view bytes) {
     if (!out.empty()) out.push_back(' ');
     out += text ? WriteText(part) : WriteHex(part);
   };
-  size_t begin = 0;  // of what is not written yet
+  size_t begin = 0;  // start of what is not yet written
   for (size_t at = 0; at < bytes.size();) {
     size_t run = RunAt(bytes, at);
     if (run >= kRunLeast) {

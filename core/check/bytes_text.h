@@ -1,4 +1,4 @@
-// Bytes for people: as hex dump, and as a transcript writes them.
+// Formats bytes for people: as a hex dump, and in the notation of transcripts.
 #pragma once
 
 #include <string>
@@ -7,12 +7,12 @@
 
 namespace rum {
 
-// Sixteen bytes a line: offset, hex, text. At most `lines` lines. `known` marks the bytes that are
-// shown as they are; the others are "??". Null: all are known.
+// Sixteen bytes a line: offset, hex, text; at most `lines` lines. Bytes not marked in `known` show
+// as "??"; null marks all.
 std::string HexDump(std::string_view bytes, size_t lines = 16,
                     const std::vector<bool>* known = nullptr);
 
-// As a transcript would write it: text where most of it is, else hex; what is repeated as 00*23.
+// In the notation of transcripts: text if most bytes are text, else hex; repetitions as 00*23.
 std::string WriteBytes(std::string_view bytes);
 
 }  // namespace rum

@@ -15,9 +15,9 @@ namespace {
 using Line = TranscriptLine;
 using Word = TranscriptLine::Word;
 
-constexpr uint64_t kWaitMillis = 20;       // for resume() of another thread, in the middle
+constexpr uint64_t kWaitMillis = 20;       // for resume() from another thread, during the session
 constexpr uint64_t kLastWaitMillis = 300;  // the same, before rum ends the session
-constexpr int kLastRounds = 64;            // answers and timers after both ends
+constexpr int kLastRounds = 64;            // answers and timers after both sides have ended
 constexpr size_t kHeardMost = 64 * 1024;
 constexpr size_t kSessionsMost = 6;
 constexpr const char* kTlsWords[] = {"off", "off", "on", "require", "mirror", "verify"};
@@ -127,6 +127,12 @@ void Conversation::SetWorld() {
   for (const char* side : {"client", "upstream"}) {
     Do(std::string("tls ") + side + " " + dice_.Of(kTlsWords));
   }
+  if (dice_.OneIn(4)) Do("tls-peer client name db.test");
+  if (dice_.OneIn(4)) Do("tls-peer client alpn other");
+  for (const char* side : {"client", "upstream"}) {
+    if (dice_.OneIn(4)) Do(std::string("tls-peer ") + side + " end-point none");
+    if (dice_.OneIn(4)) Do(std::string("tls-peer ") + side + " certificate 3000");
+  }
   Do(dice_.OneIn(8) ? "peer client unix:" : "peer client 192.0.2.1:40112");
   for (const char* word : {"admission ", "confirmation "}) {
     std::string verdict = dice_.OneIn(4) ? std::string(dice_.Of(kAdmissionVerdicts).word) : "ok";
@@ -151,7 +157,7 @@ void Conversation::StepAtRandom() {
   }
 }
 
-// What is under way goes on with half of all steps, so that sessions get far.
+// Half of all steps settle a pending call, so that sessions get far.
 bool Conversation::StepOfSession() {
   bool go_on = dice_.OneIn(2);
   if (go_on && SettleSomething()) return true;
@@ -214,7 +220,7 @@ void Conversation::AnswerLookup() {
   }
 }
 
-// Brings one of the things that the session waits for.
+// Delivers one of the events that the session waits for.
 bool Conversation::SettleSomething() {
   if (host_.looking_up()) return AnswerLookup(), true;
   if (host_.connecting()) return Do(std::string("connect ") + dice_.Of(kOutcomes));
@@ -257,7 +263,7 @@ void Conversation::PlayLine(const Line& line) {
     map_broken_ = true;
     return;
   }
-  // What is said while an answer is out is a case of its own, but a rare one.
+  // Input during a pending call deserves a test, but a rare one.
   bool late = dice_.OneIn(6);
   while (!late && host_.looking_up() && line.word != Word::kAnswer && Fine()) AnswerLookup();
   while (!late && host_.paused() && line.word != Word::kTurn && SettleSomething() && Fine()) {
@@ -282,12 +288,12 @@ void Conversation::FeedPieces(uint32_t side, const std::string& bytes) {
   }
 }
 
-// Something else than the sample says, before or instead of a part of its line.
+// Sends something that the sample does not contain, before or instead of a part of its line.
 void Conversation::Disturb(const Line& line) {
   if (!host_.open()) return;
   switch (dice_.Below(9)) {
     case 0:
-    case 1: {  // cut within what a side says, and then its end
+    case 1: {  // cut within what a side sends, then end of file
       std::string side = SideWord(line.side);
       auto bytes = line.word == Word::kFeed ? RenderPattern(line.pattern, captures_)
                                             : Result<std::string>(std::string());
@@ -342,7 +348,7 @@ void Conversation::Finish() {
   }
 }
 
-// All that the session asks for is denied: it has to stop asking.
+// Denies every request of the session: it must stop asking.
 void Conversation::DenyAll() {
   int connects = 0, lookups = 0;
   while (host_.open() && Fine() && connects < kLastRounds && lookups < kLastRounds) {
@@ -372,7 +378,7 @@ void Conversation::EndSides() {
   if (host_.connected() && !host_.ended(RUM_UPSTREAM)) Do("end upstream");
 }
 
-// Both sides end, and all that is under way gets an answer: the session has to end, too.
+// Ends both sides and answers all pending calls: the session must end, too.
 void Conversation::FinishSession() {
   int timers = 0;
   for (int rounds = 0; rounds < kLastRounds && Fine(); ++rounds) {

@@ -1,5 +1,5 @@
-// One try: makes up what happens to a module, or changes what a sample says, and judges what the
-// module does by rum/module.h alone.
+// One try: invents the input of a module, or changes that of a sample, and judges the module by
+// rum/module.h alone.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@
 
 namespace rum {
 
-// What all tries are made of.
+// The input that all tries share.
 struct TryMaterial {
   Vocabulary vocabulary;
   std::vector<Transcript> transcripts;  // samples
@@ -25,18 +25,18 @@ struct TryMaterial {
 
 class Conversation {
  public:
-  // `number` of the try: the first ones are short. `write` gets the script; may be null.
+  // Tries with a low `number` are short. `write` receives the script; may be null.
   Conversation(ScriptedHost& host, const TryMaterial& material, uint64_t seed, uint64_t number,
                std::function<void(std::string_view)> write);
 
-  // The options, of which some are chosen at random.
+  // A random selection of the options.
   ScriptedHost::Options Options();
-  // All of it, from the first session to the end of the last one. What is wrong, in one sentence;
-  // empty: nothing. Broken rules are in host.violations().
+  // Runs all sessions to their end. Returns the failure as one sentence, empty if there is none.
+  // Broken rules are in host.violations().
   std::string Play();
 
  private:
-  bool Do(const std::string& line);  // false: it cannot happen now
+  bool Do(const std::string& line);  // false if the line is impossible now
   bool Do(const TranscriptLine& line);
   bool Fine() const { return wrong_.empty() && host_.violations().empty(); }
   void SetWorld();
@@ -66,8 +66,8 @@ class Conversation {
   Scribe scribe_;
   const Transcript* sample_ = nullptr;
   size_t sessions_ = 1;
-  std::map<size_t, std::string> heard_[2];  // of each session, sent to a side and not captured
-  std::map<std::string, std::string> map_;  // of a sample
+  std::map<size_t, std::string> heard_[2];  // by session: sent to a side and not captured
+  std::map<std::string, std::string> map_;  // from a sample
   bool map_broken_ = false;
   Captures captures_;
   std::string wrong_;

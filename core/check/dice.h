@@ -1,5 +1,5 @@
-// Random choices that a seed repeats everywhere: the distributions of <random> differ between
-// libraries.
+// Random choices that are the same for a seed on every system: the distributions of <random> differ
+// between libraries.
 #pragma once
 
 #include <cstdint>

@@ -84,12 +84,16 @@ bool Expectation::Holds() {
       return Did(Kind::kLoginFailed, "login_failed() was not called");
     case Word::kExpectConfirm:
       return Did(Kind::kConfirm, "confirm() was not called");
+    case Word::kExpectNoLogin:
+      return Did(Kind::kNoLogin, "no_login() was not called");
+    case Word::kExpectAlpn:
+      return DidSetAlpn();
     default:
       return Not("a line that cannot be played");
   }
 }
 
-// Something that may have happened at any time of this session.
+// Looks for an event anywhere in this session, as its order does not matter.
 bool Expectation::Did(Kind kind, const char* otherwise) {
   auto part = RenderPattern(line_.pattern, captures_);
   if (!part) return Not(part.error().text);
@@ -104,7 +108,17 @@ bool Expectation::Did(Kind kind, const char* otherwise) {
   return Not(otherwise);
 }
 
-// The whole of `got` must match.
+bool Expectation::DidSetAlpn() {
+  const auto& deeds = host_.deeds();
+  for (size_t i = talk_.first_deed; i < deeds.size(); ++i) {
+    const Deed& deed = deeds[i];
+    if (deed.kind != Kind::kSetAlpn || deed.session != host_.selected()) continue;
+    if (deed.side == line_.side && deed.bytes == line_.text) return true;
+  }
+  return Not("set_alpn() was not called with these protocols");
+}
+
+// All of `got` must match.
 bool Expectation::Same(const std::string& got) {
   auto verdict = MatchPattern(line_.pattern, got, captures_);
   if (!verdict) return Not(verdict.error().text);

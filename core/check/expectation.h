@@ -1,4 +1,4 @@
-// Judges one line of a transcript that expects something.
+// Checks one `expect` line of a transcript.
 #pragma once
 
 #include <deque>
@@ -10,33 +10,34 @@
 
 namespace rum {
 
-// What the player knows of one session.
+// What the player knows about one session.
 struct Talk {
   explicit Talk(std::string session) : name(std::move(session)) {}
   std::string name;
   bool opened = false;
-  size_t first_deed = 0;    // where the deeds of the session begin
-  std::string sent[2];      // what went to a side, and no line has expected yet
-  std::deque<Deed> strict;  // what the module did, the same
+  size_t first_deed = 0;    // index of the session's first deed
+  std::string sent[2];      // to each side, and not yet expected by a line
+  std::deque<Deed> strict;  // deeds not yet expected by a line
   uint64_t sent_size[2] = {0, 0};
-  std::string sent_last[2];  // the end of all that went to a side
+  std::string sent_last[2];  // the last bytes sent to each side
 };
 
-// What must be expected by a line; the rest may be.
+// Whether a line must expect such a deed; other deeds need no line.
 bool IsStrict(Deed::Kind kind);
 
 class Expectation {
  public:
-  // About the session that is selected. What holds is taken out of `talk`.
+  // For the selected session. Removes from `talk` what a line has matched.
   Expectation(const ScriptedHost& host, Talk& talk, Captures& captures, const TranscriptLine& line)
       : host_(host), talk_(talk), captures_(captures), line_(line) {}
 
   bool Holds();
-  const std::string& why() const { return why_; }  // it does not hold
+  const std::string& why() const { return why_; }  // the line does not match
 
  private:
   void Keep(const Captures& captured);
   bool Not(std::string why);
+  bool DidSetAlpn();
   bool Did(Deed::Kind kind, const char* otherwise);
   bool Same(const std::string& got);
   bool TakeStrict(Deed::Kind kind, bool with_bytes);

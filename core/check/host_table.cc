@@ -1,5 +1,5 @@
-// The host table of the scripted host: finds the session behind a handle, refuses what makes no
-// sense, and notes what a module must not do. Its functions are all that a module can call.
+// The host table of the scripted host: finds the session of a handle, refuses invalid calls, and
+// records broken rules. A module can call nothing else.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -26,7 +26,7 @@ namespace {
 constexpr size_t kViolationsMost = 1000;
 
 struct Handle {
-  ScriptedSession* session = nullptr;  // null: the session and its host are gone
+  ScriptedSession* session = nullptr;  // null: the session and its host are freed
   bool dead = false;                   // session_close has returned
 };
 
@@ -35,18 +35,17 @@ struct Ticket {
   ScriptedSession* session;
 };
 
-// Handles stay allocated for a while, so that their addresses are not used again and a late call is
-// told apart.
+// Handles stay allocated for a while: their addresses are not reused, so a late call is recognised.
 struct Registry {
   std::mutex mutex;
   std::condition_variable answered;
   std::unordered_map<const void*, Handle> handles;
   std::deque<std::unique_ptr<char>> addresses;
-  std::map<uint64_t, Ticket> tickets;  // the oldest first
+  std::map<uint64_t, Ticket> tickets;  // oldest first
   uint64_t next_ticket = 1;
-  uint64_t forgotten = 0;  // tickets below it are gone, and no longer told apart
+  uint64_t forgotten = 0;  // tickets below it are forgotten and no longer recognised
   ScriptedHost* current = nullptr;
-  ScriptedHost::World* world = nullptr;  // of `current`
+  ScriptedHost::World* world = nullptr;  // that of `current`
 };
 
 Registry& registry() {
@@ -63,7 +62,8 @@ void ViolateCurrent(std::string text) {
   }
 }
 
-// The session behind a handle, or null when the call cannot be served; that is noted.
+}  // namespace
+
 ScriptedSession* Find(const rum_session* handle, const char* call) {
   ScriptedSession* session = nullptr;
   std::string why;
@@ -101,6 +101,8 @@ bool Sensible(const char* call, uint32_t side) {
   ViolateCurrent(std::string(call) + "() with side " + std::to_string(side));
   return false;
 }
+
+namespace {
 
 int32_t Send(rum_session* handle, uint32_t side, const void* data, size_t size) {
   ScriptedSession* session = Find(handle, "send");
@@ -183,7 +185,7 @@ void Resume(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* p
     std::lock_guard lock(registry().mutex);
     auto found = registry().tickets.find(ticket);
     if (found == registry().tickets.end() && ticket > 0 && ticket < registry().forgotten) {
-      // of a session that is gone for long
+      // belongs to a session that was forgotten
     } else if (found == registry().tickets.end()) {
       wrong = "resume() with a ticket that pause() never gave";
     } else if (found->second.state == Ticket::State::kUsed) {
@@ -277,6 +279,13 @@ const rum_tls kTls = {
     .active = TlsActive,
     .fingerprint = TlsFingerprint,
     .end_is_cut = TlsEndIsCut,
+    .set_alpn = SetAlpn,
+    .alpn = Alpn,
+    .offered_alpn = OfferedAlpn,
+    .server_name = ServerName,
+    .version = TlsVersion,
+    .certificate = Certificate,
+    .end_point = EndPoint,
 };
 
 int32_t Admit(rum_session* handle, const void* record, size_t size) {
@@ -316,7 +325,7 @@ const rum_limits kLimits = {
     .counts_failures = [](rum_worker*) { return 0; },
 };
 
-// [a-z0-9_-]{1,64}, the module's name or what begins with that and a dash.
+// [a-z0-9_-]{1,64}: the module's name, or its name, a dash and more.
 bool IsStateName(std::string_view name) {
   std::lock_guard lock(registry().mutex);
   if (!registry().current) return true;
@@ -409,7 +418,7 @@ const rum_records kCheckedRecords = {
     .column = RecordColumn,
 };
 
-// The world of a worker's handle, or null when the call cannot be served; that is noted.
+// The world of a worker's handle; null, with a violation recorded, if the call is invalid.
 ScriptedHost::World* WorldOf(const rum_worker* worker, const char* call) {
   std::string why;
   {
@@ -537,10 +546,11 @@ const void* Extension(const char* name) {
   if (wanted == RUM_WORKER_1) return &kWorker;
   if (wanted == RUM_SHARED_1) return &kShared;
   if (wanted == RUM_LIMITS_1) return &kLimits;
+  if (wanted == RUM_SESSIONS_1) return &kSessions;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 
-// The names are constants of this program: what a child stores, its parent can read.
+// The names are constants of this program, so a pointer stored by the child is valid in the parent.
 std::atomic<const char*>& SharedHookName() {
   void* memory = ::mmap(nullptr, sizeof(std::atomic<const char*>), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);

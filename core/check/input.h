@@ -1,5 +1,5 @@
-// Plays the lines of a transcript that happen to a module, one at a time, on the scripted host. An
-// error is why that cannot happen now.
+// Plays the input lines of a transcript on the scripted host, one at a time. An error says why the
+// input is impossible now.
 #pragma once
 
 #include "base/result.h"
@@ -9,10 +9,10 @@
 
 namespace rum {
 
-// A line of the world, which stands before kOpen in TranscriptLine::Word; not an option.
+// A line that sets up the world, listed before kOpen in TranscriptLine::Word; not for options.
 Status PlayWorld(ScriptedHost& host, const TranscriptLine& line, const Captures& captures);
 
-// What happens to the selected session, which is open: all but kOpen, kProbe, kFeed, kRefusal.
+// An event of the selected, open session; not for kOpen, kProbe, kFeed, kRefusal.
 Status PlayEvent(ScriptedHost& host, const TranscriptLine& line, const Captures& captures,
                  uint64_t wait_millis);
 

@@ -41,10 +41,10 @@ void SetLimit(decltype(RLIMIT_CPU) what, uint64_t soft, uint64_t hard) {
   work();
   board().finished = true;
   std::fflush(nullptr);
-  std::exit(0);  // a sanitizer looks for leaks now
+  std::exit(0);  // a leak sanitizer checks here
 }
 
-// Waits for the end of the child, which is killed when its time is over. True: it was.
+// Waits for the child to end, and kills it at its time limit. True: it was killed.
 bool Wait(pid_t child, const sigset_t& ends, uint64_t wall_millis, int* status) {
   uint64_t beat = board().beat, begin = NowMillis();
   bool killed = false;
@@ -71,7 +71,7 @@ Board& board() {
     void* memory = ::mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE,
                           MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
-    return static_cast<Board*>(memory);  // zeroes are a Board
+    return static_cast<Board*>(memory);  // a zeroed Board is valid
   }();
   return *one;
 }

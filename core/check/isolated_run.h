@@ -1,5 +1,5 @@
-// Runs work in a process of its own, so that a module which exits, crashes or hangs is reported as
-// such and takes nothing else with it.
+// Runs work in a child process: a module that exits, crashes or hangs is reported and cannot harm
+// the parent.
 #pragma once
 
 #include <atomic>
@@ -10,8 +10,7 @@
 
 namespace rum {
 
-// A text that the child writes and the parent reads, also after a crash. What does not fit is left
-// out.
+// A text that the child writes and the parent reads, even after a crash. Text beyond kSize is cut.
 template <size_t kSize>
 struct SharedText {
   std::atomic<size_t> size;
@@ -26,10 +25,10 @@ struct SharedText {
   std::string Text() const { return std::string(bytes, size); }
 };
 
-// Memory that the parent and the child share; one for the process.
+// Memory that parent and child share; one per process.
 struct Board {
   std::atomic<bool> finished;  // the work has returned
-  std::atomic<uint64_t> beat;  // of the work: the time limit counts from the last one on
+  std::atomic<uint64_t> beat;  // sign of progress by the work; restarts the time limit
   SharedText<512> place;       // what is being played, for a report
   SharedText<64 * 1024> report;
   SharedText<1024 * 1024> script;
@@ -39,28 +38,28 @@ struct Board {
 Board& board();
 
 struct RunLimits {
-  uint64_t wall_millis = 0;  // since the last beat; 0: none
-  uint64_t cpu_seconds = 0;  // 0: none
-  uint64_t memory = 0;       // bytes of data; 0: none
+  uint64_t wall_millis = 0;  // since the last beat; 0: no limit
+  uint64_t cpu_seconds = 0;  // 0: no limit
+  uint64_t memory = 0;       // bytes of data; 0: no limit
   bool core_file = true;
 };
 
 struct RunEnd {
   enum class Kind : uint8_t {
-    kFinished,     // the work has returned; what it found is on the board
-    kExited,       // by exit() or _exit(), before the work had returned
-    kSignal,       // the same by a signal
-    kHung,         // a limit of time was reached
-    kEndedBadly,   // the work has returned, but the process did not end well after it
+    kFinished,     // the work has returned; its result is on the board
+    kExited,       // exit() or _exit() before the work returned
+    kSignal,       // a signal before the work returned
+    kHung,         // a time limit expired
+    kEndedBadly,   // the work returned, but the process then failed to exit cleanly
     kCannotStart,  // fork() failed
   } kind;
-  int number = 0;    // the status, or the signal
-  std::string hook;  // that was running; empty: none
+  int number = 0;    // exit status or signal
+  std::string hook;  // the hook that was running; empty: none
   // One sentence that names the hook and the rule of rum/module.h; empty for kFinished.
   std::string Sentence() const;
 };
 
-// [main] Clears all of the board but the counters. No thread may run.
+// [main] Clears the board except for its counters. The process must have no other thread.
 RunEnd RunIsolated(const std::function<void()>& work, const RunLimits& limits);
 
 }  // namespace rum

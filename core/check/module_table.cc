@@ -21,7 +21,7 @@ bool MetricName(std::string_view name) {
   });
 }
 
-// Rows of a table that may be longer or shorter than ours.
+// Rows of a table whose size may differ from this program's.
 template <class Row>
 std::vector<Row> CopyRows(const Row* rows, size_t count, size_t size) {
   std::vector<Row> out(count);

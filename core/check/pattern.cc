@@ -20,7 +20,7 @@ Result<std::string_view> Find(const Captures& captures, const Captures& fresh,
   return std::string_view(found->second);
 }
 
-// The number of a length as it is sent. Nothing: it does not fit.
+// The encoded length; nullopt if it does not fit.
 std::optional<std::string> WriteNumber(const Piece& length, size_t size) {
   int64_t number = static_cast<int64_t>(size) + length.adjust;
   if (number < 0 || (length.count < 8 && number >> (8 * length.count) != 0)) return {};
@@ -32,7 +32,7 @@ std::optional<std::string> WriteNumber(const Piece& length, size_t size) {
   return bytes;
 }
 
-// The size that such a number tells of. Nothing: it cannot be one.
+// The size that an encoded length stands for; nullopt if it is impossible.
 std::optional<size_t> ReadNumber(const Piece& length, std::string_view bytes) {
   uint64_t number = 0;
   for (size_t i = 0; i < length.count; ++i) {
@@ -49,7 +49,7 @@ Error DoesNotFit(const Piece& length, size_t size) {
              std::to_string(8 * length.count));
 }
 
-// How many bytes the pieces stand for; nothing when that is known only by the number that comes.
+// The number of bytes of the pieces; nullopt if only a received length can tell.
 Result<std::optional<size_t>> SizeOf(const Pattern& pattern, const Captures& captures,
                                      std::map<std::string, size_t> fresh) {
   size_t size = 0;
@@ -73,7 +73,7 @@ Result<std::optional<size_t>> SizeOf(const Pattern& pattern, const Captures& cap
   return std::optional(size);
 }
 
-// Compares pieces with what came, from the left.
+// Compares pieces with received bytes, from the left.
 class Matcher {
  public:
   Matcher(std::string_view got, const Captures& captures) : got_(got), captures_(captures) {}
@@ -110,7 +110,7 @@ class Matcher {
         at_ += piece.count;
         return Ok();
       case Kind::kUse: {
-        if (at_ > got_.size()) return Ok();  // too short, and the capture may be part of it
+        if (at_ > got_.size()) return Ok();  // too short, and the capture may be in what is missing
         auto captured = Find(captures_, fresh_, piece.bytes);
         if (!captured) return captured.error();
         Compare(std::string(*captured));
@@ -135,7 +135,7 @@ class Matcher {
     std::map<std::string, size_t> fresh;
     for (const auto& [name, bytes] : fresh_) fresh[name] = bytes.size();
     auto size = SizeOf(length.parts, captures_, fresh);
-    if (!size && at_ > got_.size()) return Ok();  // as for a use
+    if (!size && at_ > got_.size()) return Ok();  // as for kUse
     if (!size) return size.error();
     if (!*size) return MatchOpenLength(length);
     auto number = WriteNumber(length, **size);
@@ -144,7 +144,7 @@ class Matcher {
     return different_ ? Ok() : MatchAll(length.parts);
   }
 
-  // The parts end by "...": as long as the number says.
+  // The parts end with "...": the received length decides.
   Status MatchOpenLength(const Piece& length) {
     size_t begin = at_ + length.count;
     if (begin > got_.size()) {
@@ -164,7 +164,7 @@ class Matcher {
     if (inside.different_) {
       different_ = begin + *inside.different_;
     } else if (inside.at_ > *size) {
-      different_ = at_;  // the number is too small for the parts
+      different_ = at_;  // the length is too small for the parts
     }
     at_ = begin + *size;
     return Ok();
@@ -177,7 +177,7 @@ class Matcher {
   std::optional<size_t> different_;
 };
 
-// What a report shows: the bytes, which of them are known, and whether more may follow.
+// For a report: the bytes, which of them are known, and whether more may follow.
 struct Picture {
   std::string bytes;
   std::vector<bool> known;

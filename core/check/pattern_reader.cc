@@ -1,4 +1,4 @@
-// Reads the bytes of a transcript, as rum-check(1) describes them.
+// Parses the bytes of a transcript as rum-check(1) describes them.
 #include <charconv>
 #include <optional>
 
@@ -7,7 +7,7 @@
 namespace rum {
 namespace {
 
-constexpr int kGroupsMost = 16;  // lengths within lengths
+constexpr int kGroupsMost = 16;  // nested lengths
 
 Error Bad(std::string text) { return Error{Fault::kUsage, std::move(text)}; }
 
@@ -24,7 +24,7 @@ bool NameCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-// Reads the pieces of one text from the left.
+// Parses the pieces of one text from the left.
 class Reader {
  public:
   Reader(std::string_view text, bool wildcards) : rest_(text), wildcards_(wildcards) {}
@@ -33,7 +33,7 @@ class Reader {
     Pattern pattern;
     Status all = ReadPieces(&pattern, 0);
     if (!all) return all.error();
-    if (!rest_.empty()) return Bad("'}' closes nothing");
+    if (!rest_.empty()) return Bad("'}' without an opening brace");
     return pattern;
   }
 
@@ -43,11 +43,11 @@ class Reader {
     return !rest_.empty();
   }
 
-  // Up to the end, or up to the brace that closes the length.
+  // Reads up to the end, or to the brace that closes the length.
   Status ReadPieces(Pattern* pattern, int depth) {
     while (SkipBlanks() && rest_.front() != '}') {
       if (!pattern->empty() && pattern->back().kind == Piece::Kind::kRest) {
-        return Bad("'...' stands at the end only");
+        return Bad("'...' is only allowed at the end");
       }
       pattern_ = pattern;
       Status one = rest_.starts_with("len") ? ReadLength(pattern, depth) : ReadPiece();
@@ -57,10 +57,10 @@ class Reader {
     return Ok();
   }
 
-  // "len32le-1{ ... }": bits, byte order, what is added to the size.
+  // "len32le-1{ ... }": bits, byte order, adjustment of the size.
   Status ReadLength(Pattern* pattern, int depth) {
     std::string word(rest_.substr(0, rest_.find('{')));
-    if (depth == kGroupsMost) return Bad("too many lengths within lengths");
+    if (depth == kGroupsMost) return Bad("lengths are nested too deeply");
     Piece length{.kind = Piece::Kind::kLength, .bytes = {}, .parts = {}};
     std::string_view text = std::string_view(word).substr(3);
     size_t bits = 0;
@@ -79,7 +79,7 @@ class Reader {
     fine &= bits == 8 || bits == 16 || bits == 24 || bits == 32 || bits == 64;
     if (!fine || !text.empty() || word.size() >= rest_.size()) {
       return Bad("'" + std::string(rest_.substr(0, 10)) +
-                 "' is no length: write one such as len16{...}, len24le{...} or len32+4{...}");
+                 "' is not a length: write one such as len16{...}, len24le{...} or len32+4{...}");
     }
     rest_.remove_prefix(word.size() + 1);
     if (Status parts = ReadPieces(&length.parts, depth + 1); !parts) return parts;
@@ -150,7 +150,7 @@ class Reader {
     return number;
   }
 
-  // "*3", or nothing, which is 1.
+  // "*3"; 1 if there is none.
   Result<size_t> ReadFactor() {
     if (rest_.empty() || rest_.front() != '*') return size_t{1};
     rest_.remove_prefix(1);
@@ -197,7 +197,7 @@ class Reader {
       auto escaped = Escape(&i);
       if (!escaped)
         return Bad("\\" + std::string(rest_.substr(i, 1)) +
-                   " is no escape: \\n \\r \\t \\0 \\xHH \\\\ \\\"");
+                   " is not an escape: \\n \\r \\t \\0 \\xHH \\\\ \\\"");
       bytes.push_back(*escaped);
     }
     if (i >= rest_.size()) return Bad("the closing quotation mark is missing");
@@ -205,7 +205,7 @@ class Reader {
     return AddBytes(bytes);
   }
 
-  // At a backslash; leaves `i` at the last character of the escape.
+  // Starts at a backslash; leaves `i` at the last character of the escape.
   std::optional<char> Escape(size_t* i) {
     if (++*i >= rest_.size()) return {};
     switch (rest_[*i]) {
@@ -234,7 +234,7 @@ class Reader {
 
   std::string_view rest_;
   bool wildcards_;
-  Pattern* pattern_ = nullptr;  // to which pieces are added
+  Pattern* pattern_ = nullptr;  // receives the pieces
   size_t total_ = 0;
 };
 

@@ -17,7 +17,7 @@ namespace {
 using Line = TranscriptLine;
 using Word = TranscriptLine::Word;
 
-constexpr size_t kShownMost = 64;  // bytes in a report of what was sent
+constexpr size_t kShownMost = 64;  // of sent bytes in a report
 
 class Player {
  public:
@@ -56,7 +56,7 @@ class Player {
   }
 
  private:
-  // Writes what was played and what it led to.
+  // Writes the played input and what the module did.
   void Trace(size_t i, size_t next) {
     if (!options_.trace) return;
     for (; i < next; ++i) {
@@ -89,7 +89,7 @@ class Player {
     return false;
   }
 
-  // What is under way, and what was sent so far.
+  // The pending calls, and what was sent so far.
   std::string DescribeState() const {
     std::string text = DescribeSession(host_);
     for (uint32_t side : {RUM_CLIENT, RUM_UPSTREAM}) {
@@ -111,11 +111,11 @@ class Player {
       options[line.name] = line.text;
     }
     Status status = host_.Start(options);
-    if (!status) return Fail("the module does not start: " + status.error().text);
+    if (!status) return Fail("the module did not start: " + status.error().text);
     return KeepsRules();
   }
 
-  // Ends what the transcript left open; what the module still says is nobody's business.
+  // Ends the sessions that the transcript left open; ignores what the module still does.
   bool Finish() {
     for (size_t n = 0; n < talks_.size(); ++n) {
       host_.Select(n);
@@ -137,7 +137,7 @@ class Player {
 
   void Turn(size_t session) { host_.Select(session); }
 
-  // Goes over to the session of that name, which may be a new one.
+  // Switches to the session of that name, which may be new.
   bool TurnTo(const std::string& name) {
     Collect();
     size_t n = 0;
@@ -150,7 +150,7 @@ class Player {
     return true;
   }
 
-  // Takes over what happened since the last time, in all sessions.
+  // Collects what happened since the last call, in all sessions.
   void Collect() {
     size_t selected = host_.selected();
     for (size_t n = 0; n < talks_.size(); ++n) {
@@ -173,14 +173,14 @@ class Player {
     if (last.size() > kShownMost) last.erase(0, last.size() - kShownMost);
   }
 
-  // Everything that happened before an input must have been expected.
+  // Everything before an input must have been expected.
   bool Leftovers() {
     Collect();
     for (uint32_t side : {RUM_CLIENT, RUM_UPSTREAM}) {
       if (talk().sent[side].empty()) continue;
-      return Fail("before this, something went to the " + std::string(SideWord(side)) +
-                  " that no line expects, " + std::to_string(talk().sent[side].size()) +
-                  " bytes:\n" + HexDump(talk().sent[side]));
+      return Fail("before this, the module sent " + std::to_string(talk().sent[side].size()) +
+                  " bytes to the " + SideWord(side) + " that no line expects:\n" +
+                  HexDump(talk().sent[side]));
     }
     if (talk().strict.empty()) return true;
     return Fail("before this, something happened that no line expects: " +
@@ -236,7 +236,7 @@ class Player {
     if (cut_.kind == Cut::Kind::kRandom && (random_() & 1)) host_.HoldAnswers(true);
     std::string_view rest = bytes;
     bool fed = true;
-    // A session that the module ends on the way does not hear the rest.
+    // The rest of the bytes is not sent to a session that the module has ended.
     while (!rest.empty() && fed && host_.open()) {
       size_t n = PieceSize(rest.size());
       fed = host_.Feed(line_->side, rest.substr(0, n));
@@ -249,7 +249,7 @@ class Player {
                                                                    : " has ended before"));
   }
 
-  // The distributions of <random> differ between libraries; a seed shall mean the same everywhere.
+  // Unlike the distributions of <random>, gives the same result for a seed with every library.
   size_t PieceSize(size_t rest) {
     if (cut_.kind == Cut::Kind::kWhole) return rest;
     if (cut_.kind == Cut::Kind::kBytes) return 1;
@@ -258,7 +258,7 @@ class Player {
     return std::min<size_t>(rest, 1 + random_() % up_to);
   }
 
-  // Waits for another thread when a pause is out and the line does not hold yet.
+  // Waits for another thread while a pause is pending and the line does not yet match.
   bool Expect() {
     for (;;) {
       Collect();
@@ -278,7 +278,7 @@ class Player {
   Scribe scribe_;
   const Line* line_ = nullptr;
   Captures captures_;
-  std::deque<Talk> talks_{Talk("1")};  // by the number of the session
+  std::deque<Talk> talks_{Talk("1")};  // by number of the session
   size_t next_deed_ = 0;
   std::string report_;
 };

@@ -1,5 +1,5 @@
-// Plays a transcript to a module on a scripted host, with the bytes of the peers cut one way or
-// another, and reports the first line that does not hold.
+// Plays a transcript to a module on a scripted host, with the peers' bytes cut in various ways, and
+// reports the first line that does not match.
 #pragma once
 
 #include <cstdint>
@@ -11,23 +11,23 @@
 
 namespace rum {
 
-// How the bytes arrive. Lines of one side that follow each other are one piece before they are cut.
+// How the bytes arrive. Consecutive lines of one side are joined before they are cut.
 struct Cut {
   enum class Kind : uint8_t {
     kWhole,   // all at once
     kBytes,   // one by one
-    kRandom,  // at places that the seed decides; it also decides when look-ups are answered
+    kRandom,  // at places that the seed decides, as it decides when lookups are answered
   };
   Kind kind = Kind::kWhole;
   uint64_t seed = 0;
 };
 
 struct PlayOptions {
-  uint64_t wait_millis = 10'000;  // for resume() of another thread
-  std::string* trace = nullptr;   // what the module did, written as a transcript
+  uint64_t wait_millis = 10'000;  // for resume() from another thread
+  std::string* trace = nullptr;   // receives what the module did, as a transcript
 };
 
-// Nothing when all holds; else a report of several lines that begins with "FILE:LINE: ".
+// Empty if all lines match; else a report of several lines that begins with "FILE:LINE: ".
 std::optional<std::string> PlayTranscript(const rum_module& module, const Transcript& transcript,
                                           Cut cut, const PlayOptions& options);
 

@@ -1,11 +1,11 @@
-// Which rule of rum/module.h a violation breaks.
+// Names the rule of rum/module.h that a violation breaks.
 #pragma once
 
 #include <string>
 
 namespace rum {
 
-// The sentence of ScriptedHost::violations() with the rule behind it, in parentheses.
+// The sentence from ScriptedHost::violations(), then the rule in parentheses.
 std::string WithRule(const std::string& violation);
 
 }  // namespace rum

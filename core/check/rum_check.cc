@@ -1,5 +1,5 @@
 // rum-check: runs a module against transcripts, without a network: whole, byte by byte, and cut at
-// random places. Exit 0: all runs agree with all lines.
+// random places. Exit status 0: every line matched in every run.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -33,9 +33,9 @@ constexpr char kFooter[] = R"(Examples:
 
   rum-check ./mine.so                         500 tries: any bytes, answers, ends, failures
   rum-check --tries 20000 ./mine.so           more of them; or --seconds 5m
-  rum-check --samples corpus/ ./mine.so       tries that begin by what a client says
+  rum-check --samples corpus/ ./mine.so       tries that start from what a client sends
   rum-check --seed 7 --try 12 ./mine.so       one try again, with all that happened
-  rum-check ./mine.so login.transcript        a conversation, line by line
+  rum-check ./mine.so login.transcript        a dialogue, line by line
   rum-check --tries 2000 ./mine.so login.transcript   and what may go wrong in it
 
 A transcript says what the two peers do and what the module must do:
@@ -56,14 +56,14 @@ A transcript says what the two peers do and what the module must do:
   end upstream
   expect close CLIENT            # a reason of rum/module.h without RUM_CLOSE_
 
-Everything that the module sends, looks up, connects, relays, turns to TLS, identifies and
-closes must be expected by a line, in this order; bytes of each side are a stream of their
-own. An indented line continues the one before. All lines: rum-check(1).
+Everything that the module sends, looks up, connects, relays, switches to TLS, identifies and
+closes must be expected by a line, in this order; the bytes of each side are a separate
+stream. An indented line continues the previous one. All lines: rum-check(1).
 
 Write the first transcript with --trace: it prints what the module did as such lines.
 
-Exit status: 0 all holds, 1 something does not, 2 wrong usage or a transcript that cannot be
-read, 5 the module is refused.)";
+Exit status: 0 success, 1 a run failed, 2 wrong usage or a transcript that cannot be read, 5
+the module is refused.)";
 
 // -- the runs -------------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ bool Trace(const rum_module& module, const rum::Transcript& transcript, uint64_t
   return !report;
 }
 
-// [child] With all that may be wrong with a table.
+// [child] Reports all faults of a table.
 rum::Result<const rum_module*> Load(const std::string& name) {
   static std::shared_ptr<const rum::Module> loaded;
   rum::ScriptedHost::NameHook("init");
@@ -144,9 +144,9 @@ rum::Result<const rum_module*> Load(const std::string& name) {
   return &loaded->table();
 }
 
-// The module is loaded in a process of its own for each transcript and each try: a rum that has
-// loaded it could not start another process after that when it has threads, and exit() would end
-// the report, too. The status is that of this program.
+// The module is loaded in a child process for each transcript and each try: a module with threads
+// would prevent further forks of a process that has loaded it, and its exit() would end the report,
+// too. Returns the status for this program.
 int RunChild(const std::function<bool(const rum_module&)>& work, const Settings& settings,
              uint64_t limit_millis) {
   enum { kLoaded, kFine };
@@ -174,7 +174,7 @@ int RunChild(const std::function<bool(const rum_module&)>& work, const Settings&
 
 // -- samples --------------------------------------------------------------------------------------
 
-// What the sides say in a transcript, as raw material.
+// What the sides send in a transcript, as raw material.
 void AddSamples(const rum::Transcript& transcript, rum::TryMaterial* material) {
   for (const rum::TranscriptLine& line : transcript.lines) {
     if (line.word != rum::TranscriptLine::Word::kFeed) continue;
@@ -194,7 +194,7 @@ rum::Status ReadSamples(const std::string& path, rum::TryMaterial* material) {
     for (const auto& entry : fs::directory_iterator(path, error)) {
       if (entry.is_regular_file()) files.push_back(entry.path());
     }
-    std::sort(files.begin(), files.end());  // a seed means the same everywhere
+    std::sort(files.begin(), files.end());  // the same order everywhere, for a seed
   }
   for (const fs::path& file : files) {
     if (file.extension() == ".transcript") {
@@ -302,7 +302,7 @@ int Run(const Settings& settings) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Proves a module of rum without a network. Without a transcript it tries the module by "
+      "Tests a module of rum without a network. Without a transcript it tries the module by "
       "itself, "
       "each try in a process of its own, and reports crashes, hangs, leaks and broken rules. With "
       "transcripts it plays them: whole, byte by byte, and cut at random places.",
@@ -314,26 +314,26 @@ int main(int argc, char** argv) {
       ->required()
       ->type_name("MODULE");
   app.add_option("transcript", settings.transcripts, "transcripts to run")->type_name("TRANSCRIPT");
-  app.add_option("--seed", settings.seed, "what all that is random comes from; printed by each run")
+  app.add_option("--seed", settings.seed, "seed of all random choices; each run prints it")
       ->type_name("N");
   app.add_option("--rounds", settings.rounds, "how many runs with random cuts [20]")
       ->type_name("N")
       ->check(CLI::Range(0u, 1'000'000u));
-  app.add_option("--wait", settings.wait, "how long to wait for resume() of another thread [10s]")
+  app.add_option("--wait", settings.wait, "how long to wait for resume() from another thread [10s]")
       ->type_name("TIME");
   app.add_option("--limit", settings.limit,
                  "how long a run of a transcript may take [30s], or how much CPU a try [2s]")
       ->type_name("TIME");
   app.add_option("--tries", settings.tries,
-                 "how many tries; with transcripts, these are samples [500]")
+                 "how many tries; transcripts then serve as samples [500]")
       ->type_name("N")
       ->check(CLI::Range(0u, 1'000'000'000u));
   app.add_option("--seconds", settings.seconds, "no try begins after this time, such as 5m")
       ->type_name("TIME");
-  app.add_option("--try", settings.only, "just this try of the seed, with its script")
+  app.add_option("--try", settings.only, "only this try of the seed, with its script")
       ->type_name("N");
   app.add_option("--samples", settings.samples,
-                 "what peers have said once: a transcript, a file of bytes, or a folder of them")
+                 "samples of what peers send: a transcript, a file of bytes, or a folder of them")
       ->type_name("PATH")
       ->allow_extra_args(false);
   app.add_option("--option", settings.options, "an option of the module, for the tries")

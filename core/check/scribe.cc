@@ -62,6 +62,10 @@ std::string DescribeDeed(const Deed& deed) {
       return "expect login-failed";
     case Kind::kConfirm:
       return "expect confirm";
+    case Kind::kNoLogin:
+      return "expect no-login";
+    case Kind::kSetAlpn:
+      return std::string("expect alpn ") + SideWord(deed.side) + " " + deed.bytes;
   }
   return "#";
 }
@@ -108,7 +112,7 @@ void Scribe::WriteInput(size_t session, std::string_view line) {
   write_(std::string(line) + "\n");
 }
 
-// Bytes may have joined the deed that was written last.
+// The last deed written may have received more bytes since.
 void Scribe::WriteDeeds() {
   const auto& deeds = host_.deeds();
   if (next_ > 0 && deeds[next_ - 1].bytes.size() > last_bytes_) {

@@ -51,7 +51,7 @@ bool ScriptedWork::RunDue(uint64_t now, void* worker_data) {
     std::lock_guard lock(mutex_);
     jobs.swap(posted_);
   }
-  std::vector<std::pair<uint64_t, uint64_t>> due;  // in the order of their time
+  std::vector<std::pair<uint64_t, uint64_t>> due;  // sorted by time
   for (const auto& [ticket, timer] : timers_) {
     if (timer.first <= now) due.emplace_back(timer.first, ticket);
   }
@@ -59,7 +59,7 @@ bool ScriptedWork::RunDue(uint64_t now, void* worker_data) {
   for (const Job& job : jobs) job.run(worker_data, job.argument);
   for (const auto& [at, ticket] : due) {
     auto found = timers_.find(ticket);
-    if (found == timers_.end()) continue;  // one before has cancelled it
+    if (found == timers_.end()) continue;  // an earlier one has cancelled it
     const Job job = found->second.second;
     timers_.erase(found);
     job.run(worker_data, job.argument);

@@ -1,4 +1,4 @@
-// What the scripted host keeps for "rum.worker/1" and "rum.shared/1".
+// The state of the scripted host for "rum.worker/1" and "rum.shared/1".
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,8 @@
 
 namespace rum {
 
-// Timers and posts of the one worker. Its destructor drops nothing: End() does, before worker_stop.
+// Timers and posts of the only worker. End() drops them before worker_stop; the destructor does
+// not.
 class ScriptedWork {
  public:
   using Run = void (*)(void* worker_data, void* argument);
@@ -22,12 +23,12 @@ class ScriptedWork {
 
   ScriptedWork();
   uint64_t ticket() const { return ticket_; }
-  // 0: no more timers, or the worker has ended.
+  // Returns 0 at the limit of timers, or after the worker's end.
   uint64_t AddTimer(uint64_t due, Run run, void* argument, Drop drop);
   void CancelTimer(uint64_t timer);
   int32_t Post(Run run, void* argument, Drop drop);  // [any]
-  std::optional<uint64_t> NextTimer() const;         // when it is due
-  // Runs what is posted and due. False: nothing was.
+  std::optional<uint64_t> NextTimer() const;         // when it expires
+  // Runs what is posted and due. False: there was nothing to run.
   bool RunDue(uint64_t now, void* worker_data);
   void End();
 
@@ -38,7 +39,7 @@ class ScriptedWork {
     Drop drop;
   };
   const uint64_t ticket_;
-  std::map<uint64_t, std::pair<uint64_t, Job>> timers_;  // by ticket: when it is due
+  std::map<uint64_t, std::pair<uint64_t, Job>> timers_;  // by ticket: expiry time
   uint64_t last_timer_ = 0;
   std::mutex mutex_;  // guards the next two
   bool ended_ = false;
@@ -47,7 +48,7 @@ class ScriptedWork {
 
 class ScriptedShared {
  public:
-  // `session`: any number that is not used again.
+  // `session`: any number that is never reused.
   int32_t Put(uint64_t session, const std::string& user, std::string key, std::string value,
               uint64_t lifetime, uint64_t now);
   int32_t Find(const std::string& key, void* value, size_t* size, bool take,
@@ -57,7 +58,7 @@ class ScriptedShared {
  private:
   struct Entry {
     std::string value;
-    uint64_t session;  // 0: it has a lifetime
+    uint64_t session;  // 0: it expires
     std::string user;
     uint64_t expires;
   };

@@ -17,14 +17,14 @@ constexpr size_t kErrorSize = 256;
 constexpr size_t kRefusalSize = 4096;
 constexpr size_t kStatsSize = 65536;
 
-// A buffer with a mark behind it, to see what a hook writes and whether it keeps to the size.
+// A buffer with a mark behind it, to see whether a hook writes past the size.
 class Paper {
  public:
   explicit Paper(size_t size) : size_(size), bytes_(size + kMark, '\x7f') {}
   char* data() { return bytes_.data(); }
   size_t size() const { return size_; }
   bool overrun() const { return bytes_.substr(size_) != std::string(kMark, '\x7f'); }
-  // What is written up to the NUL; nothing when there is none within the size.
+  // The text before the NUL; empty if there is none within the size.
   std::optional<std::string> sentence() const {
     size_t nul = bytes_.find('\0');
     if (nul >= size_) return {};
@@ -48,7 +48,7 @@ Error Judge(ScriptedHost::World& world, const char* hook, const Paper& paper) {
   return Error{Fault::kModule, *sentence};
 }
 
-// Modules are told apart by their init: a copy of a table is still the same module.
+// Modules are identified by their init: a copy of a table is still the same module.
 std::set<decltype(rum_module::init)>& Initialised() {
   static std::set<decltype(rum_module::init)> all;
   return all;
@@ -121,7 +121,7 @@ Result<std::shared_ptr<ScriptedHost::Config>> ScriptedHost::MakeConfig(const Opt
   host_table::HookScope scope("config_new");
   int32_t status = module_.config_new(pointers.data(), pointers.size(), &config->pointer,
                                       error.data(), error.size());
-  for (auto& value : *values) {  // who keeps a pointer into them is found out
+  for (auto& value : *values) {  // exposes a module that keeps a pointer into them
     if (value) std::fill(value->begin(), value->end(), '\xdd');
   }
   if (status < 0) return Judge(*world_, "config_new", error);
@@ -216,7 +216,7 @@ ScriptedSession& ScriptedHost::NewSession() {
   return *session_;
 }
 
-// A module may have called for any session of its worker.
+// A module may have made calls for any session of its worker.
 bool ScriptedHost::SettleOthers(bool answer) {
   for (auto& session : sessions_) {
     if (session && session.get() != session_ && !session->over) session->Settle();
@@ -274,7 +274,7 @@ bool ScriptedHost::CloseByRum(uint32_t reason) {
   return SettleOthers(session_ && session_->CloseByRum(reason));
 }
 
-// Timers see their own moment: the clock goes on from one to the next.
+// Each timer sees its own expiry time: the clock advances from one to the next.
 void ScriptedHost::Advance(uint64_t milliseconds) {
   uint64_t end = host_table::clock + milliseconds;
   RunWorker();
@@ -298,7 +298,7 @@ void ScriptedHost::Advance(uint64_t milliseconds) {
   SettleOthers(true);
 }
 
-// Timers of the worker, and before each of them those of the session that are due before it.
+// Runs the worker's timers, each after the timers of the session that expire before it.
 void ScriptedHost::AdvanceWorker(uint64_t end) {
   for (int turns = 0; turns < scripted::kIdleHooksMost; ++turns) {
     const std::optional<uint64_t> due = world_->work.NextTimer();

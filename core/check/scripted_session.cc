@@ -31,7 +31,7 @@ ScriptedSession::~ScriptedSession() {
   host_table::ForgetHandle(handle_);
 }
 
-// Calls a hook, with a guard for what must not leave it.
+// Calls a hook and catches what must not leave it.
 template <class Hook>
 bool ScriptedSession::Run(const char* name, Hook hook) {
   host_table::HookScope scope(name);
@@ -90,7 +90,7 @@ void ScriptedSession::OpenProbe(const std::string& destination,
   probe = true;
   aimed_ = !destination.empty();
   sides[RUM_CLIENT].there = false;
-  // Good for this hook only: they go with it.
+  // The strings only live during this hook.
   auto address = std::make_unique<std::string>(destination);
   auto name = std::make_unique<std::string>(who.value_or(""));
   auto told = std::make_unique<rum_probe>();
@@ -135,7 +135,7 @@ bool ScriptedSession::Reset(uint32_t side) {
   s.broken = true;
   bool relaying = (relay || handed) && sides[RUM_UPSTREAM].there;
   bool may_go_on = side == RUM_CLIENT && !relay && !handed && !s.end_told && !Ending();
-  // It may have something to end with the server alone.
+  // The module may still have to end the server's session.
   if (may_go_on && ReportEnd(side) == RUM_KEEP) {
     Settle();
     return true;
@@ -151,10 +151,13 @@ bool ScriptedSession::Reset(uint32_t side) {
 
 bool ScriptedSession::ConnectOutcome(uint32_t why) {
   if (over || !connect) return false;
-  bool tls = (connect->empty() ? host_.default_destination : *connect).starts_with("tls:");
+  std::string server = connect->empty() ? host_.default_destination : *connect;
+  server.erase(std::min(server.find(','), server.size()));  // the first of a list
+  bool tls = server.starts_with("tls:");
   connect.reset();
   if (why == 0) {
     sides[RUM_UPSTREAM].there = true;
+    server_ = std::move(server);
     if (tls) sides[RUM_UPSTREAM].tls = Tls::kOn;
   }
   if (!relay && module_.upstream_open) {
@@ -212,7 +215,7 @@ bool ScriptedSession::CloseByRum(uint32_t why) {
 // -- the loop -------------------------------------------------------------------------------------
 
 void ScriptedSession::Settle() {
-  if (depth_ > 0 || settling_) return;  // the outer call goes on
+  if (depth_ > 0 || settling_) return;  // the outer call continues
   settling_ = true;
   Act();
   idle_hooks_ = 0;
@@ -264,7 +267,7 @@ bool ScriptedSession::DeliverAnswer() {
     } else if (answer.drop) {
       answer.drop(answer.payload);
     }
-    return true;  // there is one at most: one pause is out at a time
+    return true;  // there can be only one: a session has one pause at a time
   }
   return false;
 }
@@ -300,7 +303,7 @@ std::optional<uint64_t> ScriptedSession::NextTimer() const {
   return next;
 }
 
-// From the wire to the window, as far as rum would read.
+// Moves bytes from the wire to the window, as far as rum would read.
 void ScriptedSession::Fill(Side& s, const Side& other) {
   if (other.waiting > kHighWater || s.window.size() >= s.limit()) return;
   size_t n = std::min(s.limit() - s.window.size(), s.wire.size());
@@ -333,7 +336,7 @@ bool ScriptedSession::Pump(uint32_t side) {
     return false;
   }
   bool hook = side == RUM_CLIENT ? module_.client_data : module_.upstream_data;
-  if (!hook && !s.forward) return false;  // nobody looks: the bytes wait
+  if (!hook && !s.forward) return false;  // no hook reads them: the bytes wait
   if (!handed || other.waiting == 0) Fill(s, other);
   if (s.forward && !s.window.empty()) {
     if (!other.there) return false;
@@ -360,7 +363,7 @@ bool ScriptedSession::CallData(uint32_t side) {
   s.fresh = false;
   need_refused_[side] = false;
   ++hook_calls;
-  // A copy of the exact size, spoiled afterwards: who keeps the pointer is found out.
+  // A copy of exactly this size, overwritten afterwards, exposes a module that keeps the pointer.
   size_t size = s.window.size();
   auto copy = std::make_unique<uint8_t[]>(size);
   std::memcpy(copy.get(), s.window.data(), size);
@@ -372,7 +375,7 @@ bool ScriptedSession::CallData(uint32_t side) {
     host_table::Violate(world, name + " changed the bytes it was shown");
   }
   std::memset(copy.get(), 0xdd, size);
-  std::swap(copy, spoiled_);  // it lives until the next is made, which so lies elsewhere
+  std::swap(copy, spoiled_);  // lives until the next copy exists, so that their addresses differ
   if (!fine) return true;
   if (consumed < 0) {
     EndWith(side == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL);
@@ -381,7 +384,7 @@ bool ScriptedSession::CallData(uint32_t side) {
   if (static_cast<uint64_t>(consumed) > size) {
     host_table::Violate(world, name + " consumed " + std::to_string(consumed) + " bytes of " +
                                    std::to_string(size));
-    EndWith(RUM_CLOSE_MODULE, "the module consumed more than there was");
+    EndWith(RUM_CLOSE_MODULE, "the module consumed more bytes than there were");
     return true;
   }
   if (consumed > 0) {
@@ -417,7 +420,7 @@ bool ScriptedSession::CallEnd(uint32_t side) {
   bool hook = side == RUM_CLIENT ? module_.client_data : module_.upstream_data;
   if (!s.there || !s.ended || s.end_told || pause || Ending() || handed == side) return false;
   if (!s.wire.empty() || s.tls == Tls::kHandshake) return false;
-  if (!hook && !s.forward) return false;  // not read, so not seen
+  if (!hook && !s.forward) return false;  // not read, so not reported
   int32_t answer = ReportEnd(side);
   if (answer == RUM_END && handed) {
     Relay();
@@ -440,7 +443,7 @@ int32_t ScriptedSession::ReportEnd(uint32_t side) {
 
 // -- the relay ------------------------------------------------------------------------------------
 
-// Of the hooks only session_close is still called: what is out finds nobody.
+// From here on, of all hooks only session_close is called: pending answers are dropped.
 void ScriptedSession::BeginRelay() {
   if (relay_begun_) return;
   relay_begun_ = true;

@@ -1,6 +1,6 @@
-// One session of the scripted host: what waits on each side, what the module asked for
-// (scripted_calls.cc), and the loop that calls the hooks that are due (scripted_session.cc). Used
-// by scripted_host.cc and host_table.cc only.
+// One session of the scripted host: the bytes that wait on each side, the module's pending calls
+// (scripted_calls.cc), and the loop that calls the hooks that are due (scripted_session.cc). Only
+// for scripted_host.cc and host_table.cc.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,7 @@
 
 namespace rum {
 
-// A configuration of the module, freed when the last session that uses it is gone.
+// A configuration of the module, freed with the last session that uses it.
 struct ScriptedHost::Config {
   const rum_module* module = nullptr;
   void* pointer = nullptr;
@@ -29,7 +29,7 @@ struct ScriptedHost::Config {
   }
 };
 
-// What outlives a session.
+// State that outlives a session.
 struct ScriptedHost::World {
   std::thread::id worker = std::this_thread::get_id();
   std::vector<rum_metric> metrics;
@@ -45,12 +45,12 @@ struct ScriptedHost::World {
   bool map_there = false;
   bool map_broken = false;
   bool hold_answers = false;
-  std::mutex mutex;  // for the members below, which any thread may add to
+  std::mutex mutex;  // for the members below, which any thread may extend
   std::vector<std::string> violations;
   std::vector<Deed> foreign_logs;
 };
 
-// What rum/module.h promises of sizes and numbers.
+// The sizes and numbers that rum/module.h promises.
 namespace scripted {
 inline constexpr size_t kWindow = 64 * 1024;
 inline constexpr size_t kWindowMost = RUM_MOST_NEED;
@@ -63,9 +63,9 @@ inline constexpr size_t kNoteKeyMost = 32;
 inline constexpr size_t kNoteValueMost = RUM_MOST_NOTE;
 inline constexpr size_t kKeyMost = RUM_MOST_KEY;
 inline constexpr size_t kServerNameMost = RUM_MOST_SERVER_NAME;
-// Sessions and tickets that are gone and still recognised when a module uses them.
+// Freed sessions and tickets that are still recognised when a module uses them.
 inline constexpr size_t kGoneMost = 4096;
-// Hooks in a row that consume nothing, while nothing comes from outside: more is a loop.
+// Most consecutive hooks that consume nothing, without input in between; more is a loop.
 inline constexpr int kIdleHooksMost = 1000;
 }  // namespace scripted
 
@@ -83,9 +83,9 @@ class ScriptedSession {
 
   rum_session* handle() const { return reinterpret_cast<rum_session*>(handle_); }
   ScriptedHost& host() { return host_; }
-  void Act() { host_.deeds_.session = number_; }  // what is done from here on is this session's
+  void Act() { host_.deeds_.session = number_; }  // counts what follows as this session's
 
-  // The driver's side.
+  // Called by the driver.
   void Open();
   void OpenProbe(const std::string& destination, const std::optional<std::string>& user,
                  bool is_default);
@@ -98,9 +98,9 @@ class ScriptedSession {
   bool SetReading(uint32_t side, bool reading);
   bool CloseByRum(uint32_t reason);
   void Settle();                              // runs every hook that is due
-  std::optional<uint64_t> NextTimer() const;  // when it is due
+  std::optional<uint64_t> NextTimer() const;  // when it expires
 
-  // The module's side: the calls of rum_host.
+  // Called by the module: the functions of rum_host.
   int32_t Send(uint32_t side, const void* data, size_t size);
   int32_t Need(uint32_t side, size_t size);
   int32_t Forward(uint32_t from, uint64_t size);
@@ -123,6 +123,10 @@ class ScriptedSession {
   void LoginFailed();
   int32_t TryLogin();
   int32_t Confirm();
+  int32_t Destination(char* text, size_t* size);
+  int32_t NoLogin();
+  int32_t SetAlpn(uint32_t side, std::string_view list);
+  std::string Alpn(uint32_t side) const;  // what is agreed on; empty: none
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
 
   // [any] The registry's mutex is held.
@@ -135,33 +139,34 @@ class ScriptedSession {
     bool ended = false;     // the peer sent its end of file
     bool end_told = false;  // side_end was called, or the relay passed the end on
     bool broken = false;
-    bool reading = true;  // the peer takes what is sent
+    bool reading = true;  // the peer reads
     Tls tls = Tls::kOff;
-    std::string wire;      // came, but not read by rum yet
-    std::string window;    // read, and not consumed
-    size_t need = 0;       // the hook is due at this many bytes; 0: no wish
-    bool fresh = false;    // something is there that the hook has not seen, or is to see again
-    uint64_t forward = 0;  // to be passed on unseen
-    size_t waiting = 0;    // sent, and not taken by the peer
+    std::string wire;    // arrived, not yet read by rum
+    std::string window;  // read, not yet consumed
+    size_t need = 0;     // the hook is due at this many bytes; 0: at any
+    bool fresh = false;  // the window has bytes that the hook must see, for the first time or again
+    uint64_t forward = 0;  // bytes to forward without the module
+    size_t waiting = 0;    // sent, not yet read by the peer
     std::string sent;      // for TakeSent()
     size_t limit() const { return need > scripted::kWindow ? need : scripted::kWindow; }
   };
   Side sides[2];
-  std::optional<std::string> lookup;   // the key that is being looked up
-  std::optional<std::string> connect;  // the address that is being connected
+  std::optional<std::string> lookup;   // key of the pending lookup
+  std::optional<std::string> connect;  // address of the pending connect
   bool relay = false;
   std::optional<uint32_t> handed;  // the side of relay_from()
   uint64_t pause = 0;
-  uint64_t login_pause = 0;  // the last one of try_login()
+  uint64_t login_pause = 0;  // the last ticket of try_login()
   uint32_t reason = 0;       // why the session ends; 0: it does not
   std::string text;
-  bool over = false;     // session_close has run, or was not owed
-  bool refused = false;  // session_open returned negative
+  bool over = false;     // session_close has run, or is not needed
+  bool refused = false;  // session_open returned a negative value
   bool probe = false;    // there is no client
   std::map<std::string, std::string> notes;
   std::string user;
   bool identified = false;
   bool admitted = false;
+  bool no_login = false;
   uint64_t hook_calls = 0;
 
  private:
@@ -176,7 +181,7 @@ class ScriptedSession {
   bool PumpRelay(uint32_t side);
   bool CallData(uint32_t side);
   bool CallEnd(uint32_t side);
-  int32_t ReportEnd(uint32_t side);  // what the module answers
+  int32_t ReportEnd(uint32_t side);  // returns the module's answer
   void Fill(Side& side, const Side& other);
   void EndWith(uint32_t reason, std::string_view text = {});
   void Finish();
@@ -191,44 +196,62 @@ class ScriptedSession {
   const rum_module& module_;
   std::shared_ptr<ScriptedHost::Config> config_;
   void* handle_;
-  std::unique_ptr<uint8_t[]> spoiled_;  // what the last data hook was shown
+  std::unique_ptr<uint8_t[]> spoiled_;  // the bytes that the last data hook saw
   void* data_ = nullptr;
-  std::map<uint64_t, uint64_t> timers_;  // ticket → when it is due
+  std::map<uint64_t, uint64_t> timers_;  // ticket → expiry time
   std::deque<Answer> answers_;           // guarded by the registry's mutex
-  int depth_ = 0;                        // a hook is running
+  int depth_ = 0;                        // depth of running hooks
   bool settling_ = false;
   int idle_hooks_ = 0;
   size_t sent_in_hook_ = 0;
-  bool need_refused_[2] = {false, false};  // by RUM_E_LIMIT, in the running data hook
+  std::string alpn_[2];                    // as given to set_alpn()
+  std::string server_;                     // current or last server, as given to connect()
+  bool confirmed_ = false;                 // logged in, by confirm() or a relay
+  bool need_refused_[2] = {false, false};  // need() returned RUM_E_LIMIT in the running data hook
   bool aimed_ = false;                     // a probe of one destination
   bool relay_begun_ = false;
   bool end_passed_[2] = {false, false};
   uint32_t ended_first_ = 0;  // relay: 1 + the side
 };
 
-// The table that init is given, and what stands behind its calls: which handles and tickets live.
+// The argument of init, and the state behind its calls: which handles and tickets are valid.
 namespace host_table {
 
 extern const rum_host kTable;
+// Of the groups about one session: session_groups.cc.
+extern const rum_sessions kSessions;
+int32_t SetAlpn(rum_session* handle, uint32_t side, const void* protocols, size_t size);
+int32_t Alpn(rum_session* handle, uint32_t side, char* name, size_t* size);
+int32_t OfferedAlpn(rum_session* handle, uint8_t* protocols, size_t* size);
+int32_t ServerName(rum_session* handle, char* name, size_t* size);
+int32_t TlsVersion(rum_session* handle, uint32_t side);
+int32_t Certificate(rum_session* handle, uint32_t side, void* der, size_t* size);
+int32_t EndPoint(rum_session* handle, uint32_t side, void* hash, size_t* size);
 
-void* NewHandle(ScriptedSession* session);  // its address is not used again soon
-void KillHandle(void* handle);              // the session is over, its host still there
+// The session of a handle; null, with a violation recorded, if the call is invalid.
+ScriptedSession* Find(const rum_session* handle, const char* call);
+// False: an argument is invalid; the violation is recorded.
+bool Sensible(const char* call, const void* data, size_t size);
+bool Sensible(const char* call, uint32_t side);
+
+void* NewHandle(ScriptedSession* session);  // its address is not reused soon
+void KillHandle(void* handle);              // the session has ended, its host has not
 void ForgetHandle(void* handle);
-void ForgetGone();  // the handles and tickets that are recognised after their sessions' ends
+void ForgetGone();  // frees the handles and tickets that were kept to recognise late calls
 uint64_t NewTicket(ScriptedSession* session);
 void KillTicket(uint64_t ticket);
 std::deque<ScriptedSession::Answer> TakeAnswers(std::deque<ScriptedSession::Answer>& answers);
 bool WaitForAnswer(const std::deque<ScriptedSession::Answer>& answers, uint64_t milliseconds);
 
-// The host that calls without a session belong to.
+// Calls without a session belong to this host.
 void SetCurrent(ScriptedHost* host, ScriptedHost::World* world);
 void ForgetHost(ScriptedHost* host);
 
-// The scripted clock, one for the process.
+// The scripted clock, one per process.
 extern std::atomic<uint64_t> clock;
 extern std::atomic<const char*>& running_hook;  // shared with the parent: see isolated_run.h
 
-// Names the hook that runs in the scope.
+// Names the running hook for the scope.
 class HookScope {
  public:
   explicit HookScope(const char* name) : outer_(running_hook.exchange(name)) {}
@@ -240,7 +263,7 @@ class HookScope {
 };
 
 void Violate(ScriptedHost::World& world, std::string text);
-extern void (*on_violation)(const std::string& text);  // called at once, if it is set
+extern void (*on_violation)(const std::string& text);  // if set, called at once
 void RecordLog(uint32_t level, std::string text);
 
 }  // namespace host_table

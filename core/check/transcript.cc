@@ -27,26 +27,26 @@ constexpr Reason kReasons[] = {
 
 Error Bad(std::string text) { return Error{Fault::kUsage, std::move(text)}; }
 
-// What only the whole can be judged for.
+// Checks that need the whole transcript.
 Status JudgeOrder(const Transcript& transcript) {
   bool begun = false, expects = false;
   for (const Line& line : transcript.lines) {
     if (line.word == Word::kOption && begun) {
       return Bad(transcript.file + ":" + std::to_string(line.number_of_line) +
-                 ": options stand before everything that happens");
+                 ": options must precede all other lines");
     }
     begun |= line.word >= Word::kOpen || line.word == Word::kSession;
     expects |= line.expects();
   }
   if (expects) return Ok();
-  return Bad(transcript.file + ":1: it expects nothing, and so could never fail");
+  return Bad(transcript.file + ":1: it has no 'expect' line, and so cannot fail");
 }
 
 }  // namespace
 
 Result<Transcript> ReadTranscript(std::string_view text, const std::string& file) {
   Transcript transcript{file, {}};
-  std::string whole;  // a line with those that continue it
+  std::string whole;  // a line and its continuation lines
   int number = 0, begun = 0;
   auto at = [&](int line) { return file + ":" + std::to_string(line) + ": "; };
   auto finish = [&]() -> Status {
@@ -66,8 +66,8 @@ Result<Transcript> ReadTranscript(std::string_view text, const std::string& file
     raw = raw.substr(0, FindOutside(raw, '#'));
     std::string_view line = TrimLine(raw);
     if (line.empty()) continue;
-    if (raw.front() == ' ' || raw.front() == '\t') {  // an indented line continues the one before
-      if (whole.empty()) return Bad(at(number) + "there is no line before it to continue");
+    if (raw.front() == ' ' || raw.front() == '\t') {  // an indented line continues the previous one
+      if (whole.empty()) return Bad(at(number) + "there is no previous line to continue");
       whole += " " + std::string(line);
       continue;
     }

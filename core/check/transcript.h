@@ -1,4 +1,4 @@
-// A transcript: what the two peers of a module say, and what the module must do, line by line.
+// A transcript: what the two peers of a module send, and what the module must do, line by line.
 // rum-check(1) describes the lines. Pure: text in, lines out.
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace rum {
 
-// One line. Which members are used is said at the word.
+// One line. Each word's comment says which members it uses.
 struct TranscriptLine {
   enum class Word : uint8_t {
     // The world.
@@ -23,13 +23,14 @@ struct TranscriptLine {
     kAdmission,     // number: RUM_OK or RUM_REFUSED_...
     kConfirmation,  // the same
     kMap,           // key, pattern: the value
-    kTryLogin,      // number: 0, 1 for waits, or RUM_REFUSED_BLOCKED
+    kTryLogin,      // number: 0, 1: delayed, or RUM_REFUSED_BLOCKED
+    kTlsPeer,       // side; name: what of it; text, or pattern for bytes
     kMapBroken,
     kMapNone,
-    kSession,  // name: the lines that follow are about it
+    kSession,  // name: the next lines belong to it
     // What happens.
     kOpen,
-    kProbe,       // text: the destination, empty: none; name: the user, empty: nobody
+    kProbe,       // text: the destination, empty: none; name: the user, empty: none
     kFeed,        // side, pattern
     kEnd,         // side
     kReset,       // side
@@ -42,7 +43,7 @@ struct TranscriptLine {
     kTurn,
     kClose,    // number: the reason; rum ends the session
     kRefusal,  // number: the reason
-    // What must have happened.
+    // What the module must have done.
     kExpectBytes,     // side, pattern
     kExpectEnd,       // side
     kExpectLookup,    // pattern
@@ -52,15 +53,17 @@ struct TranscriptLine {
     kExpectRelayFrom,  // side
     kExpectTakeBack,   // side
     kExpectTls,        // side, pattern: the server name
-    kExpectClose,      // number: the reason; pattern: the text, with name "text" when there is one
+    kExpectClose,      // number: the reason; pattern: the text; name "text" if there is one
     kExpectNote,       // name, pattern
-    kExpectLog,        // number: the level; pattern: is in the line
+    kExpectLog,        // number: the level; pattern: part of the line
     kExpectMetric,     // name, number
     kExpectTimer,      // number: milliseconds
     kExpectPause,
-    kExpectAdmit,  // pattern: is in the record
+    kExpectAdmit,  // pattern: part of the record
     kExpectLoginFailed,
     kExpectConfirm,
+    kExpectNoLogin,
+    kExpectAlpn,  // side, text: the protocols with commas between them
     kExpectOpen,
   };
   Word word;
@@ -71,7 +74,7 @@ struct TranscriptLine {
   std::string text;
   Pattern key;
   Pattern pattern;
-  std::string source;  // as it was written, for reports
+  std::string source;  // original text, for reports
   bool expects() const { return word >= Word::kExpectBytes; }
 };
 

@@ -41,7 +41,7 @@ constexpr Choice kTlsWords[] = {{"off", RUM_TLS_OFF},         {"on", RUM_TLS_ON}
                                 {"verify", RUM_TLS_VERIFY},   {"ok", kTlsOk},
                                 {"failed", kTlsFailed}};
 
-// Reads one line word by word.
+// Parses one line word by word.
 class LineReader {
  public:
   explicit LineReader(std::string_view text) : rest_(TrimLine(text)) { line_.source = rest_; }
@@ -63,7 +63,7 @@ class LineReader {
 
   Status Done() {
     if (rest_.empty()) return Ok();
-    return Bad("'" + std::string(rest_) + "' is too much");
+    return Bad("'" + std::string(rest_) + "' is unexpected");
   }
 
   Status Just(Word word) {
@@ -74,7 +74,7 @@ class LineReader {
   Status Side() {
     std::string word = Next();
     if (word != "client" && word != "upstream") {
-      return Bad("'client' or 'upstream' must stand where '" + word + "' is");
+      return Bad("expected 'client' or 'upstream', not '" + word + "'");
     }
     line_.side = word == "client" ? RUM_CLIENT : RUM_UPSTREAM;
     return Ok();
@@ -107,14 +107,14 @@ class LineReader {
       }
       all += (all.empty() ? "" : ", ") + std::string(choice.word);
     }
-    return Bad("'" + word + "' is none of " + all);
+    return Bad("'" + word + "' is not one of " + all);
   }
 
   Status ReasonWord() {
     std::string word = Next();
     line_.number = CloseReasonByName(word);
     if (line_.number != 0) return Ok();
-    return Bad("'" + word + "' is no reason: write one such as CLIENT_PROTOCOL");
+    return Bad("'" + word + "' is not a reason: write one such as CLIENT_PROTOCOL");
   }
 
   Status VerdictWord() {
@@ -125,7 +125,7 @@ class LineReader {
       if (word == verdict.word) return Ok();
       (all += ", ") += verdict.word;
     }
-    return Bad("'" + word + "' is none of " + all);
+    return Bad("'" + word + "' is not one of " + all);
   }
 
   Status Duration() {
@@ -153,7 +153,7 @@ class LineReader {
     return Bytes(false);
   }
 
-  // "NAME", "NAME=VALUE" or "NAME = VALUE"; the value goes on to the end of the line.
+  // "NAME", "NAME=VALUE" or "NAME = VALUE"; the value extends to the end of the line.
   Status NameAndText() {
     size_t sign = rest_.find('=');
     line_.name = TrimLine(rest_.substr(0, sign));
@@ -200,6 +200,7 @@ class LineReader {
       if (line_.number >= kTlsFailed) line_.number -= kTlsFailed;
       return Done();
     }
+    if (word == "tls-peer") return ReadTlsPeer();
     if (word == "peer") {
       line_.word = Word::kPeer;
       if (Status side = Side(); !side) return side;
@@ -232,6 +233,21 @@ class LineReader {
     return ReadEvent(word);
   }
 
+  // "tls-peer SIDE alpn|name|version TEXT" or "tls-peer SIDE certificate|end-point BYTES".
+  Status ReadTlsPeer() {
+    line_.word = Word::kTlsPeer;
+    if (Status side = Side(); !side) return side;
+    line_.name = Next();
+    if (line_.name == "certificate") return Bytes(false);
+    if (line_.name == "end-point" && rest_ != "none") return SomeBytes(false);
+    line_.text = Next();
+    const bool known = line_.name == "alpn" || line_.name == "name" || line_.name == "end-point" ||
+                       (line_.name == "version" && (line_.text == "1.2" || line_.text == "1.3"));
+    if (known) return Done();
+    return Bad("write: tls-peer " + std::string(line_.side == RUM_CLIENT ? "client" : "upstream") +
+               " alpn NAME,NAME or name NAME, version 1.2, certificate BYTES, end-point BYTES");
+  }
+
   Status ReadEvent(const std::string& word) {
     if (word == "open") return Just(Word::kOpen);
     if (word == "probe") return ReadProbe();
@@ -262,7 +278,7 @@ class LineReader {
       Status reason = ReasonWord();
       return reason ? Done() : reason;
     }
-    return Bad("'" + word + "' begins no line: see rum-check --help for those that there are");
+    return Bad("'" + word + "' is not a kind of line: see rum-check --help");
   }
 
   // "probe ADDRESS", "probe ADDRESS user NAME" or "probe user NAME".
@@ -297,6 +313,13 @@ class LineReader {
     if (word == "pause") return Just(Word::kExpectPause);
     if (word == "login-failed") return Just(Word::kExpectLoginFailed);
     if (word == "confirm") return Just(Word::kExpectConfirm);
+    if (word == "no-login") return Just(Word::kExpectNoLogin);
+    if (word == "alpn") {
+      line_.word = Word::kExpectAlpn;
+      if (Status side = Side(); !side) return side;
+      line_.text = Next();
+      return Done();
+    }
     if (word == "admit") {
       line_.word = Word::kExpectAdmit;
       return Bytes(false);
@@ -336,8 +359,7 @@ class LineReader {
       line_.word = Word::kExpectTimer;
       return Duration();
     }
-    return Bad("'expect " + word +
-               "' begins no line: see rum-check --help for those that there are");
+    return Bad("'expect " + word + "' is not a kind of line: see rum-check --help");
   }
 
   std::string_view rest_;

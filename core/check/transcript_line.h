@@ -1,4 +1,4 @@
-// Reads one line of a transcript, word by word. rum-check(1) describes the lines.
+// Parses one line of a transcript, word by word. rum-check(1) describes the lines.
 #pragma once
 
 #include <string_view>
@@ -8,13 +8,13 @@
 
 namespace rum {
 
-// The first `wanted` that does not stand in a "text"; a '#' must follow a blank. Else npos.
+// Position of the first `wanted` outside of "text", else npos; a '#' counts only after a blank.
 size_t FindOutside(std::string_view line, char wanted);
 
-// Without blanks at both ends, and without a CR at the end.
+// Removes blanks at both ends, and a CR at the end.
 std::string_view TrimLine(std::string_view text);
 
-// `text` is a whole line, with those that continue it, and without a comment.
+// `text` is a whole line with its continuation lines, without comments.
 Result<TranscriptLine> ReadTranscriptLine(std::string_view text);
 
 }  // namespace rum

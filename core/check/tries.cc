@@ -18,23 +18,23 @@
 namespace rum {
 namespace {
 
-constexpr int kWarmUps = 3;  // repetitions until caches and pools are filled
-// Each of them has to add memory, to be called a leak: a table with 64 parts, each of which
-// allocates something when it is first used, is none. When they take long, fewer have to do.
+constexpr int kWarmUps = 3;  // repetitions that fill caches and pools
+// Only growth in each repetition is a leak: a table of 64 parts, each allocated at first use, is
+// none. Slow tries are repeated fewer times.
 constexpr int kRepetitions = 200, kRepetitionsLeast = 20;
 constexpr uint64_t kFailedMost = 50, kHungMost = 3;  // more would only take time
 constexpr size_t kDifferentMost = 5;                 // failures that are reported
 constexpr size_t kScriptLines = 120;
 constexpr uint64_t kMemoryMost = uint64_t{1} << 30;
-constexpr size_t kViolationsMost = 1000;  // a hook that goes on after so many never returns
+constexpr size_t kViolationsMost = 1000;  // a hook that continues after so many never returns
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;  // needs much memory, and finds leaks by itself
+constexpr bool kSanitized = true;  // needs much memory, and finds leaks itself
 #else
 constexpr bool kSanitized = false;
 #endif
 
-// What was reached, by kinds of deeds; a try adds to the counters of the board.
+// The kinds of deeds that were reached; each try adds to the counters of the board.
 struct Reached {
   Deed::Kind kind;
   const char* word;
@@ -69,7 +69,7 @@ size_t Descriptors() {
 
 void Report(const std::string& sentence) { board().report.Append(sentence + "\n"); }
 
-// A hook that breaks rules forever never comes back to be judged.
+// A hook that breaks rules in an endless loop would never return.
 void OnViolation(const std::string& text) {
   static size_t count = 0;
   if (count++ == 0) Report(WithRule(text));
@@ -78,7 +78,7 @@ void OnViolation(const std::string& text) {
   ::_exit(0);
 }
 
-// Repeats the try in the same host. False: something else went wrong, which a first play missed.
+// Repeats the try in the same host. False: it failed in a way that the first play did not.
 bool Repeat(ScriptedHost& host, const TryMaterial& material, uint64_t seed, uint64_t number) {
   {
     Conversation again(host, material, seed, number, nullptr);
@@ -90,12 +90,13 @@ bool Repeat(ScriptedHost& host, const TryMaterial& material, uint64_t seed, uint
   return true;
 }
 
-// What grows with every one of many repetitions is never freed. The allocator keeps a few freed
-// pieces of each size, which look like memory in use, so that the first repetitions only suspect.
+// Memory that grows with every one of many repetitions is never freed. The allocator caches a few
+// freed pieces of each size, which look like memory in use: the first repetitions only raise
+// suspicion.
 void LookForLeaks(ScriptedHost& host, const TryMaterial& material, const TrySettings& settings,
                   uint64_t number) {
   size_t memory = 0, descriptors = 0, first_memory = 0;
-  int grown = 0, opened = 0;  // how many repetitions in a row
+  int grown = 0, opened = 0;  // consecutive repetitions
   uint64_t millis = settings.limit_millis ? settings.limit_millis / 2 : 1000;
   std::clock_t enough = std::clock() + static_cast<std::clock_t>(millis * (CLOCKS_PER_SEC / 1000));
   for (int i = 0; i < kWarmUps + kRepetitions; ++i) {
@@ -141,7 +142,7 @@ void TryOnce(const TryMaterial& material, const TrySettings& settings, uint64_t 
     if (Status started = host.Start(first.Options()); !started) {
       if (Status plain = host.Start(material.options); !plain) {
         ++board().counters[kRefusedCounter];
-        return Report("the module does not start: " + plain.error().text +
+        return Report("the module did not start: " + plain.error().text +
                       "; options of the module are given by --option NAME=VALUE");
       }
     }
@@ -165,7 +166,7 @@ uint64_t NowMillis() {
   return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
-// The beginning and the end of a long script.
+// Prints the beginning and the end of a long script.
 void PrintScript(const std::string& script, bool whole) {
   std::vector<std::string_view> lines;
   for (std::string_view rest = script; !rest.empty();) {
@@ -187,7 +188,7 @@ void PrintScript(const std::string& script, bool whole) {
   }
 }
 
-// The same failure has the same sentence, but for its numbers.
+// Sentences of the same failure differ only in their numbers.
 std::string Kind(const std::string& sentence) {
   std::string kind;
   for (char c : sentence.substr(0, sentence.find('\n'))) {
@@ -290,7 +291,7 @@ class Tries {
   const TryMaterial& material_;
   const TrySettings& settings_;
   uint64_t begin_;
-  uint64_t shown_ = 0;  // when the progress was; 0: it is not to be seen
+  uint64_t shown_ = 0;  // when progress was last shown; 0: do not show it
   uint64_t done_ = 0;
   uint64_t failed_ = 0;
   uint64_t hung_ = 0;

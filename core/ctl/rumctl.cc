@@ -37,8 +37,9 @@ Result<std::string> Ask(const std::string& path, const char* method, const std::
   std::memcpy(address.sun_path, path.data(), path.size());
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    return Error{Fault::kSystem, "no rum answers on " + path + ": " + std::strerror(errno) +
-                                     " (rum --control sock:PATH makes it, -s PATH names another)"};
+    return Error{Fault::kSystem,
+                 "no rum answers on " + path + ": " + std::strerror(errno) +
+                     " (rum --control sock:PATH creates it, -s PATH selects another)"};
   }
   std::string request = std::string(method) + " " + what + " HTTP/1.0\r\nContent-Length: 0\r\n\r\n";
   if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) !=
@@ -49,18 +50,18 @@ Result<std::string> Ask(const std::string& path, const char* method, const std::
   char bytes[65536];
   for (ssize_t n; (n = ::read(fd.get(), bytes, sizeof bytes)) != 0;) {
     if (n < 0 || answer.size() > kMostBytes)
-      return Error{Fault::kSystem, path + ": no whole answer"};
+      return Error{Fault::kSystem, path + ": the answer is incomplete"};
     answer.append(bytes, static_cast<size_t>(n));
   }
   size_t head = answer.find("\r\n\r\n");
   if (answer.compare(0, 5, "HTTP/") != 0 || head == answer.npos) {
-    return Error{Fault::kSystem, path + ": this is not the control socket of a rum"};
+    return Error{Fault::kSystem, path + ": this is not the control socket of rum"};
   }
   std::string body = answer.substr(head + 4);
   constexpr std::string_view kLength = "\r\nContent-Length: ";
   if (size_t at = answer.find(kLength); at < head) {
     size_t size = std::strtoull(answer.c_str() + at + kLength.size(), nullptr, 10);
-    if (body.size() < size) return Error{Fault::kSystem, path + ": no whole answer"};
+    if (body.size() < size) return Error{Fault::kSystem, path + ": the answer is incomplete"};
   }
   if (answer.compare(8, 5, " 200 ") == 0) return body;
   auto json = Json::parse(body, nullptr, false);
@@ -315,8 +316,9 @@ Result<std::string> Show(std::string (*show)(const Json&), const std::string& an
     *tree = Json::parse(answer);
     return show(*tree);
   } catch (const Json::exception& e) {
-    return Error{Fault::kSystem,
-                 std::string("this is not the answer of a rum that rumctl knows: ") + e.what()};
+    return Error{
+        Fault::kSystem,
+        std::string("unexpected answer, perhaps from another version of rum: ") + e.what()};
   }
 }
 
@@ -359,7 +361,7 @@ int Run(const Command& command, const std::vector<std::string>& words, const std
     // User names may contain '='; in other words an unknown KEY= is a mistake.
     bool plain = equals == word.npos || (next && std::string_view(next) == "user");
     if (!keyed && (!next || !plain)) {
-      std::fprintf(stderr, "rumctl: %s knows no '%s': %s %s\n", command.name,
+      std::fprintf(stderr, "rumctl: %s: unknown parameter '%s'; usage: %s %s\n", command.name,
                    word.substr(0, equals).c_str(), command.name, command.words);
       return kUsage;
     }
@@ -387,7 +389,7 @@ int Main(int argc, char** argv) {
   std::string socket = from_environment ? from_environment : kDefaultSocket;
   bool json = false;
   app.add_option("-s,--socket", socket, "the socket of rum --control")->type_name("PATH");
-  app.add_flag("--json", json, "print the answer of rum as JSON");
+  app.add_flag("--json", json, "print rum's answer as JSON");
   app.set_version_flag("--version", "rumctl " PACKAGE_VERSION);
   app.require_subcommand(1);
   app.fallthrough();

@@ -129,7 +129,7 @@ Result<Fd> Pidfile::Lock(const std::string& path, Fd passed) {
       int pid = PidIn(path);
       return Error{Fault::kSystem, "the pidfile '" + path + "' belongs to another process" +
                                        (pid > 0 ? ", " + std::to_string(pid) : "") +
-                                       ", that runs: each needs a file of its own"};
+                                       ", which is running: give each process its own file"};
     }
     gone = ::fstat(fd.get(), &opened) != 0 || ::lstat(name.c_str(), &named) != 0 ||
            !Same(named, opened);

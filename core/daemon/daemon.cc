@@ -45,7 +45,8 @@ Error RefuseReload(const Error& error) {
 
 void LogKept(const std::vector<std::string>& kept) {
   if (kept.empty()) return;
-  log::Warning("these have changed too and need a new process: {}; USR2 makes one", Names(kept));
+  log::Warning("these options have changed, too, and need a new process: {}; USR2 starts one",
+               Names(kept));
 }
 
 sigset_t HeldSignals() {
@@ -67,18 +68,18 @@ std::vector<std::string> Complaints(const MapFile& map) {
   const MapRulesCount& rules = map.rules();
   if (rules.refused) {
     all.push_back(
-        fmt::format("{} of the users cannot log in, for the rules of their records cannot "
-                    "be read (rum-map check names them): {}",
+        fmt::format("{} users cannot log in because the rules of their records cannot be read "
+                    "(rum-map check lists them): {}",
                     rules.refused, rules.first_refused));
   }
   if (rules.with_countries) {
-    all.push_back(fmt::format("{} of the users have rules about countries, which are not obeyed",
-                              rules.with_countries));
+    all.push_back(
+        fmt::format("{} users have country rules, which are not enforced", rules.with_countries));
   }
   if (map.alike() >= kManyAlike) {
     all.push_back(
-        fmt::format("{} names have one hash, such as {}: looking up one of them goes "
-                    "through all; has somebody chosen them for that?",
+        fmt::format("{} names have the same hash, such as {}: each lookup of one compares all of "
+                    "them; somebody may have chosen them to slow rum down",
                     map.alike(), QuoteBytes(map.alike_user())));
   }
   return all;
@@ -128,7 +129,7 @@ Status Daemon::JudgeStateDirectory(uid_t owner) const {
   if (origin_.identity || own_certificate || asked_for) {
     return Error{Fault::kConfig, what + " (chown, chmod go-w)"};
   }
-  log::Warning("{}: nothing is kept there", what);
+  log::Warning("{}: rum keeps nothing there", what);
   return Ok();
 }
 
@@ -141,7 +142,8 @@ Status Daemon::Start() {
   if (auto judged = JudgeStateDirectory(owner); !judged) return judged;
   state_ =
       std::make_unique<StateStore>(base_, settings_->tls.state_dir, settings_->listeners, owner);
-  if (!state_->works()) return Error{Fault::kSystem, "no descriptors or memory for the main loop"};
+  if (!state_->works())
+    return Error{Fault::kSystem, "out of descriptors or memory for the main loop"};
   auto config = ModuleConfig::Make(module_, settings_->module_values);
   if (!config) return config.error();
   proxy_ = std::make_unique<Proxy>(base_, settings_, *config);
@@ -316,9 +318,9 @@ void Daemon::LookAtTls(bool again) {
   if (stamp == tls_stamp_ && (tls_status_ || !again)) return;
   tls_stamp_ = stamp;
   auto tls = TlsContexts::Make(settings_->tls);
-  tls_status_ =
-      tls ? Ok()
-          : Status(Error{tls.error().fault, tls.error().text + "; the certificates in use stay"});
+  tls_status_ = tls ? Ok()
+                    : Status(Error{tls.error().fault,
+                                   tls.error().text + "; rum keeps the certificates in use"});
   if (!tls) return log::Error("{}", tls_status_.error().text);
   log::Info("TLS: the certificates were reloaded");
   UseTls(std::move(*tls));
@@ -352,7 +354,7 @@ void Daemon::ReloadAll(Actions::Answer answer) {
   if (read && !tls_status_) wrong = tls_status_.error().text;
   std::string done = "read again";
   if (read && !read->empty()) {
-    done += "; these have changed and need a new process (upgrade): " + Names(*read);
+    done += "; these options have changed and need a new process (upgrade): " + Names(*read);
   }
   log::Reopen();
   if (!draining_) service_.Ready();

@@ -29,7 +29,7 @@ void Daemon::OnTerm() {
   // After a hand-over this process drains already, and the signal may be for all processes of the
   // service: only the second one stops it.
   if (std::exchange(handed_over_, false)) {
-    log::Info("draining: {} sessions are left, they have {} to end; a second signal ends at once",
+    log::Info("draining: {} sessions are left, with {} to end; a second signal ends them at once",
               proxy_->Load(), FormatDuration(settings_->drain_timeout));
     return EndDrainIn(settings_->drain_timeout);
   }
@@ -89,7 +89,7 @@ void Daemon::OnDrainOver(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   if (daemon.drain_expired_) return daemon.Stop();
   daemon.drain_expired_ = true;
-  log::Warning("draining: the time is over, ending the sessions that are left");
+  log::Warning("draining: the timeout has expired, ending the remaining sessions");
   daemon.proxy_->EndSessions(RUM_CLOSE_DRAIN);
   event_add(daemon.drain_over_, &kAfterCut);
 }
@@ -129,12 +129,12 @@ void Daemon::HandOver(Actions::Answer answer) {
     if (answer) answer(Error{Fault::kConfig, why}, "");
   };
   if (successor_) {
-    return refuse("process " + std::to_string(successor_->pid()) + " is taking over already");
+    return refuse("process " + std::to_string(successor_->pid()) + " is already taking over");
   }
   if (draining_) return refuse("this process is ending");
   if (!serving_) return refuse("this process is still starting");
   if (!settings_->chroot.empty()) {
-    return refuse("the program lies outside of --chroot; restart instead");
+    return refuse("the program is outside of --chroot; restart instead");
   }
   if (::getpid() == 1)
     return refuse("process 1 cannot hand over, since its end stops the container; restart instead");
@@ -169,8 +169,8 @@ void Daemon::OnSuccessor(const std::string& failed) {
   auto answer = std::exchange(upgraded_, {});
   if (!failed.empty()) {
     pidfile_.Restore();
-    log::Error("the hand-over has failed, this process serves on: {}", failed);
-    if (answer) answer(Error{Fault::kConfig, "the old process serves on: " + failed}, "");
+    log::Error("the hand-over has failed, this process continues to serve: {}", failed);
+    if (answer) answer(Error{Fault::kConfig, "the old process continues to serve: " + failed}, "");
     return;
   }
   log::Info("hand-over: process {} serves; {} sessions end here", successor->pid(), proxy_->Load());

@@ -93,7 +93,7 @@ Status EnterRoot(const std::string& folder) {
   ::tzset();
   log::ConnectSyslog();
   if (::chroot(folder.c_str()) != 0 || ::chdir("/") != 0) {
-    return Failed("--chroot: '" + folder + "' cannot be the root folder");
+    return Failed("--chroot: '" + folder + "' cannot be the root directory");
   }
   return Ok();
 }
@@ -109,10 +109,10 @@ Status Become(const Identity& identity) {
   if (::setgroups(identity.groups.size(), identity.groups.data()) != 0 ||
       ::setresgid(identity.gid, identity.gid, identity.gid) != 0 ||
       ::setresuid(identity.uid, identity.uid, identity.uid) != 0) {
-    return Failed("the user or group cannot be changed (--user)");
+    return Failed("cannot change the user or group (--user)");
   }
   if (identity.uid != 0 && ::setuid(0) == 0) {
-    return Error{Fault::kSystem, "--user: the rights of root could not be given up"};
+    return Error{Fault::kSystem, "--user: cannot drop the rights of root"};
   }
   return Ok();
 }

@@ -28,7 +28,7 @@ struct Pipe {
 Result<Pipe> MakePipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
-    return Error{Fault::kSystem, std::string("no pipe: ") + std::strerror(errno)};
+    return Error{Fault::kSystem, std::string("cannot create a pipe: ") + std::strerror(errno)};
   }
   Pipe pipe{Fd(ends[0]), Fd(ends[1])};
   ::fcntl(pipe.out.get(), F_SETFL, O_NONBLOCK);
@@ -191,8 +191,8 @@ std::string Successor::End() {
   ::kill(pid_, SIGKILL);
   TEMP_FAILURE_RETRY(::waitpid(pid_, &status, 0));
   pid_ = -1;
-  if (WIFEXITED(status)) return "it ended with " + std::to_string(WEXITSTATUS(status));
-  return "it was ended by signal " + std::to_string(WTERMSIG(status));
+  if (WIFEXITED(status)) return "it exited with status " + std::to_string(WEXITSTATUS(status));
+  return "it was killed by signal " + std::to_string(WTERMSIG(status));
 }
 
 void Successor::OnReport(evutil_socket_t, short, void* self) {

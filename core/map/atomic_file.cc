@@ -33,7 +33,7 @@ Result<AtomicFile> AtomicFile::Make(const std::string& path) {
   struct stat st;
   if (stat(path.c_str(), &st) == 0) {
     if (!S_ISREG(st.st_mode)) {
-      return Error{Fault::kSystem, path + ": is there already and is not a regular file"};
+      return Error{Fault::kSystem, path + ": exists and is not a regular file"};
     }
     char real[PATH_MAX];
     if (!realpath(path.c_str(), real)) return Failed(path, "cannot be followed");
@@ -44,7 +44,7 @@ Result<AtomicFile> AtomicFile::Make(const std::string& path) {
   const std::string name = slash == std::string::npos ? file.path_ : file.path_.substr(slash + 1);
   std::string temporary = folder + "/." + name + ".XXXXXX";
   file.fd_ = Fd(mkostemp(temporary.data(), O_CLOEXEC));  // mode 0600
-  if (!file.fd_) return Failed(folder, "no file can be made here");
+  if (!file.fd_) return Failed(folder, "cannot create a file here");
   file.temporary_ = std::move(temporary);
   return file;
 }

@@ -127,7 +127,7 @@ class Builder {
     if (stat(options_.out.c_str(), &out) != 0 || !S_ISREG(out.st_mode)) return Ok();
     int seen = options_.in == "-" ? fstat(STDIN_FILENO, &in) : stat(options_.in.c_str(), &in);
     if (seen == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino) {
-      return Error{Fault::kUsage, options_.out + ": not written: it is the input, too"};
+      return Error{Fault::kUsage, options_.out + ": not written: it is also the input"};
     }
     Fd file(open(options_.out.c_str(), O_RDONLY | O_CLOEXEC));
     // Writing the folder does not require reading its files.
@@ -135,9 +135,10 @@ class Builder {
     char header[kMapHeaderBytes];
     ssize_t size = TEMP_FAILURE_RETRY(pread(file.get(), header, sizeof header, 0));
     if (size >= 0 && HasMapHeader({header, static_cast<size_t>(size)})) return Ok();
-    return Error{Fault::kUsage, options_.out +
-                                    ": not written: what is there is no map; remove it "
-                                    "first if it may be replaced"};
+    return Error{
+        Fault::kUsage,
+        options_.out +
+            ": not written: the existing file is not a map; remove it first to replace it"};
   }
 
   Status ReadText(int fd) {
@@ -278,7 +279,9 @@ class Builder {
   bool Going(const char* doing, uint64_t done) const {
     return !options_.progress || options_.progress(doing, done);
   }
-  Status GivenUp() const { return Error{Fault::kSystem, options_.out + ": not written: given up"}; }
+  Status GivenUp() const {
+    return Error{Fault::kSystem, options_.out + ": not written: interrupted"};
+  }
 
   const MapBuildOptions& options_;
   const std::string name_;

@@ -223,10 +223,10 @@ Status AddColumn(std::string_view name, bool valued, std::string_view value,
                  std::vector<Column>& columns) {
   if (!valued) return Bad(Quote(name) + " needs a value: " + std::string(name) + "=...");
   for (const auto& [known, old] : columns) {
-    if (known == name) return Bad(std::string(name) + " is there twice");
+    if (known == name) return Bad(std::string(name) + " is given twice");
   }
   if (columns.size() == kMapColumnsMost) {
-    return Bad("there are more than " + std::to_string(kMapColumnsMost) + " columns of modules");
+    return Bad("there are more than " + std::to_string(kMapColumnsMost) + " module columns");
   }
   columns.emplace_back(name, value);
   return Ok();
@@ -245,7 +245,7 @@ Result<MapRules> ParseText(std::string_view text, std::vector<Column>& columns) 
     if (found == std::end(kAttributes)) {
       std::string all;
       for (const Attribute& a : kAttributes) (all += all.empty() ? "" : ", ") += a.name;
-      return Bad(Quote(name) + " is none of " + all);
+      return Bad(Quote(name) + " is not one of " + all);
     }
     if (found->valued != (sign != word.npos)) {
       return Bad(std::string(name) + (found->valued
@@ -253,7 +253,7 @@ Result<MapRules> ParseText(std::string_view text, std::vector<Column>& columns) 
                                           : " takes no value"));
     }
     uint32_t bit = 1u << (found - kAttributes);
-    if (seen & bit) return Bad(std::string(name) + " is there twice");
+    if (seen & bit) return Bad(std::string(name) + " is given twice");
     seen |= bit;
     return found->read({name, value, found->valued}, rules);
   });
@@ -295,14 +295,14 @@ Result<Older> ReadOlder(std::string_view tail) {
   Older older;
   if (flags & kAddresses) {
     auto list = take_list(kPair);
-    if (!list) return Bad("the list of addresses is cut off");
+    if (!list) return Bad("the list of addresses is truncated");
     // An empty list restricted nothing in version 6.7.
     older.addresses = !list->empty();
     for (; !list->empty(); list->remove_prefix(kPair)) {
       uint32_t address = Word32(*list), mask = Word32(list->substr(4));
       if (address == 0 && mask == 0) break;  // ended the list in version 6.7, whatever the count
       auto bits = static_cast<unsigned>(std::countl_one(mask));
-      if (bits < 32 && mask << bits != 0) return Bad("a mask is not that of a network");
+      if (bits < 32 && mask << bits != 0) return Bad("a network mask is invalid");
       address &= mask;
       older.networks.push_back(std::to_string(address >> 24) + "." +
                                std::to_string(address >> 16 & 255) + "." +
@@ -312,12 +312,12 @@ Result<Older> ReadOlder(std::string_view tail) {
   }
   if (flags & kCountries) {
     auto list = take_list(kCountry);
-    if (!list) return Bad("the list of countries is cut off");
+    if (!list) return Bad("the list of countries is truncated");
     for (; !list->empty(); list->remove_prefix(kCountry)) {
       older.countries.emplace_back(list->substr(0, kCountry));
     }
   }
-  if (!rest.empty()) return Bad("there are bytes behind them");
+  if (!rest.empty()) return Bad("extra bytes follow the lists");
   return older;
 }
 
@@ -428,17 +428,17 @@ std::vector<std::string> DescribeMapRules(std::string_view tail) {
   } else if (auto older = ReadOlder(tail)) {
     allow = Join(older->networks, ",");
     if (!older->countries.empty()) {
-      std::string line = "countries, which rum does not look at: ";
+      std::string line = "countries, which rum does not enforce: ";
       AppendEscaped(line, Join(older->countries, ","));
       lines.push_back(std::move(line));
     }
   }
   if (rules->disabled) lines.push_back("disabled");
   if (rules->allow) {
-    lines.push_back(allow.empty() ? "may come from nowhere" : "may come only from " + allow);
+    lines.push_back(allow.empty() ? "refused from every address" : "allowed only from " + allow);
   }
-  if (!deny.empty()) lines.push_back("may not come from " + deny);
-  if (rules->needs_tls) lines.push_back("must come by TLS");
+  if (!deny.empty()) lines.push_back("refused from " + deny);
+  if (rules->needs_tls) lines.push_back("must use TLS");
   if (rules->from) lines.push_back("not before " + WriteTime(*rules->from));
   if (rules->until) lines.push_back("not from " + WriteTime(*rules->until) + " on");
   if (rules->max) {

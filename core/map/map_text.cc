@@ -20,7 +20,7 @@ constexpr size_t kMaxUser = 512;
 Error Bad(std::string text) { return Error{Fault::kMap, std::move(text)}; }
 
 Status CheckUser(std::string_view user) {
-  if (user.empty()) return Bad("is an empty name, by which nobody can log in");
+  if (user.empty()) return Bad("is an empty name, which no client can use");
   if (user.size() > kMaxUser) return Bad("has a name of more than 512 bytes");
   return Ok();
 }
@@ -124,9 +124,8 @@ void OddNames::Add(std::string_view user) {
 }
 
 std::string Describe(const OddNames& names) {
-  return "users whose names are in quotes, longer than 128 characters or not UTF-8, so that "
-         "clients "
-         "may never be known by them: " +
+  return "users whose names are in quotes, longer than 128 characters or not UTF-8, so that they "
+         "may not match any client: " +
          std::to_string(names.count) + ", such as " + names.first;
 }
 

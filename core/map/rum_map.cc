@@ -81,11 +81,10 @@ class Progress {
 
 void WarnOfAlike(const std::string& path, uint32_t number, const std::string& user) {
   if (number < kManyAlike) return;
-  fprintf(
-      stderr,
-      "%s: warning: %u names have one hash, such as %s: looking up one of them goes through all; "
-      "has somebody chosen them for that?\n",
-      path.c_str(), number, QuoteBytes(user).c_str());
+  fprintf(stderr,
+          "%s: warning: %u names have the same hash, such as %s: each lookup of one compares all "
+          "of them; somebody may have chosen them to slow rum down\n",
+          path.c_str(), number, QuoteBytes(user).c_str());
 }
 
 int Build(MapBuildOptions options, bool quiet) {
@@ -138,7 +137,7 @@ int Dump(const std::string& path, const std::string& out) {
   if (!stream || !WriteLines(**map, stream.get())) {
     return Complain({Fault::kSystem, out + ": " + std::strerror(errno)});
   }
-  if (g_stopped) return Complain({Fault::kSystem, out + ": not written: given up"});
+  if (g_stopped) return Complain({Fault::kSystem, out + ": not written: interrupted"});
   if (Status s = file->Publish(0600); !s) return Complain(s.error());
   return kDone;
 }
@@ -157,7 +156,7 @@ void CheckRecord(const std::string& path, const MapFile& map, std::string_view u
   };
   ++counts.users;
   if (map.Hides(value)) {
-    problem("is there twice: look-ups never see this record");
+    problem("is a duplicate: look-ups never find this record");
   }
   if (Status s = CheckMapEntry(user, value); !s) {
     problem(s.error().text);
@@ -179,12 +178,11 @@ int Check(const std::string& path, bool quiet) {
   }
   struct stat st;
   if (stat(path.c_str(), &st) == 0 && (st.st_mode & S_IROTH)) {
-    fprintf(stderr, "%s: warning: everybody on this machine can read it (chmod o= %s)\n",
+    fprintf(stderr, "%s: warning: every user of this machine can read it (chmod o= %s)\n",
             path.c_str(), path.c_str());
   }
   if (uint64_t users = (*map)->rules().with_countries) {
-    fprintf(stderr,
-            "%s: warning: users with rules about countries, which rum does not obey: %llu\n",
+    fprintf(stderr, "%s: warning: users with country rules, which rum does not enforce: %llu\n",
             path.c_str(), static_cast<unsigned long long>(users));
   }
   WarnOfAlike(path, (*map)->alike(), (*map)->alike_user());

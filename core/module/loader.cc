@@ -27,7 +27,7 @@ constexpr size_t kHead = offsetof(rum_module, name);
 // libltdl says "file not found" for every failure, so the true reason comes from dlopen itself.
 std::string WhyNot(const std::string& path) {
   if (::access(path.c_str(), F_OK) != 0) {
-    return "there is no such file; modules are looked for in --module-dir";
+    return "no such file; rum searches --module-dir for modules";
   }
   if (void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
     ::dlclose(handle);
@@ -119,7 +119,8 @@ Status JudgeRows(const rum_module& table, const std::string& file) {
                                " has no name of a-z, 0-9 and '-' that begins with the module's");
     }
     if (option.type > RUM_OPTION_DURATION) {
-      return Refused(file, std::string("option ") + option.name + " is of a type unknown here");
+      return Refused(
+          file, std::string("option ") + option.name + " has a type that this rum does not know");
     }
     if (option.type == RUM_OPTION_CHOICE && !option.value) {
       return Refused(file, std::string("option ") + option.name + " has no choices");
@@ -154,8 +155,9 @@ std::string ModuleDirectory(const std::string& option) {
 Result<rum_module> AcceptModuleTable(const rum_module* table, const std::string& file) {
   if (table->struct_size < kHead || table->struct_size > 65536 ||
       table->struct_size % alignof(rum_module)) {
-    return Refused(file, "its module table has the size " + std::to_string(table->struct_size) +
-                             ", which cannot be: it is not a rum module, or damaged");
+    return Refused(file, "its module table has the impossible size " +
+                             std::to_string(table->struct_size) +
+                             ": it is not a rum module, or it is damaged");
   }
   if (table->abi != RUM_MODULE_ABI) {
     return Refused(file, "it is built for version " + std::to_string(table->abi) +
@@ -163,7 +165,7 @@ Result<rum_module> AcceptModuleTable(const rum_module* table, const std::string&
                              std::to_string(RUM_MODULE_ABI));
   }
   if (table->host_size_min > sizeof(rum_host)) {
-    return Refused(file, "it wants a newer rum (host table " +
+    return Refused(file, "it needs a newer rum (host table " +
                              std::to_string(table->host_size_min) + " bytes, have " +
                              std::to_string(sizeof(rum_host)) + ")");
   }
@@ -236,7 +238,7 @@ Result<std::shared_ptr<const Module>> Module::Load(const std::string& name,
     char why[512] = "";
     if (module->table_.init(&host, why, sizeof why) < 0) {
       why[sizeof why - 1] = 0;
-      return Refused(path, *why ? why : "the module does not start, and does not say why");
+      return Refused(path, *why ? why : "the module did not start, and gave no error text");
     }
   }
   return std::shared_ptr<const Module>(std::move(module));

@@ -194,7 +194,7 @@ void StateStore::Write(const Files& files) {
     failure_logged_ = false;
   } else if (!failure_logged_) {
     failure_logged_ = true;
-    log::Warning("{}; what the module has learned is forgotten at a restart (see --state-dir)",
+    log::Warning("{}; what the module has learned is lost at a restart (see --state-dir)",
                  written.error().text);
   }
 }

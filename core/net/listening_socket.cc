@@ -43,7 +43,7 @@ std::optional<std::string> OwnSocketThere(const sockaddr* wanted, socklen_t want
     if (::getsockname(fd, raw, &bound_size) != 0) continue;
     if (wanted->sa_family == AF_UNIX || bound.ss_family == AF_UNIX) {
       if (bound_size != wanted_size || std::memcmp(raw, wanted, bound_size) != 0) continue;
-      return "this rum listens there already";
+      return "this rum already listens there";
     }
     const auto own = SocketAddress::From(raw, bound_size);
     if (!own.ip() || own.port() != there.port()) continue;
@@ -55,9 +55,9 @@ std::optional<std::string> OwnSocketThere(const sockaddr* wanted, socklen_t want
     if (own.family() != AF_INET6 || !IsWildcard(own)) continue;
     ::getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one_family, &size);
     if (one_family) continue;
-    return "this rum has been given " + own.text() +
-           ", which serves IPv4 as well: leave this address out, or let systemd bind that one by "
-           "BindIPv6Only=ipv6-only";
+    return "this rum has inherited " + own.text() +
+           ", which serves IPv4 as well: remove this address, or set BindIPv6Only=ipv6-only in the "
+           "socket unit of systemd";
   }
   return std::nullopt;
 }
@@ -68,7 +68,7 @@ Error BindError(const Address& address, const char* what, int error,
   if (error == EADDRINUSE) {
     auto own = where ? OwnSocketThere(where, size) : std::nullopt;
     const char* look = address.kind == Address::Kind::kUnix ? "ss -lxp" : "ss -ltnp";
-    text += " (" + own.value_or(std::string("another program has it; see: ") + look) + ")";
+    text += " (" + own.value_or(std::string("another program uses it; see: ") + look) + ")";
   }
   if (error == EACCES) text += " (ports below 1024 and some folders are only for root)";
   return Error{Fault::kBind, text};
@@ -90,7 +90,7 @@ Result<Fd> OpenUnix(const Address& address, mode_t mode) {
   struct stat status;
   if (::lstat(where.sun_path, &status) == 0) {
     if (!S_ISSOCK(status.st_mode)) {
-      return BindError(address, "there is a file that is not a socket: ", EEXIST);
+      return BindError(address, "the path exists and is not a socket: ", EEXIST);
     }
     if (SomebodyAnswers(where)) {
       const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) +

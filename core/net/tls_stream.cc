@@ -78,6 +78,7 @@ std::unique_ptr<TlsStream> TlsStream::Begin(Side& side, std::shared_ptr<const Tl
   stream->before_ = std::move(before);
   if (server) {
     SSL_set_accept_state(stream->ssl_);
+    SSL_set_app_data(stream->ssl_, &stream->alpn_);
     return stream;
   }
   SSL_set_connect_state(stream->ssl_);
@@ -88,7 +89,7 @@ std::unique_ptr<TlsStream> TlsStream::Begin(Side& side, std::shared_ptr<const Tl
   if (!host.empty() && !number) SSL_set_tlsext_host_name(stream->ssl_, host.c_str());
   if (stream->context_->verify()) {
     // Without a name, OpenSSL would accept any certificate of the authorities.
-    if (host.empty()) stream->error_ = "there is no name to verify (--upstream-tls-name)";
+    if (host.empty()) stream->error_ = "no name to verify; set --upstream-tls-name";
     X509_VERIFY_PARAM* parameters = SSL_get0_param(stream->ssl_);
     number ? X509_VERIFY_PARAM_set1_ip_asc(parameters, host.c_str())
            : X509_VERIFY_PARAM_set1_host(parameters, host.c_str(), host.size());
@@ -97,6 +98,16 @@ std::unique_ptr<TlsStream> TlsStream::Begin(Side& side, std::shared_ptr<const Tl
 }
 
 TlsStream::~TlsStream() { SSL_free(ssl_); }
+
+bool TlsStream::SetAlpn(std::string_view list) {
+  if (list.empty()) return true;
+  if (SSL_is_server(ssl_)) {
+    alpn_ = std::make_unique<AlpnChoice>(AlpnChoice{std::string(list), {}});
+    return true;
+  }
+  return SSL_set_alpn_protos(ssl_, reinterpret_cast<const uint8_t*>(list.data()),
+                             static_cast<unsigned>(list.size())) == 0;
+}
 
 ssize_t TlsStream::Pull(uint8_t* bytes, size_t size) {
   if (early_.empty()) {

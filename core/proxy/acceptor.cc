@@ -17,15 +17,14 @@
 namespace rum {
 namespace {
 
-constexpr int kBatch = 64;    // accepted in one turn
-constexpr int kSingles = 16;  // turns after which a batch is tried again
-// With no descriptor left the kernel reports the same waiting client again and again: pause
-// instead.
+constexpr int kBatch = 64;    // accepted per turn
+constexpr int kSingles = 16;  // turns before the next batch
+// Without descriptors, the kernel reports the same waiting client again and again: pause instead.
 constexpr Millis kPause(200);
 constexpr int kRefusedPerPause = 32;
 
-// What accept(2) tells of a client that is gone, or kept away by a rule or the network: the next
-// one may be well.
+// Errors of accept(2) about one client (it has left, or a firewall or the network blocks it): the
+// next one may be fine.
 bool IsOfOneClient(int error) {
   switch (error) {
     case EINTR:
@@ -63,7 +62,7 @@ void Acceptor::End() {
   pause_.reset();
 }
 
-// Does nothing for a listener that is closed.
+// Does nothing if the listener is closed.
 void Acceptor::Watch() {
   listener_.WithSocket([this](int fd) {
     ticket_ = worker_.loop().Watch(fd, EPOLLIN, *this, 0);
@@ -73,7 +72,7 @@ void Acceptor::Watch() {
 
 void Acceptor::OnPauseOver(void* self) {
   auto& acceptor = *static_cast<Acceptor*>(self);
-  // While not even the reserve is to be had there is none for a client either.
+  // If even the reserve descriptor cannot be opened, there is none for a client either.
   if (!acceptor.reserve_) acceptor.reserve_.reset(::eventfd(0, EFD_CLOEXEC));
   if (acceptor.reserve_) {
     acceptor.Watch();
@@ -82,16 +81,16 @@ void Acceptor::OnPauseOver(void* self) {
   }
 }
 
-// The socket may be open in another process too: the kernel would go on telling of it.
+// Another process may have the socket open, too: the kernel would keep reporting events.
 void Acceptor::Unwatch() {
   if (!ticket_) return;
   listener_.WithSocket([this](int fd) { worker_.loop().Unwatch(std::exchange(ticket_, 0), fd); });
-  if (ticket_) worker_.loop().Forget(std::exchange(ticket_, 0));  // Close() has told the kernel
+  if (ticket_) worker_.loop().Forget(std::exchange(ticket_, 0));  // else done by Close()
 }
 
 void Acceptor::Accept() {
-  // Clients mostly come one at a time: then a second accept only tells that there is no other. The
-  // event is level-triggered, so nobody is missed.
+  // Clients usually arrive one at a time; then a second accept would only return EAGAIN. The event
+  // is level-triggered, so no client is missed.
   int batch = single_ > 0 ? 1 : kBatch;
   if (single_ > 0) --single_;
   int failed = 0;
@@ -104,7 +103,7 @@ void Acceptor::Accept() {
         if (i <= 1) single_ = kSingles;
         return;
       }
-      // A batch of nothing else is no client's doing.
+      // A batch that consists only of such errors was not caused by clients.
       if (IsOfOneClient(errno) && ++failed < kBatch) continue;
       return Pause(errno);
     }
@@ -117,7 +116,7 @@ void Acceptor::Accept() {
       int fd = client.release();
       bool posted =
           worker.Post([&worker, this, fd, address] { worker.Adopt(listener_, Fd(fd), address); });
-      if (!posted) {  // it was stopped, as this worker will be in a moment
+      if (!posted) {  // it has stopped, as this worker soon will
         worker.load.fetch_sub(1, std::memory_order_relaxed);
         worker_.Refuse(Fd(fd), RUM_CLOSE_DRAIN);
       }
@@ -125,8 +124,8 @@ void Acceptor::Accept() {
   }
 }
 
-// accept(2) failed for lack of something. Says so once a second, tells the waiting clients with the
-// reserve descriptor, and tries again a little later.
+// accept(2) failed for lack of resources. Logs it once a second, refuses the waiting clients by
+// means of the reserve descriptor, and tries again a little later.
 void Acceptor::Pause(int error) {
   worker_.counters.accept_failures.Add(1);
   uint64_t now = NowMillis();

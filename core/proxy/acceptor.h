@@ -1,5 +1,6 @@
-// Accepts clients of one listener on one worker, in batches, and hands each to the worker that has
-// the fewest. A listener has one at a time, and a new one on another worker when that one is stuck.
+// Accepts clients of one listener on one worker, in batches, and hands each to the least busy
+// worker. A listener has one acceptor at a time; if its worker is stuck, a new one on another
+// worker takes over.
 #pragma once
 
 #include <memory>
@@ -15,13 +16,13 @@ class Worker;
 
 class Acceptor final : private Loop::Watcher {
  public:
-  // [main] Outlives the worker's thread.
+  // [main] Must outlive the worker's thread.
   Acceptor(Proxy& proxy, Listener& listener, Worker& worker);
   Acceptor(const Acceptor&) = delete;
 
-  // [worker] Accepts from now on.
+  // [worker] Starts accepting.
   void Begin();
-  // [worker] And no longer: another worker does, or the listener is closed.
+  // [worker] Stops accepting: another worker takes over, or the listener is closed.
   void End();
   Worker& worker() const { return worker_; }
 
@@ -37,12 +38,12 @@ class Acceptor final : private Loop::Watcher {
   Proxy& proxy_;
   Listener& listener_;
   Worker& worker_;
-  Fd reserve_;  // given up for a moment when descriptors run out, to tell a client so
+  Fd reserve_;  // closed for a moment when descriptors run out, to refuse a client
   bool on_ = false;
-  Loop::Ticket ticket_ = 0;             // 0: it rests, or does not accept
-  std::unique_ptr<Loop::Timer> pause_;  // while it is on
-  int single_ = 0;                      // turns to come in which only one client is accepted
-  uint64_t failure_logged_ = 0;         // monotonic ms of the last log line about a failing accept
+  Loop::Ticket ticket_ = 0;             // 0: paused, or not accepting
+  std::unique_ptr<Loop::Timer> pause_;  // exists during a pause
+  int single_ = 0;                      // remaining turns in which only one client is accepted
+  uint64_t failure_logged_ = 0;         // monotonic ms of the last log line about a failed accept
 };
 
 }  // namespace rum

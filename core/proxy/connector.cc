@@ -18,9 +18,9 @@
 namespace rum {
 namespace {
 
-// A server that takes no connection for so long (ms) is stuck: it gains nothing from more waiting.
+// A server that accepts no connection for this long (ms) is stuck: further waiting gains nothing.
 constexpr uint64_t kStuck = 1000;
-// One that takes them slowly would make a queue that only grows: no session waits for longer (ms).
+// A server that accepts slowly has a growing queue: no session waits longer than this (ms).
 constexpr uint64_t kThrottleTimeout = 3000;
 
 uint32_t ReasonOf(int error) {
@@ -31,7 +31,7 @@ uint32_t ReasonOf(int error) {
       return RUM_CLOSE_CONNECT_REFUSED;
     case ETIMEDOUT:
       return RUM_CLOSE_CONNECT_TIMEOUT;
-    case EADDRNOTAVAIL:  // no source port is left
+    case EADDRNOTAVAIL:  // out of source ports
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
@@ -79,7 +79,7 @@ void Connector::TryDestination() {
     return TryAddresses(std::move(*known));
   }
   state_ = State::kResolving;
-  session_.Trace("asking for the address of {}", destination.host);
+  session_.Trace("resolving {}", destination.host);
   ticket_ = worker.TakeTicket(session_);
   dialogue_.ArmPhase(*worker.connecting);
   resolver.Ask(destination.host, [&worker, ticket = ticket_](std::vector<SocketAddress> found) {
@@ -89,8 +89,8 @@ void Connector::TryDestination() {
   });
 }
 
-// Not when it failed again and again, or when too many are on their way to it already. A reason:
-// why not.
+// Fails if the server's circuit is open, or too many sessions are already connecting to it; returns
+// the reason.
 uint32_t Connector::MayTry(const Address& destination) {
   server_ = destination.text();
   Worker& worker = session_.worker();
@@ -117,8 +117,8 @@ uint32_t Connector::MayTry(const Address& destination) {
   return RowOf(refusal).reason;
 }
 
-// When very many clients come at once, such as behind a server that was started again, they go to
-// it in turn. False: comes back by OnDeadline.
+// If very many clients arrive at once, such as after a server's restart, they connect in turn.
+// False: waits, and continues in OnDeadline.
 bool Connector::IsMyTurn() {
   Worker& worker = session_.worker();
   ConnectThrottle& connect_throttle = worker.proxy().connect_throttle();
@@ -128,7 +128,7 @@ bool Connector::IsMyTurn() {
   if (!queued_) {
     queued_ = now;
     worker.counters.throttled.Add(1);
-    session_.Trace("waiting for its turn, {} others are on their way", most);
+    session_.Trace("waiting for its turn: {} other sessions are connecting", most);
   }
   if (now >= std::max(queued_, connect_throttle.Moved(server_)) + kStuck) return true;
   if (now >= queued_ + kThrottleTimeout) return true;
@@ -151,8 +151,8 @@ void Connector::OnResolved(std::vector<SocketAddress> addresses) {
   TryAddresses(std::move(addresses));
 }
 
-// Those of a name. Who took no connection of late comes last; racing them would leave connections
-// without a login, which servers count against rum's address.
+// Orders the addresses of a name: those that failed recently come last. No racing: it would leave
+// connections without a login, which servers count as errors of rum's address.
 void Connector::TryAddresses(std::vector<SocketAddress> addresses) {
   addresses_ = std::move(addresses);
   for (SocketAddress& address : addresses_) address.set_port(destinations_[destination_].port);
@@ -175,7 +175,7 @@ void Connector::TryAddress() {
   }
 }
 
-// One socket, one connect. False: it failed at once, for last_reason_.
+// One socket, one connect. False: it failed at once, with last_reason_.
 bool Connector::Attempt(const sockaddr* address, socklen_t size) {
   Worker& worker = session_.worker();
   Fd fd(::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -208,8 +208,8 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
   return true;
 }
 
-// As connect(2), from one of --source-address that has the right family, if there is one. The ports
-// of one can be used up for a server while the next one has some left.
+// Like connect(2), from an address of --source-address of the right family, if there is one. One
+// address may be out of ports for a server while the next one is not.
 bool Connector::Connect(int fd, const sockaddr* address, socklen_t size) {
   Worker& worker = session_.worker();
   const auto& sources = worker.settings().source_addresses;
@@ -218,7 +218,7 @@ bool Connector::Connect(int fd, const sockaddr* address, socklen_t size) {
   for (size_t i = 0; i < sources.size(); ++i) {
     const SocketAddress& source = sources[(first + i) % sources.size()];
     if (source.family() != address->sa_family) continue;
-    int on = 1;  // the port is chosen by connect(2), which may take one again for another server
+    int on = 1;  // connect(2) chooses the port, and may reuse one for another server
     ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     bound = true;
     if (::bind(fd, source.get(), source.size()) == 0 && ::connect(fd, address, size) == 0) {
@@ -230,7 +230,7 @@ bool Connector::Connect(int fd, const sockaddr* address, socklen_t size) {
   return !bound && ::connect(fd, address, size) == 0;
 }
 
-// A unix socket does not queue a client when its backlog is full, as TCP would: ask again, for as
+// If its backlog is full, a unix socket refuses a client where TCP would queue it: retry for as
 // long as a connect may take.
 bool Connector::Retry() {
   Worker& worker = session_.worker();
@@ -315,7 +315,7 @@ void Connector::Blame(uint32_t reason) {
 }
 
 void Connector::NextDestination(uint32_t reason) {
-  // This process's own troubles and those of names say nothing about the server.
+  // Failures of this process or of name resolution say nothing about the server.
   if (reason != RUM_CLOSE_LIMIT && reason != RUM_CLOSE_NO_RESOURCES &&
       reason != RUM_CLOSE_UNRESOLVED) {
     Blame(reason);
@@ -323,7 +323,7 @@ void Connector::NextDestination(uint32_t reason) {
   arriving_.Release();
   queued_ = 0;
   if (++destination_ < destinations_.size()) return TryDestination();
-  --destination_;  // the last one tried is the one that is told
+  --destination_;  // report the last one tried
   Done(reason);
 }
 

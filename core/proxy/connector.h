@@ -1,5 +1,5 @@
-// Destination to connected socket: the names, addresses and attempts of one connect(), in order,
-// each within --connect-timeout.
+// From destination to connected socket: tries the names, addresses and attempts of one connect() in
+// order, each within --connect-timeout.
 #pragma once
 
 #include <cstdint>
@@ -22,42 +22,41 @@ class Connector {
   Connector(Session& session, Dialogue& dialogue) : session_(session), dialogue_(dialogue) {}
   ~Connector();
 
-  // [worker] Begins. The outcome comes by Dialogue::OnConnected, perhaps before this returns.
+  // [worker] Starts. The outcome arrives by Dialogue::OnConnected, perhaps before this returns.
   void Start(std::vector<Address> destinations);
   bool active() const { return state_ != State::kIdle; }
-  // What was tried last, or connected to, as the operator writes it; empty: nothing was.
+  // The address last tried or connected, as the operator writes it; empty: none.
   const std::string& server() const { return server_; }
-  // What was connected to, or tried last; no IP address: a unix socket.
+  // The address connected or last tried; no IP address: a unix socket.
   SocketAddress address() const {
     return address_ < addresses_.size() ? addresses_[address_] : SocketAddress();
   }
 
-  // [worker] What it waits for has come.
-  void OnSocketReady(uint32_t what);  // as the loop told it
+  // [worker] Events that it waits for.
+  void OnSocketReady(uint32_t what);  // `what` as in the loop
   void OnResolved(std::vector<SocketAddress> addresses);
   void OnDeadline();
 
-  // [worker] What it had connected to cannot be used, and has been given nothing of the client's:
-  // goes on with the next address, or the next server. `detail` must outlive the dialogue's next
-  // outcome.
+  // [worker] The connected server is unusable, and has received no client data: continues with the
+  // next address or server. `detail` must outlive the next outcome.
   void Failed(uint32_t reason, std::string_view detail);
 
-  // [worker] The settings are new: counts this session for its destination, or no more.
+  // [worker] The settings have changed: starts or stops counting this session for its destination.
   void Recount();
 
-  // [worker] What the session has found out about the server.
-  void Answered(bool tls);  // it works; `tls`: by TLS, so that this cannot fail any more
+  // [worker] Findings of the session about the server.
+  void Answered(bool tls);  // it works; `tls`: by TLS, which can no longer fail
   void Succeeded() { attempt_.Succeeded(); }
   void Blame(uint32_t reason);
-  // [worker] The session is no longer on its way to a login there.
+  // [worker] The session no longer counts as connecting.
   void LoggedIn();
   void LeaveQueue() { waiting_.Release(); }
 
  private:
   enum class State : uint8_t {
     kIdle,        // owns nothing
-    kResolving,   // a ticket is out; leaves by OnResolved or OnDeadline
-    kQueued,      // others are to be taken by the server first; leaves by OnDeadline
+    kResolving,   // waits for a ticket; leaves by OnResolved or OnDeadline
+    kQueued,      // waits in the connect throttle; leaves by OnDeadline
     kRetrying,    // a unix socket's backlog was full; leaves by OnDeadline
     kConnecting,  // the session's upstream side is a socket; leaves by OnSocketReady or OnDeadline
   };
@@ -76,17 +75,17 @@ class Connector {
 
   Session& session_;
   Dialogue& dialogue_;
-  AccessControl::ByDestination::Lease waiting_;  // among those on their way to the same destination
-  ServerHealth::Attempt attempt_;    // at the server, until it has shown that it is well
-  ConnectThrottle::Lease arriving_;  // until it has taken the connection
+  AccessControl::ByDestination::Lease waiting_;  // counts it as connecting to the destination
+  ServerHealth::Attempt attempt_;                // on the server, until it proves healthy
+  ConnectThrottle::Lease arriving_;              // until the server has accepted the connection
   std::string server_;
   State state_ = State::kIdle;
   uint32_t last_reason_ = 0;
-  std::string_view detail_;  // to the reason, of a table
+  std::string_view detail_;  // of the reason; points into a table
   uint64_t ticket_ = 0;
-  uint64_t give_up_ = 0;  // retrying until then, monotonic ms; 0: not begun
-  uint64_t queued_ = 0;   // since then, monotonic ms; 0: not
-  uint64_t began_ = 0;    // of the attempt, monotonic microseconds
+  uint64_t give_up_ = 0;  // end of retries, monotonic ms; 0: not retrying
+  uint64_t queued_ = 0;   // since when, monotonic ms; 0: not queued
+  uint64_t began_ = 0;    // start of the attempt, monotonic microseconds
   std::vector<Address> destinations_;
   size_t destination_ = 0;
   std::vector<SocketAddress> addresses_;

@@ -1,4 +1,4 @@
-// One number that one thread writes and any thread reads, without a locked instruction.
+// A number that one thread writes and any thread reads, without a locked instruction.
 #pragma once
 
 #include <atomic>

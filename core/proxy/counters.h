@@ -1,5 +1,5 @@
-// Counters of one worker. Only its thread writes; others read sums. No shared cache line is written
-// by two threads, and no instruction is locked.
+// The counters of one worker. Only its thread writes them; readers sum up those of all workers. No
+// two threads write the same cache line, and no instruction is locked.
 #pragma once
 
 #include <array>
@@ -22,30 +22,30 @@ inline constexpr std::array<uint64_t, 9> kSessionBounds = {100000,     1000000, 
                                                            3600000000, 14400000000, 86400000000};
 
 struct alignas(64) Counters {
-  Counter accepted;          // connections taken from a listener for this worker
-  Counter active;            // sessions now
+  Counter accepted;          // connections from listeners given to this worker
+  Counter active;            // current sessions
   Counter relaying;          // of these, in the relay
   Counter connecting;        // of these, waiting for a server
-  Counter logins;            // sessions whose login succeeded, or whose module has none
+  Counter logins;            // successful logins, or sessions of modules without logins
   Counter connects;          // connections made to servers
-  Counter connect_failures;  // attempts on one address that failed
+  Counter connect_failures;  // failed attempts on one address
   Counter throttled;         // sessions that waited for the connect throttle
   Counter lookups, lookup_misses, lookup_failures;
   Counter client_bytes;     // received from clients
   Counter upstream_bytes;   // received from servers
   Counter spliced_bytes;    // of these, moved by splice
   Counter refused;          // clients refused before a session existed
-  Counter probes;           // sessions without a client, which no other row counts
-  Counter accept_failures;  // accept(2) failed, for lack of descriptors for example
-  Counter login_failures;   // told by the module
-  Counter login_blocks;     // of these, such that blocked the client's address
+  Counter probes;           // sessions without a client, counted nowhere else
+  Counter accept_failures;  // failures of accept(2), such as out of descriptors
+  Counter login_failures;   // reported by the module
+  Counter login_blocks;     // of these, those that blocked the client's address
   Counter logins_refused[kAdmissionVerdictCount + 1];  // by verdict; [0] is unused
   Counter clients_refused[kRefusalCount + 1];          // by refusal; [0] is unused
-  Counter ended[kCloseReasonCount + 1];     // sessions that ended, by reason; [0] is unused
-  Histogram<kLoginBounds> connect_times;    // until a server was connected
-  Histogram<kLoginBounds> login_times;      // from accept to the relay
-  Histogram<kSessionBounds> session_times;  // from accept to the end
-  std::vector<Counter> module;              // the module's own, by its table
+  Counter ended[kCloseReasonCount + 1];                // ended sessions by reason; [0] is unused
+  Histogram<kLoginBounds> connect_times;               // until a server was connected
+  Histogram<kLoginBounds> login_times;                 // from accept to the relay
+  Histogram<kSessionBounds> session_times;             // from accept to the end
+  std::vector<Counter> module;                         // the module's own, by its table
 
   void CountRefusal(Refusal refusal) { clients_refused[static_cast<size_t>(refusal)].Add(1); }
 };

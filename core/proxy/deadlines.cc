@@ -27,7 +27,7 @@ void Deadlines::Arm(Deadline& deadline, Session& session) {
 void Deadlines::set_duration(Millis duration) {
   duration_ = duration;
   if (duration.count() == 0) return;
-  // Those that come are appended, so none that is there may end later: the ring is in order of
+  // New entries are appended, so no existing entry may expire later: the ring stays ordered by
   // time.
   const uint64_t now = NowMillis(), latest = now + static_cast<uint64_t>(duration.count());
   for (Deadline* d = head_.prev; d != &head_ && d->at > latest; d = d->prev) d->at = latest;
@@ -39,13 +39,13 @@ void Deadlines::Schedule(uint64_t now) {
   if (!scheduled_) return;
   uint64_t at = head_.next->at;
   uint64_t wait = at > now ? at - now : 0;
-  timer_.Set(Millis(wait + 1));  // now is up to a tick old
+  timer_.Set(Millis(wait + 1));  // now may be a tick old
 }
 
 void Deadlines::OnTimer(void* self) {
   auto& list = *static_cast<Deadlines*>(self);
   uint64_t now = NowMillis();
-  // Only what was due when the turn began: an entry armed anew by a callback waits its time.
+  // Only entries that were due when the turn began: one that a callback rearms must wait.
   while (list.head_.next != &list.head_ && list.head_.next->at <= now) {
     Deadline* first = list.head_.next;
     Session* session = first->session;

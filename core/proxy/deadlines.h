@@ -1,5 +1,5 @@
-// Deadlines of one common duration: a queue in order of time with one timer for all, so
-// that arming and disarming is a pointer swap and no session owns a timer.
+// Deadlines with one common duration: a queue ordered by time with one timer for all. Arming and
+// disarming only swap pointers, and no session owns a timer.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace rum {
 
 class Session;
 
-// Part of what waits. Unlinks itself when destroyed.
+// Base of what can wait. Unlinks itself when destroyed.
 struct Deadline {
   Deadline* prev = nullptr;
   Deadline* next = nullptr;
@@ -31,8 +31,8 @@ struct Deadline {
   }
 };
 
-// [worker] `expired` is called for each session whose time is over; it may disarm and destroy any
-// deadline, its own included.
+// [worker] Calls `expired` for each session whose time is up; the callback may disarm and destroy
+// any deadline, including that one.
 class Deadlines {
  public:
   using Expired = void (*)(Session& session);
@@ -41,10 +41,10 @@ class Deadlines {
   ~Deadlines();
   Deadlines(const Deadlines&) = delete;
 
-  // Arms, or arms anew. A duration of zero means off: nothing is armed.
+  // Arms or rearms. A duration of zero means off: does nothing.
   void Arm(Deadline& deadline, Session& session);
-  // What is armed from now on lasts this long; what is armed already ends at most when it would
-  // have, or this much later if that is sooner.
+  // Changes the duration of deadlines armed from now on. Those already armed keep their time, or
+  // end after the new duration if that is sooner.
   void set_duration(Millis duration);
   Millis duration() const { return duration_; }
 

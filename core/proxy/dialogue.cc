@@ -1,6 +1,6 @@
-// What is due in a dialogue is done one step at a time, each a hook of the module or what it asked
-// for, until both ways are relayed or the session ends. In a watch, one way flows unseen meanwhile,
-// and the module goes on seeing what the other side sends.
+// Performs what is due in a dialogue one step at a time, a hook of the module or one of its
+// requests, until both directions are relayed or the session ends. In a watch, one direction is
+// relayed meanwhile, and the module continues to see the other.
 #include "proxy/dialogue.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace rum {
 namespace {
 
 constexpr size_t kWindow = 64 * 1024;       // bytes a module may leave unconsumed
-constexpr size_t kHighWater = 1024 * 1024;  // waiting for one side: stop reading the other
+constexpr size_t kHighWater = 1024 * 1024;  // bytes that wait for one side: stop reading the other
 constexpr unsigned kRoundsMost = 1000;
 
 }  // namespace
@@ -58,12 +58,12 @@ void Dialogue::OnReady(uint32_t which, uint32_t what) {
   Side& s = side(which);
   const bool fault = what & (EPOLLERR | EPOLLHUP);
   if (handed_) {
-    // Nobody reads this side now, so a reset would not be seen.
+    // Nobody reads this side now, so a reset would go unnoticed.
     if (fault && (s.ended() || Unread(which))) s.AskError();
   } else if (which == RUM_UPSTREAM && connector_.active()) {
     connector_.OnSocketReady(what);
   } else if (fault && (relay_ || pause_) && !s.handshaking()) {
-    s.AskError();  // nor here, but a handshake reads, and tells what became of it
+    s.AskError();  // here, too; but a handshake reads, and reports the outcome
   }
 }
 
@@ -82,7 +82,7 @@ void Dialogue::OnAnswered() {
   connector_.Answered(tls && tls->open());
 }
 
-// What was off has armed nothing.
+// Deadlines that were off are not armed.
 void Dialogue::Rearm() {
   if (!login_.armed() && !relay_ && !session_.probing()) worker_.login->Arm(login_, session_);
   if (phase_.armed() || header_) return;
@@ -106,7 +106,7 @@ Dialogue::Next Dialogue::Proceed() {
       break;
     }
   }
-  // A relay that was asked for begins when nothing else is due.
+  // A requested relay begins when nothing else is due.
   const bool ready = relay_ && upstream_open_ && !side(RUM_CLIENT).handshaking() &&
                      !side(RUM_UPSTREAM).handshaking();
   return ready ? Next::kRelay : Next::kWait;
@@ -120,7 +120,7 @@ bool Dialogue::Flush() {
     bool held = s.waiting() > kHighWater;  // the other side was not read meanwhile
     s.Flush();
     again |= s.write_failed() || (held && s.waiting() <= kHighWater);
-    // Nobody will take it. With it kept, this loop would go round until the connector is done.
+    // Nobody will read it. If it stayed, this loop would spin until the connector is done.
     if (s.write_failed()) s.DropWaiting();
   }
   return again;
@@ -132,9 +132,9 @@ bool Dialogue::Step() {
     BeginConnect();
     return true;
   }
-  // A module that asks again for what was just refused would go round for ever, and its worker too.
+  // A module that repeats a refused request would keep its worker in this loop forever.
   if ((outcome_ || lookup_) && ++rounds_ > kRoundsMost) {
-    Close(RUM_CLOSE_MODULE, "the module asks again and again");
+    Close(RUM_CLOSE_MODULE, "the module repeats a refused request");
     return true;
   }
   if (outcome_) return DeliverOutcome();
@@ -143,8 +143,8 @@ bool Dialogue::Step() {
     return true;
   }
   const bool watch = handed_.has_value();
-  // With a connect under way the module is told first: some protocols must not leave a server that
-  // has just accepted without a word.
+  // During a connect the module is told first: some protocols require a goodbye to a server that
+  // has just accepted.
   bool client_lost = side(RUM_CLIENT).broken() || side(RUM_CLIENT).write_failed();
   if (!watch && client_lost && !client_missed_ && (relay_ || !connector_.active())) {
     LoseClient();
@@ -168,14 +168,14 @@ void Dialogue::BeginConnect() {
   auto destinations = std::move(*connect_);
   connect_.reset();
   Probe* probe = session_.probe();
-  if (probe && !probe->destination) {  // only the way was asked for
+  if (probe && !probe->destination) {  // a probe that only asks for the destination
     probe->route = std::move(destinations);
     return Close(RUM_CLOSE_PROBED, {});
   }
   connector_.Start(std::move(destinations));
 }
 
-// In a pause nothing is read. A reset that came together with the bytes before it is not told
+// During a pause nothing is read. A reset that arrived with the bytes before it is not reported
 // again.
 bool Dialogue::FindReset() {
   bool found = false;
@@ -194,7 +194,7 @@ bool Dialogue::DeliverOutcome() {
   if (reason == 0) {
     upstream_open_ = true;
     if (relay_) {
-      OnAnswered();  // nobody looks whether it says something
+      OnAnswered();  // nobody checks whether it sends something
     } else {
       ArmPhase(*worker_.first_byte);
     }
@@ -211,7 +211,7 @@ bool Dialogue::DeliverLookup() {
   std::string key = std::move(*lookup_);
   lookup_.reset();
   std::string_view value;
-  // The worker's map may be swapped later, but not before the hook has returned.
+  // The worker may get another map later, but not before the hook has returned.
   auto answer = worker_.map() ? worker_.map()->Find(key, &value) : MapFile::Answer::kBroken;
   worker_.counters.lookups.Add(1);
   session_.Trace("the map {}", answer == MapFile::Answer::kFound      ? "has a record"
@@ -256,7 +256,7 @@ bool Dialogue::Fill(uint32_t which) {
   if (!s.attached() || !s.readable() || s.ended() || s.broken() || s.handshaking()) return false;
   if (which == RUM_UPSTREAM && !upstream_open_) return false;
   if (!(which == RUM_CLIENT ? module().client_data : module().upstream_data) && !w.forward) {
-    return false;  // nobody looks: the bytes wait in the kernel for the relay
+    return false;  // no hook reads them: the bytes wait in the kernel for the relay
   }
   if (handed_ ? w.forward || Unread(which) : side(Other(which)).waiting() > kHighWater) {
     return false;
@@ -270,7 +270,7 @@ bool Dialogue::Fill(uint32_t which) {
   w.fresh = true;
   if (which == RUM_UPSTREAM && !upstream_spoke_) {
     upstream_spoke_ = true;
-    session_.Trace("the server has spoken");
+    session_.Trace("the server has sent its first bytes");
     OnAnswered();
     phase_.Disarm();
   }
@@ -281,7 +281,7 @@ bool Dialogue::Deliver(uint32_t which) {
   Window& w = windows_[which];
   bool came = Fill(which);
   if (w.forward && !w.bytes.empty()) {
-    if (which == RUM_CLIENT && !upstream_open_) return came;  // it is still being connected
+    if (which == RUM_CLIENT && !upstream_open_) return came;  // still being connected
     size_t n = std::min<uint64_t>(w.forward, w.bytes.size());
     session_.QueueFor(Other(which), w.bytes.data(), n);
     w.bytes.Consume(n);
@@ -289,7 +289,7 @@ bool Dialogue::Deliver(uint32_t which) {
     w.fresh = !w.bytes.empty();
     return true;
   }
-  // need() holds for one call, and for bytes that the hook has seen already too.
+  // need() applies to the next call only, also for bytes that the hook has already seen.
   bool due =
       w.need && w.bytes.size() >= w.need ? true : w.fresh && (!w.need || side(which).ended());
   if (!due) return came;
@@ -303,23 +303,23 @@ bool Dialogue::Deliver(uint32_t which) {
   if (consumed < 0) {
     Close(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL, {});
   } else if (static_cast<uint64_t>(consumed) > size) {
-    Close(RUM_CLOSE_MODULE, "the module consumed more than there was");
+    Close(RUM_CLOSE_MODULE, "the module consumed more bytes than there were");
   } else if (consumed > 0) {
     rounds_ = 0;
     w.bytes.Consume(static_cast<size_t>(consumed));
     w.fresh = !w.bytes.empty();
   } else if (w.need && w.need <= size) {
-    w.need = 0;  // asked for what is there already and not taken: that would go on for ever
+    w.need = 0;  // requests bytes that are already there but not consumed: this would never end
   } else if (size >= w.most() && !w.forward && !relay_ && !lookup_ && !connect_ && !pause_ &&
              !connector_.active() && !upstream_open_) {
-    // Nothing is awaited that could make the module take them.
+    // No pending event could make the module consume them.
     Close(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL,
           "more bytes than the module's window");
   }
   return true;
 }
 
-// The module may have something to end with the server, without the client.
+// The module may still have to end the server's session, without the client.
 void Dialogue::LoseClient() {
   Window& w = windows_[RUM_CLIENT];
   bool tell = !relay_ && module().side_end && !w.end_told;
@@ -335,7 +335,7 @@ bool Dialogue::DeliverEnd(uint32_t which) {
   if (module().side_end && session_.Call(Hook::kSideEnd, module().side_end, which) == RUM_KEEP)
     return true;
   if (handed_) {
-    Relay();  // nothing is left to watch; the relay passes the end on
+    Relay();  // nothing left to watch; the relay passes the end on
   } else {
     Close(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_GONE : RUM_CLOSE_UPSTREAM_GONE, {});
   }
@@ -357,14 +357,14 @@ void Dialogue::OnConnected(uint32_t reason, std::string_view detail, const Addre
 
 // -- the watch ------------------------------------------------------------------------------------
 
-// Bytes of a way that is handed over and that the module has not consumed are passed on; those that
-// come after it was taken back are for its hook again.
+// Unconsumed bytes of a direction that is now relayed are passed on; those that arrive after it is
+// taken back go to its hook again.
 void Dialogue::HandOver() {
   if (handed_) {
     session_.flow(*handed_).Empty(side(Other(*handed_)), worker_);
     handed_.reset();
     session_.EndWatch();
-    session_.Trace("the module leads again");
+    session_.Trace("the module reads both directions again");
     return;
   }
   uint32_t from = *hand_over_;
@@ -372,16 +372,16 @@ void Dialogue::HandOver() {
   session_.QueueFor(Other(from), w.bytes.data(), w.bytes.size());
   w = {};
   Window& seen = windows_[Other(from)];
-  seen.fresh = !seen.bytes.empty();  // what the module left lying may be due now
+  seen.fresh = !seen.bytes.empty();  // bytes that the module left unconsumed may be due now
   seen.end_told = false;
   handed_ = from;
   phase_.Disarm();
-  session_.Trace("what the {} sends is passed on, the module looks at the other side",
+  session_.Trace("relaying what the {} sends; the module reads the other side",
                  from == RUM_CLIENT ? "client" : "server");
   session_.BeginWatch();
 }
 
-// The end of the flow is passed on; what the module has not let through is not.
+// Passes on the end of the relayed direction, but not of bytes that the module has not let through.
 Dialogue::Moved Dialogue::MoveWatch() {
   uint32_t seen = Other(*handed_);
   Window& w = windows_[seen];
@@ -393,11 +393,11 @@ Dialogue::Moved Dialogue::MoveWatch() {
   more |= session_.MoveFrom(seen, let);
   w.forward -= side(seen).received() - before;
   more |= turned && !session_.Turning();
-  if (let && side(seen).ended()) w.forward = 0;  // the rest will not come, and the end is told
+  if (let && side(seen).ended()) w.forward = 0;  // the rest will not arrive; report the end
   return {.more = more, .due = (held && !Unread(seen)) || (let && !w.forward)};
 }
 
-// The other side takes nothing, so that this one is not read; or the module does not want more.
+// Not read because the other side accepts nothing, or because the module wants no more.
 bool Dialogue::Unread(uint32_t which) const {
   if (session_.flow(which).blocked(side(Other(which)))) return true;
   if (which == handed_) return false;
@@ -422,7 +422,7 @@ void Dialogue::BlameServer(uint32_t reason) {
   }
 }
 
-// Who leaves before the verdict on its password may have seen enough of it.
+// A client that leaves before the verdict on its password may already know it.
 void Dialogue::ReleaseLeases(uint32_t reason) {
   connector_.LeaveQueue();
   candidate_.Drop();

@@ -1,5 +1,5 @@
-// A session until its relay: the module sees the bytes and says what becomes of them. Owns what is
-// needed only so long: windows, the module's requests and timers, the connector, deadlines.
+// A session until its relay: the module sees the bytes and decides about them. Owns what is needed
+// only until then: windows, the module's requests and timers, the connector, deadlines.
 #pragma once
 
 #include <cstdint>
@@ -26,56 +26,58 @@ struct Probe;
 
 class Dialogue {
  public:
-  // What the session does when Proceed() returns. A dialogue neither ends its session nor begins
-  // the relay, so that none of its own calls destroys it.
+  // What the session must do when Proceed() returns. A dialogue neither ends its session nor begins
+  // the relay, so none of its own calls destroys it.
   enum class Next : uint8_t {
-    kWait,     // nothing is due until the next event; in a watch, the flows may move
-    kWelcome,  // the PROXY header has said who the client is: admit it, and open the module's part
+    kWait,     // nothing is due until the next event; in a watch, bytes may move
+    kWelcome,  // the client's address is known: admit it, and start the module
     kRelay,    // take PassOn(), then relay both ways
-    kClose,    // finish with close_reason() and close_text()
+    kClose,    // end with close_reason() and close_text()
   };
-  // What MoveWatch() has found.
+  // Result of MoveWatch().
   struct Moved {
-    bool more;  // there is more than a turn's share
-    bool due;   // there may be something to do for the module again
+    bool more;  // more than a turn's share is left
+    bool due;   // something may be due for the module again
   };
 
-  // In memory of the worker's freelist, where DeleteDialogue gives it back.
+  // Allocated from the worker's freelist; DeleteDialogue returns it there.
   static Dialogue* New(Session& session, Worker& worker);
   Dialogue(const Dialogue&) = delete;
 
-  // [worker] How a session begins; each at most once, before the first Proceed().
-  void BeginClient(bool tls, bool header);  // first TLS, or first a PROXY header
-  void BeginProbe(const Probe& probe);      // to its destination, if it has one
+  // [worker] How a session begins: one of these, once, before the first Proceed().
+  void BeginClient(bool tls, bool header);  // TLS first, or a PROXY header first
+  void BeginProbe(const Probe& probe);      // connects to its destination, if it has one
 
-  // [worker] Does what is due, one step at a time: a hook of the module, or what it asked for.
+  // [worker] Performs what is due, one step at a time: a hook of the module, or one of its
+  // requests.
   [[nodiscard]] Next Proceed();
   // Writes what waits for the sides. True: something may be due again.
   bool Flush();
-  // In a watch: moves what flows by itself, and what the module let through.
+  // In a watch: moves the relayed bytes, and those that the module let through.
   Moved MoveWatch();
 
-  // [worker] Events that the session passes on; Proceed() does what they make due.
-  void OnReady(uint32_t side, uint32_t what);  // as the loop told it
+  // [worker] Events passed on by the session; Proceed() handles their effects.
+  void OnReady(uint32_t side, uint32_t what);  // `what` as in the loop
   void OnResolved(std::vector<SocketAddress> addresses) {
     connector_.OnResolved(std::move(addresses));
   }
   void OnResumed(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* payload));
-  void OnPhaseDeadline();  // of connecting, TLS with a server, or the server's first byte
+  void OnPhaseDeadline();  // for connecting, TLS with a server, or the server's first byte
   void OnAnswered();       // bytes were queued for the server, or it has sent some
-  void OnLoggedIn() { connector_.LoggedIn(); }  // a way flows unseen for the first time
-  void Rearm();                                 // the settings are new, as of Session
+  void OnLoggedIn() { connector_.LoggedIn(); }  // a direction is relayed for the first time
+  void Rearm();                                 // the settings have changed, as in Session
   void Recount() { connector_.Recount(); }
 
-  // [worker] The end, in this order: BlameServer(), the module's last word, ReleaseLeases(), and
+  // [worker] At the end, in this order: BlameServer(), the module's last hook, ReleaseLeases(), and
   // DropAnswers(). Before a relay: PassOn() and DropAnswers().
-  void PassOn();                        // queues what is left in the windows
-  void BlameServer(uint32_t reason);    // if the reason says something about the server
-  void ReleaseLeases(uint32_t reason);  // before the client learns of the end, and comes again
-  void DropAnswers();                   // of pauses; none is given to the module any more
+  void PassOn();                        // queues the rest of the windows
+  void BlameServer(uint32_t reason);    // if the reason concerns the server
+  void ReleaseLeases(uint32_t reason);  // before the client learns of the end and can return
+  void DropAnswers();                   // of pauses; the module gets none anymore
 
-  // [worker] What the module asks for by the host calls of rum/module.h, with good arguments. Each
-  // only notes it; Proceed() does it when the module's hook has returned. Only while asking().
+  // [worker] Requests of the module by the host calls of rum/module.h, with valid arguments. They
+  // are only stored; Proceed() performs them after the module's hook has returned. Only while
+  // asking().
   bool asking() const { return close_reason_ == 0; }
   int32_t Need(uint32_t side, size_t size);
   int32_t Forward(uint32_t from, uint64_t size);
@@ -86,12 +88,14 @@ class Dialogue {
   int32_t Identify(std::string_view user);
   int32_t Connect(std::string_view destinations);  // empty: the default ones
   int32_t StartTls(uint32_t side, std::string_view server_name);
+  int32_t SetAlpn(uint32_t side, std::string_view list);
   int32_t Admit(std::string_view rules);
   int32_t TryLogin();
   int32_t Confirm();
+  int32_t NoLogin();
   uint64_t Pause();
   uint64_t AddTimer(uint64_t microseconds);
-  void CancelTimer(uint64_t ticket);  // even when no longer asking()
+  void CancelTimer(uint64_t ticket);  // also if no longer asking()
   void Close(uint32_t reason, std::string_view text);
 
   bool awaits_header() const { return header_; }
@@ -106,18 +110,18 @@ class Dialogue {
   // [worker] For its connector.
   void ArmPhase(Deadlines& deadlines) { deadlines.Arm(phase_, session_); }
   void DisarmPhase() { phase_.Disarm(); }
-  // `reason`: 0, or why no server of all could be connected to.
+  // `reason`: 0, or why no server could be connected.
   void OnConnected(uint32_t reason, std::string_view detail, const Address& destination);
 
  private:
   friend struct DeleteDialogue;
 
-  // The bytes of one side that the module has not consumed yet.
+  // Unconsumed bytes of one side.
   struct Window {
     Buffer bytes;
-    size_t need = 0;        // call the hook only when this many are there
-    uint64_t forward = 0;   // pass this many on unseen first
-    bool fresh = false;     // something came since the hook saw it last
+    size_t need = 0;        // call the hook only at this many bytes
+    uint64_t forward = 0;   // bytes to pass on first, without the hook
+    bool fresh = false;     // bytes arrived since the last hook
     bool end_told = false;  // side_end was called
     size_t most() const;
   };
@@ -127,11 +131,11 @@ class Dialogue {
     Dialogue& dialogue;
     uint64_t ticket;
   };
-  // TLS of a side: asked for and not begun, begun, and by whom.
+  // TLS of a side: requested, started, and by whom.
   struct TlsRequest {
     bool asked = false;
     bool begun = false;
-    bool own = false;  // rum's own doing, by tls:HOST:PORT: the module is not told
+    bool own = false;  // started by rum itself for tls:HOST:PORT: not reported to the module
     std::string name;
   };
   struct Resumed {
@@ -147,7 +151,7 @@ class Dialogue {
 
   bool ReadHeader();  // the PROXY headers: session_open.cc
   void SendHeader();
-  bool Step();  // does one thing that is due; false: nothing is
+  bool Step();  // performs one thing that is due; false: nothing is
   bool FindReset();
   bool DeliverOutcome();
   bool DeliverLookup();
@@ -160,9 +164,10 @@ class Dialogue {
   bool AdvanceTls(uint32_t side);
   void TlsDone(uint32_t side, bool done);
   void LeaveServer(uint32_t reason, std::string error);
-  void HandOver();                   // serves relay_from() and take_back()
-  bool Unread(uint32_t side) const;  // in a watch: it is not read on purpose
+  void HandOver();                   // performs relay_from() and take_back()
+  bool Unread(uint32_t side) const;  // in a watch: not read on purpose
   bool ConfirmAtLast();
+  void EndLoginDeadline();
   void BeginConnect();
 
   Side& side(uint32_t which) const;
@@ -174,31 +179,32 @@ class Dialogue {
 
   Window windows_[2];
   Connector connector_;
-  Admission::Candidate candidate_;  // admitted, and not proved yet
-  LoginGuard::Attempt proof_;       // of the password, which waits or is being judged
+  Admission::Candidate candidate_;  // admitted, not yet confirmed
+  LoginGuard::Attempt proof_;       // the password's proof, waiting or being checked
   Deadline login_;                  // from accept to relay
-  Deadline phase_;                  // the PROXY header, connecting, or the first byte
-  bool header_ = false;  // a PROXY header must come first; nothing else is done until then
+  Deadline phase_;                  // for the PROXY header, connecting, or the first byte
+  bool header_ = false;             // a PROXY header must arrive before anything else
 
-  // Requests of the module, served when its hook has returned.
+  // Requests of the module, performed when its hook has returned.
   std::optional<std::string> lookup_;
   std::optional<std::vector<Address>> connect_;
   bool relay_ = false;
-  std::optional<uint32_t> hand_over_;  // the side whose bytes are to flow unseen
-  std::optional<uint32_t> handed_;     // the same as it is now: the session is in its watch
-  unsigned rounds_ = 0;                // answers in a row after which the module consumed nothing
+  std::optional<uint32_t> hand_over_;  // requested: the side whose bytes are to be relayed
+  std::optional<uint32_t> handed_;     // current: the session is in its watch
+  unsigned rounds_ = 0;  // consecutive refusals after which the module consumed nothing
   uint32_t close_reason_ = 0;
   std::string close_text_;
   TlsRequest tls_[2];
+  std::string alpn_[2];  // as set_alpn() of rum.tls/1 takes it
 
-  std::optional<uint32_t> outcome_;  // of the connector, not told yet
-  std::string_view outcome_detail_;  // to it, of a table or in tls_error_
-  std::string tls_error_;            // of the last server with which a handshake failed
+  std::optional<uint32_t> outcome_;  // the connector's, not yet reported
+  std::string_view outcome_detail_;  // points into a table or to tls_error_
+  std::string tls_error_;            // of the last server whose handshake failed
   bool upstream_open_ = false;
-  bool client_missed_ = false;  // it broke, and the module goes on without it
-  std::string upstream_host_;   // what was connected to, for the name in a certificate
+  bool client_missed_ = false;  // its connection broke, and the module continues without it
+  std::string upstream_host_;   // the connected host, for the name in a certificate
   bool upstream_spoke_ = false;
-  uint64_t pause_ = 0;  // the ticket that is out
+  uint64_t pause_ = 0;  // the pending ticket
   std::optional<Resumed> resumed_;
   std::vector<std::unique_ptr<Timer>> timers_;
   std::vector<uint64_t> rung_;  // timers whose hook is due

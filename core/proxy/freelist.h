@@ -1,6 +1,5 @@
-// Memory of what comes and goes between objects that stay: a few blocks are kept for the next.
-// Given back to the heap they would be cut up by what stays, and the rest of each would fit
-// nothing.
+// A freelist for short-lived objects among long-lived ones. Returned to the heap, their blocks
+// would be split by the long-lived ones, and the fragments would fit nothing.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +8,7 @@
 
 namespace rum {
 
-// [worker] One per worker and kind.
+// [worker] One per worker and type.
 class Freelist {
  public:
   explicit Freelist(size_t size) : size_(size) { blocks_.reserve(kMost); }
@@ -32,7 +31,7 @@ class Freelist {
 
  private:
 #ifdef __SANITIZE_ADDRESS__
-  static constexpr size_t kMost = 0;  // it is to see who uses what is gone
+  static constexpr size_t kMost = 0;  // none, so that a sanitizer sees uses after free
 #else
   static constexpr size_t kMost = 64;
 #endif

@@ -1,4 +1,4 @@
-// How long things took, by size: one for each worker, summed up by who asks.
+// Durations by buckets: one histogram per worker, summed up by the reader.
 #pragma once
 
 #include <array>
@@ -9,11 +9,11 @@
 
 namespace rum {
 
-// kBounds: the upper bounds of the buckets but the last, in microseconds, in order.
+// kBounds: the upper bounds of all buckets but the last, in microseconds, ascending.
 template <const auto& kBounds>
 class Histogram {
  public:
-  static constexpr size_t kBuckets = kBounds.size() + 1;  // the last one takes all that is longer
+  static constexpr size_t kBuckets = kBounds.size() + 1;  // the last one has no upper bound
 
   // [worker]
   void Add(uint64_t micros) {
@@ -23,7 +23,7 @@ class Histogram {
     micros_.Add(micros);
   }
 
-  // [any] What fell into bucket `i` alone, and the sum of all times.
+  // [any] The count of bucket `i` alone, and the sum of all durations.
   uint64_t bucket(size_t i) const { return buckets_[i].get(); }
   uint64_t micros() const { return micros_.get(); }
 

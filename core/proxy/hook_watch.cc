@@ -34,7 +34,7 @@ void HookWatch::Start(event_base* base) {
 
 void HookWatch::OnLook(evutil_socket_t, short, void* self) {
   auto& watch = *static_cast<HookWatch*>(self);
-  // Again while it is so: one that was stuck, too, a moment ago may take over now.
+  // Repeated while it is stuck: a worker that was stuck, too, may be able to take over now.
   if (watch.Look(NowMillis()) || watch.stuck_) watch.proxy_.RelieveStuck();
 }
 
@@ -92,7 +92,7 @@ std::string HookWatch::WhyNotReady() const {
       fmt::format("all workers are stuck in module {}", proxy_.module_config()->module().name);
   auto first =
       std::find_if(states_.begin(), states_.end(), [](const State& s) { return s.logged; });
-  if (first == states_.end()) return why;  // one has returned a moment ago
+  if (first == states_.end()) return why;  // one has just returned
   return fmt::format("{}: hook {} for {}", why, HookName(first->seen.hook),
                      Seconds(NowMillis() - first->since));
 }

@@ -1,5 +1,5 @@
-// Looks a few times a second whether a worker has left the hook that it was in. One that is stuck
-// gets no client, its listeners move to other workers, and the log says which hook does not return.
+// Checks a few times a second whether each worker has left its hook. A stuck worker gets no new
+// clients, its listeners move to other workers, and the log names the hook.
 #pragma once
 
 #include <event2/event.h>
@@ -20,38 +20,38 @@ class Worker;
 class HookWatch {
  public:
   static constexpr Millis kLook{200};
-  // A call that was seen this often is stuck: for 600 to 800 ms. Counted are looks and not time,
-  // since a machine that sleeps, or a process that is stopped, stops both threads.
+  // A call seen this often is stuck: for 600 to 800 ms. Checks are counted instead of time, since a
+  // suspended machine or a stopped process stops both threads.
   static constexpr unsigned kStuckLooks = 4;
-  // A worker that gets on again is trusted after as many looks.
+  // A worker that recovers is trusted again after as many checks.
   static constexpr unsigned kCalmLooks = 4;
 
-  // [main] What follows, too.
+  // [main] Like all below.
   explicit HookWatch(Proxy& proxy) : proxy_(proxy) {}
   ~HookWatch();
   HookWatch(const HookWatch&) = delete;
 
-  // Looks from now on.
+  // Starts checking.
   void Start(event_base* base);
-  // One look; true: a worker is stuck that was not, or the other way round.
+  // One check; true: a worker has become stuck or has recovered.
   bool Look(uint64_t now);
 
   size_t stuck() const { return stuck_; }
   uint64_t stalls() const { return stalls_; }
-  // Why no client can be served: all workers are stuck. Else empty.
+  // Why no client can be served: all workers are stuck. Otherwise empty.
   std::string WhyNotReady() const;
-  // Every worker that has a connection left is stuck, and has been for so long.
+  // Whether every worker with connections is stuck, and has been for this long.
   bool OnlyStuckLeft(Millis at_least) const;
-  // What the workers that are in a hook now are in; for a process that cannot end by itself.
+  // Names the hooks that workers are in, for a process that cannot end by itself.
   std::string Describe() const;
 
  private:
   struct State {
     HookPlace::Seen seen;
     uint64_t since = 0;   // ms: when the call was first seen
-    unsigned looks = 0;   // that saw this call
-    unsigned calm = 0;    // looks in a row that saw no call for the second time
-    bool stuck = false;   // it gets no clients
+    unsigned looks = 0;   // checks that saw this call
+    unsigned calm = 0;    // consecutive checks that saw no call twice
+    bool stuck = false;   // gets no new clients
     bool logged = false;  // this call is in the log
   };
 

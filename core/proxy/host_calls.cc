@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/alpn_list.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
@@ -28,14 +29,14 @@ std::string_view View(const void* bytes, size_t size) {
   return {static_cast<const char*>(bytes), size};
 }
 
-// Passes a request on to the dialogue of a session that still takes one.
+// Passes a request to the session's dialogue if the session still accepts requests.
 template <class... P, class... A>
 int32_t Ask(rum_session* s, int32_t (Dialogue::*request)(P...), A... arguments) {
   Dialogue* dialogue = Of(s).asking();
   return dialogue ? (dialogue->*request)(arguments...) : RUM_E_STATE;
 }
 
-// Bounds come first: what is beyond them is refused in any state.
+// Bounds are checked first: arguments beyond them are refused in any state.
 int32_t Send(rum_session* s, uint32_t side, const void* data, size_t size) {
   if (data && size > RUM_MOST_SEND) return RUM_E_LIMIT;
   return Of(s).Send(side, data, size);
@@ -144,6 +145,22 @@ void Close(rum_session* s, uint32_t reason, const char* text, size_t size) {
   if (dialogue) dialogue->Close(reason, text ? std::string_view(text, size) : std::string_view());
 }
 
+int32_t SetAlpn(rum_session* s, uint32_t side, const void* list, size_t size) {
+  if (side > RUM_UPSTREAM || (!list && size)) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_ALPN) return RUM_E_LIMIT;
+  if (size && !IsAlpnList(View(list, size))) return RUM_E_ARGUMENT;
+  return Ask(s, &Dialogue::SetAlpn, side, View(list, size));
+}
+
+template <Session::TlsFactOf kFact, class T>
+int32_t TlsFact(rum_session* s, uint32_t side, T* to, size_t* size) {
+  return Of(s).TlsFact(kFact, side, to, size);
+}
+template <Session::TlsFactOf kFact, class T>
+int32_t TlsFactOfClient(rum_session* s, T* to, size_t* size) {
+  return Of(s).TlsFact(kFact, RUM_CLIENT, to, size);
+}
+
 const rum_tls kTls = {
     sizeof(rum_tls),
     0,
@@ -151,6 +168,13 @@ const rum_tls kTls = {
     [](rum_session* s, uint32_t side) { return Of(s).TlsActive(side); },
     [](rum_session* s, uint8_t* digest) { return Of(s).TlsFingerprint(digest); },
     [](rum_session* s, uint32_t side) { return Of(s).TlsEndIsCut(side); },
+    SetAlpn,
+    TlsFact<Session::TlsFactOf::kAlpn>,
+    TlsFactOfClient<Session::TlsFactOf::kOfferedAlpn>,
+    TlsFactOfClient<Session::TlsFactOf::kServerName>,
+    [](rum_session* s, uint32_t side) { return Of(s).TlsVersion(side); },
+    TlsFact<Session::TlsFactOf::kCertificate>,
+    TlsFact<Session::TlsFactOf::kEndPoint>,
 };
 
 const rum_limits kLimits = {
@@ -172,7 +196,7 @@ const rum_state kState = {sizeof(rum_state), 0, StateStore::SaveForModule,
 
 const rum_clock kClock = {sizeof(rum_clock), 0, NowMicros, AddTimer};
 
-std::string user_names;  // each with a NUL behind it
+std::string user_names;  // each followed by a NUL
 
 const rum_process kProcess = {sizeof(rum_process), 0, [](char* text, size_t size) {
                                 if (text && user_names.size() <= size) user_names.copy(text, size);
@@ -219,6 +243,16 @@ const rum_shared kShared = {
     },
 };
 
+const rum_sessions kSessions = {
+    sizeof(rum_sessions),
+    0,
+    [](rum_session* s, char* text, size_t* size) -> int32_t {
+      if (!size || (!text && *size)) return RUM_E_ARGUMENT;
+      return Of(s).Destination(text, size);
+    },
+    [](rum_session* s) { return Ask(s, &Dialogue::NoLogin); },
+};
+
 const void* Extension(const char* name) {
   std::string_view wanted = name ? name : "";
   if (wanted == RUM_TLS_1) return &kTls;
@@ -227,8 +261,9 @@ const void* Extension(const char* name) {
   if (wanted == RUM_PROCESS_1) return &kProcess;
   if (wanted == RUM_RECORDS_1) return &kRecords;
   if (wanted == RUM_WORKER_1) return &kWorker;
+  if (wanted == RUM_SESSIONS_1) return &kSessions;
   if (wanted == RUM_SHARED_1) {
-    SharedTable::Get();  // so that it is there when another process takes over
+    SharedTable::Get();  // creates it, for a process that takes over later
     return &kShared;
   }
   return wanted == RUM_STATE_1 ? &kState : nullptr;

@@ -1,4 +1,4 @@
-// The table of calls that rum hands to modules.
+// The table of host calls for modules.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace rum {
 
-// [main, before the module's first configuration that serves] What "rum.process/1" tells.
+// [main, before the module's first configuration that serves] Sets the names for "rum.process/1".
 void SetUserNames(const std::vector<std::string>& names);
 
 extern const rum_host kHost;

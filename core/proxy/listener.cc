@@ -34,7 +34,7 @@ Listener::~Listener() {
 
 void Listener::AcceptOn(Worker& worker) {
   if (!fd_ || this->worker() == &worker) return;
-  // A worker that is stuck does this when it returns; until then nobody wakes it for a client.
+  // A stuck worker does this when it returns; until then no client can wake it.
   if (acceptor_) acceptor_->worker().Post([a = acceptor_] { a->End(); });
   auto own = std::find_if(acceptors_.begin(), acceptors_.end(),
                           [&](const auto& acceptor) { return &acceptor->worker() == &worker; });
@@ -50,10 +50,10 @@ Worker* Listener::worker() const { return acceptor_ ? &acceptor_->worker() : nul
 
 void Listener::Close(bool handed_over) {
   if (!fd_) return;
-  // While it still listens, so that nobody takes the file for one that was left behind.
+  // While it still listens, so that no other process takes the file for a leftover.
   if (owns_file() && !handed_over) file_.Remove(address_.host);
   std::lock_guard lock(mutex_);
-  // Another process may go on listening on it: the kernel would go on telling.
+  // Another process may still listen on it: the kernel would keep reporting events.
   for (auto& acceptor : acceptors_) acceptor->worker().loop().Silence(fd_.get());
   fd_.reset();
 }

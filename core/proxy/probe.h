@@ -1,4 +1,4 @@
-// A session without a client: which server rum asks on its own account, and what came of it.
+// A session without a client, in which rum checks a server, and its outcome.
 #pragma once
 
 #include <cstdint>
@@ -14,19 +14,19 @@ namespace rum {
 
 struct ProbeOutcome {
   uint32_t reason = 0;  // RUM_CLOSE_PROBED: the server is up
-  std::string text;     // the module's words
-  std::string peer;     // what was connected to; empty: nothing was
-  uint64_t micros = 0;  // from the beginning to the end
+  std::string text;     // the module's text
+  std::string peer;     // the connected address; empty: none
+  uint64_t micros = 0;  // from start to end
   std::vector<std::pair<std::string, std::string>> notes;
-  std::vector<Address> route;  // where the module would go, if that was asked
+  std::vector<Address> route;  // the module's destination, if that was the question
 };
 
 struct Probe {
-  std::optional<Address> destination;  // nothing: only where `user` would go is asked
+  std::optional<Address> destination;  // nullopt: only find the destination of `user`
   bool is_default = false;
   std::optional<std::string> user;
-  std::function<void(ProbeOutcome)> done;  // [any] Once, unless the process ends before.
-  std::vector<Address> route;              // as in the outcome
+  std::function<void(ProbeOutcome)> done;  // [any] Called once, unless the process ends before.
+  std::vector<Address> route;              // as in ProbeOutcome
 };
 
 }  // namespace rum

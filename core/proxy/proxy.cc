@@ -25,7 +25,7 @@
 namespace rum {
 namespace {
 
-std::mutex mutex;  // guards the_proxy, so that it is not used while it goes
+std::mutex mutex;  // guards the_proxy against use during its destruction
 Proxy* the_proxy = nullptr;
 
 void WarnOfDescriptors(const Settings& settings) {
@@ -89,7 +89,8 @@ Status Proxy::Bind(InheritedSockets* inherited) {
 }
 
 Status Proxy::Start() {
-  if (!queue_.works()) return Error{Fault::kSystem, "no descriptors or memory for the main loop"};
+  if (!queue_.works())
+    return Error{Fault::kSystem, "out of descriptors or memory for the main loop"};
   if (auto status = resolver_->status(); !status) return status;
   WarnOfDescriptors(*settings_);
   pipes_.set_most(PipesToSpare(*settings_));
@@ -98,10 +99,11 @@ Status Proxy::Start() {
     workers_.back()->set_map(map_);
     workers_.back()->set_tls(tls_);
   }
-  // Signals are the main thread's; a worker inherits this mask.
+  // Only the main thread gets signals; a worker inherits this mask.
   sigset_t all, old;
   sigfillset(&all);
-  // These a thread brings upon itself; blocked, they would end the process without its last line.
+  // Signals by a thread's own faults; if blocked, they would end the process without its last log
+  // line.
   for (int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&all, number);
   pthread_sigmask(SIG_SETMASK, &all, &old);
   Status status = Ok();
@@ -120,7 +122,7 @@ Status Proxy::Start() {
 
 void Proxy::Serve() {
   if (draining_) return;
-  // Only now: the first client may be handed to any worker.
+  // Not earlier: any worker may get the first client.
   serves_ = true;
   for (size_t i = 0; i < listeners_.size(); ++i) {
     listeners_[i]->AcceptOn(*workers_[i % workers_.size()]);
@@ -144,7 +146,7 @@ void Proxy::RelieveStuck() {
   }
 }
 
-// One after the other, so that no worker has much of it.
+// One after the other, so that no worker has much to do.
 void Proxy::BeginProbe(Probe probe) {
   for (size_t i = 0; i < workers_.size(); ++i, ++next_prober_) {
     if (!workers_[next_prober_ % workers_.size()]->stuck) break;
@@ -165,9 +167,9 @@ void Proxy::Drain(bool handed_over) {
   // Whatever the workers do: the address is free from here on.
   for (auto& listener : listeners_) listener->Close(handed_over);
   if (!serves_ || listeners_.empty()) return drain_workers();
-  // A worker may end only when nobody can hand it a client any more: the last of those that
-  // accepted tells them, behind every client that was handed over before. One that is stuck in a
-  // hook is not about to hand one over.
+  // A worker may end only after nobody can hand it a client: the last of the acceptors posts this
+  // to the workers, after all clients that were handed over. One that is stuck in a hook hands
+  // nothing over.
   settling_ = listeners_.size();
   for (auto& listener : listeners_) {
     auto settle = [this, drain_workers] {

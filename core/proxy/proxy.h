@@ -1,4 +1,4 @@
-// The whole of it: settings, module, listeners, workers, and how they start, drain and stop.
+// The proxy: owns settings, module, listeners and workers; starts, drains and stops them.
 #pragma once
 
 #include <event2/event.h>
@@ -42,49 +42,49 @@ class Proxy {
   ~Proxy();
   Proxy(const Proxy&) = delete;
 
-  // [any] Runs `task` on the worker that gave out `ticket`, for calls that carry no session. False:
-  // there is no such worker any more.
+  // [any] Runs `task` on the worker that issued `ticket`, for calls without a session. False: that
+  // worker no longer exists.
   static bool PostFor(uint64_t ticket, std::function<void(Worker& worker)> task);
   // [any] Ends the pause of a session that waited for its turn to log in.
   static void ResumeFor(uint64_t ticket);
 
-  // [main] Binds every address, or takes its socket out of `inherited`; nothing is accepted yet.
+  // [main] Binds every address, or takes its socket from `inherited`; accepts nothing yet.
   Status Bind(InheritedSockets* inherited = nullptr);
   // [main] Starts the workers.
   Status Start();
-  // [main] From here on clients are served; those who came since Bind() wait in the kernel's queue.
+  // [main] Starts serving; clients since Bind() have waited in the kernel's queue.
   void Serve();
-  // [main] No new clients; sessions go on. `handed_over`: another process has the sockets as well.
+  // [main] Accepts no new clients; sessions continue. `handed_over`: another process has the
+  // sockets, too.
   void Drain(bool handed_over = false);
-  // [main] How many connections of clients there are, and probes.
+  // [main] The number of client connections, and of probes.
   size_t Load() const;
   // [main] Ends every session.
   void EndSessions(uint32_t reason);
-  // [main] True once drained and every session is gone.
+  // [main] True once it drains and every session has ended.
   bool Idle() const;
   // [main] Ends every session without waiting for last words to arrive.
   void Stop();
   // [main] Drains, and waits for the workers.
   void Join();
-  // [main] The same, no longer than that. False: a worker is stuck in a hook, and nothing that it
-  // may use can be destroyed any more.
+  // [main] The same, with a timeout. False: a worker is stuck in a hook, and nothing that it may
+  // use can be destroyed.
   [[nodiscard]] bool JoinWithin(Millis most);
-  // [main] Listeners of workers that are stuck go to others.
+  // [main] Moves listeners of stuck workers to others.
   void RelieveStuck();
 
-  // [main] Asks a server on rum's own account. Only when the module has a hook for it, and after
-  // Start().
+  // [main] Probes a server. Only if the module has the hook, and after Start().
   void BeginProbe(Probe probe);
 
-  // [main] Gives the workers a new map. Before Start() too.
+  // [main] Gives the workers a new map; allowed before Start().
   void SetMap(std::shared_ptr<const MapFile> map);
   const std::shared_ptr<const MapFile>& map() const { return map_; }
-  // [main] Gives the workers new certificates. Before Start() too.
+  // [main] Gives the workers new certificates; allowed before Start().
   void SetTls(std::shared_ptr<const TlsContexts> tls);
-  // [main] Goes on with other settings and another configuration of the module.
+  // [main] Applies new settings and a new configuration of the module.
   void Reload(std::shared_ptr<const Settings> settings, std::shared_ptr<const ModuleConfig> config);
 
-  // [worker] Who takes the next client that `self` accepted.
+  // [worker] The worker for the next client that `self` has accepted.
   Worker& LeastLoaded(Worker& self);
 
   MainQueue& main_queue() { return queue_; }
@@ -94,12 +94,12 @@ class Proxy {
   ServerHealth& server_health() { return *server_health_; }
   const ServerHealth& server_health() const { return *server_health_; }
   DeadAddresses& dead_addresses() { return dead_addresses_; }
-  // [any] Sessions by server, those that are being connected too.
+  // [any] Sessions by server, including those that are connecting.
   ConnectThrottle& connect_throttle() { return connect_throttle_; }
   NamedLimiter& loads() { return loads_; }
   const NamedLimiter& loads() const { return loads_; }
   PipeBudget& pipes() { return pipes_; }
-  // [any] For servers that take turns.
+  // [any] For round-robin.
   uint32_t NextTurn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
   AccessControl& access_control() { return *access_control_; }
   const AccessControl& access_control() const { return *access_control_; }
@@ -131,10 +131,10 @@ class Proxy {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   event_base* const base_;
-  size_t next_prober_ = 0;  // the worker that makes the next probe
+  size_t next_prober_ = 0;  // worker for the next probe
   bool draining_ = false;
   bool serves_ = false;
-  std::atomic<size_t> settling_ = 0;  // listeners whose worker may still hand on a client
+  std::atomic<size_t> settling_ = 0;  // listeners whose worker may still hand over a client
 };
 
 }  // namespace rum

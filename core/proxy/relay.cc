@@ -10,10 +10,11 @@
 namespace rum {
 namespace {
 
-// One turn's share of a direction, so that one bulk transfer cannot starve the other sessions.
+// One turn's share of a direction, so that a bulk transfer cannot starve other sessions.
 constexpr size_t kShare = 512 * 1024;
-// Copying goes over to splice after this many reads in a row that filled the buffer, and back when
-// a splice brings less than this. Both figures were measured: leaving sooner costs a third.
+// Switches from copying to splice after this many consecutive reads that filled the buffer, and
+// back when a splice moves less than this. Both figures were measured: switching back sooner costs
+// a third.
 constexpr uint8_t kFullReads = 2;
 constexpr size_t kSmall = 16 * 1024;
 
@@ -60,9 +61,9 @@ Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker, uint64_t most) {
   }
   if (from.ended()) {
     if (pipe_) Release(worker);
-    bool closing = to.ended() && from.shut();  // both ways are over: it is closed next
-    // What was cut must not look whole. And servers that look for a client's end while they work
-    // may do it by whether anything is left to read: they would go on for a client that was killed.
+    bool closing = to.ended() && from.shut();  // both directions have ended: it is closed next
+    // A stream that was cut must not look complete. And servers that check for a client's end while
+    // they work may check for unread bytes: they would continue for a client that was killed.
     from.cut() ? to.CutWrite(closing) : to.ShutWrite(closing);
   }
   return Moved::kAll;
@@ -74,7 +75,7 @@ void Flow::Empty(Side& to, Worker& worker) {
   while (in_pipe_ > 0) {
     size_t most = std::min<size_t>(in_pipe_, Worker::kBufferSize);
     ssize_t n = TEMP_FAILURE_RETRY(::read(pipe_->out.get(), worker.buffer(), most));
-    if (n <= 0) break;  // cannot be: they are there
+    if (n <= 0) break;  // impossible: the bytes are there
     to.Queue(worker.buffer(), static_cast<size_t>(n));
     in_pipe_ -= static_cast<uint32_t>(n);
   }

@@ -1,5 +1,5 @@
 // Moves bytes one way between two sides: copies small messages, splices bulk, never reads what the
-// other side cannot take, and passes the end on.
+// other side cannot accept, and passes the end on.
 #pragma once
 
 #include <cstdint>
@@ -12,31 +12,31 @@ namespace rum {
 class Side;
 class Worker;
 
-// One direction of a session in the relay. The session owns two.
+// One direction of a session in the relay. A session owns two.
 class Flow {
  public:
   enum class Moved {
-    kAll,   // until the sender had no more, the receiver took no more, or a side broke
+    kAll,   // until the sender had no more, the receiver accepted no more, or a side broke
     kSome,  // a turn's share; there is more, call again in a later turn
   };
 
   static constexpr uint64_t kAll = ~uint64_t{0};
 
-  // [worker] Moves what can be moved now, at most a turn's share. With `most` other than kAll at
-  // most so many bytes are taken from the sender, and its end is not looked for behind them.
+  // [worker] Moves bytes, at most a turn's share. A `most` other than kAll limits the bytes taken
+  // from the sender; its end is then not looked for.
   [[nodiscard]] Moved Move(Side& from, Side& to, Worker& worker, uint64_t most = kAll);
 
-  // The receiver takes nothing now, so the sender is not read.
+  // The receiver accepts nothing now, so the sender is not read.
   bool blocked(const Side& to) const;
 
-  // Everything that the sender sent before its end has been passed on, and the end too.
+  // All bytes of the sender and its end have been passed on.
   static bool Done(const Side& from, const Side& to);
 
-  // Takes what is in the pipe out of it, into what waits for the receiver, and gives the pipe back:
-  // what is queued for the receiver from now on comes behind it. Costs at most kPipeSize of memory.
+  // Moves the bytes in the pipe to the receiver's queue and releases the pipe: bytes queued for the
+  // receiver later then follow them. Costs at most kPipeSize of memory.
   void Empty(Side& to, Worker& worker);
 
-  // Gives the pipe back; what is in it is lost.
+  // Releases the pipe; the bytes in it are lost.
   void Release(Worker& worker);
 
  private:
@@ -45,7 +45,7 @@ class Flow {
   std::unique_ptr<Pipe> pipe_;
   uint32_t in_pipe_ = 0;
   uint8_t full_reads_ = 0;
-  bool leave_ = false;  // give the pipe back once it is empty
+  bool leave_ = false;  // release the pipe once it is empty
 };
 
 }  // namespace rum

@@ -1,5 +1,5 @@
 // The life of a session: events, the relay, deadlines, the end. It begins in session_open.cc; until
-// its relay a Dialogue says what is next; what modules ask of it is in session_calls.cc.
+// the relay, a Dialogue decides what is next; the module's calls are in session_calls.cc.
 #include "proxy/session.h"
 
 #include "base/close_reasons.h"
@@ -15,9 +15,9 @@
 namespace rum {
 namespace {
 
-// A peer that goes on sending more than this at once after its session ended is cut off.
+// A peer that sends more than this after its session ended is cut off.
 constexpr size_t kLingerReads = 16;
-constexpr unsigned kWatchRounds = 8;  // windows of a watched side in one turn
+constexpr unsigned kWatchRounds = 8;  // windows of a watched side per turn
 
 }  // namespace
 
@@ -43,7 +43,7 @@ void Session::OnReady(uint32_t which, uint32_t what) {
   s.Notice(what);
   switch (state_) {
     case State::kRelay:
-      // Nobody reads this side now, so a reset would not be seen.
+      // Nobody reads this side now, so a reset would go unnoticed.
       if (fault && (s.ended() || flows_[which].blocked(side(Other(which))))) s.AskError();
       MoveBoth(which == RUM_CLIENT ? s.readable() : !was_writable && s.writable(),
                which == RUM_CLIENT ? !was_writable && s.writable() : s.readable());
@@ -96,7 +96,7 @@ bool Session::MoveWatch() {
 
 void Session::BeginWatch() {
   state_ = State::kWatch;
-  LoggedIn();
+  BeginRelaying();
 }
 
 void Session::EndWatch() { state_ = State::kDialogue; }
@@ -105,16 +105,16 @@ bool Session::AttachUpstream(Fd fd, bool local) {
   return side(RUM_UPSTREAM).Attach(worker_.loop(), std::move(fd), *this, RUM_UPSTREAM, local);
 }
 
-// Behind all that flows to this side, what is in a pipe included.
+// After all bytes of this direction, including those in a pipe.
 void Session::QueueFor(uint32_t which, const void* bytes, size_t size) {
   flows_[Other(which)].Empty(side(which), worker_);
   side(which).Queue(bytes, size);
-  // A server that is spoken to first has shown all that it can by accepting: whether it answers may
-  // be the client's doing.
+  // A server that the client speaks to first has proved all it can by accepting: a missing answer
+  // may be the client's fault.
   if (which == RUM_UPSTREAM && dialogue_) dialogue_->OnAnswered();
 }
 
-// Answers go first: a module may still ask of the session while it drops one.
+// Answers are dropped first: a module may still use the session while it drops one.
 void Session::CloseDialogue() {
   dialogue_->DropAnswers();
   dialogue_.reset();
@@ -126,22 +126,27 @@ void Session::StartRelay() {
   dialogue_->PassOn();
   CloseDialogue();
   state_ = State::kRelay;
-  Trace("both ways are passed on");
-  LoggedIn();
+  Trace("relaying both directions");
+  BeginRelaying();
   MoveBoth(true, true);
 }
 
-// Once, though a module may take a way back and log in anew.
+// Once, even if a module takes a direction back and logs in again.
+void Session::BeginRelaying() {
+  if (relaying_) return;
+  relaying_ = true;
+  worker_.counters.relaying.Add(1);
+  if (!record_.no_login) LoggedIn();
+  ArmLooks();
+}
+
 void Session::LoggedIn() {
-  if (logged_in_) return;
   logged_in_ = true;
   entry_.LoggedIn();
   if (dialogue_) dialogue_->OnLoggedIn();
   if (worker_.settings().log_logins) LogLogin(record_, *listener_, address_, id_, destination());
-  worker_.counters.relaying.Add(1);
   worker_.counters.logins.Add(1);
   worker_.counters.login_times.Add(NowMicros() - opened_);
-  ArmLooks();
 }
 
 std::string_view Session::destination() const {
@@ -149,7 +154,7 @@ std::string_view Session::destination() const {
   return dialogue_ ? std::string_view(dialogue_->connector().server()) : std::string_view();
 }
 
-// Moves one way. True: there is more than a turn's share.
+// Moves one direction. True: more than a turn's share is left.
 bool Session::MoveFrom(uint32_t which, uint64_t most) {
   Side& from = side(which);
   uint64_t before = from.received();
@@ -165,7 +170,7 @@ void Session::MoveBoth(bool from_client, bool from_upstream) {
   const bool turned = Turning();
   if (from_client) more |= MoveFrom(RUM_CLIENT, Flow::kAll);
   if (from_upstream) more |= MoveFrom(RUM_UPSTREAM, Flow::kAll);
-  more |= turned && !Turning();  // what waited for TLS goes on
+  more |= turned && !Turning();  // continues what waited for TLS
   JudgeRelay();
   if (state_ == State::kRelay && more) worker_.CallBack(*this);
 }
@@ -175,7 +180,7 @@ void Session::OnMoreToMove() {
   Converse();
 }
 
-// Has a side ended or broken, and is the session over by it?
+// Has a side ended or broken, and is the session over because of it?
 void Session::JudgeRelay() {
   Side& client = side(RUM_CLIENT);
   Side& upstream = side(RUM_UPSTREAM);
@@ -185,9 +190,9 @@ void Session::JudgeRelay() {
   }
   if (client.broken()) return LoseClientInRelay();
   if (upstream.broken()) return Finish(RUM_CLOSE_UPSTREAM_RESET, {});
-  // Neither takes what the other has sent: nothing can be passed on any more.
+  // Neither accepts the other's bytes: nothing more can be passed on.
   if (client.write_failed() && upstream.write_failed()) return Finish(RUM_CLOSE_CLIENT_RESET, {});
-  // A side that takes no more may have sent something before it broke: that is passed on first.
+  // A side that accepts no more may have sent something before it broke: pass that on first.
   if (client.write_failed() && Flow::Done(client, upstream)) return LoseClientInRelay();
   if (upstream.write_failed() && Flow::Done(upstream, client)) {
     return Finish(RUM_CLOSE_UPSTREAM_RESET, {});
@@ -201,8 +206,8 @@ void Session::JudgeRelay() {
   }
 }
 
-// A client may close with the last words of TLS unread, and resets by that: when one side has said
-// its end and nothing waits for the client, nothing is lost.
+// A client may close without reading TLS's last records, which causes a reset: if one side has
+// ended properly and nothing waits for the client, nothing is lost.
 void Session::LoseClientInRelay() {
   const bool by_client = ended_first_ ? ended_first_ == 1 + RUM_CLIENT : side(RUM_CLIENT).ended();
   const bool over = side(RUM_CLIENT).ended() || side(RUM_UPSTREAM).ended();
@@ -214,14 +219,14 @@ void Session::LoseClientInRelay() {
 
 // -- deadlines and answers from outside -----------------------------------------------------------
 
-// It has lived long enough to be worth a system call for each side.
+// It has lived long enough to be worth a system call per side.
 void Session::OnSettled() {
   for (Side& s : sides_) s.KeepAlive();
 }
 
 void Session::OnLoginDeadline() {
   if (dialogue_ && dialogue_->awaits_header())
-    return End(RUM_CLOSE_CLIENT_PROTOCOL, "no PROXY header came");
+    return End(RUM_CLOSE_CLIENT_PROTOCOL, "no PROXY header received");
   End(RUM_CLOSE_LOGIN_TIMEOUT);
 }
 
@@ -232,19 +237,22 @@ void Session::OnPhaseDeadline() {
   Converse();
 }
 
-// Looked at several times in a timeout, so that a message costs nothing: a session ends after so
-// many looks in a row that saw no byte move.
+// Checked several times per timeout, so that a message costs nothing: a session ends after this
+// many consecutive checks without traffic.
 void Session::ArmLooks() {
   looks_for_ = LooksFor();
   silent_looks_ = 0;
   seen_bytes_ = Moved();
   (looks_for_ == Looks::kHalfClosed ? worker_.half_close
    : looks_for_ == Looks::kIdle     ? worker_.idle
+   : looks_for_ == Looks::kNoLogin  ? worker_.login
                                     : worker_.settled)
       ->Arm(deadline_, *this);
 }
 
 Session::Looks Session::LooksFor() const {
+  // Such a session has proved nothing, and must end soon.
+  if (!logged_in_ && worker_.login->duration().count()) return Looks::kNoLogin;
   const bool one_way = ended_first_ || sides_[0].write_failed() || sides_[1].write_failed();
   if (one_way && worker_.half_close->duration().count()) return Looks::kHalfClosed;
   return worker_.idle->duration().count() ? Looks::kIdle : Looks::kSettled;
@@ -276,8 +284,8 @@ void Session::OnHalfCloseDeadline() {
 
 void Session::Rearm() {
   if (state_ == State::kClosing || state_ == State::kDead) return;
-  if (!logged_in_) return dialogue_->Rearm();
-  if (LooksFor() != looks_for_ || !deadline_.armed()) ArmLooks();  // what was off has armed nothing
+  if (!relaying_) return dialogue_->Rearm();
+  if (LooksFor() != looks_for_ || !deadline_.armed()) ArmLooks();  // not armed: it was off
 }
 
 void Session::OnLingerDeadline() { Die(); }
@@ -308,18 +316,18 @@ void Session::End(uint32_t reason, std::string_view text) {
 void Session::Finish(uint32_t reason, std::string_view text) {
   if (state_ == State::kClosing || state_ == State::kDead) return;
   if (dialogue_) dialogue_->BlameServer(reason);
-  // In the watch, too, rum cannot know where in what flows it is: no words fit in there but those
-  // that the module itself sent before it closed.
+  // In a watch, too, rum cannot know the position in the streams: no last words are possible,
+  // except those that the module itself sent before it closed.
   bool relayed = state_ == State::kRelay || (state_ == State::kWatch && dialogue_->asking());
-  bool held[2] = {};  // the module has not let all of it through
+  bool held[2] = {};  // the module has not let everything through
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
     held[which] = dialogue_ && dialogue_->holds(which);
   }
   state_ = State::kClosing;
-  Trace("it ends: {}{}{}", CloseReasonWord(reason), text.empty() ? "" : ", ", text);
+  Trace("the session ends: {}{}{}", CloseReasonWord(reason), text.empty() ? "" : ", ", text);
   worker_.ForgetCallBack(*this);
   deadline_.Disarm();
-  if (dialogue_ && !dialogue_->upstream_open()) side(RUM_UPSTREAM).Close();  // half connected
+  if (dialogue_ && !dialogue_->upstream_open()) side(RUM_UPSTREAM).Close();  // not fully connected
   if (module_open_) {
     const rum_module& module = config_->module();
     if (module.session_close) Call(Hook::kSessionClose, module.session_close, reason);
@@ -327,7 +335,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   }
   EndShared();
   const std::string server(destination());
-  // Before the client learns of the end, and comes again.
+  // Before the client learns of the end and can return.
   if (dialogue_) dialogue_->ReleaseLeases(reason);
   lease_.Release();
   entry_.Release();
@@ -340,7 +348,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     ReportToProber(reason, text);
   } else {
     worker_.counters.ended[reason].Add(1);
-    if (logged_in_) worker_.counters.relaying.Sub(1);
+    if (relaying_) worker_.counters.relaying.Sub(1);
     worker_.counters.active.Sub(1);
     worker_.counters.session_times.Add(NowMicros() - opened_);
     LogSession({record_, *listener_, address_, id_, server, opened_, reason, text,
@@ -348,7 +356,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   }
   if (dialogue_) CloseDialogue();
   if (!relayed) return Linger();
-  // Whoever has not been given everything must not take it for a proper end.
+  // A receiver of incomplete data must not take it for a proper end.
   bool reset = reason == RUM_CLOSE_CLIENT_RESET || reason == RUM_CLOSE_UPSTREAM_RESET;
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
     const Side& from = side(Other(which));
@@ -359,7 +367,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   Die();
 }
 
-// Once, when the module has had its last word.
+// Once, after the module's last hook.
 void Session::ReportToProber(uint32_t reason, std::string_view text) {
   ProbeOutcome outcome = {.reason = reason,
                           .text = std::string(text),
@@ -368,12 +376,12 @@ void Session::ReportToProber(uint32_t reason, std::string_view text) {
                           .notes = std::move(record_.notes),
                           .route = std::move(probe_->route)};
   log::Debug("session {}: a probe of {}: {} {}", id_,
-             probe_->destination ? probe_->destination->text() : "a user's way",
+             probe_->destination ? probe_->destination->text() : "a user's destination",
              CloseReasonWord(reason), text);
   probe_->done(std::move(outcome));
 }
 
-// Gives last words the time to arrive: a close with unread bytes would reset them away. Bounded by
+// Gives last words time to arrive: closing with unread bytes would reset the connection. Bounded by
 // the linger deadline.
 void Session::Linger() {
   bool open = false;

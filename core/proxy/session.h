@@ -1,6 +1,6 @@
-// One client and its server, from accept to close: a dialogue that the module leads, then the
-// relay, of one way first if the module wants to see the other. Only a session and its dialogue
-// call the module's session hooks; the host calls of rum/module.h end up in these two.
+// One client and its server, from accept to close: a dialogue led by the module, then the relay; of
+// only one direction first, if the module wants to see the other. Only a session and its dialogue
+// call the module's session hooks and serve the host calls of rum/module.h.
 #pragma once
 
 #include <cstdint>
@@ -39,30 +39,31 @@ struct DeleteDialogue {
   void operator()(Dialogue* dialogue) const;
 };
 
-// What a PROXY header has changed.
+// The addresses, as a PROXY header has changed them.
 struct ProxiedAddress {
-  SocketAddress peer;         // who is really connected
-  SocketAddress destination;  // where the client went, as the header has it
+  SocketAddress peer;         // the connected peer
+  SocketAddress destination;  // the client's destination in the header
 };
 
-// What is told of a session in its log line. Written during the dialogue, then only read.
+// The session's data for its log line. Written during the dialogue, then only read.
 struct SessionRecord {
   std::string user;
-  std::unique_ptr<const ProxiedAddress> proxied;  // nullptr: the client is the peer
+  std::unique_ptr<const ProxiedAddress> proxied;  // nullptr: the peer is the client
   uint64_t connect_micros = 0;
-  uint32_t login_failures = 0;  // a change of the user may fail, and more than once
+  uint32_t login_failures = 0;  // more than one if changes of user fail, too
   bool identified = false;
+  bool no_login = false;  // the module called no_login()
   std::vector<std::pair<std::string, std::string>> notes;
 };
 
 class Session final : public rum_session, private Loop::Watcher {
  public:
-  // How often it is looked at within --idle-timeout and --half-close-timeout.
+  // Checks per --idle-timeout and --half-close-timeout.
   static constexpr int kLooks = 4;
 
-  // [worker] Begins a session for an accepted, non-blocking socket. It destroys itself.
+  // [worker] Starts a session on an accepted, non-blocking socket. It destroys itself.
   static void Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address);
-  // [worker] Begins a session without a client, for which the module must have a hook.
+  // [worker] Starts a session without a client; the module must have the hook.
   static void OpenProbe(Worker& worker, Probe probe);
   ~Session();
   Session(const Session&) = delete;
@@ -81,34 +82,39 @@ class Session final : public rum_session, private Loop::Watcher {
   int32_t TlsActive(uint32_t side) const;
   int32_t TlsFingerprint(uint8_t* digest) const;
   int32_t TlsEndIsCut(uint32_t which);
+  enum class TlsFactOf : uint8_t { kAlpn, kOfferedAlpn, kServerName, kCertificate, kEndPoint };
+  int32_t TlsFact(TlsFactOf fact, uint32_t side, void* to, size_t* size) const;
+  int32_t TlsVersion(uint32_t side) const;
   void LoginFailed();
   bool Blocked() const;
   void CancelTimer(uint64_t ticket);
   std::string Peer(uint32_t side) const;
+  int32_t Destination(char* text, size_t* size) const;
   int32_t Note(const char* key, const void* value, size_t size);
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
-  // The dialogue, which serves all others; nullptr: the module may ask for nothing more.
+  // Serves all other calls; nullptr: the module can request nothing more.
   Dialogue* asking() const;
 
-  // [worker] What happens to a session from outside; each may destroy it at the end of the turn.
-  void OnResolved(std::vector<SocketAddress> addresses);  // the connector's name has an answer
+  // [worker] Events; each may destroy the session at the end of the turn.
+  void OnResolved(std::vector<SocketAddress> addresses);  // the addresses of the connector's name
   void OnResumed(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* payload));
   void OnSettled();
   void OnLoginDeadline();
-  void OnPhaseDeadline();  // of the PROXY header, connecting, or the server's first byte
+  void OnPhaseDeadline();  // for the PROXY header, connecting, or the server's first byte
   void OnIdleDeadline();
   void OnHalfCloseDeadline();
   void OnLingerDeadline();
   void OnMoreToMove();  // the worker calls back after Moved::kSome
-  void End(uint32_t reason, std::string_view text = {});  // rum itself ends it: drain, kill
-  // The worker has new settings: they may count what the old ones did not, and have timeouts where
-  // there were none.
+  void End(uint32_t reason, std::string_view text = {});  // by rum itself: drain, kill
+  // Applies the worker's new settings: they may count what the old ones did not, and may add
+  // timeouts.
   void Recount();
   void Rearm();
 
-  // [worker] For its dialogue and the dialogue's connector, and for nobody else: what they use of
-  // the session because it outlives them.
+  // [worker] Only for its dialogue and the dialogue's connector: parts of the session that they
+  // use, as it outlives them.
   Side& side(uint32_t which) { return sides_[which]; }
+  const Side& side(uint32_t which) const { return sides_[which]; }
   Flow& flow(uint32_t from) { return flows_[from]; }
   const ModuleConfig& config() const { return *config_; }
   const SocketAddress& address() const { return address_; }
@@ -118,14 +124,14 @@ class Session final : public rum_session, private Loop::Watcher {
   NamedLimiter::Lease& server_place() { return load_; }
   bool logged_in() const { return logged_in_; }
 
-  // [worker] For the same two: what they ask of the session.
+  // [worker] For the same two: requests to the session.
   void Converse();  // something may be due; call it last, because it may destroy the dialogue
-  void ComesFrom(const ProxyEnds& ends);  // the PROXY header says so
-  void BeginWatch();                      // one way flows unseen
+  void ComesFrom(const ProxyEnds& ends);  // as in the PROXY header
+  void BeginWatch();                      // one direction is relayed
   void EndWatch();                        // it was taken back
   bool AttachUpstream(Fd fd, bool local);
   void QueueFor(uint32_t side, const void* bytes, size_t size);
-  bool MoveFrom(uint32_t side, uint64_t most);  // true: there is more than a turn's share
+  bool MoveFrom(uint32_t side, uint64_t most);  // true: more than a turn's share is left
   bool Turning() const { return sides_[0].turning() || sides_[1].turning(); }
   HookPlace& hook_place() const;  // the worker's
   // Calls a hook of this session.
@@ -134,7 +140,7 @@ class Session final : public rum_session, private Loop::Watcher {
     InHook in(hook_place(), hook, id_);
     return function(data_, this, arguments...);
   }
-  // A line for those who follow this session through its states.
+  // Logs a debug message about this session.
   template <class... T>
   void Trace(fmt::format_string<T...> format, T&&... values) {
     if (!log::Enabled(log::Level::kDebug)) return;
@@ -147,23 +153,24 @@ class Session final : public rum_session, private Loop::Watcher {
 
  private:
   enum class State : uint8_t {
-    kDialogue,  // owns dialogue_; the module sees the bytes; leaves by relay(), relay_from(), an
+    kDialogue,  // owns dialogue_; the module sees all bytes; leaves by relay(), relay_from(), an
                 // end
-    kWatch,     // owns dialogue_; one way flows, the module sees the other; leaves by relay(),
-                // take_back(), or an end
-    kRelay,     // dialogue_ is gone; bytes flow; leaves when both ways have ended, or one broke
-    kClosing,  // the module is gone; what waits is flushed, what comes is dropped; linger bounds it
-    kDead,     // in the graveyard until the turn ends
+    kWatch,     // owns dialogue_; one direction is relayed, the module sees the other; leaves by
+                // relay(), take_back(), or an end
+    kRelay,     // no dialogue_; leaves when both directions have ended, or one broke
+    kClosing,   // no module; flushes output and drops input; bounded by linger
+    kDead,      // destroyed at the end of the turn
   };
 
-  enum class Looks : uint8_t { kSettled, kIdle, kHalfClosed };  // the list that has deadline_
+  // The list of deadline_; kNoLogin: that of logins.
+  enum class Looks : uint8_t { kSettled, kIdle, kHalfClosed, kNoLogin };
 
   Session(Worker& worker, Listener* listener, const SocketAddress& address);
   void OnReady(uint32_t side, uint32_t what) override;
 
   // The beginning: session_open.cc.
   void Welcome();          // the client's address is known
-  bool RefuseIfLimited();  // true: it has been refused, and the session ends
+  bool RefuseIfLimited();  // true: it was refused, and the session ends
   void Refuse(uint32_t reason, std::string_view detail);
 
   // Dialogue and watch.
@@ -179,6 +186,7 @@ class Session final : public rum_session, private Loop::Watcher {
   Looks LooksFor() const;
   uint64_t Moved() const;
   bool Silent();
+  void BeginRelaying();
   void LoggedIn();
 
   // The end.
@@ -188,7 +196,8 @@ class Session final : public rum_session, private Loop::Watcher {
   void Linger();
   void Die();
 
-  // The module looks on.
+  // For the module.
+  const TlsStream* OpenTls(uint32_t side) const;
   bool hooked() const { return state_ == State::kDialogue || state_ == State::kWatch; }
   static uint32_t Other(uint32_t which) { return 1 - which; }
   // Empty: none was tried yet, or the session is closing.
@@ -198,26 +207,27 @@ class Session final : public rum_session, private Loop::Watcher {
   Listener* listener_;  // nullptr: a probe, which has no client
   uint64_t id_;
   uint64_t opened_;          // monotonic microseconds
-  uint64_t seen_bytes_ = 0;  // at the last look of a deadline
+  uint64_t seen_bytes_ = 0;  // at the last check of a deadline
   Side sides_[2];
   Flow flows_[2];      // [RUM_CLIENT]: from the client; [RUM_UPSTREAM]: from the upstream
-  Deadline deadline_;  // once logged in: settled, idle or half-close; closing: linger
+  Deadline deadline_;  // in the relay: settled, idle or half-close; closing: linger
   std::unique_ptr<Dialogue, DeleteDialogue> dialogue_;
   SessionRecord record_;
   std::unique_ptr<Probe> probe_;  // nullptr: a client's session
   std::shared_ptr<const ModuleConfig> config_;
   void* data_ = nullptr;  // the module's
   SocketAddress address_;
-  AccessControl::Lease entry_;  // from the time when the client is accepted to the end
+  AccessControl::Lease entry_;  // from the client's acceptance to the end
   UserLimits::Lease lease_;     // from confirm() to the end
-  NamedLimiter::Lease load_;    // of the server, from the attempt to connect to the end
+  NamedLimiter::Lease load_;    // of the server, from the connection attempt to the end
   State state_ = State::kDialogue;
-  uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first
+  uint8_t ended_first_ = 0;  // relay, watch: 1 + the side that ended first
   uint8_t silent_looks_ = 0;
-  Looks looks_for_ = Looks::kSettled;  // once logged in
-  bool module_open_ = false;           // session_open succeeded, session_close is owed
-  bool shares_ = false;                // has put an entry that goes with it
-  bool logged_in_ = false;  // counted as relaying, from the first time that a way flowed unseen
+  Looks looks_for_ = Looks::kSettled;  // in the relay
+  bool module_open_ = false;           // session_open succeeded: session_close must be called
+  bool shares_ = false;                // has put an entry that ends with it
+  bool relaying_ = false;              // counted as relaying, since a direction was first relayed
+  bool logged_in_ = false;             // likewise, unless the module called no_login()
 };
 
 }  // namespace rum

@@ -1,9 +1,10 @@
-// The host calls of rum/module.h, as a session serves them: those that it takes at any time, and
-// the requests of its dialogue, of which most are only noted and done when the module's hook has
-// returned. TLS, pauses and timers are here to their end.
+// How a session serves the host calls of rum/module.h: those that it accepts at any time, and the
+// requests of its dialogue, most of which are stored and performed after the module's hook has
+// returned. TLS, pauses and timers are completely here.
 #include <algorithm>
 #include <cstring>
 
+#include "base/copy_out.h"
 #include "base/log.h"
 #include "limits/admission.h"
 #include "proxy/dialogue.h"
@@ -20,11 +21,11 @@ namespace {
 
 constexpr size_t kNoteKeyMost = 32;
 
-// The keys that rum's own line has; session_log.cc writes them.
+// The keys of rum's own fields; session_log.cc writes them.
 constexpr std::string_view kOwnKeys[] = {
     "id",       "client", "listener", "user",   "destination",       "connect",       "duration",
     "received", "sent",   "reason",   "detail", "upstream_received", "upstream_sent", "event",
-    "time",     "level",  "message",  "via",    "login_failures"};
+    "time",     "level",  "message",  "via",    "login_failures",    "login"};
 
 bool GoodNoteKey(std::string_view key) {
   if (std::find(std::begin(kOwnKeys), std::end(kOwnKeys), key) != std::end(kOwnKeys)) return false;
@@ -48,38 +49,10 @@ int32_t Session::Send(uint32_t which, const void* data, size_t size) {
   if (!hook_may_send || !s.attached() || s.shut() || s.broken() || s.write_failed()) {
     return RUM_E_STATE;
   }
-  // From the relay on there is no dialogue, and the upstream is there.
+  // During the relay there is no dialogue, and the upstream is connected.
   if (which == RUM_UPSTREAM && dialogue_ && !dialogue_->upstream_open()) return RUM_E_STATE;
   if (s.waiting() + size > RUM_MOST_WAITING) return RUM_E_LIMIT;
   QueueFor(which, data, size);
-  return RUM_OK;
-}
-
-int32_t Session::TlsModeOf(uint32_t which) const {
-  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  const TlsContexts& tls = *worker_.tls();
-  if (which == RUM_UPSTREAM) return static_cast<int32_t>(tls.upstreams);
-  return static_cast<int32_t>(tls.server ? tls.clients : TlsMode::kOff);
-}
-
-int32_t Session::TlsActive(uint32_t which) const {
-  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  // One that was asked for begins when the hook has returned, and nothing goes there before.
-  return !sides_[which].plain() || (dialogue_ && dialogue_->tls_asked(which));
-}
-
-int32_t Session::TlsFingerprint(uint8_t* digest) const {
-  if (!digest) return RUM_E_ARGUMENT;
-  const TlsStream* tls = sides_[RUM_CLIENT].tls();
-  if (!tls) return RUM_E_STATE;
-  std::copy(tls->context().fingerprint().begin(), tls->context().fingerprint().end(), digest);
-  return RUM_OK;
-}
-
-int32_t Session::TlsEndIsCut(uint32_t which) {
-  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  if (!sides_[which].attached()) return RUM_E_STATE;
-  sides_[which].EndIsCut();
   return RUM_OK;
 }
 
@@ -112,9 +85,17 @@ std::string Session::Peer(uint32_t which) const {
   if (!s.attached()) return {};
   SocketAddress address = dialogue_ ? dialogue_->connector().address() : s.PeerAddress();
   if (address.ip()) return address.text();
-  // A destination that is a unix socket is told as "sock:/path".
+  // The destination is a unix socket: "sock:/path".
   std::string_view path = destination();
   return "unix:" + std::string(path.starts_with("sock:") ? path.substr(5) : path);
+}
+
+int32_t Session::Destination(char* text, size_t* size) const {
+  if (side(RUM_UPSTREAM).attached() && (!dialogue_ || dialogue_->upstream_open())) {
+    return CopyOut(destination(), text, size);
+  }
+  *size = 0;
+  return RUM_E_STATE;
 }
 
 int32_t Session::Note(const char* key, const void* value, size_t size) {
@@ -154,7 +135,7 @@ int32_t Dialogue::Relay() {
   if (!upstream_open_ && !connect_ && !connector_.active()) return RUM_E_STATE;
   if (!ConfirmAtLast()) return RUM_E_LIMIT;
   relay_ = true;
-  if (!tls_[RUM_CLIENT].asked) login_.Disarm();  // a handshake keeps its deadline
+  if (!tls_[RUM_CLIENT].asked) EndLoginDeadline();  // a handshake keeps its deadline
   return RUM_OK;
 }
 
@@ -166,13 +147,13 @@ int32_t Dialogue::RelayFrom(uint32_t which) {
   if (!upstream_open_ || turning(RUM_CLIENT) || turning(RUM_UPSTREAM)) return RUM_E_STATE;
   if (!ConfirmAtLast()) return RUM_E_LIMIT;
   hand_over_ = which;
-  login_.Disarm();
+  EndLoginDeadline();
   return RUM_OK;
 }
 
 int32_t Dialogue::TakeBack(uint32_t which) {
   if (relay_ || hand_over_ != which) return RUM_E_STATE;
-  if (side(which).ended()) return RUM_E_STATE;  // which has been passed on
+  if (side(which).ended()) return RUM_E_STATE;  // it has been passed on
   hand_over_.reset();
   return RUM_OK;
 }
@@ -218,14 +199,14 @@ void Dialogue::Close(uint32_t reason, std::string_view text) {
 
 int32_t Dialogue::Admit(std::string_view rules) {
   const SessionRecord& record = session_.record();
-  if (!record.identified) return RUM_E_STATE;
+  if (!record.identified || record.no_login) return RUM_E_STATE;
   const SocketAddress& address = session_.address();
-  // What goes through a unix socket does not leave the machine.
+  // Data through a unix socket does not leave the machine.
   bool safe_way = session_.TlsActive(RUM_CLIENT) == 1 || !address.ip();
   const Visitor visitor{record.user, address, safe_way};
   const Admission::Settings& settings = worker_.settings().admission;
   Admission& admission = worker_.proxy().admission();
-  // A way was taken back: the session has a user who stays until the next one is in.
+  // A direction was taken back: the session keeps its user until the next one is confirmed.
   bool changing = session_.logged_in() && !hand_over_;
   UserLimits::Lease& place = session_.user_place();
   if (!changing) place.Release();
@@ -235,14 +216,14 @@ int32_t Dialogue::Admit(std::string_view rules) {
 }
 
 int32_t Dialogue::TryLogin() {
-  if (pause_) return RUM_E_STATE;
+  if (pause_ || session_.record().no_login) return RUM_E_STATE;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
   if (!guard.failures.on()) return RUM_OK;
   const uint64_t ticket = worker_.TakeTicket(session_);
   LoginGuard& logins = worker_.proxy().admission().guard();
   auto answer = logins.Try(guard, session_.address(), ticket, &proof_);
   if (answer == LoginGuard::Answer::kWait) {
-    session_.Trace("as many logins of its address are under way as may fail: it waits");
+    session_.Trace("too many logins of its address are in progress: waiting");
     pause_ = ticket;
     return RUM_E_AGAIN;
   }
@@ -259,7 +240,20 @@ int32_t Dialogue::Confirm() {
   return verdict;
 }
 
-// A module that does not say when a login is proved says so by letting it through.
+int32_t Dialogue::NoLogin() {
+  if (session_.probing() || relay_ || hand_over_ || session_.logged_in()) return RUM_E_STATE;
+  if (session_.user_place() || proof_.under_way()) return RUM_E_STATE;
+  candidate_.Drop();
+  session_.record().no_login = true;
+  session_.Trace("the session relays something other than a login");
+  return RUM_OK;
+}
+
+void Dialogue::EndLoginDeadline() {
+  if (!session_.record().no_login) login_.Disarm();
+}
+
+// Letting the login through confirms it, for a module that does not call confirm().
 bool Dialogue::ConfirmAtLast() {
   proof_.Release();
   if (!candidate_ || Confirm() == RUM_OK) return true;
@@ -279,7 +273,7 @@ int32_t Dialogue::StartTls(uint32_t which, std::string_view server_name) {
   return RUM_OK;
 }
 
-// Begins TLS when the hook that asked for it has returned, and goes on with the handshake.
+// Starts TLS after the hook that requested it has returned, and continues the handshake.
 bool Dialogue::AdvanceTls(uint32_t which) {
   TlsRequest& tls = tls_[which];
   if (!tls.asked) return false;
@@ -291,7 +285,8 @@ bool Dialogue::AdvanceTls(uint32_t which) {
     std::string_view early(reinterpret_cast<const char*>(window.data()), window.size());
     if (!s.StartTls(which == RUM_CLIENT ? contexts.server : contexts.client, which == RUM_CLIENT,
                     contexts.upstream_name.empty() ? tls.name : contexts.upstream_name, early,
-                    tls.own && which == RUM_CLIENT)) {  // to a server a PROXY header goes first
+                    tls.own && which == RUM_CLIENT) ||  // to a server a PROXY header goes first
+        !s.SetAlpn(alpn_[which])) {
       Close(RUM_CLOSE_NO_RESOURCES, "TLS");
     }
     window.Clear();
@@ -311,7 +306,7 @@ bool Dialogue::AdvanceTls(uint32_t which) {
   }
 }
 
-// TLS from the first byte on did not come about: nothing of the client's was sent there yet.
+// TLS from the first byte failed: the server has received none of the client's bytes.
 void Dialogue::LeaveServer(uint32_t reason, std::string error) {
   tls_error_ = std::move(error);
   tls_[RUM_UPSTREAM] = {};
@@ -330,8 +325,8 @@ void Dialogue::TlsDone(uint32_t which, bool done) {
   } else if (module().tls_open) {
     session_.Call(Hook::kTlsOpen, module().tls_open, which, done ? RUM_OK : RUM_E_FAILED);
   }
-  // The relay is asked for already: what is left is the server's.
-  if (done && which == RUM_CLIENT && relay_) login_.Disarm();
+  // The relay is already requested: the rest is the server's.
+  if (done && which == RUM_CLIENT && relay_) EndLoginDeadline();
   if (!done) Close(RUM_CLOSE_TLS, side(which).tls()->error());
 }
 
@@ -348,7 +343,7 @@ void Dialogue::OnResumed(uint64_t ticket, int32_t status, void* payload,
   resumed_ = Resumed{ticket, status, payload, drop};
 }
 
-// An answer that is still out finds nothing; one that came too late to be told is dropped.
+// A pending answer finds no session; one that arrived too late is dropped.
 void Dialogue::DropAnswers() {
   if (pause_) worker_.DropTicket(pause_);
   if (!resumed_ || !resumed_->drop) return;

@@ -26,7 +26,7 @@ SessionEntry Session::Describe() const {
   entry.listener = listener_->text();
   if (record_.identified) entry.user = record_.user;
   entry.destination = destination();
-  entry.state = !hooked() && state_ != State::kRelay ? "closing" : logged_in_ ? "relay" : "login";
+  entry.state = !hooked() && state_ != State::kRelay ? "closing" : relaying_ ? "relay" : "login";
   entry.micros = NowMicros() - opened_;
   entry.received = sides_[RUM_CLIENT].received();
   entry.sent = sides_[RUM_CLIENT].sent();
@@ -38,7 +38,7 @@ void Worker::BeginList(std::shared_ptr<SessionLister::Request> request) {
   GoOnListing(std::move(request));
 }
 
-// A slice, then whatever else waits; what ends meanwhile is skipped by Bury().
+// One slice, then other tasks; Bury() skips sessions that end meanwhile.
 void Worker::GoOnListing(std::shared_ptr<SessionLister::Request> request) {
   SessionList part;
   for (size_t i = 0; list_next_ && i < SessionLister::kSlice; ++i) {
@@ -50,7 +50,7 @@ void Worker::GoOnListing(std::shared_ptr<SessionLister::Request> request) {
   bool more = list_next_ != nullptr;
   {
     std::lock_guard lock(request->mutex);
-    request->missing += more;  // another part comes
+    request->missing += more;  // another slice follows
   }
   request->Add(std::move(part));
   if (more && !Post([this, request] { GoOnListing(request); })) request->Add({});
@@ -83,7 +83,7 @@ void SessionLister::Begin() {
   const auto& request = requests_.front();
   request->missing = proxy_.workers().size();
   for (const auto& worker : proxy_.workers()) {
-    // One that is over has none, and one that is stuck tells of none.
+    // A worker that has ended has none, and a stuck one reports none.
     bool posted =
         !worker->stuck && worker->Post([w = worker.get(), request] { w->BeginList(request); });
     if (!posted) request->Add({});

@@ -1,4 +1,4 @@
-// Which sessions there are, asked of all workers without holding one up.
+// Lists the sessions of all workers without blocking one.
 #pragma once
 
 #include <event2/event.h>
@@ -19,15 +19,15 @@ namespace rum {
 
 class Proxy;
 
-// Which of them; all that is given must hold.
+// Selects sessions; all given members must match.
 struct SessionFilter {
   std::optional<uint64_t> id;
   std::optional<std::string> user;
   std::optional<std::string> ip;           // "192.0.2.7", "2001:db8::1", "unix"
-  std::optional<std::string> destination;  // as it is written in the options or the map
+  std::optional<std::string> destination;  // as in the options or the map
 };
 
-// One session as it was when its worker looked.
+// A session at the time when its worker was asked.
 struct SessionEntry {
   uint64_t id = 0;
   std::string client;
@@ -41,34 +41,34 @@ struct SessionEntry {
 };
 
 struct SessionList {
-  std::vector<SessionEntry> entries;  // by id, at most as many as were asked for
-  uint64_t matched = 0;               // how many there are
+  std::vector<SessionEntry> entries;  // by id, at most as many as requested
+  uint64_t matched = 0;               // number of matching sessions
 };
 
 class SessionLister {
  public:
   static constexpr size_t kMost = 10000;  // entries of one list
-  static constexpr size_t kSlice = 1000;  // sessions that a worker looks at in one turn
+  static constexpr size_t kSlice = 1000;  // sessions that a worker visits per turn
   using Done = std::function<void(SessionList)>;
 
   // [main]
   explicit SessionLister(Proxy& proxy);
   SessionLister(const SessionLister&) = delete;
 
-  // [main] One list after the other: who asks often waits for himself. `done` comes on this thread,
-  // unless the process ends before. With a reason in `end` the sessions end as they are told.
+  // [main] Requests run one at a time, so a busy poller delays only itself. Calls `done` on this
+  // thread, unless the process ends before. With a reason in `end`, the listed sessions end.
   void Ask(SessionFilter filter, size_t most, uint32_t end, Done done);
 
-  // What the workers fill.
+  // The result that the workers fill.
   struct Request {
     SessionFilter filter;
     size_t most;
     uint32_t end_reason;
     Done done;         // [main]
-    std::mutex mutex;  // guards what follows
+    std::mutex mutex;  // guards the members below
     SessionList list;
-    size_t missing = 0;         // workers that have not told all of theirs
-    std::function<void()> end;  // [any] When none is missing any more.
+    size_t missing = 0;         // workers that have not reported all their sessions
+    std::function<void()> end;  // [any] Called when none is missing.
     void Add(SessionList part);
   };
 
@@ -78,7 +78,7 @@ class SessionLister {
 
   Proxy& proxy_;
   MainQueue& queue_;
-  std::deque<std::shared_ptr<Request>> requests_;  // the first one is under way
+  std::deque<std::shared_ptr<Request>> requests_;  // the first one is running
 };
 
 }  // namespace rum

@@ -12,7 +12,7 @@
 namespace rum {
 namespace {
 
-// Writes fields one way or the other: key=value or "key":value.
+// Writes fields in either form: key=value or "key":value.
 class Fields {
  public:
   explicit Fields(std::string_view event) : json_(log::Json()) {
@@ -23,13 +23,13 @@ class Fields {
   void Seconds(std::string_view key, uint64_t micros) {
     Plain(key, fmt::format("{}.{:06}", micros / 1000000, micros % 1000000));
   }
-  // What usually is a word: it gets quotes in the text form only if it needs them.
+  // A text that is usually a word: the text form quotes it only if necessary.
   void Word(std::string_view key, std::string_view value) {
     bool plain = std::all_of(value.begin(), value.end(),
                              [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\\'; });
     json_ || !plain ? Quoted(key, value) : Plain(key, value);
   }
-  // Anything a client, a server or a module may have written.
+  // Anything that a client, a server or a module may have written.
   void Quoted(std::string_view key, std::string_view value) {
     Key(key);
     line_ += '"';
@@ -87,6 +87,7 @@ void LogSession(const SessionEnd& end) {
   fields.Number("upstream_received", end.upstream_side.received());
   fields.Number("upstream_sent", end.upstream_side.sent());
   fields.Word("reason", CloseReasonWord(end.reason));
+  if (end.record.no_login) fields.Word("login", "no");
   if (end.record.login_failures) fields.Number("login_failures", end.record.login_failures);
   for (const auto& [key, value] : end.record.notes) fields.Quoted(key, value);
   if (!end.text.empty()) fields.Quoted("detail", end.text);

@@ -1,4 +1,4 @@
-// The line that each session leaves in the log when it ends, and the one for its login.
+// The log line for the end of each session, and the one for its login.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ struct SessionEnd {
 
 // [worker]
 void LogSession(const SessionEnd& end);
-// [worker] A login is through (--log-logins).
+// [worker] A login is complete (--log-logins).
 void LogLogin(const SessionRecord& record, const Listener& listener, const SocketAddress& client,
               uint64_t id, std::string_view destination);
 

@@ -1,5 +1,5 @@
-// How a session begins: the PROXY header of clients that come by another proxy, whether the client
-// is admitted, and then the module; or a probe, which has no client. And the header for the server.
+// How a session begins: the PROXY header of clients behind another proxy, admission, then the
+// module; or a probe, which has no client. Also the PROXY header for the server.
 #include "base/proxy_header.h"
 #include "limits/access_control.h"
 #include "limits/admission.h"
@@ -22,7 +22,7 @@ void Session::Open(Worker& worker, Listener& listener, Fd client, const SocketAd
                    listener.address().kind == Address::Kind::kUnix)) {
     return session->Finish(RUM_CLOSE_NO_RESOURCES, {});
   }
-  session->Trace("{} came to {}", address.text(), listener.text());
+  session->Trace("{} connected to {}", address.text(), listener.text());
   const bool header = worker.settings().proxy_from.Contains(address);
   session->dialogue_->BeginClient(listener.address().tls, header);
   if (!header) session->Welcome();
@@ -68,7 +68,7 @@ void Session::Welcome() {
   if (status < 0) dialogue_->Close(RUM_CLOSE_MODULE, "session_open failed");
 }
 
-// Before the module sees the client, so that nothing of the protocol is done for it.
+// Before the module sees the client, so that it does no work for it.
 bool Session::RefuseIfLimited() {
   Proxy& proxy = worker_.proxy();
   const Settings& settings = worker_.settings();
@@ -90,7 +90,7 @@ bool Session::RefuseIfLimited() {
 }
 
 void Session::Refuse(uint32_t reason, std::string_view detail) {
-  // In front of a TLS handshake nothing can be said.
+  // Before a TLS handshake nothing can be sent.
   if (!dialogue_->tls_asked(RUM_CLIENT)) {
     uint8_t words[Worker::kRefusalMost];
     size_t size = worker_.WriteRefusal(reason, words);
@@ -101,12 +101,13 @@ void Session::Refuse(uint32_t reason, std::string_view detail) {
 
 void Session::Recount() {
   worker_.proxy().access_control().Recount(worker_.settings().access_control, address_, &entry_);
-  if (dialogue_ && !logged_in_ && !probe_) dialogue_->Recount();
+  if (dialogue_ && !relaying_ && !probe_) dialogue_->Recount();
 }
 
 // -- PROXY headers --------------------------------------------------------------------------------
 
-// Reads the header, and leaves the bytes behind it for TLS or the module. False: nothing has come.
+// Reads the header, and leaves the bytes after it for TLS or the module. False: nothing has
+// arrived.
 bool Dialogue::ReadHeader() {
   Side& client = side(RUM_CLIENT);
   Window& w = windows_[RUM_CLIENT];
@@ -115,7 +116,7 @@ bool Dialogue::ReadHeader() {
   w.bytes.Append(worker_.buffer(), n);
   auto header = ParseProxyHeader({reinterpret_cast<const char*>(w.bytes.data()), w.bytes.size()});
   if (header.status == ProxyHeader::Status::kMore) {
-    // Who only looks whether somebody listens has broken no protocol.
+    // A client that only checks whether the port is open has not violated the protocol.
     if (client.broken() || (client.ended() && w.bytes.empty())) {
       Close(RUM_CLOSE_CLIENT_GONE, {});
     } else if (client.ended()) {
@@ -133,12 +134,12 @@ bool Dialogue::ReadHeader() {
   w.fresh = !w.bytes.empty();
   if (header.ends) {
     session_.ComesFrom(*header.ends);
-    session_.Trace("the PROXY header says that it comes from {}", header.ends->source.text());
+    session_.Trace("the PROXY header names the client {}", header.ends->source.text());
   }
   return true;
 }
 
-// The first thing that a server gets, before TLS too (--send-proxy).
+// The first bytes for a server, even before TLS (--send-proxy).
 void Dialogue::SendHeader() {
   ProxyVersion version = worker_.settings().send_proxy;
   if (version == ProxyVersion::kOff) return;
@@ -153,7 +154,7 @@ void Dialogue::SendHeader() {
   side(RUM_UPSTREAM).Queue(header.data(), header.size());
 }
 
-// From now on the session's address is that of the client; the record keeps that of the socket.
+// From now on the session's address is the client's; the record keeps the socket's.
 void Session::ComesFrom(const ProxyEnds& ends) {
   record_.proxied = std::make_unique<ProxiedAddress>(ProxiedAddress{address_, ends.destination});
   address_ = ends.source;

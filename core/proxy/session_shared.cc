@@ -1,4 +1,4 @@
-// What a session puts into the table of "rum.shared/1".
+// The entries of a session in the table of "rum.shared/1".
 #include "proxy/session.h"
 #include "proxy/shared_table.h"
 

@@ -24,35 +24,35 @@ namespace {
 
 constexpr uint64_t kMagic = 0x31646572616873ull;  // "shared1"
 constexpr uint32_t kBuckets = SharedTable::kSlots;
-constexpr uint32_t kAccounts = 65536;  // users whose names have one hash share one
-constexpr int kProcesses = 64;         // that use the memory at a time: one ends as another begins
-constexpr uint32_t kSweepAlways = 8;   // slots looked at in each put()
+constexpr uint32_t kAccounts = 65536;  // users with the same hash share one
+constexpr int kProcesses = 64;         // at a time that use the memory
+constexpr uint32_t kSweepAlways = 8;   // slots checked by each put()
 constexpr uint32_t kSweepForRoom = 1024;
-constexpr long kLockNanos = 500'000'000;  // for a process that was stopped while it had the lock
+constexpr long kLockNanos = 500'000'000;  // then another process was stopped with the lock
 
 }  // namespace
 
-// All of it is in the shared memory. The processes of a hand-over may be of different versions of
-// rum: `layout` tells whether they mean the same.
+// All of it is in shared memory. The processes of a hand-over may have different versions of rum:
+// `layout` tells whether they are compatible.
 struct SharedTable::Header {
   std::atomic<uint64_t> magic;  // written last
   uint64_t layout;
   std::array<uint64_t, 2> hash_key;
   char module[64];
   pthread_mutex_t mutex;
-  uint32_t free;               // 1 + a slot, the head of a list; 0: none
-  uint32_t fresh;              // slots from here on were never used
-  uint32_t hand;               // where Sweep() goes on
+  uint32_t free;               // 1 + first slot of a list; 0: none
+  uint32_t fresh;              // slots from here on are unused
+  uint32_t hand;               // where Sweep() continues
   uint32_t used[2];            // entries of sessions, entries with a lifetime
   uint32_t buckets[kBuckets];  // 1 + a slot
   uint32_t accounts[2][kAccounts];
 };
 
 struct SharedTable::Slot {
-  uint32_t next;        // in the bucket or the free list: 1 + a slot
+  uint32_t next;        // in the bucket or the free list: 1 + slot
   uint32_t generation;  // how often the slot was freed
   uint64_t hash;
-  uint64_t session;  // that put it
+  uint64_t session;  // the owner
   uint64_t expires;  // in milliseconds of the machine's clock; 0: with the session
   uint32_t account;
   uint16_t key_size;  // 0: the slot is free
@@ -73,13 +73,13 @@ struct SharedTable::Slot {
 namespace {
 
 constexpr size_t kHeaderBytes = 2 << 20;
-// Without its seals a file could shrink, and reading it would end the process.
+// Without seals the file could shrink, and reading it would end the process.
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
 
 }  // namespace
 
-// Robust: when a process dies in the middle of a change, all entries go. `ok()` false: the other
-// process has had the lock for too long.
+// Robust: if a process dies during a change, all entries are removed. `ok()` false: another process
+// has held the lock for too long.
 class SharedTable::Lock {
  public:
   explicit Lock(SharedTable& table) : table_(table) {
@@ -115,7 +115,7 @@ class SharedTable::Lock {
 
 namespace {
 
-std::mutex mutex;  // guards `inherited`, and that one table is made
+std::mutex mutex;  // guards `inherited` and the creation of the table
 Fd inherited;
 std::atomic<SharedTable*> the_table = nullptr;  // never destroyed: sessions may end late
 
@@ -225,8 +225,8 @@ void SharedTable::Clear() {
   std::memset(header.accounts, 0, sizeof header.accounts);
 }
 
-// A process has a lock on one byte of the file, which the kernel takes back when the process ends.
-// The number may have been that of a process that has died: its entries go. Not before the first
+// A process holds a lock on one byte of the file, which the kernel releases when the process ends.
+// The number may have belonged to a process that died: removes its entries. Not before the first
 // use, since a lock does not survive fork().
 void SharedTable::Attach() {
   for (int i = 0; i < kProcesses && process_ < 0; ++i) {
@@ -259,7 +259,7 @@ bool SharedTable::Alive(uint8_t process) {
   return known_alive_ & bit;
 }
 
-// An entry with a lifetime outlives the process that put it.
+// An entry with a lifetime outlives its process.
 bool SharedTable::Gone(const Slot& slot, uint64_t now) {
   return slot.timed() ? slot.expires <= now : !Alive(slot.process);
 }
@@ -273,7 +273,7 @@ void SharedTable::Sweep(uint32_t count, uint64_t now) {
   }
 }
 
-// 1 + the slot; 0: there is none. The steps are bounded whatever the memory holds.
+// 1 + slot; 0: none. The number of steps is bounded, whatever the memory holds.
 uint32_t SharedTable::Seek(uint64_t hash, std::string_view key, uint64_t now) {
   uint32_t at = header_->buckets[hash % kBuckets];
   for (uint32_t steps = 0; at != 0 && steps < kSlots; ++steps) {

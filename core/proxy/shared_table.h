@@ -1,6 +1,6 @@
-// The table behind "rum.shared/1": small entries by key, which all workers see and the next process
-// after a hand-over, since both map the same memory. Of a fixed size, locked for each call; what a
-// process that has died left behind is not found, and its room is used again.
+// The table behind "rum.shared/1": small entries by key, for all workers and, after a hand-over,
+// the next process, which maps the same memory. Fixed size, locked for each call; entries of a
+// process that has died are not found, and their space is reused.
 #pragma once
 
 #include <sys/types.h>
@@ -21,40 +21,40 @@ namespace rum {
 
 class SharedTable {
  public:
-  static constexpr uint32_t kSlots = 131072;          // entries; about 100 MiB when all are in use
-  static constexpr uint32_t kTimedMost = kSlots / 4;  // of these, such that have a lifetime
+  static constexpr uint32_t kSlots = 131072;          // entries; about 100 MiB if all are used
+  static constexpr uint32_t kTimedMost = kSlots / 4;  // of these, those with a lifetime
   static constexpr uint32_t kOwnedMost = kSlots - kTimedMost;
-  static constexpr uint32_t kPerUser = kOwnedMost / 8;  // of sessions, for one user
+  static constexpr uint32_t kPerUser = kOwnedMost / 8;  // entries of sessions, for one user
   static constexpr uint32_t kTimedPerUser = 256;
 
-  // Who puts an entry: the session it goes with, and the user that it is charged to.
+  // Who puts an entry: the owning session, and the user who is charged.
   struct Owner {
     uint64_t session;
     std::string_view user;
   };
 
-  // [any] The table of this process: the one of the process before, if it was given by Inherit()
-  // and is for the module that is loaded, else a new one. nullptr: no memory for it.
+  // [any] The table of this process: the one given to Inherit() if it is for the loaded module,
+  // else a new one. nullptr: out of memory.
   static SharedTable* Get();
-  // [main] Before a module is loaded: what the process before has. Anything else is closed.
+  // [main] Before a module is loaded: takes the previous process's table; closes anything else.
   static void Inherit(Fd memory);
   // [main] For the next process; -1: there is no table.
   static int Descriptor();
-  // [worker] What was put for a session goes.
+  // [worker] Removes the entries of a session.
   static void SessionEnded(uint64_t session);
 
-  // For `module`; nullptr: no memory, or (of `memory`) not that of a table of this form.
+  // For `module`; nullptr: out of memory, or `memory` is not a table of this layout.
   static std::unique_ptr<SharedTable> Make(std::string_view module);
   static std::unique_ptr<SharedTable> Open(Fd memory, std::string_view module);
   ~SharedTable();
   SharedTable(const SharedTable&) = delete;
   SharedTable& operator=(const SharedTable&) = delete;
 
-  // [any] The calls of rum/module.h; the sizes are judged here, too.
+  // [any] The calls of rum/module.h; they check the sizes, too.
   int32_t Put(const Owner& owner, std::string_view key, std::string_view value, uint64_t lifetime);
   int32_t Find(std::string_view key, void* value, size_t* size, bool take);
   void End(uint64_t session);
-  uint32_t used();  // entries, those included whose time is over
+  uint32_t used();  // entries, including expired ones
   int fd() const { return memory_.get(); }
 
  private:
@@ -78,17 +78,17 @@ class SharedTable {
 
   const Fd memory_;
   Header* const header_;
-  // Guards what follows, and is held with the lock of the memory, which then only processes meet
-  // at.
+  // Guards the members below; held together with the memory's lock, for which then only processes
+  // compete.
   std::mutex mutex_;
-  int process_ = -1;          // which process of those that use the memory this one is
-  uint64_t known_ = 0;        // in one call: processes that were asked for
-  uint64_t known_alive_ = 0;  // of these, those that live
+  int process_ = -1;          // this process's number among the users of the memory
+  uint64_t known_ = 0;        // within one call: processes that were checked
+  uint64_t known_alive_ = 0;  // of these, those that are alive
 
   struct Held {
     uint32_t index, generation;
   };
-  std::unordered_map<uint64_t, std::vector<Held>> sessions_;  // what each of this process has put
+  std::unordered_map<uint64_t, std::vector<Held>> sessions_;  // this process's entries
 };
 
 }  // namespace rum

@@ -23,21 +23,21 @@
 namespace rum {
 namespace {
 
-// How long a session that has ended may go on delivering its last words.
+// How long an ended session may deliver its last words.
 constexpr Millis kLinger(2000);
 constexpr Millis kSettled(1000);
-// A unix socket whose backlog is full is tried again this soon.
+// Delay before retrying a unix socket whose backlog is full.
 constexpr Millis kRetry(20);
-// rum/module.h promises that a probe is over by then.
+// rum/module.h promises that a probe has ended by then.
 constexpr Millis kProbe(10000);
-// A proxy sends its header together with the connection. Modules without a login have no other
-// deadline for it.
+// A proxy sends its header right after connecting. Modules without a login have no other deadline
+// for it.
 constexpr Millis kHeader(5000);
 constexpr Millis kLongTurn(60000);
-// How late the kernel may be with a timer, for rum.clock/1: nanoseconds. It would take 50,000.
+// Allowed lateness of timers for rum.clock/1 in nanoseconds; the kernel's default is 50,000.
 constexpr unsigned long kTimerSlack = 1000;
 
-// The time between two of the looks that a timeout has. Never 0, which would be off.
+// The time between two of the checks of a timeout. Never 0, which would mean off.
 Millis Look(Millis timeout) { return (timeout + Millis(Session::kLooks - 1)) / Session::kLooks; }
 
 }  // namespace
@@ -78,14 +78,15 @@ Worker::~Worker() {
 
 Status Worker::Start() {
   if (!loop_.ok() || !wake_ || !wake_ticket_) {
-    return Error{Fault::kSystem, "no descriptors or memory for worker " + std::to_string(index_)};
+    return Error{Fault::kSystem,
+                 "out of descriptors or memory for worker " + std::to_string(index_)};
   }
   std::promise<int32_t> started;
   auto status = started.get_future();
-  // The promise goes with the thread, which is still within it when its answer has come.
+  // The promise is destroyed with the thread, which may still use it after the answer.
   std::promise<void> ended;
   ended_ = ended.get_future();
-  // `ended` is fulfilled by going away, which is the last thing that the thread does.
+  // `ended` is fulfilled by its destruction, the thread's last action.
   auto body = [this, started = std::move(started), ended = std::move(ended)]() mutable {
     hook_place.Take();
     FaultStack fault_stack;
@@ -110,7 +111,7 @@ Status Worker::Start() {
     thread_ = std::thread(std::move(body));
   } catch (const std::system_error& e) {
     return Error{Fault::kSystem,
-                 "no thread for worker " + std::to_string(index_) + ": " + e.what()};
+                 "cannot start a thread for worker " + std::to_string(index_) + ": " + e.what()};
   }
   if (status.get() >= 0) return Ok();
   thread_.join();
@@ -131,12 +132,12 @@ bool Worker::EndsBy(std::chrono::steady_clock::time_point time) const {
 void Worker::Join() {
   if (thread_.joinable()) thread_.join();
   draining_ = true;
-  Retire();  // if no loop ran
+  Retire();  // if no loop has run
 }
 
-// The last tasks, on the worker's own thread: answers that came too late find no session, and who
-// asks for something hears that there is nothing. From then on Post() says that nobody listens; the
-// process may go on for days with the sessions of other workers.
+// Runs the last tasks on the worker's own thread: late answers find no session, and requests get an
+// empty result. From then on Post() returns false; the process may continue for days with the
+// sessions of other workers.
 void Worker::Retire() {
   while (true) {
     {
@@ -146,7 +147,7 @@ void Worker::Retire() {
     }
     RunTasks();
   }
-  map_.reset();  // it would not be followed any more
+  map_.reset();  // it would no longer be updated
 }
 
 bool Worker::Post(std::function<void()> task) {
@@ -308,7 +309,7 @@ Session* Worker::Redeem(uint64_t ticket) {
 void Worker::CallBack(Session& session) {
   if (std::find(call_backs_.begin(), call_backs_.end(), &session) != call_backs_.end()) return;
   call_backs_.push_back(&session);
-  call_back_timer_.Set(Millis(0));  // after what is waiting
+  call_back_timer_.Set(Millis(0));  // after what is already waiting
 }
 
 void Worker::ForgetCallBack(Session& session) { std::erase(call_backs_, &session); }
@@ -317,7 +318,7 @@ void Worker::OnCallBacks(void* self) {
   auto& worker = *static_cast<Worker*>(self);
   auto sessions = std::move(worker.call_backs_);
   worker.call_backs_.clear();
-  // A session in this list cannot end by another's doing, and what it ends by is in itself.
+  // Sessions in this list end only by their own events, which are stored in them.
   for (Session* session : sessions) session->OnMoreToMove();
 }
 

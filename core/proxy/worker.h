@@ -1,4 +1,4 @@
-// One thread with its loop, its sessions and everything they share without locks.
+// One thread with its loop, its sessions, and everything that they share without locks.
 #pragma once
 
 #include <atomic>
@@ -38,7 +38,7 @@ struct Settings;
 struct TlsContexts;
 
 class Worker final : public rum_worker, private Loop::Watcher {
-  Loop loop_;  // goes last: what else is here has timers in it
+  Loop loop_;  // destroyed last: other members have timers in it
 
  public:
   static constexpr size_t kBufferSize = 64 * 1024;
@@ -51,46 +51,45 @@ class Worker final : public rum_worker, private Loop::Watcher {
   // [main] Starts the thread, after the module's worker_start ran on it; Join() waits for its end.
   Status Start();
   void Join();
-  // [main] Waits no longer than that. False: it has not ended, for it is stuck in a hook.
+  // [main] Waits at most this long. False: it has not ended, as it is stuck in a hook.
   bool EndsBy(std::chrono::steady_clock::time_point time) const;
 
-  // [any] Runs `task` on this worker, soon; tasks run in the order in which they came. False: the
-  // worker is over, and the task will not run.
+  // [any] Runs `task` on this worker, soon; tasks run in the order of their arrival. False: the
+  // worker has ended, and the task will not run.
   bool Post(std::function<void()> task);
 
-  // [worker] A listener accepted this socket for this worker.
+  // [worker] A listener has accepted this socket for this worker.
   void Adopt(Listener& listener, Fd client, const SocketAddress& address);
-  // [worker] Begins a probe that was counted in `load` already.
+  // [worker] Starts a probe that is already counted in `load`.
   void BeginProbe(Probe probe);
-  // [any] Answers a probe that was counted in `load` and cannot begin: the worker drains.
+  // [any] Answers a probe that is counted in `load` but cannot start: the worker drains.
   void RefuseProbe(Probe probe);
-  // [worker] Turns a client away with the module's words for `reason`.
+  // [worker] Refuses a client with the module's text for `reason`.
   void Refuse(Fd client, uint32_t reason);
-  // [worker] These words; returns how many bytes of at most kRefusalMost they have.
+  // [worker] Gets that text; returns its size, at most kRefusalMost bytes.
   size_t WriteRefusal(uint32_t reason, uint8_t* words);
-  // [worker] No session may begin any more; the worker is over when the last one is gone.
+  // [worker] Starts no more sessions; the worker ends with the last one.
   void Drain();
   // [worker] Ends every session.
   void EndSessions(uint32_t reason);
 
-  // [worker] Tells the sessions in slices, one list at a time: session_list.cc.
+  // [worker] Lists the sessions in slices, one list at a time: session_list.cc.
   void BeginList(std::shared_ptr<SessionLister::Request> request);
 
-  // [worker] Goes on with other settings and another configuration of the module; what sessions
-  // have begun with they keep, but for the timeouts.
+  // [worker] Applies new settings and a new configuration of the module; existing sessions keep
+  // theirs, except for the timeouts.
   void Reload(std::shared_ptr<const Settings> settings, std::shared_ptr<const ModuleConfig> config);
 
   // [worker] Ends every session and the loop, without waiting for last words to arrive.
   void Stop();
 
-  // [worker] The default destinations in the order to try them for this client; empty: there are
-  // none.
+  // [worker] The default destinations in the order to try for this client; empty: there are none.
   std::vector<Address> DefaultDestinations(const SocketAddress& client);
 
-  // [worker] Tickets: promises whose answer may come after the session is gone.
+  // [worker] Tickets: for answers that may arrive after the session has ended.
   uint64_t NewTicketNumber() { return (uint64_t{index_} << 48) | ++last_ticket_; }
   uint64_t TakeTicket(Session& session);
-  Session* Redeem(uint64_t ticket);  // nullptr: gone, or used
+  Session* Redeem(uint64_t ticket);  // nullptr: ended, or already used
   void DropTicket(uint64_t ticket) { tickets_.erase(ticket); }
   static unsigned WorkerOf(uint64_t ticket) { return static_cast<unsigned>(ticket >> 48); }
 
@@ -101,7 +100,8 @@ class Worker final : public rum_worker, private Loop::Watcher {
   void Enlist(Session& session);
   void Bury(std::unique_ptr<Session> session);  // destroyed at the end of the turn
 
-  // [worker] A turn of the loop, which waits at most this long, and what died in it is destroyed.
+  // [worker] One turn of the loop, which waits at most this long; then destroys what has ended in
+  // it.
   void Turn(Millis most);
 
   Loop& loop() { return loop_; }
@@ -117,13 +117,13 @@ class Worker final : public rum_worker, private Loop::Watcher {
   void set_tls(std::shared_ptr<const TlsContexts> tls) { tls_ = std::move(tls); }
   uint64_t NextSessionId() { return (++last_session_id_) * 1024 + index_; }
 
-  // [worker] Of --source-address the one that is used; the next one when its ports are used up.
+  // [worker] The current address of --source-address; moves on when its ports are used up.
   size_t source = 0;
 
-  // [any] Connections given to this worker and not ended; the accepting thread balances by it.
+  // [any] Connections given to this worker that have not ended; the accepting thread balances by
+  // it.
   std::atomic<uint32_t> load = 0;
-  // [any] A hook does not return (hook_watch.h): it is given no clients. Only the main thread
-  // writes.
+  // [any] Stuck in a hook (hook_watch.h): gets no new clients. Only the main thread writes.
   std::atomic<bool> stuck = false;
   HookPlace hook_place;
 
@@ -141,7 +141,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
   void Retire();
   void GoOnListing(std::shared_ptr<SessionLister::Request> request);
   void Sweep();
-  void OnReady(uint32_t, uint32_t) override;  // something was posted
+  void OnReady(uint32_t, uint32_t) override;  // a task was posted
   static void OnCallBacks(void* self);
 
   Proxy& proxy_;
@@ -157,7 +157,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
   uint64_t last_ticket_ = 0;
   std::unordered_map<uint64_t, Session*> tickets_;
   Session* sessions_ = nullptr;
-  Session* list_next_ = nullptr;  // the next one to be told
+  Session* list_next_ = nullptr;  // the next one to be listed
   bool draining_ = false;
   std::minstd_rand random_{std::random_device{}()};
 

@@ -12,8 +12,8 @@
 namespace rum {
 namespace {
 
-// Who posts may do so when the worker is long gone: it has a number, and this says whose it is. The
-// mutex guards posted_ of all workers, too, and is taken before that of a worker's tasks.
+// A thread may post long after its worker has ended: it has a number, which is looked up here. The
+// mutex also guards posted_ of all workers, and is taken before that of a worker's tasks.
 struct Registry {
   std::mutex mutex;
   uint64_t last = 0;
@@ -83,7 +83,7 @@ int32_t WorkerCalls::Post(uint64_t worker, Run run, void* argument, Drop drop) {
   return RUM_OK;
 }
 
-// What one of them posts again runs in the next turn.
+// Posts made by them run in the next turn.
 void WorkerCalls::RunPosted() {
   std::vector<Job> jobs;
   {

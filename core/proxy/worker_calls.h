@@ -1,5 +1,5 @@
-// The group "rum.worker/1" for one worker: timers without a session, and what other threads of the
-// module post to it.
+// The group "rum.worker/1" for one worker: timers without a session, and posts from other threads
+// of the module.
 #pragma once
 
 #include <cstddef>
@@ -23,14 +23,14 @@ class WorkerCalls {
   WorkerCalls(const WorkerCalls&) = delete;
   WorkerCalls& operator=(const WorkerCalls&) = delete;
 
-  // [worker] What rum/module.h promises. `ticket()` is never used again in this process.
+  // [worker] As promised in rum/module.h. `ticket()` is never reused in this process.
   uint64_t ticket() const { return ticket_; }
   uint64_t AddTimer(uint64_t milliseconds, Run run, void* argument, Drop drop);
   void CancelTimer(uint64_t ticket);
   // [any]
   static int32_t Post(uint64_t worker, Run run, void* argument, Drop drop);
 
-  // [worker, or main when it does not run] Drops what has not run; nothing is taken any more.
+  // [worker, or main if it does not run] Drops the jobs that have not run, and accepts no more.
   void Close();
 
  private:

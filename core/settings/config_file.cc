@@ -47,13 +47,13 @@ bool ReadValue(std::string_view text, std::string& value) {
 
 // Parses a line into `item`. Returns an error as a sentence, or nullptr.
 const char* ReadLine(std::string_view line, ConfigItem& item) {
-  if (line[0] == '[') return "there are no sections here; each option stands by its long name";
+  if (line[0] == '[') return "sections are not supported; write each option by its long name";
   size_t equals = line.find('=');
   item.bare = equals == line.npos;
   std::string_view name = Trim(line.substr(0, equals));
   if (item.bare) name = Trim(name.substr(0, name.find('#')));
-  if (name.starts_with("--")) return "options stand here without their dashes";
-  if (!IsName(name)) return "this is not of the form: name = value";
+  if (name.starts_with("--")) return "write options without dashes here";
+  if (!IsName(name)) return "the line is not of the form: name = value";
   item.name = name;
   if (!item.bare && !ReadValue(Trim(line.substr(equals + 1)), item.value)) {
     return "the quotes around the value do not match";

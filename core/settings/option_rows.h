@@ -213,13 +213,14 @@ struct GoneOption {
 };
 
 inline constexpr GoneOption kGoneOptions[] = {
-    {"ssl-max-proto", 0, "6.7", "leave it out; TLS 1.3 is used when both sides have it"},
+    {"ssl-max-proto", 0, "6.7", "remove it; TLS 1.3 is used if both sides support it"},
     {"geoip", 'g', "6.7",
-     "there are no rules about countries; allow= and deny= in the map name networks"},
-    {"ext", 'E', "6.7", "nobody else is asked for users; put them into the map, see rum-map(1)"},
+     "country rules are not supported; use networks in allow= and deny= in the map"},
+    {"ext", 'E', "6.7",
+     "external look-ups of users are not supported; put the users into the map, see rum-map(1)"},
     {"ext-timeout", 0, "6.7",
-     "nobody else is asked for users; put them into the map, see rum-map(1)"},
-    {RUM_GONE_MAP_OPTION, 0, "6.7", "there is no module for it; -P names a module now"},
+     "external look-ups of users are not supported; put the users into the map, see rum-map(1)"},
+    {RUM_GONE_MAP_OPTION, 0, "6.7", "it has no module; -P selects a module now"},
     {"from", 0, nullptr, "write --explain USER@IP"},
     {"group", 0, nullptr, "write --user NAME:GROUP"},
     {"login-block", 0, nullptr, "write --login-failures N/TIME,block=TIME"},

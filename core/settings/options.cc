@@ -140,8 +140,8 @@ std::string Instead(std::string_view name) {
   for (const GoneOption& row : kGoneOptions) {
     if (name != row.name && (!row.letter || name != std::string_view(&row.letter, 1))) continue;
     return std::string("--") + row.name +
-           (row.version ? std::string(" of version ") + row.version + " is not there any more"
-                        : " is not an option any more") +
+           (row.version ? std::string(" of version ") + row.version + " was removed"
+                        : " is no longer an option") +
            ": " + row.instead;
   }
   return {};
@@ -200,7 +200,7 @@ std::string CurrentName(const std::string& name) {
   return old ? old->now : name;
 }
 
-// Parses the value of a flag; nullopt: it is neither yes nor no.
+// Parses the value of a flag; nullopt: it is not yes or no.
 std::optional<bool> ReadFlag(const ConfigItem& item) {
   for (const char* yes : {"true", "yes", "on", "1"}) {
     if (item.bare || item.value == yes) return true;
@@ -259,7 +259,7 @@ void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool a
     if (!option || OnlyOnCommandLine(item.name)) {
       std::string nearest = option ? "" : Nearest(texts, item.name);
       errors.push_back(item.where + ": " +
-                       (option ? "'" + item.name + "' belongs on the command line"
+                       (option ? "'" + item.name + "' is only allowed on the command line"
                                : "unknown option '" + item.name + "'" +
                                      (nearest.empty() ? "" : ", did you mean " + nearest + "?")));
       continue;
@@ -274,7 +274,7 @@ void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool a
     }
     if (!set || (item.bare && value.empty())) {
       errors.push_back(item.where + ": " + item.name +
-                       (set ? " needs a value" : ": '" + item.value + "' is neither yes nor no"));
+                       (set ? " needs a value" : ": '" + item.value + "' is not yes or no"));
       continue;
     }
     begin(item, name);

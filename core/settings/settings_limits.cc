@@ -167,7 +167,8 @@ Result<std::shared_ptr<const Settings>> WithLimit(const Settings& running,
     names += (names.empty() ? "" : ", ") + name;
     known |= name == option;
   }
-  if (!known) return Error{Fault::kUsage, "'" + option + "' is none of the limits: " + names};
+  if (!known)
+    return Error{Fault::kUsage, "'" + option + "' is not a limit; the limits are: " + names};
   auto settings = std::make_shared<Settings>(running);
   const OptionTexts texts = {{option, {value}}};
   const OptionPlaces places;

@@ -51,7 +51,7 @@ void SettingsReader::ReadAll(const Module* module) {
     UserAtAddress who = SplitUserAtAddress(*text);
     s_.explain = who.user;
     s_.explain_from = who.address;
-    if (who.user.empty()) Wrong("--explain: a user's name is needed");
+    if (who.user.empty()) Wrong("--explain: the user name is missing");
   }
   s_.log_logins = Given("log-logins");
   ReadTls();
@@ -135,7 +135,7 @@ void SettingsReader::Judge(const Module* module) {
     if (!writable) Wrong("'" + path + "' cannot be written: " + std::strerror(errno));
   }
   if (!s_.chroot.empty() && ::access((s_.chroot + "/.").c_str(), X_OK) != 0) {
-    Wrong("--chroot: '" + s_.chroot + "' cannot be the root folder: " + std::strerror(errno));
+    Wrong("--chroot: '" + s_.chroot + "' cannot be the root directory: " + std::strerror(errno));
   }
 }
 
@@ -213,7 +213,7 @@ void SettingsReader::ReadTls() {
     if (auto text = One(name)) *target = *text;
   }
   if (Given("tls-key") && !Given("tls-cert")) {
-    Wrong("--tls-key: give its certificate by --tls-cert");
+    Wrong("--tls-key: set the certificate by --tls-cert, too");
   }
   for (const Address& address : s_.listeners) {
     tls.first |= address.tls;

@@ -15,6 +15,7 @@
 
 #include <cstring>
 
+#include "base/alpn_list.h"
 #include "base/fd.h"
 
 namespace rum {
@@ -55,8 +56,9 @@ void NeverAskForPassPhrases() {
 Error FileError(const std::string& what, const char* content) {
   if (asked_for_pass_phrase) {
     ERR_clear_error();
-    return Error{Fault::kConfig, what + ": it is encrypted; keep it without a pass phrase, as " +
-                                     "'openssl pkey -in FILE -out NEW' writes a key"};
+    return Error{Fault::kConfig, what +
+                                     ": it is encrypted; remove the pass phrase of a key with "
+                                     "'openssl pkey -in FILE -out NEW'"};
   }
   unsigned long cause = ERR_peek_error();
   const char* reason = ERR_reason_error_string(cause);
@@ -122,6 +124,27 @@ Certificate SelfSigned(EVP_PKEY* key) {
   return fine ? std::move(certificate) : nullptr;
 }
 
+// No common protocol is no failure: the module decides. The client sends the offer in any length.
+int SelectAlpn(SSL* ssl, const unsigned char** name, unsigned char* name_size,
+               const unsigned char* list, unsigned size, void*) {
+  auto* choice = static_cast<std::unique_ptr<AlpnChoice>*>(SSL_get_app_data(ssl));
+  const std::string_view offered(reinterpret_cast<const char*>(list), size);
+  if (!choice || !IsAlpnList(offered)) return SSL_TLSEXT_ERR_NOACK;
+  if (!*choice) *choice = std::make_unique<AlpnChoice>();
+  const std::string_view found = FirstCommonAlpn((*choice)->wanted, offered);
+  size_t kept = 0;
+  for (size_t end = 0; end <= offered.size() && end <= AlpnChoice::kOfferedMost;) {
+    kept = end;
+    if (end == offered.size()) break;
+    end += 1 + static_cast<unsigned char>(offered[end]);
+  }
+  (*choice)->offered = offered.substr(0, kept);
+  if (found.empty()) return SSL_TLSEXT_ERR_NOACK;
+  *name = reinterpret_cast<const unsigned char*>(found.data());
+  *name_size = static_cast<unsigned char>(found.size());
+  return SSL_TLSEXT_ERR_OK;
+}
+
 }  // namespace
 
 std::string TakeOpensslError() {
@@ -129,7 +152,7 @@ std::string TakeOpensslError() {
   ERR_clear_error();
   const char* reason = code ? ERR_reason_error_string(code) : nullptr;
   if (reason) return reason;
-  return code ? "error " + std::to_string(code) : "no reason known";
+  return code ? "error " + std::to_string(code) : "unknown reason";
 }
 
 TlsContext::TlsContext(TicketKeys::Clock clock) : tickets_(clock), context_(nullptr, SSL_CTX_free) {
@@ -138,7 +161,7 @@ TlsContext::TlsContext(TicketKeys::Clock clock) : tickets_(clock), context_(null
 
 Status TlsContext::Fill(const TlsFiles& files) {
   SSL_CTX* c = context_.get();
-  if (!c) return TlsError("TLS cannot be set up");
+  if (!c) return TlsError("cannot set up TLS");
   int version = VersionOf(files.min_version);
   if (!version || !SSL_CTX_set_min_proto_version(c, version)) {
     return Error{Fault::kConfig, "'" + files.min_version + "' is not a TLS version: 1.2 or 1.3"};
@@ -185,12 +208,13 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Server(const TlsFiles& fil
   RAND_bytes(id, sizeof id);
   SSL_CTX_set_session_id_context(c, id, sizeof id);
   context->tickets_.Serve(c);
+  SSL_CTX_set_alpn_select_cb(c, SelectAlpn, nullptr);
   // A TLS 1.2 server may renegotiate and treats a refusal as a failure; clients must not
   // renegotiate.
   SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION);
   if (!files.authorities.empty()) {
     if (SSL_CTX_load_verify_locations(c, files.authorities.c_str(), nullptr) != 1) {
-      return FileError("the authorities '" + files.authorities + "'", "certificate");
+      return FileError("the CA certificates '" + files.authorities + "'", "certificate");
     }
     SSL_CTX_set_client_CA_list(c, SSL_load_client_CA_file(files.authorities.c_str()));
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
@@ -210,7 +234,8 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Client(const TlsFiles& fil
     int loaded = files.authorities.empty()
                      ? SSL_CTX_set_default_verify_paths(c)
                      : SSL_CTX_load_verify_locations(c, files.authorities.c_str(), nullptr);
-    if (loaded != 1) return FileError("the authorities '" + files.authorities + "'", "certificate");
+    if (loaded != 1)
+      return FileError("the CA certificates '" + files.authorities + "'", "certificate");
   }
   return std::shared_ptr<const TlsContext>(std::move(context));
 }
@@ -218,7 +243,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Client(const TlsFiles& fil
 Status WriteSelfSignedCertificate(const std::string& path) {
   Key key(EVP_EC_gen("P-256"));
   Certificate certificate = SelfSigned(key.get());
-  if (!certificate) return TlsError("a certificate cannot be made");
+  if (!certificate) return TlsError("cannot create a certificate");
   Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   FILE* file = fd ? ::fdopen(fd.get(), "w") : nullptr;
   if (!file) {

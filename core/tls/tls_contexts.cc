@@ -57,8 +57,8 @@ Result<TlsFiles> ChooseFiles(const TlsSettings& settings) {
     return written.error();
   }
   log::Warning(
-      "no --tls-cert is given: made a certificate that signs itself, {}; clients that "
-      "verify need one from an authority",
+      "no --tls-cert is given: created a self-signed certificate, {}; clients that verify need one "
+      "from a CA",
       files.certificate);
   return files;
 }

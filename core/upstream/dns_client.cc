@@ -131,7 +131,7 @@ DnsClient::Channel::Channel(DnsClient& owner, int flags, Millis timeout)
   int status = timer ? ares_init_options(&ares, &options, mask) : ARES_ENOMEM;
   if (status == ARES_SUCCESS) status = ares_set_servers_ports_csv(ares, client.text_.c_str());
   if (status == ARES_SUCCESS) return;
-  log::Warning("the name server {} cannot be asked: {}", client.text_, ares_strerror(status));
+  log::Warning("cannot query the name server {}: {}", client.text_, ares_strerror(status));
   if (ares) ares_destroy(std::exchange(ares, nullptr));
 }
 
@@ -181,7 +181,7 @@ void DnsClient::OnSocketState(void* argument, ares_socket_t fd, int readable, in
   auto what = static_cast<short>(EV_PERSIST | (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0));
   Event one(event_new(channel.client.base_, fd, what, OnSocket, &channel));
   if (!one || event_add(one.get(), nullptr) != 0) {
-    log::Error("the name server {} cannot be listened to: no memory or kernel resources left",
+    log::Error("cannot receive from the name server {}: out of memory or kernel resources",
                channel.client.text_);
     return;
   }

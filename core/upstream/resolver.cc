@@ -209,7 +209,7 @@ void Resolver::Begin(const std::string& host) {
   if (!in_file.empty()) return Answer(host, std::move(in_file), false);
   // If the file is missing, perhaps during its replacement, keep the servers.
   if (auto stamp = FileStamp::Of(path_); stamp && stamp != stamp_) {
-    log::Info("{} has changed and is reread", path_);
+    log::Info("{} has changed, reading it again", path_);
     ReadServers();
   }
   auto look_up = std::make_unique<LookUp>();
@@ -222,7 +222,7 @@ void Resolver::Begin(const std::string& host) {
   l.deadline = NowMillis() + static_cast<uint64_t>(timeout_.count());
   l.due.reset(evtimer_new(base_, OnDue, &l));
   look_ups_.emplace(l.id, std::move(look_up));
-  if (!l.due) return Finish(l, {}, "no memory is left");
+  if (!l.due) return Finish(l, {}, "out of memory");
   BeginCandidate(l);
 }
 
@@ -328,13 +328,13 @@ void Resolver::Conclude(LookUp& l) {
   auto addresses = Join(std::move(v4.answer.addresses), std::move(v6.answer.addresses));
   if (!addresses.empty()) return Finish(l, std::move(addresses), {});
   for (const Family& family : l.families) {
-    if (!family.done) return Finish(l, {}, "no name server has answered in time");
+    if (!family.done) return Finish(l, {}, "no name server answered in time");
     if (family.answer.kind == Kind::kFailed) return Finish(l, {}, family.answer.why);
   }
   if (v4.answer.kind != Kind::kNoName || v6.answer.kind != Kind::kNoName) {
     return Finish(l, {}, l.candidates[l.candidate] + " has no address");
   }
-  if (l.candidate + 1 == l.candidates.size()) return Finish(l, {}, "there is no such name");
+  if (l.candidate + 1 == l.candidates.size()) return Finish(l, {}, "no such name");
   ++l.candidate;
   BeginCandidate(l);
 }

@@ -10,12 +10,12 @@ constexpr size_t kMaxCharacters = 128;
 enum class Charset : uint8_t {
   kUtf8,
   kLatin1,
-  kAscii,  // another one in which 0x01 to 0x7e are ASCII
+  kAscii,  // any other charset in which 0x01 to 0x7e are ASCII
   kSwe7,   // some of these are letters
 };
 
-// The numbers of the collations, which no server has changed. One that a server does not know
-// stands for the server's own character set, which is an extension of ASCII.
+// The collations' numbers, the same in all servers. A server replaces a number that it does not
+// know by its own character set, an extension of ASCII.
 Charset CharsetOf(uint16_t number) {
   struct Row {
     uint16_t first, last;
@@ -38,12 +38,12 @@ bool IsInQuotes(std::string_view name) {
   return name.size() > 1 && name.front() == '\'' && name.back() == '\'';
 }
 
-// DEL is none: MariaDB's latin2 does not have it.
+// Excludes DEL, which MariaDB's latin2 lacks.
 bool IsAscii(std::string_view name) {
   return std::all_of(name.begin(), name.end(), [](char c) { return (c & 0x80) == 0 && c != 0x7f; });
 }
 
-// Of the characters up to U+FFFF without surrogates, each in its shortest form.
+// Accepts characters up to U+FFFF, without surrogates, in their shortest encoding.
 bool IsUtf8(std::string_view name) {
   Bytes bytes = AsBytes(name);
   for (size_t at = 0; at < bytes.size();) {
@@ -63,7 +63,7 @@ bool IsUtf8(std::string_view name) {
   return true;
 }
 
-// What servers call latin1: cp1252, whose gaps stand for themselves.
+// The servers' latin1 is cp1252; unassigned bytes keep their value.
 std::string FromLatin1(std::string_view name) {
   static constexpr uint16_t kFrom80[32] = {
       0x20ac, 0x0081, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
@@ -95,7 +95,7 @@ Parsed<AccountName> FoldAccountName(std::string_view received, uint16_t charset,
   std::string_view bare = received;
   if (in == NameIn::kResponse && IsInQuotes(bare)) bare = bare.substr(1, bare.size() - 2);
   if (IsInQuotes(bare)) return {.why = "the user name is in quotes"};
-  // Longer names are not worth a look at their characters.
+  // Longer names are refused before their characters are checked.
   if (bare.size() > 3 * kMaxCharacters) {
     return {.why = "the user name is longer than 128 characters"};
   }
@@ -105,14 +105,14 @@ Parsed<AccountName> FoldAccountName(std::string_view received, uint16_t charset,
   if (foreign || !IsAscii(bare)) {
     switch (known) {
       case Charset::kUtf8:
-        if (!IsUtf8(bare)) return {.why = "the user name has bytes that are no characters"};
+        if (!IsUtf8(bare)) return {.why = "the user name has bytes that are not characters"};
         break;
       case Charset::kLatin1:
         account.name = FromLatin1(bare);
         break;
       case Charset::kAscii:
       case Charset::kSwe7:
-        return {.why = "the user name has characters of a set that rum does not read"};
+        return {.why = "the user name is in a character set that rum does not support"};
     }
   }
   if (CountCharacters(account.name) > kMaxCharacters) {

@@ -16,15 +16,15 @@ constexpr VerdictRow kVerdicts[] = {
     {RUM_REFUSED_RULES, RUM_CLOSE_DENIED, "the rules of the user's record cannot be read"},
     {RUM_REFUSED_DISABLED, RUM_CLOSE_DENIED, "the user is disabled"},
     {RUM_REFUSED_TIME, RUM_CLOSE_DENIED, "the user may not log in at this time"},
-    {RUM_REFUSED_ADDRESS, RUM_CLOSE_DENIED, "the user may not come from this address"},
-    {RUM_REFUSED_TLS, RUM_CLOSE_DENIED, "the user must come by TLS"},
+    {RUM_REFUSED_ADDRESS, RUM_CLOSE_DENIED, "the user may not log in from this address"},
+    {RUM_REFUSED_TLS, RUM_CLOSE_DENIED, "the user must use TLS"},
     {RUM_REFUSED_CONNECTIONS, RUM_CLOSE_LIMIT, "the user has as many connections as allowed"},
     {RUM_REFUSED_RATE, RUM_CLOSE_LIMIT, "the user logs in too often"},
     {RUM_REFUSED_BLOCKED, RUM_CLOSE_BLOCKED, "the address was blocked during the login"},
 };
 
-// Errors, and what a later rum may answer, are no admission either.
-constexpr VerdictRow kOther = {0, RUM_CLOSE_DENIED, "rum does not let the user in"};
+// Errors, and answers added by a later rum, do not admit either.
+constexpr VerdictRow kOther = {0, RUM_CLOSE_DENIED, "rum refuses the user"};
 
 const VerdictRow& RowOf(int32_t verdict) {
   for (const VerdictRow& row : kVerdicts) {

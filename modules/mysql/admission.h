@@ -1,4 +1,4 @@
-// What a verdict of rum's admit() means here: what the client is told, and what the log says.
+// Turns a verdict of rum's admit() into the client's error and the text in the log.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,10 @@
 
 namespace rum::mysql {
 
-// The rules of a user are nobody's business: who breaks one sees what a wrong password sees.
+// Hides a user's rules: a client that breaks one sees the error of a wrong password.
 bool LooksLikeAWrongPassword(int32_t verdict);
 
-// For the other verdicts, as servers word them.
+// For the other verdicts, in the servers' words.
 ServerError ErrorForVerdict(int32_t verdict, std::string_view user);
 
 uint32_t ReasonForVerdict(int32_t verdict);

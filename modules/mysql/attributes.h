@@ -1,5 +1,5 @@
-// Connection attributes: pairs of name and value that a client tells in its response, and what rum
-// puts before them so that a server can see who stands behind rum.
+// Connection attributes: name-value pairs in a client's response. rum puts its own in front, so
+// that servers see the client behind rum.
 #pragma once
 
 #include <string>
@@ -7,17 +7,17 @@
 
 namespace rum::mysql {
 
-// Empty values are left out.
+// Omits empty values.
 struct ClientFacts {
   std::string_view ip;
   std::string_view port;
   std::string_view user;
 };
 
-// The client's attributes behind _client_ip, _client_port and _client_user, since servers may keep
-// only the first. Its own of these names go, in whatever case, and with blanks behind them, which
-// servers do not tell apart. Pairs that no longer fit kMaxAttributes go, and all that follows one
-// that cannot be read.
+// Returns _client_ip, _client_port and _client_user, then the client's attributes; rum's come first
+// since servers may keep only the first ones. Drops the client's own attributes of these names, in
+// any case and with trailing blanks, as servers ignore both. Also drops pairs beyond
+// kMaxAttributes, and all pairs from the first malformed one on.
 std::string WithClientFacts(std::string_view attributes, const ClientFacts& facts);
 
 }  // namespace rum::mysql

@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint8_t kNonceFirst = 0x21;
 constexpr uint8_t kNonceLast = 0x7e;
-// A byte is taken with a chance of 93 in 128, so that 20 of 64 fail to be there never in practice.
+// 93 of 128 bytes are accepted: 64 random bytes yield 20 practically always.
 constexpr size_t kRandomBytes = 64;
 constexpr int kRandomTries = 8;
 
@@ -27,7 +27,7 @@ std::optional<Hash> Sha1(Bytes bytes) {
   return hash;
 }
 
-// SHA1(nonce, stored) is the pad that covers SHA1(password) on the wire.
+// SHA1(nonce, stored) is what SHA1(password) is XORed with on the wire.
 std::optional<Hash> CoverOrUncover(Bytes hash, const Nonce& nonce, const Hash& stored) {
   std::array<uint8_t, kNonceSize + kHashSize> seed;
   std::copy(stored.begin(), stored.end(), std::copy(nonce.begin(), nonce.end(), seed.begin()));

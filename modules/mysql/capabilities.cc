@@ -12,13 +12,14 @@ constexpr uint32_t kFirstOfTwoDigits = 100000;
 struct Row {
   uint64_t bit;
   const char* name;
-  uint32_t mysql;    // the first version rum offers it for
+  uint32_t mysql;    // first MySQL version that rum offers it for
   uint32_t mariadb;  // the same for MariaDB
 };
 
-// Of the flags above DEPRECATE_EOF most are of one kind of server: they are offered where all
-// servers have them. DEPRECATE_EOF is in MySQL 5.7 and MariaDB 10.2.0 too, but their query caches
-// answer in the wrong form (MySQL bug 83346), so it begins where that ended.
+// Most flags above DEPRECATE_EOF belong to one kind of server; rum offers each from the first
+// version in which all servers have it. MySQL 5.7 and MariaDB 10.2.0 have DEPRECATE_EOF, too, but
+// their query caches answer in the old format (MySQL bug 83346): it starts with the versions
+// without that fault.
 constexpr Row kRows[] = {
     {kLongPassword, "LONG_PASSWORD", 0, 0},
     {kFoundRows, "FOUND_ROWS", 0, 0},
@@ -62,7 +63,7 @@ uint32_t ReadNumber(std::string_view text) {
   const char* at = text.data();
   const char* end = at + text.size();
   for (uint32_t weight : {10000u, 100u, 1u}) {
-    uint8_t part = 0;  // no part of a version is over 255; what is, is no version
+    uint8_t part = 0;  // version parts are at most 255; others are not a version
     auto [next, error] = std::from_chars(at, end, part);
     if (error != std::errc()) return weight == 10000 ? 0 : number;
     number += part * weight;
@@ -80,8 +81,8 @@ ServerVersion VersionOf(std::string_view text, uint64_t capabilities) {
   ServerVersion version;
   bool named = (capabilities & kLongPassword) != 0 && text.find("MariaDB") != text.npos;
   version.mariadb = capabilities >> kFurther != 0 || named;
-  // MariaDB 10, and what stands for it, puts this before its own version, for replicas that know
-  // only one digit.
+  // MariaDB 10 and compatible servers put this before their version, for replicas that read only
+  // one digit.
   constexpr std::string_view kPrefix = "5.5.5-";
   if (text.starts_with(kPrefix)) version.number = ReadNumber(text.substr(kPrefix.size()));
   if (version.number < kFirstOfTwoDigits) version.number = ReadNumber(text);

@@ -1,5 +1,5 @@
-// The capability flags of the handshake: one table gives their names, and since when servers have
-// them; from it follows what a greeting with a given version may promise.
+// The capability flags of the handshake: one table has their names and the first server versions
+// with them, and decides what a greeting of a given version may offer.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 namespace rum::mysql {
 
 enum Capability : uint64_t {
-  kLongPassword = 1u << 0,  // clear: the sender is MariaDB, and 32 further flags are in force
+  kLongPassword = 1u << 0,  // if clear, the sender is MariaDB and uses 32 more flags
   kFoundRows = 1u << 1,
   kLongFlag = 1u << 2,
   kConnectWithDb = 1u << 3,
@@ -34,12 +34,12 @@ enum Capability : uint64_t {
   kExpiredPasswords = 1u << 22,
   kSessionTrack = 1u << 23,
   kDeprecateEof = 1u << 24,
-  kOptionalMetadata = 1u << 25,  // MySQL only, as the next two
+  kOptionalMetadata = 1u << 25,  // MySQL only, like the next two
   kZstd = 1u << 26,
   kQueryAttributes = 1u << 27,
-  kMultiFactor = 1u << 28,  // MySQL only: matters during the login and never after it
+  kMultiFactor = 1u << 28,  // MySQL only; matters only during the login
   kRememberOptions = 1u << 31,
-  // MariaDB's further ones, from kFurther on.
+  // MariaDB's extended flags, from kFurther on.
   kProgress = 1ull << 32,
   kBulkOperations = 1ull << 34,
   kExtendedMetadata = 1ull << 35,
@@ -49,42 +49,41 @@ enum Capability : uint64_t {
 
 constexpr unsigned kFurther = 32;
 
-// The flags of one kind of server without which it and a client that uses them would misread each
-// other.
+// Flags of one kind of server that change the format: without one of them, the server and a client
+// that uses it would misread each other.
 constexpr uint64_t kChangesWhatFollows = kOptionalMetadata | kQueryAttributes | kBulkOperations |
                                          kExtendedMetadata | kCacheMetadata | kBulkUnitResults;
 
-// A server without one of these may be greeted for by nobody but itself: each server has them since
-// MySQL 5.5.7 and MariaDB 5.5 (CLIENT_BASIC_FLAGS in their include/mysql_com.h), and what speaks
-// their protocol by now has them, too.
+// Flags of every server since MySQL 5.5.7 and MariaDB 5.5 (CLIENT_BASIC_FLAGS in their
+// include/mysql_com.h), and of all servers that speak their protocol. A server without one of them
+// affects no greeting but its own.
 constexpr uint64_t kFloor = kConnectWithDb | kProtocol41 | kSecureConnection | kPluginAuth;
 
-// What follows the login is compressed, by zlib or by zstd.
+// The session is compressed after the login, by zlib or zstd.
 constexpr uint64_t kCompresses = kCompress | kZstd;
-constexpr uint32_t kFirstZstd = 80018;  // version of MySQL
+constexpr uint32_t kFirstZstd = 80018;  // MySQL version
 
-// A server's kind and version as MAJOR * 10000 + MINOR * 100 + PATCH.
+// A server's kind and version, as MAJOR * 10000 + MINOR * 100 + PATCH.
 struct ServerVersion {
   bool mariadb = false;
   uint32_t number = 0;
 };
 
-// Reads "8.0.40", "11.8.6-MariaDB" or "5.5.5-10.11.0-MariaDB". Number 0: it starts with no version.
+// Parses "8.0.40", "11.8.6-MariaDB" or "5.5.5-10.11.0-MariaDB". Number 0: no version at the start.
 ServerVersion ReadVersion(std::string_view text);
 
-// Of a server that greets so. It is MariaDB if it announces MariaDB's further flags, whatever it
-// calls itself. MariaDB before 10.2 has none; that one sets LONG_PASSWORD, as MySQL does, and is
-// known by its name. A server without either is neither; it is taken for MySQL, as a client takes
-// it.
+// The version of the server that sent this greeting. Any server with MariaDB's extended flags is
+// MariaDB, whatever its name. MariaDB before 10.2 has no extended flags and sets LONG_PASSWORD, as
+// MySQL does; its name identifies it. A server with neither counts as MySQL, as clients treat it.
 ServerVersion VersionOf(std::string_view text, uint64_t capabilities);
 
-// The flags that rum promises under a version: those that every server from that version on has,
-// and that it can pass on. Never kCompresses and kSsl.
+// The flags that rum offers under a version: those that every server from that version on has and
+// that rum can pass on. Never kCompresses or kSsl.
 uint64_t OfferedCapabilities(const ServerVersion& version);
 
 // "DEPRECATE_EOF, PLUGIN_AUTH" for the known flags in `bits`.
 std::string NameCapabilities(uint64_t bits);
-// "81fff7df", with MariaDB's further ones in front: "1d81fff7df".
+// "81fff7df"; with MariaDB's extended flags in front, "1d81fff7df".
 std::string HexOf(uint64_t bits);
 
 }  // namespace rum::mysql

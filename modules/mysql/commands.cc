@@ -13,7 +13,7 @@ constexpr uint8_t kProcessKill = 0x0c;
 constexpr uint8_t kChangeUserCommand = 0x11;
 constexpr size_t kFullPacket = 0xffffff;
 constexpr uint8_t kLastSequence = 255;
-// A KILL with all its words, and room for spaces.
+// A KILL with all its words, and space for blanks.
 constexpr size_t kMaxKill = 128;
 constexpr size_t kProcessKillSize = 5;
 constexpr size_t kMaxAttributes = 65535;
@@ -30,7 +30,7 @@ class Words {
     while (at_ < text_.size() && IsSpace(text_[at_])) ++at_;
     return at_ > before;
   }
-  // The word, and at least one space behind it.
+  // The word and at least one blank after it.
   bool Take(std::string_view word) {
     if (text_.size() - at_ <= word.size()) return false;
     for (size_t i = 0; i < word.size(); ++i) {
@@ -48,7 +48,7 @@ class Words {
     at_ += static_cast<size_t>(end - begin);
     return number;
   }
-  // Nothing more, but for the end of the statement.
+  // Nothing but the end of the statement.
   bool AtEnd() {
     SkipSpace();
     if (at_ < text_.size() && text_[at_] == ';') ++at_;
@@ -101,7 +101,7 @@ ClientPacket CommandReader::Next(Bytes bytes) {
     packet.payload = bytes.subspan(kHeaderSize, length);
   }
   packet.kind = kind;
-  bool last = length == 0 && !split_;  // the empty packet that ends data
+  bool last = length == 0 && !split_;  // the empty packet that ends the data
   command_ = command;
   wraps_ = !command && !last && sequence == kLastSequence;
   split_ = length == kFullPacket;
@@ -115,7 +115,7 @@ ClientPacket ReadCompressed(Bytes bytes) {
   Reader header(bytes.first(kCompressedHeaderSize));
   size_t length = header.ReadU24();
   uint8_t sequence = header.ReadU8();
-  bool as_it_is = header.ReadU24() == 0;  // else the length when it is unpacked
+  bool as_it_is = header.ReadU24() == 0;  // otherwise the length when uncompressed
   packet.size += length;
   if (sequence != 0 || !as_it_is || length > kHeaderSize + kMaxKill) {
     packet.kind = ClientPacket::Kind::kOpaque;
@@ -148,7 +148,7 @@ std::optional<Kill> FindKill(Bytes payload) {
   }
   if (payload.empty() || payload[0] != kQuery) return std::nullopt;
   kill.begin = 1;
-  // With QUERY_ATTRIBUTES the text comes behind their number, none, and the number of their sets.
+  // With QUERY_ATTRIBUTES, the text follows the number of attributes (0) and of their sets.
   if (payload.size() > 3 && payload[1] == 0 && payload[2] == 1) kill.begin = 3;
   Words words(AsText(payload.subspan(kill.begin)));
   words.SkipSpace();
@@ -177,7 +177,7 @@ std::string BuildKill(Bytes payload, const Kill& kill, uint32_t id) {
 std::string BuildQuery(std::string_view text, bool attributes) {
   PacketWriter packet;
   packet.WriteU8(kQuery);
-  if (attributes) packet.WriteLength(0).WriteLength(1);  // none of them, in one set
+  if (attributes) packet.WriteLength(0).WriteLength(1);  // no attributes, in one set
   return packet.WriteText(text).Finish(0);
 }
 
@@ -185,11 +185,11 @@ Parsed<ChangeUser> ParseChangeUser(Bytes payload, uint64_t capabilities) {
   auto has = [&](uint64_t bit) { return (capabilities & bit) != 0; };
   auto text = [](Bytes bytes) { return std::string(AsText(bytes)); };
   Reader reader(payload);
-  if (reader.ReadU8() != kChangeUserCommand) return {.why = "this is no change of the user"};
+  if (reader.ReadU8() != kChangeUserCommand) return {.why = "this is not a change of the user"};
   ChangeUser change;
   change.user = text(reader.ReadUntilNul());
   if (!reader.ok()) return {.why = "the user name has no end"};
-  // One byte of length, whatever PLUGIN_AUTH_LENENC says.
+  // One length byte, regardless of PLUGIN_AUTH_LENENC.
   change.auth =
       text(has(kSecureConnection) ? reader.ReadBytes(reader.ReadU8()) : reader.ReadUntilNul());
   if (!reader.ok()) return {.why = "the authentication data are cut short"};

@@ -1,5 +1,5 @@
-// What a client sends after its login, as far as a proxy must understand it: where commands begin,
-// KILL, and COM_CHANGE_USER.
+// Parses what a client sends after its login, as far as a proxy needs: where commands begin, KILL,
+// and COM_CHANGE_USER.
 #pragma once
 
 #include <cstddef>
@@ -16,66 +16,67 @@ namespace rum::mysql {
 struct ClientPacket {
   enum class Kind : uint8_t {
     kPartial,     // call again when `size` bytes are there
-    kOpaque,      // a packet of `size` bytes, header included, that need not be looked at
+    kOpaque,      // a packet of `size` bytes, with its header, that may pass unread
     kMayKill,     // a short COM_QUERY or a COM_PROCESS_KILL: see FindKill
     kChangeUser,  // COM_CHANGE_USER
     kTooLong,     // a COM_CHANGE_USER of more than kMaxPayload
   };
   Kind kind = Kind::kPartial;
   size_t size = 0;
-  Bytes payload;  // of kMayKill and kChangeUser, whole
+  Bytes payload;  // complete, for kMayKill and kChangeUser
 };
 
-// Tells commands from what is no command: the rest of a packet of more than 16 MB, the data of LOAD
-// DATA LOCAL, answers to a server's question. A command begins with sequence number 0, but numbers
-// wrap after 255: a packet with 0 goes on with such data if and only if the one before was no
-// command, had 255, and was not the empty one that ends them.
+// Distinguishes commands from other packets: continuations of packets over 16 MB, data of LOAD DATA
+// LOCAL, answers to a server's question. A command has sequence number 0, but numbers wrap after
+// 255: a packet with 0 continues such data if and only if the packet before it was no command, had
+// 255, and was not the empty packet that ends the data.
 class CommandReader {
  public:
-  // `bytes` begin with a packet. Unless the answer is kPartial the next call is about the next one.
+  // `bytes` begins with a packet. Unless the result is kPartial, the next call is for the next
+  // packet.
   ClientPacket Next(Bytes bytes);
 
  private:
-  bool split_ = false;    // the packet before had all 16 MB: this one belongs to it
-  bool command_ = false;  // the packet that was begun last is a command
-  bool wraps_ = false;    // it was data, and the next one with number 0 is, too
+  bool split_ = false;    // the previous packet had all 16 MB: this one continues it
+  bool command_ = false;  // the last packet that began is a command
+  bool wraps_ = false;    // it was data, and the next packet with number 0 is data, too
 };
 
-// The same where the client compresses: the answer is about a whole frame of that protocol. Only a
-// short packet in a frame of its own can be read, and clients leave those as they are; all else is
-// kOpaque.
+// The same for a compressed session: the result is for a whole compressed frame. Only a short
+// packet alone in its frame is readable, as clients leave it uncompressed; all others are kOpaque.
 ClientPacket ReadCompressed(Bytes bytes);
-// A packet, too short to be worth compressing, in a frame of its own: the first of a command.
+// A packet alone in its frame and too short to be compressed: the first of a command.
 std::string WrapCompressed(std::string_view packet);
 
-// Where the connection id stands in the payload of a KILL.
+// Position of the connection id in the payload of a KILL.
 struct Kill {
   uint32_t id = 0;
   size_t begin = 0;  // of the digits
   size_t size = 0;   // 0: the payload is a COM_PROCESS_KILL
 };
 
-// KILL [HARD|SOFT] [CONNECTION|QUERY] <id>, as text or as COM_PROCESS_KILL. Nothing: another
-// command, or a KILL that does not name a connection by its id.
+// KILL [HARD|SOFT] [CONNECTION|QUERY] <id>, as text or as COM_PROCESS_KILL. nullopt: another
+// command, or a KILL without a connection id.
 std::optional<Kill> FindKill(Bytes payload);
 
-// The whole packet with another id in it.
+// The whole packet, with another id.
 std::string BuildKill(Bytes payload, const Kill& kill, uint32_t id);
 
-// COM_QUERY, the whole packet. `attributes`: QUERY_ATTRIBUTES is in force.
+// COM_QUERY as a whole packet. `attributes`: QUERY_ATTRIBUTES is in use.
 std::string BuildQuery(std::string_view text, bool attributes);
 
-// COM_CHANGE_USER. Strings hold raw bytes in the client's character set.
+// COM_CHANGE_USER. Strings are raw bytes in the client's character set.
 struct ChangeUser {
   std::string user;
   std::string auth;
   std::string database;
-  std::optional<uint16_t> charset;  // what follows needs it
+  std::optional<uint16_t> charset;  // later fields require it
   std::string plugin;               // with PLUGIN_AUTH; may be empty
-  std::string attributes;           // with CONNECT_ATTRS: the pairs as they came
+  std::string attributes;           // with CONNECT_ATTRS: the pairs as received
 };
 
-// `capabilities` are those in force on the link. Trailing fields may be missing, as servers allow.
+// `capabilities` are those in use on the connection. Trailing fields may be missing, as servers
+// allow.
 Parsed<ChangeUser> ParseChangeUser(Bytes payload, uint64_t capabilities);
 std::string BuildChangeUser(const ChangeUser& change, uint64_t capabilities);
 

@@ -18,8 +18,8 @@ enum Option : size_t {
   kSocketUser
 };
 
-// Where nothing else is known. It suits MariaDB 10.x, whose drivers pick their SQL by it
-// (Connector/J above all).
+// The default if nothing else is known. It suits MariaDB 10.x, whose drivers (Connector/J above
+// all) choose their SQL by it.
 constexpr char kDefaultVersion[] = "5.5.5-10.11.0-MariaDB";
 
 const rum_option kOptions[kOptionCount] = {
@@ -33,7 +33,7 @@ const rum_option kOptions[kOptionCount] = {
      "for clients that cannot switch plugins",
      RUM_OPTION_CHOICE, 0},
     {"mysql-unknown-user", "default|deny", "default",
-     "where users go that the map does not know: to -d if there is one, or nowhere",
+     "users that are not in the map: send them to -d if it is set, or refuse them",
      RUM_OPTION_CHOICE, 0},
     {"mysql-capabilities", "HEX", nullptr,
      "the capability flags in the greeting; without it they follow from the version",
@@ -55,8 +55,8 @@ const rum_option kOptions[kOptionCount] = {
     {"mysql-compress", nullptr, nullptr,
      "offer compression to clients, which works where their servers have it", RUM_OPTION_FLAG, 0},
     {"mysql-socket-user", "NAME[,NAME...]|none", nullptr,
-     "names that servers behind sock: have for the user rum runs as; nobody is relayed there under "
-     "such a name; none: no account trusts the system; without it all that this machine has",
+     "names of rum's own system user on servers behind sock:, which no client may use there; none: "
+     "no account trusts the system; without it all names on this machine",
      RUM_OPTION_TEXT, 0},
 };
 static_assert(kSocketUser + 1 == kOptionCount);
@@ -89,12 +89,12 @@ constexpr VersionName kVersionNames[] = {
     {"mariadb118", "11.8.2-MariaDB"},
 };
 
-constexpr size_t kMaxVersion = 60;  // what clients reserve for it
+constexpr size_t kMaxVersion = 60;  // space that clients reserve for it
 constexpr uint32_t kNeeded = kProtocol41 | kSecureConnection | kConnectWithDb;
-constexpr uint8_t kUtf8 = 33;  // utf8_general_ci: servers before 5.5.3 know no utf8mb4
+constexpr uint8_t kUtf8 = 33;  // utf8_general_ci: servers before 5.5.3 have no utf8mb4
 constexpr uint32_t kFirstUtf8Mb4 = 50503;
 
-// Printable ASCII that needs no escape in JSON.
+// Printable ASCII without need for JSON escapes.
 bool IsPlain(std::string_view text) {
   for (char c : text) {
     if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') return false;
@@ -102,16 +102,16 @@ bool IsPlain(std::string_view text) {
   return true;
 }
 
-// The servers' flags that exist, which are those of the newest version of either kind.
+// All flags that servers have: those of the newest version of either kind.
 uint64_t AllOffered() {
   return OfferedCapabilities({.mariadb = false, .number = 999999}) |
          OfferedCapabilities({.mariadb = true, .number = 999999});
 }
-// What is promised without a look at the servers has none of these: clients that use them would be
-// refused by the first server without.
+// Greetings that are not based on the servers omit these: the first server without one would refuse
+// clients that use it.
 constexpr uint64_t kFixedMost = 0xffffffff & ~kChangesWhatFollows;
 
-// Nothing: one of them is empty.
+// nullopt: one of the parts is empty.
 std::optional<std::vector<std::string>> ReadNames(std::string_view text) {
   std::vector<std::string> names;
   for (bool more = true; more;) {
@@ -177,8 +177,8 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
   if (!value(kCompression).empty()) {
     if (config.change_user != ChangeUserMode::kAllow) {
       return {.why =
-                  "--mysql-compress: a COM_CHANGE_USER cannot be seen under compression; leave out "
-                  "--mysql-change-user or this"};
+                  "--mysql-compress: rum cannot read COM_CHANGE_USER in compressed sessions; "
+                  "remove this or --mysql-change-user"};
     }
     config.capabilities |= kCompresses;
     bool has_zstd = !version.mariadb && version.number >= kFirstZstd;

@@ -1,5 +1,5 @@
-// The module's options, and the configuration that is made of them: a value that never changes,
-// and a way to what is known of the servers.
+// The module's options, and the configuration made from them: an immutable value, and access to
+// what is known about the servers.
 #pragma once
 
 #include <rum/module.h>
@@ -18,39 +18,39 @@
 namespace rum::mysql {
 
 enum class AuthMode : uint8_t {
-  kAuto,     // rewrite for a client without PLUGIN_AUTH whose hash is stored, else relay
-  kRelay,    // always let server and client agree
-  kRewrite,  // check and rewrite wherever a hash is stored
+  kAuto,     // rewrite if the client lacks PLUGIN_AUTH and a hash is stored, else relay
+  kRelay,    // always let server and client authenticate each other
+  kRewrite,  // check and rewrite whenever a hash is stored
 };
 
 enum class ChangeUserMode : uint8_t {
-  kAllow,  // as the servers have it
-  kSame,   // only to the user who logged in
+  kAllow,  // leave it to the servers
+  kSame,   // only for the user who logged in
   kDeny,
 };
 
 struct Config {
-  Promise promise;               // what greetings say, until or instead of what servers teach
-  bool learns = true;            // greetings follow the servers
-  uint64_t capabilities = 0;     // the most that a greeting promises, learned or not
-  std::shared_ptr<Fleet> fleet;  // shared by all configurations that there are
+  Promise promise;            // content of greetings without, or until, knowledge about the servers
+  bool learns = true;         // greetings follow the servers
+  uint64_t capabilities = 0;  // upper bound for greetings, learned or not
+  std::shared_ptr<Fleet> fleet;  // shared by all configurations
   AuthMode auth = AuthMode::kAuto;
   ChangeUserMode change_user = ChangeUserMode::kAllow;
-  bool unknown_to_default = true;  // users that the map does not know go to -d
-  bool client_attributes = false;  // tell servers who the client is
-  // Names that servers behind unix sockets have for the user that rum runs as. Nothing: not known.
+  bool unknown_to_default = true;  // users that are not in the map go to -d
+  bool client_attributes = false;  // tell servers the client's address and user
+  // Names that servers on unix sockets give to rum's system user. nullopt: unknown.
   std::optional<std::vector<std::string>> socket_users;
 };
 
-// The table for the module's description.
+// The options in the module's description.
 constexpr size_t kOptionCount = 9;
 extern const rum_option kOptions[kOptionCount];
 
-// `values` are in the order of kOptions, NULL for what was not given and has no default.
+// `values` are in the order of kOptions; NULL: not given, and no default.
 Parsed<Config> ReadConfig(const char* const* values, size_t count);
 
-// What a greeting says now. Character set and plugin are the servers' in any case: no option tells
-// them. Where rum judges proofs, the plugin is the one that it can judge.
+// The content of a greeting now. Character set and plugin always follow the servers, as no option
+// sets them. If rum checks passwords itself, the plugin is one that it can check.
 Promise PromiseNow(const Config& config, const Fleet::Snapshot& snapshot);
 
 // For the hook `stats`.

@@ -15,10 +15,10 @@ constexpr Row kRows[] = {
     {"sha256_password", PluginKind::kSha256},
 };
 
-// How long the answers are.
+// Lengths of the answers.
 constexpr size_t kNativeProof = 20;
 constexpr size_t kEd25519Proof = 64;
-constexpr size_t kParsecProof = 96;  // the second answer; the first is empty
+constexpr size_t kParsecProof = 96;  // of the second answer; the first is empty
 
 constexpr uint8_t kMoreMark = 0x01;
 constexpr uint8_t kFullAuthentication = 0x04;
@@ -42,7 +42,7 @@ PluginKind KindOfPlugin(std::string_view name) {
 std::optional<std::string> WrongAnswer(PluginKind kind, unsigned answered) {
   if (kind == PluginKind::kEd25519) return std::string(kEd25519Proof, '\0');
   if (kind != PluginKind::kParsec) return std::string();
-  // An empty one would ask for the salt.
+  // An empty answer would request the salt.
   return answered ? std::nullopt : std::optional(std::string(1, '\0'));
 }
 
@@ -67,7 +67,8 @@ std::optional<std::string> WrongProof(PluginKind kind, unsigned answered) {
     case PluginKind::kNative:
     case PluginKind::kCachingSha2:
     case PluginKind::kSha256: {
-      // A proof of the first, a length that the second never has, and a password for the third.
+      // The native plugin counts it as a wrong proof, caching_sha2_password as a wrong length, and
+      // sha256_password as a wrong password.
       std::string proof(kNativeProof, '\x7f');
       proof.back() = '\0';
       return proof;
@@ -106,10 +107,10 @@ void Exchange::Hear(Bytes more) {
 Exchange::Step Exchange::Judge(Bytes answer, Links links) {
   if (!secret_due_ || !ProvesSomething(AsText(answer))) return Step::kPass;
   secret_due_ = false;
-  // A password ends with a NUL, so it is never as short as a request.
+  // A password ends with a NUL, so it is longer than a key request.
   bool request = answer.size() == 1 && answer[0] == key_request();
-  // Over a unix socket the server's sha256_password takes a cipher only, the other one the
-  // password.
+  // Over a unix socket, the server's sha256_password accepts only ciphertext, and
+  // caching_sha2_password only the password.
   bool takes_password =
       kind_ == PluginKind::kSha256 ? links.server == Link::kTls : IsSafe(links.server);
   if (takes_password) {

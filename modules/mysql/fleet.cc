@@ -32,19 +32,18 @@ constexpr uint32_t kFirstUtf8Mb4 = 50503;
 constexpr uint8_t kUtf8 = 33;
 constexpr uint8_t kUtf8Mb4 = 45;
 
-// The first versions with authentication plugins, on which the relay rests.
+// The first versions with authentication plugins, which relaying logins requires.
 constexpr uint32_t kFirstMySql = 50507;
 constexpr uint32_t kFirstMariaDb = 50500;
-// One server in so many does not move the version.
+// One outlier among so many servers does not change the version.
 constexpr size_t kOutlier = 100;
 
-// A client that was promised one of these by a server without would misread it, or the other way
-// round; so would one that was promised less than kFloor of where to put what it sends.
+// Clients and servers that disagree about one of these misread each other; the same happens to a
+// client that was offered less than kFloor, for the fields of its packets.
 constexpr uint64_t kOfAll =
     kDeprecateEof | kSessionTrack | kProgress | kChangesWhatFollows | kCompresses | kFloor;
 
-// Servers build names of systems and packages into it: only what a version may consist of is shown
-// to clients.
+// Servers add names of systems and packages to it: clients see only the characters of a version.
 std::string Shown(std::string_view version) {
   auto end = std::find_if(version.begin(), version.end(), [](char c) {
     return !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -66,7 +65,7 @@ void Change(Map* map, const Key& key, int by) {
   if (at->second == 0) map->erase(at);
 }
 
-// What is there most often.
+// The most frequent value.
 template <class Map>
 const typename Map::key_type* MostOf(const Map& map) {
   auto most = std::max_element(map.begin(), map.end(),
@@ -115,14 +114,14 @@ void Census::Count(const Server& server, int by) {
     group->all += static_cast<size_t>(by);
     Change(&group->versions, std::pair(version.number, Shown(server.version)), by);
     Change(&group->plugins, server.plugin, by);
-    // Servers can be set to one that no client may use; some clients would go by it.
+    // A server can be set to one that clients may not use; some clients would adopt it.
     if (server.charset != 0 && CharsetOfNoClient(server.charset).empty()) {
       Change(&group->charsets, server.charset, by);
     }
   }
   all_ += static_cast<size_t>(by);
-  // By its version too: DEPRECATE_EOF is announced by servers that do it wrong. Whether to compress
-  // is offered at all is the configuration's affair.
+  // Checked by version, too: some servers offer a faulty DEPRECATE_EOF. The configuration decides
+  // whether compression is offered.
   uint64_t has = (server.capabilities | kAlways) & (OfferedCapabilities(version) | kCompresses);
   for (size_t bit = 0; bit < 64; ++bit) {
     if (has >> bit & 1) having_[bit] += static_cast<size_t>(by);
@@ -186,7 +185,7 @@ Parsed<Servers> ReadServers(std::string_view text, int64_t now) {
   auto json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object() || json.value("format", nlohmann::json()) != kFormat ||
       !json.contains("servers") || !json["servers"].is_array()) {
-    return {.value = {}, .why = "it is not of this program or version"};
+    return {.value = {}, .why = "it is from another program or version"};
   }
   Servers servers;
   for (const auto& one : json["servers"]) {
@@ -195,7 +194,7 @@ Parsed<Servers> ReadServers(std::string_view text, int64_t now) {
       auto found = one.find(name);
       return found != one.end() && found->is_string() ? found->get<std::string>() : "";
     };
-    // -1: it is not there, or too big for a time or a number of a character set.
+    // -1: missing, or too large for a time or a character set number.
     auto number = [&](const char* name, uint64_t most) -> int64_t {
       auto found = one.find(name);
       if (found == one.end() || !found->is_number_unsigned()) return -1;
@@ -245,7 +244,7 @@ void Fleet::Remember(std::string_view text, int64_t now) {
   Parsed<Servers> parsed = ReadServers(text, now);
   std::lock_guard lock(mutex_);
   if (!parsed.ok()) {
-    log_(RUM_LOG_WARNING, std::string("what was kept of the servers is not used: ") + parsed.why);
+    log_(RUM_LOG_WARNING, std::string("the saved list of servers is not used: ") + parsed.why);
     return;
   }
   if (parsed.value.empty() || !servers_.empty()) return;
@@ -255,7 +254,7 @@ void Fleet::Remember(std::string_view text, int64_t now) {
     servers_.emplace(address, Known{.server = std::move(server), .expires = expires});
   }
   kept_ = now;
-  Publish("so they were before the start", now);
+  Publish("as saved before the start", now);
 }
 
 void Fleet::Saw(View& view, std::string_view address, const Greeting& greeting,
@@ -289,7 +288,7 @@ bool Fleet::Learn(std::string_view address, Server server, std::optional<bool> i
     bool changed = Enter(address, server, is_default, now);
     auto known = servers_.find(address);
     taken = known != servers_.end() && known->second.server.SameAs(server);
-    if (forgot && !changed) because = "servers that were not heard of are forgotten";
+    if (forgot && !changed) because = "servers without contact are forgotten";
     if (changed || forgot || line_due_) Publish(because, now);
     file_due_ |= changed || forgot || now - kept_ > kKeepAgain;
     keeps = file_due_ && files_.Take(now);
@@ -305,7 +304,7 @@ bool Fleet::Learn(std::string_view address, Server server, std::optional<bool> i
   return taken;
 }
 
-// With the lock held, as those that follow. Whether anything in it is new.
+// Requires the lock, as do the next functions. Returns whether something in it is new.
 bool Fleet::Enter(std::string_view address, Server server, std::optional<bool> is_default,
                   int64_t now) {
   auto at = servers_.find(address);
@@ -343,14 +342,14 @@ bool Fleet::Enter(std::string_view address, Server server, std::optional<bool> i
   return true;
 }
 
-// Whether there was anything to forget.
+// Returns whether something was forgotten.
 bool Fleet::Forget(int64_t now) {
   if (now - looked_through_ < kLookThroughAgain && now >= looked_through_) return false;
   looked_through_ = now;
   bool any = false;
   for (auto at = servers_.begin(); at != servers_.end();) {
     Known& known = at->second;
-    known.expires = std::min(known.expires, now + TimeToForget(known.server));  // a clock set back
+    known.expires = std::min(known.expires, now + TimeToForget(known.server));  // clock set back
     bool goes = now > known.expires;
     if (goes) census_.Remove(known.server);
     at = goes ? servers_.erase(at) : std::next(at);

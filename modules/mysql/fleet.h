@@ -1,10 +1,10 @@
-// What the servers behind rum are, and the greeting that follows from it: one for the process.
-// Workers read a share that does not change; who learns something new makes the next one.
+// Knows the servers behind rum, and derives the greeting from them; one per process. Workers read
+// an immutable snapshot; new knowledge replaces it by the next one.
 //
-// Some of the servers may belong to somebody whom the operator does not trust. So what one server
-// says moves the greeting of the others' users within bounds only: not below what each supported
-// server has (see IsSupported), once a minute, at a cost that does not grow with their number; and
-// a server that is no longer asked is forgotten.
+// The operator may not trust every server's owner. So one server can change the greeting of the
+// other servers' users only within limits: not below what each supported server has (see
+// IsSupported), once a minute, at a cost independent of the number of servers; and a server without
+// new greetings or probes is forgotten.
 #pragma once
 
 #include <atomic>
@@ -23,7 +23,7 @@
 
 namespace rum::mysql {
 
-// What a greeting says in which a client may trust.
+// The parts of a greeting that a client relies on.
 struct Promise {
   std::string version;
   uint64_t capabilities = 0;
@@ -33,12 +33,12 @@ struct Promise {
 };
 
 struct Server {
-  std::string version;  // as it greets
+  std::string version;  // as in its greeting
   uint64_t capabilities = 0;
   std::string plugin;
   uint8_t charset = 0;      // 0: unknown
-  bool is_default = false;  // a probe said that it is one of -d
-  int64_t seen = 0;         // when it greeted last, seconds since 1970
+  bool is_default = false;  // a probe said that it belongs to -d
+  int64_t seen = 0;         // its last greeting, seconds since 1970
   int64_t interval = 0;     // between its last two probes, seconds; 0: unknown
   bool SameAs(const Server& other) const {
     return version == other.version && capabilities == other.capabilities &&
@@ -46,35 +46,34 @@ struct Server {
   }
 };
 
-// By the address that is connected to, "192.0.2.7:3306" or "unix:/path".
+// By connected address, "192.0.2.7:3306" or "unix:/path".
 using Servers = std::map<std::string, Server, std::less<>>;
 
-// Whether what a server says may move the greeting of all: that of those of -d, which are the
-// operator's own, always; that of others only from MySQL 5.5.7 and MariaDB 5.5 on, and if they have
-// kFloor. Those that are not are served where a login needs nothing that they lack, and are refused
-// alone where it does.
+// Whether a server may affect the greeting of all: those of -d always may, as they are the
+// operator's own; others only from MySQL 5.5.7 and MariaDB 5.5 on, and with kFloor. Any other
+// server still serves logins that need nothing it lacks; the rest of its logins are refused.
 bool IsSupported(const Server& server);
 
-// Counts what servers are, so that one more or less costs the same however many there are.
+// Counts the properties of servers, so that a change costs the same for any number of servers.
 class Census {
  public:
   void Add(const Server& server) { Count(server, 1); }
   void Remove(const Server& server) { Count(server, -1); }
 
   // The greeting for these servers.
-  // Family: that of the default servers if they agree, else the one with more servers.
-  // Version: the lowest in the family, but for one server in a hundred.
-  // Capabilities: those without which server and client would misread each other, and kFloor, if
-  // all servers have them; the others if half of them do, for rum takes them off toward the rest.
-  // Character set and plugin: those of the family's default servers if they agree, else those of
-  // most servers in it. Only plugins that rum knows are named.
-  // Nothing: there are no supported servers.
+  // Family: that of the default servers if they agree, else that of more servers.
+  // Version: the lowest in the family, ignoring one server in a hundred.
+  // Capabilities: those that change the format, and kFloor, if all servers have them; others if
+  // half of the servers do, as rum clears them toward the rest.
+  // Character set and plugin: those of the family's default servers if they agree, else the most
+  // frequent in the family. Only plugins that rum knows.
+  // nullopt: there are no supported servers.
   std::optional<Promise> promise() const;
   // There are servers of both families.
   bool mixed() const;
-  // The family that is greeted as.
+  // The family of the greeting.
   bool is_mariadb() const;
-  // Not supported.
+  // Number of unsupported servers.
   size_t unsupported() const { return unsupported_; }
 
  private:
@@ -96,40 +95,40 @@ class Census {
   size_t unsupported_ = 0;
 };
 
-// The file between two processes: JSON. What is not understood, too old or from the future is left
-// out; `why` when nothing of it can be used.
+// The file that keeps them across restarts: JSON. Entries that are invalid, too old or from the
+// future are left out; `why` if nothing is usable.
 std::string WriteServers(const Servers& servers);
 Parsed<Servers> ReadServers(std::string_view text, int64_t now);
 
 class Fleet {
  public:
   static constexpr size_t kServersMost = 4096;
-  // A known server's changed greeting is learned no more often. Seconds, as the others.
+  // Shortest time between two changes of a known server's greeting. Seconds, as are the others.
   static constexpr int64_t kChangeAgain = 60;
-  // A server that was not heard of for so long is forgotten; or for three times as long as there is
-  // between two of its probes, but for ten minutes at least.
+  // A server is forgotten this long after its last greeting; if it is probed, after three times the
+  // interval of its probes, but not before ten minutes.
   static constexpr int64_t kForgotten = 3600;
   static constexpr int64_t kForgottenLeast = 600;
 
-  // What all workers see until something is learned.
+  // What all workers see until the next change.
   struct Snapshot {
     std::optional<Promise> promise;
     bool mixed = false;
     bool operator==(const Snapshot&) const = default;
   };
-  // For people.
+  // For statistics.
   struct Summary {
     size_t servers = 0;
     size_t unsupported = 0;
-    std::map<std::string, size_t> versions;  // some of them, if there are many
+    std::map<std::string, size_t> versions;  // only some, if there are many
   };
   using Log = std::function<void(uint32_t level, const std::string& text)>;
   using Keep = std::function<void(const std::string& text)>;
 
-  // [any] One worker's or thread's share of the snapshot.
+  // [any] The copy of the snapshot that one worker or thread uses.
   class View {
    public:
-    // No lock unless something was learned since the last call.
+    // Takes the lock only if the snapshot has changed since the last call.
     const Snapshot& Look(Fleet& fleet);
 
    private:
@@ -140,20 +139,20 @@ class Fleet {
     };
     uint64_t generation_ = 0;
     std::shared_ptr<const Snapshot> snapshot_;
-    std::map<std::string, Reported, std::less<>> reported_;  // what this one has told the fleet
+    std::map<std::string, Reported, std::less<>> reported_;  // to the fleet, by this view
   };
 
-  // `log` takes RUM_LOG_... and a line, `keep` what is to be there at the next start. Both are
-  // called with a lock held that no View needs, on any thread.
+  // `log` receives RUM_LOG_... and a line, `keep` the text to keep across a restart. Any thread may
+  // call them, with a lock held that no View needs.
   Fleet(Log log, Keep keep);
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;
 
-  // [main] What an earlier process kept.
+  // [main] Loads what an earlier process kept.
   void Remember(std::string_view text, int64_t now);
 
-  // [any] A server has greeted. `is_default`: told by a probe; nothing by a login. A login costs a
-  // look at the view, and a lock only when there is something new, or once in minutes.
+  // [any] Reports a server's greeting. `is_default`: known after a probe, nullopt after a login. A
+  // login costs a look at the view; the lock is taken only for news, or once in minutes.
   void Saw(View& view, std::string_view address, const Greeting& greeting,
            std::optional<bool> is_default, int64_t now);
 
@@ -161,7 +160,7 @@ class Fleet {
   Summary Summarize();
 
  private:
-  // Of lines in the log, and of files: so many in a minute.
+  // Log lines and files per minute.
   struct Budget {
     int64_t minute = 0;
     int used = 0;
@@ -172,28 +171,28 @@ class Fleet {
     int64_t changed = 0, probed = 0, expires = 0;
   };
 
-  // False: it is not known as this yet.
+  // False: new, or different.
   bool Learn(std::string_view address, Server server, std::optional<bool> is_default, int64_t now);
   bool Enter(std::string_view address, Server server, std::optional<bool> is_default, int64_t now);
   bool Forget(int64_t now);
   void Publish(const std::string& because, int64_t now);
   Servers Copy();
 
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   std::map<std::string, Known, std::less<>> servers_;
   Census census_;
-  int64_t looked_through_ = 0;  // for what is to be forgotten
+  int64_t looked_through_ = 0;  // when it last looked for servers to forget
   Budget lines_;
-  bool line_due_ = false;     // the last promise is not in the log yet
-  int64_t warned_mixed_ = 0;  // when
+  bool line_due_ = false;     // the last promise is not yet logged
+  int64_t warned_mixed_ = 0;  // when it last warned
   Budget files_;
   bool file_due_ = false;
-  int64_t kept_ = 0;  // when it was given to keep_ last
+  int64_t kept_ = 0;  // when it last called keep_
 
-  std::mutex keep_mutex_;  // held around keep_, before mutex_
+  std::mutex keep_mutex_;  // held while keep_ runs; locked before mutex_
 
   std::atomic<uint64_t> generation_ = 1;
-  std::mutex snapshot_mutex_;  // guards snapshot_; held for a moment only, after mutex_
+  std::mutex snapshot_mutex_;  // guards snapshot_; held briefly, locked after mutex_
   std::shared_ptr<const Snapshot> snapshot_;
 
   const Log log_;

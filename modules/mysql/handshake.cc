@@ -10,17 +10,17 @@ namespace {
 
 constexpr uint8_t kProtocolVersion = 10;
 constexpr size_t kNonceInFirstPart = 8;
-// Capabilities, packet size, character set and filler: what an SSLRequest consists of.
+// Capabilities, packet size, character set and filler: all of an SSLRequest.
 constexpr size_t kFixedResponse = 32;
-constexpr size_t kShortRequest = 4;  // the capabilities alone
+constexpr size_t kShortRequest = 4;  // only the capabilities
 
-// As it is sent: LONG_PASSWORD says whether the further ones are left out.
+// As sent: LONG_PASSWORD is set if there are no extended flags.
 uint32_t LowHalf(uint64_t capabilities) {
   auto low = static_cast<uint32_t>(capabilities);
   return capabilities >> kFurther ? low & ~uint32_t{kLongPassword} : low;
 }
 
-// What the response and the request for TLS begin with.
+// The beginning of the response and of the request for TLS.
 PacketWriter BeginResponse(const Response& response, uint64_t more) {
   constexpr size_t kFixed = 32, kLengthsAndNuls = 16;
   uint64_t capabilities = response.capabilities | kLongPassword | more;
@@ -89,7 +89,7 @@ Parsed<Greeting> ParseGreeting(Bytes payload) {
   if (!reader.ok()) return {.why = "the greeting is cut short"};
   CopyNonce(nonce, 0, &greeting.nonce);
   if ((greeting.capabilities & kSecureConnection) != 0) {
-    // At least 13 bytes; the last is a NUL, and a longer nonce is of a plugin that rum never
+    // At least 13 bytes, the last one a NUL; a longer nonce belongs to a plugin that rum never
     // answers.
     Bytes rest =
         reader.ReadBytes(std::max<size_t>(13, nonce_size - std::min<size_t>(nonce_size, 8)));
@@ -105,7 +105,7 @@ Parsed<Greeting> ParseGreeting(Bytes payload) {
 ResponseKind KindOfResponse(Bytes payload, bool to_mysql) {
   Reader reader(payload);
   uint32_t low = reader.ReadU16();
-  // Without PROTOCOL_41 these two bytes are all the flags there are.
+  // Without PROTOCOL_41, these two bytes are the only flags.
   if (reader.ok() && (low & kProtocol41) == 0 && payload.size() > 5) return ResponseKind::kTooOld;
   bool request = payload.size() == kFixedResponse || (to_mysql && payload.size() == kShortRequest);
   if (request && (low & kSsl) != 0) return ResponseKind::kSslRequest;
@@ -137,10 +137,10 @@ Parsed<Response> ParseResponse(Bytes payload, uint64_t promised) {
   if (!reader.ok()) return {.why = "the authentication data are cut short"};
 
   if (has(kConnectWithDb)) {
-    if (reader.left() == 0) return {.why = "the database is announced and missing"};
+    if (reader.left() == 0) return {.why = "the database is announced but missing"};
     response.database = ToString(reader.ReadUntilNulOrEnd());
   }
-  if (has(kPluginAuth)) {  // servers take one without the name, too
+  if (has(kPluginAuth)) {  // servers accept a missing name, too
     response.plugin = ToString(reader.ReadUntilNulOrEnd());
   }
   if (has(kConnectAttributes)) {
@@ -149,7 +149,7 @@ Parsed<Response> ParseResponse(Bytes payload, uint64_t promised) {
     response.attributes = ToString(reader.ReadBytes(size));
     if (!reader.ok()) return {.why = "the connection attributes are cut short"};
   }
-  // Some set the flag without being offered it, and leave this out.
+  // Some clients set the flag unasked and omit the field.
   if (has(kZstd) && reader.left() > 0) response.zstd_level = reader.ReadU8();
   return {.value = std::move(response)};
 }
@@ -177,7 +177,7 @@ std::string BuildResponse(const Response& response, uint8_t sequence) {
   if (has(kLengthEncodedAuth)) {
     packet.WriteLength(response.auth.size()).WriteText(response.auth);
   } else if (has(kSecureConnection)) {
-    // One byte of length: the tokens of rum's own making have 20 bytes.
+    // One length byte: rum's own tokens have 20 bytes.
     std::string_view auth = std::string_view(response.auth).substr(0, 255);
     packet.WriteU8(static_cast<uint8_t>(auth.size())).WriteText(auth);
   } else {

@@ -11,12 +11,12 @@ constexpr uint32_t kIds = 0x3ffffffe;
 }  // namespace
 
 KillTable& KillTable::OfProcess() {
-  static KillTable* table = new KillTable;  // sessions may end after static objects are gone
+  static KillTable* table = new KillTable;  // sessions may end after static objects are destroyed
   return *table;
 }
 
 KillTable::KillTable() {
-  uint32_t start = 0;  // without random bytes only the ids of two rums are alike
+  uint32_t start = 0;  // without random bytes, two rums may use the same ids
   if (getrandom(&start, sizeof start, GRND_NONBLOCK) != sizeof start) start = 0;
   next_ = start;
 }

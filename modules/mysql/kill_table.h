@@ -1,5 +1,5 @@
-// Which thread of which server stands behind a connection id that rum has given, so that a KILL
-// reaches it. One for the process; touched when a login succeeds, at its end, and by a KILL.
+// Maps connection ids of rum to servers and their thread ids, so that a KILL reaches its target.
+// One per process; used when a login succeeds, when it ends, and by a KILL.
 #pragma once
 
 #include <array>
@@ -15,20 +15,20 @@ namespace rum::mysql {
 
 class KillTable {
  public:
-  // [any] Of this process.
+  // [any] That of this process.
   static KillTable& OfProcess();
 
-  // [any] An id that rum has not given lately: 31 bits, for drivers that keep them in a signed
-  // integer, and above those that servers give, so that a KILL that goes astray hits nobody. They
-  // begin at random, so that two rums in front of the same servers rarely share them.
+  // [any] Returns an id that rum has not used recently: 31 bits, for drivers that store it as a
+  // signed integer, and above the servers' own ids, so that a misdirected KILL hits nobody. The
+  // first id is random, so that two rums with the same servers rarely share ids.
   uint32_t NextId();
 
-  // [any] `server` is the address that was connected. An id that is there already, which takes 2^30
-  // connections, is forgotten for both: rather none than the wrong one.
+  // [any] `server` is the connected address. An id that is already in use, which takes 2^30
+  // connections, is removed for both sessions: better no target than the wrong one.
   void Add(uint32_t id, std::string_view user, std::string_view server, uint32_t thread_id);
   void Remove(uint32_t id);
 
-  // [any] The server's id of the same user's session on the same server; nothing: there is none.
+  // [any] The server's id of a session of the same user on the same server; nullopt: none.
   std::optional<uint32_t> Find(uint32_t id, std::string_view user, std::string_view server);
 
  private:
@@ -39,7 +39,7 @@ class KillTable {
     std::string server;
     uint32_t thread_id;
   };
-  // So that workers do not wait for each other.
+  // Several parts, so that workers rarely wait for each other.
   struct alignas(64) Shard {
     std::mutex mutex;
     std::unordered_map<uint32_t, Entry> entries;

@@ -1,4 +1,4 @@
-// The module's counters: index and description in one table.
+// The module's counters: indexes and descriptions in one table.
 #pragma once
 
 #include <rum/module.h>
@@ -40,8 +40,8 @@ inline constexpr rum_metric kMetrics[] = {
     {"mysql_user_changes", "COM_CHANGE_USERs that rum handled"},
     {"mysql_denied_user_changes",
      "COM_CHANGE_USERs refused by --mysql-change-user, rules or limits"},
-    {"mysql_client_faults", "Logins ended because the client broke the protocol"},
-    {"mysql_server_faults", "Logins ended because a server broke the protocol or is too old"},
+    {"mysql_client_faults", "Logins ended because the client violated the protocol"},
+    {"mysql_server_faults", "Logins ended because a server violated the protocol or is too old"},
     {"mysql_farewells", "Incomplete logins that were ended properly toward the server"},
 };
 static_assert(sizeof kMetrics / sizeof kMetrics[0] == kMetricTotal);

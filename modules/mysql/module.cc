@@ -1,5 +1,5 @@
-// Glue between rum and the login: the table of hooks, options and counters; nothing thrown gets
-// past this file.
+// Connects rum and the login: the table of hooks, options and counters. No exception leaves this
+// file.
 #include <time.h>
 
 #include <cstdio>
@@ -21,8 +21,8 @@ using rum::dialogue::host;
 using rum::mysql::Config;
 using rum::mysql::Fleet;
 
-// What is known of the servers, and where it is kept between two processes.
-// It goes with the last configuration.
+// What is known about the servers, and where it is kept across restarts. Freed with the last
+// configuration.
 std::weak_ptr<Fleet> the_fleet;  // [main]
 constexpr char kKeptAs[] = "mysql-fleet";
 
@@ -54,7 +54,7 @@ std::shared_ptr<Fleet> ShareFleet() {
   return fleet;
 }
 
-// Nothing: the system has no name for the user that rum runs as.
+// nullopt: the system has no name for rum's user.
 std::optional<std::vector<std::string>> OwnNames() {
   auto* calls = static_cast<const rum_process*>(host.calls->extension(RUM_PROCESS_1));
   std::string text(calls != nullptr ? calls->user_names(nullptr, 0) : 0, '\0');
@@ -86,7 +86,7 @@ int32_t NewConfig(const char* const* values, size_t count, void** config, char* 
 
 void FreeConfig(void* config) { delete static_cast<Config*>(config); }
 
-// In place of a greeting: no SQL state, which clients would show as text.
+// Instead of a greeting: no SQL state, which clients would show as text.
 size_t Refusal(const void*, uint32_t reason, uint8_t* bytes, size_t size) {
   try {
     rum::mysql::ServerError error = rum::mysql::ErrorForReason(reason);

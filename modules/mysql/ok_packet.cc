@@ -19,7 +19,7 @@ constexpr size_t kProofSize = 1 + 2 * std::tuple_size_v<Fingerprint>;
 
 Parsed<OkPacket> ParseOk(Bytes payload) {
   Reader reader(payload);
-  if (reader.ReadU8() != kOkMark) return {.why = "this is no OK packet"};
+  if (reader.ReadU8() != kOkMark) return {.why = "this is not an OK packet"};
   reader.ReadLength();  // rows
   reader.ReadLength();  // id
   reader.ReadU16();     // status

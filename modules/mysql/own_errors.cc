@@ -10,7 +10,7 @@ namespace {
 constexpr size_t kShownUser = 128;
 constexpr size_t kShownHost = 64;
 
-constexpr char kNetwork[] = "08S01";  // drivers take class 08 for a lost connection and may retry
+constexpr char kNetwork[] = "08S01";  // drivers treat class 08 as a lost connection, may retry
 constexpr char kGeneral[] = "HY000";
 
 struct ReasonRow {
@@ -35,11 +35,11 @@ constexpr ReasonRow kReasons[] = {
     {RUM_CLOSE_UPSTREAM_RESET, 1158, kNetwork,
      "The database server of this account ended the connection during the login"},
     {RUM_CLOSE_UPSTREAM_PROTOCOL, 1105, kNetwork,
-     "The database server of this account gave an answer that is not understood"},
+     "The database server of this account sent an unexpected answer"},
     {RUM_CLOSE_TLS, 1105, kNetwork,
-     "The database server of this account cannot be reached by TLS, or is not the right one"},
+     "The database server of this account cannot be reached by TLS, or its certificate is wrong"},
     {RUM_CLOSE_BAD_DESTINATION, 1105, kGeneral,
-     "This account is set up wrong: its database server is not known"},
+     "This account is misconfigured: its database server is unknown"},
     {RUM_CLOSE_MAP_UNAVAILABLE, 1105, kNetwork,
      "Logins are not possible at the moment: the list of accounts is not available"},
     {RUM_CLOSE_MAINTENANCE, 1105, kNetwork,
@@ -72,14 +72,14 @@ ServerError TlsRequired() {
 
 ServerError ServerWithoutTls() {
   return {1105, kNetwork,
-          "This account's password would have to go to its database server without TLS; it was not "
-          "asked for"};
+          "The password of this account would go to its database server without TLS; rum did not "
+          "ask for it"};
 }
 
 ServerError ForeignKey() {
   return {1105, kGeneral,
-          "The password came encrypted with a key of the database server, which is behind a proxy; "
-          "ask for the public key at each login, or use TLS"};
+          "The password was encrypted with a key of the database server, which is behind a proxy; "
+          "request the public key at each login, or use TLS"};
 }
 
 ServerError CannotEncrypt() {

@@ -1,5 +1,5 @@
-// What rum itself says to a client whose login fails: well-known codes, and sentences that a user
-// understands and that name no internal address.
+// Errors that rum itself sends to a client whose login fails: well-known codes, and texts that a
+// user understands and that name no internal address.
 #pragma once
 
 #include <cstdint>
@@ -10,27 +10,26 @@
 namespace rum::mysql {
 
 ServerError BadHandshake();
-// A client from before 4.1 does not know SQL states; one with 4.1 that lacks SECURE_CONNECTION
-// does.
+// Clients before 4.1 have no SQL states; 4.1 clients without SECURE_CONNECTION do.
 ServerError ClientTooOld(bool knows_states);
 ServerError OutOfOrder();
 ServerError TlsNotOffered();
 ServerError TlsRequired();
 ServerError ServerWithoutTls();
-// The client encrypted the password with a key that is not rum's.
+// The client encrypted the password with a key other than rum's.
 ServerError ForeignKey();
 ServerError CannotEncrypt();
-// As the servers word it. Names are cut to what they show of them.
+// In the servers' words. Names are cut to the length that servers show.
 ServerError AccessDenied(std::string_view user, std::string_view host, bool with_password);
-// The user has more of a resource than its limit: connections, or logins within a time.
+// The user has reached a limit: connections, or logins per time.
 ServerError UserLimitReached(std::string_view user, std::string_view resource);
 ServerError ServerLacks(std::string_view capabilities);
 ServerError ServerWantsOldPassword();
 ServerError CannotCompress();
-// As the servers word it.
+// In the servers' words.
 ServerError CharsetNotForClients(std::string_view charset);
 
-// For a session that ends with one of rum's reasons (RUM_CLOSE_...) before its login is over.
+// For a session that rum ends with one of its reasons (RUM_CLOSE_...) before the login is complete.
 ServerError ErrorForReason(uint32_t reason);
 
 }  // namespace rum::mysql

@@ -10,7 +10,7 @@ OwnKeys& OwnKeys::OfProcess() {
   return one;
 }
 
-// With the lock held, as Keep().
+// Requires the lock, as does Keep().
 OwnKeys::Kept* OwnKeys::Fresh(std::string_view server) {
   auto found = keys_.find(server);
   if (found == keys_.end() || now_() - found->second.made >= kLife) return nullptr;
@@ -45,7 +45,7 @@ void OwnKeys::Await(const rum_host& host, std::string_view server, uint64_t tick
         wanted->tickets.push_back(ticket);
         ++waiting_;
         if (making_) return;
-        // One that has made all it was asked for is about to end.
+        // A thread that has made all requested keys is about to end.
         if (maker_.joinable()) maker_.join();
         maker_ = std::thread([this, &host] { MakeAll(host); });
         making_ = true;
@@ -65,7 +65,7 @@ void OwnKeys::MakeAll(const rum_host& host) {
     Key key;
     try {
       if (wanted) key = make_();
-    } catch (...) {  // out of memory: as if the library had failed
+    } catch (...) {  // out of memory: handled like a failure of the library
     }
     lock.lock();
     Wanted done = std::move(queue_.front());

@@ -1,12 +1,12 @@
-// rum's own RSA keys, for clients without TLS whose password goes on by TLS: one for each server,
-// made when the first client needs it, by a thread of its own, for it takes longer than a worker
-// may.
+// rum's own RSA keys, for clients without TLS whose password rum passes on by TLS: one per server,
+// created for the first client that needs it. A separate thread creates it, as that takes longer
+// than a worker may block.
 //
-// Why not one for all: what a client encrypts for one server must never be decrypted toward
-// another. Whoever reads such a login on the wire could send the ciphertext again in a login of his
-// own, to a server of his own, and have rum hand him the password there. The nonce under the
-// encryption binds nothing, since the server chooses it. With a key for each server a ciphertext is
-// worth something only toward the server it was meant for, which hears the password anyway.
+// Why one per server: what a client encrypts for one server must never be decrypted toward another.
+// An eavesdropper could replay the ciphertext in a login to a server of his own, and rum would hand
+// him the password there. The nonce under the encryption does not help, as the server chooses it.
+// With one key per server, a ciphertext is only useful toward the server it was meant for, which
+// receives the password anyway.
 #pragma once
 
 #include <rum/module.h>
@@ -29,19 +29,19 @@
 
 namespace rum::mysql {
 
-// By the address of the server that a session is really connected to. [any], all of it.
+// By the address of the connected server. All functions are [any].
 class OwnKeys {
  public:
-  static constexpr size_t kKept = 256;            // keys; those not used for longest go
-  static constexpr size_t kServersWaiting = 64;   // that wait for a key
-  static constexpr size_t kLoginsWaiting = 4096;  // for all of them
-  static constexpr std::chrono::hours kLife{24};  // of a key
+  static constexpr size_t kKept = 256;            // keys; the least recently used ones are dropped
+  static constexpr size_t kServersWaiting = 64;   // most servers that wait for a key
+  static constexpr size_t kLoginsWaiting = 4096;  // over all servers
+  static constexpr std::chrono::hours kLife{24};  // lifetime of a key
 
-  using Key = std::shared_ptr<const RsaKey>;  // who holds one may use it after it is replaced
+  using Key = std::shared_ptr<const RsaKey>;  // a holder may use it after it is replaced
   using Make = std::function<std::unique_ptr<RsaKey>()>;
   using Now = std::function<std::chrono::steady_clock::time_point()>;
 
-  // Never destroyed: OpenSSL and threads end in an order of their own at exit.
+  // Never destroyed: the order in which OpenSSL and threads end at exit is undefined.
   static OwnKeys& OfProcess();
 
   explicit OwnKeys(
@@ -53,14 +53,14 @@ class OwnKeys {
   // nullptr: there is none, or it is too old.
   Key Find(std::string_view server);
 
-  // Has a key made and ends the pause `ticket` when Find() has it, at once if it has: status
-  // RUM_OK, RUM_E_FAILED if it could not be made, or RUM_E_LIMIT if too many wait already. Servers
-  // have their turn in the order in which they were asked for. Throws what starting a thread
+  // Requests a key and ends the pause `ticket` once Find() has it, or at once if it already has it:
+  // status RUM_OK, RUM_E_FAILED if the key could not be created, or RUM_E_LIMIT if too many wait
+  // already. Servers are served in the order of their requests. Throws what starting a thread
   // throws.
   void Await(const rum_host& host, std::string_view server, uint64_t ticket);
 
-  // Makes no more keys, ends all waiting with RUM_E_FAILED, and returns when no thread of it runs:
-  // before rum, whose calls the thread uses, goes away.
+  // Creates no more keys, ends all waits with RUM_E_FAILED, and returns when its thread has ended.
+  // Call it while rum's calls, which the thread uses, are still valid.
   void Finish();
   bool finishing();
 
@@ -80,9 +80,9 @@ class OwnKeys {
 
   const Make make_;
   const Now now_;
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   std::map<std::string, Kept, std::less<>> keys_;
-  std::deque<Wanted> queue_;  // the first one's key is being made
+  std::deque<Wanted> queue_;  // the first one's key is being created
   size_t waiting_ = 0;        // tickets in the queue
   std::thread maker_;
   bool making_ = false;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint64_t kLongest = 1000000;
 constexpr uint64_t kStep = 2, kLatest = 500;
-// Of the circle, to find a server that has been timed in this step.
+// Part of the circle to search for a server with a time for this step.
 constexpr int kNeighbours = 64;
 
 }  // namespace
@@ -55,11 +55,11 @@ void Pace::TimerWasLate(uint64_t microseconds) {
   if (microseconds < late_) late_ -= std::min(late_, kStep);
 }
 
-// What comes of it is shown to nobody, so that a digest over the secret and the name will do.
+// The result is shown to nobody, so that a digest over the secret and the name is enough.
 Pace::Place Pace::PlaceOf(std::string_view user) {
   unsigned char digest[EVP_MAX_MD_SIZE] = {};
   Place place{};
-  // Without memory OpenSSL may fail at the first step, and crash at the next.
+  // Without memory, OpenSSL may fail at the first step and crash at the next.
   if (digest_ == nullptr || EVP_DigestInit_ex(digest_, Sha256Digest(), nullptr) != 1 ||
       EVP_DigestUpdate(digest_, secret_.data(), secret_.size()) != 1 ||
       EVP_DigestUpdate(digest_, user.data(), user.size()) != 1 ||
@@ -86,7 +86,7 @@ std::shared_ptr<Pace::Server> Pace::ServerOf(std::string_view destination) {
   return server;
 }
 
-// Those of the lowest ranks are kept: whoever comes how often, each user has the same chance.
+// Keeps those of the lowest ranks: each user has the same chance, however often it logs in.
 void Pace::Remember(const Place& place, const std::shared_ptr<Server>& server) {
   if (auto found = users_.find(place.position); found != users_.end()) {
     found->second.server = server;

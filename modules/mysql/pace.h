@@ -1,10 +1,10 @@
-// Remembers how long servers took for the two steps of a refused login, so that rum's own refusal
-// of an unknown user can take as long. One for all workers.
+// Records how long servers take for the two steps of a refused login, so that rum's own refusal of
+// an unknown user takes as long. One for all workers.
 //
-// Each server is remembered apart: the owner of a slow one must not see by the time which names are
-// unknown. An unknown name takes the time of the server of one known user, always the same one, so
-// that times are spread over unknown names as over known ones. What anybody can bring about by
-// logging in often changes nothing of that: a user counts once.
+// Times are kept per server: the owner of a slow server must not learn from them which names are
+// unknown. An unknown name gets the times of a known user's server, always the same one, so that
+// unknown names have the same distribution of times as known ones. Frequent logins cannot change
+// that: a user counts once.
 #pragma once
 
 #include <openssl/types.h>
@@ -29,27 +29,26 @@ namespace rum::mysql {
 class Pace {
  public:
   enum class Step : uint8_t {
-    kSwitch,  // from the client's response to the switch of the plugin
+    kSwitch,  // from the client's response to the plugin switch
     kDenial,  // from the client's answer to the error
   };
-  static constexpr size_t kUsersMost = 1024;    // a fair sample of all that were seen
-  static constexpr size_t kServersMost = 1024;  // then those that were heard of least recently go
+  static constexpr size_t kUsersMost = 1024;    // a fair sample of all users seen
+  static constexpr size_t kServersMost = 1024;  // the least recently used are dropped
 
   explicit Pace(const Nonce& secret);
   ~Pace();
   Pace(const Pace&) = delete;
 
-  // A server took so long. `user`: one that the map knows; empty: one that it does not.
+  // Records a server's time. `user`: one in the map; empty: an unknown one.
   void Add(Step step, std::string_view user, std::string_view destination, uint64_t microseconds);
 
-  // One of the last 32 times in microseconds, at random, at most a second; 0 before the first. Of
-  // `destination`, where there is one; else, or when nothing is known of it, of the server that
-  // stands in for the name.
+  // One of the last 32 times in microseconds, chosen at random, at most a second; 0 if there is
+  // none. It is that of `destination`; if that is empty or has no times, that of the server that
+  // represents the name.
   uint64_t Pick(Step step, std::string_view user, const std::string* destination);
 
-  // A timer comes late by what it takes to wake up, which the servers' own answers have in them
-  // already. Waits are shortened by what timers usually are late: the median, followed in small
-  // steps.
+  // A timer expires late by its wake-up time, which the servers' times already include. So waits
+  // are shortened by the median lateness of timers, which is tracked in small steps.
   uint64_t Shorten(uint64_t microseconds);
   void TimerWasLate(uint64_t microseconds);
 
@@ -66,7 +65,7 @@ class Pace {
     uint64_t rank;
     std::shared_ptr<Server> server;
   };
-  // Where a name is on the circle of all names, and how early it is left out of the sample.
+  // A name's position on the circle of all names, and its rank: high ranks leave the sample first.
   struct Place {
     uint64_t position, rank;
   };
@@ -76,12 +75,12 @@ class Pace {
   const Ring* StandIn(Step step, std::string_view user);
 
   const Nonce secret_;
-  std::mutex mutex_;          // guards all that follows
-  EVP_MD_CTX* const digest_;  // kept: a new one takes a dozen allocations
+  std::mutex mutex_;          // guards the members below
+  EVP_MD_CTX* const digest_;  // reused: a new one needs a dozen allocations
   std::map<std::string, std::shared_ptr<Server>, std::less<>> servers_;
-  std::list<std::string> ages_;                    // destinations; who was heard of last is last
+  std::list<std::string> ages_;                    // destinations; most recently used last
   std::map<uint64_t, Known> users_;                // by position
-  std::set<std::pair<uint64_t, uint64_t>> ranks_;  // of the same, with the position
+  std::set<std::pair<uint64_t, uint64_t>> ranks_;  // (rank, position) of the same users
   uint64_t late_ = 0;                              // microseconds
   uint64_t random_ = 1;
 };

@@ -11,17 +11,17 @@
 namespace rum::mysql {
 
 constexpr size_t kHeaderSize = 4;
-// Nothing said during a login is longer. The servers take 64 KiB of connection attributes, and the
-// rest of a handshake response is small.
+// No packet of a login is longer: servers accept 64 KiB of connection attributes, and the rest of a
+// handshake response is small.
 constexpr size_t kMaxPayload = 128 * 1024;
 
-// What the front of a window of bytes holds.
+// The content of the front of a window of bytes.
 struct Frame {
   enum class Kind : uint8_t {
     kPartial,   // call again when `size` bytes are there
-    kWhole,     // `payload` is one packet's, which takes `size` bytes
+    kWhole,     // `payload` is that of one packet, which has `size` bytes
     kTooLong,   // the header announces more than kMaxPayload
-    kBadOrder,  // the header does not have the sequence number that is due
+    kBadOrder,  // the sequence number is not the expected one
   };
   Kind kind = Kind::kPartial;
   uint8_t sequence = 0;
@@ -29,18 +29,18 @@ struct Frame {
   Bytes payload;
 };
 
-// Looks at the first packet of `bytes`. The header is judged as soon as it is there: bytes of
-// another protocol are refused at once and not waited for.
+// Examines the first packet of `bytes`, its header as soon as it is complete: another protocol is
+// refused at once instead of waiting for more of it.
 Frame ReadFrame(Bytes bytes, uint8_t sequence_due);
 
-// The header of a packet whose payload is sent behind it.
+// The header of a packet whose payload is sent separately.
 std::string BuildHeader(size_t payload_size, uint8_t sequence);
 
-// Writes one packet. The payload must stay below 2^24-1 bytes; kMaxPayload keeps it there.
+// Builds one packet. The payload must be shorter than 2^24-1 bytes; kMaxPayload ensures it.
 class PacketWriter {
  public:
   PacketWriter() : packet_(kHeaderSize, '\0') {}
-  // Room for `payload` bytes at once; more may come.
+  // Reserves `payload` bytes; more may follow.
   explicit PacketWriter(size_t payload) {
     packet_.reserve(kHeaderSize + payload);
     packet_.resize(kHeaderSize);
@@ -61,7 +61,7 @@ class PacketWriter {
     return *this;
   }
 
-  // Fills the header in and gives the whole packet away.
+  // Completes the header and returns the whole packet.
   std::string Finish(uint8_t sequence);
 
  private:

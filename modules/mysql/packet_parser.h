@@ -1,4 +1,4 @@
-// Packets as a script waits for them.
+// Lets a script wait for packets.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +10,12 @@
 
 namespace rum::mysql {
 
-// What a packet holds: good until the next co_await. Nothing: there is none, and what had to be
-// said about that was said.
+// A packet's payload, valid until the next co_await. nullopt: there is none, and any necessary
+// answer has been sent.
 using Payload = std::optional<Bytes>;
 
-// Reads one packet, for Side::Frame(). `frame` holds what was there; after a failed wait it says
-// whether the bytes were no packet that is due.
+// Reads one packet, for Side::Frame(). `frame` receives the result; after a failed wait it says
+// whether the bytes were not the expected packet.
 struct PacketParser {
   uint8_t sequence_due;
   Frame* frame;

@@ -25,27 +25,27 @@ using dialogue::Script;
 using dialogue::Task;
 using dialogue::View;
 
-// Who looks. A server may have such an account, without rights and without a password: then its log
-// does not tell of a login that failed.
+// The user of probes. A server may have such an account, without rights and password; then probes
+// leave no failed logins in its log.
 constexpr char kProber[] = "rum_probe";
 // A plugin may ask more than once.
 constexpr int kMaxAnswers = 4;
 constexpr size_t kMaxNote = 256;
 constexpr uint32_t kLoginNeeds = kProtocol41 | kSecureConnection | kPluginAuth;
 
-// A server that says one of these has judged the login, and so is up.
+// Errors by which a server has judged the login, and so is up.
 constexpr uint16_t kJudgements[] = {
     1045,  // access denied
-    1251,  // the account wants an older way
-    1524,  // the account's plugin is not there
-    1698,  // access denied, without a word about passwords
+    1251,  // the account requires an old method
+    1524,  // the account's plugin is missing
+    1698,  // access denied, without mention of a password
     1862,  // the password has expired
     3118,  // the account is locked (MySQL)
-    3159,  // only with TLS
+    3159,  // the account requires TLS
     4151,  // the account is locked (MariaDB)
 };
 
-// As a login goes, see Session::Route(). rum ends the probe with the address that is connected to.
+// Follows a login, see Session::Route(). rum ends the probe with the connected address.
 Script FindWay(Dialogue& d, const Config& config, const std::string& user) {
   std::string destination;
   auto status = dialogue::Record::kNotFound;
@@ -72,7 +72,7 @@ Script FindWay(Dialogue& d, const Config& config, const std::string& user) {
     }
     d.Note("auth", "relay");
   } else if (status != dialogue::Record::kFound) {
-    co_return d.Close(RUM_CLOSE_MAP_UNAVAILABLE, "the map could not be asked");
+    co_return d.Close(RUM_CLOSE_MAP_UNAVAILABLE, "the map lookup failed");
   }
   auto connection = d.Connect(destination);
   Reason failed = connection.Begin();
@@ -81,7 +81,7 @@ Script FindWay(Dialogue& d, const Config& config, const std::string& user) {
                       "the map does not know the user, and there is no default destination");
   }
   if (failed) {
-    co_return d.Close(RUM_CLOSE_BAD_DESTINATION, "the map's destination is written wrong");
+    co_return d.Close(RUM_CLOSE_BAD_DESTINATION, "the map's destination is malformed");
   }
   (void)co_await connection;
 }
@@ -92,14 +92,14 @@ class Prober {
       : d_(d), config_(config), worker_(worker), question_(question) {}
 
   Script Run();
-  // What a server that has greeted, or is about to, must hear before it is left.
+  // What must still be sent to the server before leaving it.
   void Leave();
 
  private:
   enum class Owed : uint8_t {
     kNothing,
     kLogin,   // it has accepted the connection, and perhaps greeted
-    kAnswer,  // a login was sent, of which it may ask more
+    kAnswer,  // a login was sent; it may ask more
   };
 
   Task<Payload> Read();
@@ -117,12 +117,12 @@ class Prober {
   const ProbeQuestion& question_;
 
   Owed owed_ = Owed::kNothing;
-  uint8_t sequence_ = 0;                    // due next
+  uint8_t sequence_ = 0;                    // next expected
   std::string_view no_plugin_ = kNoPlugin;  // of this server
   uint64_t capabilities_ = 0;
-  PluginKind plugin_ = PluginKind::kNative;  // that the server asks for
-  unsigned answered_ = 0;                    // how often this plugin was
-  int answers_ = 0;                          // to all that the server asked
+  PluginKind plugin_ = PluginKind::kNative;  // the plugin that the server asks for
+  unsigned answered_ = 0;                    // answers to this plugin
+  int answers_ = 0;                          // answers to all plugins
 };
 
 Script Prober::Run() {
@@ -136,12 +136,12 @@ Script Prober::Run() {
   if (!WantsTls()) {
     LogIn();
   } else if ((capabilities_ & kSsl) == 0) {
-    co_return Close(RUM_CLOSE_UNSUPPORTED, "the server has no TLS, which --upstream-tls demands");
+    co_return Close(RUM_CLOSE_UNSUPPORTED, "the server has no TLS, which --upstream-tls requires");
   } else {
     Response request;
     request.capabilities = kLoginNeeds & capabilities_;
     d_.upstream.Send(BuildSslRequest(request, sequence_++));
-    owed_ = Owed::kNothing;  // nothing can be said until the handshake is over
+    owed_ = Owed::kNothing;  // nothing can be sent until the handshake is over
     failed = co_await d_.upstream.StartTls();
     if (failed) co_return;
     LogIn(kSsl);
@@ -163,7 +163,7 @@ Script Prober::Run() {
       case ReplyKind::kOldSwitch:
       case ReplyKind::kMore:
         if (!TakeRequest(*reply)) {
-          co_return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server asks without end");
+          co_return Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server sends requests without end");
         }
     }
   }
@@ -201,7 +201,7 @@ bool Prober::TakeGreeting(Bytes payload) {
   Fleet& fleet = *config_.fleet;
   fleet.Saw(worker_.view(), {peer, std::min(size, sizeof peer - 1)}, greeting.value,
             question_.is_default, ::time(nullptr));
-  // Of what is promised to clients they go on to use this without asking.
+  // Clients use these if offered, without checking the server.
   uint64_t promised = PromiseNow(config_, worker_.view().Look(fleet)).capabilities &
                       (kDeprecateEof | kChangesWhatFollows);
   if (uint64_t missing = promised & ~capabilities_) Note("lacks", NameCapabilities(missing));
@@ -211,10 +211,10 @@ bool Prober::TakeGreeting(Bytes payload) {
 bool Prober::WantsTls() const {
   int32_t mode = d_.TlsMode(d_.upstream);
   if (mode != RUM_TLS_REQUIRE && mode != RUM_TLS_VERIFY) return false;
-  return !d_.TlsActive(d_.upstream);  // from the first byte on
+  return !d_.TlsActive(d_.upstream);  // TLS from the first byte on
 }
 
-// An empty proof, and for a user who is asked about a plugin that no server has.
+// An empty proof, and a plugin that no server has.
 void Prober::LogIn(uint64_t further_capabilities) {
   Response response;
   response.capabilities = (kLoginNeeds & capabilities_) | further_capabilities;
@@ -224,7 +224,7 @@ void Prober::LogIn(uint64_t further_capabilities) {
   owed_ = Owed::kAnswer;
 }
 
-// Answers as no password does. False: the server asks for ever.
+// Answers so that no password matches. False: the server sends requests without end.
 bool Prober::TakeRequest(Bytes payload) {
   if (KindOfReply(payload) == ReplyKind::kSwitch) {
     if (Parsed<PluginRequest> request = ParsePluginRequest(payload); request.ok()) {
@@ -240,7 +240,7 @@ bool Prober::TakeRequest(Bytes payload) {
   return true;
 }
 
-// By the server's last word.
+// By the server's final reply.
 void Prober::Judge(Bytes payload) {
   owed_ = Owed::kNothing;
   Parsed<ServerError> error = ParseError(payload);
@@ -274,7 +274,7 @@ void Prober::Note(const char* key, std::string_view value) const {
   d_.Note(key, plain);
 }
 
-// The server has said its last word on a login that was sent; else it must still hear of one.
+// Whether the server has judged the login, if one was sent; if not, it still expects one.
 void Prober::Close(uint32_t reason, std::string_view text) {
   if (owed_ == Owed::kAnswer) owed_ = Owed::kNothing;
   Leave();

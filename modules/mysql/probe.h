@@ -1,6 +1,6 @@
-// Asks a server who it is: reads its greeting, and leaves by a login that fails, since a server
-// counts those who only look and shuts out the whole proxy after max_connect_errors of them.
-// For --explain: what a user's login would meet.
+// Probes a server: reads its greeting, and leaves by a login that fails, as servers count mere
+// connections as errors and block the whole proxy after max_connect_errors of them. For --explain:
+// reports what a user's login would meet.
 #pragma once
 
 #include <rum/dialogue.hpp>

@@ -1,4 +1,5 @@
-// Reads the fields of one packet; a read beyond its end fails once and for all, and yields zeroes.
+// Reads the fields of one packet; a read beyond its end fails, as do all later ones, and gives
+// zeroes.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,7 @@ class Reader {
  public:
   explicit Reader(Bytes bytes) : bytes_(bytes) {}
 
-  // False from the first read that did not fit; nothing read since then means anything.
+  // False after the first read that did not fit; values read since then are meaningless.
   bool ok() const { return ok_; }
   size_t left() const { return bytes_.size(); }
 
@@ -32,7 +33,7 @@ class Reader {
   uint32_t ReadU24() { return static_cast<uint32_t>(ReadLittleEndian(3)); }
   uint32_t ReadU32() { return static_cast<uint32_t>(ReadLittleEndian(4)); }
 
-  // A length-encoded integer. 0xfb (NULL) and 0xff (an error) are no lengths and fail.
+  // A length-encoded integer. Fails for 0xfb (NULL) and 0xff (an error), which are not lengths.
   uint64_t ReadLength() {
     uint8_t first = ReadU8();
     if (first < 0xfb) return first;
@@ -50,7 +51,7 @@ class Reader {
     return taken;
   }
 
-  // The bytes before the next NUL, which is read as well.
+  // The bytes before the next NUL; consumes the NUL, too.
   Bytes ReadUntilNul() {
     const void* nul = bytes_.empty() ? nullptr : std::memchr(bytes_.data(), 0, bytes_.size());
     if (!ok_ || nul == nullptr) return Fail();
@@ -59,7 +60,7 @@ class Reader {
     return taken;
   }
 
-  // The same, but the end of the packet stands for a NUL: some senders leave the last one out.
+  // The same, but the end of the packet counts as a NUL: some senders omit the last one.
   Bytes ReadUntilNulOrEnd() {
     bool nul = !bytes_.empty() && std::memchr(bytes_.data(), 0, bytes_.size()) != nullptr;
     return nul ? ReadUntilNul() : ReadBytes(bytes_.size());
@@ -83,11 +84,11 @@ class Reader {
   bool ok_ = true;
 };
 
-// A value that was read, or a sentence that says what is wrong with the bytes.
+// A parsed value, or a sentence that says what is wrong with the bytes.
 template <class T>
 struct Parsed {
   T value{};
-  const char* why = nullptr;  // nullptr: the value is good
+  const char* why = nullptr;  // nullptr: the value is valid
 
   bool ok() const { return why == nullptr; }
 };

@@ -29,11 +29,11 @@ std::optional<Hash> ReadHash(std::string_view text) {
 constexpr std::string_view kEd25519 = "ed25519:";
 constexpr std::string_view kParsec = "parsec:P";
 constexpr char kBase64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-// Characters: of 32 bytes, without the sign that fills up the last four, and of 18.
+// Base64 characters for 32 bytes, without the padding, and for 18.
 constexpr size_t kKeyText = 43;
 constexpr size_t kSaltText = 24;
 
-// Nothing: `text` is not `size` characters of base64.
+// nullopt: `text` is not `size` characters of base64.
 std::optional<std::string> ReadBase64(std::string_view text, size_t size) {
   if (text.size() != size || text.find_first_not_of(kBase64) != text.npos) return std::nullopt;
   std::string filled(text);

@@ -1,5 +1,4 @@
-// The value of a user's record in the map: secret, NUL, destination, NUL, and what later formats
-// add.
+// Parses a user's record in the map: secret, NUL, destination, NUL, and fields of later formats.
 #pragma once
 
 #include <cstddef>
@@ -13,29 +12,31 @@
 
 namespace rum::mysql {
 
-// Of a user's name, in bytes: what identify() takes; the longest that a client library sends.
+// Bytes of a user name: as many as identify() accepts, and client libraries send.
 constexpr size_t kMaxUser = 512;
 
-// What MariaDB's ed25519 and parsec keep of a password. Who has it can vouch for a certificate (see
-// ok_packet.h) and cannot log in.
+// What MariaDB's ed25519 and parsec store for a password. It is enough to vouch for a certificate
+// (see ok_packet.h), but not to log in.
 struct PublicKey {
   PluginKind plugin = PluginKind::kEd25519;
-  // 32 bytes of the key; of parsec 'P', the exponent of its rounds, and 18 of the salt before them.
+  // 32 bytes of the key; for parsec, 'P', the exponent of its rounds, and 18 bytes of salt in
+  // front.
   std::string bytes;
 };
 
-// What is stored of a password, at most one of both. Nothing: no secret, or one of another form.
+// The stored form of a password, at most one of both. Neither: no secret, or another form.
 struct Record {
   // SHA1(SHA1(password)), written as '*' and 40 hexadecimal digits.
   std::optional<Hash> secret;
-  // Written as the name of the plugin, a colon, and what SHOW CREATE USER shows behind USING: of
-  // ed25519 43 characters of base64; of parsec 'P', a digit, and 24 and 43 of them behind colons.
+  // Written as the plugin's name, a colon, and the value that SHOW CREATE USER shows after USING:
+  // for ed25519 43 characters of base64; for parsec 'P', a digit, and 24 and 43 characters, each
+  // after a colon.
   std::optional<PublicKey> public_key;
-  // Points into the value that was parsed. One address or a list; rum judges it, not this parser.
+  // Points into the parsed value. One address or a list; rum checks it, not this parser.
   std::string_view destination;
 };
 
-// The NUL after the destination may be missing when nothing follows it.
+// The NUL after the destination is optional at the end of the record.
 Parsed<Record> ParseRecord(Bytes value);
 
 }  // namespace rum::mysql

@@ -22,15 +22,15 @@ struct StateRow {
 // The errors that a server sends before it knows the client's capabilities.
 constexpr StateRow kStates[] = {
     {1040, "08004"},  // too many connections
-    {1042, "08S01"},  // cannot tell the host's name
+    {1042, "08S01"},  // cannot resolve the host's name
     {1043, "08S01"},  // bad handshake
     {1045, "28000"},  // access denied
     {1053, "08S01"},  // shutdown
     {1152, "08S01"},  // aborted connection
     {1159, "08S01"},  // timeout
     {1203, "42000"},  // this user has too many connections
-    {1226, "42000"},  // a resource of this user is used up
-    {1251, "08004"},  // the authentication is too old
+    {1226, "42000"},  // this user has reached a resource limit
+    {1251, "08004"},  // the authentication method is too old
 };
 
 }  // namespace
@@ -56,7 +56,7 @@ ReplyKind KindOfReply(Bytes payload) {
 
 Parsed<ServerError> ParseError(Bytes payload) {
   Reader reader(payload);
-  if (reader.ReadU8() != kErrorMark) return {.why = "this is no error packet"};
+  if (reader.ReadU8() != kErrorMark) return {.why = "this is not an error packet"};
   ServerError error;
   error.code = reader.ReadU16();
   if (!reader.ok()) return {.why = "the error packet is cut short"};
@@ -86,7 +86,8 @@ std::string_view StateOfError(uint16_t code) {
 Parsed<PluginRequest> ParsePluginRequest(Bytes payload) {
   Reader reader(payload);
   uint8_t mark = reader.ReadU8();
-  if (mark != kSwitchMark && mark != kNextFactorMark) return {.why = "this asks for no plugin"};
+  if (mark != kSwitchMark && mark != kNextFactorMark)
+    return {.why = "this is not a request for a plugin"};
   Bytes plugin = reader.ReadUntilNulOrEnd();
   if (!reader.ok() || plugin.empty()) return {.why = "the switch names no plugin"};
   return {.value = {.plugin = AsText(plugin), .data = reader.ReadBytes(reader.left())}};

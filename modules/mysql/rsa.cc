@@ -13,9 +13,9 @@ namespace rum::mysql {
 namespace {
 
 constexpr int kSmallestKey = 1024;
-constexpr int kLargestKey = 8192;  // one operation takes a millisecond at most
+constexpr int kLargestKey = 8192;  // an operation takes a millisecond at most
 constexpr size_t kMaxPem = 4096;
-// What OAEP with SHA-1 takes of each block.
+// overhead of OAEP with SHA-1 per block
 constexpr size_t kPaddingSize = 42;
 constexpr uint8_t kMoreMark = 0x01;
 
@@ -30,13 +30,13 @@ using Bio = std::unique_ptr<BIO, Free<BIO_free_all>>;
 using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 using Operation = std::unique_ptr<EVP_PKEY_CTX, Free<EVP_PKEY_CTX_free>>;
 
-// The queue of errors belongs to the thread, and TLS looks at it: nothing may be left in it.
+// The error queue belongs to the thread, and TLS reads it: leave no error in it.
 class ErrorQueue {
  public:
   ~ErrorQueue() { ERR_clear_error(); }
 };
 
-// Without it the library asks the terminal for the password of a PEM that says it has one.
+// Without it, the library asks the terminal for the password of an encrypted PEM.
 int GiveNoPassphrase(char*, int, int, void*) { return -1; }
 
 void Cover(std::vector<uint8_t>* bytes, const Nonce& nonce) {
@@ -102,7 +102,7 @@ std::optional<Secret> RsaKey::Decrypt(Bytes cipher, const Nonce& nonce) const {
       EVP_PKEY_CTX_set_rsa_padding(operation.get(), RSA_PKCS1_OAEP_PADDING) != 1) {
     return std::nullopt;
   }
-  Secret secret(cipher);  // room for what comes out, which is shorter
+  Secret secret(cipher);  // room for the result, which is shorter
   size_t size = secret.bytes_.size();
   if (EVP_PKEY_decrypt(operation.get(), secret.bytes_.data(), &size, cipher.data(),
                        cipher.size()) != 1) {

@@ -1,5 +1,5 @@
-// Passwords under RSA, as caching_sha2_password and sha256_password send them over links without
-// TLS: the password and a NUL, covered by the repeated nonce, encrypted with OAEP (SHA-1).
+// RSA encryption of passwords, as caching_sha2_password and sha256_password send them over links
+// without TLS: the password and a NUL, XORed with the repeated nonce, encrypted with OAEP (SHA-1).
 #pragma once
 
 #include <openssl/types.h>
@@ -15,12 +15,12 @@
 
 namespace rum::mysql {
 
-// A password on its way, with the NUL at its end; wiped when it goes.
+// A password in transit, with its final NUL; wiped on destruction.
 class Secret {
  public:
   explicit Secret(Bytes bytes) : bytes_(bytes.begin(), bytes.end()) {}
   ~Secret() { Wipe(); }
-  Secret(Secret&& other) noexcept = default;  // leaves `other` without bytes
+  Secret(Secret&& other) noexcept = default;  // leaves `other` empty
   Secret& operator=(Secret&&) = delete;
 
   Bytes get() const { return bytes_; }
@@ -29,14 +29,14 @@ class Secret {
   friend class RsaKey;
   void Wipe();
 
-  std::vector<uint8_t> bytes_;  // never grows: that would leave a copy behind
+  std::vector<uint8_t> bytes_;  // never grows, as that would leave a copy behind
 };
 
-// `packet` is what a server answers to the request for its key: PEM, of RSA, 1024 to 8192 bits; it
-// comes from the network. `password` must fit the key: 213 bytes and the NUL for one of 2048 bits.
+// `packet` is a server's answer to the request for its key: PEM, RSA, 1024 to 8192 bits; it is
+// untrusted. `password` must fit the key: at most 213 bytes and the NUL for 2048 bits.
 Parsed<std::string> EncryptPassword(Bytes packet, Bytes password, const Nonce& nonce);
 
-// A pair of keys. Constant once made: any thread may use it.
+// A key pair. Immutable: any thread may use it.
 class RsaKey {
  public:
   // Takes 0.1 to 0.5 s. nullptr: the library failed.
@@ -45,9 +45,9 @@ class RsaKey {
   RsaKey(const RsaKey&) = delete;
   RsaKey& operator=(const RsaKey&) = delete;
 
-  // The public half, PEM.
+  // The public key, PEM.
   const std::string& pem() const { return pem_; }
-  // Nothing: it was not encrypted with this key, or with another padding.
+  // nullopt: encrypted with another key or another padding.
   std::optional<Secret> Decrypt(Bytes cipher, const Nonce& nonce) const;
 
  private:

@@ -1,6 +1,6 @@
-// A login from top to bottom, in the order of the wire. What the steps need is in session_client.cc
-// (who the client is), session_response.cc (our response to the server), session_auth.cc (the
-// password), session_watch.cc (after the login) and session_end.cc (refusals and last words).
+// A login from top to bottom, in the order of the wire. Its steps are in session_client.cc (who the
+// client is), session_response.cc (our response to the server), session_auth.cc (the password),
+// session_watch.cc (after the login) and session_end.cc (refusals and how to leave a server).
 #include "mysql/session.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace {
 using dialogue::Reason;
 using dialogue::View;
 
-// Of a login, both sides' together. The numbers must not wrap: with 0 an answer would be a command.
+// Packets of a login on both sides. Numbers must not wrap: an answer with 0 would be a command.
 constexpr uint8_t kPacketsMost = 200;
 
 constexpr uint8_t kInitDbCommand = 2;
@@ -29,8 +29,8 @@ Session::Session(Dialogue& d, const Config& config, Worker& worker)
 
 Session::~Session() {
   try {
-    SayLastWords();  // after an exception; else they are said
-  } catch (...) {    // there is no memory for them
+    SayLastWords();  // after an exception; otherwise already done
+  } catch (...) {    // out of memory
   }
   Wipe(&record_);
   if (stored_) Wipe(&*stored_);
@@ -46,10 +46,10 @@ Script Login(Dialogue& d, const Config& config, Worker& worker) {
 Script Session::Run() {
   if (!Greet()) co_return;
   if (!co_await ReadResponse()) co_return;  // who is the client?
-  if (!co_await Route()) co_return;         // where does it go, and may it? In rewrite: is it true?
+  if (!co_await Route()) co_return;  // where does it go, and may it? With rewrite: the password?
   if (!co_await Connect()) co_return;
   if (!co_await MeetServer()) co_return;  // its greeting, TLS, our response
-  Payload ok = co_await Authenticate();   // server and client agree
+  Payload ok = co_await Authenticate();   // server and client agree on the password
   if (!ok) co_return;
   if (!co_await Enter(*ok)) co_return;
   co_await Watch();
@@ -95,14 +95,15 @@ Task<bool> Session::ReadResponse() {
   }
 }
 
-// What the client sent behind its request is the beginning of its TLS handshake, and is never read
-// as anything else: it stays unconsumed, and rum gives it to the TLS engine.
+// Bytes after the client's request belong to its TLS handshake and are never interpreted otherwise:
+// they stay unconsumed, and rum gives them to the TLS engine.
 Task<bool> Session::StartClientTls() {
   if (d_.TlsActive(d_.client)) {
     d_.Count(kClientFaults);
-    co_return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, "TLS inside TLS");
+    co_return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL,
+                     "the client requested TLS inside TLS");
   }
-  reported_ = true;  // in the middle of a handshake nothing can be said
+  reported_ = true;  // nothing can be sent during the TLS handshake
   Reason failed = co_await d_.client.StartTls();
   if (failed == Reason(RUM_CLOSE_UNSUPPORTED) && !d_.closed()) {
     Refuse(TlsNotOffered(), RUM_CLOSE_UNSUPPORTED, "the client asked for TLS");
@@ -116,22 +117,22 @@ Task<bool> Session::StartClientTls() {
 Task<bool> Session::Route() {
   const std::string& user = response_.user;
   since_ = d_.Now();
-  // Also a name that is none, for the log. The empty name as well: rum lets nobody in, to the
-  // default destination or elsewhere, of whom it was not told.
+  // Also for an invalid name, for the log, and for an empty one: rum admits nobody before
+  // identify(), to the default destination or any other.
   if (user.size() <= kMaxUser) d_.Identify(user);
   if (!HasName()) co_return co_await RefuseAsUnknown();
-  if (!user.empty()) {  // no map has that
+  if (!user.empty()) {  // no map has an empty name
     dialogue::Record record = co_await d_.Lookup(user);
     since_ = d_.Now();
     if (d_.closed()) co_return false;
     if (record.status() == dialogue::Record::kUnavailable) {
-      co_return RefuseFor(RUM_CLOSE_MAP_UNAVAILABLE, "the map could not be asked");
+      co_return RefuseFor(RUM_CLOSE_MAP_UNAVAILABLE, "the map lookup failed");
     }
     if (record.status() == dialogue::Record::kFound) {
       co_return co_await AdmitKnown(AsBytes(record.value()));
     }
   }
-  if (config_.unknown_to_default) co_return true;  // if there is one, see Connect()
+  if (config_.unknown_to_default) co_return true;  // if there is a default, see Connect()
   co_return co_await RefuseAsUnknown();
 }
 
@@ -141,7 +142,7 @@ Task<bool> Session::AdmitKnown(Bytes record) {
     rewriting_ = true;
     record_ = AsText(record);
     if (!co_await ProveToRum()) co_return false;
-    // Only now, so that a guess costs the user none of the limits.
+    // Only after the proof: guesses must not use up the user's limits.
     bool admitted = Admitted(AsBytes(record_));
     Wipe(&record_);
     if (admitted) co_return true;
@@ -151,7 +152,7 @@ Task<bool> Session::AdmitKnown(Bytes record) {
   co_return co_await RefuseByVerdict();
 }
 
-// A client may begin with another plugin than the greeting's; as a server, ask it then for ours.
+// Clients may start with another plugin than the greeting's; like a server, ask for ours then.
 Task<bool> Session::ProveToRum() {
   if (ClientHas(kPluginAuth) && response_.plugin != kNativePlugin) {
     if (!SendOwnSwitch()) co_return false;
@@ -169,12 +170,12 @@ Task<bool> Session::ProveToRum() {
 
 Task<bool> Session::RefuseByVerdict() {
   if (!LooksLikeAWrongPassword(verdict_)) co_return RefuseAsVerdict();
-  // Who has proved the password gets the answer at once, as for a wrong one.
+  // A client that has proved the password is refused at once, as for a wrong one.
   if (rewriting_) co_return Deny();
   co_return co_await RefuseAsUnknown();
 }
 
-// What an unknown user sees: the steps and the error of a wrong password.
+// Unknown users see the steps and the error of a wrong password.
 Task<bool> Session::RefuseAsUnknown() {
   known_ = false;
   if (RewritesForClient()) co_return co_await ProveToRum();  // against a hash that no password has
@@ -182,10 +183,10 @@ Task<bool> Session::RefuseAsUnknown() {
   co_return asked&& Deny();
 }
 
-// Asks for the plugin that servers ask for, and takes as long as they do to find the answer wrong.
-// True: the client is to be told so now.
+// Asks for the plugin that servers ask for, and takes as long as they do to reject the answer.
+// True: send the refusal now.
 Task<bool> Session::PretendToAsk() {
-  // How long the end takes would tell an unknown user from one whom a server denies.
+  // The time to the refusal would distinguish an unknown user from one whom a server refuses.
   const bool goes_on = !logged_in_;
   d_.client.GoOnAfterEnd(goes_on);
   if (!co_await Delay(Pace::Step::kSwitch)) co_return false;
@@ -207,20 +208,20 @@ Task<bool> Session::Connect() {
   Reason failed = connection.Begin();
   if (failed == Reason(RUM_CLOSE_NO_DESTINATION)) co_return co_await RefuseAsUnknown();
   if (failed == Reason(RUM_CLOSE_BAD_DESTINATION)) {
-    co_return RefuseFor(failed.number(), "the map's destination is written wrong");
+    co_return RefuseFor(failed.number(), "the map's destination is malformed");
   }
   if (failed == Reason(RUM_CLOSE_LIMIT)) {
     co_return RefuseFor(failed.number(), "the destination takes no more connections");
   }
-  if (failed) co_return RefuseFor(RUM_CLOSE_MODULE, "the connection could not be begun");
+  if (failed) co_return RefuseFor(RUM_CLOSE_MODULE, "cannot start the connection");
   d_.Note("auth", rewriting_ ? "rewrite" : "relay");
-  // Only rum knows whether there is a default destination. It connects when this hook has returned,
-  // and not at all if the session is closed by then: a server must not see a connection that nobody
-  // uses, so that who is refused gets the answer at once.
+  // Only rum knows whether there is a default destination. It connects after this hook has
+  // returned, and not if the session is closed by then: servers must not see unused connections,
+  // and a refused client gets its answer at once.
   if (!known_ && !Admitted({})) {
     co_return LooksLikeAWrongPassword(verdict_) ? Deny() : RefuseAsVerdict();
   }
-  // From here on to the end of the login the server is not left alone by who leaves.
+  // Until the login is complete, a client that leaves does not end the server's connection.
   d_.client.GoOnAfterEnd(true);
   failed = co_await connection;
   if (failed) co_return false;
@@ -248,15 +249,15 @@ Task<bool> Session::MeetServer() {
 
 Task<bool> Session::StartUpstreamTls() {
   SendToUpstream(BuildSslRequest(*outgoing_, back_++));
-  farewell_ = Farewell::kNone;  // until the handshake is over nothing can be said to the server
+  farewell_ = Farewell::kNone;  // nothing can be sent before the TLS handshake is complete
   Reason failed = co_await d_.upstream.StartTls();
   if (failed) co_return false;
   farewell_ = Farewell::kResponse;
   co_return true;
 }
 
-// What the server asks goes to the client, and its answers back, until the server has judged.
-// Gives the server's OK.
+// Passes the server's requests to the client, and its answers back, until the server has judged.
+// Returns the server's OK.
 Task<Payload> Session::Authenticate() {
   for (;;) {
     Payload said = co_await ReadServer();
@@ -278,7 +279,7 @@ Task<Payload> Session::Authenticate() {
         break;
       case ReplyKind::kFastAuthOk:
         PassToClient(*said);
-        server_is_due_ = true;  // without an answer
+        server_is_due_ = true;  // it needs no answer
         continue;
       case ReplyKind::kSwitch:
       case ReplyKind::kNextFactor:
@@ -293,16 +294,16 @@ Task<Payload> Session::Authenticate() {
   }
 }
 
-// The server has let the user in, who does not know it yet.
+// The server has admitted the user; the client does not know that yet.
 Task<bool> Session::Enter(Bytes ok) {
-  // An account that needs no proof over a unix socket is one whose name is that of rum's own system
-  // user (unix_socket, auth_socket): whoever comes through rum would be let in.
+  // An account that needs no proof over a unix socket is named like rum's own system user
+  // (unix_socket, auth_socket): every client of rum would be admitted.
   if (unix_upstream_ && !rewriting_ && !switched_) {
     farewell_ = Farewell::kQuit;
     d_.LoginFailed();
     d_.Count(kServerDenials);
     co_return Refuse(Denied(), RUM_CLOSE_DENIED,
-                     "the server took rum's own system user for a proof");
+                     "the server accepted rum's own system user as a proof");
   }
   verdict_ = d_.Confirm();
   if (verdict_ != RUM_OK) {
@@ -319,12 +320,12 @@ Task<bool> Session::Enter(Bytes ok) {
   if (LetFlow()) co_return true;
   farewell_ = Farewell::kQuit;
   reported_ = true;
-  co_return Close(RUM_CLOSE_MODULE, "the relay did not begin");
+  co_return Close(RUM_CLOSE_MODULE, "cannot start the relay");
 }
 
 Task<bool> Session::ChooseDatabase() {
   farewell_ = Farewell::kQuit;
-  d_.client.GoOnAfterEnd(false);  // a server that has let us in counts nothing
+  d_.client.GoOnAfterEnd(false);  // a server that has admitted us counts no error
   back_ = 0;
   SendToUpstream(PacketWriter().WriteU8(kInitDbCommand).WriteText(database_).Finish(back_++));
   database_.clear();
@@ -338,8 +339,8 @@ Task<bool> Session::ChooseDatabase() {
                       "the server did not say whether it has the database");
 }
 
-// A guesser may have begun many logins before the first of them failed: rum is asked before a proof
-// is looked at, and keeps it until then.
+// An attacker may begin many logins before the first one fails: rum checks the limit before a proof
+// is read, and delays the proof until there is room.
 Task<Payload> Session::ReadClient(Proof proof) {
   Frame frame;
   auto look = [this, &frame](std::string_view bytes) {
@@ -383,10 +384,10 @@ Task<Payload> Session::ReadServer() {
   const char* fault = nullptr;
   if (frame.kind == Frame::Kind::kTooLong) fault = "the server's packet is too long";
   if (frame.kind == Frame::Kind::kBadOrder) fault = "the server's packet is out of order";
-  if (packet && back_ == kPacketsMost) fault = "the login does not come to an end";
+  if (packet && back_ == kPacketsMost) fault = "the login has too many packets";
   if (fault) {
     d_.Count(kServerFaults);
-    if (farewell_ == Farewell::kResponse) farewell_ = Farewell::kNone;  // it greets with that
+    if (farewell_ == Farewell::kResponse) farewell_ = Farewell::kNone;  // its greeting is at fault
     RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, fault);
     co_return std::nullopt;
   }

@@ -1,6 +1,7 @@
-// One login as a script: greets the client, learns who it is and where it goes, lets client and
-// server agree or rewrites the proof of the password, watches the client's first packets or all of
-// them, and steps aside. session.cc has it from top to bottom.
+// One login as a script: greets the client, identifies it and its destination, relays the
+// authentication between client and server or rewrites the password's proof, watches the client's
+// first packets or all of them, and then leaves the session to the relay. session.cc has it in
+// order.
 #pragma once
 
 #include <cstdint>
@@ -30,12 +31,13 @@ using dialogue::Script;
 using dialogue::Side;
 using dialogue::Task;
 
-// [worker], as all of this file. `config` and `worker` outlive it.
+// [worker], like all of this file. `config` and `worker` outlive it.
 Script Login(Dialogue& d, const Config& config, Worker& worker);
 
-// What the parts of a login share; it lives in the frame of Login(). Of what returns bool or a
-// Payload, false and nothing mean that the script is to return: the login is over, and who had to
-// be told was told, or a wait has failed, and SayLastWords() says what is due.
+// The state that all parts of a login share; it lives in the frame of Login(). Functions that
+// return bool or a Payload return false or nullopt if the script must return: the login has ended,
+// and either all messages have been sent, or a wait has failed and SayLastWords() sends what is
+// due.
 class Session {
  public:
   Session(Dialogue& d, const Config& config, Worker& worker);
@@ -44,22 +46,22 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   Script Run();
-  // What client and server must hear of a session that ends before it flows, if they have not.
+  // Sends what client and server must still receive when a session ends before it flows.
   void SayLastWords();
 
  private:
-  // What must be said to the upstream before it is left: a server counts clients that break off a
-  // login, and shuts out the whole proxy after max_connect_errors of them.
+  // What the upstream must receive before it is left: a server counts clients that break off a
+  // login, and blocks the whole proxy after max_connect_errors of them.
   enum class Farewell : uint8_t {
     kNone,
-    kResponse,  // it has greeted or will: a response of nobody, and an empty answer to its switch
-    kAnswer,    // the login is under way: an empty answer
-    kQuit,      // it has logged us in
+    kResponse,  // it has greeted or will: a response for kNobody, an empty answer to its switch
+    kAnswer,    // the login is under way: send an empty answer
+    kQuit,      // the login has succeeded
   };
-  // Whether the packet to be read is a proof of the password.
+  // Whether the next packet is a proof of the password.
   enum class Proof : uint8_t {
-    kPerhaps,  // only where rum judges it, which is not known before the map has answered
-    kYes,      // rum is asked whether it is this client's turn
+    kPerhaps,  // only if rum checks it, which depends on the map's answer
+    kYes,      // rum decides when this client may log in
   };
 
   // The steps of a login (session.cc).
@@ -83,22 +85,22 @@ class Session {
   Task<Payload> ReadClient(Proof proof);
   Task<Payload> ReadServer();
 
-  // Who the client is, and what rum itself judges of it (session_client.cc).
+  // Who the client is, and rum's own checks of it (session_client.cc).
   bool TakeResponse(Bytes payload);
-  // From here on response_.user is the name that the server will use.
+  // From here on, response_.user is the name that the server uses.
   bool TakeName(std::string_view received, uint16_t charset, NameIn in);
-  // No server has this user, or not each the same.
+  // No server has this user, or not all servers treat the name alike.
   bool HasName() const { return name_fault_ == nullptr; }
-  // MySQL would cut the name, and look for another account.
+  // MySQL would cut the name and use another account.
   bool ServerCutsName() const {
     return !mariadb_upstream_ && response_.user.size() > kNameMySqlKeeps;
   }
   static constexpr char kCutName[] = "the user name is longer than MySQL takes";
-  // Whether a wrong password of this client is found by rum, whoever it says it is: known and
-  // unknown users must see the same.
+  // Whether rum itself detects a wrong password of this client, for any user name: known and
+  // unknown users must look the same.
   bool RewritesForClient() const;
   bool TakeRecord(Bytes value);
-  // rum admits the user; empty: one that the map does not know.
+  // Asks rum to admit the user; empty: one that is not in the map.
   bool Admitted(Bytes record);
   bool SendOwnSwitch();
   bool JudgeToken(Bytes token);
@@ -115,7 +117,7 @@ class Session {
   bool Respond();
   void TellWhoTheClientIs(std::string_view user, std::string* attributes) const;
 
-  // What server and client say to each other about the password (session_auth.cc).
+  // The exchange of server and client about the password (session_auth.cc).
   bool PassPluginRequest(Bytes payload);
   bool PassMore(Bytes payload);
   Task<bool> PassAnswer();
@@ -127,7 +129,7 @@ class Session {
   Task<bool> OfferOwnKey();
   bool RefuseClearText();
   void PassOk(Bytes payload);
-  // Nothing: the OK is passed on as it came.
+  // nullopt: pass the OK on unchanged.
   std::optional<std::string> VouchForCertificate(Bytes ok) const;
 
   // After the login (session_watch.cc).
@@ -135,7 +137,7 @@ class Session {
   Script Watch();
   size_t CountPlain(Bytes bytes, ClientPacket* next);
   bool GoesOnAsItIs(const ClientPacket& packet) const;
-  bool WatchesOn();  // after one more packet
+  bool WatchesOn();  // for one more packet
   bool TranslateKill(Bytes payload);
   bool ExposedByChangeUser() const;
   bool MustWatchToTheEnd() const;
@@ -144,39 +146,40 @@ class Session {
   bool TakeChangeUser(Bytes payload);
   Task<bool> AdmitNewUser();
   Task<bool> RefuseChange();
-  // Asks rum whether the session may go on as this user, whom it counts for then.
+  // Asks rum whether the session may continue as this user; it then counts for that user.
   int32_t AdmitAnew(std::string_view user, Bytes record);
   void KeepSecretOf(Bytes record);
   Task<bool> AskForQuiet();
   bool RefuseUnquiet();
   void SendChangeUser();
   bool GoOnAsBefore(const ServerError& error);
-  // The token for the server's nonce, when the one of the client is for the nonce that it keeps.
+  // The token for the server's nonce, if the client's token was for the nonce that it keeps.
   std::optional<Hash> TranslateToken(Bytes token, const Nonce& server_nonce) const;
-  // The server may let this user in without a proof, or after a wrong one, since rum's system user
-  // is called so: why the log says that it was refused. nullptr: it may not.
+  // Why the log says that this user was refused: the server may admit it without a proof or after a
+  // wrong one, as it is named like rum's system user. nullptr: no such user.
   const char* WhySystemUser() const;
 
-  // Ends of a login (session_end.cc). All that return bool return false.
+  // Ends of a login (session_end.cc). Those that return bool return false.
   // Tells the client and ends the session.
   bool Refuse(const ServerError& error, uint32_t reason, std::string_view log_text);
   bool RefuseFor(uint32_t reason, std::string_view log_text);
   bool RefuseAsVerdict();
-  // The same once the server has greeted, by the client's doing: the server is waited for.
+  // The same after the server's greeting, for faults of the client: waits for the server's last
+  // reply.
   bool RefuseAfterGreeting(const ServerError& error, uint32_t reason, std::string_view log_text);
   bool Deny();
   bool PassError(Bytes payload, std::string_view when = {});
   void NoteDenial();
   bool Close(uint32_t reason, std::string_view log_text);
-  ServerError Denied() const;  // 1045, for the present user
-  // The client has left, or was refused while the server is waited for.
+  ServerError Denied() const;  // 1045, for the current user
+  // The client has left, or was refused while rum waits for the server.
   bool Left() const { return client_left_ || d_.client.ended(); }
-  // Ends the server's login without the client. `said`: a packet of the server's to begin with.
+  // Ends the server's login without the client. `said`: the server's packet to begin with.
   Task<bool> GoOnAlone(Payload said = std::nullopt);
   Task<bool> LeaveAsNobody();
   bool AnswerAlone(Bytes payload);
   void RespondAsNobody();
-  bool AnswerWrongly();  // false: nothing is to be said
+  bool AnswerWrongly();  // false: nothing to send
   void LeaveUpstream();
 
   bool ClientHas(uint64_t bits) const { return (response_.capabilities & bits) == bits; }
@@ -193,8 +196,8 @@ class Session {
     return d_.TlsActive(side) ? Link::kTls : is_unix ? Link::kUnix : Link::kOpen;
   }
   struct ClientPeer {
-    std::string host;  // "localhost" for a unix socket, as servers call it
-    std::string port;  // empty there
+    std::string host;  // "localhost" for a unix socket, as in servers
+    std::string port;  // empty then
   };
   ClientPeer FindClientPeer() const;
   std::string ClientHost() const { return FindClientPeer().host; }
@@ -209,63 +212,63 @@ class Session {
   Fleet::View& view_;
 
   Farewell farewell_ = Farewell::kNone;
-  // The sequence numbers that are due next on each side, whoever sends.
+  // The next expected sequence number of each side, whoever sends.
   uint8_t front_ = 0;
   uint8_t back_ = 0;
 
-  bool reported_ = true;    // nothing is to be said to the client: it has its ERR, or cannot yet
-  bool flows_ = false;      // nothing can be said to either side
-  bool ended_ = false;      // the last words are said
-  bool known_ = false;      // the map has the user
-  bool rewriting_ = false;  // the token was checked, or is to be
+  bool reported_ = true;    // send nothing to the client: it has its ERR, or cannot read one yet
+  bool flows_ = false;      // nothing more can be sent to either side
+  bool ended_ = false;      // SayLastWords() has run
+  bool known_ = false;      // the user is in the map
+  bool rewriting_ = false;  // rum checks the token
   bool with_password_ = false;  // the client's last proof was not empty
-  bool proof_passed_ = false;   // one that was not has gone to the server
-  bool client_is_due_ = false;  // it is to answer the server
-  bool server_is_due_ = false;  // it was answered
-  bool client_left_ = false;    // in the middle of the login, which is ended for it
+  bool proof_passed_ = false;   // a proof that was not empty went to the server
+  bool client_is_due_ = false;  // it is the client's turn
+  bool server_is_due_ = false;  // it is the server's turn
+  bool client_left_ = false;    // during the login, which rum then ends itself
   bool unix_client_ = false;
   bool unix_upstream_ = false;
   bool mariadb_upstream_ = false;
-  bool asked_for_tls_ = false;       // the server, inside the protocol
+  bool asked_for_tls_ = false;       // of the server, inside the protocol
   bool switched_ = false;            // the server has asked for another plugin
   bool greeted_as_mysql_ = false;    // by the version in our greeting
-  bool greeted_as_mariadb_ = false;  // the client goes by MariaDB's further capabilities
-  bool logged_in_ = false;           // once, and perhaps anew
-  bool watches_on_ = true;           // more of the client's packets must be seen
+  bool greeted_as_mariadb_ = false;  // the client uses MariaDB's extended flags
+  bool logged_in_ = false;           // at least once
+  bool watches_on_ = true;           // more of the client's packets must be read
   bool watched_to_the_end_ = false;
   uint8_t watched_packets_ = 0;
 
   uint64_t promised_ = 0;  // the capabilities in our greeting
-  Nonce nonce_{};          // the last one that rum gave to the client
-  Nonce scramble_{};       // the last one that a client keeps: by rum, or for the native plugin
+  Nonce nonce_{};          // the last one from rum to the client
+  Nonce scramble_{};  // the last one that the client keeps: rum's, or that for the native plugin
   Greeting upstream_greeting_;              // until our response is prepared
   std::optional<Response> outgoing_;        // our response, until it is sent
-  std::string_view no_plugin_ = kNoPlugin;  // what has the server ask for the account's plugin
-  Response response_;                       // capabilities are those in force on the client's side
+  std::string_view no_plugin_ = kNoPlugin;  // makes the server ask for the account's plugin
+  Response response_;                       // capabilities are those in use on the client's side
   std::string sent_name_;                   // response_.user in the client's character set
-  const char* name_fault_ = nullptr;        // why response_.user is what was received, and no name
-  std::string destination_;                 // of the user's record; empty: the default one
-  std::string record_;                      // of the map, until the token was judged
-  int32_t verdict_ = RUM_OK;                // of rum.limits/1
+  const char* name_fault_ = nullptr;        // why response_.user is invalid; nullptr: it is valid
+  std::string destination_;                 // from the user's record; empty: the default one
+  std::string record_;                      // from the map, until the token was checked
+  int32_t verdict_ = RUM_OK;                // from rum.limits/1
   std::optional<Hash> stored_;              // SHA1(SHA1(password)) from the map
   std::optional<PublicKey> public_key_;     // from the map
-  std::optional<Hash> password_hash_;       // SHA1(password): wiped as soon as it was used
+  std::optional<Hash> password_hash_;       // SHA1(password): wiped right after use
   Exchange exchange_;
-  unsigned answered_ = 0;               // the plugin of the exchange, by whomever
-  uint32_t connection_id_ = 0;          // in rum's greeting
-  uint32_t thread_id_ = 0;              // in the server's
-  Nonce upstream_nonce_{};              // the same
-  uint64_t upstream_capabilities_ = 0;  // in force toward the server
+  unsigned answered_ = 0;               // answers to the exchange's plugin, by client or rum
+  uint32_t connection_id_ = 0;          // from rum's greeting
+  uint32_t thread_id_ = 0;              // from the server's greeting
+  Nonce upstream_nonce_{};              // from the server's greeting
+  uint64_t upstream_capabilities_ = 0;  // in use toward the server
   std::string upstream_;                // the server's address
-  uint32_t refused_for_ = 0;            // the client has been told, the server is waited for
+  uint32_t refused_for_ = 0;            // reason told to the client while rum waits for the server
   std::string refused_text_;            // for the log
-  std::string database_;                // put off until the server has let the client in
+  std::string database_;                // selected after the server has admitted the client
   CommandReader commands_;
   std::optional<ChangeUser> change_;   // until it is sent
-  std::string former_user_;            // while a change is under way
-  std::optional<ServerError> denial_;  // of a change, by the server
-  std::string login_user_;             // once logged in: whom the log names
-  uint64_t since_ = 0;                 // when the step began that the pace is taken of
+  std::string former_user_;            // during a change of user
+  std::optional<ServerError> denial_;  // the server's, of a change of user
+  std::string login_user_;             // after the login: the user in the log
+  uint64_t since_ = 0;                 // start of the step whose time is measured
 };
 
 }  // namespace rum::mysql

@@ -1,5 +1,5 @@
-// The part of a login in which server and client speak about the password: what the plugin says is
-// passed on, translated where only one of the links is safe, or not asked for at all.
+// The part of a login in which server and client exchange proofs of the password: rum passes the
+// plugin's data on, converts it if only one of the links is safe, or does not ask for it at all.
 #include <algorithm>
 #include <utility>
 
@@ -16,7 +16,7 @@ using dialogue::Event;
 using dialogue::Resumed;
 using dialogue::View;
 
-// With the NUL. The servers take less; none is cut, since more does not fit their RSA keys.
+// With the NUL. Servers accept less; longer ones do not fit their RSA keys anyway, so none is cut.
 constexpr size_t kMaxPassword = 1024;
 constexpr uint8_t kMoreMark = 0x01;
 
@@ -30,7 +30,7 @@ bool IsPluginName(std::string_view name) {
 
 }  // namespace
 
-// The server asks for a plugin, which the client is asked for in its turn.
+// The server asks for a plugin; rum asks the client for it.
 bool Session::PassPluginRequest(Bytes payload) {
   Parsed<PluginRequest> request = ParsePluginRequest(payload);
   if (!request.ok()) {
@@ -45,13 +45,13 @@ bool Session::PassPluginRequest(Bytes payload) {
     d_.Count(kServerFaults);
     return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server's switch has no nonce");
   }
-  // Some clients from before plugins follow a switch to the one that they know.
+  // Some clients from before plugins follow a switch to the only method they have.
   if (!ClientHas(kPluginAuth) && exchange_.kind() != PluginKind::kNative) {
     return Refuse(ClientTooOld(true), RUM_CLOSE_UNSUPPORTED,
-                  "the client knows no plugins, and the account needs one");
+                  "the client does not support plugins, and the account needs one");
   }
   if (!exchange_.MayAsk(links())) return RefuseClearText();
-  // In a change of the user clients keep what they had.
+  // During a change of user, clients keep the nonce that they had.
   if (exchange_.kind() == PluginKind::kNative && !logged_in_) scramble_ = exchange_.nonce();
   d_.Count(kSwitches);
   if (!rewriting_ && !switched_ && !logged_in_) NotePace(Pace::Step::kSwitch);
@@ -61,7 +61,7 @@ bool Session::PassPluginRequest(Bytes payload) {
   return true;
 }
 
-// The server has said more to the plugin.
+// The server has sent more data for the plugin.
 bool Session::PassMore(Bytes payload) {
   if (!exchange_.MayAsk(links())) return RefuseClearText();
   exchange_.Hear(payload);
@@ -69,15 +69,15 @@ bool Session::PassMore(Bytes payload) {
   return true;
 }
 
-// A client sends its password itself only when it believes the way to be safe: it sees its own
-// link, and cannot see the one behind it.
+// A client sends its password itself only if it considers the path safe: it sees its own link, not
+// the one behind rum.
 bool Session::RefuseClearText() {
-  return Refuse(
-      ServerWithoutTls(), RUM_CLOSE_UNSUPPORTED,
-      "the client's link is safe and the server's is not: its password could be read on the way");
+  return Refuse(ServerWithoutTls(), RUM_CLOSE_UNSUPPORTED,
+                "the client's link is safe and the server's is not: its password would be readable "
+                "on the network");
 }
 
-// The client's answer goes to the server as that needs it.
+// Passes the client's answer to the server in the form that its link requires.
 Task<bool> Session::PassAnswer() {
   Payload answer = co_await ReadAnswer();
   if (!answer) co_return false;
@@ -98,8 +98,8 @@ Task<bool> Session::PassAnswer() {
                    "the client encrypted the password with a key that is not rum's");
 }
 
-// One packet of the client. The server has nothing to say meanwhile, but may lose patience: its
-// error is heard even while half of the client's packet is there.
+// Reads one packet of the client. The server is not expected to send, but may time out: its error
+// is read even in the middle of the client's packet.
 Task<Payload> Session::ReadAnswer() {
   client_is_due_ = true;
   Event event = Event::kClient;
@@ -125,7 +125,8 @@ Task<bool> Session::HearOutOfTurn() {
   if (Left()) co_return co_await GoOnAlone(said);
   if (KindOfReply(*said) == ReplyKind::kError) co_return PassError(*said);
   d_.Count(kServerFaults);
-  co_return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server spoke when the client was due");
+  co_return RefuseFor(RUM_CLOSE_UPSTREAM_PROTOCOL,
+                      "the server sent a packet when it was the client's turn");
 }
 
 bool Session::PassProof(Bytes answer) {
@@ -137,8 +138,8 @@ bool Session::PassProof(Bytes answer) {
   return true;
 }
 
-// The client reads what a wrong password reads, as unknown users do. MariaDB would count its answer
-// as an error of rum's address.
+// The client sees the error of a wrong password, as unknown users do. MariaDB would count its
+// answer as an error of rum's address.
 bool Session::AnswerInPlace() {
   d_.Count(kClientFaults);
   if (std::optional<std::string> proof = WrongProof(exchange_.kind(), answered_)) {
@@ -149,10 +150,10 @@ bool Session::AnswerInPlace() {
   farewell_ = Farewell::kNone;
   d_.LoginFailed();
   return Refuse(Denied(), RUM_CLOSE_DENIED,
-                "the client's answer has a length that its plugin never has");
+                "the length of the client's answer is wrong for its plugin");
 }
 
-// The client sent the password itself, by a safe link, and the server's is none.
+// The client sent the password itself over a safe link, and the server's link is not safe.
 Task<bool> Session::EncryptPasswordForServer(Bytes password) {
   if (password.size() > kMaxPassword) {
     d_.Count(kClientFaults);
@@ -167,7 +168,7 @@ Task<bool> Session::EncryptPasswordForServer(Bytes password) {
     held.reset();
     if (!key) co_return false;
     if (Left()) co_return co_await GoOnAlone(key);
-    co_return PassError(*key, " when it was asked for its RSA key");
+    co_return PassError(*key, " when asked for its RSA key");
   }
   Parsed<std::string> cipher = EncryptPassword(*key, held->get(), exchange_.nonce());
   held.reset();
@@ -180,13 +181,13 @@ Task<bool> Session::EncryptPasswordForServer(Bytes password) {
   co_return true;
 }
 
-// The client wants a key to encrypt the password with, and the server the password itself.
+// The client asks for a key to encrypt the password, and the server for the password itself.
 Task<bool> Session::OfferOwnKey() {
   OwnKeys::Key key = OwnKeys::OfProcess().Find(upstream_);
   if (!key) {
     d_.client.GoOnAfterEnd(false);
     auto pause = d_.Pause();
-    if (pause.ticket() == 0) co_return RefuseFor(RUM_CLOSE_MODULE, "the login could not be paused");
+    if (pause.ticket() == 0) co_return RefuseFor(RUM_CLOSE_MODULE, "cannot pause the login");
     OwnKeys::OfProcess().Await(*dialogue::host.calls, upstream_, pause.ticket());
     Resumed made = co_await pause;
     if (made.reason) co_return false;
@@ -196,7 +197,7 @@ Task<bool> Session::OfferOwnKey() {
     }
     key = OwnKeys::OfProcess().Find(upstream_);
     if (made.status != RUM_OK || !key) {
-      co_return RefuseFor(RUM_CLOSE_MODULE, "no RSA key could be made");
+      co_return RefuseFor(RUM_CLOSE_MODULE, "cannot create an RSA key");
     }
   }
   std::string more(1, kMoreMark);
@@ -226,7 +227,7 @@ void Session::PassToUpstream(Bytes payload) {
   SendToUpstream(AsText(payload));
 }
 
-// The server is to speak then.
+// The server is to speak next.
 void Session::SendToUpstream(std::string_view packet) {
   d_.upstream.Send(packet);
   server_is_due_ = true;
@@ -238,7 +239,7 @@ void Session::PassOk(Bytes payload) {
   PassToClient(vouching ? AsBytes(*vouching) : payload);
 }
 
-// The server's own sentence, if there is one, is about its own certificate.
+// A text of the server's own is about the server's certificate.
 std::optional<std::string> Session::VouchForCertificate(Bytes payload) const {
   Fingerprint certificate;
   if (!d_.TlsActive(d_.client) || d_.Fingerprint(certificate.data()) != RUM_OK) return {};

@@ -1,4 +1,4 @@
-// Who the client is, and what rum itself judges of it.
+// Who the client is, and rum's own checks of it.
 #include <algorithm>
 #include <utility>
 
@@ -19,25 +19,25 @@ bool Session::TakeResponse(Bytes payload) {
   if (std::string_view name = CharsetOfNoClient(response_.charset); !name.empty()) {
     d_.Count(kClientFaults);
     return Refuse(CharsetNotForClients(name), RUM_CLOSE_CLIENT_PROTOCOL,
-                  "the client asks for a character set that no client may use");
+                  "the client requests a character set that servers refuse for clients");
   }
-  // Some clients set flags that were not offered to them, and do not mean it.
+  // Some clients set flags that were not offered, and do not use them.
   greeted_as_mariadb_ = promised_ >> 32 && !ClientHas(kLongPassword);
   response_.capabilities &= promised_;
   with_password_ = ProvesSomething(response_.auth);
   if (!ClientHas(kProtocol41 | kSecureConnection)) {
     return Refuse(ClientTooOld(true), RUM_CLOSE_UNSUPPORTED,
-                  "the client knows only passwords from before 4.1");
+                  "the client supports only passwords from before 4.1");
   }
-  // A unix socket does not leave the machine; servers count it as secure as well.
+  // A unix socket does not leave the machine; servers consider it safe as well.
   unix_client_ = ClientHost() == "localhost";
   if (d_.TlsMode(d_.client) == RUM_TLS_REQUIRE && !d_.TlsActive(d_.client) && !unix_client_) {
-    return Refuse(TlsRequired(), RUM_CLOSE_DENIED, "the client came without TLS");
+    return Refuse(TlsRequired(), RUM_CLOSE_DENIED, "the client did not use TLS");
   }
   return true;
 }
 
-// A client may be what sends a name that is none; it is refused as an unknown user is.
+// An invalid name may still come from a real client; it is refused like an unknown user.
 bool Session::TakeName(std::string_view received, uint16_t charset, NameIn in) {
   Parsed<AccountName> account = FoldAccountName(received, charset, in);
   name_fault_ = account.why;
@@ -86,7 +86,7 @@ bool Session::TakeRecord(Bytes value) {
 
 bool Session::Admitted(Bytes record) {
   verdict_ = d_.Admit(AsText(record));
-  if (verdict_ == RUM_OK && rewriting_) verdict_ = d_.Confirm();  // rum saw the proof
+  if (verdict_ == RUM_OK && rewriting_) verdict_ = d_.Confirm();  // rum has checked the proof
   return verdict_ == RUM_OK;
 }
 
@@ -94,7 +94,7 @@ bool Session::SendOwnSwitch() {
   std::optional<Nonce> nonce = MakeNonce();
   if (!nonce) return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
   nonce_ = *nonce;
-  if (!logged_in_) scramble_ = nonce_;  // in a change of the user clients keep what they had
+  if (!logged_in_) scramble_ = nonce_;  // in a change of user, clients keep their nonce
   d_.client.Send(BuildNativeSwitch(nonce_, front_++));
   return true;
 }
@@ -105,9 +105,9 @@ bool Session::JudgeToken(Bytes token) {
   return known_ && password_hash_ ? true : Deny();
 }
 
-// As long as a server takes for this step. False: the session ends.
+// Waits as long as a server takes for this step. False: the session ends.
 Task<bool> Session::Delay(Pace::Step step) {
-  // Who breaks a rule, or is refused in a change of the user, is compared with others of the
+  // Users who break a rule, or are refused in a change of user, must look like others of the same
   // server.
   const std::string* there = logged_in_ || !destination_.empty() ? &destination_ : nullptr;
   const uint64_t wait = pace_.Shorten(pace_.Pick(step, response_.user, there));
@@ -118,7 +118,7 @@ Task<bool> Session::Delay(Pace::Step step) {
     const uint64_t now = d_.Now();
     pace_.TimerWasLate(now - std::min(now, due));
   }
-  co_return !d_.closed();  // without a timer the client does not wait
+  co_return !d_.closed();  // without a timer, the client does not wait
 }
 
 void Session::NotePace(Pace::Step step) {

@@ -1,4 +1,4 @@
-// The ends of a login: what a refused client hears, and how a server is left that has greeted.
+// The ends of a login: what a refused client receives, and how to leave a server that has greeted.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -11,10 +11,10 @@ namespace {
 
 using dialogue::Reason;
 
-// Who breaks off a login that the client has left.
+// The user name that ends the login of a client that has left.
 constexpr char kNobody[] = "rum_client_has_left";
 
-// Of one plugin, when the client has gone; none needs more than two.
+// Answers to one plugin after the client has left; none needs more than two.
 constexpr unsigned kAnswersMost = 4;
 
 }  // namespace
@@ -34,9 +34,8 @@ bool Session::RefuseAsVerdict() {
                 TextForVerdict(verdict_));
 }
 
-// All at once, as Refuse() says it, would do where the plugin that the server asks nobody for is
-// the native one. It may be that of any account, and a wrong guess counts as an error of the
-// address.
+// Sending all at once, as Refuse() does, fails for accounts with the native plugin: the server does
+// not ask for it. Any account may have it, and a wrong guess counts as an error of the address.
 bool Session::RefuseAfterGreeting(const ServerError& error, uint32_t reason,
                                   std::string_view log_text) {
   d_.client.Send(BuildError(error, front_));
@@ -46,7 +45,7 @@ bool Session::RefuseAfterGreeting(const ServerError& error, uint32_t reason,
   return false;
 }
 
-// The client's proof is wrong, or is to look so.
+// The client's proof is wrong, or must look so.
 bool Session::Deny() {
   if (!Left() || with_password_) d_.LoginFailed();
   if (Left()) return Close(RUM_CLOSE_CLIENT_GONE, {});
@@ -60,8 +59,8 @@ bool Session::Deny() {
   return Refuse(Denied(), reason, known_ ? "wrong password" : "the map does not know the user");
 }
 
-// Errors are written anew: one in place of a greeting has no SQL state, and clients would cut it
-// out of the text. After a change of the user the session may go on: denial_.
+// Errors are written again: one in place of a greeting has no SQL state, and clients would take it
+// from the text. After a change of user the session may continue: denial_.
 bool Session::PassError(Bytes payload, std::string_view when) {
   if (farewell_ != Farewell::kQuit) farewell_ = Farewell::kNone;
   Parsed<ServerError> parsed = ParseError(payload);
@@ -72,7 +71,7 @@ bool Session::PassError(Bytes payload, std::string_view when) {
   ServerError error = std::move(parsed.value);
   std::string code = std::to_string(error.code);
   if (error.state.empty()) error.state = StateOfError(error.code);
-  // The server names the address it sees, which is rum's, and unknown users must read the same.
+  // The server names the address that it sees, rum's; and unknown users must see the same text.
   if (error.code == 1045 || error.code == 1698) {
     if (switched_) NoteDenial();
     d_.LoginFailed();
@@ -88,7 +87,7 @@ bool Session::PassError(Bytes payload, std::string_view when) {
   return Refuse(error, RUM_CLOSE_UPSTREAM_DENIED, why.append(when));
 }
 
-// A change of the user takes no connection, and its denial a second of MariaDB.
+// A change of user takes no connection; its refusal takes MariaDB a second.
 void Session::NoteDenial() {
   if (!rewriting_ && !logged_in_) NotePace(Pace::Step::kDenial);
 }
@@ -114,7 +113,7 @@ void Session::SayLastWords() {
   if (reason == Reason(RUM_CLOSE_LIMIT) && !d_.closed()) {
     RefuseFor(RUM_CLOSE_LIMIT, "a packet of the login does not fit the window");
   }
-  // Who has seen that a guess was wrong may just wait for rum to end the login.
+  // A client that knows that its guess was wrong might just wait for rum to end the login.
   if (reason == Reason(RUM_CLOSE_LOGIN_TIMEOUT) && client_is_due_ && proof_passed_) {
     d_.LoginFailed();
   }
@@ -127,9 +126,9 @@ void Session::SayLastWords() {
   if (!reported_ && !left) d_.client.Send(BuildError(ErrorForReason(reason.number()), front_));
 }
 
-// A server that is left in the middle of a login counts that as an error of the proxy's address,
-// and blocks the address after some. It counts neither a wrong password nor an unknown user: so a
-// login whose client has gone is ended by one of those.
+// Servers count a login that breaks off as an error of the proxy's address, and block the address
+// after some. They count neither wrong passwords nor unknown users: a login whose client has left
+// is ended by one of these.
 Task<bool> Session::GoOnAlone(Payload said) {
   client_left_ = true;
   if (!said && !server_is_due_ && !AnswerWrongly()) {
@@ -149,14 +148,14 @@ Task<bool> Session::LeaveAsNobody() {
 void Session::RespondAsNobody() {
   Response nobody;
   nobody.capabilities = kProtocol41 | kSecureConnection | kPluginAuth;
-  if (asked_for_tls_ && outgoing_) {  // the server reads it by the flags of the SSLRequest
+  if (asked_for_tls_ && outgoing_) {  // the server parses it by the flags of the SSLRequest
     nobody.capabilities = outgoing_->capabilities;
     nobody.max_packet = outgoing_->max_packet;
     nobody.charset = outgoing_->charset;
     nobody.zstd_level = outgoing_->zstd_level;
   }
   nobody.user = kNobody;
-  nobody.plugin = no_plugin_;  // so that it takes the steps of anybody
+  nobody.plugin = no_plugin_;  // takes the steps of any account
   if (back_ == 0) back_ = 1;
   SendToUpstream(BuildResponse(nobody, back_++));
   exchange_ = Exchange(PluginKind::kNative);
@@ -174,7 +173,7 @@ bool Session::AnswerWrongly() {
 // True: the server is to speak again.
 bool Session::AnswerAlone(Bytes payload) {
   switch (KindOfReply(payload)) {
-    case ReplyKind::kOk:  // an account without a password, or the right one
+    case ReplyKind::kOk:  // an account without a password, or with this one
       if (proof_passed_) d_.Confirm();
       farewell_ = Farewell::kQuit;
       return Close(RUM_CLOSE_CLIENT_GONE, {});
@@ -182,7 +181,8 @@ bool Session::AnswerAlone(Bytes payload) {
       if (answered_ > 0) NoteDenial();
       [[fallthrough]];
     case ReplyKind::kOldSwitch:
-      // A wrong guess may show before the server's last word, which the client need not wait for.
+      // A wrong guess may be known before the server's last reply; the client does not wait for
+      // that.
       if (proof_passed_) d_.LoginFailed();
       farewell_ = Farewell::kNone;
       d_.Count(kFarewells);
@@ -205,8 +205,8 @@ bool Session::AnswerAlone(Bytes payload) {
   return Close(RUM_CLOSE_CLIENT_GONE, {});
 }
 
-// When rum itself ends the login, nothing can be waited for: all is said at once, and what the
-// server will ask in between is guessed.
+// When rum itself ends the login it cannot wait: it sends all at once and guesses the server's
+// requests in between.
 void Session::LeaveUpstream() {
   switch (farewell_) {
     case Farewell::kNone:
@@ -217,7 +217,7 @@ void Session::LeaveUpstream() {
       AnswerWrongly();
       break;
     case Farewell::kAnswer:
-      // When the server is to speak, its packet takes the number in between.
+      // If the server is to speak, its packet takes the number in between.
       if (server_is_due_) ++back_;
       AnswerWrongly();
       break;

@@ -1,5 +1,5 @@
-// Our response to the server's greeting: whether the two fit, what is in force toward the server,
-// and the proof where rum makes it.
+// Our response to the server's greeting: whether client and server fit, what is in use toward the
+// server, and the proof if rum computes it.
 #include <time.h>
 
 #include <algorithm>
@@ -29,12 +29,12 @@ bool Session::TakeGreeting(Bytes payload) {
   return true;
 }
 
-// What the client was promised and goes on to use in all that follows, and what the way of logging
-// in rests on, cannot be done without.
+// The capabilities that the client was offered and uses, and those that this kind of login
+// requires, are indispensable.
 bool Session::FitsClient() {
   uint64_t needed = kProtocol41 | kSecureConnection |
                     (response_.capabilities & (kDeprecateEof | kCompresses | kChangesWhatFollows));
-  // Some take what a greeting of MariaDB says for granted, whatever they asked for.
+  // Some clients use what a greeting of MariaDB offers, whatever they requested.
   if (greeted_as_mariadb_) needed |= promised_ & kChangesWhatFollows;
   if (!rewriting_) needed |= kPluginAuth;
   uint64_t missing = needed & ~upstream_greeting_.capabilities;
@@ -50,14 +50,14 @@ std::string Session::RemedyFor(const Greeting& greeting) const {
   Server server;
   server.version = greeting.version;
   server.capabilities = greeting.capabilities;
-  if (IsSupported(server)) return "; the next clients are promised less";
-  return "; it is too old to be greeted for beside others: run a rum with its --mysql-version, or "
-         "name it by -d";
+  if (IsSupported(server)) return "; rum offers the next clients less";
+  return "; it is too old to share a greeting with other servers: run a rum with its "
+         "--mysql-version, or name it by -d";
 }
 
-// mirror: who came by TLS goes on by TLS where the server has it. What must not be read on a plain
-// link is held back or encrypted when the client is to be asked. To a destination with TLS from the
-// first byte on there is TLS already.
+// mirror: a client with TLS gets TLS to the server if it offers it. What must not be readable on a
+// plain link is withheld or encrypted when the client is asked. A destination with TLS from the
+// first byte already has it.
 bool Session::WantsUpstreamTls() const {
   if (d_.TlsActive(d_.upstream)) return false;
   switch (d_.TlsMode(d_.upstream)) {
@@ -72,21 +72,21 @@ bool Session::WantsUpstreamTls() const {
   }
 }
 
-// In force toward the server: what the client uses, rum offered and the server has. Fields whose
-// flag falls away are left out. All flags are chosen here: servers read the response behind an
-// SSLRequest by the flags of that, and count one that does not fit them as an error of the address.
+// In use toward the server: what the client uses, rum offered and the server has. Fields without
+// their flag are omitted. All flags are decided here: a server parses the response after an
+// SSLRequest by the flags of the latter, and counts a mismatch as an error of the address.
 bool Session::PrepareResponse() {
   if (!FitsClient()) return false;
   const bool by_tls = WantsUpstreamTls();
   if (by_tls && (upstream_greeting_.capabilities & kSsl) == 0) {
     d_.Count(kServerFaults);
     return Refuse(ErrorForReason(RUM_CLOSE_TLS), RUM_CLOSE_UNSUPPORTED,
-                  "the server has no TLS, which --upstream-tls demands");
+                  "the server has no TLS, which --upstream-tls requires");
   }
   if (Compresses() && ExposedByChangeUser()) {
     return RefuseAfterGreeting(
         CannotCompress(), RUM_CLOSE_UNSUPPORTED,
-        "a COM_CHANGE_USER must be seen on this link, and the client compresses");
+        "rum must read COM_CHANGE_USER on this link, and the client uses compression");
   }
   if (const char* why = rewriting_ ? nullptr : WhySystemUser()) {
     d_.Count(kServerDenials);
@@ -100,11 +100,11 @@ bool Session::PrepareResponse() {
   if (Compresses() && puts_database_off) {
     return RefuseAfterGreeting(
         CannotCompress(), RUM_CLOSE_UNSUPPORTED,
-        "the database can be chosen behind the login only, and the client compresses");
+        "the database can only be selected after the login, and the client uses compression");
   }
   Response response;
   std::swap(response, response_);
-  response_.capabilities = response.capabilities;  // kept, as the user is, for an ERR to come
+  response_.capabilities = response.capabilities;  // kept, like the user, for a later ERR
   response_.user = std::exchange(response.user, sent_name_);
   response_.charset = response.charset;
   thread_id_ = upstream_greeting_.connection_id;
@@ -113,10 +113,10 @@ bool Session::PrepareResponse() {
   if (rewriting_) {
     response.plugin = kNativePlugin;
   } else {
-    // Clients that do not know of plugins may still understand the switch (mysqljs does).
+    // Clients without plugins may still understand the switch (mysqljs does).
     response.capabilities |= kPluginAuth;
-    // The length lets the server log whether a password was used; the proof itself is worthless
-    // there, or is the password.
+    // Its length lets the server log whether a password was used; the proof itself is useless to
+    // the server, or is the password.
     bool hidden = SendsPasswordFirst(response.plugin) || !ProvesSomething(response.auth);
     response.auth.assign(hidden ? 0 : std::min(response.auth.size(), kMaxShownAuth), '\0');
     response.plugin = no_plugin_;
@@ -149,9 +149,9 @@ bool Session::Respond() {
   return true;
 }
 
-// A server that takes no database in the login is told of it behind. So is MariaDB where the name
-// may be wrong in the client's character set: it counts that as an error of the address, which set
-// that is depending on the server's options, too. Behind the login it is an error like others.
+// A server that accepts no database in the login gets it afterwards. So does MariaDB if the name
+// may be invalid in the client's character set, which depends on the server's options, too: MariaDB
+// counts that as an error of the address. After the login it is an ordinary error.
 bool Session::PutsDatabaseOff(const std::string& name, uint64_t capabilities) const {
   if (name.empty()) return false;
   if ((capabilities & kConnectWithDb) == 0) return true;
@@ -159,8 +159,8 @@ bool Session::PutsDatabaseOff(const std::string& name, uint64_t capabilities) co
          std::any_of(name.begin(), name.end(), [](char c) { return (c & 0x80) != 0; });
 }
 
-// Only where the client sends attributes, too: the server expects them again in a COM_CHANGE_USER,
-// which comes from the client.
+// Only if the client sends attributes, too: the server expects them again in each COM_CHANGE_USER,
+// which the client sends.
 void Session::TellWhoTheClientIs(std::string_view user, std::string* attributes) const {
   if (!TellsClientFacts()) return;
   ClientPeer peer = FindClientPeer();

@@ -1,5 +1,5 @@
-// What a session does after its login: watches the client's packets for a KILL, which names a
-// connection by rum's id, and where it must for COM_CHANGE_USER, which it then leads like a login.
+// Handles a session after its login: watches the client's packets for a KILL, which names a
+// connection by rum's id, and if necessary for COM_CHANGE_USER, which it handles like a login.
 #include <algorithm>
 #include <utility>
 
@@ -13,43 +13,43 @@ namespace {
 using dialogue::Reason;
 using dialogue::View;
 
-// A KILL is the first that a client says on a connection made for it, or comes behind what its
-// driver sends at the start.
+// A KILL is the first command on a connection made for it, or follows what its driver sends at the
+// start.
 constexpr unsigned kWatchedPackets = 3;
 constexpr size_t kMaxNote = 256;
 
 }  // namespace
 
-// A COM_CHANGE_USER is a login, and what must not pass in a login must not pass in it: a password
-// that the client sends because its own link is safe, and rum's own system user as a proof.
+// A COM_CHANGE_USER is a login, with the same dangers: a password that the client sends because its
+// own link is safe, and rum's own system user as a proof.
 bool Session::ExposedByChangeUser() const {
   return unix_upstream_ || (IsSafe(links().client) && !IsSafe(links().server));
 }
 
-// libmariadb proves the password of a new user of mysql_native_password with the nonce that it
-// keeps, whatever the server says. That is rum's after a rewritten login, and after one by a plugin
-// with nonces of its own (ed25519, parsec). Only the new user's hash helps: who logs in without a
-// secret in the map is taken for one of a map that has none.
+// For a new user of mysql_native_password, libmariadb uses the nonce that it has kept, whatever the
+// server sends. After a rewritten login that is rum's, as after a plugin with nonces of its own
+// (ed25519, parsec). Only the new user's hash helps; a user without a secret in the map is assumed
+// to come from a map without secrets.
 bool Session::KeepsForeignNonce() const {
   return rewriting_ ||
          (mariadb_upstream_ && scramble_ != upstream_nonce_ && (stored_ || public_key_));
 }
 
-// A client that does not know of plugins leaves out a field which the server demands when rum, to
-// relay the login, said that it does.
+// A client without plugins omits a field that the server requires if rum, to relay the login,
+// announced plugins.
 bool Session::MustWatchToTheEnd() const {
   bool plugins_are_rums = HasUpstream(kPluginAuth) && !ClientHas(kPluginAuth);
   return ExposedByChangeUser() || KeepsForeignNonce() || plugins_are_rums || TellsClientFacts() ||
          config_.change_user != ChangeUserMode::kAllow;
 }
 
-// After the first login, and after each further one that was led. False: the host refuses.
+// After the first login, and after each handled change of user. False: the host refuses.
 bool Session::LetFlow() {
   if (logged_in_) {
     KillTable::OfProcess().Remove(connection_id_);
   } else {
     d_.Count(rewriting_ ? kRewrittenLogins : kRelayedLogins);
-    watched_to_the_end_ = MustWatchToTheEnd() && !Compresses();  // little of that can be read
+    watched_to_the_end_ = MustWatchToTheEnd() && !Compresses();  // few packets are readable then
     if (watched_to_the_end_) login_user_ = response_.user;
   }
   logged_in_ = true;
@@ -61,8 +61,8 @@ bool Session::LetFlow() {
   d_.AtClose([](uint64_t id) { KillTable::OfProcess().Remove(static_cast<uint32_t>(id)); },
              connection_id_);
   KillTable::OfProcess().Add(connection_id_, response_.user, upstream_, thread_id_);
-  // Who leaves properly says COM_QUIT. A server that reads TLS's good-bye of any other would take
-  // it for something left to read, and go on with the statement.
+  // Clients that close properly send COM_QUIT. A server that reads a TLS close from any other could
+  // take it for unread input and continue the statement.
   d_.EndIsCut(d_.client);
   if (d_.RelayFrom(d_.upstream) != RUM_OK) return false;
   flows_ = true;
@@ -70,15 +70,15 @@ bool Session::LetFlow() {
   return true;
 }
 
-// Sees the client's packets until enough were. What goes on as it is goes on in one piece; a packet
-// that needs more than that is looked at when those before it have gone on.
+// Reads the client's packets until enough were seen. Runs of packets that pass unchanged are
+// forwarded together; a packet that needs more is handled after those before it are forwarded.
 Script Session::Watch() {
   for (size_t wanted = 1; watches_on_;) {
     View bytes = co_await d_.client.Peek(std::exchange(wanted, 1));
     if (!bytes && bytes.reason() == Reason(RUM_CLOSE_LIMIT) && !d_.closed()) {
       RefuseFor(RUM_CLOSE_LIMIT, "a packet of the login does not fit the window");
     }
-    if (!bytes) co_return;  // what the client has sent, and its end, go on as they are
+    if (!bytes) co_return;  // what the client has sent, and its end, pass unchanged
     ClientPacket packet;
     if (size_t plain = CountPlain(AsBytes(bytes.text()), &packet); plain > 0) {
       d_.client.Forward(plain);
@@ -108,11 +108,11 @@ Script Session::Watch() {
         co_return;
     }
   }
-  d_.Relay();  // what is not forwarded yet goes on all the same
+  d_.Relay();  // also passes on what is not forwarded yet
 }
 
-// How many bytes go on as they are: many small packets cost no more than one. 0: the first packet,
-// `next`, does not.
+// Number of bytes that pass unchanged: many small packets cost one step. 0: the first packet,
+// `next`, needs handling.
 size_t Session::CountPlain(Bytes bytes, ClientPacket* next) {
   size_t plain = 0;
   while (watches_on_ && (plain == 0 || plain < bytes.size())) {
@@ -146,8 +146,8 @@ bool Session::GoesOnAsItIs(const ClientPacket& packet) const {
 
 bool Session::WatchesOn() { return watched_to_the_end_ || ++watched_packets_ < kWatchedPackets; }
 
-// Only to a session of the same user on the same server: another id, and one that is not rum's, is
-// the server's to judge.
+// Replaced only for a session of the same user on the same server: other ids, and ids that are not
+// rum's, are for the server to judge.
 bool Session::TranslateKill(Bytes payload) {
   std::optional<Kill> kill = FindKill(payload);
   if (!kill) return false;
@@ -160,13 +160,14 @@ bool Session::TranslateKill(Bytes payload) {
   return true;
 }
 
-// Leads a change of the user like a login. True: the session goes on, as the new user or as before.
+// Handles a change of user like a login. True: the session continues, as the new user or as before.
 Task<bool> Session::ChangeUserBy(ClientPacket packet) {
   flows_ = false;
   const bool taken = TakeChangeUser(packet.payload);
   d_.client.Consume(packet.size);
   if (!taken) co_return false;
-  // The end of the server has been passed on: there is nobody to ask, and no way to answer.
+  // The server's end of file has been passed on: it cannot be asked, and the client cannot be
+  // answered.
   if (d_.TakeBack(d_.upstream) != RUM_OK) {
     farewell_ = Farewell::kNone;
     reported_ = true;
@@ -178,7 +179,7 @@ Task<bool> Session::ChangeUserBy(ClientPacket packet) {
   Payload ok = co_await Authenticate();
   if (ok) co_return co_await Enter(*ok);
   if (!denial_) co_return false;
-  // What rum admitted and is not confirmed is forgotten by that.
+  // An admitted user that is not confirmed is released by that.
   if (former_user_ != response_.user) AdmitAnew(former_user_, {});
   co_return GoOnAsBefore(*denial_);
 }
@@ -193,7 +194,8 @@ bool Session::TakeChangeUser(Bytes payload) {
   }
   ChangeUser change = std::move(parsed.value);
   with_password_ = ProvesSomething(change.auth);
-  // The name is in this character set. Without one the server would take its session's, which may
+  // The name is in this character set. Without it the server would use that of the session, which
+  // may have changed.
   // be another by now.
   if (!change.charset) change.charset = response_.charset;
   former_user_ = response_.user;
@@ -214,20 +216,20 @@ bool Session::TakeChangeUser(Bytes payload) {
   return true;
 }
 
-// The rules and limits of the new user are looked at before the server is asked, as in a login.
-// False: the session goes on as before, or ends.
+// Checks rules and limits of the new user before the server is asked, as in a login. False: the
+// session continues as before, or ends.
 Task<bool> Session::AdmitNewUser() {
   const std::string& user = response_.user;
   if (ServerCutsName()) name_fault_ = kCutName;
   if (!HasName()) co_return co_await RefuseChange();
-  if (user.empty()) {  // no map has that
+  if (user.empty()) {  // no map has an empty name
     verdict_ = AdmitAnew(user, {});
   } else {
     dialogue::Record record = co_await d_.Lookup(user);
     if (d_.closed()) co_return false;
-    // What cannot be read may be a restriction.
+    // An unreadable rule may be a restriction.
     if (record.status() == dialogue::Record::kUnavailable && dialogue::host.limits) {
-      d_.Note("change_refused", "the map could not be asked");
+      d_.Note("change_refused", "the map lookup failed");
       GoOnAsBefore(ErrorForReason(RUM_CLOSE_MAP_UNAVAILABLE));
       co_return false;
     }
@@ -240,9 +242,9 @@ Task<bool> Session::AdmitNewUser() {
   co_return true;
 }
 
-// Only once it is admitted may the client use a nonce that the server does not know. And only for
-// users of this server: both nonces may be of its choice, one that a proof was seen for elsewhere,
-// and one that another server has just sent. Who owns it would have a proof made for that other
+// A client that is not yet admitted must not use a nonce that the server does not know. And only
+// users of this server may: a hostile server could choose both nonces, one for which a proof was
+// seen elsewhere and one that another server has just sent, and so obtain a proof for that other
 // server.
 void Session::KeepSecretOf(Bytes value) {
   if (scramble_ == upstream_nonce_) return;
@@ -250,11 +252,10 @@ void Session::KeepSecretOf(Bytes value) {
   if (record.ok() && record.value.destination == destination_) stored_ = record.value.secret;
 }
 
-// What the server sends from here on is taken for its side of a login. A client that has not waited
-// for the answers to earlier commands could have bytes of its own choice taken for that. So the
-// server is asked what it cannot understand, with a mark in it that nobody else knows: its error
-// repeats the mark, and must be the very next that it sends. It says that in all states of a
-// session.
+// From here on, the server's bytes count as its side of a login. A client that did not wait for the
+// answers to earlier commands could supply such bytes itself. So rum first sends the server a
+// command that it cannot understand, with a random mark: the server's error repeats the mark, and
+// must be the very next packet. Servers answer so in every state of a session.
 Task<bool> Session::AskForQuiet() {
   std::optional<Nonce> nonce = MakeNonce();
   if (!nonce) co_return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
@@ -279,11 +280,11 @@ Task<bool> Session::AskForQuiet() {
 bool Session::RefuseUnquiet() {
   d_.Count(kClientFaults);
   return Refuse(OutOfOrder(), RUM_CLOSE_CLIENT_PROTOCOL,
-                "the client changes the user before the server has answered all it was asked");
+                "the client changes the user before the server has answered all commands");
 }
 
-// The server knows nothing of it. Who breaks a rule sees what a wrong password sees, which the
-// server would have asked for.
+// The server is not involved. A user who breaks a rule sees the error of a wrong password, which
+// the server would have sent.
 Task<bool> Session::RefuseChange() {
   d_.Count(kDeniedUserChanges);
   d_.Note("change_refused", HasName() ? TextForVerdict(verdict_) : name_fault_);
@@ -303,8 +304,8 @@ Task<bool> Session::RefuseChange() {
   co_return false;
 }
 
-// rum judges and counts the user that it was told last, and the log names that one, too: the user
-// of the login, all along.
+// rum checks and counts the user of the last identify(), and the log names that one, too: always
+// the user of the login.
 int32_t Session::AdmitAnew(std::string_view user, Bytes record) {
   if (!dialogue::host.limits) return RUM_OK;
   int32_t verdict = d_.Identify(user);
@@ -319,7 +320,7 @@ void Session::SendChangeUser() {
   ChangeUser change = std::move(*change_);
   change_.reset();
   if (HasUpstream(kPluginAuth)) {
-    // The server asks for the proof anew, with its own nonce.
+    // The server requests the proof again, with its own nonce.
     change.auth.assign(SendsPasswordFirst(change.plugin) ? 0 : change.auth.size(), '\0');
     change.plugin = no_plugin_;
     rewriting_ = false;
@@ -344,8 +345,8 @@ std::optional<Hash> Session::TranslateToken(Bytes token, const Nonce& server_non
   return translated;
 }
 
-// MariaDB goes on with the user that there was; a server that does not closes the connection
-// itself. Whom rum refuses goes on in any case.
+// MariaDB continues with the previous user; other servers close the connection. If rum refuses the
+// user, the session always continues.
 bool Session::GoOnAsBefore(const ServerError& error) {
   d_.client.Send(BuildError(error, front_));
   response_.user = std::move(former_user_);
@@ -354,19 +355,18 @@ bool Session::GoOnAsBefore(const ServerError& error) {
   verdict_ = RUM_OK;
   if (LetFlow()) return true;
   reported_ = true;
-  return Close(RUM_CLOSE_MODULE, "the relay did not begin");
+  return Close(RUM_CLOSE_MODULE, "cannot start the relay");
 }
 
 const char* Session::WhySystemUser() const {
   if (!unix_upstream_ || response_.user.empty()) return nullptr;
   if (!config_.socket_users) {
-    return "over a unix socket the server may take rum's system user for a proof, and no name of "
-           "it "
-           "is known: give --mysql-socket-user";
+    return "over a unix socket the server may accept rum's system user as a proof, and its names "
+           "are unknown: set --mysql-socket-user";
   }
   const std::vector<std::string>& names = *config_.socket_users;
   bool found = std::find(names.begin(), names.end(), response_.user) != names.end();
-  return found ? "over a unix socket the server may take rum's own system user for a proof"
+  return found ? "over a unix socket the server may accept rum's own system user as a proof"
                : nullptr;
 }
 

@@ -12,13 +12,13 @@ namespace {
 
 using dialogue::host;
 
-// It goes with the last worker.
+// Freed with the last worker.
 std::shared_ptr<Pace> SharePace() {
   static std::mutex mutex;
   static std::weak_ptr<Pace> shared;
   std::lock_guard lock(mutex);
   if (auto pace = shared.lock()) return pace;
-  // Without random bytes nobody is greeted either.
+  // Without random bytes, no client is greeted.
   auto pace = std::make_shared<Pace>(MakeNonce().value_or(Nonce{}));
   shared = pace;
   return pace;
@@ -32,14 +32,14 @@ Worker::Worker(rum_worker* handle, const Config& config) : handle_(handle), pace
 
 Worker::~Worker() { OwnKeys::OfProcess().Finish(); }
 
-// Warns once for each configuration of guesses that nobody counts.
+// Warns once per configuration that password guesses are not limited.
 void Worker::Reload(const Config& config) {
   static std::atomic<const Config*> warned = nullptr;
   if (!host.limits || config.change_user != ChangeUserMode::kAllow) return;
   if (host.limits->counts_failures(handle_) != 1 || warned.exchange(&config) == &config) return;
   constexpr char kText[] =
-      "mysql: --login-failures does not see guesses by COM_CHANGE_USER, which "
-      "--mysql-change-user allow passes on; same and deny count them";
+      "mysql: --login-failures does not count guesses by COM_CHANGE_USER with --mysql-change-user "
+      "allow; same and deny count them";
   host.calls->log(nullptr, RUM_LOG_WARNING, kText, sizeof kText - 1);
 }
 

@@ -1,4 +1,4 @@
-// What the sessions and probes of one worker thread share.
+// The state that the sessions and probes of one worker share.
 #pragma once
 
 #include <rum/module.h>
@@ -11,7 +11,7 @@
 
 namespace rum::mysql {
 
-// [worker], all of it.
+// All functions are [worker].
 class Worker {
  public:
   // Throws what allocating throws.
@@ -20,7 +20,7 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // A new configuration is in force for coming sessions.
+  // A new configuration applies to later sessions.
   void Reload(const Config& config);
 
   Pace& pace() { return *pace_; }
@@ -28,7 +28,7 @@ class Worker {
 
  private:
   rum_worker* const handle_;
-  const std::shared_ptr<Pace> pace_;  // of all workers
+  const std::shared_ptr<Pace> pace_;  // shared by all workers
   Fleet::View view_;
 };
 

@@ -1,49 +1,49 @@
-/* The smallest module, and the tutorial: every client goes to the default destination (-d), and the
- * bytes flow both ways unseen. Read it from top to bottom, with rum/module.h beside it. */
+/* The smallest module, and a tutorial: it connects every client to the default destination (-d) and
+ * lets rum relay the bytes both ways. Read it from top to bottom, together with rum/module.h. */
 #include <rum/module.h>
 #include <string.h>
 
-/* What rum can do for us. One table for the whole process; it lives as long as the process does. */
+/* The functions that rum offers: one table per process, valid until the process ends. */
 static const rum_host* rum;
 
 /* [main] Called once, after rum has loaded this file and checked the table at the bottom. */
 static int32_t init(const rum_host* host, char* error, size_t error_size) {
-  (void)error; /* A module that cannot start writes a sentence here and returns RUM_E_FAILED. */
+  (void)error; /* On failure, a module writes a sentence here and returns RUM_E_FAILED. */
   (void)error_size;
   rum = host;
   return RUM_OK;
 }
 
-/* [worker] A client has connected. Many sessions live at once, on several threads: what belongs to
- * one of them goes to *data, never to a static variable. This module has nothing to remember. */
+/* [worker] A client has connected. Several threads run many sessions at once: keep the state of a
+ * session in *data, never in a static variable. This module has no state. */
 static int32_t session_open(rum_session* session, const void* config, void* worker_data,
                             void** data) {
   static const char none[] = "no destination: start rum with -d";
-  (void)config;      /* What config_new made of our options: we have neither. */
-  (void)worker_data; /* What worker_start stored: nothing. */
+  (void)config;      /* The result of config_new: this module has none. */
+  (void)worker_data; /* The result of worker_start: none, too. */
   *data = NULL;
 
-  /* Size 0 asks for the default destination. The call does not wait: it begins to connect. When
-   * nobody answers, rum ends the session with the true reason. A module with a protocol writes the
-   * hook upstream_open, which is told the outcome, and says there to the client what went wrong. */
+  /* Size 0 selects the default destination. The call does not wait: it starts the connect. If that
+   * fails, rum ends the session with the reason. A module whose protocol has error messages sets
+   * the hook upstream_open, which receives the outcome, and sends the error to the client there. */
   if (rum->connect(session, "", 0) != RUM_OK) {
     rum->close(session, RUM_CLOSE_NO_DESTINATION, none, strlen(none));
-    return RUM_OK; /* The session was opened; it ends when this hook has returned. */
+    return RUM_OK; /* The session is open; it ends after this hook has returned. */
   }
 
-  /* Nothing has to be said or read: step aside at once. The relay begins when the upstream is
-   * there, and what the client sends until then is kept. A module that must read first would return
-   * here, do its work in client_data and upstream_data, and call relay() when the login is over. */
+  /* This module neither reads nor sends: relay at once. The relay starts when the upstream is
+   * connected; until then the client's bytes wait. A module that must read first returns here, does
+   * its work in client_data and upstream_data, and calls relay() after the login. */
   if (rum->relay(session) != RUM_OK) rum->close(session, RUM_CLOSE_MODULE, NULL, 0);
   return RUM_OK;
 }
 
-/* The one symbol that rum looks for. A hook that is not named here is NULL, and module.h says at
- * each hook what rum does then. */
+/* The symbol that rum loads. Hooks that are not set here are NULL; module.h says for each hook what
+ * rum does then. */
 RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL = {
     .struct_size = sizeof(rum_module),
     .abi = RUM_MODULE_ABI,
-    .host_size_min = sizeof(rum_host), /* all that this header declares */
+    .host_size_min = sizeof(rum_host), /* everything in this header */
     .name = "passthrough",
     .version = "1.0.0",
     .summary = "relays every session to the default destination",

@@ -13,7 +13,7 @@ constexpr uint8_t kHostName = 0;
 
 unsigned Byte(std::string_view bytes, size_t at) { return static_cast<uint8_t>(bytes[at]); }
 
-// Takes a number of `width` bytes off the front; nothing if there are fewer.
+// Removes a number of `width` bytes from the front; nullopt if there are fewer.
 std::optional<size_t> TakeNumber(std::string_view& rest, size_t width) {
   if (rest.size() < width) return std::nullopt;
   size_t number = 0;
@@ -22,7 +22,7 @@ std::optional<size_t> TakeNumber(std::string_view& rest, size_t width) {
   return number;
 }
 
-// Takes bytes that their length in `width` bytes precedes.
+// Removes a block of bytes, preceded by its length in `width` bytes.
 std::optional<std::string_view> TakeVector(std::string_view& rest, size_t width) {
   std::optional<size_t> size = TakeNumber(rest, width);
   if (!size || *size > rest.size()) return std::nullopt;
@@ -45,7 +45,7 @@ HelloReader::State HelloReader::Read(std::string_view bytes) {
     if (rest.size() < kRecordHeader) return Need(record_ + kRecordHeader);
     size_t size = Byte(rest, 3) << 8 | Byte(rest, 4);
     if (size == 0 || size > kRecordMost) {
-      return Bad(Alert::kDecodeError, "the client's TLS record has a length that none may have");
+      return Bad(Alert::kDecodeError, "the client's TLS record has an invalid length");
     }
     if (rest.size() < kRecordHeader + size) return Need(record_ + kRecordHeader + size);
     std::string_view content = rest.substr(kRecordHeader, size);
@@ -74,7 +74,7 @@ HelloReader::State HelloReader::ReadMessage(std::string_view body) {
   constexpr size_t kRandom = 32, kSessionIdMost = 32;
   std::optional<size_t> version = TakeNumber(body, 2);
   if (!version || body.size() < kRandom) {
-    return Bad(Alert::kDecodeError, "the client's ClientHello is cut");
+    return Bad(Alert::kDecodeError, "the client's ClientHello is truncated");
   }
   if (*version >> 8 != kMajorVersion) {
     return Bad(Alert::kProtocolVersion, "the client asks for another version than 3.x");
@@ -86,12 +86,12 @@ HelloReader::State HelloReader::ReadMessage(std::string_view body) {
   if (!session || session->size() > kSessionIdMost || !ciphers || ciphers->empty() ||
       ciphers->size() % 2 != 0 || !compressions || compressions->empty()) {
     return Bad(Alert::kDecodeError,
-               "the client's ClientHello is cut or has lengths that do not fit");
+               "the client's ClientHello is truncated or has inconsistent lengths");
   }
-  if (body.empty()) return State::kWhole;  // from before there were extensions
+  if (body.empty()) return State::kWhole;  // older than extensions
   auto extensions = TakeVector(body, 2);
   if (!extensions || !body.empty()) {
-    return Bad(Alert::kDecodeError, "the extensions of the ClientHello do not fit");
+    return Bad(Alert::kDecodeError, "the extensions of the ClientHello have inconsistent lengths");
   }
   return ReadExtensions(*extensions);
 }
@@ -102,7 +102,8 @@ HelloReader::State HelloReader::ReadExtensions(std::string_view extensions) {
     std::optional<size_t> type = TakeNumber(extensions, 2);
     auto content = TakeVector(extensions, 2);
     if (!type || !content) {
-      return Bad(Alert::kDecodeError, "the extensions of the ClientHello do not fit");
+      return Bad(Alert::kDecodeError,
+                 "the extensions of the ClientHello have inconsistent lengths");
     }
     if (*type != kServerName) continue;
     if (named) return Bad(Alert::kIllegalParameter, "the client names its server twice");
@@ -115,14 +116,14 @@ HelloReader::State HelloReader::ReadExtensions(std::string_view extensions) {
 HelloReader::State HelloReader::ReadNames(std::string_view extension) {
   auto list = TakeVector(extension, 2);
   if (!list || list->empty() || !extension.empty()) {
-    return Bad(Alert::kDecodeError, "the client's list of server names does not fit");
+    return Bad(Alert::kDecodeError, "the client's list of server names has inconsistent lengths");
   }
   std::optional<size_t> type = TakeNumber(*list, 1);
   auto name = TakeVector(*list, 2);
   if (!type || !name) {
-    return Bad(Alert::kDecodeError, "the client's list of server names does not fit");
+    return Bad(Alert::kDecodeError, "the client's list of server names has inconsistent lengths");
   }
-  // No other type was ever defined, and of one type there must be no more than one name.
+  // No other type is defined, and a type may have one name only.
   if (*type != kHostName || !list->empty()) {
     return Bad(Alert::kIllegalParameter, "the client names more than one server");
   }

@@ -1,5 +1,5 @@
 // Finds the server name in the first message of a TLS client. Pure: bytes in, a name or "n bytes
-// are needed" out. Bounds and what is refused follow RFC 8446 (4.1.2, 5.1) and RFC 6066 (3).
+// are needed" out. Bounds and refusals follow RFC 8446 (4.1.2, 5.1) and RFC 6066 (3).
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace rum::sni {
 
-// Fatal alerts, with the numbers of RFC 8446, section 6.
+// Fatal alerts, numbered as in RFC 8446, section 6.
 enum class Alert : uint8_t {
   kUnexpectedMessage = 10,
   kIllegalParameter = 47,
@@ -19,7 +19,7 @@ enum class Alert : uint8_t {
   kUnrecognizedName = 112,
 };
 
-// A server's ticket, with a client's certificate in it, may make a resumed hello so large.
+// A resumed hello may be this large, as a server's ticket may contain the client's certificate.
 constexpr size_t kHelloMost = 65536;
 constexpr size_t kNameMost = 255;
 
@@ -28,14 +28,14 @@ class HelloReader {
  public:
   enum class State : uint8_t { kNeeds, kWhole, kBad };
 
-  // `bytes` is all that has come, from the first byte of the connection on: what was there in the
-  // call before, and more. Takes time for what is new only.
+  // `bytes` holds everything since the connection's first byte: the bytes of the previous call, and
+  // more. Only the new ones take time.
   State Read(std::string_view bytes);
 
-  size_t needed() const { return needed_; }  // kNeeds: so many bytes in all, at least one more
-  Alert alert() const { return alert_; }     // kBad: what a server would answer
+  size_t needed() const { return needed_; }  // kNeeds: total bytes needed, at least one more
+  Alert alert() const { return alert_; }     // kBad: a server's answer
   const char* why() const { return why_; }   // kBad: a sentence for the log
-  // kWhole: in lower case and without a dot at its end; empty: the client names no server.
+  // kWhole: in lower case, without a final dot; empty: the client names no server.
   const std::string& name() const { return name_; }
 
  private:
@@ -46,8 +46,8 @@ class HelloReader {
   State ReadNames(std::string_view extension);
   State TakeName(std::string_view name);
 
-  size_t record_ = 0;    // where the next record begins
-  std::string message_;  // the records' contents so far, if there are several
+  size_t record_ = 0;    // start of the next record
+  std::string message_;  // contents of the records so far, if there are several
   size_t needed_ = 0;
   Alert alert_ = Alert::kInternalError;
   const char* why_ = "";

@@ -1,5 +1,5 @@
-// Routes TLS by the server name in the ClientHello, without ending TLS: the hello is read and not
-// consumed, so that the server gets every byte as the client sent it.
+// Routes TLS by the server name in the ClientHello, without decryption: the module reads the hello
+// but does not consume it, so that the server receives every byte as the client sent it.
 #include <cstdint>
 #include <cstring>
 #include <iterator>
@@ -16,9 +16,9 @@ using namespace rum::dialogue;
 
 enum Metric : uint32_t { kUnknownNames, kWithoutName, kBadHellos };
 constexpr rum_metric kMetrics[] = {
-    {"sni_unknown_names", "Clients whose server name nobody has"},
+    {"sni_unknown_names", "Clients whose server name is not in the map"},
     {"sni_without_name", "Clients that named no server"},
-    {"sni_bad_hellos", "Clients whose first message was no ClientHello that servers take"},
+    {"sni_bad_hellos", "Clients whose first message was not a valid ClientHello"},
 };
 
 std::string AlertRecord(Alert alert) {
@@ -26,21 +26,21 @@ std::string AlertRecord(Alert alert) {
   return std::string(kRecord, 6) + static_cast<char>(alert);
 }
 
-// Clients show a fatal alert by its name, and the end of a connection without one as a broken
-// network.
+// Clients report a fatal alert by its name, but a connection that ends without one as a network
+// error.
 void Refuse(Dialogue& d, Alert alert, Reason reason, std::string_view text) {
   d.client.Send(AlertRecord(alert));
   d.Close(reason, text);
 }
 
 struct Route {
-  Reason failed;  // the map could not be asked, or the session ends
+  Reason failed;  // the lookup failed, or the session ends
   bool found = false;
   std::string record, destination;
 };
 
-// The name itself, then "*." and each of its parents: a.b.example, *.b.example, *.example. A name
-// of 255 bytes has 128 labels at most.
+// The name, then "*." and each of its parents: a.b.example, *.b.example, *.example. A name of 255
+// bytes has at most 128 labels.
 Task<Route> FindRoute(Dialogue& d, const std::string& name) {
   Route route;
   std::string key = name;
@@ -85,17 +85,17 @@ Script Login(Dialogue& d) {
     d.Identify(name);
     route = co_await FindRoute(d, name);
     if (route.failed) {
-      co_return Refuse(d, Alert::kInternalError, route.failed, "the map could not be asked");
+      co_return Refuse(d, Alert::kInternalError, route.failed, "the map lookup failed");
     }
     if (int32_t verdict = d.Admit(route.record); verdict != RUM_OK) {
-      // The rules of a name are nobody's business; limits are.
+      // Clients may learn of a limit, but not of a name's rules.
       bool limit = verdict == RUM_REFUSED_CONNECTIONS || verdict == RUM_REFUSED_RATE;
       co_return Refuse(d, limit ? Alert::kInternalError : Alert::kUnrecognizedName,
                        limit ? RUM_CLOSE_LIMIT : RUM_CLOSE_DENIED, "the rules refuse the name");
     }
   }
 
-  // Without a record: the default destination, if there is one.
+  // No record: the default destination, if there is one.
   if (route.found && route.destination.empty()) {
     co_return Refuse(d, Alert::kInternalError, RUM_CLOSE_BAD_DESTINATION,
                      "the map's record has no destination");
@@ -123,7 +123,7 @@ constexpr rum_module Table() {
   rum_module table = Hooks<Login>::Table();
   table.name = "sni";
   table.version = "1.0.0";
-  table.summary = "routes TLS by the name of the server, without ending TLS";
+  table.summary = "routes TLS by server name, without decrypting it";
   table.metrics = kMetrics;
   table.metric_count = std::size(kMetrics);
   table.refusal = Refusal;

@@ -237,7 +237,7 @@ subtest 'refuses a list of servers that is wrong, with its line' => sub {
         "user = a\n[tcp:a:65536]\n" => qr/:2: /,
         "user = a\n[]\n" => qr/:2: /,
         "user = a\n[tcp:a:1,]\n" => qr/:2: /,
-        "user = a\n[tcp:a:1]\n\n[tcp:a:1]\n" => qr/:4: \[tcp:a:1\] is there twice/,
+        "user = a\n[tcp:a:1]\n\n[tcp:a:1]\n" => qr/:4: \[tcp:a:1\] is given twice/,
         "user = a\n[tcp:a:1]\nhost = b\n" => qr/:3: there is no 'host'/,
         "user = a\n[tcp:a:1]\nnonsense\n" => qr/:3: this is neither/,
         "user = a\n[tcp:a:1]\ntimeout = 0\n" => qr/timeout is in seconds/,
@@ -287,7 +287,7 @@ subtest 'refuses passwords in a file that everybody can read' => sub {
         write_file($config, $text, $mode);
         my ($code, $out, $err) = export($config, $map);
         is($code, 1);
-        like($err, qr/holds passwords and everybody on this machine may read or write it/);
+        like($err, qr/holds passwords, and every user of this machine can read or write it/);
     }
     write_file($config, $text, 0640);
     unlike((export($config, $map))[2], qr/holds passwords/, 'a group may read it');

@@ -325,7 +325,7 @@ def noted_fields(name):
 def compare_module(name, own):
     """Options and counters of modules/NAME with rum-NAME.8, in whatever roff that is written."""
     status, text = run("-P", name + ".so", "--help")
-    if "there is no such file" in text:
+    if "no such file" in text:
         return "not built"
     check(status == 0, "rum -P %s.so --help ends with %d" % (name, status))
     mine = {long: option for long, option in options(text).items() if long not in own}

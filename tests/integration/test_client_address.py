@@ -133,7 +133,7 @@ def no_header(t):
     with net.connect(here, source="127.0.0.9") as client:
         same(net.ended(client, 30), "closed")
     same(rum.session()["reason"], "client_protocol")
-    same(rum.session()["detail"], "no PROXY header came")
+    same(rum.session()["detail"], "no PROXY header received")
     with net.connect(here, source="127.0.0.9") as client:
         client.sendall(b"\x01\x00\x00\x01\x0e" * 4)
         same(net.ended(client, 30), "closed")

@@ -61,7 +61,7 @@ def _(t):
     ended = int(ctl(t, "kill", "ip=127.0.0.3").split()[0])
     check(2 <= ended <= 3, "%d ended" % ended)
     same(ctl(t, "kill", "ip=127.0.0.4", "destination=tcp:elsewhere:1"), "0 ended\n")
-    has(ctl(t, "kill", code=1), "say which")
+    has(ctl(t, "kill", code=1), "specify id, user")
     for record in rum.wait_sessions(1 + ended):
         same((record["reason"], record["detail"]), ("killed", "by an operator"))
     same(rum.stats()["sessions"]["active"], 8 - ended)
@@ -84,10 +84,10 @@ def _(t):
         same(rum.stats()["sessions"]["active"], 1)
     has(ctl(t, "frobnicate", code=2), "--help")
     has(ctl(t, "status", "x", code=2), "rumctl")
-    has(ctl(t, "sessions", "colour=red", code=2), "knows no 'colour'")
+    has(ctl(t, "sessions", "colour=red", code=2), "unknown parameter 'colour'")
     has(ctl(t, "kill", "many", code=1), "numbers")
     # A word that is mistyped must not let more sessions be meant: "p" is no part of "ip".
-    has(ctl(t, "kill", "ip=127.0.0.9", "p=127.0.0.1", code=2), "knows no 'p'")
+    has(ctl(t, "kill", "ip=127.0.0.9", "p=127.0.0.1", code=2), "unknown parameter 'p'")
     with connect("sock:" + t.path("control")) as s:
         s.sendall(b"POST /kill?ip=127.0.0.1&usr=x HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
         has(net.read_all(s).decode(), "400")
@@ -193,12 +193,12 @@ def _(t):
     cdb.replace(users, good)
     os.rename(key, key + ".away")
     for _ in range(2):
-        has(ctl(t, "reload", code=1), "the certificates in use stay")
+        has(ctl(t, "reload", code=1), "rum keeps the certificates in use")
     os.rename(key + ".away", key)
     with open(path, "w") as f:
         f.write("workers = 2\n")
     same(ctl(t, "reload"),
-         "read again; these have changed and need a new process (upgrade): workers\n")
+         "read again; these options have changed and need a new process (upgrade): workers\n")
 
 
 @test("set changes a limit until the configuration says something else; limits shows it")
@@ -219,11 +219,11 @@ def _(t):
     same(limit("max-connections")["value"], "3")
     held.append(connect(here))
     net.until(lambda: limit("max-connections")["now"] == 3, 10, "there is room")
-    for words, part in ((("max-connections", "many"), "is not a number"), (("colour", "red"), "none of"),
-                        (("idle-timeout", "5s"), "none of the limits"), (("max-connections",), "how much"),
-                        ((), "which limit")):
+    for words, part in ((("max-connections", "many"), "is not a number"), (("colour", "red"), "is not a limit"),
+                        (("idle-timeout", "5s"), "is not a limit"), (("max-connections",), "its new value"),
+                        ((), "name a limit")):
         has(ctl(t, "set", *words, code=1), part)
-    has(ctl(t, "set", "a", "b", "c", code=2), "knows no 'c'")
+    has(ctl(t, "set", "a", "b", "c", code=2), "unknown parameter 'c'")
     same(limit("max-connections")["value"], "3", "a mistake changes nothing")
     ctl(t, "set", "max-memory", "1M")
     has(ctl(t, "limits"), "max-memory")
@@ -272,7 +272,7 @@ def _(t):
     has(ctl(t, "explain", "alice@unix"), "unix")
     has(ctl(t, "explain", "nobody=x", code=1), "does not know this user")
     has(ctl(t, "explain", "alice@here", code=1), "alice@here")
-    has(ctl(t, "explain", code=1), "which user?")
+    has(ctl(t, "explain", code=1), "give a user name")
     processes = [subprocess.Popen([t.run.build.rumctl, "-s", t.path("control"), "explain", "bob"],
                                   stdout=subprocess.DEVNULL) for _ in range(20)]
     same({p.wait(60) for p in processes}, {0}, "20 at once, one after the other")
@@ -314,9 +314,9 @@ def _(t):
                 check(done.returncode in (0, 1, 2, 3), "%s of %s: %d, %s" % (
                     command, body, done.returncode, done.stderr))
     answer[0] = b"HTTP/1.0 200 OK\r\nContent-Length: 20\r\n\r\n{}"
-    has(ctl(t, "status", code=3), "no whole answer")
+    has(ctl(t, "status", code=3), "the answer is incomplete")
     answer[0] = b"HTTP/1.0 200 OK\r\n\r\n{}"
-    has(ctl(t, "status", code=3), "not the answer of a rum that rumctl knows")
+    has(ctl(t, "status", code=3), "unexpected answer")
     server.close()
 
 

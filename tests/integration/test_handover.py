@@ -238,9 +238,9 @@ def _(t):
         echo_works(kept)
         for _ in range(40 if full() else 1):
             put(program, "#!/bin/sh\necho first >&2\necho cannot run here >&2\nexit 7\n")
-            serves_on(t, rum, here, pid, "it ended with 7 before it was ready: cannot run here")
+            serves_on(t, rum, here, pid, "it exited with status 7 before it was ready: cannot run here")
             put(program, "#!/bin/sh\nkill -SEGV $$\n")
-            serves_on(t, rum, here, pid, "it was ended by signal 11 before it was ready")
+            serves_on(t, rum, here, pid, "it was killed by signal 11 before it was ready")
             put(program, "no program at all", mode=0o644)
             serves_on(t, rum, here, pid, "cannot be started: Permission denied")
             os.unlink(program)
@@ -277,7 +277,7 @@ def _(t):
     rum.wait_log("stays in use")
     for _ in range(2):
         text = ctl(t, "upgrade", code=1)
-        has(text, "the old process serves on: ")
+        has(text, "the old process continues to serve: ")
         has(text, users)
         has(text, "no map is loaded")
     same(rum.get("/ready")[0], 200)
@@ -350,7 +350,7 @@ def _(t):
     with open(mark) as f:
         starting = int(f.read())
     rum.signal(signal.SIGUSR2)
-    rum.wait_log("process %d is taking over already" % starting)
+    rum.wait_log("process %d is already taking over" % starting)
     with connect(here) as s:
         echo_works(s)
     rum.signal(signal.SIGTERM)
@@ -369,7 +369,7 @@ def _(t):
         old.send_signal(signal.SIGUSR2)
         rum.wait_log("no hand-over: this process is ending")
         old.send_signal(signal.SIGTERM)
-        rum.wait_log("1 sessions are left, they have 1h to end")
+        rum.wait_log("1 sessions are left, with 1h to end")
         echo_works(s)
         old.send_signal(signal.SIGTERM)
         check(net.ended(s, 10) in ("closed", "reset"), "cut")

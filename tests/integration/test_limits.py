@@ -242,7 +242,7 @@ def strangers(t):
 @test("--login-failures says what it does not see of COM_CHANGE_USER", needs="mysql.so")
 def unseen_guesses(t):
     path = write_map(t, row(t, "alice", tcp()))
-    words = "does not see guesses by COM_CHANGE_USER"
+    words = "does not count guesses by COM_CHANGE_USER"
     for more, times in ((["--login-failures", "5/1h"], 1), ([], 0),
                         (["--login-failures", "5/1h", "--mysql-change-user", "same"], 0)):
         rum, here = front(t, path, *more)

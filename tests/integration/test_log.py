@@ -301,8 +301,8 @@ def _(t):
         one.quit()
     number = next(r["id"] for r in rum.wait_sessions(1) if r.get("user") == "alice")
     lines = [r["message"] for r in rum.records() if r.get("message", "").startswith("session %d: " % number)]
-    steps = ["came to " + here, 'the user is "alice"', "the map has a record", "connecting to",
-             ": connected", "the server has spoken", "passed on", "it ends: "]
+    steps = ["connected to " + here, 'the user is "alice"', "the map has a record", "connecting to",
+             ": connected", "the server has sent its first bytes", "relaying", "the session ends: "]
     at = 0
     for line in lines:
         if at < len(steps) and steps[at] in line:

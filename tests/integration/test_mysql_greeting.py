@@ -52,7 +52,7 @@ def _(t):
     write_map(t, ("b", "", new.address))
     rum = t.rum("-s", here, "-P", "mysql.so", "-M", path, *arguments, "--health-check", "off")
     same(version_of(here), version_at(old))
-    rum.wait_log("so they were before the start")
+    rum.wait_log("as saved before the start")
 
 
 @test("With one server the greeting is that server's, before the first client comes", needs=BOTH)
@@ -193,7 +193,7 @@ def _(t):
     has(told["state"][0], "DOWN: connect_refused")
     code, told, text = explain(t, "-M", path, "--explain", "both")
     same((code, told["server"], len(told["state"])), (0, [dead, server.address], 2), text)
-    for user, more, word in (("bad", [], "written wrong"), ("nobody", [], "no default destination"),
+    for user, more, word in (("bad", [], "malformed"), ("nobody", [], "no default destination"),
                              ("nobody", ["-d", server.address, "--mysql-unknown-user", "deny"],
                               "does not know the user")):
         code, told, text = explain(t, "-M", path, *more, "--explain", user)

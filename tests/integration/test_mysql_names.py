@@ -204,7 +204,7 @@ def _(t):
     here = "tcp:127.0.0.1:%d" % net.free_port()
     rum = t.rum("-s", here, *common, program=place.rum, env={"RUM_MODULE_DIR": place.modules}, stats=False)
     cannot_be(here, b"other")
-    rum.wait_log("give --mysql-socket-user")
+    rum.wait_log("set --mysql-socket-user")
     for given in ("none", "mysql,root"):
         here = "tcp:127.0.0.1:%d" % net.free_port()
         t.rum("-s", here, *common, "--mysql-socket-user", given, program=place.rum,

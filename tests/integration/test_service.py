@@ -270,7 +270,7 @@ def _(t):
             has(err, option + ": ")
     code, _, err = run_once(t, *rest, "--chroot", t.path("none"), "--state-dir", t.path("state"))
     same(code, 6, "exit code")
-    has(err, "--chroot: '%s' cannot be the root folder: No such file" % t.path("none"))
+    has(err, "--chroot: '%s' cannot be the root directory: No such file" % t.path("none"))
     done = subprocess.run(
         [place.rum, *rest, "--user", "daemon", "--state-dir", place.path("own/state")],
         env=dict(environment(t, place.path("own/sanitizer")), RUM_MODULE_DIR=place.modules),
@@ -320,7 +320,7 @@ def _(t):
     with connect("sock:" + os.path.join(root, "in.sock")) as s:
         echo_works(s)
         rum.signal(signal.SIGUSR2)
-        rum.wait_log("no hand-over: the program lies outside of --chroot")
+        rum.wait_log("no hand-over: the program is outside of --chroot")
         echo_works(s)
     stats = json.loads(net.http_get("sock:" + os.path.join(root, "stats"), "/stats")[2])
     same(stats["rum"]["pid"], rum.pid, "who answers")

@@ -209,8 +209,8 @@ def _(t):
     ctl(t, "ready", b.address)
     same(visit(here), "A")
     has(ctl(t, "drain", "tcp:nowhere:1"), "no option and no record")
-    has(ctl(t, "drain", "nowhere", code=1), "which destination?")
-    has(ctl(t, "drain", code=1), "which destination?")
+    has(ctl(t, "drain", "nowhere", code=1), "give a destination:")
+    has(ctl(t, "drain", code=1), "give a destination:")
 
 
 @test("A client whose only server is in maintenance hears so in its own protocol",

@@ -167,7 +167,7 @@ def _(t):
     echo, here, stats = t.keep(Echo()), tcp(), tcp()
     daemon = Daemon(t, "-s", here, "-d", echo.address, "-b", "-m", stats)
     same(daemon.code, 0, "exit code")
-    has(daemon.output(), "rum: syslog cannot be reached: /dev/log: No such file or directory")
+    has(daemon.output(), "rum: cannot reach syslog: /dev/log: No such file or directory")
 
     def dropped():
         return json.loads(net.http_get(stats, "/stats")[2])["log"]["dropped"]
@@ -190,7 +190,7 @@ def _(t):
     for more in ((), ("-b", "-l", t.path("b.log"))):
         code, _, err = run_once(t, "-s", tcp(), "-d", tcp(), "-p", pidfile, *more)
         same(code, 6, "exit code")
-        has(err, "'%s' belongs to another process, %d, that runs" % (pidfile, rum.pid))
+        has(err, "'%s' belongs to another process, %d, which is running" % (pidfile, rum.pid))
         same(owner(), rum.pid, "the pidfile")
     rum.hand_over()
     same(owner(), rum.pid, "the pidfile")

@@ -241,7 +241,7 @@ def _(t):
     has(daemon.output(), "the moon is not full")
     daemon = Daemon(t, "-b", "-s", here, "-d", tcp(), "-P", t.path("nobody.so"))
     same(daemon.code, 5)
-    has(daemon.output(), "there is no such file")
+    has(daemon.output(), "no such file")
     daemon = Daemon(t, "-b", "-s", here, "-d", tcp(), "--no-such-option")
     same(daemon.code, 2)
     has(daemon.output(), "--no-such-option")

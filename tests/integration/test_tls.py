@@ -302,7 +302,7 @@ def _(t):
     with open(certificate) as f, open(locked, "w") as to:
         to.write(f.read().replace("BEGIN CERTIFICATE-----\n", "BEGIN CERTIFICATE-----\nProc-Type: "
                                   "4,ENCRYPTED\nDEK-Info: AES-256-CBC,%s\n\n" % ("0a" * 16), 1))
-    sentence = "it is encrypted; keep it without a pass phrase, as 'openssl pkey -in FILE -out NEW'"
+    sentence = "it is encrypted; remove the pass phrase of a key with 'openssl pkey -in FILE -out NEW'"
     for files, words in ((("--tls-cert", certificate, "--tls-key", modern), "%s': %s" % (modern, sentence)),
                          (("--tls-cert", certificate, "--tls-key", old), "%s': %s" % (old, sentence)),
                          (("--tls-cert", locked, "--tls-key", key), "%s': %s" % (locked, sentence)),
@@ -491,7 +491,7 @@ def _(t):
         same(net.read_exact(old, 10), b"still here")
     with open(certificate, "w") as f:
         f.write("nonsense")
-    net.until(lambda: "certificates in use stay" in rum.log(), 10, "the bad file is told in the log")
+    net.until(lambda: "keeps the certificates in use" in rum.log(), 10, "the bad file is told in the log")
     same(shown(here), "second")
 
 

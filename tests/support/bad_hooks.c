@@ -1,7 +1,7 @@
-/* A module that answers what it is sent, until a client says the word of --bad-word: then the hook
- * that --bad-hook names does what --bad-deed says; "wait" is until there is a file at $BAD_GO. Like
- * the runtimes of some languages it starts a thread when it is loaded; to "thread" it answers how
- * often that one has run. */
+/* A module that echoes its input until a client sends the word of --bad-word: then the hook of
+ * --bad-hook does what --bad-deed says; "wait" lasts until the file $BAD_GO exists. Like the
+ * runtimes of some languages, it starts a thread when it is loaded; it answers "thread" with the
+ * number of times that the thread has run. */
 #include <pthread.h>
 #include <rum/module.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-// A process that has hardly any descriptors left.
+// Simulates a process with hardly any descriptors left.
 #pragma once
 
 #include <sys/resource.h>
@@ -11,14 +11,14 @@
 
 namespace rum::test {
 
-// Leaves the process `left` descriptors as long as it lives.
+// Leaves the process only `left` descriptors during its lifetime.
 class FewDescriptors {
  public:
   explicit FewDescriptors(size_t left) {
     ::getrlimit(RLIMIT_NOFILE, &old_);
     int highest = ::dup(0);
     ::close(highest);
-    for (;;) {  // numbers below the limit are all that counts: fill the holes
+    for (;;) {  // only numbers below the limit count: fill the gaps
       Fd fd(::dup(0));
       if (fd.get() > highest + 64) break;
       fillers_.push_back(std::move(fd));

@@ -1,4 +1,4 @@
-// A folder for one test; goes with all that is in it. And how many descriptors are open.
+// A folder for one test, deleted with its content; and the number of open descriptors.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -41,11 +41,11 @@ inline std::string Contents(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-// What is open, as "number -> what it is".
+// The open descriptors, as "number -> target".
 inline std::vector<std::string> ListDescriptors() {
   std::vector<std::string> all;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    std::error_code gone;  // the one that reads the folder
+    std::error_code gone;  // the descriptor that reads the folder
     auto what = std::filesystem::read_symlink(entry, gone);
     if (what != "/proc/" + std::to_string(::getpid()) + "/fd") {
       all.push_back(entry.path().filename().string() + " -> " + what.string());

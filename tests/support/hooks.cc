@@ -16,7 +16,7 @@ const rum_host* host = nullptr;
 
 namespace {
 
-// What a session's `data` points to. Heap memory, so that a sanitizer sees a use after the end.
+// The target of a session's `data`. Heap memory, so that a sanitizer sees a use after the end.
 struct State {
   rum_session* session;
   std::thread::id thread = std::this_thread::get_id();
@@ -33,7 +33,7 @@ void Violation(const std::string& text) {
   violations.push_back(text);
 }
 
-// Stands at the top of every hook of a session.
+// Called first in every hook of a session.
 class Watch {
  public:
   Watch(const char* name, void* data, rum_session* session) {
@@ -65,7 +65,7 @@ int32_t WorkerStart(rum_worker* worker, const void*, void** data) {
 }
 void WorkerStop(void* data) { hooks.worker_stop(data); }
 
-// A session begins, by the hook of that name.
+// Begins a session, in the hook of that name.
 int32_t Open(const char* name, rum_session* session, void** data,
              const std::function<int32_t()>& hook) {
   auto* state = new State{session};

@@ -1,6 +1,6 @@
-// A module that lives in the test program: its hooks are what a test assigns. Around every hook it
-// is watched that rum keeps the promises of rum/module.h that hold for all modules: no hook within
-// a hook, one thread for a session, session_close once and last, and the pointers it was given.
+// A module inside the test program: the test assigns its hooks. Checks around every hook that rum
+// keeps the promises of rum/module.h to all modules: no hook within a hook, one thread per session,
+// session_close once and last, and the right pointers.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +19,10 @@ class ModuleConfig;
 
 namespace rum::test {
 
-// The host table, as a module's init gets it.
+// The host table, as given to init.
 extern const rum_host* host;
 
-// A hook that is not assigned is NULL in the table, except session_open and session_close.
+// Hooks that are not assigned are NULL in the table, except session_open and session_close.
 struct Hooks {
   std::function<int32_t(rum_session*)> session_open;
   bool without_session_open = false;
@@ -45,15 +45,15 @@ struct Hooks {
   std::vector<rum_metric> metrics;
 };
 
-// Makes the module with these hooks; there is one at a time. nullptr fails the test.
+// Creates the module with these hooks; there is one at a time. nullptr fails the test.
 std::shared_ptr<const ModuleConfig> MakeTestModule(Hooks hooks);
 
-// What rum did against the contract since the last call.
+// rum's violations of the contract since the last call.
 std::vector<std::string> TakeViolations();
-// Sessions whose session_close is owed.
+// Sessions that still wait for session_close.
 size_t OpenSessions();
 
-// Where hooks write down what happened, and tests wait for it.
+// A record of events: hooks write it, and tests wait for entries.
 class Journal {
  public:
   void Add(std::string entry) {
@@ -64,7 +64,7 @@ class Journal {
     std::lock_guard lock(mutex_);
     return entries_;
   }
-  // True as soon as an entry is there.
+  // True as soon as the entry exists.
   bool WaitFor(std::string_view entry) const;
   size_t Count(std::string_view entry) const;
 
@@ -73,7 +73,7 @@ class Journal {
   std::vector<std::string> entries_;
 };
 
-// The same calls with C++ types.
+// The host calls with C++ types.
 inline int32_t Send(rum_session* s, uint32_t side, std::string_view bytes) {
   return host->send(s, side, bytes.data(), bytes.size());
 }

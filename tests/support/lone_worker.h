@@ -1,4 +1,4 @@
-// A worker without a thread: its loop turns when the test says so.
+// A worker without a thread: the test runs its loop.
 #pragma once
 
 #include <event2/event.h>
@@ -29,7 +29,7 @@ class LoneWorker : public testing::Test {
   Worker& worker() { return *worker_; }
   Loop& loop() { return worker_->loop(); }
 
-  // Turns the loop until something holds; false when the timeout expires.
+  // Runs the loop until the condition holds; false if the timeout expires.
   bool TurnUntil(const std::function<bool()>& holds, std::chrono::milliseconds timeout = kTimeout) {
     auto end = std::chrono::steady_clock::now() + timeout;
     while (!holds()) {

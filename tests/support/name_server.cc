@@ -12,7 +12,7 @@ namespace rum::test {
 namespace {
 
 constexpr uint16_t kA = 1, kCname = 5, kText = 16, kAaaa = 28, kOpt = 41;
-// Pointers: to the name of the question, which begins behind the head.
+// Compression pointers: to the question's name, which follows the header.
 const std::string kThisName("\xc0\x0c", 2);
 
 std::string Word16(unsigned n) { return {static_cast<char>(n >> 8), static_cast<char>(n & 0xff)}; }
@@ -22,7 +22,7 @@ std::string Record(const std::string& name, uint16_t type, uint32_t ttl, const s
          Word16(static_cast<unsigned>(data.size())) + data;
 }
 
-// Strings of 255 bytes, each behind its length.
+// Strings of 255 bytes, each preceded by its length.
 std::string Text(size_t size) {
   std::string text;
   while (text.size() < size) text += '\xff' + std::string(255, 't');
@@ -35,7 +35,7 @@ NameServer::NameServer(Decide decide, bool tcp) : decide_(std::move(decide)) {
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  // The same port for both: one that is free for UDP may be taken for TCP.
+  // The same port for both: a port that is free for UDP may be in use for TCP.
   for (int tries = 0;; ++tries) {
     socket_.reset(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     address.sin_port = 0;
@@ -91,7 +91,7 @@ void NameServer::Run() {
   }
 }
 
-// One connection with its questions, until it is closed or says nothing.
+// Serves one connection until it is closed or idle.
 void NameServer::ServeTcp() {
   Fd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   timeval wait = {0, 200000};
@@ -126,7 +126,8 @@ std::string NameServer::Answer(std::string_view question, bool tcp) {
     std::lock_guard lock(mutex_);
     (type == kAaaa ? asked_v6_ : asked_).push_back(name);
   }
-  // Behind the question: the record of EDNS, of which the class is what the asker can take.
+  // After the question: the EDNS record, whose class is the largest UDP reply that the client
+  // accepts.
   size_t most = tcp ? 65535 : 512;
   const size_t edns = at + 5;
   const bool with_edns = question.size() >= edns + 11 && question[edns + 2] == kOpt;
@@ -206,7 +207,7 @@ std::string NameServer::Reply(std::string_view question, uint16_t type, const Dn
     reply.replace(2, 2, Word16(flags | 0x200));
     reply.replace(6, 2, Word16(0));
   }
-  // What UDP can carry: no test is to prove something with a reply that was never sent.
+  // At most what UDP can carry: a reply that is never sent must not prove anything.
   EXPECT_LE(reply.size(), 65507u);
   return reply;
 }

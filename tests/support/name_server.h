@@ -1,4 +1,4 @@
-// A DNS server on loopback that answers as a test tells it to, by UDP and, if wanted, by TCP.
+// A DNS server on loopback that answers as a test requires, by UDP and, optionally, TCP.
 #pragma once
 
 #include <atomic>
@@ -22,14 +22,14 @@ struct DnsAnswer {
     kSilence,
     kGarbage,
     kWrongId,
-    kCnameLoop,   // the name is another one, which is the first one again
-    kNameLoop,    // the name of the record is a pointer to itself
-    kTruncated,   // to be asked for by TCP
-    kFitting,     // cut if it does not fit the 512 bytes of UDP, or what the question allows
-    kNoEdns,      // knows no EDNS: a question with it is malformed
-    kDeadAlias,   // another name, which does not exist
-    kAllInOne,    // one record that has all addresses of its kind
-    kCountsLies,  // says that there are 65535 records
+    kCnameLoop,   // an alias of a name that is an alias of the first
+    kNameLoop,    // the record's name is a pointer to itself
+    kTruncated,   // requires TCP
+    kFitting,     // truncated if it exceeds 512 bytes, or the size that the question allows
+    kNoEdns,      // without EDNS support: a question with it is malformed
+    kDeadAlias,   // an alias of a name that does not exist
+    kAllInOne,    // one record with all addresses of its kind
+    kCountsLies,  // claims to have 65535 records
   };
   Kind kind = Kind::kAddresses;
   std::vector<std::string> v4, v6;  // in the order of the answer
@@ -40,18 +40,18 @@ struct DnsAnswer {
 
 class NameServer {
  public:
-  using Decide = std::function<DnsAnswer(const std::string& name)>;  // on the server's thread
+  using Decide = std::function<DnsAnswer(const std::string& name)>;  // runs on the server's thread
   explicit NameServer(Decide decide, bool tcp = false);
   ~NameServer();
   // A file for Settings::resolv_conf.
   std::string conf() const;
-  // Of one kind: for an IPv4 address, or for an IPv6 address.
+  // Counts one kind: for IPv4 addresses, or for IPv6 addresses.
   size_t questions(const std::string& name, bool v6 = false) const;
 
  private:
   void Run();
   void ServeTcp();
-  // Empty: nothing is said.
+  // Empty: no reply.
   std::string Answer(std::string_view question, bool tcp);
   std::string Reply(std::string_view question, uint16_t type, const DnsAnswer& answer,
                     size_t most) const;

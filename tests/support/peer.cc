@@ -207,7 +207,7 @@ bool Server::SomebodyComes(int milliseconds) {
 }
 
 Peer Server::Accept(int receive_buffer) {
-  SetReceiveBuffer(fd_, receive_buffer);  // what is accepted inherits it
+  SetReceiveBuffer(fd_, receive_buffer);  // accepted sockets inherit it
   if (!SomebodyComes(kTimeoutMillis)) {
     ADD_FAILURE() << "nobody connected to " << address_;
     return {};
@@ -223,7 +223,7 @@ BlackHole::BlackHole() {
   uint16_t port = PortOf(listener_);
   address_ = "tcp:127.0.0.1:" + std::to_string(port);
   sockaddr_in address = Loopback(port);
-  // More than the queue holds: the last ones stay in SYN_SENT, as all later ones will.
+  // More than the queue holds: the last ones stay in SYN_SENT, as will all later ones.
   for (Fd& filler : fillers_) {
     filler.reset(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     (void)!::connect(filler.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);

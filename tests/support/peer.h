@@ -1,5 +1,5 @@
-// The two ends that a proxy has, as a test plays them: a client's or server's socket, and a server
-// that accepts. Every call waits for at most kTimeout and fails the test then.
+// The two peers of a proxy, played by a test: a socket of a client or server, and a server that
+// accepts. Every call waits at most kTimeout, and then fails the test.
 #pragma once
 
 #include <cstdint>
@@ -17,26 +17,26 @@ class Peer {
  public:
   Peer() = default;
   explicit Peer(Fd fd) : fd_(std::move(fd)) {}
-  // "tcp:host:port" or "sock:path"; `receive_buffer` in bytes, 0: as the system has it.
+  // "tcp:host:port" or "sock:path"; `receive_buffer` in bytes, 0: the system's default.
   static Peer Connect(const std::string& address, int receive_buffer = 0);
 
   explicit operator bool() const { return static_cast<bool>(fd_); }
   int fd() const { return fd_.get(); }
 
-  // Sends all; false when the connection broke on the way.
+  // Sends all; false if the connection broke before the end.
   bool Send(std::string_view bytes);
-  // Sends what the system takes within `milliseconds` and returns how much that was.
+  // Sends what the system accepts within `milliseconds`, and returns its size.
   size_t SendUntilStuck(std::string_view bytes, int milliseconds = 300);
-  // Exactly that many bytes; fewer when the end, a reset or no more came (which fails the test).
+  // Exactly that many bytes; fewer after end of file, a reset or a timeout (which fails the test).
   std::string Receive(size_t size);
-  // All that comes until the end or a reset.
+  // All bytes until end of file or a reset.
   std::string ReceiveAll(Ending* ending = nullptr);
-  // What comes within so long; "" when nothing does.
+  // The bytes that arrive in this time; may be empty.
   std::string ReceiveWithin(int milliseconds);
-  // Waits for the end and expects no byte before it.
+  // Waits for end of file; fails on any byte before it.
   Ending WaitForEnd();
 
-  void NoDelay();  // what is sent from now on does not wait until what was sent before has come
+  void NoDelay();  // sends from now on do not wait for earlier bytes to arrive
   void ShutWrite();
   void Reset();  // RST
   void Close() { fd_.reset(); }
@@ -47,7 +47,7 @@ class Peer {
   Fd fd_;
 };
 
-// Listens on a port of its own, or at a path.
+// Listens on a free port, or at a path.
 class Server {
  public:
   explicit Server(int backlog = 128);
@@ -56,7 +56,7 @@ class Server {
   const std::string& address() const { return address_; }
   uint16_t port() const { return port_; }
   Peer Accept(int receive_buffer = 0);
-  // True when somebody is there to be accepted within so long.
+  // True if a connection arrives within this time.
   bool SomebodyComes(int milliseconds);
   void Stop() { fd_.reset(); }
 
@@ -66,10 +66,10 @@ class Server {
   uint16_t port_ = 0;
 };
 
-// "tcp:127.0.0.1:port" where nobody listens (the port was free a moment ago).
+// "tcp:127.0.0.1:port" without a listener (the port was free a moment ago).
 std::string RefusingAddress();
 
-// A destination that neither accepts nor refuses: a full backlog.
+// A destination with a full backlog: it neither accepts nor refuses.
 class BlackHole {
  public:
   BlackHole();
@@ -81,7 +81,7 @@ class BlackHole {
   std::string address_;
 };
 
-// Bytes without a pattern, the same for the same seed.
+// Pseudo-random bytes, the same for the same seed.
 std::string Noise(size_t size, uint64_t seed);
 
 }  // namespace rum::test

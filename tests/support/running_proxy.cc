@@ -81,7 +81,7 @@ void MainLoop::Run(const std::function<void()>& task) {
 
 namespace {
 
-// ResidentBytes() keeps a file open from the first call in a process on.
+// ResidentBytes() opens a file at its first call in a process, and keeps it open.
 std::vector<std::string> Baseline() {
   ResidentBytes();
   return ListDescriptors();
@@ -100,7 +100,7 @@ RunningProxy::RunningProxy(Hooks hooks, const Change& change)
   EXPECT_TRUE(opened.ok());
   auto settings = std::make_shared<Settings>();
   settings->listeners.push_back(*ParseAddress("tcp:127.0.0.1:0", true));
-  settings->breaker.failures = 0;  // tests that let servers fail mean each of the failures
+  settings->breaker.failures = 0;  // tests with failing servers expect every attempt
   if (change) change(*settings);
   auto config = MakeTestModule(std::move(hooks));
   if (!config) return;
@@ -149,7 +149,7 @@ RunningProxy::~RunningProxy() {
   for (const std::string& violation : TakeViolations()) ADD_FAILURE() << violation;
 }
 
-// Ends what the test left open, and looks whether all of it adds up.
+// Ends what the test left open, and checks that all counts add up.
 void RunningProxy::CheckTheEnd() {
   OnMain([](Proxy& proxy) { proxy.EndSessions(RUM_CLOSE_KILLED); });
   EXPECT_TRUE(Eventually([&] { return Sum(&Counters::active) == 0; }))

@@ -1,6 +1,6 @@
-// A Proxy in the test's own process, with a main loop in a thread, on ports of its own, with the
-// test's hooks as its module. Its end checks what must hold after any test: gauges are zero,
-// counters add up, descriptors are back, the contract was kept.
+// A Proxy in the test's process, with a main loop in a thread, on free ports, and the test's hooks
+// as its module. Its destructor checks what must hold after any test: gauges are zero, counters add
+// up, descriptors are closed, the contract was kept.
 #pragma once
 
 #include <event2/event.h>
@@ -31,7 +31,7 @@ class Proxy;
 
 namespace rum::test {
 
-// A loop in a thread of its own, and the means to run something on it.
+// A loop in its own thread, and a way to run tasks on it.
 class MainLoop {
  public:
   explicit MainLoop(std::function<void(event_base*)> begin = {}, std::function<void()> end = {});
@@ -52,8 +52,8 @@ class MainLoop {
 class RunningProxy {
  public:
   using Change = std::function<void(Settings&)>;
-  // One listener on 127.0.0.1 and one worker, timeouts of rum's defaults, unless `change` says
-  // else.
+  // One listener on 127.0.0.1 and one worker, with rum's default timeouts, unless `change` changes
+  // the settings.
   explicit RunningProxy(Hooks hooks, const Change& change = {});
   ~RunningProxy();
 
@@ -64,21 +64,21 @@ class RunningProxy {
   Prober& prober() { return *prober_; }               // [main]
   Explainer& explainer() { return *explainer_; }      // [main]
   event_base* base() const { return loop_->base(); }  // [main]
-  // Runs a task on the main thread, as all calls tagged [main] want it.
+  // Runs a task on the main thread, for all calls tagged [main].
   void OnMain(const std::function<void(Proxy&)>& task);
   void WithProber(const std::function<void(Prober&)>& task);
-  // Ends every session and the workers; what a drain shows cannot be looked at after it.
+  // Ends every session and the workers; the state during a drain is gone afterwards.
   void Stop();
-  // A user map with these records.
+  // Loads a user map with these records.
   void SetMap(const std::map<std::string, std::string>& records);
 
   uint64_t Sum(Counter Counters::*member) const;
   uint64_t Ended(uint32_t reason) const;
   uint64_t ModuleCounter(size_t index) const;
 
-  // The next log line about the end of a session, in the order in which they ended.
+  // The next log line about a session's end, in the order of the ends.
   nlohmann::json NextEnd();
-  // The word of its reason.
+  // The word for its reason.
   std::string NextReason() { return NextEnd().value("reason", "(no line)"); }
   // All lines so far.
   std::string LogText() const { return Contents(log_file_); }
@@ -98,7 +98,7 @@ class RunningProxy {
   std::vector<std::string> addresses_;
 };
 
-// Keeps the first worker busy until Go(), so that what comes meanwhile is there in the same turn.
+// Blocks the first worker until Go(), so that all events until then arrive in one turn of its loop.
 class HeldWorker {
  public:
   explicit HeldWorker(RunningProxy& proxy);

@@ -1,4 +1,4 @@
-/* Modules for the tests of the loader and of options: which one this is says -DMODULE_name. */
+/* Modules for the tests of the loader and of options; -DMODULE_name selects one. */
 #include <rum/module.h>
 #include <stdio.h>
 #include <string.h>

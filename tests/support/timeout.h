@@ -1,4 +1,4 @@
-// Waiting in tests: for something to become true, at most so long.
+// Lets tests wait for a condition, with a timeout.
 #pragma once
 
 #include <chrono>
@@ -7,10 +7,11 @@
 
 namespace rum::test {
 
-// Longer than anything takes on a busy machine under a sanitizer: who waits this long has failed.
+// Longer than any step takes on a busy machine under a sanitizer: a test that waits this long has
+// failed.
 inline constexpr std::chrono::seconds kTimeout(30);
 
-// True as soon as `holds` is; false when the timeout expires.
+// True as soon as `holds` is true; false if the timeout expires.
 inline bool Eventually(const std::function<bool()>& holds,
                        std::chrono::milliseconds timeout = kTimeout) {
   auto end = std::chrono::steady_clock::now() + timeout;

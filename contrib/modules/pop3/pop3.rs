@@ -1,9 +1,9 @@
 //! Routes POP3 by user name: USER and PASS, or AUTH PLAIN, on a plain connection or after STLS (RFC
-//! 1939, 2449, 2595, 5034). Asks the user map for the user's server, lets that one judge the password,
-//! and steps aside. Read client_data(), login(), upstream_line() in this order.
+//! 1939, 2449, 2595, 5034). Asks the user map for the user's server, lets it check the password, and
+//! then relays. Read client_data(), login(), upstream_line() in this order.
 //!
-//! The server is told what was understood here, never the client's own bytes: so it cannot take the
-//! login for another user's than the one whose rules and limits rum has looked at.
+//! The server receives what this module parsed, never the client's own bytes: both thus agree on the
+//! user whose rules and limits rum has checked.
 #![forbid(unsafe_code)]
 use rum::{
     text, Breach, Error, Lookup, Opening, Opt, Reason, Refused, Resumed, Session, Side, Text,
@@ -13,25 +13,25 @@ use rum::{
 const LINE_MOST: usize = 1024; // of a command or an answer before the login; RFC 5034 wants 255
 const ERRORS_MOST: u32 = 10;
 
-// What dovecot says: who guesses does not learn whether there is such a user.
+// dovecot's text, for unknown users, too: it does not reveal which users exist.
 const WRONG: &str = "-ERR [AUTH] Authentication failed.\r\n";
 const IN_USE: &str = "-ERR [IN-USE] Too many sessions or logins of this user.\r\n";
 const BLOCKED: &str = "-ERR [SYS/TEMP] Too many failed logins, try again later.\r\n";
 const LATER: &str = "-ERR [SYS/TEMP] The mailbox is not available, try again later.\r\n";
 
-/// What is awaited next.
+/// What the session waits for.
 #[derive(Clone, Copy, Default, PartialEq)]
 enum Step {
     #[default]
-    Command, // of the client
+    Command, // the client's
     Sasl,      // the client's response to AUTH PLAIN
     Map,       // the answer of the map, or of rum's limits
-    Greeting,  // of the server
+    Greeting,  // the server's
     Stls,      // the server's answer to STLS, and the handshake
     User,      // the server's answer to USER
     Challenge, // the server's answer to AUTH PLAIN
-    Verdict,   // the server's last word on the login
-    Delay,     // the time that a wrong password takes
+    Verdict,   // the server's reply to the login
+    Delay,     // the delay of a wrong password
 }
 
 #[derive(Default)]
@@ -47,10 +47,10 @@ struct Pop3 {
 }
 
 fn say(s: &Session, words: impl AsRef<[u8]>) {
-    let _ = s.send(Side::Client, words); // a client that has gone need not hear it
+    let _ = s.send(Side::Client, words); // fails only if the client has left
 }
 
-/// The first line of `bytes` without its end, and its size with that. None: it is not whole yet.
+/// The first line of `bytes` without its end, and its size with it. None: it is incomplete.
 fn line(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, Breach> {
     match bytes.iter().take(LINE_MOST).position(|&b| b == b'\n') {
         Some(end) => Ok(Some((bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]), end + 1))),
@@ -73,7 +73,7 @@ fn to_base64(bytes: &[u8]) -> String {
     text
 }
 
-/// None: it is not what to_base64() makes of some bytes.
+/// None: not a result of to_base64().
 fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for part in text.chunks(4) {
@@ -87,7 +87,7 @@ fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     (to_base64(&bytes).as_bytes() == text).then_some(bytes)
 }
 
-/// What may stand in a line to the server. Names without blanks: servers cut those off.
+/// Whether the text may be part of a line to the server. Names have no blanks: servers cut there.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 255 && !name.chars().any(|c| c.is_control() || c == ' ')
 }
@@ -172,10 +172,10 @@ impl Pop3 {
             _ => self.error(s, "-ERR [AUTH] This is no response to AUTH PLAIN.\r\n"),
         }
     }
-    /// From here on what the client sends waits for the server.
+    /// From here on, the client's bytes wait for the server.
     fn login(&mut self, s: &Session) {
         self.step = Step::Map;
-        self.user.make_ascii_lowercase(); // as dovecot does: all spellings are one user's
+        self.user.make_ascii_lowercase(); // as dovecot does: case does not matter
         let _ = s.identify(&self.user);
         match s.lookup(&self.user) {
             Ok(()) => {}
@@ -186,7 +186,7 @@ impl Pop3 {
     fn admit(&mut self, s: &Session) {
         match s.admit(&self.record).and_then(|()| s.try_login()) {
             Ok(()) => self.connect(s),
-            Err(Refused::Again) => {} // paused; resumed() comes
+            Err(Refused::Again) => {} // paused; resumed() follows
             Err(Refused::Denied) => self.deny(s),
             Err(Refused::Limit) => self.refuse(s, Reason::LIMIT, IN_USE),
             Err(Refused::Blocked) => self.refuse(s, Reason::BLOCKED, BLOCKED),
@@ -196,7 +196,7 @@ impl Pop3 {
         self.step = Step::Greeting;
         match s.connect(&self.server) {
             Ok(()) => {}
-            Err(Error::Unsupported) if self.server.is_empty() => self.deny(s), // nobody knows the user
+            Err(Error::Unsupported) if self.server.is_empty() => self.deny(s), // an unknown user
             Err(_) => self.refuse(s, Reason::BAD_DESTINATION, LATER),
         }
     }
@@ -204,7 +204,7 @@ impl Pop3 {
         say(s, words);
         s.close(reason, "");
     }
-    /// What a server says to a wrong password, after the time that it takes for it.
+    /// Sends a server's reply to a wrong password, after the delay of a server.
     fn deny(&mut self, s: &Session) {
         self.step = Step::Delay;
         let _ = s.timer(self.delay);
@@ -219,7 +219,7 @@ impl Pop3 {
         let user = format!("USER {}\r\n", self.user);
         let _ = s.send(Side::Upstream, if self.sasl { "AUTH PLAIN\r\n" } else { user.as_str() });
     }
-    /// An answer of the server. False: it stays, for the relay.
+    /// Handles a line of the server. False: the line stays unconsumed, for the relay.
     fn upstream_line(&mut self, s: &Session, line: &[u8]) -> bool {
         let good = line.starts_with(b"+OK");
         match self.step {
@@ -240,7 +240,7 @@ impl Pop3 {
             }
             Step::Verdict if good => match s.confirm() {
                 Ok(()) => {
-                    let _ = s.relay(); // the answer and what is behind it go first
+                    let _ = s.relay(); // passes on the answer and what follows it
                     return false;
                 }
                 Err(refused) => {
@@ -289,7 +289,7 @@ impl rum::Module for Pop3 {
         let (line, consumed) = line(bytes)?.unwrap_or((b"", 0));
         match self.step {
             _ if consumed == 0 => {}
-            Step::Sasl => self.login_plain(s, line), // "*" breaks off, and is no base64
+            Step::Sasl => self.login_plain(s, line), // "*" cancels; it is not base64
             _ => self.command(s, std::str::from_utf8(line).unwrap_or("")),
         }
         Ok(consumed)
@@ -316,7 +316,7 @@ impl rum::Module for Pop3 {
     }
     fn tls_open(&mut self, s: &Session, side: Side, outcome: Result<(), Error>) {
         match (side, outcome) {
-            (Side::Client, Ok(())) => self.user.clear(), // what was said before proves nothing
+            (Side::Client, Ok(())) => self.user.clear(), // data from before TLS is not trusted
             (Side::Upstream, Ok(())) => self.send_login(s),
             _ => {} // the session ends
         }

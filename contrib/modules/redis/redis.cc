@@ -1,5 +1,5 @@
 // Routes Redis and Valkey by user name: reads the first AUTH or HELLO, asks the user map for the
-// user's server, lets that server judge the password, and steps aside. Read it as an example of a
+// user's server, lets that server check the password, and relays. Read it as an example of a
 // module: Login() is the whole conversation.
 #include <algorithm>
 #include <cctype>
@@ -15,14 +15,14 @@ namespace {
 using namespace rum::dialogue;
 
 constexpr size_t kWordsMost = 8;       // HELLO 3 AUTH user password SETNAME name
-constexpr size_t kCommandMost = 4096;  // before the login; servers allow as little
+constexpr size_t kCommandMost = 4096;  // before the login; servers have a similar limit
 
 // A command as clients send it (RESP): *2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n.
 struct Command {
   std::vector<std::string> words;
 
-  // The number between `mark` and CR LF, of at most 6 digits. Nothing: more bytes are needed, or it
-  // is none, which `bad` says.
+  // The number between `mark` and CR LF, of at most 6 digits. nullopt: more bytes are needed, or it
+  // is not a number, and then `bad` is set.
   static std::optional<size_t> TakeNumber(std::string_view& rest, char mark, bool* bad) {
     size_t end = rest.find("\r\n");
     std::string_view digits = rest.substr(0, end);
@@ -65,7 +65,7 @@ struct Command {
              return a == std::toupper(static_cast<unsigned char>(b));
            });
   }
-  // Who logs in by it: AUTH [user] password, HELLO version AUTH user password.
+  // The user that the command logs in: AUTH [user] password, HELLO version AUTH user password.
   std::optional<std::string> User() const {
     if (Is(0, "AUTH") && words.size() == 2) return "default";
     if (Is(0, "AUTH") && words.size() == 3) return words[1];
@@ -87,7 +87,7 @@ constexpr std::string_view kWrongPassword =
 // [worker]
 Script Login(Dialogue& d) {
   Command command;
-  std::string login;  // the command by which the client logs in, for the server
+  std::string login;  // the client's login command, for the server
   std::optional<std::string> user;
   while (!user) {
     View bytes = co_await d.client.Frame([&](std::string_view b) { return command.Read(b); });
@@ -112,7 +112,7 @@ Script Login(Dialogue& d) {
   }
   if (d.Blocked() || d.Admit(found.value()) != RUM_OK)
     co_return Refuse(d, RUM_CLOSE_DENIED, kWrongPassword);
-  // Unknown users, who have no record: the default destination.
+  // Unknown users have no record: the default destination.
   if (found.status() == Record::kFound && found.destination().empty())
     co_return Refuse(d, RUM_CLOSE_BAD_DESTINATION, "MASTERDOWN the user has no server");
   Reason failed = co_await d.Connect(found.destination());
@@ -132,7 +132,7 @@ Script Login(Dialogue& d) {
     d.client.Send(error.text());
     co_return d.Close(RUM_CLOSE_UPSTREAM_DENIED);
   }
-  d.Relay();  // the server's answer and what the client sent behind its AUTH go first
+  d.Relay();  // passes on the server's answer, and what the client sent after its AUTH
 }
 
 constexpr rum_module Table() {

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_NAME 64 /* of a name, in bytes; what a client sends always has a bound */
+#define MAX_NAME 64 /* bytes; always limit what a client can send */
 
 static const rum_host* rum;
 static const rum_limits* limits;   /* NULL in a rum without them */
 static const rum_records* records; /* init fails without them */
 
-/* What the user may set. The name starts with the module's, rum checks the type. */
+/* Options. Each name starts with the module's; rum checks the type. */
 static const rum_option options[] = {
     {.name = "greeting-text",
      .value = "TEXT",
@@ -21,22 +21,22 @@ static const rum_option options[] = {
      .type = RUM_OPTION_TEXT},
 };
 
-/* What is counted: rum_greeting_clients_total in /metrics. */
+/* Counters: rum_greeting_clients_total in /metrics. */
 enum { CLIENTS };
 static const rum_metric metrics[] = {
     [CLIENTS] = {.name = "greeting_clients", .help = "Clients that told their name"},
 };
 
-/* The options in the form that sessions use. It does not change: a reload makes a new one. */
+/* The options in the form that sessions use. Immutable: a reload makes a new one. */
 struct config {
   size_t size;
   char banner[256];
 };
 
-/* What belongs to one session. */
+/* The state of one session. */
 struct login {
   uint64_t opened;
-  int named; /* what follows the name is for the server */
+  int named; /* the bytes after the name are for the server */
 };
 
 /* [main] */
@@ -69,24 +69,24 @@ static int32_t config_new(const char* const* values, size_t count, void** out, c
 /* [any] */
 static void config_free(void* config) { free(config); }
 
-/* [worker] A client is there. What is sent leaves when the hook has returned. */
+/* [worker] A client has connected. rum sends the queued bytes after the hook has returned. */
 static int32_t session_open(rum_session* session, const void* config_data, void* worker_data,
                             void** data) {
   const struct config* config = config_data;
   (void)worker_data;
   struct login* login = calloc(1, sizeof *login);
-  if (login == NULL) return RUM_E_MEMORY; /* rum closes; session_close is not called then */
+  if (login == NULL) return RUM_E_MEMORY; /* rum closes, without session_close */
   login->opened = rum->now();
   *data = login;
   rum->send(session, RUM_CLIENT, config->banner, config->size);
   return RUM_OK;
 }
 
-/* To the server of the map, or for those that it does not know to the default destination (-d),
- * which is what size 0 means. */
+/* Connects to the user's server in the map. Size 0, for unknown users, selects the default
+ * destination (-d). */
 static void connect_user(rum_session* session, const void* record, size_t record_size,
                          const char* server, size_t size) {
-  /* The rules and limits of the user, which rum reads out of the record. */
+  /* Checks the user's rules and limits, which rum reads from the record. */
   if (limits != NULL && limits->admit(session, record, record_size) != RUM_OK) {
     static const char refused[] = "you may not\r\n";
     rum->send(session, RUM_CLIENT, refused, sizeof refused - 1);
@@ -101,7 +101,7 @@ static void connect_user(rum_session* session, const void* record, size_t record
   }
 }
 
-/* [worker] All bytes not consumed so far come again, more of them each time: 0 means "wait". */
+/* [worker] Receives all bytes not yet consumed, again with each call: 0 means "wait for more". */
 static int64_t client_data(void* data, rum_session* session, const uint8_t* bytes, size_t size) {
   struct login* login = data;
   if (login->named) return 0;
@@ -110,10 +110,10 @@ static int64_t client_data(void* data, rum_session* session, const uint8_t* byte
   size_t line = (size_t)(end - bytes) + 1;
   size_t name = line - 1;
   if (name > 0 && bytes[name - 1] == '\r') name--;
-  if (name == 0 || name > MAX_NAME) return RUM_E_ARGUMENT; /* a breach of our protocol */
+  if (name == 0 || name > MAX_NAME) return RUM_E_ARGUMENT; /* violates our protocol */
   login->named = 1;
 
-  rum->identify(session, bytes, name); /* in the log line from here on */
+  rum->identify(session, bytes, name); /* in the session's log line */
   char waited[24];
   int length =
       snprintf(waited, sizeof waited, "%llu", (unsigned long long)(rum->now() - login->opened));
@@ -129,7 +129,7 @@ static int64_t client_data(void* data, rum_session* session, const uint8_t* byte
   return (int64_t)line;
 }
 
-/* [worker] The answer of the map, never from inside of lookup(). */
+/* [worker] The map's answer; never called from within lookup(). */
 static void looked_up(void* data, rum_session* session, int32_t status, const uint8_t* value,
                       size_t size) {
   rum_record record = {.struct_size = sizeof record};
@@ -145,20 +145,20 @@ static void looked_up(void* data, rum_session* session, int32_t status, const ui
   }
 }
 
-/* [worker] From here on the bytes flow unseen, those behind the line included. With a reason the
- * session ends with that. */
+/* [worker] From here on rum relays all bytes, also those after the line, without calling the
+ * module. If `reason` is not 0, the session ends with it. */
 static void upstream_open(void* data, rum_session* session, uint32_t reason) {
   (void)data;
   if (reason == 0) rum->relay(session);
 }
 
-/* [worker] Once for each session_open that returned RUM_OK, whatever happened. */
+/* [worker] Called exactly once for each session_open that returned RUM_OK. */
 static void session_close(void* data, rum_session* session, uint32_t reason) {
   (void)session, (void)reason;
   free(data);
 }
 
-/* The one symbol of the file. Hooks that are not named are NULL, which the header explains. */
+/* The only exported symbol. Hooks that are not set are NULL; the header says what that means. */
 RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL = {
     .struct_size = sizeof(rum_module),
     .abi = RUM_MODULE_ABI,

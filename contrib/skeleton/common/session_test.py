@@ -1,4 +1,4 @@
-"""A session through a real rum: two users are brought to their own servers. Run by `make check`,
+"""Sessions through a real rum: two users reach their own servers. Run by `make check`,
 which sets RUM_BIN, the folder of rum and rum-map (the search path's if it is empty).
 """
 
@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 
-SECONDS = 60  # for what must happen; much more than it takes
+SECONDS = 60  # timeout, much longer than the test takes
 
 
 def program(name):
@@ -19,7 +19,7 @@ def program(name):
 
 
 def serve(path):
-    """A server that says its name to each client."""
+    """A server that sends its name to each client."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(8)
@@ -33,7 +33,7 @@ def serve(path):
 
 
 def visit(front, name):
-    """What a client reads that gives this name."""
+    """What a client with this name receives."""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(SECONDS)
         s.connect(front)

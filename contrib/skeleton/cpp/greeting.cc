@@ -12,33 +12,33 @@ namespace {
 
 using namespace rum::dialogue;
 
-constexpr size_t kMaxLine = 66;  // a name of 64 bytes and its end; what a client sends has a bound
+constexpr size_t kMaxLine =
+    66;  // a name of 64 bytes and CR LF; always limit what a client can send
 
-// What the user may set. The name starts with the module's; rum checks the type.
+// Options. Each name starts with the module's; rum checks the type.
 constexpr rum_option kOptions[] = {
     {"greeting-text", "TEXT", "hello, who are you?", "The line that every client is greeted with",
      RUM_OPTION_TEXT, 0},
 };
 
-// What is counted: rum_greeting_clients_total in /metrics.
+// Counters: rum_greeting_clients_total in /metrics.
 enum { kClients };
 constexpr rum_metric kMetrics[] = {
     {"greeting_clients", "Clients that told their name"},
 };
 
-// The options in the form that sessions use. It does not change: a reload makes a new one.
+// The options in the form that sessions use. Immutable: a reload makes a new one.
 struct Config {
   std::string banner;
 };
 
-// Where a user goes: what the map says, and for those that it does not know the default destination
-// (-d), which is what an empty text means.
+// The user's server in the map. Empty, for unknown users, selects the default destination (-d).
 Task<Reason> ConnectUser(Dialogue& d, const std::string& name) {
   Record record = co_await d.Lookup(name);
   if (record.status() != Record::kFound && record.status() != Record::kNotFound) {
     co_return record.reason();
   }
-  // The rules and limits of the user, which rum reads out of the record.
+  // Checks the user's rules and limits, which rum reads from the record.
   if (d.Admit(record.value()) != RUM_OK) {
     d.client.Send("you may not\r\n");
     co_return RUM_CLOSE_LIMIT;
@@ -59,12 +59,12 @@ Script Login(Dialogue& d, const Config& config) {
   std::string name(line.text().substr(0, line.text().find_last_not_of("\r\n") + 1));
   if (name.empty()) co_return d.Close(RUM_CLOSE_CLIENT_PROTOCOL);
 
-  d.Identify(name);  // in the log line from here on
+  d.Identify(name);  // in the session's log line
   d.Note("name_after_ms", std::to_string(host.calls->now() - opened));
   d.Count(kClients);
 
   if (Reason failed = co_await ConnectUser(d, name)) co_return d.Close(failed);
-  d.Relay();  // from here on the bytes flow unseen, those behind the line included
+  d.Relay();  // rum relays all bytes from here on, also those after the line
 }
 
 // [main]
@@ -100,5 +100,5 @@ constexpr rum_module Table() {
 
 }  // namespace
 
-// The one symbol of the file.
+// The only exported symbol.
 extern "C" RUM_MODULE_EXPORT constexpr rum_module RUM_MODULE_SYMBOL = Table();

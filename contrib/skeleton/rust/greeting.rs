@@ -1,12 +1,12 @@
 //! A small real module in Rust: greets the client, reads its name from the first line, asks the user
 //! map for its server, connects and relays. Copy it, rename it, and change the hooks. They are those of
-//! rum::Module, which says when each is called; the contract below it is rum/module.h.
+//! rum::Module, which says when rum calls each; the contract below it is rum/module.h.
 #![forbid(unsafe_code)]
 use rum::{
     text, Breach, Error, Level, Lookup, Metric, Opening, Opt, Reason, Session, Side, Text, Values,
 };
 
-const MAX_NAME: usize = 64; // of a name, in bytes; what a client sends always has a bound
+const MAX_NAME: usize = 64; // bytes; always limit what a client can send
 const MAX_BANNER: usize = 254;
 const CLIENTS: u32 = 0; // the index in METRICS
 
@@ -15,13 +15,13 @@ struct Config {
     banner: Vec<u8>,
 }
 
-/// What belongs to one session.
+/// The state of one session.
 struct Login {
     opened: u64,
     name: Vec<u8>, // empty until it is known
 }
 
-/// What a first line means. Pure, so that it can be tested without rum.
+/// The meaning of a first line. Pure, so that tests need no rum.
 #[derive(Debug, PartialEq)]
 enum Line<'a> {
     Incomplete,
@@ -44,14 +44,14 @@ fn parse_line(bytes: &[u8]) -> Line<'_> {
 
 impl Login {
     fn refuse(s: &Session, reason: Reason, words: &str) {
-        let _ = s.send(Side::Client, words); // a client that has gone need not hear it
+        let _ = s.send(Side::Client, words); // fails only if the client has left
         s.close(reason, "");
     }
 
-    /// To the server of the map, or for those that it does not know to the default destination (-d),
-    /// which is what an empty text means.
+    /// Connects to the user's server in the map. Empty, for unknown users, selects the default
+    /// destination (-d).
     fn connect(&mut self, s: &Session, record: &[u8], server: &[u8]) {
-        // The rules and limits of the user, which rum reads out of the record.
+        // Checks the user's rules and limits, which rum reads from the record.
         if let Err(refused) = s.admit(record) {
             return Login::refuse(s, refused.reason(), "you may not\r\n");
         }
@@ -67,14 +67,14 @@ impl rum::Module for Login {
     const NAME: Text = text!("greeting");
     const VERSION: Text = text!("1.0");
     const SUMMARY: Text = text!("greets the client, asks its name, relays to where the map says");
-    /// What the user may set. The name starts with the module's; rum checks the type.
+    /// Options. Each name starts with the module's; rum checks the type.
     const OPTIONS: &'static [Opt] = &[Opt::text(
         text!("greeting-text"),
         text!("TEXT"),
         text!("The line that every client is greeted with"),
     )
     .or(text!("hello, who are you?"))];
-    /// What is counted: rum_greeting_clients_total in /metrics.
+    /// Counters: rum_greeting_clients_total in /metrics.
     const METRICS: &'static [Metric] =
         &[Metric::new(text!("greeting_clients"), text!("Clients that told their name"))];
     type Config = Config;
@@ -90,16 +90,16 @@ impl rum::Module for Login {
         Ok(Config { banner })
     }
 
-    // [worker] A client is there. What is sent leaves when the hook has returned.
+    // [worker] A client has connected. rum sends the queued bytes after the hook has returned.
     fn open(s: &Session, with: Opening<'_, Self>) -> Result<Self, Error> {
         s.send(Side::Client, &with.config.banner)?;
         Ok(Login { opened: rum::now(), name: Vec::new() })
     }
 
-    // [worker] All bytes not consumed so far come again, more of them each time: 0 means "wait".
+    // [worker] Receives all bytes not yet consumed, again with each call: 0 means "wait for more".
     fn client_data(&mut self, s: &Session, bytes: &[u8]) -> Result<usize, Breach> {
         if !self.name.is_empty() {
-            return Ok(0); // what follows the name is for the server
+            return Ok(0); // the bytes after the name are for the server
         }
         let (name, consumed) = match parse_line(bytes) {
             Line::Incomplete => return Ok(0),
@@ -107,7 +107,7 @@ impl rum::Module for Login {
             Line::Name { name, consumed } => (name, consumed),
         };
         self.name = name.to_vec();
-        let _ = s.identify(name); // in the log line from here on
+        let _ = s.identify(name); // in the session's log line
         let _ = s.note("name_after_ms", (rum::now() - self.opened).to_string());
         s.count(CLIENTS, 1);
         match s.lookup(name) {
@@ -134,7 +134,7 @@ impl rum::Module for Login {
     // [worker]
     fn upstream_open(&mut self, s: &Session, outcome: Result<(), Reason>) {
         if outcome.is_ok() {
-            let _ = s.relay(); // the bytes flow unseen, those behind the line included
+            let _ = s.relay(); // rum relays all bytes, also those after the line
         }
     }
 }

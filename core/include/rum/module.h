@@ -23,27 +23,27 @@
  *     with a size; only `const char *` without a size ends with NUL.
  *
  * VERSIONS
- *   Within version 1 nothing is taken away, moved or given another meaning or value. Minor versions
- *   of rum add hooks, host calls, members of tables and reasons at the end, and groups of calls. A
- *   group only grows at its end as well; if its meaning has to change, one of another revision,
- *   "rum.NAME/2", is added, and the old one stays. So a module that was built once runs with each
- *   later rum of version 1. What breaks that is version 2: another symbol, in a new major version
- *   of rum.
- *   Groups "rum.draft.NAME/0" are for calls that are still tried out: nothing is promised, and each
- *   release may change or drop them. rum does not refuse a module that asks for one; the module
- *   compares struct_size with just the one that it was built for, and works without the group.
+ *   Within version 1 nothing is removed, moved or given another meaning or value. Minor versions of
+ *   rum add hooks, host calls, members of tables and reasons at the end, and groups of calls. A
+ *   group, too, grows only at its end; if its meaning must change, a group of another revision,
+ *   "rum.NAME/2", is added, and the old one stays. So a module built for version 1 runs with each
+ *   later rum of version 1. An incompatible change is version 2: another symbol, in a new major
+ *   version of rum.
+ *   Groups "rum.draft.NAME/0" are experimental: each release may change or remove them. rum does
+ *   not refuse a module that asks for one; the module must check that struct_size is exactly what
+ *   it was built for, and work without the group.
  *
  * ORDER OF THE HOOKS
  *   init -> config_new -> worker_start (each worker) -> sessions -> worker_stop -> config_free
  *   session_open -> any of { client_data, upstream_open, upstream_data, looked_up, tls_open,
  *   side_end, timeout, resumed } in the order of events -> session_close, exactly once for every
  *   session_open that returned RUM_OK.
- *   A probe is a session without a client: probe_open in place of session_open, then the same.
+ *   A probe is a session without a client: probe_open replaces session_open; the rest is the same.
  *
  * CHANGES
  *   1.0 (rum 1.0): first version, with the groups "rum.tls/1", "rum.limits/1", "rum.state/1",
- *     "rum.clock/1", "rum.process/1", "rum.records/1", "rum.worker/1" and "rum.shared/1", and
- *     probes.
+ *     "rum.clock/1", "rum.process/1", "rum.records/1", "rum.worker/1", "rum.shared/1" and
+ *     "rum.sessions/1", and probes.
  */
 #ifndef RUM_MODULE_H
 #define RUM_MODULE_H
@@ -55,9 +55,9 @@
 extern "C" {
 #endif
 
-/* A number: in C an enumerator, so that other languages import it as they import the types; in
- * C++ a constant of the type that hooks and calls have for it. Macros are only these two, the
- * names of groups, which are text, and what stands at the end of this file. */
+/* A number: in C an enumerator, which other languages can import like the types; in C++ a
+ * constant of the type that hooks and calls use for it. The only macros are these two, the names
+ * of groups, which are text, and those at the end of this file. */
 #ifdef __cplusplus
 #define RUM_INT(name, value) constexpr int32_t name = value
 #define RUM_UINT(name, value) constexpr uint32_t name = value
@@ -79,11 +79,11 @@ RUM_UINT(RUM_UPSTREAM, 1);
 
 /* Results of host calls and hooks: zero is success, negative is an error. */
 RUM_INT(RUM_OK, 0);
-RUM_INT(RUM_E_ARGUMENT, -1);    /* a pointer, size, side or text that makes no sense */
+RUM_INT(RUM_E_ARGUMENT, -1);    /* an invalid pointer, size, side or text */
 RUM_INT(RUM_E_STATE, -2);       /* not now: no such side yet, one is under way, session closing */
 RUM_INT(RUM_E_LIMIT, -3);       /* a limit of rum is reached; the session should be closed */
 RUM_INT(RUM_E_MEMORY, -4);      /* out of memory */
-RUM_INT(RUM_E_UNSUPPORTED, -5); /* not built in or not configured, as TLS without a certificate */
+RUM_INT(RUM_E_UNSUPPORTED, -5); /* not built in or not configured: TLS without a certificate */
 RUM_INT(RUM_E_FAILED, -6);      /* any other failure */
 RUM_INT(RUM_E_AGAIN, -7);       /* the session is paused; ask again when `resumed` is called */
 /* Status of looked_up, and of calls that look something up. */
@@ -100,44 +100,44 @@ RUM_UINT(RUM_LOG_INFO, 2);
 RUM_UINT(RUM_LOG_DEBUG, 3);
 
 /* End reasons. rum(8), "end reasons", has their words, counters and explanations. A module closes
- * with one of those marked (module). rum itself sets the others, which session_close and
- * upstream_open get. */
+ * with one of those marked (module). Only rum itself uses the others; session_close and
+ * upstream_open receive them. */
 RUM_UINT(RUM_CLOSE_CLIENT, 1);              /* the client closed after the login (module) */
 RUM_UINT(RUM_CLOSE_UPSTREAM, 2);            /* the upstream closed after the login (module) */
 RUM_UINT(RUM_CLOSE_CLIENT_RESET, 3);        /* the client's connection broke */
 RUM_UINT(RUM_CLOSE_UPSTREAM_RESET, 4);      /* the upstream's connection broke */
-RUM_UINT(RUM_CLOSE_CLIENT_GONE, 5);         /* the client left before the login was over (module) */
-RUM_UINT(RUM_CLOSE_UPSTREAM_GONE, 6);       /* the upstream left before it was over (module) */
+RUM_UINT(RUM_CLOSE_CLIENT_GONE, 5);         /* the client left during the login (module) */
+RUM_UINT(RUM_CLOSE_UPSTREAM_GONE, 6);       /* the upstream left during the login (module) */
 RUM_UINT(RUM_CLOSE_LOGIN_TIMEOUT, 7);       /* --login-timeout */
 RUM_UINT(RUM_CLOSE_CONNECT_TIMEOUT, 8);     /* --connect-timeout, on every address tried */
 RUM_UINT(RUM_CLOSE_FIRST_BYTE_TIMEOUT, 9);  /* --first-byte-timeout */
 RUM_UINT(RUM_CLOSE_IDLE_TIMEOUT, 10);       /* --idle-timeout */
 RUM_UINT(RUM_CLOSE_HALF_CLOSE_TIMEOUT, 11); /* --half-close-timeout */
-RUM_UINT(RUM_CLOSE_CONNECT_REFUSED, 12);    /* nobody listens at the destination */
+RUM_UINT(RUM_CLOSE_CONNECT_REFUSED, 12);    /* no process listens at the destination */
 RUM_UINT(RUM_CLOSE_CONNECT_FAILED, 13);     /* unreachable, or another error of connect(2) */
-RUM_UINT(RUM_CLOSE_UNRESOLVED, 14);         /* the destination's name has no address */
+RUM_UINT(RUM_CLOSE_UNRESOLVED, 14);         /* the destination's name could not be resolved */
 RUM_UINT(RUM_CLOSE_NO_DESTINATION, 15);     /* no record and no -d (module) */
-RUM_UINT(RUM_CLOSE_BAD_DESTINATION, 16);    /* the map's destination is written wrong (module) */
+RUM_UINT(RUM_CLOSE_BAD_DESTINATION, 16);    /* the map's destination is malformed (module) */
 RUM_UINT(RUM_CLOSE_MAP_UNAVAILABLE, 17);    /* no map is loaded, or it is broken (module) */
 RUM_UINT(RUM_CLOSE_DENIED, 18);             /* rum refused the login (module) */
 RUM_UINT(RUM_CLOSE_UPSTREAM_DENIED, 19);    /* the upstream refused the login (module) */
-RUM_UINT(RUM_CLOSE_CLIENT_PROTOCOL, 20);    /* the client broke the protocol (module) */
-RUM_UINT(RUM_CLOSE_UPSTREAM_PROTOCOL, 21);  /* the upstream broke the protocol (module) */
-RUM_UINT(RUM_CLOSE_UNSUPPORTED, 22);        /* the client asked for what cannot be done (module) */
+RUM_UINT(RUM_CLOSE_CLIENT_PROTOCOL, 20);    /* the client violated the protocol (module) */
+RUM_UINT(RUM_CLOSE_UPSTREAM_PROTOCOL, 21);  /* the upstream violated the protocol (module) */
+RUM_UINT(RUM_CLOSE_UNSUPPORTED, 22);        /* the client's request is not supported (module) */
 RUM_UINT(RUM_CLOSE_LIMIT, 23);              /* a limit was reached (module) */
-RUM_UINT(RUM_CLOSE_NO_RESOURCES, 24);       /* no descriptor, source port or memory was left */
+RUM_UINT(RUM_CLOSE_NO_RESOURCES, 24);       /* out of descriptors, source ports or memory */
 RUM_UINT(RUM_CLOSE_TLS, 25);                /* a TLS handshake or record failed */
 RUM_UINT(RUM_CLOSE_MODULE, 26);             /* the module failed (module) */
 RUM_UINT(RUM_CLOSE_DRAIN, 27);       /* rum stopped, and the session outlived --drain-timeout */
-RUM_UINT(RUM_CLOSE_KILLED, 28);      /* an operator ended it */
-RUM_UINT(RUM_CLOSE_PROBED, 29);      /* a probe has learned what it wanted (module, probes) */
+RUM_UINT(RUM_CLOSE_KILLED, 28);      /* an operator ended the session */
+RUM_UINT(RUM_CLOSE_PROBED, 29);      /* a probe is complete (module, probes) */
 RUM_UINT(RUM_CLOSE_BLOCKED, 30);     /* --login-failures blocks the client's address (module) */
-RUM_UINT(RUM_CLOSE_NOT_ALLOWED, 31); /* --allow and --deny do not let the client's address in */
+RUM_UINT(RUM_CLOSE_NOT_ALLOWED, 31); /* --allow or --deny refuses the client's address */
 RUM_UINT(RUM_CLOSE_MAINTENANCE, 32); /* an operator has taken the destination out of use */
 
-/* BOUNDS of what host calls take. Beyond them they answer RUM_E_LIMIT, and nothing has happened;
- * where a call has no answer, or the text is only shown, the last column says what it does. What a
- * call writes to, such as the text of peer(), may have any size.
+/* BOUNDS of the arguments of host calls. Beyond them a call returns RUM_E_LIMIT and does nothing;
+ * if it returns no status, or the text is only shown, the last column says what it does. A buffer
+ * that a call writes to, such as the text of peer(), may have any size.
  *
  *   call            what                                     bound
  *   send            bytes of one call                        RUM_MOST_SEND
@@ -148,8 +148,9 @@ RUM_UINT(RUM_CLOSE_MAINTENANCE, 32); /* an operator has taken the destination ou
  *   identify        bytes of the name                        RUM_MOST_USER
  *   connect         bytes of the address                     RUM_MOST_ADDRESS
  *   start_tls       bytes of the server's name               RUM_MOST_SERVER_NAME
+ *   set_alpn        bytes of the list                        RUM_MOST_ALPN
  *   timer           time                                     RUM_MOST_MILLISECONDS, else it is that
- *                   timers of a session                      RUM_MOST_TIMERS, else it answers 0
+ *                   timers of a session                      RUM_MOST_TIMERS, else it returns 0
  *   note            bytes of a value                         RUM_MOST_NOTE
  *                   pairs of a session                       RUM_MOST_NOTES
  *   log             bytes of a line                          RUM_MOST_LOG, else it is cut
@@ -158,7 +159,7 @@ RUM_UINT(RUM_CLOSE_MAINTENANCE, 32); /* an operator has taken the destination ou
  *   admit, parse,   bytes of the record                      RUM_MOST_RECORD
  *   column
  *   save            bytes                                    RUM_MOST_STATE
- *   worker timer    time                                     RUM_MOST_MILLISECONDS, else it answers 0
+ *   worker timer    time                                     RUM_MOST_MILLISECONDS, else returns 0
  *                   timers of a worker                       RUM_MOST_WORKER_TIMERS, else 0
  *   post            posts that wait for one worker           RUM_MOST_WORKER_POSTS
  *   put, get, take  bytes of the key                         RUM_MOST_SHARED_KEY
@@ -187,6 +188,7 @@ RUM_UINT(RUM_MOST_WORKER_POSTS, 1024);
 RUM_UINT(RUM_MOST_SHARED_KEY, 256);
 RUM_UINT(RUM_MOST_SHARED_VALUE, 512);
 RUM_UINT(RUM_MOST_SHARED_ENTRIES, 8);
+RUM_UINT(RUM_MOST_ALPN, 1024);
 
 /* Types of options. rum checks the value before the module sees it. */
 RUM_UINT(RUM_OPTION_TEXT, 0);     /* any text */
@@ -228,8 +230,8 @@ typedef struct rum_host {
   int32_t (*send)(rum_session *session, uint32_t side, const void *data, size_t size);
 
   /* [worker] rum calls the next data hook of this side when at least `size` unconsumed bytes are
-   * there, or the side has ended. Applies to one call of the hook. The window is 64 KiB and grows
-   * by this call up to 256 KiB: RUM_E_LIMIT beyond. */
+   * there, or the side has ended. Applies to the next call of the hook only. The window is 64
+   * KiB and grows by this call up to 256 KiB: RUM_E_LIMIT beyond. */
   int32_t (*need)(rum_session *session, uint32_t side, size_t size);
 
   /* [worker] Passes the next `size` unconsumed bytes of side `from` on to the other side unseen,
@@ -245,7 +247,7 @@ typedef struct rum_host {
 
   /* [worker] Asks the user map (-M). The answer comes by looked_up, later. RUM_E_ARGUMENT: a key
    * of size 0. RUM_E_STATE: a look-up is under way. RUM_E_UNSUPPORTED: rum was started without a
-   * map; no answer comes. */
+   * map; looked_up is not called. */
   int32_t (*lookup)(rum_session *session, const void *key, size_t size);
 
   /* [worker] Says who the client is: for the log, the statistics, and the rules and limits of the
@@ -296,7 +298,7 @@ typedef struct rum_host {
   int32_t (*note)(rum_session *session, const char *key, const void *value, size_t size);
 
   /* [any] One line to the log; `session` may be NULL ([any]), else [worker]. Never a secret.
-   * Lines beyond RUM_MOST_LOG_LINES in a second are dropped, whatever their level; the log tells
+   * Lines beyond RUM_MOST_LOG_LINES in a second are dropped, whatever their level; the log says
    * how many, and rum_log_lines_dropped_total counts them. */
   void (*log)(rum_session *session, uint32_t level, const char *text, size_t size);
 
@@ -353,6 +355,40 @@ typedef struct rum_tls {
    * the end of `side`, if it has no TLS, on to a side with TLS as a cut stream, without the mark of
    * a complete one. RUM_E_STATE: there is no such side yet. */
   int32_t (*end_is_cut)(rum_session *session, uint32_t side);
+
+  /* [worker] The application protocols (ALPN) of the handshake to come: those that rum offers to the
+   * upstream, or of which it selects the first that the client offers, too. `protocols` is a list as
+   * TLS writes it: each name after its length in one byte, such as "\x0apostgresql"; at most
+   * RUM_MOST_ALPN bytes, and size 0 takes the list back. If the two have none in common, the
+   * handshake goes on without one, and the module decides: see alpn(). Also for TLS from the first
+   * byte on: in session_open for a listener, before connect() for "tls:host:port". The list of the
+   * upstream stays for a further connect(). RUM_E_STATE: the handshake has begun. RUM_E_ARGUMENT:
+   * that is no such list. */
+  int32_t (*set_alpn)(rum_session *session, uint32_t side, const void *protocols, size_t size);
+
+  /* The calls below are about a handshake that is done, so from tls_open on, and in session_close,
+   * too: before that, and without TLS, they return RUM_E_STATE. Before the call `size` is the room
+   * at the pointer before it, after it the size of the value; RUM_E_LIMIT: there is no room for it,
+   * and nothing was written. All but end_point and version have size 0 for what there is none of. */
+
+  /* [worker] The protocol that was agreed on, "postgresql"; size 0: none. */
+  int32_t (*alpn)(rum_session *session, uint32_t side, char *name, size_t *size);
+  /* [worker] What the client has offered, as a list of that form: whole names of at most
+   * RUM_MOST_ALPN bytes in all. Size 0: nothing. */
+  int32_t (*offered_alpn)(rum_session *session, uint8_t *protocols, size_t *size);
+  /* [worker] The server name (SNI) that the client asked for: any bytes but NUL, at most 255, which
+   * nobody has verified. */
+  int32_t (*server_name)(rum_session *session, char *name, size_t *size);
+  /* [worker] The version as TLS writes it: 0x0303 is TLS 1.2, 0x0304 is TLS 1.3. */
+  int32_t (*version)(rum_session *session, uint32_t side);
+  /* [worker] The certificate of the peer of a side in DER form, a few KiB: the client's, if rum asks
+   * for one and it has one, or the server's. Whether it was verified is the operator's choice. */
+  int32_t (*certificate)(rum_session *session, uint32_t side, void *der, size_t *size);
+  /* [worker] The channel binding tls-server-end-point (RFC 5929), 32 to 64 bytes: the hash of the
+   * certificate that rum has shown to the client, or that the upstream has shown to rum. They
+   * differ, so a proof of SCRAM-...-PLUS for one is none for the other. RUM_E_UNSUPPORTED: the
+   * certificate's signature has no hash function, as Ed25519. */
+  int32_t (*end_point)(rum_session *session, uint32_t side, void *hash, size_t *size);
 } rum_tls;
 
 /* The group "rum.limits/1": whether a user is accepted, and protection against password
@@ -427,15 +463,15 @@ typedef struct rum_limits {
 typedef struct rum_state {
   uint32_t struct_size;
   uint32_t reserved;
-  /* [any] Keeps at most 1 MiB under a name of [a-z0-9_-]{1,64}, which is the module's or begins
-   * with that and a dash: any other is RUM_E_ARGUMENT, and load() finds nothing under it. They
-   * are written within seconds, whole or not at all, by another thread; of several the last
-   * counts. Readable by rum's user only. RUM_E_UNSUPPORTED: this process keeps nothing
-   * (--check). A disk that takes nothing is told in the log, not here. */
+  /* [any] Keeps at most 1 MiB under a name of [a-z0-9_-]{1,64}: the module's name, or the module's
+   * name, a dash and more. Any other name is RUM_E_ARGUMENT, and load() finds nothing under it.
+   * Another thread writes the bytes within seconds, completely or not at all; the last call
+   * counts. Only rum's user can read them. RUM_E_UNSUPPORTED: this process keeps nothing
+   * (--check). A failure to write them is reported in the log, not here. */
   int32_t (*save)(const char *name, const void *bytes, size_t size);
-  /* [main] In config_new: what was kept last, perhaps by an earlier process. Returns its size, and
-   * copies it if it fits into `size`; 0: nothing is kept. Validate it: others may have changed the
-   * file. */
+  /* [main] In config_new: gets the bytes last kept, perhaps by an earlier process. Returns their
+   * size, and copies them if they fit into `size`; 0: there are none. Validate them: others may
+   * have changed the file. */
   size_t (*load)(const char *name, void *bytes, size_t size);
 } rum_state;
 
@@ -458,42 +494,42 @@ typedef struct rum_clock {
 typedef struct rum_process {
   uint32_t struct_size;
   uint32_t reserved;
-  /* [any] All names that the system has for the user that rum runs as after it drops root, as they
-   * were before --chroot, each followed by a NUL. A server behind a unix socket that trusts the
+  /* [any] All names that the system has for the user that rum runs as after it drops root, read
+   * before --chroot, each followed by a NUL. A server behind a unix socket that trusts the
    * system takes every client for that user. Returns the size of the names, and copies them if they
    * fit into `size`; 0: there are none, or this process serves no clients (--check). */
   size_t (*user_names)(char *text, size_t size);
 } rum_process;
 
-/* The group "rum.records/1": the parts of a record of the user map, so that no module has to know its
- * form: SECRET NUL DESTINATION NUL RULES. The rules begin with the byte 0x80 and are words with blanks
- * between them, the columns of modules among them (or bytes of an older form, which has none). In a
- * text for rum-map they stand behind the destination: "alice - tcp:db1:5432 max=5 pgsql-db=app1".
- * The record is what looked_up got, as it came, or a copy of it: at most 1 MiB. */
+/* The group "rum.records/1": splits a record of the user map, so that modules need not know its
+ * format: SECRET NUL DESTINATION NUL RULES. The rules begin with the byte 0x80 and are words
+ * separated by blanks, including the columns of modules (or bytes of an older format, which has no
+ * columns). In the text for rum-map they follow the destination: "alice - tcp:db1:5432 max=5
+ * pgsql-db=app1". The record is the value of looked_up, unchanged, or a copy: at most 1 MiB. */
 #define RUM_RECORDS_1 "rum.records/1"
 
-/* Points into the record: good as long as that is. */
+/* Points into the record, and is valid as long as the record is. */
 typedef struct rum_record {
   uint32_t struct_size; /* sizeof(rum_record), set by the module */
   uint32_t reserved;
-  const char *secret; /* whatever the map has; size 0: none is stored. Never to a log */
+  const char *secret; /* any bytes; size 0: none is stored. Never log it */
   size_t secret_size;
-  const char *destination; /* as connect() takes it, and not looked at yet; never of size 0 */
+  const char *destination; /* for connect(), not yet validated; never of size 0 */
   size_t destination_size;
 } rum_record;
 
 typedef struct rum_records {
   uint32_t struct_size;
   uint32_t reserved;
-  /* [any] Fills in `parts`, as much of it as its struct_size has. RUM_E_FAILED: the record has no
-   * destination, and `parts` stays as it was. RUM_E_LIMIT: it is too large. */
+  /* [any] Fills in `parts`, up to its struct_size. RUM_E_FAILED: the record has no destination, and
+   * `parts` is unchanged. RUM_E_LIMIT: the record is too large. */
   int32_t (*parse)(const void *record, size_t size, rum_record *parts);
   /* [any] The module's own column `name`: the module's name, a dash, and [a-z0-9_-]+; at most 64
-   * bytes. The value may be any bytes, and empty. Before the call `value_size` is the room at `value`,
-   * after it the size of the value. RUM_FOUND: it was copied. RUM_NOT_FOUND: the record has no such
-   * column, and `value_size` is 0. RUM_E_LIMIT: there is no room for it, or the record is too large
-   * (then `value_size` is 0). RUM_E_FAILED: the rules cannot be read; admit() refuses the user.
-   * RUM_E_ARGUMENT: `name` is none. */
+   * bytes. The value may be any bytes, and empty. `value_size` is the size of the buffer
+   * `value`; the call sets it to the size of the value. RUM_FOUND: the value was copied.
+   * RUM_NOT_FOUND: the record has no such column, and `value_size` is 0. RUM_E_LIMIT: the buffer is
+   * too small, or the record too large (then `value_size` is 0). RUM_E_FAILED: the rules cannot be
+   * read; admit() refuses the user. RUM_E_ARGUMENT: not a column's name. */
   int32_t (*column)(const void *record, size_t size, const char *name, void *value,
                     size_t *value_size);
 } rum_records;
@@ -504,64 +540,88 @@ typedef struct rum_records {
 typedef struct rum_worker_calls {
   uint32_t struct_size;
   uint32_t reserved;
-  /* What is handed over is a function, its argument, and `drop`, which frees the argument and
-   * may be NULL. Of run() and drop() just one is called, and once. run() gets what worker_start
-   * stored; it is a hook like any other: it does not block, and nothing is thrown out of it. It
-   * belongs to no session, and makes no call with one: wake a session that waits by resume().
-   * When the worker ends, before worker_stop, what has not run is dropped, on that worker; from
-   * then on nothing is taken. The code of a module stays loaded until the process ends. drop()
-   * makes no host call but log() and now(). */
+  /* A job is a function `run`, its argument, and `drop`, which frees the argument and may be NULL.
+   * rum calls either run() or drop(), exactly once. run() gets the pointer that worker_start
+   * stored; it is a hook like any other: it must not block, and no exception may leave it. It
+   * belongs to no session, and makes no call with one: use resume() to wake a session that waits.
+   * When the worker ends, before worker_stop, it drops the jobs that have not run, on its own
+   * thread, and accepts no more. The code of a module stays loaded until the process ends. drop()
+   * makes no host calls except log() and now(). */
 
-  /* [worker] Calls run() once, after `milliseconds`, never from inside of this call. Returns a
-   * ticket; 0: a bound is reached or the worker ends, and the argument stays the caller's. In
-   * worker_start, too. */
+  /* [worker] Calls run() once, after `milliseconds`, never from within this call. Returns a ticket;
+   * 0: a bound is reached or the worker ends, and the caller keeps the argument. May be called in
+   * worker_start. */
   uint64_t (*timer)(rum_worker *worker, uint64_t milliseconds,
                     void (*run)(void *worker_data, void *argument), void *argument,
                     void (*drop)(void *argument));
-  /* [worker] run() will not be called; drop() has been when this returns. A ticket that is
-   * unknown or has run is ignored. */
+  /* [worker] Calls drop() before it returns; run() will not be called. Ignores tickets that are
+   * unknown or have run. */
   void (*timer_cancel)(rum_worker *worker, uint64_t ticket);
-  /* [worker] The worker's number for post(), never used again in this process. */
+  /* [worker] The worker's number for post(), never reused in this process. */
   uint64_t (*ticket)(rum_worker *worker);
-  /* [any] Calls run() on that worker, soon, in the order of the posts of one thread, and never from
-   * inside of this call. RUM_E_STATE: the worker has ended, or never was. RUM_E_LIMIT: as many wait
-   * already as may; try later. In both cases the argument stays the caller's. */
+  /* [any] Calls run() on that worker soon, never from within this call; posts of one thread run in
+   * order. RUM_E_STATE: the worker has ended, or never existed. RUM_E_LIMIT: too many posts wait;
+   * try later. In both cases the caller keeps the argument. */
   int32_t (*post)(uint64_t ticket, void (*run)(void *worker_data, void *argument), void *argument,
                   void (*drop)(void *argument));
-  /* [worker] As the host call of the same name, without a session. */
+  /* [worker] Like the host call of the same name, without a session. */
   void (*metric_add)(rum_worker *worker, uint32_t index, uint64_t delta);
 } rum_worker_calls;
 
-/* The group "rum.shared/1": a small table that all workers see, and after a hand-over the
- * processes before and after it, such as for the keys by which another connection cancels what a
- * session does. What one module has put no other module finds. Nothing of it is kept on a disk
- * or outlives the last process. Keys may be secrets: they are looked up by a seeded hash, and
- * shown nowhere. An entry belongs to the session that put it, and goes when that ends
- * (session_close has returned) or its process dies; or it has a lifetime, and goes after that.
- * The table has room for 98,304 entries of the first kind, of which one user (of identify();
- * before that, one client's address) has an eighth at most, and for 32,768 of the second kind,
- * 256 a user: nobody can crowd out the others. */
+/* The group "rum.shared/1": a small table shared by all workers and, during a hand-over, by the old
+ * and the new process; for example for the keys by which another connection cancels a session's
+ * query. Each module sees only its own entries. The table is never on disk, and ends with the last
+ * process. Keys may be secrets: they are found by a seeded hash, and never shown. An entry belongs
+ * to the session that put it, and is removed when the session ends (session_close has returned) or
+ * its process dies; or it has a lifetime, and is removed when that expires. The table holds 98,304
+ * entries of the first kind, of which one user (of identify(); before that, one client's address)
+ * has an eighth at most, and 32,768 of the second kind, 256 per user: no user can block others. */
 #define RUM_SHARED_1 "rum.shared/1"
 
 typedef struct rum_shared {
   uint32_t struct_size;
   uint32_t reserved;
   /* [worker] Puts a value of 0 or more bytes under a key of 1 or more. `lifetime` is in
-   * milliseconds; 0: it goes with the session. The same session, or for an entry with a lifetime
-   * the same user, replaces its own entry of that key. RUM_E_STATE: the key is somebody else's,
-   * or the session closes or relays. RUM_E_LIMIT: a bound. RUM_E_UNSUPPORTED: there was no
-   * memory for the table. RUM_E_FAILED: another process holds the table for too long. */
+   * milliseconds; 0: until the session ends. Replaces an entry of the same key by the same
+   * session, or, with a lifetime, by the same user. RUM_E_STATE: the key belongs to another
+   * session or user, or the session closes or relays. RUM_E_LIMIT: a bound is reached.
+   * RUM_E_UNSUPPORTED: there was no memory for the table. RUM_E_FAILED: another process holds the
+   * table for too long. */
   int32_t (*put)(rum_session *session, const void *key, size_t key_size, const void *value,
                  size_t value_size, uint64_t lifetime);
-  /* [any] Whoever put it. Before the call `value_size` is the room at `value`, after it the size
-   * of the value. RUM_FOUND: it was copied. RUM_NOT_FOUND: there is no such entry (any more),
-   * and `value_size` is 0. RUM_E_LIMIT: there is no room for it, and `value_size` says how much
-   * it needs; or the key is too long, and it is 0. RUM_E_UNSUPPORTED, RUM_E_FAILED: as of put(). */
+  /* [any] Gets the entry of any session. `value_size` is the size of the buffer `value`; the call
+   * sets it to the size of the value. RUM_FOUND: the value was copied. RUM_NOT_FOUND: there is no
+   * such entry, and `value_size` is 0. RUM_E_LIMIT: the buffer is too small, and `value_size` is
+   * the size that it needs; or the key is too long, and it is 0. RUM_E_UNSUPPORTED, RUM_E_FAILED:
+   * as for put(). */
   int32_t (*get)(const void *key, size_t key_size, void *value, size_t *value_size);
-  /* [any] The same, and the entry is gone when it was found: of several who take it one gets it.
-   * `value` and `value_size` may be NULL, to remove it. */
+  /* [any] Like get(), and removes the entry: of several simultaneous callers, one gets it. `value`
+   * and `value_size` may be NULL, to remove it only. */
   int32_t (*take)(const void *key, size_t key_size, void *value, size_t *value_size);
 } rum_shared;
+
+/* The group "rum.sessions/1": more calls about a session. */
+#define RUM_SESSIONS_1 "rum.sessions/1"
+
+typedef struct rum_sessions {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* [worker] The destination of the connected upstream in the form for connect(), such as
+   * "tls:db1.example:5432" or "sock:/path"; of a list, the connected one. Another session can later
+   * connect to the same server with it, such as to cancel a query of this one. `size` is the size
+   * of the buffer `text`; the call sets it to the size of the destination, and writes no NUL.
+   * RUM_E_LIMIT: the buffer is too small, and `size` is the size that it needs. RUM_E_STATE: no
+   * upstream is connected, and `size` is 0. Works in session_close, too. */
+  int32_t (*destination)(rum_session *session, char *text, size_t *size);
+  /* [worker] The session will relay something other than a login, such as a request to cancel the
+   * query of another session. Call it before relay() or relay_from(): they then count no login, nor
+   * one of the user, and do not end the login deadline; until it ends, the session counts as not
+   * logged in, and its log line says login=no. Drops an admitted user. Later calls of admit(),
+   * confirm() and try_login() return RUM_E_STATE; login_failed() counts as usual.
+   * RUM_E_STATE: the session relays, has logged in, is a probe or closes, or a proof of a password
+   * is under way. May be called twice. */
+  int32_t (*no_login)(rum_session *session);
+} rum_sessions;
 
 /* The purpose of a probe. Valid until probe_open returns. */
 typedef struct rum_probe {
@@ -588,22 +648,22 @@ typedef struct rum_module {
   size_t metric_count;
   size_t metric_size; /* sizeof(rum_metric) */
 
-  /* [main] Once, after loading. Keep `host`. rum is in the background already if it goes there, so
-   * threads may be started. On failure write a sentence into `error` (at most
-   * `error_size` bytes with its NUL) and return negative: rum does not start. */
+  /* [main] Once, after loading. Keep `host`. With -b, rum is already in the background, so the
+   * module may start threads. On failure, write a sentence into `error` (at most `error_size` bytes
+   * with its NUL) and return a negative value: rum does not start. */
   int32_t (*init)(const rum_host *host, char *error, size_t error_size);
 
   /* [main] Makes a configuration from the options: values[i] is the text for options[i], its
-   * default, or NULL. A configuration never changes: rum has one made at start and at every reload,
-   * and a session keeps the one that it was opened with. On failure as in init: at start rum ends,
+   * default, or NULL. A configuration never changes: rum calls this at start and at every reload,
+   * and a session keeps the configuration of its start. On failure as in init: at start rum ends,
    * at a reload the old configuration stays. NULL hook: configurations are NULL. */
   int32_t (*config_new)(const char *const *values, size_t count, void **config, char *error,
                         size_t error_size);
   /* [any] Called after the last session that uses it has ended. */
   void (*config_free)(void *config);
 
-  /* [worker] A worker begins, gets a new configuration for its future sessions, ends. session_open
-   * gets the pointer that worker_start stores. Negative from worker_start: rum does not start. */
+  /* [worker] A worker starts; gets a new configuration for future sessions; ends. session_open gets
+   * the pointer that worker_start stores. Negative from worker_start: rum does not start. */
   int32_t (*worker_start)(rum_worker *worker, const void *config, void **worker_data);
   void (*worker_reload)(void *worker_data, const void *config);
   void (*worker_stop)(void *worker_data);
@@ -701,8 +761,8 @@ typedef struct rum_module {
 #else
 #define RUM_MODULE_EXPORT
 #endif
-/* A language that imports this header and defines the symbol itself, as D does, cannot have it
- * declared as well: it defines RUM_MODULE_NO_SYMBOL before. */
+/* For languages that import this header and define the symbol themselves, such as D: with
+ * RUM_MODULE_NO_SYMBOL defined, the header does not declare it. */
 #ifndef RUM_MODULE_NO_SYMBOL
 extern RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL;
 #endif

@@ -84,13 +84,13 @@ TEST(Address, NamesEveryMistake) {
   ExpectError("tcp:[::1]3306", "the port is missing");
   ExpectError("tcp:[::1:3306", "'[' is not closed");
   ExpectError("tcp:[", "'[' is not closed");
-  ExpectError("tcp:::1:3306", "an IPv6 address stands in brackets");
-  ExpectError("tcp:2001:db8::1:3306", "an IPv6 address stands in brackets");
+  ExpectError("tcp:::1:3306", "put an IPv6 address in brackets");
+  ExpectError("tcp:2001:db8::1:3306", "put an IPv6 address in brackets");
   ExpectError("tcp::3306", "the host is missing");
   ExpectError("tcp:[]:3306", "the host is missing");
-  ExpectError("tcp:[127.0.0.1]:3306", "what stands in brackets is not an IPv6 address");
-  ExpectError("tcp:[fe80::1%eth0]:3306", "what stands in brackets is not an IPv6 address");
-  ExpectError("tcp:[::1::2]:3306", "what stands in brackets is not an IPv6 address");
+  ExpectError("tcp:[127.0.0.1]:3306", "the text in brackets is not an IPv6 address");
+  ExpectError("tcp:[fe80::1%eth0]:3306", "the text in brackets is not an IPv6 address");
+  ExpectError("tcp:[::1::2]:3306", "the text in brackets is not an IPv6 address");
   ExpectError("sock:", "the path is missing");
 }
 
@@ -128,7 +128,7 @@ TEST(Address, HostsHaveAtMost253Bytes) {
 TEST(Address, PathsFitASocketAddress) {
   static_assert(sizeof(sockaddr_un::sun_path) == 108);
   EXPECT_TRUE(ParseAddress("sock:" + std::string(107, 'a')).ok());
-  ExpectError("sock:" + std::string(108, 'a'), "the path of a socket has at most 107 bytes");
+  ExpectError("sock:" + std::string(108, 'a'), "the path is longer than 107 bytes");
   ExpectError(std::string("sock:a\0b", 8), "the path has a NUL byte");
 }
 

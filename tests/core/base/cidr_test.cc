@@ -44,7 +44,7 @@ TEST(Cidr, IsNotWhatIsNoNetwork) {
 
 TEST(Cidr, SaysHowToWriteANetworkWithBitsTooMany) {
   EXPECT_EQ(TextOf("192.0.2.1/24"),
-            "error: '192.0.2.1/24': there are bits behind the length of the network, write "
+            "error: '192.0.2.1/24': address bits are set beyond the prefix length; write "
             "192.0.2.0/24");
   EXPECT_NE(TextOf("2001:db8::1/64").find("write 2001:db8::/64"), std::string::npos);
 }

@@ -311,7 +311,7 @@ TEST_F(Log, SyslogThatIsNotThereIsToldWhereLinesWentBeforeAndTheLostAreCounted) 
   for (int i = 0; i < 3; ++i) log::Info("line {}", i);
   EXPECT_TRUE(Eventually([&] { return log::Dropped() == before + 3; })) << log::Dropped() - before;
   ASSERT_EQ(LinesOf(path).size(), 1u) << Contents(path);
-  EXPECT_NE(LinesOf(path)[0].find("warning syslog cannot be reached: /dev/log: No such file"),
+  EXPECT_NE(LinesOf(path)[0].find("warning cannot reach syslog: /dev/log: No such file"),
             std::string::npos)
       << Contents(path);
   EXPECT_TRUE(log::Change({.target = path}).ok());

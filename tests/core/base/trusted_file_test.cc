@@ -75,7 +75,7 @@ TEST_F(TrustedFile, AMistakeIsToldAndNothingHangs) {
   Link(folder_ / "b", folder_ / "a");
   EXPECT_EQ(Why(folder_ / "a"), "Too many levels of symbolic links");
   ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
-  EXPECT_EQ(Why(folder_ / "pipe"), "nobody reads from this pipe");
+  EXPECT_EQ(Why(folder_ / "pipe"), "no process reads from this pipe");
 }
 
 TEST_F(TrustedFile, ALinkWhereEverybodyMayWriteIsNotFollowed) {
@@ -97,7 +97,7 @@ TEST_F(TrustedFile, AnotherUsersLinksAndFilesAreNotUsed) {
   File(all_ + "/file", kOther);
   EXPECT_NE(Why(all_ + "/file").find("belongs to another user"), std::string::npos);
   ASSERT_EQ(::link((folder_ / "secret").c_str(), (theirs_ + "/hard").c_str()), 0);
-  EXPECT_NE(Why(theirs_ + "/hard").find("has another name"), std::string::npos);
+  EXPECT_NE(Why(theirs_ + "/hard").find("has another hard link"), std::string::npos);
   // The log of a rum that has given up root, in its own folder.
   File(theirs_ + "/rum.log", kOther);
   EXPECT_EQ(Why(theirs_ + "/rum.log"), "");

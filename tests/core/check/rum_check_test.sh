@@ -43,7 +43,7 @@ expect 2 "--nonsense" --nonsense $modules/postbox.so
 expect 2 "cannot be read" $modules/postbox.so "$work/nothing-here"
 expect 2 "not a duration" --limit 5x $modules/postbox.so
 echo 'client > "x"' | write
-expect 2 "t:1: it expects nothing" $modules/postbox.so "$work/t"
+expect 2 "t:1: it has no 'expect' line" $modules/postbox.so "$work/t"
 printf 'expect relay\n\n# a comment\nclient >> 00\n' | write
 expect 2 "t:4: write 'client > BYTES'" $modules/postbox.so "$work/t"
 expect 2 "t:4: " $modules/postbox.so "$here/transcripts/login.transcript" "$work/t"
@@ -52,8 +52,8 @@ expect 2 "t:4: " $modules/postbox.so "$here/transcripts/login.transcript" "$work
 expect 5 "no such file" ./nothing-here.so
 expect 5 "no symbol rum_module_v1" $modules/no_symbol.so
 expect 5 "built for version 7" $modules/wrong_abi.so
-expect 5 "wants a newer rum (host table 9999 bytes" $modules/newer_rum.so
-expect 5 "module table has the size 4" $modules/short_table.so
+expect 5 "needs a newer rum (host table 9999 bytes" $modules/newer_rum.so
+expect 5 "module table has the impossible size 4" $modules/short_table.so
 expect 5 "undefined symbol: a_function_that_is_nowhere" $modules/missing_dependency.so
 expect 5 "the moon is not full" $modules/init_fails.so
 expect 5 "option 0 has no name" $modules/bad_option.so
@@ -109,7 +109,7 @@ while IFS='|' read -r line text; do
 done <<'END'
 expect client < "onf\\n"|t:2: the bytes to the client differ at byte 2
 expect client < "one\\n" 00|4 bytes went to the client, 5 are expected
-expect client < "one"|something went to the client that no line expects, 1 bytes:
+expect client < "one"|the module sent 1 bytes to the client that no line expects:
 expect client < "one\\n"\nexpect relay|t:3: that did not happen
 expect client < "one\\n"\nconnect ok|t:3: the module has no connect() under way
 expect client < "one\\n"\nanswer not-found|no lookup() under way

@@ -106,7 +106,7 @@ TEST(SeveralSessions, AllHaveToBeExpected) {
   Canceller module;
   std::string text = kCancel;
   text.resize(text.find("session 1"));
-  EXPECT_NE(Play(module, text).find("went to the client that no line expects"), std::string::npos);
+  EXPECT_NE(Play(module, text).find("bytes to the client that no line expects"), std::string::npos);
 }
 
 TEST(SeveralSessions, ReadTheWord) {

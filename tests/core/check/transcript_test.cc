@@ -107,12 +107,12 @@ TEST(Transcript, JoinsIndentedLinesAndSkipsComments) {
 
 TEST(Transcript, NamesTheLineThatIsWrong) {
   EXPECT_EQ(ErrorOf("expect relay\n\nfoo\n"),
-            "t:3: 'foo' begins no line: see rum-check --help for those that there are");
-  EXPECT_EQ(ErrorOf("  client > 00\n"), "t:1: there is no line before it to continue");
-  EXPECT_EQ(ErrorOf("expect relay now\n"), "t:1: 'now' is too much");
-  EXPECT_EQ(ErrorOf("client > 00\n"), "t:1: it expects nothing, and so could never fail");
+            "t:3: 'foo' is not a kind of line: see rum-check --help");
+  EXPECT_EQ(ErrorOf("  client > 00\n"), "t:1: there is no previous line to continue");
+  EXPECT_EQ(ErrorOf("expect relay now\n"), "t:1: 'now' is unexpected");
+  EXPECT_EQ(ErrorOf("client > 00\n"), "t:1: it has no 'expect' line, and so cannot fail");
   EXPECT_EQ(ErrorOf("open\noption a=b\nexpect relay\n"),
-            "t:2: options stand before everything that happens");
+            "t:2: options must precede all other lines");
 }
 
 TEST(Transcript, RefusesEveryWordThatIsIncomplete) {
@@ -272,8 +272,9 @@ TEST(Player, ReportsWhatNoLineExpects) {
     Send(s, RUM_CLIENT, "surprise");
     return Connect(s, "tcp:h:1");
   };
-  EXPECT_NE(Play(little, "expect connect \"tcp:h:1\"\n").find("expects, 8 bytes:"),
-            std::string::npos);
+  EXPECT_NE(
+      Play(little, "expect connect \"tcp:h:1\"\n").find("the module sent 8 bytes to the client"),
+      std::string::npos);
   EXPECT_NE(Play(little, "expect client < ...\n").find("expect connect \"tcp:h:1\""),
             std::string::npos);
 }

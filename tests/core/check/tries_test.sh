@@ -82,7 +82,7 @@ mkdir "$work/samples"
 printf 'STARTTLS\r\n' >"$work/samples/tls"
 expect 0 "ok: 20 tries" --tries 20 --samples "$work/samples" --option postbox-quiet $modules/postbox.so
 expect 2 "cannot be read" --samples "$work/nothing" $modules/postbox.so
-expect 1 "the module does not start" --option postbox-nosuch=1 --tries 5 $modules/postbox.so
+expect 1 "the module did not start" --option postbox-nosuch=1 --tries 5 $modules/postbox.so
 expect 2 "not a duration" --seconds 5x $modules/postbox.so
 
 [ $failures -eq 0 ] || exit 1

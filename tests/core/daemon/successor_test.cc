@@ -44,15 +44,15 @@ TEST(Successor, TellsWhyItFailed) {
 
 TEST(Successor, ThatEndsIsToldWithTheLastLineThatItSaid) {
   EXPECT_EQ(Outcome("echo first >&2; printf 'sec\\033ond\\n\\n' >&2; exit 7"),
-            "it ended with 7 before it was ready: sec\\x1bond");
-  EXPECT_EQ(Outcome("exit 0"), "it ended with 0 before it was ready");
-  EXPECT_EQ(Outcome("kill -SEGV $$"), "it was ended by signal 11 before it was ready");
+            "it exited with status 7 before it was ready: sec\\x1bond");
+  EXPECT_EQ(Outcome("exit 0"), "it exited with status 0 before it was ready");
+  EXPECT_EQ(Outcome("kill -SEGV $$"), "it was killed by signal 11 before it was ready");
 }
 
 TEST(Successor, ThatSaysTooMuchIsCut) {
   std::string why =
       Outcome("i=0; while [ $i -lt 20000 ]; do printf 0123456789 >&2; i=$((i+1)); done");
-  EXPECT_TRUE(why.starts_with("it ended with 0 before it was ready: ")) << why;
+  EXPECT_TRUE(why.starts_with("it exited with status 0 before it was ready: ")) << why;
   EXPECT_LT(why.size(), 500u);
 }
 
@@ -137,7 +137,7 @@ TEST(Pidfile, BelongsToOneProcessThatServes) {
     ASSERT_FALSE(second.ok());
     EXPECT_EQ(second.error().text, "the pidfile '" + path + "' belongs to another process, " +
                                        std::to_string(::getpid()) +
-                                       ", that runs: each needs a file of its own");
+                                       ", which is running: give each process its own file");
     EXPECT_EQ(second.error().fault, Fault::kSystem);
     first->Release(false);
     EXPECT_TRUE(Pidfile::Write(path).ok()) << "the first one is draining";

@@ -99,9 +99,9 @@ TEST_F(MapBuildTest, ReplacesNothingThatIsNoMap) {
     auto built = Build("bob - tcp:b:1\n");
     ASSERT_FALSE(built.ok()) << there.substr(0, 20);
     EXPECT_EQ(built.error().fault, Fault::kUsage);
-    EXPECT_EQ(built.error().text, out_ +
-                                      ": not written: what is there is no map; remove it first "
-                                      "if it may be replaced");
+    EXPECT_EQ(
+        built.error().text,
+        out_ + ": not written: the existing file is not a map; remove it first to replace it");
     EXPECT_EQ(ReadFile(out_), there);
   }
   EXPECT_EQ(folder_.names(), (std::vector<std::string>{"users.cdb", "users.txt"}));
@@ -131,7 +131,7 @@ TEST_F(MapBuildTest, DoesNotReplaceItsInput) {
     options.out = out;
     auto built = BuildMap(options, &problems_);
     ASSERT_FALSE(built.ok()) << out;
-    EXPECT_EQ(built.error().text, out + ": not written: it is the input, too");
+    EXPECT_EQ(built.error().text, out + ": not written: it is also the input");
     EXPECT_EQ(built.error().fault, Fault::kUsage);
   }
   EXPECT_EQ(ReadFile(in_), "alice - tcp:a:1\n");
@@ -276,13 +276,13 @@ TEST_F(MapBuildTest, KeepsTheOldMapWhenAShortTextIsGivenUp) {
   ASSERT_TRUE(Build("old - tcp:old:1\n").ok());
   const std::string old = ReadFile(out_);
   progress_ = [](const char*, uint64_t) { return false; };
-  EXPECT_EQ(Build("").error().text, out_ + ": not written: given up");
+  EXPECT_EQ(Build("").error().text, out_ + ": not written: interrupted");
   EXPECT_EQ(ReadFile(out_), old);
   for (const char* step : {"reading, lines", "verifying, MB", "writing, users"}) {
     progress_ = [step](const char* doing, uint64_t) { return std::string(doing) != step; };
     auto built = Build("alice - tcp:a:1\nalice - tcp:b:1\n", true);
     ASSERT_FALSE(built.ok()) << step;
-    EXPECT_EQ(built.error().text, out_ + ": not written: given up");
+    EXPECT_EQ(built.error().text, out_ + ": not written: interrupted");
     EXPECT_EQ(built.error().fault, Fault::kSystem);
     EXPECT_EQ(ReadFile(out_), old) << step;
     EXPECT_EQ(folder_.names(), (std::vector<std::string>{"users.cdb", "users.txt"})) << step;
@@ -298,10 +298,10 @@ TEST_F(MapBuildTest, SaysWhyAFileCannotBeReadOrWritten) {
   options.in = in_;
   options.out = folder_ / "none/users.cdb";
   EXPECT_EQ(BuildMap(options, &problems_).error().text,
-            (folder_ / "none") + ": no file can be made here: No such file or directory");
+            (folder_ / "none") + ": cannot create a file here: No such file or directory");
   options.out = "/dev/null";
   EXPECT_EQ(BuildMap(options, &problems_).error().text,
-            "/dev/null: is there already and is not a regular file");
+            "/dev/null: exists and is not a regular file");
 }
 
 }  // namespace

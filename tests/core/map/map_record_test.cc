@@ -187,7 +187,7 @@ TEST(MapText, SaysWhatIsWrongWithALine) {
       Why("alice secret tcp:a:1"),
       "user 'alice' has a secret that is neither * and 40 hexadecimal digits nor a public key "
       "(ed25519:... or parsec:P0:...), a verifier (SCRAM-SHA-256$...) or a hash of crypt ($6$...)");
-  EXPECT_EQ(Why("- - tcp:a:1"), "user '' is an empty name, by which nobody can log in");
+  EXPECT_EQ(Why("- - tcp:a:1"), "user '' is an empty name, which no client can use");
   EXPECT_EQ(Why(std::string(513, 'u') + " - tcp:a:1"),
             "user '" + std::string(80, 'u') + "...' has a name of more than 512 bytes");
   EXPECT_EQ(Why(std::string(512, 'u') + " - tcp:a:1"), "accepted");

@@ -110,18 +110,18 @@ TEST(MapRules, ReadTimesInBothForms) {
 }
 
 TEST(MapRules, AreRefusedWhenTheyAreNotUnderstood) {
-  EXPECT_EQ(Why(Text("alow=10.0.0.0/8")),
-            "has rules that cannot be read: 'alow' is none of allow, deny, max, rate, tls, from, "
-            "until, disabled, note");
-  EXPECT_EQ(Why(Text("max=5 max=6")), "has rules that cannot be read: max is there twice");
+  EXPECT_EQ(
+      Why(Text("alow=10.0.0.0/8")),
+      "has rules that cannot be read: 'alow' is not one of allow, deny, max, rate, tls, from, "
+      "until, disabled, note");
+  EXPECT_EQ(Why(Text("max=5 max=6")), "has rules that cannot be read: max is given twice");
   EXPECT_EQ(Why(Text("disabled=no")), "has rules that cannot be read: disabled takes no value");
   EXPECT_EQ(Why(Text("max")), "has rules that cannot be read: max needs a value: max=...");
   EXPECT_EQ(Why(Text("from=10 until=10")),
             "has rules that cannot be read: until is not after from");
-  EXPECT_EQ(
-      Why(Text("allow=10.0.0.1/8")),
-      "has rules that cannot be read: allow='10.0.0.1/8': there are bits behind the length of "
-      "the network, write 10.0.0.0/8");
+  EXPECT_EQ(Why(Text("allow=10.0.0.1/8")),
+            "has rules that cannot be read: allow='10.0.0.1/8': address bits are set beyond the "
+            "prefix length; write 10.0.0.0/8");
   for (const char* words : {"max=0",
                             "max=",
                             "max=-1",
@@ -191,9 +191,9 @@ TEST(MapRules, OfTheOlderFormAreRefusedWhenBroken) {
   for (size_t size = 1; size < whole.size(); ++size) {
     EXPECT_NE(Why(whole.substr(0, size)), "accepted") << size;
   }
-  EXPECT_EQ(Why(whole + "x"), "has rules that cannot be read: there are bytes behind them");
+  EXPECT_EQ(Why(whole + "x"), "has rules that cannot be read: extra bytes follow the lists");
   EXPECT_EQ(Why("\x01\x01\x0a\0\0\0\xff\0\xff\0"s),
-            "has rules that cannot be read: a mask is not that of a network");
+            "has rules that cannot be read: a network mask is invalid");
   for (int flags = 4; flags < 256; ++flags) {
     if (flags == 0x80) continue;
     EXPECT_EQ(Why(std::string(1, static_cast<char>(flags))),
@@ -207,15 +207,14 @@ TEST(MapRules, AreDescribedInWords) {
   EXPECT_EQ(
       DescribeMapRules(Text("allow=10.0.0.0/8,unix deny=10.6.0.0/16 max=5 rate=2/m tls=require "
                             "from=0 until=1767225600 disabled note=a\\sb\\x1b")),
-      (Lines{"disabled", "may come only from 10.0.0.0/8,unix", "may not come from 10.6.0.0/16",
-             "must come by TLS", "not before 1970-01-01T00:00:00Z",
-             "not from 2026-01-01T00:00:00Z on", "at most 5 connections", "at most 2/m logins",
-             "note a b\\x1b"}));
+      (Lines{"disabled", "allowed only from 10.0.0.0/8,unix", "refused from 10.6.0.0/16",
+             "must use TLS", "not before 1970-01-01T00:00:00Z", "not from 2026-01-01T00:00:00Z on",
+             "at most 5 connections", "at most 2/m logins", "note a b\\x1b"}));
   EXPECT_EQ(DescribeMapRules(Text("max=1 rate=off")),
             (Lines{"at most 1 connection", "any number of logins"}));
   EXPECT_EQ(DescribeMapRules("\x03\x02"s + kPairs + "\x02SKCZ"),
-            (Lines{"countries, which rum does not look at: SK,CZ",
-                   "may come only from 10.0.0.0/8,192.0.2.7/32"}));
+            (Lines{"countries, which rum does not enforce: SK,CZ",
+                   "allowed only from 10.0.0.0/8,192.0.2.7/32"}));
   EXPECT_EQ(DescribeMapRules("\x04"s),
             Lines{"has rules that cannot be read: the form 4 is not known"});
 }
@@ -231,9 +230,10 @@ TEST(MapRules, StandInALineAsFurtherColumns) {
   EXPECT_EQ(Build("alice - tcp:a:1 note=z\xc3\xa9"), Text("note=z\\xc3\\xa9"));
   EXPECT_EQ(Build("alice - tcp:a:1 tail=\\x01\\x00"), "\x01\0"s);
   EXPECT_EQ(Build("alice - tcp:a:1 -"), "");
-  EXPECT_EQ(Build("alice - tcp:a:1 mx=5"),
-            "user 'alice' has rules that cannot be read: 'mx' is none of allow, deny, max, rate, "
-            "tls, from, until, disabled, note");
+  EXPECT_EQ(
+      Build("alice - tcp:a:1 mx=5"),
+      "user 'alice' has rules that cannot be read: 'mx' is not one of allow, deny, max, rate, "
+      "tls, from, until, disabled, note");
   EXPECT_EQ(Build("alice - tcp:a:1 max=5 tail=x").find("user 'alice' has rules"), 0u);
   EXPECT_EQ(Build("alice - tcp:a:1 tail=\\x04").find("user 'alice' has rules"), 0u);
 }
@@ -252,17 +252,17 @@ TEST(MapRules, StandBesideTheColumnsOfModules) {
 TEST(MapRules, AreNoColumnsWhenTheyAreWrittenWrong) {
   const std::string why = "has rules that cannot be read: ";
   EXPECT_EQ(Why(Text("pgsql-db")), why + "'pgsql-db' needs a value: pgsql-db=...");
-  EXPECT_EQ(Why(Text("pgsql-db=a pgsql-db=b")), why + "pgsql-db is there twice");
+  EXPECT_EQ(Why(Text("pgsql-db=a pgsql-db=b")), why + "pgsql-db is given twice");
   for (const char* words :
        {"tls-require=yes", "max-5=1", "allow-from=10.0.0.1", "disabled-x=1", "-db=1", "pgsql-=1",
         "Pgsql-db=1", "pgsql-DB=1", "9p-db=1", "a.b-c=1"}) {
-    EXPECT_NE(Why(Text(words)).find(" is none of allow"), std::string::npos) << words;
+    EXPECT_NE(Why(Text(words)).find(" is not one of allow"), std::string::npos) << words;
   }
   EXPECT_NE(Why(Text(std::string(kMapColumnNameMost, 'p') + "-x=1")), "accepted");
   std::string many;
   for (uint32_t i = 0; i < kMapColumnsMost; ++i) many += " pgsql-" + std::to_string(i) + "=x";
   EXPECT_EQ(Why(Text(many)), "accepted");
-  EXPECT_EQ(Why(Text(many + " pgsql-x=x")), why + "there are more than 16 columns of modules");
+  EXPECT_EQ(Why(Text(many + " pgsql-x=x")), why + "there are more than 16 module columns");
 }
 
 TEST(MapRules, ComeBackFromALineByteForByte) {

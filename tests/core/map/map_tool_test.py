@@ -104,9 +104,9 @@ class RumMap(unittest.TestCase):
     def test_warns_of_names_that_were_chosen_to_have_one_hash(self):
         lines = "".join("%s - tcp:a:1\n" % name for name in colliding_names(13))
         done = self.build(lines)
-        self.assertIn(b"warning: 8192 names have one hash", done.stderr)
+        self.assertIn(b"warning: 8192 names have the same hash", done.stderr)
         done = self.run_tool("check", self.cdb)
-        self.assertIn(b"warning: 8192 names have one hash", done.stderr)
+        self.assertIn(b"warning: 8192 names have the same hash", done.stderr)
         self.assertIn(b"8192 users", done.stdout)
 
     def test_builds_from_a_file_and_quietly(self):
@@ -157,7 +157,7 @@ class RumMap(unittest.TestCase):
             done = subprocess.run([TOOL, "build", text], stdin=source, capture_output=True,
                                   timeout=60)
         self.assertEqual(done.returncode, 2)
-        self.assertIn(b"it is the input, too", done.stderr)
+        self.assertIn(b"it is also the input", done.stderr)
         self.assertEqual(self.read(text), b"alice - tcp:a:1\n")
         self.assertEqual(os.listdir(self.folder.name), ["users.txt"])
         self.build("alice - tcp:a:1\n")
@@ -182,7 +182,7 @@ class RumMap(unittest.TestCase):
                 process.stdin.close()
                 self.assertEqual(process.wait(20), 6)
                 self.assertEqual(process.stderr.read().decode(),
-                                 f"rum-map: {self.cdb}: not written: given up\n")
+                                 f"rum-map: {self.cdb}: not written: interrupted\n")
             self.assertEqual(os.listdir(self.folder.name), [])
 
     def test_shows_progress_on_a_terminal_only(self):
@@ -304,17 +304,17 @@ class RumMap(unittest.TestCase):
                                        "carol - tcp:a:1 allow=10.0.0.1/8\n")
         done = self.run_tool("build", self.cdb, text, code=1)
         self.assertEqual(done.stderr.decode().splitlines()[:2], [
-            f"{text}:2: user 'bob' has rules that cannot be read: 'mx' is none of allow, deny, max, "
+            f"{text}:2: user 'bob' has rules that cannot be read: 'mx' is not one of allow, deny, max, "
             "rate, tls, from, until, disabled, note",
-            f"{text}:3: user 'carol' has rules that cannot be read: allow='10.0.0.1/8': there are "
-            "bits behind the length of the network, write 10.0.0.0/8"])
+            f"{text}:3: user 'carol' has rules that cannot be read: allow='10.0.0.1/8': address "
+            "bits are set beyond the prefix length; write 10.0.0.0/8"])
 
     def test_names_that_no_client_is_known_by_are_warned_of(self):
         long = "n" * 129
         for odd in ("'alice'", "b\\xc3", long, "\\xff", "x\\xe2\\x82"):
             text = self.write("users.txt", f"{odd} - tcp:a:1\nbob - tcp:a:1\n".encode())
             warning = (f"{self.cdb}: warning: users whose names are in quotes, longer than 128 characters "
-                       "or not UTF-8, so that clients may never be known by them: 1, such as ")
+                       "or not UTF-8, so that they may not match any client: 1, such as ")
             done = self.run_tool("build", self.cdb, text)
             self.assertIn(warning, done.stderr.decode())
             done = self.run_tool("check", self.cdb)
@@ -331,10 +331,9 @@ class RumMap(unittest.TestCase):
         done = self.run_tool("check", self.cdb, code=1)
         lines = done.stderr.decode().splitlines()
         self.assertEqual(len(lines), 3, lines)
-        self.assertEqual(lines[0], f"{self.cdb}: warning: users with rules about countries, which rum "
-                                   "does not obey: 1")
-        self.assertIn("user 'bob' has rules that cannot be read: 'later' is none of", lines[1])
-        self.assertIn("user 'dave' has rules that cannot be read: the list of addresses is cut off",
+        self.assertEqual(lines[0], f"{self.cdb}: warning: users with country rules, which rum does not enforce: 1")
+        self.assertIn("user 'bob' has rules that cannot be read: 'later' is not one of", lines[1])
+        self.assertIn("user 'dave' has rules that cannot be read: the list of addresses is truncated",
                       lines[2])
         self.assertIn(b"4 with rules; 2 problems\n", done.stdout)
         # What cannot be read is not lost either.
@@ -346,8 +345,8 @@ class RumMap(unittest.TestCase):
     def test_get_shows_the_rules_of_the_older_form_in_words(self):
         self.write("users.cdb", make_cdb([(b"carol", b"\0tcp:a:1\0" + self.OLDER)]))
         self.assertEqual(self.run_tool("get", self.cdb, "carol").stdout.decode().splitlines()[2:],
-                         ["countries, which rum does not look at: SK",
-                          "may come only from 10.0.0.0/8"])
+                         ["countries, which rum does not enforce: SK",
+                          "allowed only from 10.0.0.0/8"])
 
     # check
 
@@ -377,7 +376,7 @@ class RumMap(unittest.TestCase):
         self.assertIn("user 'd' has no destination", problems[3])
         self.assertIn("user '' is an empty name", problems[4])
         self.assertIn("has a name of more than 512 bytes", problems[5])
-        self.assertIn("user 'good' is there twice", problems[6])
+        self.assertIn("user 'good' is a duplicate", problems[6])
         self.assertIn(b"; 7 problems\n", done.stdout)
         self.assertNotIn(b"hunter2", done.stdout + done.stderr)
 
@@ -394,7 +393,7 @@ class RumMap(unittest.TestCase):
     def test_check_warns_of_a_map_that_everybody_can_read(self):
         self.build("alice - tcp:a:1\n")
         os.chmod(self.cdb, 0o644)
-        self.assertIn(b"warning: everybody on this machine can read it",
+        self.assertIn(b"warning: every user of this machine can read it",
                       self.run_tool("check", self.cdb).stderr)
         os.chmod(self.cdb, 0o640)
         self.assertEqual(self.run_tool("check", self.cdb).stderr, b"")
@@ -408,7 +407,7 @@ class RumMap(unittest.TestCase):
         self.assertNotIn(SECRET.encode(), done.stdout + done.stderr)
         self.assertEqual(self.run_tool("get", self.cdb, "bob").stdout,
                          b"destination sock:/a b\nsecret none\n"
-                         b"may come only from 10.0.0.0/8\nat most 5 connections\n")
+                         b"allowed only from 10.0.0.0/8\nat most 5 connections\n")
         self.run_tool("get", self.cdb, "--", "-x")
 
     def test_get_says_when_there_is_no_such_user_or_no_map(self):

@@ -63,7 +63,7 @@ TEST(Loader, TheFolderIsTheOptionThenTheEnvironmentThenTheInstalledOne) {
 }
 
 TEST(Loader, SaysTheTrueReasonWhyAFileCannotBeLoaded) {
-  EXPECT_NE(Refusal("missing.so").find("there is no such file"), std::string::npos);
+  EXPECT_NE(Refusal("missing.so").find("no such file"), std::string::npos);
   EXPECT_NE(
       Refusal("needs_what_is_not_there.so").find("undefined symbol: nobody_has_this_function"),
       std::string::npos);
@@ -79,7 +79,7 @@ TEST(Loader, SaysTheTrueReasonWhyAFileCannotBeLoaded) {
 TEST(Loader, RefusesModulesOfAnotherVersion) {
   EXPECT_NE(Refusal("other_abi.so").find("version 99"), std::string::npos);
   std::string newer = Refusal("wants_newer_rum.so");
-  EXPECT_NE(newer.find("wants a newer rum (host table " + std::to_string(sizeof(rum_host) + 8) +
+  EXPECT_NE(newer.find("needs a newer rum (host table " + std::to_string(sizeof(rum_host) + 8) +
                        " bytes, have " + std::to_string(sizeof(rum_host)) + ")"),
             std::string::npos)
       << newer;
@@ -87,7 +87,7 @@ TEST(Loader, RefusesModulesOfAnotherVersion) {
 
 TEST(Loader, TellsWhyAModuleDoesNotStart) {
   EXPECT_EQ(Refusal("init_fails.so"), "the moon is not full");
-  EXPECT_NE(Refusal("init_is_silent.so").find("does not say why"), std::string::npos);
+  EXPECT_NE(Refusal("init_is_silent.so").find("gave no error text"), std::string::npos);
   EXPECT_EQ(Refusal("init_overfills.so").find_first_not_of('x'), std::string::npos);
 }
 

@@ -119,7 +119,7 @@ TEST(ListeningSockets, TheErrorNamesASocketOfThisProcessThatIsInTheWay) {
   test::Folder folder;
   const std::string path = "sock:" + folder.path() + "/s";
   Fd local(Listen(path));
-  EXPECT_NE(WhoHas(path).find("(this rum listens there already)"), std::string::npos)
+  EXPECT_NE(WhoHas(path).find("(this rum already listens there)"), std::string::npos)
       << WhoHas(path);
 }
 
@@ -135,7 +135,7 @@ TEST(ListeningSockets, ASocketOfBothFamiliesThatWasInheritedIsNotAnotherProgram)
   auto inherited = InheritedSockets::Of(Shared(both.release(), "tcp:[::]:" + port, true));
   ASSERT_TRUE(inherited.ok());
   const std::string error = WhoHas("tcp:0.0.0.0:" + port, &*inherited);
-  EXPECT_NE(error.find("has been given [::]:" + port + ", which serves IPv4 as well"),
+  EXPECT_NE(error.find("has inherited [::]:" + port + ", which serves IPv4 as well"),
             std::string::npos)
       << error;
   EXPECT_EQ(error.find("another program"), std::string::npos);
@@ -156,7 +156,7 @@ TEST(ListeningSockets, TheErrorSaysSoWhenItIsAnotherProgram) {
   uint16_t port = 0;
   ASSERT_EQ(::read(ready[0], &port, sizeof port), static_cast<ssize_t>(sizeof port));
   const std::string error = WhoHas("tcp:127.0.0.1:" + std::to_string(port));
-  EXPECT_NE(error.find("(another program has it; see: ss -ltnp)"), std::string::npos) << error;
+  EXPECT_NE(error.find("(another program uses it; see: ss -ltnp)"), std::string::npos) << error;
   for (int fd : {ready[0], ready[1], end[0], end[1]}) ::close(fd);
   ::waitpid(child, nullptr, 0);
 }

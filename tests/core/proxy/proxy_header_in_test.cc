@@ -128,7 +128,7 @@ TEST(ProxyHeaderIn, HasADeadline) {
   client.WaitForEnd();
   auto end = proxy.NextEnd();
   EXPECT_EQ(end.value("reason", ""), "client_protocol");
-  EXPECT_EQ(end.value("detail", ""), "no PROXY header came");
+  EXPECT_EQ(end.value("detail", ""), "no PROXY header received");
 }
 
 TEST(ProxyHeaderIn, HasADeadlineWithoutALoginToo) {

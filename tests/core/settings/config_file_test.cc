@@ -156,8 +156,8 @@ TEST_F(ConfigFile, MistakesInValuesAreToldWithTheirPlace) {
        {"rum.conf:2: listen: 'nonsense'",
         "rum.conf:4: unknown option 'conect-timeout', did you mean connect-timeout?",
         "rum.conf:5: idle-timeout: '5q'", "rum.conf:7: workers is given more than once",
-        "rum.conf:8: verbose: 'perhaps' is neither yes nor no", "rum.conf:9: map needs a value",
-        "rum.conf:10: 'config' belongs on the command line", "--login-timeout: 'x'"}) {
+        "rum.conf:8: verbose: 'perhaps' is not yes or no", "rum.conf:9: map needs a value",
+        "rum.conf:10: 'config' is only allowed on the command line", "--login-timeout: 'x'"}) {
     EXPECT_NE(mistakes.find(part), std::string::npos) << part << "\n  is not in\n" << mistakes;
   }
 }
@@ -188,10 +188,9 @@ TEST_F(ConfigFile, UnderstandsOldNamesAndSaysWhatReplacesThoseThatAreGone) {
   EXPECT_EQ(line->settings->log.level, log::Level::kError);
   Write("rum.conf.d/x.conf", "login-block = 5m\ngroup = adm\nlogin-failures = 5/m,blok=1m\n");
   std::string mistakes = MistakesOf();
-  for (const char* part :
-       {"x.conf:1: --login-block is not an option any more: write --login-failures",
-        "x.conf:2: --group is not an option any more: write --user NAME:GROUP",
-        "x.conf:3: login-failures: '5/m,blok=1m' is not one such as 20/m"}) {
+  for (const char* part : {"x.conf:1: --login-block is no longer an option: write --login-failures",
+                           "x.conf:2: --group is no longer an option: write --user NAME:GROUP",
+                           "x.conf:3: login-failures: '5/m,blok=1m' is not one such as 20/m"}) {
     EXPECT_NE(mistakes.find(part), std::string::npos) << part << "\n  is not in\n" << mistakes;
   }
 }

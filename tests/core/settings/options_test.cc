@@ -515,7 +515,7 @@ TEST(Options, AUserToExplainMayHaveAnAddressAndHoldAt) {
   ASSERT_TRUE(Good(line));
   EXPECT_EQ(Good(line)->explain, "al@ice");
   EXPECT_FALSE(Good(line)->explain_from);
-  EXPECT_TRUE(Has(ErrorOf("-d tcp:b:2 --explain @192.0.2.7"), "--explain: a user's name"));
+  EXPECT_TRUE(Has(ErrorOf("-d tcp:b:2 --explain @192.0.2.7"), "--explain: the user name"));
 }
 
 TEST(Options, AReloadAppliesALevelABlockAndAPrefix) {
@@ -581,9 +581,9 @@ TEST(Options, WhatAModuleThatOnlyRelaysCannotDoIsAMistake) {
 
 TEST(Options, OldOnesThatAreGoneSayWhatToDoInstead) {
   for (const GoneOption& gone : kGoneOptions) {
-    const std::string told = std::string("--") + gone.name +
-                             (gone.version ? " of version 6.7 is not there any more: "
-                                           : " is not an option any more: write ");
+    const std::string told =
+        std::string("--") + gone.name +
+        (gone.version ? " of version 6.7 was removed: " : " is no longer an option: write ");
     EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --" + std::string(gone.name) + " x"), told));
     EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --" + std::string(gone.name) + "=x"), told));
     if (!gone.letter) continue;
@@ -724,7 +724,7 @@ TEST(Options, OfTheModuleMayStandBeforeItIsNamed) {
 TEST(Options, AModuleThatIsMissingIsTheModulesFaultAndOtherMistakesAreToldToo) {
   std::string text =
       ErrorOf("-s nonsense -d tcp:b:2 -P nothing.so --nothing-mode x", Fault::kModule);
-  EXPECT_TRUE(Has(text, "nothing.so: there is no such file")) << text;
+  EXPECT_TRUE(Has(text, "nothing.so: no such file")) << text;
   EXPECT_TRUE(Has(text, "--listen: 'nonsense'")) << text;
   EXPECT_FALSE(Has(text, "--nothing-mode")) << "it may be the module's: " << text;
 }
@@ -767,7 +767,7 @@ TEST(Options, AnAddressIsBoundOnce) {
 
 TEST(Options, CheckLooksForTheRootFolder) {
   std::string text = ErrorOf("--check -s tcp:a:1 -d tcp:b:2 -w 0 --chroot /nope", Fault::kConfig);
-  EXPECT_TRUE(Has(text, "--chroot: '/nope' cannot be the root folder: No such file")) << text;
+  EXPECT_TRUE(Has(text, "--chroot: '/nope' cannot be the root directory: No such file")) << text;
   EXPECT_TRUE(Has(text, "--workers: '0'")) << text;
   text = ErrorOf("--check -s tcp:a:1 -d tcp:b:2 --chroot /dev/null", Fault::kConfig);
   EXPECT_TRUE(Has(text, "Not a directory")) << text;
@@ -797,7 +797,7 @@ TEST(Options, HelpWithAModuleThatCannotBeLoadedSaysSo) {
   auto result = ReadLine("-P nothing.so --help");
   ASSERT_TRUE(result.ok());
   EXPECT_TRUE(Has(result->text, "--listen"));
-  EXPECT_TRUE(Has(result->text, "nothing.so: there is no such file"));
+  EXPECT_TRUE(Has(result->text, "nothing.so: no such file"));
 }
 
 TEST(Options, VersionIsOneLine) {

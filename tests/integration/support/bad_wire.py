@@ -70,7 +70,7 @@ class BadWire:
         self.namespace = os.open("/proc/%d/ns/net" % self.pid, os.O_RDONLY)
 
     def go_there(self):
-        """In a child before it becomes another program."""
+        """Called in a child process before exec."""
         if _libc.setns(self.namespace, _NEWNET) != 0:
             os._exit(1)
 
@@ -94,7 +94,7 @@ def _carry(one, two, loss, delay, reorder):
                     break
                 if chance.random() < loss:
                     continue
-                # What is late by half a delay is overtaken.
+                # Later packets overtake one that is late by half a delay.
                 late = delay * (1.5 if chance.random() < reorder else 1)
                 number += 1
                 heapq.heappush(due, (time.monotonic() + late, number, other[fd], packet))
@@ -103,4 +103,4 @@ def _carry(one, two, loss, delay, reorder):
             try:
                 os.write(fd, packet)
             except BlockingIOError:
-                pass  # a queue that is full loses it, as queues do
+                pass  # a full queue drops it, as usual

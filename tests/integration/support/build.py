@@ -1,4 +1,4 @@
-"""Finds what is to be tested (a build tree or an installed one) and builds the programs that help."""
+"""Finds the programs to test (in a build tree or installed) and builds the helper programs."""
 
 import os
 import shutil
@@ -17,12 +17,12 @@ class Build:
         self.rumctl = self._program("rumctl")
         self.modules = self._collect_modules()
         self.sanitizer = self._find_sanitizer()
-        # Deadlines of tests grow with what the program costs.
+        # Tests of a slow program (sanitizers) get longer deadlines.
         self.scale = {"": 1, "address": 3, "thread": 5}[self.sanitizer]
 
     def _program(self, name, required=True):
         for place in ("", "bin", "sbin", "core", "core/map"):
-            # Below .libs lies the program itself, where the one above is libtool's wrapper.
+            # The program itself is in .libs; the file above it is libtool's wrapper.
             for path in (os.path.join(self.folder, place, ".libs", name),
                          os.path.join(self.folder, place, name)):
                 if os.path.isfile(path) and os.access(path, os.X_OK):
@@ -32,7 +32,7 @@ class Build:
         return None
 
     def _collect_modules(self):
-        """One folder with links to the modules, wherever libtool has left them."""
+        """One folder with links to all modules that libtool has built."""
         place = os.path.join(self.scratch, "modules")
         os.mkdir(place)
         for top, folders, files in os.walk(self.folder):
@@ -46,7 +46,7 @@ class Build:
     def has_module(self, name):
         if os.path.exists(os.path.join(self.modules, name)):
             return True
-        # A rum with the modules inside.
+        # A static rum that contains the modules.
         done = subprocess.run([self.rum, "-P", name, "--help"], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         return done.returncode == 0
@@ -59,7 +59,7 @@ class Build:
             return "address"
         return ""
 
-    # Programs and libraries that tests use; built once a run, before the first test.
+    # Programs and libraries for tests; built once per run, before the first test.
 
     def build_help(self, with_mysql):
         self.login_load = self._compile("login_load.cc", "login_load", ["g++", "-std=c++20", "-O2"],
@@ -88,7 +88,7 @@ class Build:
         return target
 
     def compile_module(self, folder, name, text, flags=()):
-        """A module made by a test from the text of its source."""
+        """Builds a module from a source text of the test."""
         source = os.path.join(folder, name + ".c")
         with open(source, "w") as f:
             f.write(text)
@@ -105,5 +105,5 @@ class Build:
 
 
 def program(name):
-    """The path of a program of the system, or None."""
+    """The path of an installed program, or None."""
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin")

@@ -12,7 +12,7 @@ def _hash(key):
 
 
 def encode(records):
-    """The bytes of a database with (key, value) records."""
+    """The bytes of a database with these (key, value) records."""
     body, tables, at = [], [[] for _ in range(256)], 2048
     for key, value in records:
         h = _hash(key)
@@ -45,7 +45,7 @@ def users(*rows):
 
 
 def replace(path, data):
-    """Puts a new file in the place of an old one, by rename."""
+    """Replaces a file by rename."""
     with open(path + ".new", "wb") as f:
         f.write(data)
     os.rename(path + ".new", path)

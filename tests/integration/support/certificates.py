@@ -1,4 +1,4 @@
-"""Certificates for tests, made by the openssl command: an authority, and what it signs."""
+"""Certificates for tests, made by the openssl command: an authority, and certificates that it signs."""
 
 import subprocess
 

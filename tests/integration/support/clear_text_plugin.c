@@ -1,7 +1,7 @@
-/* A server plugin "clear_text" for MySQL and MariaDB: the client is asked for mysql_clear_password,
- * and what it sends must be the authentication string of the account. Neither server's packages
- * have one that needs nothing else. The structs are those of the servers' plugin interfaces, which
- * are checked by the versions in them. */
+/* A server plugin "clear_text" for MySQL and MariaDB: asks the client for mysql_clear_password, and
+ * compares its answer with the authentication string of the account. Neither server's packages have
+ * such a plugin without further dependencies. The structs are those of the servers' plugin
+ * interfaces; the servers check the versions in them. */
 #include <stddef.h>
 #include <string.h>
 
@@ -21,7 +21,7 @@ enum { kAccepted = -1, kDenied = 0, kAuthentication = 7, kStable = 5 };
 
 static int Authenticate(struct vio* vio, struct auth_info* info) {
   unsigned char* packet = NULL;
-  /* The empty question makes the server switch the client to the plugin that it needs. */
+  /* The empty packet makes the server switch the client to the right plugin. */
   int size = vio->read_packet(vio, &packet);
   if (size < 1) return kDenied;
   size_t length = strnlen((const char*)packet, (size_t)size);

@@ -1,4 +1,4 @@
-"""Real clients: each logs in to a server, asks its port and one word, and tells what happened."""
+"""Real clients: each logs in to a server, queries its port and one word, and reports the result."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ CLIENTS = os.path.join(SUPPORT, "clients")
 
 
 class Missing(AssertionError):
-    """A client is not installed. A failure: what was not tried did not pass."""
+    """A client is not installed. This is a failure: a test that did not run has not passed."""
 
 
 class Answer:
@@ -70,18 +70,18 @@ def pymysql_client(context, port, user, word):
         return Answer("ok %s %s" % cursor.fetchone())
 
 
-# Programs that read logins from stdin, one a line, and answer with a line each.
+# Programs that read one login per line from stdin, and print one line for each.
 
 
 def login_line(port, user, word, authority="", host="127.0.0.1", database=mariadb.DATABASE):
-    """authority: the file with the certificate that signed the server's; the login is by TLS then."""
+    """authority: the file with the certificate that signed the server's; the login then uses TLS."""
     return "\t".join((host, str(port), user, word, database, authority)) + "\n"
 
 
 def _many(context, command, lines, **more):
     done = run(context, command, input="".join(lines).encode(), **more)
     return [Answer(line) for line in done.splitlines() if line.startswith(("ok ", "error "))] + [
-        Answer(done)] * len(lines)  # one that ended early has no answer for the rest
+        Answer(done)] * len(lines)  # a client that ended early has no answers for the rest
 
 
 def php_logins(context, lines):
@@ -124,8 +124,7 @@ def _one(logins):
 
 
 def node_modules():
-    """The folder with mysql2 and mariadb, installed there when one is missing; one process at a
-    time."""
+    """The folder with mysql2 and mariadb; installs them if one is missing. One process at a time."""
     import fcntl
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     place = os.path.join(cache, "rum-tests")
@@ -152,7 +151,7 @@ def _libmariadb(context):
 
 
 def libmariadb_client(context, port, user, word, *other):
-    """`other`: a user and a password to change to behind the login."""
+    """`other`: a user and password to change to after the login."""
     return Answer(run(context, [_libmariadb(context), *other],
                       input=login_line(port, user, word).encode()))
 

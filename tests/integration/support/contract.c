@@ -1,5 +1,5 @@
-/* contract: a module whose clients ask for host calls by words, one line each, and read what came
- * of it. For tests of the calls that need a real rum: the map's records, the shared table, timers
+/* contract: a module whose clients request host calls, one per line, and receive the results.
+ * For tests of the calls that need a real rum: the map's records, the shared table, timers
  * and posts of workers, the log. */
 #include <pthread.h>
 #include <rum/module.h>
@@ -15,6 +15,8 @@ static const rum_records* records;
 static const rum_shared* shared;
 static const rum_worker_calls* workers;
 static const rum_state* state;
+static const rum_sessions* sessions;
+static const rum_tls* tls;
 
 enum { TICKS, POSTS };
 static const rum_metric metrics[] = {
@@ -39,7 +41,9 @@ static int32_t init(const rum_host* h, char* error, size_t error_size) {
   shared = h->extension(RUM_SHARED_1);
   workers = h->extension(RUM_WORKER_1);
   state = h->extension(RUM_STATE_1);
-  return records && shared && workers && state ? RUM_OK : RUM_E_UNSUPPORTED;
+  sessions = h->extension(RUM_SESSIONS_1);
+  tls = h->extension(RUM_TLS_1);
+  return records && shared && workers && state && sessions && tls ? RUM_OK : RUM_E_UNSUPPORTED;
 }
 
 static void tick(void* worker_data, void* argument) {
@@ -62,7 +66,7 @@ static void* post_away(void* argument) { /* [any] */
     struct timespec pause = {0, 1000000};
     nanosleep(&pause, NULL);
   }
-  free(memory); /* it was not taken: the worker has ended */
+  free(memory); /* not accepted: the worker has ended */
   return NULL;
 }
 
@@ -79,7 +83,7 @@ static int32_t worker_start(rum_worker* handle, const void* config, void** data)
 
 static void worker_stop(void* data) {
   struct worker* worker = data;
-  pthread_join(worker->thread, NULL); /* it ends: nothing is taken any more */
+  pthread_join(worker->thread, NULL); /* it ends: post() accepts nothing more */
   free(worker);
 }
 
@@ -97,6 +101,36 @@ static void say(rum_session* s, const char* what, int32_t status, const char* te
   host->send(s, RUM_CLIENT, "\n", 1);
 }
 
+static void say_hex(rum_session* s, const char* what, int32_t status, const uint8_t* bytes,
+                    size_t size) {
+  char hex[2 * 64 + 1] = "";
+  size_t i;
+  for (i = 0; i < size && i < 64; ++i) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+  say(s, what, status, hex, strlen(hex));
+}
+
+/* What the handshake of a side was about, in a line each. */
+static void say_facts(rum_session* s, uint32_t side) {
+  static const uint8_t none[1];
+  uint8_t value[4096];
+  size_t size = sizeof value;
+  int32_t status = tls->alpn(s, side, (char*)value, &size);
+  say(s, "alpn", status, (char*)value, size);
+  size = sizeof value;
+  status = tls->offered_alpn(s, value, &size);
+  say_hex(s, "offered", status, value, size);
+  size = sizeof value;
+  status = tls->server_name(s, (char*)value, &size);
+  say(s, "name", status, (char*)value, size);
+  say(s, "version", tls->version(s, side), "", 0);
+  size = sizeof value;
+  status = tls->certificate(s, side, value, &size);
+  say_hex(s, "certificate", status == RUM_OK ? (int32_t)size : status, none, 0);
+  size = sizeof value;
+  status = tls->end_point(s, side, value, &size);
+  say_hex(s, "end-point", status, value, size);
+}
+
 static void answer(rum_session* s, const char* word, const char* one, const char* two,
                    long number) {
   char value[RUM_MOST_SHARED_VALUE];
@@ -112,6 +146,25 @@ static void answer(rum_session* s, const char* word, const char* one, const char
   } else if (strcmp(word, "take") == 0) {
     int32_t status = shared->take(one, strlen(one), value, &size);
     say(s, "take", status, value, status == RUM_FOUND ? size : 0);
+  } else if (strcmp(word, "connect") == 0) {
+    int32_t status = host->connect(s, one, strlen(one));
+    if (status != RUM_OK) say(s, "connect", status, "", 0);
+  } else if (strcmp(word, "where") == 0) {
+    int32_t status = sessions->destination(s, value, &size);
+    say(s, "where", status, value, status == RUM_OK ? size : 0);
+  } else if (strcmp(word, "nologin") == 0) {
+    say(s, "nologin", sessions->no_login(s), "", 0);
+  } else if (strcmp(word, "alpn") == 0) {
+    char list[256];
+    int n = snprintf(list, sizeof list, "%c%s%c%s", (int)strlen(one), one, (int)strlen(two), two);
+    tls->set_alpn(s, RUM_UPSTREAM, list, (size_t)n);
+    say(s, "alpn", tls->set_alpn(s, RUM_CLIENT, list, (size_t)n), "", 0);
+  } else if (strcmp(word, "starttls") == 0) {
+    host->start_tls(s, *one == 'c' ? RUM_CLIENT : RUM_UPSTREAM, NULL, 0);
+  } else if (strcmp(word, "facts") == 0) {
+    say_facts(s, *one == 'c' ? RUM_CLIENT : RUM_UPSTREAM);
+  } else if (strcmp(word, "relay") == 0) {
+    host->relay(s);
   } else if (strcmp(word, "save") == 0) {
     say(s, "save", state->save(one, two, strlen(two)), "", 0);
   } else if (strcmp(word, "huge") == 0) {
@@ -141,6 +194,17 @@ static int64_t client_data(void* data, rum_session* s, const uint8_t* bytes, siz
     answer(s, word, one, two, number);
   }
   return end - bytes + 1;
+}
+
+static void upstream_open(void* data, rum_session* s, uint32_t reason) {
+  (void)data;
+  say(s, "connect", (int32_t)reason, "", 0);
+  if (reason) host->close(s, RUM_CLOSE_CLIENT, NULL, 0);
+}
+
+static void tls_open(void* data, rum_session* s, uint32_t side, int32_t status) {
+  (void)data;
+  if (side == RUM_UPSTREAM) say(s, "tls", status, "", 0);
 }
 
 static void looked_up(void* data, rum_session* s, int32_t status, const uint8_t* value,
@@ -180,6 +244,8 @@ RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL = {
     .worker_stop = worker_stop,
     .session_open = session_open,
     .client_data = client_data,
+    .upstream_open = upstream_open,
+    .tls_open = tls_open,
     .looked_up = looked_up,
     .session_close = session_close,
 };

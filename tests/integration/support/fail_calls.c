@@ -1,10 +1,10 @@
 /* Loaded into rum by LD_PRELOAD: makes system calls fail as a test asks, gives its connections
- * another source address, or sets the clock.
+ * another source address, or shifts the clock.
  *
- *   RUM_TEST_FAIL=CALL=ERRNO/N[,...]  every N-th CALL fails with that number,
- *   RUM_TEST_FAIL_WHEN=PATH           but only while this file is there;
+ *   RUM_TEST_FAIL=CALL=ERRNO/N[,...]  every N-th CALL fails with that errno,
+ *   RUM_TEST_FAIL_WHEN=PATH           but only while this file exists;
  *   RUM_TEST_SOURCE=127.0.0.3         connect() over IPv4 binds to this address first;
- *   RUM_TEST_CLOCK=PATH               the time of day is off by as many seconds as PATH holds.
+ *   RUM_TEST_CLOCK=PATH               shifts the time of day by the seconds in PATH.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Whether this call is one that fails; sets errno. */
+/* Whether this call must fail; sets errno. */
 static int fails(const char* call, atomic_uint* count) {
   const char* rules = getenv("RUM_TEST_FAIL");
   const char* when = getenv("RUM_TEST_FAIL_WHEN");
@@ -95,7 +95,7 @@ int connect(int fd, const struct sockaddr* address, socklen_t size) {
   return really_connect(fd, address, size);
 }
 
-/* Read anew each time; the raw call, since fopen() would be too much for a clock. */
+/* Read for each call, by system calls: fopen() costs too much in a clock function. */
 static long off(void) {
   const char* path = getenv("RUM_TEST_CLOCK");
   int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;

@@ -1,5 +1,5 @@
 /* Loaded into rum by LD_PRELOAD: the N-th allocation fails, N from RUM_TEST_FAIL_ALLOCATION,
- * counted over all threads. RUM_TEST_COUNT_ALLOCATIONS=PATH: writes at the end how many there were.
+ * counted over all threads. RUM_TEST_COUNT_ALLOCATIONS=PATH: writes their number there at exit.
  */
 #include <errno.h>
 #include <stdatomic.h>

@@ -1,4 +1,4 @@
-"""Finds tests, runs each in a process of its own with a deadline, and counts what came of them.
+"""Finds tests, runs each in its own process with a deadline, and counts the results.
 
 A test is a function marked @test("A sentence"); it gets a Context that makes processes and peers and
 ends them. Each runs in a forked child, so a test that hangs is ended without harm to the others.
@@ -31,7 +31,7 @@ class Test:
 
 def test(name, seconds=60, needs=(), alone=False):
     """Marks a test. needs: 'mariadb' for the two servers, a kind of newer_servers, or a module's file.
-    alone: it takes so much of the machine that nothing else runs beside it."""
+    alone: it needs the whole machine; no other test runs at the same time."""
 
     def mark(function):
         if any(other.name == name for other in TESTS):
@@ -43,7 +43,7 @@ def test(name, seconds=60, needs=(), alone=False):
 
 
 def full():
-    """True when the long version of a test is asked for."""
+    """True if the long version of a test is requested."""
     return os.environ.get("RUM_TEST_FULL") == "1"
 
 
@@ -66,12 +66,12 @@ _prctl = ctypes.CDLL(None).prctl
 
 
 def end_with_parent():
-    """For a child just forked: it gets SIGKILL when the thread that made it is gone."""
+    """For a new child process: it gets SIGKILL when the thread that forked it ends."""
     _prctl(1, signal.SIGKILL)
 
 
 class Context:
-    """What a test uses; ends everything in reverse order when the test is over."""
+    """The resources of a test; releases them in reverse order when the test ends."""
 
     def __init__(self, run, folder):
         self.run = run
@@ -86,7 +86,7 @@ class Context:
         return os.path.join(self.folder, name)
 
     def say(self, text):
-        """Figures that -v shows beside a test that has passed."""
+        """Figures that -v shows for a test that has passed."""
         self.said.append(text)
 
     def on_end(self, function):
@@ -108,12 +108,12 @@ class Context:
         return rum.start()
 
     def finish(self, failed):
-        """Ends the processes; what they did wrong is a failure too."""
+        """Ends the processes; their errors fail the test, too."""
         problems = []
         for rum in self._rums:
             try:
                 rum.finish(forgiving=failed)
-            except Exception as e:  # every process must be looked at
+            except Exception as e:  # check every process
                 problems.append("%s: %s" % (rum.name, e))
         for closer in reversed(self._closers):
             try:
@@ -125,7 +125,7 @@ class Context:
 
 
 class Run:
-    """What all tests share."""
+    """The state that all tests share."""
 
     def __init__(self, build, folder, servers, newer):
         self.build, self.folder, self.servers, self.newer = build, folder, servers, newer
@@ -145,7 +145,7 @@ def _child(run, test_, folder, report):
     end_with_parent()
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Daemons that leave their parent become children of the test, which can then wait for them.
+    # Daemons become children of the test, which can then wait for them.
     _prctl(36, 1)
     log = os.open(os.path.join(folder, "test.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
@@ -220,7 +220,7 @@ class Running:
 def run_all(run, tests, jobs, verbose):
     """Runs the tests; returns (passed, failed, skipped) as lists of names."""
     results = {"passed": [], "failed": [], "skipped": []}
-    # Those that want the machine for themselves come last, one at a time.
+    # Tests that need the whole machine run last, one at a time.
     waiting = sorted(enumerate(tests, 1), key=lambda item: (item[1].alone, item[0]))
     selector = selectors.DefaultSelector()
     running = {}

@@ -1,10 +1,10 @@
-// Logs in many times at once by mysql_native_password, asks one query, leaves, and counts. The
-// tests in Python are too slow for 100,000 logins.
+// Makes many parallel logins by mysql_native_password with one query each, and counts the results.
+// Python is too slow for 100,000 logins.
 //
 //   login_load --address tcp:127.0.0.1:3306 --user U --password P --logins N --parallel N
 //              [--query SQL] [--no-plugin-auth] [--seconds MAX]
 //
-// One line of JSON comes out: {"ok":N,"failed":N,"values":{"first column":N},"errors":{"text":N}}.
+// Prints one line of JSON: {"ok":N,"failed":N,"values":{"first column":N},"errors":{"text":N}}.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -32,7 +32,7 @@ namespace {
 
 using Digest = std::array<uint8_t, 20>;
 
-// SHA-1 as in FIPS 180-4; of short texts only, so it copies.
+// SHA-1 as in FIPS 180-4; copies its input, as texts are short.
 Digest Sha1(std::string text) {
   uint32_t h[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
   uint64_t bits = text.size() * 8;
@@ -211,7 +211,7 @@ std::string LogIn(const Plan& plan) {
   std::string value;
   if (!plan.query.empty()) {
     connection.Send("\x03" + plan.query, 0);
-    // Columns, definitions until EOF, rows until EOF; the first row is what counts.
+    // Column count, definitions until EOF, rows until EOF; only the first row matters.
     int ends = 0;
     bool first = true;
     while (ends < 2) {

@@ -88,7 +88,7 @@ class MariaDB:
                     "--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0",
                     "--performance-schema=0", "--key-buffer-size=1M", "--aria-pagecache-buffer-size=2M",
                     "--tmpdir=" + self.data,
-                    # A statement that took long would carry the flag SERVER_QUERY_WAS_SLOW in its end.
+                    # Otherwise the reply to a slow statement has the flag SERVER_QUERY_WAS_SLOW.
                     "--long-query-time=3600"]
         if not any(o.startswith("--max-connections") for o in options):
             command += ["--max-connections=1500", "--back-log=1500"]
@@ -100,7 +100,7 @@ class MariaDB:
         def up():
             if self.process.poll() is not None:
                 raise RuntimeError("MariaDB did not start:\n" + self.error_log()[-3000:])
-            # The init file is worked off before the server is ready for connections.
+            # The server runs the init file before it accepts connections.
             return "ready for connections" in self.error_log()
         net.until(up, seconds, lambda: "MariaDB is up:\n" + self.error_log()[-3000:])
         return self
@@ -138,7 +138,7 @@ class MariaDB:
 
 
 class Servers:
-    """The two servers A and B of a run, and further ones for tests that need their own."""
+    """The two servers A and B of a run, and more for tests that need their own."""
 
     def __init__(self, folder):
         self.folder = os.path.join(folder, "mariadb")
@@ -150,7 +150,7 @@ class Servers:
         self.b.wait()
 
     def own(self, context, options=(), bind="127.0.0.1", name="A"):
-        """A server of a test, ended with it. It has the accounts of A or B."""
+        """A server that ends with its test. It has the accounts of A or B."""
         server = MariaDB(self.tree, context.folder, "%s-own-%d" % (name, context.number()),
                          options, bind)
         context.keep(server)

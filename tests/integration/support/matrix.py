@@ -9,14 +9,14 @@ from support import clients, newer_servers, server_trees
 from support.clients import Answer, run
 
 LINKS = ("plain", "tls")
-# A way is None for a direct login, or the kind of link that rum uses towards the server.
+# A way is None for a direct login, or the kind of link between rum and the server.
 WAYS = [(front, None) for front in LINKS] + [(front, back) for front in LINKS for back in LINKS]
 
 Login = collections.namedtuple("Login", "port user word second authority")
 
 
 def outcome(answer):
-    """'ok', or the number of the error, or what a client says that has no number."""
+    """'ok', the error's number, or the client's text if it reports no number."""
     if answer.ok:
         return "ok" if answer.word == "two" else "wrong rows: %r" % answer.output
     if answer.code:
@@ -62,7 +62,7 @@ def _pymysql(t, logins):
         except pymysql.MySQLError as e:
             answers.append(Answer("error %d %s" % e.args[:2] if len(e.args) > 1 else repr(e)))
             continue
-        except Exception as e:  # it lets others through too; the same ones directly
+        except Exception as e:  # pymysql also raises others, with and without rum
             answers.append(Answer(type(e).__name__))
             continue
         with db, db.cursor() as cursor:
@@ -105,7 +105,7 @@ def log_in_all(t, ports, user, accounts, authority):
 
 
 def table(results, expected):
-    """Lines of text: a client each, a way each; a star where rum is to differ from a direct login."""
+    """Lines of text per client and way; a star where rum is expected to differ from a direct login."""
     lines = ["%-14s %s" % ("client", " ".join("%-13s" % (
         "%s>%s" % way if way[1] else way[0] + ", direct") for way in WAYS))]
     for client in CLIENTS:

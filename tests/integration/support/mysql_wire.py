@@ -1,4 +1,4 @@
-"""The client's side of the MySQL protocol by hand, and a server that does what a test tells it.
+"""The client's side of the MySQL protocol, step by step, and a server that a test controls.
 
 It knows only what the tests need, and nothing of rum's own code: greeting, response, switch of the
 plugin, text results of one column.
@@ -18,7 +18,7 @@ CONNECT_ATTRS, LENENC_AUTH, DEPRECATE_EOF = 0x100000, 0x200000, 0x1000000
 USUAL = (LONG_PASSWORD | PROTOCOL_41 | TRANSACTIONS | SECURE | MULTI_STATEMENTS | MULTI_RESULTS
          | PLUGIN_AUTH)
 
-# What rum answers in the place of a client that has gone or was refused: no proof of any password.
+# rum's answer in place of a client that has left or was refused: it proves no password.
 RUMS_OWN_PROOF = b"\x7f" * 19 + b"\0"
 
 
@@ -27,7 +27,7 @@ def sha1(*parts):
 
 
 def native_token(password, nonce):
-    """What mysql_native_password answers to a nonce of 20 bytes."""
+    """The answer of mysql_native_password to a nonce of 20 bytes."""
     if not password:
         return b""
     one = sha1(password.encode())
@@ -36,7 +36,7 @@ def native_token(password, nonce):
 
 
 def stored_hash(password):
-    """*HEX of SHA1(SHA1(password)), as servers and maps keep it."""
+    """*HEX of SHA1(SHA1(password)), as stored in servers and maps."""
     return "*" + sha1(sha1(password.encode())).hex().upper() if password else ""
 
 
@@ -88,7 +88,7 @@ class Greeting:
 
 
 class ServerError(Exception):
-    """An ERR packet. sqlstate is None where the packet has none."""
+    """An ERR packet. sqlstate None: the packet has none."""
 
     def __init__(self, payload):
         assert payload[0] == 0xFF, payload[:200]
@@ -130,7 +130,7 @@ def attribute_bytes(total):
         number += 1
         left = total - len(out) - 9
         if left < 300:
-            # One last pair that fills the rest: the prefix of its value is 1 or 3 bytes.
+            # One last pair fills the rest: the length of its value takes 1 or 3 bytes.
             for prefix in (1, 3):
                 size = left - prefix
                 if size >= 0 and len(lenenc(size)) == prefix:
@@ -143,7 +143,7 @@ def attribute_bytes(total):
 
 
 class Client:
-    """A session by hand. Everything received goes to `transcript` (payloads with their sequence)."""
+    """A session, step by step. `transcript` receives all payloads with their sequence numbers."""
 
     def __init__(self, address, seconds=20, source=None):
         self.socket = net.connect(address, seconds, source=source)
@@ -201,7 +201,7 @@ class Client:
         self.socket.sendall(packet(0, payload))
 
     def query(self, text):
-        """The first column of every row of a text result; [] when there is none."""
+        """The first column of every row of a text result; [] if there is no result set."""
         self.command(b"\x03" + text.encode())
         return self.result()
 
@@ -250,14 +250,14 @@ OK = b"\0\0\0\x02\0\0\0"
 
 class FakeServer(peers.Server):
     """Greets, switches to mysql_native_password, accepts `password` for every user, and answers
-    every query with OK. What clients sent as response is kept."""
+    every query with OK. Records the clients' responses."""
 
     def __init__(self, password="", address=None, after_switch=None, capabilities=0x81FFF7FF,
                  further=0, backlog=512):
         self.password = password
-        self.further = further  # of MariaDB, when capabilities has bit 0 clear
+        self.further = further  # MariaDB's extended flags, if bit 0 of capabilities is clear
         self.capabilities = capabilities
-        self.after_switch = after_switch  # called with the socket instead of going on
+        self.after_switch = after_switch  # if set, called with the socket instead of continuing
         self.responses, self.commands, self.logins, self.endings = [], [], 0, []
         super().__init__(address, backlog)
 

@@ -1,4 +1,4 @@
-"""A name server on loopback, with A records that a test may change."""
+"""A name server on loopback, with A records that a test can change."""
 
 import socket
 import struct

@@ -1,4 +1,4 @@
-"""Sockets for tests: ports nobody else takes, connections with deadlines, and waiting for a condition.
+"""Sockets for tests: reserved ports, connections with deadlines, and waiting for a condition.
 
 Ports are taken below the range that the kernel hands out by itself, and each is locked by an
 abstract unix socket, so that runs at the same time do not meet.
@@ -11,15 +11,15 @@ import socket
 import struct
 import time
 
-# Deadlines of until() are this many times as long: one that is missed on a busy machine says
-# nothing. What must be quick is measured by its test.
+# Deadlines of until() are this many times as long: a busy machine may miss shorter ones. A test
+# that requires speed measures it itself.
 TIMEOUT = 3
 
 _port_locks = []
 
 
 def free_port():
-    """A TCP port that is free on every address; it stays this process's until it ends."""
+    """A TCP port that is free on every address; reserved until this process ends."""
     for _ in range(2000):
         port = random.SystemRandom().randrange(12000, 32000)
         lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -45,11 +45,11 @@ def free_port():
 
 
 class TooLate(AssertionError):
-    """A condition did not come true before its deadline."""
+    """A condition was not met before its deadline."""
 
 
 def until(condition, seconds, what):
-    """Waits for condition() to be true and returns its value; polls, bounded by the deadline."""
+    """Polls condition() until it is true, at most until the deadline; returns its value."""
     seconds *= TIMEOUT
     deadline = time.monotonic() + seconds
     pause = 0.002
@@ -64,7 +64,7 @@ def until(condition, seconds, what):
 
 
 def parse(address):
-    """'tcp:host:port', 'tls:host:port' or 'sock:path' -> (family, what connect() takes)."""
+    """'tcp:host:port', 'tls:host:port' or 'sock:path' -> (family, argument of connect())."""
     if address.startswith("sock:"):
         return socket.AF_UNIX, address[5:]
     assert address[:4] in ("tcp:", "tls:"), address
@@ -113,7 +113,7 @@ def read_all(s):
 
 
 def ended(s, seconds=10):
-    """How the peer ended the connection: 'closed', 'reset', or the bytes that came instead."""
+    """How the peer ended the connection: 'closed', 'reset', or the bytes received instead."""
     s.settimeout(seconds)
     try:
         data = s.recv(65536)
@@ -135,10 +135,10 @@ def reset(s):
 
 
 def listening(address):
-    """Whether somebody listens, seen in the kernel's tables: no connection is made."""
+    """Whether a socket listens, by the kernel's tables: makes no connection."""
     family, where = parse(address)
     if family == socket.AF_UNIX:
-        # Flags 00010000 say that the socket accepts connections. Names of others may be any bytes.
+        # Flags 00010000: the socket accepts connections. Other names may contain any bytes.
         with open("/proc/net/unix", "rb") as table:
             for line in table:
                 field = line.rstrip(b"\n").split(None, 7)
@@ -174,7 +174,7 @@ def http_get(address, path, seconds=10):
 
 
 def pattern(size, seed=1):
-    """Bytes that look random and are the same for the same seed; blocks differ from each other."""
+    """Pseudo-random bytes, the same for the same seed; no two blocks are alike."""
     block = random.Random(seed).randbytes(65521)
     out = bytearray()
     number = 0

@@ -19,10 +19,10 @@ ACCOUNTS = {
     "sha2": ("Cach1ng-9wE3r", "caching_sha2_password", "mysql-sid"),
     "sha256": ("Sha256-2bN6t", "sha256_password", "mysql-sid"),
     "clear": ("Readable-3vB8y", "clear_text", "mariadb-bookworm mariadb-trixie mysql-sid"),
-    # After its first password (sha2) the server asks for SECOND_PASSWORD in clear text.
+    # After its first password (sha2), the server asks for SECOND_PASSWORD in clear text.
     "twofactor": ("F1rst-8cM5u", "caching_sha2_password", "mysql-sid"),
     "empty": ("", None, "mariadb-bookworm mariadb-trixie mysql-sid"),
-    # These have their server's usual plugin.
+    # These have their server's default plugin.
     "tlsonly": ("Requ1re-6hJ8s", None, "mariadb-bookworm mariadb-trixie mysql-sid"),
 }
 SECOND_PASSWORD = "S3cond-1kP7d"
@@ -50,7 +50,7 @@ def create_statements(kind):
 
 
 def account(kind, user, name):
-    """The statements that make an account like that of `user`, with another name."""
+    """The statements that create an account like that of `user`, with another name."""
     word, plugin, _ = ACCOUNTS[user]
     if plugin and kind == "mysql-sid":
         how = "IDENTIFIED WITH %s BY '%s'" % (plugin, word)
@@ -67,7 +67,7 @@ def account(kind, user, name):
 
 
 def caches_password(kind, user):
-    """Whether the server asks for more when it has not seen the password since it started."""
+    """Whether the server requires a full authentication until its cache has the password."""
     word, plugin, _ = ACCOUNTS[user]
     return kind == "mysql-sid" and bool(word) and plugin in (None, "caching_sha2_password")
 
@@ -107,7 +107,7 @@ class Server(mariadb.MariaDB):
         options = ["--plugin-load-add=clear_text_plugin.so", "--mysqlx=0",
                    "--secure-file-priv=" + self.data, "--innodb-doublewrite=0",
                    "--log-error-verbosity=2"]
-        if not tls:  # no version of it, and no certificate of the server's own making
+        if not tls:  # disables TLS and the automatic certificate
             options += ["--tls-version=", "--auto-generate-certs=0"]
         return options
 
@@ -129,7 +129,7 @@ class Server(mariadb.MariaDB):
                 cursor.execute(statement)
 
     def fill_cache(self, user):
-        """Has the server cache the password of an account of caching_sha2_password."""
+        """Makes the server cache the password of a caching_sha2_password account."""
         done = subprocess.run(
             self.tree.client("--socket=" + self.socket, "--user=" + user,
                              "--password1=" + password(user), "--password2=" + SECOND_PASSWORD,
@@ -140,8 +140,8 @@ class Server(mariadb.MariaDB):
 
 
 class Kind:
-    """The servers of one kind that a run shares, `plain` and `tls` once started, and more for tests
-    that need their own. `authority` signed the certificate, which is for 127.0.0.1, 127.0.0.2 and localhost."""
+    """The servers of one kind that a run shares (`plain` and `tls`, once started), and more for
+    tests that need their own. `authority` signed the certificate, which is for 127.0.0.1, 127.0.0.2 and localhost."""
 
     def __init__(self, kind, folder, say):
         self.kind = kind
@@ -160,7 +160,7 @@ class Kind:
         return self
 
     def _plugins(self):
-        """A folder with the plugins of the tree and the one of these tests."""
+        """A folder with the tree's plugins and that of these tests."""
         place = os.path.join(self.folder, "plugins")
         os.mkdir(place)
         theirs = self.tree.path("usr/lib/mysql/plugin")
@@ -171,7 +171,7 @@ class Kind:
         return place
 
     def server(self, folder, name, tls=None, **more):
-        """One more process, which whoever asks for it waits for and closes."""
+        """One more process; the caller waits for it and closes it."""
         return Server(self.kind, self.tree, self.plugins, folder, name, tls, **more)
 
     def wait(self):
@@ -180,7 +180,7 @@ class Kind:
         return self
 
     def own(self, context, tls=False, options=(), bind="127.0.0.1"):
-        """A server of a test, ended with it."""
+        """A server that ends with its test."""
         server = self.server(context.folder, "%s-%d" % (self.kind, context.number()),
                              self.certificate if tls else None, options=options, bind=bind)
         context.keep(server)
@@ -197,7 +197,7 @@ class NewerServers:
 
     def __init__(self, folder, needs, say=lambda text: print(text, flush=True)):
         self.kinds = {}
-        self.missing = {}  # kind: why. The tests that need it fail; the others can still run.
+        self.missing = {}  # kind: reason. Tests that need it fail; others still run.
         wanted = [kind for kind in KINDS if kind in needs]
         try:
             for kind in wanted:

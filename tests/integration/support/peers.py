@@ -1,4 +1,4 @@
-"""Fake clients' and servers' ends: an echo, a sink, a source, and several that behave badly."""
+"""Fake clients and servers: an echo, a sink, a source, and several that misbehave."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from support import net
 
 
 class Server:
-    """Accepts on an address and gives every connection to handle() in a thread of its own."""
+    """Accepts connections on an address and runs handle() for each in its own thread."""
 
     def __init__(self, address=None, backlog=512):
         if address is None:
@@ -79,7 +79,7 @@ class Server:
 
 
 class Echo(Server):
-    """Sends back what it gets; when the client has ended, so does it. A prefix tells servers apart."""
+    """Echoes its input, and ends when the client has ended. A prefix identifies the server."""
 
     def __init__(self, address=None, prefix=b""):
         self.prefix = prefix
@@ -95,7 +95,7 @@ class Echo(Server):
 
 
 class Sink(Server):
-    """Takes everything; then says its length and SHA-256 when the client has ended its half."""
+    """Reads everything; sends its length and SHA-256 after the client has ended its half."""
 
     def handle(self, connection):
         digest, size = hashlib.sha256(), 0
@@ -110,7 +110,7 @@ class Sink(Server):
 
 
 class Source(Server):
-    """Sends given blocks at once and ends."""
+    """Sends the given blocks at once and ends."""
 
     def __init__(self, blocks, address=None):
         self.blocks = blocks
@@ -122,7 +122,7 @@ class Source(Server):
 
 
 class ReplyAfterEnd(Server):
-    """Waits for the client's end of file and sends a reply only then."""
+    """Sends a reply after the client's end of file."""
 
     def __init__(self, reply, address=None):
         self.reply = reply
@@ -135,7 +135,7 @@ class ReplyAfterEnd(Server):
 
 
 class EndFirst(Server):
-    """Says something, ends its half at once, and keeps what the client goes on to send."""
+    """Sends something, ends its half at once, and records what the client still sends."""
 
     def __init__(self, greeting, address=None):
         self.greeting = greeting
@@ -149,7 +149,7 @@ class EndFirst(Server):
 
 
 class Holds(Server):
-    """Accepts, and neither reads nor writes nor closes."""
+    """Accepts, but never reads, writes or closes."""
 
     def handle(self, connection):
         pass
@@ -184,7 +184,7 @@ class Resets(Server):
 
 
 class ManyEcho:
-    """An echo server of one thread, for more connections than threads are good for."""
+    """A single-threaded echo server, for more connections than threads can serve."""
 
     def __init__(self):
         self.address = "tcp:127.0.0.1:%d" % net.free_port()
@@ -224,12 +224,12 @@ class ManyEcho:
 
 
 class NeverAccepts:
-    """Listens with a queue that is full, so that the kernel drops further connects: they time out."""
+    """Listens with a full queue: the kernel drops further connects, and they time out."""
 
     def __init__(self, address=None):
         self.address = address or "tcp:127.0.0.1:%d" % net.free_port()
         self.listener = socket.socket()
-        # As who found the port free did: it may have connections that wait for their time.
+        # As when the port was found free: it may have connections in TIME_WAIT.
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind(net.parse(self.address)[1])
         self.listener.listen(0)

@@ -1,4 +1,4 @@
-"""One rum process of a test: started, waited for, asked, and ended with everything checked.
+"""One rum process of a test: starts it, waits for it, queries it, ends it and checks everything.
 
 At its end the process must be alive, its descriptors back where they were, its exit code 0 after
 TERM, no sanitizer may have complained, and no secret may stand in anything it has said.
@@ -31,7 +31,7 @@ def environment(context, report, chroot=False):
     env["LC_ALL"] = "C"
     common = "log_path=%s:exitcode=%d:" % (report, SANITIZER_EXIT)
     leaks = 1
-    if chroot:  # neither the file nor /proc is there: what is reported is in the log
+    if chroot:  # has neither the file nor /proc: reports are in the log
         common, leaks = "exitcode=%d:" % SANITIZER_EXIT, 0
     env["ASAN_OPTIONS"] = common + "detect_leaks=%d:verify_asan_link_order=0" % leaks
     env["UBSAN_OPTIONS"] = common + "halt_on_error=1:print_stacktrace=1"
@@ -41,8 +41,8 @@ def environment(context, report, chroot=False):
 
 
 class Successor:
-    """A process that has taken over; what the tests use of subprocess.Popen. While the old one lives
-    it is the child of that one, and then of the test."""
+    """A process that has taken over; has what the tests use of subprocess.Popen. While the old process
+    lives it is its child, and then the test's."""
 
     def __init__(self, pid):
         self.pid, self.returncode = pid, None
@@ -96,7 +96,7 @@ class Rum:
             self.stats_address = stats
         if log:
             self.arguments += ["--log-format", log]
-        # rum's own questions come when they want; tests that count connections must not meet them.
+        # rum's probes may come at any time; tests that count connections must not see them.
         if not any(a in self.arguments for a in ("--health-check", "--mysql-greeting", "--config")):
             self.arguments += ["--health-check", "off"]
         if "--state-dir" not in self.arguments:
@@ -104,7 +104,7 @@ class Rum:
         self.env = environment(context, self.report_path, "--chroot" in self.arguments)
         self.env.update(env or {})
         self.descriptor_limit = descriptors
-        self.prepare = prepare  # called in the child before it becomes rum
+        self.prepare = prepare  # called in the child process before exec
         if preload:
             self.env["LD_PRELOAD"] = preload
         self.wait_ready, self.wait_listening = ready, wait
@@ -113,8 +113,8 @@ class Rum:
         self.baseline = None
         self.hand_overs = 0
         self.ended = False
-        self.not_up = None  # why it is not up yet
-        self.said = {}  # bodies of the statistics, looked through for secrets
+        self.not_up = None  # the reason why it is not up yet
+        self.said = {}  # bodies of the statistics, to search for secrets
         self._read_to = 0
 
     # Start
@@ -166,7 +166,7 @@ class Rum:
             return False
 
     def _settled(self):
-        """The descriptors once nothing of the start is open any more."""
+        """The open descriptors, after those of the start are closed."""
         last = None
         for _ in range(200):
             now = self.descriptors()
@@ -190,7 +190,7 @@ class Rum:
                 target = os.readlink(os.path.join(folder, fd))
             except OSError:
                 continue
-            target = re.sub("^/proc/[0-9]+/", "/proc/self/", target)  # of each process its own
+            target = re.sub("^/proc/[0-9]+/", "/proc/self/", target)  # the same for every process
             kinds[target.split(":")[0] if ":" in target else target] += 1
         return dict(kinds)
 
@@ -218,12 +218,12 @@ class Rum:
         """The log as objects, of the json format."""
         found = []
         for line in self.log().splitlines(True):
-            if line.startswith("{") and line.endswith("\n"):  # the last one may be half written
+            if line.startswith("{") and line.endswith("\n"):  # the last line may be incomplete
                 found.append(json.loads(line))
         return found
 
     def sessions(self):
-        """The records of sessions that have ended."""
+        """The session records in the log."""
         return [r for r in self.records() if r.get("event") == "session"]
 
     def wait_sessions(self, count, seconds=10):
@@ -262,8 +262,8 @@ class Rum:
     # Hand-over
 
     def hand_over(self, seconds=15, ask=None):
-        """USR2, or what `ask` does; returns the old process, which may live on for its sessions. This is
-        the new one now."""
+        """Sends USR2, or calls `ask`; returns the old process, which may continue for its sessions. This
+        object is now the new process."""
         old = self.process
         ask() if ask else self.signal(signal.SIGUSR2)
         def serves():
@@ -289,8 +289,8 @@ class Rum:
         return code
 
     def back_to_baseline(self, seconds=5):
-        """Descriptors as they were once the sessions are gone. Pipes for splice may stay in a pool;
-        their number is bounded."""
+        """After the sessions have ended, the descriptors are those of the start. Splice pipes may stay in
+        a pool of bounded size."""
         last = {}
 
         def back():
@@ -317,7 +317,7 @@ class Rum:
                     self.get("/stats"), self.get("/metrics")
                 except OSError as e:
                     problem = problem or AssertionError("no statistics at the end: %s" % e)
-            # A second TERM ends at once what a failed test has left open.
+            # A second TERM ends the sessions that a failed test has left open.
             for again in range(2 if forgiving or problem else 1):
                 self.signal(signal.SIGTERM)
                 time.sleep(0.05 * (1 - again))
@@ -362,7 +362,7 @@ def check_secrets(where, text):
 
 
 def run_once(context, *arguments, seconds=20, env=None):
-    """Runs rum to its end; returns (exit code, standard output, standard error)."""
+    """Runs rum until it exits; returns (exit status, standard output, standard error)."""
     name = "once-%d" % context.number()
     full_env = environment(context, context.path(name + ".sanitizer"))
     full_env.update(env or {})

@@ -18,13 +18,13 @@ import time
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 STAMP = "stamp.json"
-# Part of a tree's folder name: counted up when trees are made in another way than before.
+# Part of a tree's folder name: incremented when the way of making trees changes.
 FORMAT = 1
-# What nobody reads here: half of the files.
+# Files that tests do not need: half of all.
 NOT_KEPT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/perl",
             "usr/share/perl5", "usr/share/info", "usr/lib/*/perl", "usr/lib/*/gconv")
 
-# name -> (suite, packages with what they depend on, packages alone)
+# name -> (suite, packages with dependencies, packages without)
 TREES = {
     "mariadb-bookworm": ("bookworm", ["mariadb-server-core", "mariadb-client-core"],
                          ["mariadb-server"]),
@@ -35,7 +35,7 @@ TREES = {
 
 
 class Unavailable(RuntimeError):
-    """A server could not be had; the text says why."""
+    """A server could not be installed; the text says why."""
 
 
 def cache_folder():
@@ -49,7 +49,7 @@ class Programs:
     def __init__(self, name, folder):
         self.name, self.folder = name, folder
         self.files = os.path.join(folder, "files")
-        # Before Debian 13 some libraries lie outside of usr.
+        # Before Debian 13, some libraries are outside of usr.
         places = ("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*")
         self.libraries = [path for place in places for path in glob.glob(self.path(place))]
         self.linker = _only(self.files, *[place + "/ld-linux*.so.*" for place in places])
@@ -58,7 +58,7 @@ class Programs:
         return os.path.join(self.files, name)
 
     def command(self, program, *arguments):
-        """The words that run a program of the tree ('usr/bin/mysql') with the tree's libraries."""
+        """The command line for a program of the tree ('usr/bin/mysql') with the tree's libraries."""
         return [self.linker, "--inhibit-cache", "--library-path",
                 ":".join(self.libraries), self.path(program), *arguments]
 
@@ -68,11 +68,11 @@ class Tree(Programs):
 
     def __init__(self, name, folder):
         super().__init__(name, folder)
-        self.template = os.path.join(folder, "data")  # a data folder just initialized
+        self.template = os.path.join(folder, "data")  # a newly initialized data folder
         self.share = _only(self.files, "usr/share/*/charsets")[:-len("/charsets")]
 
     def client(self, *arguments):
-        """The words that run the mysql or mariadb program of the tree."""
+        """The command line for the tree's mysql or mariadb program."""
         if self.name.startswith("mysql"):
             name, plugins = "mysql", self.path("usr/lib/mysql/plugin")
         else:
@@ -88,7 +88,7 @@ def _only(folder, *patterns):
 
 
 def tree(name, say=print):
-    """The tree; made when it is not there or not whole. One process at a time makes it."""
+    """The tree; created if it is missing or incomplete, by one process at a time."""
     place = cache_folder()
     os.makedirs(place, exist_ok=True)
     recipe = hashlib.sha256(repr((FORMAT, TREES[name])).encode()).hexdigest()
@@ -108,7 +108,7 @@ def tree(name, say=print):
 
 
 def _wait_for(lock, name, say, seconds=900):
-    """Somebody else may be making the tree."""
+    """Waits while another process creates the tree."""
     deadline = time.monotonic() + seconds
     told = False
     while True:
@@ -142,7 +142,7 @@ def _is_whole(folder):
 
 
 def programs(name, suite, packages, alone=(), say=print):
-    """The programs of packages that are no server of databases; fetched when they are not there."""
+    """Programs of packages that are not database servers; fetched if they are missing."""
     folder = os.path.join(cache_folder(), name)
     if not os.path.isdir(folder):
         fresh = "%s-%d" % (folder, os.getpid())
@@ -155,7 +155,7 @@ def programs(name, suite, packages, alone=(), say=print):
 
 
 def fetch(name, folder, suite, packages, alone, say):
-    """Unpacks packages and what they need, and those alone without, into folder/files."""
+    """Unpacks `packages` with dependencies, and `alone` without, into folder/files."""
     os.makedirs(os.path.join(folder, "files"))
     with _apt(folder, suite) as apt:
         say("%s: asking for the packages of %s" % (name, suite))
@@ -184,7 +184,7 @@ def fill(name, folder, say):
 
 
 def write_stamp(folder):
-    """The last act: what is in the folder is whole."""
+    """The last step: marks the folder as complete."""
     measure = _measure(folder)
     part = os.path.join(folder, STAMP + ".part")
     with open(part, "w") as f:
@@ -208,12 +208,12 @@ def initialize(made):
 
 
 def server_options(made):
-    """What a server needs to find its own files, and not to mind who runs it."""
+    """Options by which a server finds its own files, and runs as any user."""
     options = ["--no-defaults", "--basedir=" + made.path("usr"),
                "--lc-messages-dir=" + made.share, "--character-sets-dir=" + made.share + "/charsets",
                "--plugin-dir=" + made.path("usr/lib/mysql/plugin"), "--skip-log-bin"]
     if made.name.startswith("mysql"):
-        # The smallest; the data folder is copied for each server.
+        # The minimum: the data folder is copied for each server.
         options += ["--innodb-redo-log-capacity=8M"]
     if os.getuid() == 0:
         options.append("--user=root")
@@ -221,7 +221,7 @@ def server_options(made):
 
 
 def mirror():
-    """Where this machine gets its packages of Debian from; RUM_TEST_MIRROR is another place."""
+    """The Debian mirror of this machine; RUM_TEST_MIRROR overrides it."""
     named = os.environ.get("RUM_TEST_MIRROR")
     if named:
         return named
@@ -240,7 +240,7 @@ def mirror():
 
 @contextlib.contextmanager
 def _apt(folder, suite):
-    """apt with lists and a cache of its own, of a machine on which nothing is installed."""
+    """apt with its own lists and cache, as on a machine without installed packages."""
     if not os.path.exists(KEYRING):
         raise Unavailable("there is no %s (Debian: debian-archive-keyring)" % KEYRING)
     place = os.path.join(folder, "apt")
@@ -250,7 +250,7 @@ def _apt(folder, suite):
         pass
     with open(os.path.join(place, "sources.list"), "w") as f:
         f.write("deb [signed-by=%s] %s %s main\n" % (KEYRING, mirror(), suite))
-    # How this machine reaches its mirrors stays; what it installs, and its hooks, do not matter.
+    # Keeps this machine's access to its mirrors; ignores its installed packages and hooks.
     settings = subprocess.run(["apt-config", "dump", "Acquire"], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
     for name, value in (("Dir::State", place), ("Dir::State::lists", place + "/lists"),
@@ -292,7 +292,7 @@ def _run(name, command, seconds, **more):
 
 
 def main():
-    """Makes what is missing; the last line of each failure says what could not be had."""
+    """Creates missing trees; the last line of each failure names what is missing."""
     failed = 0
     for name in sys.argv[1:] or TREES:
         try:

@@ -316,7 +316,7 @@ TEST_F(Admission, AVerdictOfALaterRumIsNoAdmission) {
   for (int32_t verdict : {99, static_cast<int32_t>(RUM_E_STATE)}) {
     host.admission = verdict;
     EXPECT_NE(Refused("alice", "auto").find("Access denied"), std::string::npos);
-    EXPECT_EQ(host.close_text(), "rum does not let the user in");
+    EXPECT_EQ(host.close_text(), "rum refuses the user");
   }
 }
 

@@ -1,7 +1,7 @@
 <?php
-// HOST PORT USER PASSWORD DATABASE OTHER_USER OTHER_PASSWORD [CA]: takes a persistent connection twice,
+// HOST PORT USER PASSWORD DATABASE OTHER_USER OTHER_PASSWORD [CA]: opens a persistent connection twice,
 // which mysqlnd resets by COM_CHANGE_USER, then changes to the other user. Prints "again USER" and
-// "changed USER", or "error CODE TEXT". With CA by TLS.
+// "changed USER", or "error CODE TEXT". Uses TLS if there is a CA.
 mysqli_report(MYSQLI_REPORT_OFF);
 [, $host, $port, $user, $password, $database, $other, $other_password] = $argv;
 $ca = $argv[8] ?? '';

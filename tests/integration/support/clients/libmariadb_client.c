@@ -1,9 +1,9 @@
 /* For each line "HOST PORT USER PASSWORD DATABASE AUTHORITY" (with tabs) of stdin: logs in, by TLS
- * if there is an authority, asks, and prints "ok PORT WORD" or "error CODE TEXT". With the
- * arguments OTHER_USER OTHER_PASSWORD it then changes to that one (COM_CHANGE_USER), asks who it
- * is, and prints "changed USER". With the argument --mariadb it uses what only MariaDB has, and
+ * if there is an authority, runs the query, and prints "ok PORT WORD" or "error CODE TEXT". With
+ * the arguments OTHER_USER OTHER_PASSWORD it then changes to that user (COM_CHANGE_USER), queries
+ * it, and prints "changed USER". With the argument --mariadb it uses features of MariaDB only, and
  * prints "bulk ROWS, format FORMAT, again SUM": rows inserted by one bulk execution, the format of
- * a JSON column by its extended metadata, and a statement executed again and again. */
+ * a JSON column by its extended metadata, and a statement executed repeatedly. */
 #include <mysql.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +68,7 @@ static int InsertAll(MYSQL* db) {
   return ok;
 }
 
-/* Executed again the server may leave the columns' description out. */
+/* For repeated executions, the server may omit the description of the columns. */
 static int SumAgain(MYSQL* db) {
   static const char query[] = "SELECT id FROM bulk WHERE id < ?";
   int below = 0, id = 0, sum = 0;

@@ -1,5 +1,5 @@
 // For each line "HOST PORT USER PASSWORD DATABASE AUTHORITY" (with tabs) of stdin: logs in, by TLS if
-// there is an authority, asks, and prints "ok PORT WORD" or "error CODE TEXT".
+// there is an authority, runs the query, and prints "ok PORT WORD" or "error CODE TEXT".
 const fs = require('fs');
 const mysql = require('mysql2/promise');
 
@@ -9,7 +9,7 @@ async function logIn(line) {
                     enableCleartextPlugin: true};
   if (authority) settings.ssl = {ca: fs.readFileSync(authority)};
   const db = await mysql.createConnection(settings);
-  db.connection.on('error', () => {});  // also an error behind the end of a failed statement
+  db.connection.on('error', () => {});  // also for an error after a failed statement
   try {
     const [ports] = await db.query('SELECT @@port AS port');
     const [words] = await db.execute('SELECT text FROM word WHERE id = ?', [2]);

@@ -1,6 +1,6 @@
 <?php
 // For each line "HOST PORT USER PASSWORD DATABASE AUTHORITY" (with tabs) of stdin: logs in, by TLS if
-// there is an authority, asks, and prints "ok PORT WORD" or "error CODE TEXT".
+// there is an authority, runs the query, and prints "ok PORT WORD" or "error CODE TEXT".
 mysqli_report(MYSQLI_REPORT_OFF);
 while (($line = fgets(STDIN)) !== false) {
     [$host, $port, $user, $password, $database, $authority] = explode("\t", rtrim($line, "\n"));
