@@ -29,6 +29,7 @@ namespace {
 constexpr mode_t kControlMode = 0600;
 constexpr timeval kTlsLook = {2, 0};
 constexpr timeval kFirstProbes = {1, 0};  // longest wait before clients are accepted
+constexpr timeval kAtOnce = {0, 0};
 constexpr timeval kMemoryLook = {0, 500000};
 constexpr Millis kServiceTick(5000);  // the longest interval of systemd's status line
 
@@ -244,6 +245,10 @@ void Daemon::WatchSignals() {
     events_.push_back(evsignal_new(base_, number, OnSignal, this));
     event_add(events_.back(), nullptr);
   }
+  // libevent calls OnSignal() once for each signal. A timer runs once for all that have arrived,
+  // and other events have their turn between two reloads.
+  auto reload = [](evutil_socket_t, short, void* self) { static_cast<Daemon*>(self)->ReloadAll(); };
+  events_.push_back(reload_ = evtimer_new(base_, reload, this));
 }
 
 event* Daemon::Every(timeval interval, event_callback_fn callback) {
@@ -423,7 +428,7 @@ void Daemon::OnSignal(evutil_socket_t number, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   switch (number) {
     case SIGHUP:
-      daemon.ReloadAll();
+      event_add(daemon.reload_, &kAtOnce);
       break;
     case SIGUSR1:
       log::Reopen();

@@ -119,6 +119,7 @@ class Daemon {
   TlsFilesStamp tls_stamp_;
   Status tls_status_ = Ok();  // result of the last load
   event* first_probes_ = nullptr;
+  event* reload_ = nullptr;  // added by SIGHUP
   event* drain_over_ = nullptr;
   uint64_t started_ = NowMillis();
   // Progress reports of the drain: monotonic ms, interval in ms.
