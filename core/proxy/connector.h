@@ -41,6 +41,10 @@ class Connector {
   // next address or server. `detail` must outlive the next outcome.
   void Failed(uint32_t reason, std::string_view detail);
 
+  // [worker] The session leaves the server, which has ended if it is `gone`, and will call Start()
+  // again.
+  void Leave(bool gone);
+
   // [worker] The settings have changed: starts or stops counting this session for its destination.
   void Recount();
 
