@@ -95,7 +95,10 @@ void Dialogue::Rearm() {
   }
 }
 
-void Dialogue::BeginRefusal() { worker_.refused->Arm(login_, session_); }
+void Dialogue::BeginRefusal(std::string_view why) {
+  refused_for_ = why;
+  worker_.refused->Arm(login_, session_);
+}
 
 bool Dialogue::alone() const { return session_.probing() || session_.refused(); }
 

@@ -47,7 +47,8 @@ class Dialogue {
   // [worker] How a session begins: each at most once, before the first Proceed().
   void BeginClient(bool tls, bool header);  // TLS first, or a PROXY header first
   void BeginProbe(const Probe& probe);      // connects to its destination, if it has one
-  void BeginRefusal();                      // after BeginClient(): other bounds apply from now on
+  // After BeginClient(): other bounds apply from now on. `why`, for the log, is a constant.
+  void BeginRefusal(std::string_view why);
 
   // [worker] Performs what is due, one step at a time: a hook of the module, or one of its
   // requests.
@@ -106,6 +107,7 @@ class Dialogue {
   void Close(uint32_t reason, std::string_view text);
 
   bool awaits_header() const { return header_; }
+  std::string_view refused_for() const { return refused_for_; }
   bool upstream_open() const { return upstream_open_; }
   bool holds(uint32_t side) const { return !windows_[side].bytes.empty(); }
   bool tls_asked(uint32_t side) const { return tls_[side].asked; }
@@ -211,6 +213,7 @@ class Dialogue {
   unsigned rounds_ = 0;  // consecutive answers after which the module consumed and sent nothing
   uint32_t close_reason_ = 0;
   std::string close_text_;
+  std::string_view refused_for_;
   TlsRequest tls_[2];
   std::string alpn_[2];  // as set_alpn() of rum.tls/1 takes it
 

@@ -319,7 +319,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   if (state_ == State::kClosing || state_ == State::kDead) return;
   if (refused_) {  // whatever became of its last words
     reason = refused_;
-    text = refused_detail_;
+    text = dialogue_->refused_for();
   }
   if (dialogue_) dialogue_->BlameServer(reason);
   // In a watch, too, rum cannot know the position in the streams: no last words are possible,

@@ -227,10 +227,9 @@ class Session final : public rum_session, private Loop::Watcher {
   UserLimits::Lease lease_;     // from confirm() to the end
   NamedLimiter::Lease load_;    // of the server, from the connection attempt to the end
   State state_ = State::kDialogue;
-  uint32_t refused_ = 0;             // the reason, if the module leads a refused client
-  std::string_view refused_detail_;  // of a table
-  bool drains_ = false;              // the worker did when the client arrived
-  uint8_t ended_first_ = 0;          // relay, watch: 1 + the side that ended first
+  uint8_t refused_ = 0;      // the reason, if the module leads a refused client
+  bool drains_ = false;      // the worker did when the client arrived
+  uint8_t ended_first_ = 0;  // relay, watch: 1 + the side that ended first
   uint8_t silent_looks_ = 0;
   Looks looks_for_ = Looks::kSettled;  // in the relay
   bool module_open_ = false;           // session_open succeeded: session_close must be called

@@ -111,9 +111,8 @@ bool Session::LeadOut(uint32_t reason, std::string_view detail) {
   const rum_module& module = config_->module();
   RefusedClients& clients = worker_.proxy().refused_clients();
   if (!module.refused_open || !clients.Take()) return false;
-  refused_ = reason;
-  refused_detail_ = detail;
-  dialogue_->BeginRefusal();
+  refused_ = static_cast<uint8_t>(reason);
+  dialogue_->BeginRefusal(detail);
   int32_t status;
   {
     InHook in(worker_.hook_place, Hook::kRefusedOpen, id_);
