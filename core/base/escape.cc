@@ -64,7 +64,13 @@ struct Form {
 
 void Append(std::string& out, std::string_view bytes, const Form& form) {
   constexpr char kHex[] = "0123456789abcdef";
+  auto as_is = [](char c) { return c >= ' ' && c < 0x7f && c != '"' && c != '\\'; };
   while (!bytes.empty()) {
+    // Most text is all of this kind.
+    const auto rest = std::find_if_not(bytes.begin(), bytes.end(), as_is);
+    out.append(bytes.begin(), rest);
+    bytes.remove_prefix(static_cast<size_t>(rest - bytes.begin()));
+    if (bytes.empty()) break;
     char c = bytes.front();
     const Character first = FirstOf(bytes);
     const size_t length = first.plain() ? first.length : 0;

@@ -14,8 +14,8 @@
 namespace rum {
 
 // Every function of a module that rum calls, in the order of rum_module. kLoad is the loading of
-// its file, kDrop the drop function
-// of a payload or job that nobody takes, kRun a job of rum.worker/1.
+// its file, kDrop the drop function of a payload or job that nobody takes, kRun a job of
+// rum.worker/1.
 enum class Hook : uint8_t {
   kNone,
   kLoad,
