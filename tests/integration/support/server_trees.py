@@ -164,13 +164,14 @@ def _is_whole(folder):
         return False
 
 
-def programs(name, suite, packages, alone=(), say=print):
-    """The programs of packages that are no server of databases; fetched when they are not there."""
+def programs(name, suite, packages, alone=(), say=print, libraries=False):
+    """The programs of packages that are no server of databases; fetched when they are not there.
+    libraries: those of `alone`, too."""
     folder = os.path.join(cache_folder(), name)
     if not os.path.isdir(folder):
         fresh = "%s-%d" % (folder, os.getpid())
         try:
-            fetch(name, fresh, suite, list(packages), list(alone), say)
+            fetch(name, fresh, suite, list(packages), list(alone), say, libraries)
             os.rename(fresh, folder)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
