@@ -84,6 +84,8 @@ bool Expectation::Holds() {
       return Did(Kind::kLoginFailed, "login_failed() was not called");
     case Word::kExpectConfirm:
       return Did(Kind::kConfirm, "confirm() was not called");
+    case Word::kExpectNoLogin:
+      return Did(Kind::kNoLogin, "no_login() was not called");
     default:
       return Not("a line that cannot be played");
   }

@@ -63,7 +63,8 @@ void ViolateCurrent(std::string text) {
   }
 }
 
-// The session behind a handle, or null when the call cannot be served; that is noted.
+}  // namespace
+
 ScriptedSession* Find(const rum_session* handle, const char* call) {
   ScriptedSession* session = nullptr;
   std::string why;
@@ -101,6 +102,8 @@ bool Sensible(const char* call, uint32_t side) {
   ViolateCurrent(std::string(call) + "() with side " + std::to_string(side));
   return false;
 }
+
+namespace {
 
 int32_t Send(rum_session* handle, uint32_t side, const void* data, size_t size) {
   ScriptedSession* session = Find(handle, "send");
@@ -537,6 +540,7 @@ const void* Extension(const char* name) {
   if (wanted == RUM_WORKER_1) return &kWorker;
   if (wanted == RUM_SHARED_1) return &kShared;
   if (wanted == RUM_LIMITS_1) return &kLimits;
+  if (wanted == RUM_SESSIONS_1) return &kSessions;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 

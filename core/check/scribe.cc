@@ -62,6 +62,8 @@ std::string DescribeDeed(const Deed& deed) {
       return "expect login-failed";
     case Kind::kConfirm:
       return "expect confirm";
+    case Kind::kNoLogin:
+      return "expect no-login";
   }
   return "#";
 }

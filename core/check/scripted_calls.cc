@@ -16,7 +16,7 @@ using Kind = Deed::Kind;
 constexpr std::string_view kOwnKeys[] = {
     "id",       "client", "listener", "user",   "destination",       "connect",       "duration",
     "received", "sent",   "reason",   "detail", "upstream_received", "upstream_sent", "event",
-    "time",     "level",  "message",  "via"};
+    "time",     "level",  "message",  "via",    "login_failures",    "login"};
 
 // The reasons that rum/module.h marks with (module).
 bool ForModules(uint32_t reason, bool probe) {
@@ -69,6 +69,7 @@ int32_t ScriptedSession::Relay() {
   }
   if (!relay) host_.deeds_.push_back({Kind::kRelay, 0, 0, {}, {}});
   relay = true;
+  confirmed_ |= !no_login;
   return RUM_OK;
 }
 
@@ -80,6 +81,7 @@ int32_t ScriptedSession::RelayFrom(uint32_t side) {
   }
   host_.deeds_.push_back({Kind::kRelayFrom, side, 0, {}, {}});
   handed = side;
+  confirmed_ |= !no_login;
   sides[side].need = 0;
   sides[side].forward = 0;
   sides[Other(side)].fresh = !sides[Other(side)].window.empty();
@@ -231,7 +233,7 @@ int32_t ScriptedSession::PutShared(std::string_view key, std::string_view value,
 
 int32_t ScriptedSession::Admit(const void* record, size_t size) {
   if (size > RUM_MOST_RECORD) return Refuse("admit", RUM_E_LIMIT);
-  if (Ending() || !identified) return Refuse("admit", RUM_E_STATE);
+  if (Ending() || !identified || no_login) return Refuse("admit", RUM_E_STATE);
   std::string bytes(static_cast<const char*>(size ? record : ""), size);
   host_.deeds_.push_back(
       {Kind::kAdmit, 0, static_cast<uint64_t>(host_.admission), {}, std::move(bytes)});
@@ -240,7 +242,7 @@ int32_t ScriptedSession::Admit(const void* record, size_t size) {
 }
 
 int32_t ScriptedSession::TryLogin() {
-  if (Ending() || pause) return Refuse("try_login", RUM_E_STATE);
+  if (Ending() || pause || no_login) return Refuse("try_login", RUM_E_STATE);
   if (host_.blocked) return RUM_REFUSED_BLOCKED;
   if (!host_.login_waits) return RUM_OK;
   login_pause = Pause();
@@ -251,6 +253,7 @@ int32_t ScriptedSession::Confirm() {
   if (Ending() || !admitted) return Refuse("confirm", RUM_E_STATE);
   host_.deeds_.push_back(
       {Kind::kConfirm, 0, static_cast<uint64_t>(host_.confirmation), {}, std::string()});
+  confirmed_ |= host_.confirmation == RUM_OK;
   return host_.confirmation;
 }
 

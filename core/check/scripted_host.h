@@ -40,6 +40,7 @@ struct Deed {
     kAdmit,      // bytes: the record; number: the verdict
     kLoginFailed,
     kConfirm,  // number: the verdict
+    kNoLogin,
   };
   Kind kind;
   uint32_t side = 0;

@@ -151,10 +151,13 @@ bool ScriptedSession::Reset(uint32_t side) {
 
 bool ScriptedSession::ConnectOutcome(uint32_t why) {
   if (over || !connect) return false;
-  bool tls = (connect->empty() ? host_.default_destination : *connect).starts_with("tls:");
+  std::string server = connect->empty() ? host_.default_destination : *connect;
+  server.erase(std::min(server.find(','), server.size()));  // the first of a list
+  bool tls = server.starts_with("tls:");
   connect.reset();
   if (why == 0) {
     sides[RUM_UPSTREAM].there = true;
+    server_ = std::move(server);
     if (tls) sides[RUM_UPSTREAM].tls = Tls::kOn;
   }
   if (!relay && module_.upstream_open) {

@@ -123,6 +123,8 @@ class ScriptedSession {
   void LoginFailed();
   int32_t TryLogin();
   int32_t Confirm();
+  int32_t Destination(char* text, size_t* size);
+  int32_t NoLogin();
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
 
   // [any] The registry's mutex is held.
@@ -162,6 +164,7 @@ class ScriptedSession {
   std::string user;
   bool identified = false;
   bool admitted = false;
+  bool no_login = false;
   uint64_t hook_calls = 0;
 
  private:
@@ -199,6 +202,8 @@ class ScriptedSession {
   bool settling_ = false;
   int idle_hooks_ = 0;
   size_t sent_in_hook_ = 0;
+  std::string server_;                     // what is or was connected, as connect() takes it
+  bool confirmed_ = false;                 // or relayed: it has logged in
   bool need_refused_[2] = {false, false};  // by RUM_E_LIMIT, in the running data hook
   bool aimed_ = false;                     // a probe of one destination
   bool relay_begun_ = false;
@@ -210,6 +215,13 @@ class ScriptedSession {
 namespace host_table {
 
 extern const rum_host kTable;
+extern const rum_sessions kSessions;  // session_groups.cc
+
+// The session behind a handle, or null when the call cannot be served; that is noted.
+ScriptedSession* Find(const rum_session* handle, const char* call);
+// False: an argument makes no sense, which is noted.
+bool Sensible(const char* call, const void* data, size_t size);
+bool Sensible(const char* call, uint32_t side);
 
 void* NewHandle(ScriptedSession* session);  // its address is not used again soon
 void KillHandle(void* handle);              // the session is over, its host still there

@@ -61,6 +61,7 @@ struct TranscriptLine {
     kExpectAdmit,  // pattern: is in the record
     kExpectLoginFailed,
     kExpectConfirm,
+    kExpectNoLogin,
     kExpectOpen,
   };
   Word word;

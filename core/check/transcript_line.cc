@@ -297,6 +297,7 @@ class LineReader {
     if (word == "pause") return Just(Word::kExpectPause);
     if (word == "login-failed") return Just(Word::kExpectLoginFailed);
     if (word == "confirm") return Just(Word::kExpectConfirm);
+    if (word == "no-login") return Just(Word::kExpectNoLogin);
     if (word == "admit") {
       line_.word = Word::kExpectAdmit;
       return Bytes(false);

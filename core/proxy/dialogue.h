@@ -89,6 +89,7 @@ class Dialogue {
   int32_t Admit(std::string_view rules);
   int32_t TryLogin();
   int32_t Confirm();
+  int32_t NoLogin();
   uint64_t Pause();
   uint64_t AddTimer(uint64_t microseconds);
   void CancelTimer(uint64_t ticket);  // even when no longer asking()
@@ -163,6 +164,7 @@ class Dialogue {
   void HandOver();                   // serves relay_from() and take_back()
   bool Unread(uint32_t side) const;  // in a watch: it is not read on purpose
   bool ConfirmAtLast();
+  void EndLoginDeadline();
   void BeginConnect();
 
   Side& side(uint32_t which) const;

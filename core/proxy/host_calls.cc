@@ -219,6 +219,16 @@ const rum_shared kShared = {
     },
 };
 
+const rum_sessions kSessions = {
+    sizeof(rum_sessions),
+    0,
+    [](rum_session* s, char* text, size_t* size) -> int32_t {
+      if (!size || (!text && *size)) return RUM_E_ARGUMENT;
+      return Of(s).Destination(text, size);
+    },
+    [](rum_session* s) { return Ask(s, &Dialogue::NoLogin); },
+};
+
 const void* Extension(const char* name) {
   std::string_view wanted = name ? name : "";
   if (wanted == RUM_TLS_1) return &kTls;
@@ -227,6 +237,7 @@ const void* Extension(const char* name) {
   if (wanted == RUM_PROCESS_1) return &kProcess;
   if (wanted == RUM_RECORDS_1) return &kRecords;
   if (wanted == RUM_WORKER_1) return &kWorker;
+  if (wanted == RUM_SESSIONS_1) return &kSessions;
   if (wanted == RUM_SHARED_1) {
     SharedTable::Get();  // so that it is there when another process takes over
     return &kShared;

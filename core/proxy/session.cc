@@ -96,7 +96,7 @@ bool Session::MoveWatch() {
 
 void Session::BeginWatch() {
   state_ = State::kWatch;
-  LoggedIn();
+  BeginRelaying();
 }
 
 void Session::EndWatch() { state_ = State::kDialogue; }
@@ -127,21 +127,26 @@ void Session::StartRelay() {
   CloseDialogue();
   state_ = State::kRelay;
   Trace("both ways are passed on");
-  LoggedIn();
+  BeginRelaying();
   MoveBoth(true, true);
 }
 
 // Once, though a module may take a way back and log in anew.
+void Session::BeginRelaying() {
+  if (relaying_) return;
+  relaying_ = true;
+  worker_.counters.relaying.Add(1);
+  if (!record_.no_login) LoggedIn();
+  ArmLooks();
+}
+
 void Session::LoggedIn() {
-  if (logged_in_) return;
   logged_in_ = true;
   entry_.LoggedIn();
   if (dialogue_) dialogue_->OnLoggedIn();
   if (worker_.settings().log_logins) LogLogin(record_, *listener_, address_, id_, destination());
-  worker_.counters.relaying.Add(1);
   worker_.counters.logins.Add(1);
   worker_.counters.login_times.Add(NowMicros() - opened_);
-  ArmLooks();
 }
 
 std::string_view Session::destination() const {
@@ -240,11 +245,14 @@ void Session::ArmLooks() {
   seen_bytes_ = Moved();
   (looks_for_ == Looks::kHalfClosed ? worker_.half_close
    : looks_for_ == Looks::kIdle     ? worker_.idle
+   : looks_for_ == Looks::kNoLogin  ? worker_.login
                                     : worker_.settled)
       ->Arm(deadline_, *this);
 }
 
 Session::Looks Session::LooksFor() const {
+  // Nobody has proved anything: such a session does not last.
+  if (!logged_in_ && worker_.login->duration().count()) return Looks::kNoLogin;
   const bool one_way = ended_first_ || sides_[0].write_failed() || sides_[1].write_failed();
   if (one_way && worker_.half_close->duration().count()) return Looks::kHalfClosed;
   return worker_.idle->duration().count() ? Looks::kIdle : Looks::kSettled;
@@ -276,7 +284,7 @@ void Session::OnHalfCloseDeadline() {
 
 void Session::Rearm() {
   if (state_ == State::kClosing || state_ == State::kDead) return;
-  if (!logged_in_) return dialogue_->Rearm();
+  if (!relaying_) return dialogue_->Rearm();
   if (LooksFor() != looks_for_ || !deadline_.armed()) ArmLooks();  // what was off has armed nothing
 }
 
@@ -340,7 +348,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     ReportToProber(reason, text);
   } else {
     worker_.counters.ended[reason].Add(1);
-    if (logged_in_) worker_.counters.relaying.Sub(1);
+    if (relaying_) worker_.counters.relaying.Sub(1);
     worker_.counters.active.Sub(1);
     worker_.counters.session_times.Add(NowMicros() - opened_);
     LogSession({record_, *listener_, address_, id_, server, opened_, reason, text,

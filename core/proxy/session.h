@@ -52,6 +52,7 @@ struct SessionRecord {
   uint64_t connect_micros = 0;
   uint32_t login_failures = 0;  // a change of the user may fail, and more than once
   bool identified = false;
+  bool no_login = false;  // the module says that what it relays is none
   std::vector<std::pair<std::string, std::string>> notes;
 };
 
@@ -85,6 +86,7 @@ class Session final : public rum_session, private Loop::Watcher {
   bool Blocked() const;
   void CancelTimer(uint64_t ticket);
   std::string Peer(uint32_t side) const;
+  int32_t Destination(char* text, size_t* size) const;
   int32_t Note(const char* key, const void* value, size_t size);
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
   // The dialogue, which serves all others; nullptr: the module may ask for nothing more.
@@ -109,6 +111,7 @@ class Session final : public rum_session, private Loop::Watcher {
   // [worker] For its dialogue and the dialogue's connector, and for nobody else: what they use of
   // the session because it outlives them.
   Side& side(uint32_t which) { return sides_[which]; }
+  const Side& side(uint32_t which) const { return sides_[which]; }
   Flow& flow(uint32_t from) { return flows_[from]; }
   const ModuleConfig& config() const { return *config_; }
   const SocketAddress& address() const { return address_; }
@@ -156,7 +159,8 @@ class Session final : public rum_session, private Loop::Watcher {
     kDead,     // in the graveyard until the turn ends
   };
 
-  enum class Looks : uint8_t { kSettled, kIdle, kHalfClosed };  // the list that has deadline_
+  // The list that has deadline_; kNoLogin: that of logins.
+  enum class Looks : uint8_t { kSettled, kIdle, kHalfClosed, kNoLogin };
 
   Session(Worker& worker, Listener* listener, const SocketAddress& address);
   void OnReady(uint32_t side, uint32_t what) override;
@@ -179,6 +183,7 @@ class Session final : public rum_session, private Loop::Watcher {
   Looks LooksFor() const;
   uint64_t Moved() const;
   bool Silent();
+  void BeginRelaying();
   void LoggedIn();
 
   // The end.
@@ -201,7 +206,7 @@ class Session final : public rum_session, private Loop::Watcher {
   uint64_t seen_bytes_ = 0;  // at the last look of a deadline
   Side sides_[2];
   Flow flows_[2];      // [RUM_CLIENT]: from the client; [RUM_UPSTREAM]: from the upstream
-  Deadline deadline_;  // once logged in: settled, idle or half-close; closing: linger
+  Deadline deadline_;  // once relaying: settled, idle or half-close; closing: linger
   std::unique_ptr<Dialogue, DeleteDialogue> dialogue_;
   SessionRecord record_;
   std::unique_ptr<Probe> probe_;  // nullptr: a client's session
@@ -214,10 +219,11 @@ class Session final : public rum_session, private Loop::Watcher {
   State state_ = State::kDialogue;
   uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first
   uint8_t silent_looks_ = 0;
-  Looks looks_for_ = Looks::kSettled;  // once logged in
+  Looks looks_for_ = Looks::kSettled;  // once relaying
   bool module_open_ = false;           // session_open succeeded, session_close is owed
   bool shares_ = false;                // has put an entry that goes with it
-  bool logged_in_ = false;  // counted as relaying, from the first time that a way flowed unseen
+  bool relaying_ = false;              // counted so, from the first time that a way flowed unseen
+  bool logged_in_ = false;             // the same, unless the module says that it is no login
 };
 
 }  // namespace rum

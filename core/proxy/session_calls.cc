@@ -3,6 +3,7 @@
 // returned. TLS, pauses and timers are here to their end.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/log.h"
 #include "limits/admission.h"
@@ -24,7 +25,7 @@ constexpr size_t kNoteKeyMost = 32;
 constexpr std::string_view kOwnKeys[] = {
     "id",       "client", "listener", "user",   "destination",       "connect",       "duration",
     "received", "sent",   "reason",   "detail", "upstream_received", "upstream_sent", "event",
-    "time",     "level",  "message",  "via",    "login_failures"};
+    "time",     "level",  "message",  "via",    "login_failures",    "login"};
 
 bool GoodNoteKey(std::string_view key) {
   if (std::find(std::begin(kOwnKeys), std::end(kOwnKeys), key) != std::end(kOwnKeys)) return false;
@@ -117,6 +118,19 @@ std::string Session::Peer(uint32_t which) const {
   return "unix:" + std::string(path.starts_with("sock:") ? path.substr(5) : path);
 }
 
+int32_t Session::Destination(char* text, size_t* size) const {
+  const size_t room = std::exchange(*size, 0);
+  const bool connected =
+      side(RUM_UPSTREAM).attached() && (!dialogue_ || dialogue_->upstream_open());
+  if (!connected) return RUM_E_STATE;
+  // A probe is counted for no server, but has its dialogue to the end.
+  const std::string_view server = destination();
+  *size = server.size();
+  if (server.size() > room) return RUM_E_LIMIT;
+  server.copy(text, room);
+  return RUM_OK;
+}
+
 int32_t Session::Note(const char* key, const void* value, size_t size) {
   if (!key || (!value && size) || !GoodNoteKey(key)) return RUM_E_ARGUMENT;
   if (size > RUM_MOST_NOTE) return RUM_E_LIMIT;
@@ -154,7 +168,7 @@ int32_t Dialogue::Relay() {
   if (!upstream_open_ && !connect_ && !connector_.active()) return RUM_E_STATE;
   if (!ConfirmAtLast()) return RUM_E_LIMIT;
   relay_ = true;
-  if (!tls_[RUM_CLIENT].asked) login_.Disarm();  // a handshake keeps its deadline
+  if (!tls_[RUM_CLIENT].asked) EndLoginDeadline();  // a handshake keeps its deadline
   return RUM_OK;
 }
 
@@ -166,7 +180,7 @@ int32_t Dialogue::RelayFrom(uint32_t which) {
   if (!upstream_open_ || turning(RUM_CLIENT) || turning(RUM_UPSTREAM)) return RUM_E_STATE;
   if (!ConfirmAtLast()) return RUM_E_LIMIT;
   hand_over_ = which;
-  login_.Disarm();
+  EndLoginDeadline();
   return RUM_OK;
 }
 
@@ -218,7 +232,7 @@ void Dialogue::Close(uint32_t reason, std::string_view text) {
 
 int32_t Dialogue::Admit(std::string_view rules) {
   const SessionRecord& record = session_.record();
-  if (!record.identified) return RUM_E_STATE;
+  if (!record.identified || record.no_login) return RUM_E_STATE;
   const SocketAddress& address = session_.address();
   // What goes through a unix socket does not leave the machine.
   bool safe_way = session_.TlsActive(RUM_CLIENT) == 1 || !address.ip();
@@ -235,7 +249,7 @@ int32_t Dialogue::Admit(std::string_view rules) {
 }
 
 int32_t Dialogue::TryLogin() {
-  if (pause_) return RUM_E_STATE;
+  if (pause_ || session_.record().no_login) return RUM_E_STATE;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
   if (!guard.failures.on()) return RUM_OK;
   const uint64_t ticket = worker_.TakeTicket(session_);
@@ -257,6 +271,19 @@ int32_t Dialogue::Confirm() {
   int32_t verdict = worker_.proxy().admission().Confirm(&candidate_, &place);
   if (verdict > 0) worker_.counters.logins_refused[verdict].Add(1);
   return verdict;
+}
+
+int32_t Dialogue::NoLogin() {
+  if (session_.probing() || relay_ || hand_over_ || session_.logged_in()) return RUM_E_STATE;
+  if (session_.user_place() || proof_.under_way()) return RUM_E_STATE;
+  candidate_.Drop();
+  session_.record().no_login = true;
+  session_.Trace("what it relays is no login");
+  return RUM_OK;
+}
+
+void Dialogue::EndLoginDeadline() {
+  if (!session_.record().no_login) login_.Disarm();
 }
 
 // A module that does not say when a login is proved says so by letting it through.
@@ -331,7 +358,7 @@ void Dialogue::TlsDone(uint32_t which, bool done) {
     session_.Call(Hook::kTlsOpen, module().tls_open, which, done ? RUM_OK : RUM_E_FAILED);
   }
   // The relay is asked for already: what is left is the server's.
-  if (done && which == RUM_CLIENT && relay_) login_.Disarm();
+  if (done && which == RUM_CLIENT && relay_) EndLoginDeadline();
   if (!done) Close(RUM_CLOSE_TLS, side(which).tls()->error());
 }
 

@@ -63,7 +63,7 @@ Task<bool> StartTls(Dialogue& d) {
 
 }  // namespace
 
-Script Cancel(Dialogue& d, Worker& worker, std::string id_and_key) {
+Script Cancel(Dialogue& d, Worker& worker, std::string_view id_and_key) {
   d.Note("request", "cancel");
   std::optional<CancelTarget> target = FindTarget(id_and_key);
   if (!target) {

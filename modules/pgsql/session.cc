@@ -22,19 +22,12 @@ Script Login(Dialogue& d, const Config& config, Worker& worker) {
 }
 
 Script Session::Run() {
-  if (!co_await ReadStartup()) co_return;  // who is the client?
-  if (!cancel_.empty()) {
-    co_await Cancel(d_, worker_, std::move(cancel_));
-    co_return;
-  }
+  const bool known = co_await ReadStartup();  // who is the client?
+  if (!known) co_return;
   if (!co_await Route()) co_return;  // where does it go, and may it? With a verifier: is it true?
   if (!co_await Connect()) co_return;
-  if (!co_await MeetServer()) co_return;  // TLS, the Startup
-  if (client_key_ || md5_) {
-    if (!co_await LogIn()) co_return;
-  } else {
-    if (!co_await Authenticate()) co_return;
-  }
+  if (!co_await MeetServer()) co_return;    // TLS, the Startup
+  if (!co_await Authenticate()) co_return;  // server and client agree, or both with rum
   co_await Enter();
 }
 
@@ -42,59 +35,61 @@ Script Session::Run() {
 Task<bool> Session::ReadStartup() {
   using Kind = FirstPacket::Kind;
   unix_client_ = PeerOf(d_.client).starts_with("unix");
-  bool tls_is_over = ClientHasTls(), gss_is_over = tls_is_over;
-  for (bool first_of_all = true;; first_of_all = false) {
-    FirstPacket first;
-    View packet = co_await d_.client.Frame([&first, first_of_all](std::string_view bytes) {
-      first = ReadFirst(bytes);
-      if (first.kind == Kind::kPartial) return Parse::Need(first.size);
-      bool good = first.kind != Kind::kNone && (first.kind != Kind::kTls || first_of_all);
-      return good ? Parse::Whole(first.size) : Parse::Bad();
-    });
-    if (!packet) co_return false;  // as a server: without an answer, since none would be understood
-    switch (first.kind) {
-      case Kind::kTls:
-        if (!co_await StartDirectTls()) co_return false;
-        tls_is_over = gss_is_over = true;
-        break;
-      case Kind::kSslRequest:
-        if (std::exchange(tls_is_over, true)) {
-          co_return Refuse({"0A000", "unsupported frontend protocol 1234.5679"},
-                           RUM_CLOSE_CLIENT_PROTOCOL, "TLS was asked for twice");
-        }
-        if (d_.TlsMode(d_.client) == RUM_TLS_OFF) {
-          d_.client.Send("N");
-          break;
-        }
-        d_.client.Send("S");
-        if (!co_await StartClientTls()) co_return false;
-        gss_is_over = true;
-        break;
-      case Kind::kGssRequest:
-        if (std::exchange(gss_is_over, true)) {
-          co_return Refuse({"0A000", "unsupported frontend protocol 1234.5680"},
-                           RUM_CLOSE_CLIENT_PROTOCOL, "GSSAPI was asked for twice");
-        }
+  bool tls_is_over = ClientHasTls();
+  bool gss_is_over = tls_is_over;
+  Kind kind = Kind::kPartial;
+  for (;;) {
+    const bool may_be_tls = kind == Kind::kPartial && !tls_is_over;
+    // Without an answer, as a server: none would be understood.
+    if (!co_await ReadFirstPacket(&kind, may_be_tls)) co_return false;
+    if (kind == Kind::kStartup) co_return TakeStartup();
+    if (kind == Kind::kCancel) co_return co_await PassCancel();
+    if (kind == Kind::kTls) {
+      if (!co_await StartDirectTls()) co_return false;
+      tls_is_over = gss_is_over = true;
+    } else if (kind == Kind::kSslRequest) {
+      if (std::exchange(tls_is_over, true)) co_return RefuseRequest("1234.5679");
+      if (d_.TlsMode(d_.client) == RUM_TLS_OFF) {
         d_.client.Send("N");
-        break;
-      case Kind::kCancel: {
-        auto key = ReadCancel(packet.text());
-        if (!key) co_return Close(RUM_CLOSE_CLIENT_PROTOCOL, "no key has this length");
-        cancel_ = *key;
-        co_return true;
+        continue;
       }
-      case Kind::kStartup:
-        co_return TakeStartup(packet.text());
-      case Kind::kPartial:
-      case Kind::kNone:
-        co_return false;
+      d_.client.Send("S");
+      if (!co_await StartClientTls()) co_return false;
+      gss_is_over = true;
+    } else {
+      if (std::exchange(gss_is_over, true)) co_return RefuseRequest("1234.5680");
+      d_.client.Send("N");
     }
   }
 }
 
-bool Session::TakeStartup(std::string_view packet) {
+// Into packet_.
+Task<bool> Session::ReadFirstPacket(FirstPacket::Kind* kind, bool may_be_tls) {
+  using Kind = FirstPacket::Kind;
+  auto parser = [kind, may_be_tls](std::string_view bytes) {
+    const FirstPacket first = ReadFirst(bytes);
+    *kind = first.kind;
+    if (first.kind == Kind::kPartial) return Parse::Need(first.size);
+    const bool good = first.kind != Kind::kNone && (first.kind != Kind::kTls || may_be_tls);
+    return good ? Parse::Whole(first.size) : Parse::Bad();
+  };
+  View packet = co_await d_.client.Frame(parser);
+  if (!packet) co_return false;
+  packet_ = packet.text();
+  co_return true;
+}
+
+// Ends the session.
+Task<bool> Session::PassCancel() {
+  auto key = ReadCancel(packet_);
+  if (!key) co_return Close(RUM_CLOSE_CLIENT_PROTOCOL, "no key of a cancel has this length");
+  co_await Cancel(d_, worker_, *key);
+  co_return false;
+}
+
+bool Session::TakeStartup() {
   reported_ = false;
-  ParsedStartup parsed = ParseStartup(packet);
+  ParsedStartup parsed = ParseStartup(packet_);
   if (!parsed.ok()) {
     d_.Count(kClientFaults);
     if (parsed.value.version < kVersion3) {
@@ -103,7 +98,6 @@ bool Session::TakeStartup(std::string_view packet) {
     }
     return Refuse({parsed.sqlstate, parsed.why}, RUM_CLOSE_CLIENT_PROTOCOL, parsed.why);
   }
-  packet_ = packet;
   startup_ = std::move(parsed.value);
   d_.Identify(NameOf(config_.keys, startup_));
   if (config_.keys.kind == KeyKind::kUser) d_.Note("database", startup_.database);

@@ -58,7 +58,9 @@ class Session {
  private:
   // The steps of a login (session.cc).
   Task<bool> ReadStartup();
-  bool TakeStartup(std::string_view packet);
+  Task<bool> ReadFirstPacket(FirstPacket::Kind* kind, bool may_be_tls);
+  bool TakeStartup();
+  Task<bool> PassCancel();
   Task<bool> Route();
   Task<bool> AdmitKnown(bool names_user);
   Task<bool> Connect();
@@ -78,6 +80,7 @@ class Session {
 
   // Client and server agree on a proof, and rum passes it on (session_relay.cc).
   Task<bool> Authenticate();
+  Task<bool> LetAgree();
   bool PassRequest(const Message& message);
   bool PassMechanisms(const AuthRequest& request, const Message& message);
   Task<bool> PassAnswer();
@@ -88,7 +91,7 @@ class Session {
   bool TakeSecret();
   Task<bool> ProveToRum();
   Task<bool> ProveByMd5();
-  Task<bool> ProveByScram(ScramEdge edge, bool known);
+  Task<bool> ProveByScram(ScramEdge& edge, bool known);
   Task<bool> RefuseAsUnknown();
   void Negotiate();
   Task<bool> LogIn();
@@ -113,6 +116,7 @@ class Session {
   bool RefuseByVerdict(int32_t verdict);
   bool RefuseServer(std::string_view log_text);  // it broke the protocol
   bool RefuseClient(std::string_view log_text);  // 08P01
+  bool RefuseRequest(std::string_view code);     // for TLS or GSSAPI, a second time
   bool PassError(const Message& message);
   bool Close(uint32_t reason, std::string_view log_text);
 
@@ -136,9 +140,8 @@ class Session {
   std::optional<Auth> asked_;   // what the server asked for last
   Metric method_ = kTrustLogins;
 
-  std::string packet_;  // the Startup, as it came
+  std::string packet_;  // the Startup, as it came, or the one before it
   Startup startup_;
-  std::string cancel_;  // the id and key of a CancelRequest
   std::string record_;  // of the map
   std::string destination_;
 
@@ -151,7 +154,7 @@ class Session {
   bool server_proved_ = false;
 };
 
-// A CancelRequest: goes where the session of its key is (cancel.cc).
-Script Cancel(Dialogue& d, Worker& worker, std::string id_and_key);
+// A CancelRequest: goes where the session of its key is (cancel.cc). `id_and_key` outlives it.
+Script Cancel(Dialogue& d, Worker& worker, std::string_view id_and_key);
 
 }  // namespace rum::pgsql

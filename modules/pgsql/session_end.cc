@@ -31,6 +31,13 @@ bool Session::RefuseClient(std::string_view log_text) {
   return Refuse({"08P01", std::string(log_text)}, RUM_CLOSE_CLIENT_PROTOCOL, log_text);
 }
 
+bool Session::RefuseRequest(std::string_view code) {
+  d_.Count(kClientFaults);
+  reported_ = false;
+  return Refuse({"0A000", "unsupported frontend protocol " + std::string(code)},
+                RUM_CLOSE_CLIENT_PROTOCOL, "the client asks for encryption twice");
+}
+
 // The server's own words, but for those that name what it sees: rum's address, and the encryption of
 // rum's link.
 bool Session::PassError(const Message& message) {

@@ -11,6 +11,11 @@ using dialogue::Event;
 using dialogue::View;
 
 Task<bool> Session::Authenticate() {
+  if (client_key_ || md5_) co_return co_await LogIn();
+  co_return co_await LetAgree();
+}
+
+Task<bool> Session::LetAgree() {
   size_t wanted = kHeaderSize;  // of the client's answer
   while (!authenticated_) {
     const Event event =

@@ -28,7 +28,7 @@ Task<bool> Session::ProveToRum() {
   Negotiate();
   if (md5_) co_return co_await ProveByMd5();
   ScramEdge edge(*verifier_, BindingOf(d_.client));
-  co_return co_await ProveByScram(std::move(edge), true);
+  co_return co_await ProveByScram(edge, true);
 }
 
 Task<bool> Session::ProveByMd5() {
@@ -45,7 +45,7 @@ Task<bool> Session::ProveByMd5() {
 }
 
 // For a name that is not known the same words and the same work, and nothing but a wrong password.
-Task<bool> Session::ProveByScram(ScramEdge edge, bool known) {
+Task<bool> Session::ProveByScram(ScramEdge& edge, bool known) {
   d_.client.Send(BuildAuth(Auth::kSasl, edge.mechanisms()));
   Said said = co_await ReadClient(false);
   if (!said) co_return false;
@@ -70,7 +70,7 @@ Task<bool> Session::RefuseAsUnknown() {
   known_ = false;
   Negotiate();
   ScramEdge edge = ScramEdge::MakeMock(config_.mock_secret, startup_.user, BindingOf(d_.client));
-  co_return co_await ProveByScram(std::move(edge), false);
+  co_return co_await ProveByScram(edge, false);
 }
 
 bool Session::DenyPassword() {

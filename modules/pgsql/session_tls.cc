@@ -23,7 +23,8 @@ Task<bool> Session::StartDirectTls() {
     d_.client.Send(std::string_view("\x15\x03\x01\x00\x02\x02\x28", 7));
     co_return Close(RUM_CLOSE_UNSUPPORTED, "the client began with TLS");
   }
-  if (!co_await StartClientTls()) co_return false;
+  const bool started = co_await StartClientTls();
+  if (!started) co_return false;
   co_return true;
 }
 

@@ -3,6 +3,7 @@ workers and processes share, timers and posts of workers, and what is refused.""
 
 import os
 import signal
+import socket
 import subprocess
 
 from support import net
@@ -117,6 +118,26 @@ def _(t):
     os.kill(first, signal.SIGKILL)
     net.until(lambda: new.ask("get old") == "get 1", 10 * t.scale, lambda: "it is gone")
     same(new.ask("put old mine"), "put 0")
+
+
+@test("A session's destination is told as connect() takes it, and a relay that is no login counts as none")
+def _(t):
+    server = t.keep(socket.create_server(("127.0.0.1", 0)))
+    here, there = tcp(), "tcp:127.0.0.1:%d" % server.getsockname()[1]
+    rum = t.rum("-s", here, "-P", build_module(t), "--log-logins")
+    client = Client(t, here)
+    same(client.ask("where"), "where -2")
+    same(client.ask("connect " + there), "connect 0")
+    same(client.ask("where"), "where 0 " + there)
+    same(client.ask("nologin"), "nologin 0")
+    client.socket.sendall(b"relay\n")
+    peer = t.keep(server.accept()[0])
+    net.until(lambda: rum.stats()["sessions"]["relaying"] == 1, 10 * t.scale, lambda: "it relays")
+    same(rum.stats()["sessions"]["logins"], 0)
+    peer.close()
+    client.close()
+    net.until(lambda: '"login":"no"' in rum.log(), 10 * t.scale, lambda: "the log says so")
+    check('"event":"login"' not in rum.log(), "no login is logged")
 
 
 @test("Timers of a worker and posts of a module's own thread run, and end with the worker")

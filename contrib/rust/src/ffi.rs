@@ -278,6 +278,15 @@ pub struct rum_shared {
 
 #[repr(C)]
 #[derive(Clone, Copy)]
+pub struct rum_sessions {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub destination: Option<unsafe extern "C" fn(*mut rum_session, *mut c_char, *mut usize) -> i32>,
+    pub no_login: Option<unsafe extern "C" fn(*mut rum_session) -> i32>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub struct rum_probe {
     pub struct_size: u32,
     pub is_default: u32,
@@ -354,3 +363,4 @@ pub const RUM_PROCESS_1: &str = "rum.process/1\0";
 pub const RUM_RECORDS_1: &str = "rum.records/1\0";
 pub const RUM_WORKER_1: &str = "rum.worker/1\0";
 pub const RUM_SHARED_1: &str = "rum.shared/1\0";
+pub const RUM_SESSIONS_1: &str = "rum.sessions/1\0";

@@ -1,6 +1,6 @@
 //! The calls about one session, and what their answers mean.
 use crate::ffi::*;
-use crate::host::{call, host, write_log, Level, Record};
+use crate::host::{call, host, value, write_log, Level, Record};
 use std::any::Any;
 use std::ffi::{c_void, CString};
 use std::fmt;
@@ -337,6 +337,17 @@ impl Session {
             unsafe { peer(self.raw, side.number(), text.as_mut_ptr() as *mut c_char, text.len()) };
         text.truncate(size.min(text.len() - 1));
         String::from_utf8_lossy(&text).into_owned()
+    }
+    /// Where the upstream is connected to, as `connect` takes it. Error::State: it is not connected.
+    pub fn destination(&self) -> Result<Vec<u8>, Error> {
+        let destination = call!(sessions.destination);
+        // SAFETY: as many bytes are written as there is room for.
+        let text = value(|room, size| unsafe { destination(self.raw, room as *mut c_char, size) })?;
+        Ok(text.unwrap_or_default())
+    }
+    /// What this session relays is no login, such as a request to cancel what another one does.
+    pub fn no_login(&self) -> Result<(), Error> {
+        Error::of(unsafe { call!(sessions.no_login)(self.raw) })
     }
     /// Adds `key=value` to the session's log line. Never a secret.
     pub fn note(&self, key: &str, value: impl AsRef<[u8]>) -> Result<(), Error> {

@@ -42,8 +42,8 @@
  *
  * CHANGES
  *   1.0 (rum 1.0): first version, with the groups "rum.tls/1", "rum.limits/1", "rum.state/1",
- *     "rum.clock/1", "rum.process/1", "rum.records/1", "rum.worker/1" and "rum.shared/1", and
- *     probes.
+ *     "rum.clock/1", "rum.process/1", "rum.records/1", "rum.worker/1", "rum.shared/1" and
+ *     "rum.sessions/1", and probes.
  */
 #ifndef RUM_MODULE_H
 #define RUM_MODULE_H
@@ -562,6 +562,29 @@ typedef struct rum_shared {
    * `value` and `value_size` may be NULL, to remove it. */
   int32_t (*take)(const void *key, size_t key_size, void *value, size_t *value_size);
 } rum_shared;
+
+/* The group "rum.sessions/1": what a session is, beyond the host table. */
+#define RUM_SESSIONS_1 "rum.sessions/1"
+
+typedef struct rum_sessions {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* [worker] The destination of the connected upstream, just as connect() takes it:
+   * "tls:db1.example:5432", "sock:/path"; of a list, the one that was connected. So another session
+   * can connect to the same server later, such as to cancel what this one does. Before the call
+   * `size` is the room at `text`, after it the size of the destination; no NUL is written.
+   * RUM_E_LIMIT: there is no room for it, and `size` says how much it needs. RUM_E_STATE: no
+   * upstream is connected, and `size` is 0. Works in session_close, too. */
+  int32_t (*destination)(rum_session *session, char *text, size_t *size);
+  /* [worker] What this session will relay is no login, such as a request to cancel the query of
+   * another one. Call it before relay() or relay_from(), which then do not count a login, for the
+   * user neither, and do not end the login deadline; the session counts as one that is not logged in
+   * until it ends, and its line in the log says login=no. What was admitted is dropped. Later calls
+   * of admit(), confirm() and try_login() return RUM_E_STATE; login_failed() counts as ever.
+   * RUM_E_STATE: the session relays, has logged in, is a probe or closes, or a proof of a password
+   * is under way. May be called twice. */
+  int32_t (*no_login)(rum_session *session);
+} rum_sessions;
 
 /* The purpose of a probe. Valid until probe_open returns. */
 typedef struct rum_probe {

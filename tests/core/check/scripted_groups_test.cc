@@ -135,5 +135,40 @@ TEST(ScriptedBounds, AreThoseOfRum) {
   EXPECT_EQ(host.violations().size(), 1u);
 }
 
+const rum_sessions& Sessions() { return Calls<rum_sessions>(RUM_SESSIONS_1); }
+
+TEST(ScriptedSessions, SayTheDestinationAndTakeNoLogins) {
+  LittleModule little;
+  auto where = [](rum_session* s) {
+    char text[100];
+    size_t size = sizeof text;
+    int32_t status = Sessions().destination(s, text, &size);
+    return status == RUM_OK ? std::string(text, size) : std::to_string(status);
+  };
+  std::string before, after;
+  little.open = [&](rum_session* s) {
+    before = where(s);
+    return Connect(s, "tls:db1.test:5432,tcp:db2.test:5432");
+  };
+  little.connected = [&](rum_session* s, uint32_t) {
+    after = where(s);
+    size_t size = 5;
+    char text[5];
+    EXPECT_EQ(Sessions().destination(s, text, &size), RUM_E_LIMIT);
+    EXPECT_EQ(size, after.size());
+    EXPECT_EQ(Sessions().no_login(s), RUM_OK);
+    rum_calls->identify(s, "alice", 5);
+    EXPECT_EQ(Calls<rum_limits>(RUM_LIMITS_1).admit(s, nullptr, 0), RUM_E_STATE);
+    EXPECT_EQ(rum_calls->relay(s), RUM_OK);
+    EXPECT_EQ(Sessions().no_login(s), RUM_E_STATE);
+  };
+  ScriptedHost host(little.table());
+  ASSERT_TRUE(host.Open());
+  ASSERT_TRUE(host.ConnectOutcome(0));
+  EXPECT_EQ(before, "-2");
+  EXPECT_EQ(after, "tls:db1.test:5432");
+  EXPECT_NO_VIOLATION(host);
+}
+
 }  // namespace
 }  // namespace rum

@@ -15,6 +15,7 @@ static const rum_records* records;
 static const rum_shared* shared;
 static const rum_worker_calls* workers;
 static const rum_state* state;
+static const rum_sessions* sessions;
 
 enum { TICKS, POSTS };
 static const rum_metric metrics[] = {
@@ -39,7 +40,8 @@ static int32_t init(const rum_host* h, char* error, size_t error_size) {
   shared = h->extension(RUM_SHARED_1);
   workers = h->extension(RUM_WORKER_1);
   state = h->extension(RUM_STATE_1);
-  return records && shared && workers && state ? RUM_OK : RUM_E_UNSUPPORTED;
+  sessions = h->extension(RUM_SESSIONS_1);
+  return records && shared && workers && state && sessions ? RUM_OK : RUM_E_UNSUPPORTED;
 }
 
 static void tick(void* worker_data, void* argument) {
@@ -112,6 +114,16 @@ static void answer(rum_session* s, const char* word, const char* one, const char
   } else if (strcmp(word, "take") == 0) {
     int32_t status = shared->take(one, strlen(one), value, &size);
     say(s, "take", status, value, status == RUM_FOUND ? size : 0);
+  } else if (strcmp(word, "connect") == 0) {
+    int32_t status = host->connect(s, one, strlen(one));
+    if (status != RUM_OK) say(s, "connect", status, "", 0);
+  } else if (strcmp(word, "where") == 0) {
+    int32_t status = sessions->destination(s, value, &size);
+    say(s, "where", status, value, status == RUM_OK ? size : 0);
+  } else if (strcmp(word, "nologin") == 0) {
+    say(s, "nologin", sessions->no_login(s), "", 0);
+  } else if (strcmp(word, "relay") == 0) {
+    host->relay(s);
   } else if (strcmp(word, "save") == 0) {
     say(s, "save", state->save(one, two, strlen(two)), "", 0);
   } else if (strcmp(word, "huge") == 0) {
@@ -141,6 +153,12 @@ static int64_t client_data(void* data, rum_session* s, const uint8_t* bytes, siz
     answer(s, word, one, two, number);
   }
   return end - bytes + 1;
+}
+
+static void upstream_open(void* data, rum_session* s, uint32_t reason) {
+  (void)data;
+  say(s, "connect", (int32_t)reason, "", 0);
+  if (reason) host->close(s, RUM_CLOSE_CLIENT, NULL, 0);
 }
 
 static void looked_up(void* data, rum_session* s, int32_t status, const uint8_t* value,
@@ -180,6 +198,7 @@ RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL = {
     .worker_stop = worker_stop,
     .session_open = session_open,
     .client_data = client_data,
+    .upstream_open = upstream_open,
     .looked_up = looked_up,
     .session_close = session_close,
 };

@@ -310,6 +310,19 @@ class Dialogue {
   void Count(uint32_t metric, uint64_t delta = 1) const {
     host.calls->metric_add(session_, metric, delta);
   }
+  // Where the upstream is connected to, as Connect() takes it; empty: it is not.
+  std::string Destination() const {
+    size_t size = 0;
+    if (!host.sessions || host.sessions->destination(session_, nullptr, &size) != RUM_E_LIMIT) {
+      return {};
+    }
+    std::string text(size, '\0');
+    return host.sessions->destination(session_, text.data(), &size) == RUM_OK ? text : "";
+  }
+  // What this session relays is no login.
+  int32_t NoLogin() const {
+    return host.sessions ? host.sessions->no_login(session_) : RUM_E_UNSUPPORTED;
+  }
   size_t Peer(const Side& side, char* text, size_t size) const {
     return host.calls->peer(session_, side.number_, text, size);
   }
