@@ -70,7 +70,7 @@ Script Cancel(Dialogue& d, Worker& worker, std::string_view id_and_key) {
     d.Count(kUnknownCancels);
     co_return d.Close(RUM_CLOSE_DENIED, "no session has the key of the cancel request");
   }
-  [](auto& x) { if constexpr (requires { x.NoLogin(); }) x.NoLogin(); }(d);
+  d.NoLogin();
   d.client.GoOnAfterEnd(true);  // it need not wait for the answer
   Worker::Turn turn(worker, AddressOf(d));
   if (!co_await AwaitTurn(d, turn)) co_return;

@@ -227,8 +227,7 @@ bool Session::Accept() {
 void Session::KeepCancelKey(std::string_view body) {
   auto key = ParseKeyData(body);
   if (!key) return;  // such a session has no key that a client could send
-  CancelTarget target{.destination = [](auto& x) { if constexpr (requires { x.Destination(); }) return x.Destination(); else return std::string(); }(d_), .asks_for_tls = asked_for_tls_};
-  if (target.destination.empty()) target.destination = destination_;
+  CancelTarget target{.destination = d_.Destination(), .asks_for_tls = asked_for_tls_};
   if (target.destination.empty()) return;
   if (d_.Share(SharedKeyOf(*key), BuildCancelTarget(target)) != RUM_OK) d_.Count(kLostCancelKeys);
 }
