@@ -29,10 +29,10 @@ SETTINGS = {
 
 class PostgreSQL:
     """One server. certificate: None for ssl=off, or (certificate, key); settings: of postgresql.conf;
-    hba: lines that come before the usual ones."""
+    hba: lines that come before the usual ones; prepare: called in the child before it is the server."""
 
     def __init__(self, tree, folder, name, certificate=None, authority=None, settings=None, hba="",
-                 bind="127.0.0.1"):
+                 bind="127.0.0.1", prepare=end_with_parent):
         self.kind, self.name, self.tree, self.folder = tree.name, name, tree, folder
         self.data = os.path.join(folder, name)
         self.sockets = os.path.join(folder, name + ".s")
@@ -54,7 +54,7 @@ class PostgreSQL:
         if tree.version >= 18:
             self.settings.update(io_method="sync", md5_password_warnings="off")
         self.settings.update(settings or {})
-        self.process = None
+        self.process, self.prepare = None, prepare
         self.start()
 
     def start(self):
@@ -65,7 +65,7 @@ class PostgreSQL:
         self.said_before = len(self.error_log())
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            preexec_fn=end_with_parent, cwd=self.data,
+                                            preexec_fn=self.prepare, cwd=self.data,
                                             env=dict(os.environ, LC_ALL="C"))
         return self
 

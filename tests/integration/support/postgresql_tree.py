@@ -141,7 +141,7 @@ class PostgreSQLTree(server_trees.Programs):
             path = os.path.join(self.bin, name)
             with open(path, "rb") as f:
                 if f.read(4) == b"\x7fELF":
-                    self._wrap(path)
+                    self.wrap(path)
         os.mkdir(self.template)
         give_away(self.template)
         self._run(["initdb", "--pgdata=" + self.template, "--username=postgres", "--no-sync",
@@ -149,9 +149,10 @@ class PostgreSQLTree(server_trees.Programs):
         self._single("postgres", statements())
         self._single(DATABASE, TABLES)
 
-    def _wrap(self, path):
+    def wrap(self, path):
+        """Puts a script in the place of a program, wherever that lies."""
         os.rename(path, path + ".elf")
-        words = self.command(os.path.relpath(path + ".elf", self.files))
+        words = self.command(path + ".elf")
         words[1:1] = ["--argv0", path]
         with open(path, "w") as f:
             f.write('#!/bin/sh\nexec %s "$@"\n' % " ".join("'%s'" % word for word in words))

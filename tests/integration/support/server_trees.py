@@ -164,17 +164,43 @@ def _is_whole(folder):
         return False
 
 
-def programs(name, suite, packages, alone=(), say=print):
-    """The programs of packages that are no server of databases; fetched when they are not there."""
+def programs(name, suite, packages, alone=(), say=print, libraries=False):
+    """The programs of packages that are no server of databases; fetched when they are not there.
+    libraries: those of `alone`, too."""
     folder = os.path.join(cache_folder(), name)
     if not os.path.isdir(folder):
         fresh = "%s-%d" % (folder, os.getpid())
         try:
-            fetch(name, fresh, suite, list(packages), list(alone), say)
+            fetch(name, fresh, suite, list(packages), list(alone), say, libraries)
             os.rename(fresh, folder)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return Programs(name, folder)
+
+
+def sources(name, suite, package, wanted, say=print):
+    """A folder with some parts of a source package; fetched when it is not there."""
+    folder = os.path.join(cache_folder(), name)
+    if not os.path.isdir(folder):
+        fresh = "%s-%d" % (folder, os.getpid())
+        try:
+            _fetch_sources(name, fresh, suite, package, wanted, say)
+            os.rename(fresh, folder)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return folder
+
+
+def _fetch_sources(name, folder, suite, package, wanted, say):
+    os.makedirs(folder)
+    with _apt(folder, suite, "deb-src") as apt:
+        say("%s: asking for the sources of %s" % (name, suite))
+        apt("update", "--error-on=any")
+        say("%s: fetching the source of %s" % (name, package))
+        apt("source", "--download-only", package)
+        tarball = _only(os.path.join(folder, "apt", "archives"), "*.orig.tar.*")
+        call(name, ["tar", "-xf", tarball, "-C", folder, "--strip-components=1", "--wildcards",
+                    *["*/" + part for part in wanted]], 300)
 
 
 def fetch(name, folder, suite, packages, alone, say, libraries=False):
@@ -274,7 +300,7 @@ def mirror():
 
 
 @contextlib.contextmanager
-def _apt(folder, suite):
+def _apt(folder, suite, what="deb"):
     """apt with lists and a cache of its own, of a machine on which nothing is installed."""
     if not os.path.exists(KEYRING):
         raise Unavailable("there is no %s (Debian: debian-archive-keyring)" % KEYRING)
@@ -284,7 +310,7 @@ def _apt(folder, suite):
     with open(os.path.join(place, "status"), "w"):
         pass
     with open(os.path.join(place, "sources.list"), "w") as f:
-        f.write("deb [signed-by=%s] %s %s main\n" % (KEYRING, mirror(), suite))
+        f.write("%s [signed-by=%s] %s %s main\n" % (what, KEYRING, mirror(), suite))
     # How this machine reaches its mirrors stays; what it installs, and its hooks, do not matter.
     settings = subprocess.run(["apt-config", "dump", "Acquire"], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
