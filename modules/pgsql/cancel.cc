@@ -74,6 +74,7 @@ Script Cancel(Dialogue& d, Worker& worker, std::string_view id_and_key) {
   d.client.GoOnAfterEnd(true);  // it need not wait for the answer
   Worker::Turn turn(worker, AddressOf(d));
   if (!co_await AwaitTurn(d, turn)) co_return;
+  d.SetAlpn(d.upstream, {kAlpn});
   Reason failed = co_await d.Connect(target->destination);
   if (failed) co_return;
   if (target->asks_for_tls) {

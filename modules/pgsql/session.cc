@@ -35,6 +35,7 @@ Script Session::Run() {
 Task<bool> Session::ReadStartup() {
   using Kind = FirstPacket::Kind;
   unix_client_ = PeerOf(d_.client).starts_with("unix");
+  d_.SetAlpn(d_.client, {kAlpn});
   bool tls_is_over = ClientHasTls();
   bool gss_is_over = tls_is_over;
   Kind kind = Kind::kPartial;
@@ -110,7 +111,7 @@ bool Session::TakeStartup() {
 }
 
 Task<bool> Session::Route() {
-  const std::vector<RouteKey> keys = FindKeys(config_.keys, startup_, ServerName());
+  const std::vector<RouteKey> keys = FindKeys(config_.keys, startup_, d_.ServerName());
   for (const RouteKey& route : keys) {
     dialogue::Record record = co_await d_.Lookup(route.key);
     if (record.status() == dialogue::Record::kNotFound) continue;
@@ -147,6 +148,7 @@ Task<bool> Session::AdmitKnown(bool names_user) {
 }
 
 Task<bool> Session::Connect() {
+  d_.SetAlpn(d_.upstream, {kAlpn});
   auto connection = d_.Connect(destination_);
   Reason failed = connection.Begin();
   if (failed == Reason(RUM_CLOSE_NO_DESTINATION)) co_return co_await RefuseAsUnknown();

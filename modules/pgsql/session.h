@@ -24,6 +24,9 @@ using dialogue::Script;
 using dialogue::Side;
 using dialogue::Task;
 
+// By ALPN, TLS is for this protocol and no other.
+constexpr std::string_view kAlpn = "postgresql";
+
 // [worker], as all of this file. `config` and `worker` outlive it.
 Script Login(Dialogue& d, const Config& config, Worker& worker);
 
@@ -71,11 +74,8 @@ class Session {
   enum class Wish : uint8_t { kNo, kIfOffered, kMust };
   Task<bool> StartClientTls();
   Task<bool> StartDirectTls();
-  std::string ServerName() const;  // that the client's TLS named; empty: none
   Wish WishForTls() const;
   Task<bool> StartUpstreamTls(Wish wish);
-  // The hash of the certificate that a side has shown; empty: no TLS, or none that binding takes.
-  std::string BindingOf(const Side& side) const;
   bool BindsToAnotherCertificate() const;
 
   // Client and server agree on a proof, and rum passes it on (session_relay.cc).

@@ -27,7 +27,7 @@ void Session::Negotiate() {
 Task<bool> Session::ProveToRum() {
   Negotiate();
   if (md5_) co_return co_await ProveByMd5();
-  ScramEdge edge(*verifier_, BindingOf(d_.client));
+  ScramEdge edge(*verifier_, d_.EndPoint(d_.client));
   co_return co_await ProveByScram(edge, true);
 }
 
@@ -69,7 +69,7 @@ Task<bool> Session::ProveByScram(ScramEdge& edge, bool known) {
 Task<bool> Session::RefuseAsUnknown() {
   known_ = false;
   Negotiate();
-  ScramEdge edge = ScramEdge::MakeMock(config_.mock_secret, startup_.user, BindingOf(d_.client));
+  ScramEdge edge = ScramEdge::MakeMock(config_.mock_secret, startup_.user, d_.EndPoint(d_.client));
   co_return co_await ProveByScram(edge, false);
 }
 
@@ -132,7 +132,7 @@ bool Session::AnswerServer(const AuthRequest& request) {
       std::optional<std::string> nonce = MakeScramNonce();
       if (!verifier_ || !client_key_ || back_ || !nonce) break;
       back_.emplace(*verifier_, *client_key_);
-      const std::string binding = BindingOf(d_.upstream);
+      const std::string binding = d_.EndPoint(d_.upstream);
       const auto link = !ServerHasTls()    ? ScramBack::Link::kPlain
                         : binding.empty() ? ScramBack::Link::kTls
                                           : ScramBack::Link::kTlsWithHash;
