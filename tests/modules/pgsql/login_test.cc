@@ -158,7 +158,7 @@ TEST_F(PgsqlLogin, EndsByAnErrorWhoeverEndsIt) {
   ExpectError("57P03", RUM_CLOSE_UPSTREAM_GONE);
   Reach();
   host.Reset(RUM_UPSTREAM);
-  ExpectError("57P03", RUM_CLOSE_UPSTREAM_RESET);
+  ExpectError("57P03", RUM_CLOSE_UPSTREAM_GONE);
 }
 
 TEST_F(PgsqlLogin, LeavesTheServerWhenTheClientHasGone) {
@@ -222,6 +222,7 @@ TEST_F(PgsqlLogin, HasTlsToTheServerAsItIsChosen) {
     ScriptedHost::Options options;
     if (now.option) options["pgsql-upstream-tls"] = now.option;
     ScriptedHost other(rum_module_v1);
+    other.has_map = false;
     other.tls_mode[RUM_UPSTREAM] = now.mode;
     ASSERT_TRUE(other.Start(options).ok());
     other.Open();

@@ -49,7 +49,8 @@ TEST(AuthenticationRequest, IsOneThatIsKnownAndWellFormed) {
 }
 
 TEST(MechanismList, EndsWithAnEmptyName) {
-  auto names = ListMechanisms("SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"s);
+  const std::string list = "SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"s;
+  auto names = ListMechanisms(list);
   ASSERT_TRUE(names);
   EXPECT_EQ(*names, (std::vector<std::string_view>{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"}));
   EXPECT_EQ(BuildMechanisms(*names),
