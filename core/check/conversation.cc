@@ -127,6 +127,12 @@ void Conversation::SetWorld() {
   for (const char* side : {"client", "upstream"}) {
     Do(std::string("tls ") + side + " " + dice_.Of(kTlsWords));
   }
+  if (dice_.OneIn(4)) Do("tls-peer client name db.test");
+  if (dice_.OneIn(4)) Do("tls-peer client alpn other");
+  for (const char* side : {"client", "upstream"}) {
+    if (dice_.OneIn(4)) Do(std::string("tls-peer ") + side + " end-point none");
+    if (dice_.OneIn(4)) Do(std::string("tls-peer ") + side + " certificate 3000");
+  }
   Do(dice_.OneIn(8) ? "peer client unix:" : "peer client 192.0.2.1:40112");
   for (const char* word : {"admission ", "confirmation "}) {
     std::string verdict = dice_.OneIn(4) ? std::string(dice_.Of(kAdmissionVerdicts).word) : "ok";

@@ -86,6 +86,8 @@ bool Expectation::Holds() {
       return Did(Kind::kConfirm, "confirm() was not called");
     case Word::kExpectNoLogin:
       return Did(Kind::kNoLogin, "no_login() was not called");
+    case Word::kExpectAlpn:
+      return DidSetAlpn();
     default:
       return Not("a line that cannot be played");
   }
@@ -104,6 +106,16 @@ bool Expectation::Did(Kind kind, const char* otherwise) {
     if (deed.bytes.find(*part) != std::string::npos) return true;
   }
   return Not(otherwise);
+}
+
+bool Expectation::DidSetAlpn() {
+  const auto& deeds = host_.deeds();
+  for (size_t i = talk_.first_deed; i < deeds.size(); ++i) {
+    const Deed& deed = deeds[i];
+    if (deed.kind != Kind::kSetAlpn || deed.session != host_.selected()) continue;
+    if (deed.side == line_.side && deed.bytes == line_.text) return true;
+  }
+  return Not("set_alpn() was not called with these protocols");
 }
 
 // The whole of `got` must match.

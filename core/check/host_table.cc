@@ -280,6 +280,13 @@ const rum_tls kTls = {
     .active = TlsActive,
     .fingerprint = TlsFingerprint,
     .end_is_cut = TlsEndIsCut,
+    .set_alpn = SetAlpn,
+    .alpn = Alpn,
+    .offered_alpn = OfferedAlpn,
+    .server_name = ServerName,
+    .version = TlsVersion,
+    .certificate = Certificate,
+    .end_point = EndPoint,
 };
 
 int32_t Admit(rum_session* handle, const void* record, size_t size) {

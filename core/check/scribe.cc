@@ -64,6 +64,8 @@ std::string DescribeDeed(const Deed& deed) {
       return "expect confirm";
     case Kind::kNoLogin:
       return "expect no-login";
+    case Kind::kSetAlpn:
+      return std::string("expect alpn ") + SideWord(deed.side) + " " + deed.bytes;
   }
   return "#";
 }

@@ -125,6 +125,8 @@ class ScriptedSession {
   int32_t Confirm();
   int32_t Destination(char* text, size_t* size);
   int32_t NoLogin();
+  int32_t SetAlpn(uint32_t side, std::string_view list);
+  std::string Alpn(uint32_t side) const;  // what is agreed on; empty: none
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
 
   // [any] The registry's mutex is held.
@@ -202,6 +204,7 @@ class ScriptedSession {
   bool settling_ = false;
   int idle_hooks_ = 0;
   size_t sent_in_hook_ = 0;
+  std::string alpn_[2];                    // as set_alpn() takes it
   std::string server_;                     // what is or was connected, as connect() takes it
   bool confirmed_ = false;                 // or relayed: it has logged in
   bool need_refused_[2] = {false, false};  // by RUM_E_LIMIT, in the running data hook
@@ -215,7 +218,15 @@ class ScriptedSession {
 namespace host_table {
 
 extern const rum_host kTable;
-extern const rum_sessions kSessions;  // session_groups.cc
+// Of the groups about one session: session_groups.cc.
+extern const rum_sessions kSessions;
+int32_t SetAlpn(rum_session* handle, uint32_t side, const void* protocols, size_t size);
+int32_t Alpn(rum_session* handle, uint32_t side, char* name, size_t* size);
+int32_t OfferedAlpn(rum_session* handle, uint8_t* protocols, size_t* size);
+int32_t ServerName(rum_session* handle, char* name, size_t* size);
+int32_t TlsVersion(rum_session* handle, uint32_t side);
+int32_t Certificate(rum_session* handle, uint32_t side, void* der, size_t* size);
+int32_t EndPoint(rum_session* handle, uint32_t side, void* hash, size_t* size);
 
 // The session behind a handle, or null when the call cannot be served; that is noted.
 ScriptedSession* Find(const rum_session* handle, const char* call);

@@ -24,6 +24,7 @@ struct TranscriptLine {
     kConfirmation,  // the same
     kMap,           // key, pattern: the value
     kTryLogin,      // number: 0, 1 for waits, or RUM_REFUSED_BLOCKED
+    kTlsPeer,       // side; name: what of it; text, or pattern for bytes
     kMapBroken,
     kMapNone,
     kSession,  // name: the lines that follow are about it
@@ -62,6 +63,7 @@ struct TranscriptLine {
     kExpectLoginFailed,
     kExpectConfirm,
     kExpectNoLogin,
+    kExpectAlpn,  // side, text: the protocols with commas between them
     kExpectOpen,
   };
   Word word;

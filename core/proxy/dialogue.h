@@ -86,6 +86,7 @@ class Dialogue {
   int32_t Identify(std::string_view user);
   int32_t Connect(std::string_view destinations);  // empty: the default ones
   int32_t StartTls(uint32_t side, std::string_view server_name);
+  int32_t SetAlpn(uint32_t side, std::string_view list);
   int32_t Admit(std::string_view rules);
   int32_t TryLogin();
   int32_t Confirm();
@@ -192,6 +193,7 @@ class Dialogue {
   uint32_t close_reason_ = 0;
   std::string close_text_;
   TlsRequest tls_[2];
+  std::string alpn_[2];  // as set_alpn() of rum.tls/1 takes it
 
   std::optional<uint32_t> outcome_;  // of the connector, not told yet
   std::string_view outcome_detail_;  // to it, of a table or in tls_error_

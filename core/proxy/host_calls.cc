@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/alpn_list.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
@@ -144,6 +145,22 @@ void Close(rum_session* s, uint32_t reason, const char* text, size_t size) {
   if (dialogue) dialogue->Close(reason, text ? std::string_view(text, size) : std::string_view());
 }
 
+int32_t SetAlpn(rum_session* s, uint32_t side, const void* list, size_t size) {
+  if (side > RUM_UPSTREAM || (!list && size)) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_ALPN) return RUM_E_LIMIT;
+  if (size && !IsAlpnList(View(list, size))) return RUM_E_ARGUMENT;
+  return Ask(s, &Dialogue::SetAlpn, side, View(list, size));
+}
+
+template <Session::TlsFactOf kFact, class T>
+int32_t TlsFact(rum_session* s, uint32_t side, T* to, size_t* size) {
+  return Of(s).TlsFact(kFact, side, to, size);
+}
+template <Session::TlsFactOf kFact, class T>
+int32_t TlsFactOfClient(rum_session* s, T* to, size_t* size) {
+  return Of(s).TlsFact(kFact, RUM_CLIENT, to, size);
+}
+
 const rum_tls kTls = {
     sizeof(rum_tls),
     0,
@@ -151,6 +168,13 @@ const rum_tls kTls = {
     [](rum_session* s, uint32_t side) { return Of(s).TlsActive(side); },
     [](rum_session* s, uint8_t* digest) { return Of(s).TlsFingerprint(digest); },
     [](rum_session* s, uint32_t side) { return Of(s).TlsEndIsCut(side); },
+    SetAlpn,
+    TlsFact<Session::TlsFactOf::kAlpn>,
+    TlsFactOfClient<Session::TlsFactOf::kOfferedAlpn>,
+    TlsFactOfClient<Session::TlsFactOf::kServerName>,
+    [](rum_session* s, uint32_t side) { return Of(s).TlsVersion(side); },
+    TlsFact<Session::TlsFactOf::kCertificate>,
+    TlsFact<Session::TlsFactOf::kEndPoint>,
 };
 
 const rum_limits kLimits = {

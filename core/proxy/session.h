@@ -82,6 +82,9 @@ class Session final : public rum_session, private Loop::Watcher {
   int32_t TlsActive(uint32_t side) const;
   int32_t TlsFingerprint(uint8_t* digest) const;
   int32_t TlsEndIsCut(uint32_t which);
+  enum class TlsFactOf : uint8_t { kAlpn, kOfferedAlpn, kServerName, kCertificate, kEndPoint };
+  int32_t TlsFact(TlsFactOf fact, uint32_t side, void* to, size_t* size) const;
+  int32_t TlsVersion(uint32_t side) const;
   void LoginFailed();
   bool Blocked() const;
   void CancelTimer(uint64_t ticket);
@@ -194,6 +197,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void Die();
 
   // The module looks on.
+  const TlsStream* OpenTls(uint32_t side) const;
   bool hooked() const { return state_ == State::kDialogue || state_ == State::kWatch; }
   static uint32_t Other(uint32_t which) { return 1 - which; }
   // Empty: none was tried yet, or the session is closing.

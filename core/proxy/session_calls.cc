@@ -3,8 +3,8 @@
 // returned. TLS, pauses and timers are here to their end.
 #include <algorithm>
 #include <cstring>
-#include <utility>
 
+#include "base/copy_out.h"
 #include "base/log.h"
 #include "limits/admission.h"
 #include "proxy/dialogue.h"
@@ -56,34 +56,6 @@ int32_t Session::Send(uint32_t which, const void* data, size_t size) {
   return RUM_OK;
 }
 
-int32_t Session::TlsModeOf(uint32_t which) const {
-  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  const TlsContexts& tls = *worker_.tls();
-  if (which == RUM_UPSTREAM) return static_cast<int32_t>(tls.upstreams);
-  return static_cast<int32_t>(tls.server ? tls.clients : TlsMode::kOff);
-}
-
-int32_t Session::TlsActive(uint32_t which) const {
-  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  // One that was asked for begins when the hook has returned, and nothing goes there before.
-  return !sides_[which].plain() || (dialogue_ && dialogue_->tls_asked(which));
-}
-
-int32_t Session::TlsFingerprint(uint8_t* digest) const {
-  if (!digest) return RUM_E_ARGUMENT;
-  const TlsStream* tls = sides_[RUM_CLIENT].tls();
-  if (!tls) return RUM_E_STATE;
-  std::copy(tls->context().fingerprint().begin(), tls->context().fingerprint().end(), digest);
-  return RUM_OK;
-}
-
-int32_t Session::TlsEndIsCut(uint32_t which) {
-  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  if (!sides_[which].attached()) return RUM_E_STATE;
-  sides_[which].EndIsCut();
-  return RUM_OK;
-}
-
 void Session::LoginFailed() {
   worker_.counters.login_failures.Add(1);
   ++record_.login_failures;
@@ -119,16 +91,11 @@ std::string Session::Peer(uint32_t which) const {
 }
 
 int32_t Session::Destination(char* text, size_t* size) const {
-  const size_t room = std::exchange(*size, 0);
-  const bool connected =
-      side(RUM_UPSTREAM).attached() && (!dialogue_ || dialogue_->upstream_open());
-  if (!connected) return RUM_E_STATE;
-  // A probe is counted for no server, but has its dialogue to the end.
-  const std::string_view server = destination();
-  *size = server.size();
-  if (server.size() > room) return RUM_E_LIMIT;
-  server.copy(text, room);
-  return RUM_OK;
+  if (side(RUM_UPSTREAM).attached() && (!dialogue_ || dialogue_->upstream_open())) {
+    return CopyOut(destination(), text, size);
+  }
+  *size = 0;
+  return RUM_E_STATE;
 }
 
 int32_t Session::Note(const char* key, const void* value, size_t size) {
@@ -318,7 +285,8 @@ bool Dialogue::AdvanceTls(uint32_t which) {
     std::string_view early(reinterpret_cast<const char*>(window.data()), window.size());
     if (!s.StartTls(which == RUM_CLIENT ? contexts.server : contexts.client, which == RUM_CLIENT,
                     contexts.upstream_name.empty() ? tls.name : contexts.upstream_name, early,
-                    tls.own && which == RUM_CLIENT)) {  // to a server a PROXY header goes first
+                    tls.own && which == RUM_CLIENT) ||  // to a server a PROXY header goes first
+        !s.SetAlpn(alpn_[which])) {
       Close(RUM_CLOSE_NO_RESOURCES, "TLS");
     }
     window.Clear();

@@ -42,9 +42,18 @@ class Front:
         if tls:
             arguments += ["--tls", "on", "--tls-cert", tls[0], "--tls-key", tls[1]]
         self.rum = t.rum(*arguments, *options, **settings)
+        self.clients = []
+        self.rum_finishes, self.rum.finish = self.rum.finish, self.finish
+
+    def finish(self, **more):
+        """rum's descriptors are counted when its clients have gone."""
+        for client in self.clients:
+            client.close()
+        self.rum_finishes(**more)
 
     def client(self, tls=False, **more):
-        client = self.t.keep(Client(self.here, **more))
+        client = Client(self.here, **more)
+        self.clients.append(client)
         return client.start_tls(any_certificate()) if tls else client
 
     def log_in(self, user, tls=False, word=None, **more):

@@ -1,13 +1,16 @@
 """Host calls of rum/module.h with a module of the test, on a real rum: the map's records, the table that
 workers and processes share, timers and posts of workers, and what is refused."""
 
+import hashlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 
 from support import net
 from support.build import SOURCE, SUPPORT
+from support.certificates import Authority
 from support.harness import check, has, same, test
 from support.net import connect
 from support.rum import run_once
@@ -32,6 +35,9 @@ class Client:
 
     def ask(self, line):
         self.socket.sendall(line.encode() + b"\n")
+        return self.read(line)
+
+    def read(self, line="nothing"):
         while b"\n" not in self.rest:
             part = self.socket.recv(65536)
             check(part, "the answer to %r comes" % line)
@@ -138,6 +144,68 @@ def _(t):
     client.close()
     net.until(lambda: '"login":"no"' in rum.log(), 10 * t.scale, lambda: "the log says so")
     check('"event":"login"' not in rum.log(), "no login is logged")
+
+
+def end_point(certificate):
+    return hashlib.sha256(certificate).hexdigest()
+
+
+def facts(client, side):
+    """The lines that the module says of a side's handshake, by their first words."""
+    lines = [client.ask("facts " + side)] + [client.read() for _ in range(5)]
+    return dict(line.split(" ", 1) for line in lines)
+
+
+@test("A module sets protocols, and sees what a handshake with the client and the server has agreed on")
+def _(t):
+    authority = Authority(t.folder)
+    server_certificate, server_key = authority.sign("server")
+    mine, key = authority.sign("client")
+    own, own_key = authority.sign("rum")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server_certificate, server_key)
+    context.set_alpn_protocols(["h2", "postgresql"])
+    listener = t.keep(socket.create_server(("127.0.0.1", 0)))
+    here, there = tcp(), "tcp:127.0.0.1:%d" % listener.getsockname()[1]
+    t.rum("-s", here, "-P", build_module(t), "--tls", "require", "--tls-cert", own, "--tls-key", own_key,
+          "--tls-ca", authority.certificate, "--upstream-tls", "require")
+    client = Client(t, here)
+    same(client.ask("alpn imap postgresql"), "alpn 0")
+    same(facts(client, "client")["version"], "-2")
+    client.socket.sendall(b"starttls client\n")
+    wanted = ssl.create_default_context(cafile=authority.certificate)
+    wanted.load_cert_chain(mine, key)
+    wanted.set_alpn_protocols(["postgresql", "imap"])
+    client.socket = t.keep(wanted.wrap_socket(client.socket, server_hostname="localhost"))
+    same(client.socket.selected_alpn_protocol(), "imap", "the first of the module's")
+    same(client.ask("connect " + there), "connect 0")
+    plain = t.keep(listener.accept()[0])
+    client.socket.sendall(b"starttls upstream\n")
+    server = t.keep(context.wrap_socket(plain, server_side=True))
+    same(client.read(), "tls 0")
+    same(server.selected_alpn_protocol(), "postgresql")
+    seen = facts(client, "client")
+    same(seen["alpn"], "0 imap")
+    same(seen["offered"], "0 " + b"\x0apostgresql\x04imap".hex())
+    same(seen["name"], "0 localhost")
+    same(seen["version"], str(0x0304))
+    with open(mine) as f:
+        same(seen["certificate"], str(len(ssl.PEM_cert_to_DER_cert(f.read()))))
+    same(seen["end-point"], "0 " + end_point(client.socket.getpeercert(True)))
+    seen = facts(client, "upstream")
+    same(seen["alpn"], "0 postgresql")
+    with open(server_certificate) as f:
+        same(seen["end-point"], "0 " + end_point(ssl.PEM_cert_to_DER_cert(f.read())))
+    other = ssl.create_default_context(cafile=authority.certificate)
+    other.load_cert_chain(mine, key)
+    other.set_alpn_protocols(["http/1.1"])
+    second = Client(t, here)
+    second.ask("alpn imap postgresql")
+    second.socket.sendall(b"starttls client\n")
+    second.socket = t.keep(other.wrap_socket(second.socket, server_hostname="localhost"))
+    seen = facts(second, "client")
+    same(seen["alpn"], "0", "nothing in common is no failure")
+    same(seen["offered"], "0 " + b"\x08http/1.1".hex())
 
 
 @test("Timers of a worker and posts of a module's own thread run, and end with the worker")

@@ -79,6 +79,7 @@ pub const RUM_MOST_WORKER_POSTS: u32 = 1024;
 pub const RUM_MOST_SHARED_KEY: u32 = 256;
 pub const RUM_MOST_SHARED_VALUE: u32 = 512;
 pub const RUM_MOST_SHARED_ENTRIES: u32 = 8;
+pub const RUM_MOST_ALPN: u32 = 1024;
 pub const RUM_OPTION_TEXT: u32 = 0;
 pub const RUM_OPTION_CHOICE: u32 = 1;
 pub const RUM_OPTION_FLAG: u32 = 2;
@@ -167,6 +168,15 @@ pub struct rum_tls {
     pub active: Option<unsafe extern "C" fn(*mut rum_session, u32) -> i32>,
     pub fingerprint: Option<unsafe extern "C" fn(*mut rum_session, *mut u8) -> i32>,
     pub end_is_cut: Option<unsafe extern "C" fn(*mut rum_session, u32) -> i32>,
+    pub set_alpn: Option<unsafe extern "C" fn(*mut rum_session, u32, *const c_void, usize) -> i32>,
+    pub alpn: Option<unsafe extern "C" fn(*mut rum_session, u32, *mut c_char, *mut usize) -> i32>,
+    pub offered_alpn: Option<unsafe extern "C" fn(*mut rum_session, *mut u8, *mut usize) -> i32>,
+    pub server_name: Option<unsafe extern "C" fn(*mut rum_session, *mut c_char, *mut usize) -> i32>,
+    pub version: Option<unsafe extern "C" fn(*mut rum_session, u32) -> i32>,
+    pub certificate:
+        Option<unsafe extern "C" fn(*mut rum_session, u32, *mut c_void, *mut usize) -> i32>,
+    pub end_point:
+        Option<unsafe extern "C" fn(*mut rum_session, u32, *mut c_void, *mut usize) -> i32>,
 }
 
 #[repr(C)]

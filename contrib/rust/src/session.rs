@@ -91,6 +91,11 @@ impl fmt::Display for Error {
     }
 }
 
+/// None for an empty value.
+fn some(value: Result<Option<Vec<u8>>, Error>) -> Result<Option<Vec<u8>>, Error> {
+    value.map(|bytes| bytes.filter(|bytes| !bytes.is_empty()))
+}
+
 impl std::error::Error for Error {}
 
 /// Why a session ended: `RUM_CLOSE_...`.
@@ -395,6 +400,60 @@ impl Session {
         let mut digest = [0u8; 32];
         Error::of(unsafe { call!(tls.fingerprint)(self.raw, digest.as_mut_ptr()) })?;
         Ok(digest)
+    }
+    /// Before `start_tls`: the protocols (ALPN) to offer, or of which the first that the client offers,
+    /// too, is selected.
+    pub fn set_alpn(&self, side: Side, protocols: &[&[u8]]) -> Result<(), Error> {
+        let mut list = Vec::new();
+        for name in protocols {
+            list.push(u8::try_from(name.len()).map_err(|_| Error::Argument)?);
+            list.extend_from_slice(name);
+        }
+        Error::of(unsafe {
+            let p = list.as_ptr() as *const c_void;
+            call!(tls.set_alpn)(self.raw, side.number(), p, list.len())
+        })
+    }
+    /// The protocol that was agreed on; None: the two have none in common, or one of them named none.
+    pub fn alpn(&self, side: Side) -> Result<Option<Vec<u8>>, Error> {
+        let call = call!(tls.alpn);
+        // SAFETY: of this and the calls below: as many bytes are written as there is room for.
+        some(value(|room, size| unsafe {
+            call(self.raw, side.number(), room as *mut c_char, size)
+        }))
+    }
+    /// The protocols that the client has offered.
+    pub fn offered_alpn(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let call = call!(tls.offered_alpn);
+        let list = some(value(|room, size| unsafe { call(self.raw, room as *mut u8, size) }))?;
+        let (mut names, mut rest) = (Vec::new(), &list.unwrap_or_default()[..]);
+        while let Some((&size, more)) = rest.split_first() {
+            let (name, after) = more.split_at((size as usize).min(more.len()));
+            names.push(name.to_vec());
+            rest = after;
+        }
+        Ok(names)
+    }
+    /// The name (SNI) that the client asked for; nobody has verified it.
+    pub fn server_name(&self) -> Result<Option<Vec<u8>>, Error> {
+        let call = call!(tls.server_name);
+        some(value(|room, size| unsafe { call(self.raw, room as *mut c_char, size) }))
+    }
+    /// 0x0303 is TLS 1.2, 0x0304 is TLS 1.3.
+    pub fn tls_version(&self, side: Side) -> Result<u16, Error> {
+        let version = unsafe { call!(tls.version)(self.raw, side.number()) };
+        u16::try_from(version).map_err(|_| Error::from(version))
+    }
+    /// The certificate of the side's peer in DER form.
+    pub fn certificate(&self, side: Side) -> Result<Option<Vec<u8>>, Error> {
+        let call = call!(tls.certificate);
+        some(value(|room, size| unsafe { call(self.raw, side.number(), room, size) }))
+    }
+    /// The channel binding tls-server-end-point of the side. Error::Unsupported: it has none.
+    pub fn end_point(&self, side: Side) -> Result<Vec<u8>, Error> {
+        let call = call!(tls.end_point);
+        let hash = value(|room, size| unsafe { call(self.raw, side.number(), room, size) })?;
+        Ok(hash.unwrap_or_default())
     }
     /// The protocol has a good-bye: who just ends the connection was cut off.
     pub fn end_is_cut(&self, side: Side) -> Result<(), Error> {

@@ -148,6 +148,7 @@ RUM_UINT(RUM_CLOSE_MAINTENANCE, 32); /* an operator has taken the destination ou
  *   identify        bytes of the name                        RUM_MOST_USER
  *   connect         bytes of the address                     RUM_MOST_ADDRESS
  *   start_tls       bytes of the server's name               RUM_MOST_SERVER_NAME
+ *   set_alpn        bytes of the list                        RUM_MOST_ALPN
  *   timer           time                                     RUM_MOST_MILLISECONDS, else it is that
  *                   timers of a session                      RUM_MOST_TIMERS, else it answers 0
  *   note            bytes of a value                         RUM_MOST_NOTE
@@ -187,6 +188,7 @@ RUM_UINT(RUM_MOST_WORKER_POSTS, 1024);
 RUM_UINT(RUM_MOST_SHARED_KEY, 256);
 RUM_UINT(RUM_MOST_SHARED_VALUE, 512);
 RUM_UINT(RUM_MOST_SHARED_ENTRIES, 8);
+RUM_UINT(RUM_MOST_ALPN, 1024);
 
 /* Types of options. rum checks the value before the module sees it. */
 RUM_UINT(RUM_OPTION_TEXT, 0);     /* any text */
@@ -353,6 +355,40 @@ typedef struct rum_tls {
    * the end of `side`, if it has no TLS, on to a side with TLS as a cut stream, without the mark of
    * a complete one. RUM_E_STATE: there is no such side yet. */
   int32_t (*end_is_cut)(rum_session *session, uint32_t side);
+
+  /* [worker] The application protocols (ALPN) of the handshake to come: those that rum offers to the
+   * upstream, or of which it selects the first that the client offers, too. `protocols` is a list as
+   * TLS writes it: each name after its length in one byte, such as "\x0apostgresql"; at most
+   * RUM_MOST_ALPN bytes, and size 0 takes the list back. If the two have none in common, the
+   * handshake goes on without one, and the module decides: see alpn(). Also for TLS from the first
+   * byte on: in session_open for a listener, before connect() for "tls:host:port". The list of the
+   * upstream stays for a further connect(). RUM_E_STATE: the handshake has begun. RUM_E_ARGUMENT:
+   * that is no such list. */
+  int32_t (*set_alpn)(rum_session *session, uint32_t side, const void *protocols, size_t size);
+
+  /* The calls below are about a handshake that is done, so from tls_open on, and in session_close,
+   * too: before that, and without TLS, they return RUM_E_STATE. Before the call `size` is the room
+   * at the pointer before it, after it the size of the value; RUM_E_LIMIT: there is no room for it,
+   * and nothing was written. All but end_point and version have size 0 for what there is none of. */
+
+  /* [worker] The protocol that was agreed on, "postgresql"; size 0: none. */
+  int32_t (*alpn)(rum_session *session, uint32_t side, char *name, size_t *size);
+  /* [worker] What the client has offered, as a list of that form: whole names of at most
+   * RUM_MOST_ALPN bytes in all. Size 0: nothing. */
+  int32_t (*offered_alpn)(rum_session *session, uint8_t *protocols, size_t *size);
+  /* [worker] The server name (SNI) that the client asked for: any bytes but NUL, at most 255, which
+   * nobody has verified. */
+  int32_t (*server_name)(rum_session *session, char *name, size_t *size);
+  /* [worker] The version as TLS writes it: 0x0303 is TLS 1.2, 0x0304 is TLS 1.3. */
+  int32_t (*version)(rum_session *session, uint32_t side);
+  /* [worker] The certificate of the peer of a side in DER form, a few KiB: the client's, if rum asks
+   * for one and it has one, or the server's. Whether it was verified is the operator's choice. */
+  int32_t (*certificate)(rum_session *session, uint32_t side, void *der, size_t *size);
+  /* [worker] The channel binding tls-server-end-point (RFC 5929), 32 to 64 bytes: the hash of the
+   * certificate that rum has shown to the client, or that the upstream has shown to rum. They
+   * differ, so a proof of SCRAM-...-PLUS for one is none for the other. RUM_E_UNSUPPORTED: the
+   * certificate's signature has no hash function, as Ed25519. */
+  int32_t (*end_point)(rum_session *session, uint32_t side, void *hash, size_t *size);
 } rum_tls;
 
 /* The group "rum.limits/1": whether a user is accepted, and protection against password

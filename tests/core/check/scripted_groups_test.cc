@@ -170,5 +170,55 @@ TEST(ScriptedSessions, SayTheDestinationAndTakeNoLogins) {
   EXPECT_NO_VIOLATION(host);
 }
 
+TEST(ScriptedTls, SaysWhatThePeersBringToTheHandshake) {
+  LittleModule little;
+  const auto& tls = Calls<rum_tls>(RUM_TLS_1);
+  std::string facts;
+  little.open = [&](rum_session* s) {
+    size_t size = 0;
+    EXPECT_EQ(tls.alpn(s, RUM_CLIENT, nullptr, &size), RUM_E_STATE);
+    EXPECT_EQ(tls.version(s, RUM_CLIENT), RUM_E_STATE);
+    EXPECT_EQ(tls.set_alpn(s, RUM_CLIENT, "\x01x\x02pg", 5), RUM_OK);
+    return rum_calls->start_tls(s, RUM_CLIENT, nullptr, 0);
+  };
+  little.tls = [&](rum_session* s, uint32_t side, int32_t) {
+    auto add = [&](auto&&... arguments) {
+      char value[64];
+      size_t size = sizeof value;
+      auto call = [&](auto function, auto... more) { return function(s, more..., value, &size); };
+      EXPECT_EQ(call(arguments...), RUM_OK);
+      facts += std::string(value, size) + ";";
+    };
+    EXPECT_EQ(tls.set_alpn(s, side, "\x01x", 2), RUM_E_STATE);
+    add([&](rum_session* of, char* v, size_t* n) { return tls.alpn(of, side, v, n); });
+    add([&](rum_session* of, char* v, size_t* n) { return tls.server_name(of, v, n); });
+    add([&](rum_session* of, char* v, size_t* n) { return tls.certificate(of, side, v, n); });
+    add([&](rum_session* of, char* v, size_t* n) { return tls.end_point(of, side, v, n); });
+    uint8_t list[64];
+    size_t size = sizeof list;
+    EXPECT_EQ(tls.offered_alpn(s, list, &size), RUM_OK);
+    facts += std::string(reinterpret_cast<char*>(list), size);
+    EXPECT_EQ(tls.version(s, side), 0x0303);
+  };
+  ScriptedHost host(little.table());
+  host.tls_mode[RUM_CLIENT] = RUM_TLS_ON;
+  host.tls_peer[RUM_CLIENT] = {{"pg", "h2"}, "db.test", "DER", 0x0303, "hash"};
+  ASSERT_TRUE(host.Open());
+  ASSERT_TRUE(host.TlsOutcome(RUM_CLIENT, RUM_OK));
+  EXPECT_EQ(facts, "pg;db.test;DER;hash;\x02pg\x02h2");
+  EXPECT_NO_VIOLATION(host);
+}
+
+TEST(ScriptedTls, KnowsAListOfProtocols) {
+  LittleModule little;
+  little.open = [&](rum_session* s) {
+    EXPECT_EQ(Calls<rum_tls>(RUM_TLS_1).set_alpn(s, RUM_CLIENT, "pg", 2), RUM_E_ARGUMENT);
+    return RUM_OK;
+  };
+  ScriptedHost host(little.table());
+  ASSERT_TRUE(host.Open());
+  EXPECT_TRUE(Violates(host, "no list of protocols"));
+}
+
 }  // namespace
 }  // namespace rum

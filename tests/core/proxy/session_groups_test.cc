@@ -1,9 +1,12 @@
-// The groups of calls about one session, on the real core: "rum.sessions/1".
+// The groups of calls about one session, on the real core: "rum.sessions/1",
+// and what "rum.tls/1" says of handshakes.
 #include <gtest/gtest.h>
+#include <openssl/ssl.h>
 
 #include <string>
 #include <vector>
 
+#include "proxy/host_calls.h"
 #include "proxy/proxy.h"
 #include "support/running_proxy.h"
 #include "support/timeout.h"
@@ -144,6 +147,67 @@ TEST(NoLogin, IsRefusedWhenAUserHasLoggedIn) {
   Peer client = proxy.Client();
   Peer peer = server.Accept();
   EXPECT_TRUE(Eventually([&] { return proxy.Sum(&Counters::logins) == 1; }));
+}
+
+TEST(TlsFacts, AreThereAfterTheHandshake) {
+  Journal journal;
+  const auto& tls = *static_cast<const rum_tls*>(kHost.extension(RUM_TLS_1));
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) {
+    size_t size = 0;
+    EXPECT_EQ(tls.set_alpn(s, RUM_CLIENT, "\x01x\x0apostgresql", 13), RUM_OK);
+    EXPECT_EQ(tls.set_alpn(s, RUM_CLIENT, "postgresql", 10), RUM_E_ARGUMENT);
+    EXPECT_EQ(tls.set_alpn(s, RUM_CLIENT, "\x01x", RUM_MOST_ALPN + 1), RUM_E_LIMIT);
+    EXPECT_EQ(tls.set_alpn(s, 2, "\x01x", 2), RUM_E_ARGUMENT);
+    EXPECT_EQ(tls.alpn(s, RUM_CLIENT, nullptr, &size), RUM_E_STATE);
+    EXPECT_EQ(tls.version(s, RUM_CLIENT), RUM_E_STATE);
+    EXPECT_EQ(tls.end_point(s, RUM_UPSTREAM, nullptr, &size), RUM_E_STATE);
+    return RUM_OK;
+  };
+  hooks.client_data = [&](rum_session* s, std::string_view bytes) {
+    char text[4096];
+    size_t size = sizeof text;
+    EXPECT_EQ(tls.set_alpn(s, RUM_CLIENT, "\x01x", 2), RUM_E_STATE);
+    EXPECT_EQ(tls.alpn(s, RUM_CLIENT, text, &size), RUM_OK);
+    journal.Add("alpn " + std::string(text, size));
+    size = 1;
+    EXPECT_EQ(tls.alpn(s, RUM_CLIENT, text, &size), RUM_E_LIMIT);
+    EXPECT_EQ(size, 10u);
+    size = sizeof text;
+    EXPECT_EQ(tls.server_name(s, text, &size), RUM_OK);
+    journal.Add("name " + std::string(text, size));
+    size = sizeof text;
+    EXPECT_EQ(tls.offered_alpn(s, reinterpret_cast<uint8_t*>(text), &size), RUM_OK);
+    EXPECT_EQ(std::string(text, size), "\x02h2\x0apostgresql");
+    size = sizeof text;
+    EXPECT_EQ(tls.certificate(s, RUM_CLIENT, text, &size), RUM_OK);
+    EXPECT_EQ(size, 0u);
+    uint8_t digest[32];
+    size = sizeof text;
+    EXPECT_EQ(tls.end_point(s, RUM_CLIENT, text, &size), RUM_OK);
+    EXPECT_EQ(tls.fingerprint(s, digest), RUM_OK);
+    EXPECT_EQ(std::string(text, size), std::string(reinterpret_cast<char*>(digest), 32));
+    EXPECT_EQ(tls.version(s, RUM_CLIENT), 0x0304);
+    EXPECT_EQ(Send(s, RUM_CLIENT, "ok"), RUM_OK);
+    return static_cast<int64_t>(bytes.size());
+  };
+  RunningProxy proxy(hooks, [](Settings& s) {
+    s.listeners[0].tls = true;
+    s.tls.first = true;
+  });
+  Peer client = Peer::Connect("tcp:" + proxy.address().substr(4));
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  SSL* ssl = SSL_new(context);
+  SSL_set_fd(ssl, client.fd());
+  SSL_set_tlsext_host_name(ssl, "db.example");
+  SSL_set_alpn_protos(ssl, reinterpret_cast<const uint8_t*>("\x02h2\x0apostgresql"), 14);
+  EXPECT_EQ(SSL_connect(ssl), 1);
+  EXPECT_EQ(SSL_write(ssl, "x", 1), 1);
+  char answer[2];
+  EXPECT_EQ(SSL_read(ssl, answer, 2), 2);
+  EXPECT_EQ(journal.entries(), (std::vector<std::string>{"alpn postgresql", "name db.example"}));
+  SSL_free(ssl);
+  SSL_CTX_free(context);
 }
 
 }  // namespace

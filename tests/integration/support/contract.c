@@ -16,6 +16,7 @@ static const rum_shared* shared;
 static const rum_worker_calls* workers;
 static const rum_state* state;
 static const rum_sessions* sessions;
+static const rum_tls* tls;
 
 enum { TICKS, POSTS };
 static const rum_metric metrics[] = {
@@ -41,7 +42,8 @@ static int32_t init(const rum_host* h, char* error, size_t error_size) {
   workers = h->extension(RUM_WORKER_1);
   state = h->extension(RUM_STATE_1);
   sessions = h->extension(RUM_SESSIONS_1);
-  return records && shared && workers && state && sessions ? RUM_OK : RUM_E_UNSUPPORTED;
+  tls = h->extension(RUM_TLS_1);
+  return records && shared && workers && state && sessions && tls ? RUM_OK : RUM_E_UNSUPPORTED;
 }
 
 static void tick(void* worker_data, void* argument) {
@@ -99,6 +101,36 @@ static void say(rum_session* s, const char* what, int32_t status, const char* te
   host->send(s, RUM_CLIENT, "\n", 1);
 }
 
+static void say_hex(rum_session* s, const char* what, int32_t status, const uint8_t* bytes,
+                    size_t size) {
+  char hex[2 * 64 + 1] = "";
+  size_t i;
+  for (i = 0; i < size && i < 64; ++i) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+  say(s, what, status, hex, strlen(hex));
+}
+
+/* What the handshake of a side was about, in a line each. */
+static void say_facts(rum_session* s, uint32_t side) {
+  static const uint8_t none[1];
+  uint8_t value[4096];
+  size_t size = sizeof value;
+  int32_t status = tls->alpn(s, side, (char*)value, &size);
+  say(s, "alpn", status, (char*)value, size);
+  size = sizeof value;
+  status = tls->offered_alpn(s, value, &size);
+  say_hex(s, "offered", status, value, size);
+  size = sizeof value;
+  status = tls->server_name(s, (char*)value, &size);
+  say(s, "name", status, (char*)value, size);
+  say(s, "version", tls->version(s, side), "", 0);
+  size = sizeof value;
+  status = tls->certificate(s, side, value, &size);
+  say_hex(s, "certificate", status == RUM_OK ? (int32_t)size : status, none, 0);
+  size = sizeof value;
+  status = tls->end_point(s, side, value, &size);
+  say_hex(s, "end-point", status, value, size);
+}
+
 static void answer(rum_session* s, const char* word, const char* one, const char* two,
                    long number) {
   char value[RUM_MOST_SHARED_VALUE];
@@ -122,6 +154,15 @@ static void answer(rum_session* s, const char* word, const char* one, const char
     say(s, "where", status, value, status == RUM_OK ? size : 0);
   } else if (strcmp(word, "nologin") == 0) {
     say(s, "nologin", sessions->no_login(s), "", 0);
+  } else if (strcmp(word, "alpn") == 0) {
+    char list[256];
+    int n = snprintf(list, sizeof list, "%c%s%c%s", (int)strlen(one), one, (int)strlen(two), two);
+    tls->set_alpn(s, RUM_UPSTREAM, list, (size_t)n);
+    say(s, "alpn", tls->set_alpn(s, RUM_CLIENT, list, (size_t)n), "", 0);
+  } else if (strcmp(word, "starttls") == 0) {
+    host->start_tls(s, *one == 'c' ? RUM_CLIENT : RUM_UPSTREAM, NULL, 0);
+  } else if (strcmp(word, "facts") == 0) {
+    say_facts(s, *one == 'c' ? RUM_CLIENT : RUM_UPSTREAM);
   } else if (strcmp(word, "relay") == 0) {
     host->relay(s);
   } else if (strcmp(word, "save") == 0) {
@@ -159,6 +200,11 @@ static void upstream_open(void* data, rum_session* s, uint32_t reason) {
   (void)data;
   say(s, "connect", (int32_t)reason, "", 0);
   if (reason) host->close(s, RUM_CLOSE_CLIENT, NULL, 0);
+}
+
+static void tls_open(void* data, rum_session* s, uint32_t side, int32_t status) {
+  (void)data;
+  if (side == RUM_UPSTREAM) say(s, "tls", status, "", 0);
 }
 
 static void looked_up(void* data, rum_session* s, int32_t status, const uint8_t* value,
@@ -199,6 +245,7 @@ RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL = {
     .session_open = session_open,
     .client_data = client_data,
     .upstream_open = upstream_open,
+    .tls_open = tls_open,
     .looked_up = looked_up,
     .session_close = session_close,
 };

@@ -6,6 +6,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <rum/dialogue/host.hpp>
 #include <rum/dialogue/script.hpp>
@@ -296,6 +297,20 @@ class Dialogue {
   int32_t Fingerprint(uint8_t* digest) const {
     return host.tls ? host.tls->fingerprint(session_, digest) : RUM_E_UNSUPPORTED;
   }
+  // Before StartTls(): the protocols to offer, or of which the first that the client offers is
+  // selected; each of 1 to 255 bytes, at most RUM_MOST_ALPN bytes in all.
+  int32_t SetAlpn(const Side& side, std::initializer_list<std::string_view> protocols) const;
+  // After StartTls(), and empty without TLS and where there is none: the protocol that was agreed
+  // on, the server name that the client asked for, the peer's certificate (DER), and the channel
+  // binding tls-server-end-point.
+  std::string Alpn(const Side& side) const;
+  std::string ServerName() const;
+  std::string Certificate(const Side& side) const;
+  std::string EndPoint(const Side& side) const;
+  // 0x0303 is TLS 1.2, 0x0304 is TLS 1.3; negative: no TLS.
+  int32_t TlsVersion(const Side& side) const {
+    return host.tls ? host.tls->version(session_, side.number_) : RUM_E_UNSUPPORTED;
+  }
   void EndIsCut(const Side& side) const {
     if (host.tls) host.tls->end_is_cut(session_, side.number_);
   }
@@ -312,12 +327,9 @@ class Dialogue {
   }
   // Where the upstream is connected to, as Connect() takes it; empty: it is not.
   std::string Destination() const {
-    size_t size = 0;
-    if (!host.sessions || host.sessions->destination(session_, nullptr, &size) != RUM_E_LIMIT) {
-      return {};
-    }
-    std::string text(size, '\0');
-    return host.sessions->destination(session_, text.data(), &size) == RUM_OK ? text : "";
+    return Value(host.sessions != nullptr, [this](char* to, size_t* size) {
+      return host.sessions->destination(session_, to, size);
+    });
   }
   // What this session relays is no login.
   int32_t NoLogin() const {
@@ -376,6 +388,14 @@ class Dialogue {
   // A script that ignores the end of its session is destroyed after so many waits.
   static constexpr int kWaitsAfterEnd = 100;
 
+  // The value that `ask(room, &size)` copies; empty: there is none.
+  template <class Ask>
+  static std::string Value(bool there, Ask ask) {
+    size_t size = 0;
+    if (!there || ask(nullptr, &size) != RUM_E_LIMIT) return {};
+    std::string value(size, '\0');
+    return ask(value.data(), &size) == RUM_OK ? value : std::string();
+  }
   Side& side(uint32_t number) { return number == RUM_CLIENT ? client : upstream; }
   // False: no memory for the frame.
   bool Begin(Script script) {
@@ -442,6 +462,36 @@ inline int32_t Side::Forward(uint64_t size) {
 }
 inline int32_t Side::Need(size_t size) const {
   return host.calls->need(d_.session_, number_, size);
+}
+
+inline int32_t Dialogue::SetAlpn(const Side& side,
+                                 std::initializer_list<std::string_view> protocols) const {
+  if (!host.tls) return RUM_E_UNSUPPORTED;
+  std::string list;
+  for (std::string_view name : protocols) {
+    if (name.size() > 255) return RUM_E_ARGUMENT;
+    (list += static_cast<char>(name.size())) += name;
+  }
+  return host.tls->set_alpn(session_, side.number_, list.data(), list.size());
+}
+inline std::string Dialogue::Alpn(const Side& side) const {
+  return Value(host.tls != nullptr, [&](char* to, size_t* size) {
+    return host.tls->alpn(session_, side.number_, to, size);
+  });
+}
+inline std::string Dialogue::ServerName() const {
+  return Value(host.tls != nullptr,
+               [&](char* to, size_t* size) { return host.tls->server_name(session_, to, size); });
+}
+inline std::string Dialogue::Certificate(const Side& side) const {
+  return Value(host.tls != nullptr, [&](char* to, size_t* size) {
+    return host.tls->certificate(session_, side.number_, to, size);
+  });
+}
+inline std::string Dialogue::EndPoint(const Side& side) const {
+  return Value(host.tls != nullptr, [&](char* to, size_t* size) {
+    return host.tls->end_point(session_, side.number_, to, size);
+  });
 }
 
 }  // namespace rum::dialogue
