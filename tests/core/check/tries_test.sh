@@ -56,7 +56,7 @@ done
 for sample in mysql/login sni/hello pgsql/login; do
   module=.libs/${sample%/*}.so
   [ -f "$module" ] || continue
-  expect 0 "ok: 60 tries" --tries 60 --seed 2 "$module" \
+  expect 0 "ok: 120 tries" --tries 120 --seed 2 "$module" \
     "$here/../../modules/$sample.transcript"
   grep -q "reached:.*connect.*relay" "$work/out" || fail "the sample leads $module to the relay"
 done
