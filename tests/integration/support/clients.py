@@ -41,11 +41,11 @@ def need(name, package):
     return path
 
 
-def run(context, command, **more):
+def run(context, command, seconds=30, **more):
     if "input" not in more:
         more["stdin"] = subprocess.DEVNULL
     done = subprocess.run(command, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=30 * context.scale,
+                          stderr=subprocess.STDOUT, timeout=seconds * context.scale,
                           preexec_fn=end_with_parent, cwd=context.folder, **more)
     return done.stdout.decode("utf-8", "replace")
 

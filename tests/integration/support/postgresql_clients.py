@@ -23,7 +23,8 @@ QUESTION = """SELECT concat_ws(' ', 'ok', current_setting('port'),
 # What servers, clients and rum say, by the first that fits; each of them words it in its own way.
 KNOWN = (
     ("wrong password", r"password authentication failed"),
-    ("no hba entry", r"no pg_hba.conf entry|does not admit user"),
+    ("no hba entry", r"no pg_hba.conf entry"),
+    ("not admitted", r"does not admit user"),
     ("no certificate", r"requires a valid client certificate|client certificates can only"
                        r"|certificate authentication failed"),
     ("binding check", r"channel binding check failed"),
@@ -97,7 +98,7 @@ def _script(*command, package, **more):
         if command[0] == "node":
             env["NODE_PATH"] = os.path.join(node_modules(), "node_modules")
         done = run(t, [need(command[0], package), os.path.join(SCRIPTS, command[1]), *command[2:]],
-                   input="".join(lines).encode(), env=env)
+                   input="".join(lines).encode(), env=env, seconds=30 + 2 * len(lines))
         answers = [Answer(line) for line in done.splitlines() if line.startswith(("ok ", "error "))]
         # One that ended early has no answer for the rest.
         return (answers + [Answer(done)] * len(logins))[:len(logins)]
