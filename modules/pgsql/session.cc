@@ -21,6 +21,17 @@ Script Login(Dialogue& d, const Config& config, Worker& worker) {
   session.SayLastWords();
 }
 
+Script Refused(Dialogue& d, const Config& config, Worker& worker, Reason reason) {
+  Session session(d, config, worker);
+  co_await session.Refuse(reason);
+}
+
+Script Session::Refuse(Reason reason) {
+  refused_ = true;
+  const bool read = co_await ReadStartup();
+  if (read) RefuseFor(reason.number(), {});
+}
+
 Script Session::Run() {
   const bool known = co_await ReadStartup();  // who is the client?
   if (!known) co_return;
@@ -84,6 +95,7 @@ Task<bool> Session::ReadFirstPacket(FirstPacket::Kind* kind, bool may_be_tls) {
 Task<bool> Session::PassCancel() {
   auto key = ReadCancel(packet_);
   if (!key) co_return Close(RUM_CLOSE_CLIENT_PROTOCOL, "no key of a cancel has this length");
+  if (refused_) co_return Close(RUM_CLOSE_LIMIT, {});
   co_await Cancel(d_, worker_, *key);
   co_return false;
 }

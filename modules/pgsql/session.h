@@ -29,6 +29,9 @@ constexpr std::string_view kAlpn = "postgresql";
 
 // [worker], as all of this file. `config` and `worker` outlive it.
 Script Login(Dialogue& d, const Config& config, Worker& worker);
+// A client that rum refuses hears it after TLS and its Startup: before that, clients hide an error, or
+// come back without TLS.
+Script Refused(Dialogue& d, const Config& config, Worker& worker, dialogue::Reason reason);
 
 // For Side::Frame(). After a failed wait `frame` says whether the bytes were no message.
 struct MessageParser {
@@ -55,6 +58,7 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   Script Run();
+  Script Refuse(dialogue::Reason reason);
   // What the client must hear of a session that ends before it flows, if it has not.
   void SayLastWords();
 
@@ -130,6 +134,7 @@ class Session {
 
   bool reported_ = true;       // nothing is to be said: the client has its error, or cannot yet
   bool flows_ = false;         // nothing can be said any more
+  bool refused_ = false;       // before there was a session
   bool authenticated_ = false;
   bool unix_client_ = false;
   bool unix_upstream_ = false;

@@ -130,10 +130,10 @@ def _(t):
     rum = Front(t, default=dying)
     client = rum.client().send(startup({"user": "alice", "database": "rumtest"}))
     same(client.read_message()[0], "R")
-    dying.process.kill()
     for pid in subprocess.run(["pgrep", "-P", str(dying.process.pid)], stdout=subprocess.PIPE,
                               text=True).stdout.split():
         os.kill(int(pid), signal.SIGKILL)
+    dying.process.kill()
     same(client.refusal().code, "57P03")
 
 
