@@ -1,5 +1,5 @@
-// A CancelRequest: the client proves nothing but that it knows the key, and is answered by the end of
-// the connection, which it waits for.
+// A CancelRequest: the client proves nothing but that it knows the key, and is answered by the end
+// of the connection, which it waits for.
 #include <algorithm>
 #include <utility>
 

@@ -70,7 +70,8 @@ size_t Refusal(const void*, uint32_t reason, uint8_t* bytes, size_t size) {
 }
 
 constexpr rum_module Table() {
-  rum_module table = rum::dialogue::Hooks<rum::pgsql::Login, rum::pgsql::Probe, rum::pgsql::Refused>::Table();
+  rum_module table =
+      rum::dialogue::Hooks<rum::pgsql::Login, rum::pgsql::Probe, rum::pgsql::Refused>::Table();
   table.name = "pgsql";
   table.version = "1.0.0";
   table.summary = "routes PostgreSQL logins by user or database";

@@ -122,14 +122,16 @@ bool IsNews(const std::string& destination) {
   return told->size() < kMost && told->insert(destination).second;
 }
 
-// With TLS on both links, clients bind their proof to rum's certificate, and the server has its own.
+// With TLS on both links, clients bind their proof to rum's certificate, and the server has its
+// own.
 void WarnOfCertificates(Dialogue& d, const std::string& destination) {
   const std::string own = d.EndPoint(d.client), server = d.EndPoint(d.upstream);
   if (d.TlsMode(d.client) == RUM_TLS_OFF && own.empty()) return;  // no client comes by TLS
   if (!d.TlsActive(d.upstream) || (!own.empty() && own == server) || !IsNews(destination)) return;
-  const char* why = own.empty()      ? "rum's certificate has a signature without a hash (Ed25519)"
-                    : server.empty() ? "the server's certificate has a signature without a hash (Ed25519)"
-                                     : "the server's certificate is another than rum's";
+  const char* why = own.empty() ? "rum's certificate has a signature without a hash (Ed25519)"
+                    : server.empty()
+                        ? "the server's certificate has a signature without a hash (Ed25519)"
+                        : "the server's certificate is another than rum's";
   d.Log(RUM_LOG_WARNING,
         "pgsql: " + destination + ": " + why +
             ", so clients that come by TLS and bind their password to it (SCRAM-SHA-256-PLUS, as "
@@ -173,11 +175,12 @@ Script Probe(Dialogue& d, const Config& config, Worker&, ProbeQuestion question)
     co_return d.Close(RUM_CLOSE_PROBED);
   }
   auto error = message.type() == 'E' ? ParseError(message.body()) : std::nullopt;
-  if (!error) co_return d.Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server does not speak the protocol");
+  if (!error)
+    co_return d.Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server does not speak the protocol");
   const std::string text = Printable("error " + error->sqlstate + ": " + error->text);
   d.Note("error", text);
-  const bool refuses = std::find(std::begin(kNotNow), std::end(kNotNow), error->sqlstate) !=
-                       std::end(kNotNow);
+  const bool refuses =
+      std::find(std::begin(kNotNow), std::end(kNotNow), error->sqlstate) != std::end(kNotNow);
   d.Close(refuses ? RUM_CLOSE_UPSTREAM_DENIED : RUM_CLOSE_PROBED, refuses ? text : "");
 }
 

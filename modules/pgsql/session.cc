@@ -1,6 +1,6 @@
-// A login from top to bottom, in the order of the wire. What the steps need is in session_tls.cc (TLS
-// to the server), session_relay.cc (client and server agree), session_stored.cc (rum checks the
-// password) and session_end.cc (refusals and last words).
+// A login from top to bottom, in the order of the wire. What the steps need is in session_tls.cc
+// (TLS to the server), session_relay.cc (client and server agree), session_stored.cc (rum checks
+// the password) and session_end.cc (refusals and last words).
 #include "pgsql/session.h"
 
 #include <algorithm>
@@ -123,6 +123,7 @@ bool Session::TakeStartup() {
 }
 
 Task<bool> Session::Route() {
+  since_ = d_.Now();
   const std::vector<RouteKey> keys = FindKeys(config_.keys, startup_, d_.ServerName());
   for (const RouteKey& route : keys) {
     dialogue::Record record = co_await d_.Lookup(route.key);

@@ -1,5 +1,5 @@
-// The parsers of a login, and whole logins on the scripted host: the input is what client and server
-// send, in pieces. A client must hear whole messages, and nothing may break rum/module.h.
+// The parsers of a login, and whole logins on the scripted host: the input is what client and
+// server send, in pieces. A client must hear whole messages, and nothing may break rum/module.h.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -72,7 +72,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!host.Start({{"pgsql-key", (settings & 8) ? "user" : "user@database"}}).ok()) std::abort();
   using namespace std::string_view_literals;
   if (settings & 16) host.AddToMap("alice", std::string("\0tcp:db:5432\0"sv));
-  if (settings & 32) host.AddToMap("*", std::string("md5900150983cd24fb0d6963f7d28e17f72\0tcp:db:1\0"sv));
+  if (settings & 32)
+    host.AddToMap("*", std::string("md5900150983cd24fb0d6963f7d28e17f72\0tcp:db:1\0"sv));
   host.Open();
   input.remove_prefix(1);
   // Each piece: whose it is and how long, in one byte.

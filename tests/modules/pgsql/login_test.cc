@@ -131,9 +131,10 @@ TEST_F(PgsqlLogin, TakesNoAnswerThatNobodyAskedFor) {
 
 TEST_F(PgsqlLogin, RefusesServersThatBreakTheProtocol) {
   const std::string all[] = {
-      BuildMessage('D', "row"), BuildMessage('R', U32(99)), BuildMessage('R', "x"),
-      "R\xff\xff\xff\xff"s,     BuildMessage('E', "C28000"), "HTTP/1.1 400 Bad Request\r\n",
-      BuildMessage('S', "early"), kReady,
+      BuildMessage('D', "row"),    BuildMessage('R', U32(99)),
+      BuildMessage('R', "x"),      "R\xff\xff\xff\xff"s,
+      BuildMessage('E', "C28000"), "HTTP/1.1 400 Bad Request\r\n",
+      BuildMessage('S', "early"),  kReady,
   };
   for (const std::string& bad : all) {
     Reach();
@@ -143,9 +144,8 @@ TEST_F(PgsqlLogin, RefusesServersThatBreakTheProtocol) {
 }
 
 TEST_F(PgsqlLogin, EndsByAnErrorWhoeverEndsIt) {
-  const std::pair<uint32_t, const char*> ends[] = {{RUM_CLOSE_LOGIN_TIMEOUT, "08006"},
-                                                   {RUM_CLOSE_KILLED, "57P01"},
-                                                   {RUM_CLOSE_DRAIN, "57P03"}};
+  const std::pair<uint32_t, const char*> ends[] = {
+      {RUM_CLOSE_LOGIN_TIMEOUT, "08006"}, {RUM_CLOSE_KILLED, "57P01"}, {RUM_CLOSE_DRAIN, "57P03"}};
   for (const auto& [reason, sqlstate] : ends) {
     Reach();
     host.CloseByRum(reason);
@@ -212,10 +212,10 @@ TEST_F(PgsqlLogin, HasTlsToTheServerAsItIsChosen) {
     bool asks, goes_on;  // whether rum asks the server, and goes on when it has none
   };
   constexpr Case kCases[] = {
-      {nullptr, RUM_TLS_MIRROR, true, true},    {nullptr, RUM_TLS_REQUIRE, true, false},
-      {nullptr, RUM_TLS_VERIFY, true, false},   {nullptr, RUM_TLS_OFF, false, true},
-      {"prefer", RUM_TLS_MIRROR, true, true},   {"mirror", RUM_TLS_MIRROR, false, true},
-      {"off", RUM_TLS_MIRROR, false, true},     {"require", RUM_TLS_MIRROR, true, false},
+      {nullptr, RUM_TLS_MIRROR, true, true},  {nullptr, RUM_TLS_REQUIRE, true, false},
+      {nullptr, RUM_TLS_VERIFY, true, false}, {nullptr, RUM_TLS_OFF, false, true},
+      {"prefer", RUM_TLS_MIRROR, true, true}, {"mirror", RUM_TLS_MIRROR, false, true},
+      {"off", RUM_TLS_MIRROR, false, true},   {"require", RUM_TLS_MIRROR, true, false},
   };
   for (const Case& now : kCases) {
     SCOPED_TRACE(now.option ? now.option : "none");
@@ -260,6 +260,22 @@ TEST_F(PgsqlLogin, LetsAProofWaitForItsTurn) {
   EXPECT_EQ(ServerHears(), "");
   host.EndLoginWait();
   EXPECT_EQ(ServerHears(), kProof);
+}
+
+TEST_F(PgsqlLogin, OfAnUnknownUserTakesAsLongAsAServer) {
+  Reach();
+  host.Advance(30);
+  ServerSays(kMd5Request);
+  host.Feed(RUM_CLIENT, kProof);
+  host.Advance(50);
+  ServerSays(BuildError("28P01", "no"));
+  ClientHears();
+  host.Open();
+  host.Feed(RUM_CLIENT, BuildStartup("nobody"));
+  host.Advance(29);
+  EXPECT_EQ(ClientHears(), "");
+  host.Advance(1);
+  EXPECT_EQ(ClientHears()[0], 'R');
 }
 
 TEST_F(PgsqlLogin, CountsWrongPasswordsAndNothingElse) {
@@ -340,8 +356,8 @@ TEST_F(PgsqlLogin, MayBeginWithTlsForThisProtocolOnly) {
   EXPECT_EQ(ClientHears(), "\x15\x03\x01\0\2\2\x28"s) << "there is no TLS";
   host.tls_mode[RUM_CLIENT] = RUM_TLS_ON;
   for (bool offers : {false, true}) {
-    host.tls_peer[RUM_CLIENT].alpn = offers ? std::vector<std::string>{"postgresql"}
-                                            : std::vector<std::string>{"http/1.1"};
+    host.tls_peer[RUM_CLIENT].alpn =
+        offers ? std::vector<std::string>{"postgresql"} : std::vector<std::string>{"http/1.1"};
     host.Open();
     host.Feed(RUM_CLIENT, hello);
     EXPECT_TRUE(host.tls_wanted(RUM_CLIENT));

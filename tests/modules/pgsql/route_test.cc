@@ -88,9 +88,9 @@ TEST(CancelTarget, IsKeptUnderAKeyThatTheTableTakes) {
 }
 
 TEST(OwnErrors, OfWhatCannotBeReachedMakeLibpqGoOn) {
-  for (uint32_t reason :
-       {RUM_CLOSE_CONNECT_REFUSED, RUM_CLOSE_CONNECT_TIMEOUT, RUM_CLOSE_UNRESOLVED, RUM_CLOSE_TLS,
-        RUM_CLOSE_UPSTREAM_GONE, RUM_CLOSE_MAINTENANCE, RUM_CLOSE_MAP_UNAVAILABLE, RUM_CLOSE_DRAIN}) {
+  for (uint32_t reason : {RUM_CLOSE_CONNECT_REFUSED, RUM_CLOSE_CONNECT_TIMEOUT,
+                          RUM_CLOSE_UNRESOLVED, RUM_CLOSE_TLS, RUM_CLOSE_UPSTREAM_GONE,
+                          RUM_CLOSE_MAINTENANCE, RUM_CLOSE_MAP_UNAVAILABLE, RUM_CLOSE_DRAIN}) {
     EXPECT_STREQ(ErrorForReason(reason).sqlstate, "57P03") << reason;
   }
   EXPECT_STREQ(ErrorForReason(RUM_CLOSE_LIMIT).sqlstate, "53300");

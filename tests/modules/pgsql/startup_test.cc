@@ -34,10 +34,8 @@ Startup Read(const Pairs& pairs, uint32_t version = kVersion3) {
 
 TEST(FirstPacket, IsRecognisedByItsCodeAndWaitsForTheRest) {
   const std::pair<std::string, Kind> all[] = {
-      {Packet(80877103, ""), Kind::kSslRequest},
-      {Packet(80877104, ""), Kind::kGssRequest},
-      {Packet(80877102, "idxxkeyx"), Kind::kCancel},
-      {Of({{"user", "alice"}}), Kind::kStartup},
+      {Packet(80877103, ""), Kind::kSslRequest},     {Packet(80877104, ""), Kind::kGssRequest},
+      {Packet(80877102, "idxxkeyx"), Kind::kCancel}, {Of({{"user", "alice"}}), Kind::kStartup},
       {Packet(0x20000, "old"), Kind::kStartup},
   };
   for (const auto& [packet, kind] : all) {
@@ -148,15 +146,18 @@ TEST(StartupPacket, IsRefusedWithTheErrorOfAServer) {
 }
 
 TEST(ChangedStartup, KeepsWhatIsNotChanged) {
-  const std::string packet = Of({{"user", "alice"}, {"options", "-c a=b"}, {"_pq_.x", "1"}}, 0x30002);
+  const std::string packet =
+      Of({{"user", "alice"}, {"options", "-c a=b"}, {"_pq_.x", "1"}}, 0x30002);
   EXPECT_EQ(ChangeStartup(packet, {}), packet);
   EXPECT_EQ(ChangeStartup(packet, {.only_3_0 = true, .application = {}}),
             Of({{"user", "alice"}, {"options", "-c a=b"}}));
 }
 
 TEST(ChangedStartup, HasOneApplicationName) {
-  const std::string packet = Of({{"application_name", "a"}, {"user", "u"}, {"APPLICATION_NAME", "b"}});
-  EXPECT_EQ(ChangeStartup(packet, {.application = "c"}), Of({{"user", "u"}, {"application_name", "c"}}));
+  const std::string packet =
+      Of({{"application_name", "a"}, {"user", "u"}, {"APPLICATION_NAME", "b"}});
+  EXPECT_EQ(ChangeStartup(packet, {.application = "c"}),
+            Of({{"user", "u"}, {"application_name", "c"}}));
 }
 
 TEST(ChangedStartup, StaysAsItWasWhenItWouldBeTooLong) {
