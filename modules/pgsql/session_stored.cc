@@ -198,7 +198,7 @@ bool Session::RefuseOtherVerifier(std::string_view why) {
 bool Session::RefuseOrPass(const Message& message) {
   auto error = ParseError(message.body());
   if (error && error->sqlstate == "28P01" && asked_) {
-    return RefuseOtherVerifier("the server refuses what the map's secret proves: export it anew");
+    return RefuseOtherVerifier("the server refuses what the map's secret proves: export it again");
   }
   return PassError(message);
 }

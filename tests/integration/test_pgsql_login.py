@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 
-from pgsql_setup import NEEDS, PG15, Front, any_certificate, psql, stored
+from pgsql_setup import NEEDS, PG15, Front, psql, stored
 from support import postgresql
 from support.harness import check, has, same, test
-from support.pgsql_wire import Closed, Refused, message, startup
+from support.pgsql_wire import Refused, message, startup
 
 PLAIN = ("--pgsql-upstream-tls", "off")
 
