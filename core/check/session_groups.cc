@@ -87,7 +87,10 @@ int32_t Certificate(rum_session* handle, uint32_t side, void* der, size_t* size)
 
 int32_t EndPoint(rum_session* handle, uint32_t side, void* hash, size_t* size) {
   int32_t status = RUM_OK;
-  auto* session = WithTls(handle, "end_point", side, hash, size, &status);
+  ScriptedSession* session = Find(handle, "end_point");
+  const bool of_own = session && session->probe && side == RUM_CLIENT &&
+                      session->host().tls_mode[RUM_CLIENT] != RUM_TLS_OFF;
+  if (!of_own) session = WithTls(handle, "end_point", side, hash, size, &status);
   if (!session) return status;
   const auto& value = session->host().tls_peer[side].end_point;
   if (value) return CopyOut(*value, hash, size);

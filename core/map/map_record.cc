@@ -73,6 +73,13 @@ bool IsScram(std::string_view rest) {
   return digest != 0 && counted && salted && IsPadded(stored, digest) && IsPadded(rest, digest);
 }
 
+// Of PostgreSQL, which writes and hashes it in lower case.
+bool IsMd5(std::string_view text) {
+  return text.size() == 32 && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return std::isdigit(c) != 0 || (c >= 'a' && c <= 'f');
+         });
+}
+
 // Behind the first '$': the scheme, '$', and at least 8 characters that crypt(5) uses.
 bool IsCrypt(std::string_view rest) {
   const std::string_view id = Cut(rest, '$');
@@ -95,6 +102,7 @@ bool IsHashedSecret(std::string_view secret) {
   if (secret.starts_with(kKey)) return IsBase64(secret.substr(kKey.size()), 43);
   if (secret.starts_with(kSaltedKey)) return IsSaltedKey(secret.substr(kSaltedKey.size()));
   if (secret.starts_with("SCRAM-")) return IsScram(secret.substr(6));
+  if (secret.starts_with("md5")) return IsMd5(secret.substr(3));
   if (secret.starts_with('$')) return IsCrypt(secret.substr(1));
   return secret.size() == 41 && secret[0] == '*' &&
          std::all_of(secret.begin() + 1, secret.end(),

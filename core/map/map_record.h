@@ -24,9 +24,10 @@ std::string FormatMapRecord(const MapRecord& record);
 
 // `*` and 40 hexadecimal digits, SHA1(SHA1(password)); a public key: `ed25519:` and 43 characters
 // of base64, or `parsec:P`, a digit, a colon, 24 characters of base64, a colon, and 43; a verifier
-// of RFC 5803, SCRAM-SHA-256$COUNT:SALT$STOREDKEY:SERVERKEY (or SCRAM-SHA-1, -512); or a hash of
-// crypt(5), $ID$.... Only the text is looked at: whether the module can use it is the module's to
-// say. A password in plain text is none of these.
+// of RFC 5803, SCRAM-SHA-256$COUNT:SALT$STOREDKEY:SERVERKEY (or SCRAM-SHA-1, -512); `md5` and 32
+// hexadecimal digits, md5(password and user); or a hash of crypt(5), $ID$.... Only the text is
+// looked at: whether the module can use it is the module's to say. A password in plain text is none
+// of these.
 bool IsHashedSecret(std::string_view secret);
 
 }  // namespace rum

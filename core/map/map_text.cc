@@ -29,8 +29,8 @@ Status CheckSecret(std::string_view secret) {
   if (secret.empty() || IsHashedSecret(secret)) return Ok();
   return Bad(
       "has a secret that is neither * and 40 hexadecimal digits nor a public key (ed25519:... or "
-      "parsec:P0:...), a verifier (SCRAM-SHA-256$...) or a hash of crypt ($6$...)");  // do not show
-                                                                                      // it
+      "parsec:P0:...), a verifier (SCRAM-SHA-256$...), an MD5 hash (md5...) or a hash of crypt "
+      "($6$...)");  // do not show it
 }
 
 Status CheckDestination(std::string_view destination) {

@@ -341,8 +341,8 @@ Rules: allow=NETWORK,... deny=NETWORK,... max=N rate=N/s tls=require from=TIME u
 disabled note=TEXT. Unknown rules are errors. MODULE-NAME=VALUE is a column for a module, such as
 pgsql-db=app1.
 
-The secret is the output of `rum-map hash`, a verifier (SCRAM-SHA-256$...), a hash of crypt
-($6$...), a public key (ed25519:... or parsec:P0:...), or - for none.
+The secret is the output of `rum-map hash`, a verifier (SCRAM-SHA-256$...), an MD5 hash
+(md5...), a hash of crypt ($6$...), a public key (ed25519:... or parsec:P0:...), or - for none.
 In names, write \s for a blank, \\ for a backslash and \xHH for other bytes.
 Lines that begin with # are comments.
 

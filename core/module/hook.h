@@ -72,7 +72,7 @@ inline constexpr std::string_view kHookNames[] = {"",
 
 static_assert(std::size(kHookNames) == static_cast<size_t>(Hook::kRefusedOpen) + 1);
 static_assert(std::size(kHookNames) - static_cast<size_t>(Hook::kInit) ==
-                  (sizeof(rum_module) - offsetof(rum_module, init)) / sizeof(void (*)()),
+                  (offsetof(rum_module, lacks) - offsetof(rum_module, init)) / sizeof(void (*)()),
               "a new hook needs a name here and an InHook where it is called");
 
 constexpr std::string_view HookName(Hook hook) { return kHookNames[static_cast<size_t>(hook)]; }

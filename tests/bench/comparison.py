@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import time
 
+from postgresql import run_pgbench
 from proxies import PASSWORD, USERS, Missing, free_port, program
 
 
@@ -20,7 +21,7 @@ class Figure:
 
 
 class Load:
-    """`kind` is what is spoken: tcp, tls (to the proxy alone) or mysql."""
+    """`kind` is what is spoken: tcp, tls (to the proxy alone), mysql or pgsql."""
 
     def __init__(self, name, command, figures, kind="tcp", server="echo-server", fresh=False,
                  run=None):
@@ -134,6 +135,14 @@ LOADS = [
     Load("result", ["result"],
          [Figure("cpu_each", "a result of 100 MB to the mariadb client: CPU s per GB", 3),
           Figure("rate", "the same: GB a second", 2, high=True)], "mysql", None, run=run_result),
+    Load("pgsql-connect", ["pgbench", "--connect"],
+         [Figure("cpu_us", "pgbench -C -S: login, SELECT, end; 8 at a time: CPU us each"),
+          Figure("rate", "the same: logins a second", 0, high=True)], "pgsql", None,
+         run=run_pgbench),
+    Load("pgsql-select", ["pgbench"],
+         [Figure("cpu_us", "pgbench -S, 8 clients: CPU us per query"),
+          Figure("rate", "the same: queries a second", 0, high=True)], "pgsql", None,
+         run=run_pgbench),
     Load("tls-connect", ["connect", "--tls", "full", "--connections", "8", "--size", "100"],
          [Figure("cpu_us", "the same with TLS to the proxy, a full handshake: CPU us each"),
           Figure("rate", "the same: connections a second", 0, high=True)], "tls"),
@@ -167,11 +176,12 @@ class Comparison:
 
     def run(self, load):
         started, back = {}, free_port()
-        mariadb = None
+        database = None
         try:
             if load.server is None:
-                mariadb = self.bench.start_mariadb()
-                back = mariadb.port
+                database = (self.bench.start_postgresql() if load.kind == "pgsql"
+                            else self.bench.start_mariadb())
+                back = database.port
                 if load.run is run_sysbench:
                     for step in ("cleanup", "prepare"):
                         run_program(self.bench, sysbench(load.command[0], "--mysql-port=%d" % back,
@@ -180,7 +190,7 @@ class Comparison:
             if not load.fresh:
                 for name in list(names):
                     try:
-                        started[name] = self._start(load, name, back, mariadb)
+                        started[name] = self._start(load, name, back, database)
                     except Missing as e:
                         self.missing.append("%s: %s: %s" % (load.name, name, e))
                         names.remove(name)
@@ -189,15 +199,15 @@ class Comparison:
                 turn = number % max(1, len(names))
                 for name in names[turn:] + names[:turn]:
                     try:
-                        self._run_once(load, name, started.get(name), back, mariadb)
+                        self._run_once(load, name, started.get(name), back, database)
                     except Missing as e:
                         self.missing.append("%s: %s: %s" % (load.name, name, e))
                 self.tell("%s: round %d" % (load.name, number + 1))
         finally:
             for process in started.values():
                 process.stop()
-            if mariadb:
-                mariadb.stop()
+            if database:
+                database.stop()
 
     def _contenders(self, load):
         names = list(self.names)
@@ -208,18 +218,25 @@ class Comparison:
             if load.name == "mysql-login":
                 at = [n for n in names if n.endswith("-mysql")]
                 names = at + [n[:-len("mysql")] + "rewrite" for n in at] + names[len(at):]
+            names = [n for n in names if not n.startswith("pgbouncer")]
+        elif load.kind == "pgsql":
+            names = [n for n in names if "splice" not in n and n != "mysqlrouter"]
+            names = [n + "-pgsql" if n in ("rum", "before") else n for n in names]
+            if load.name == "pgsql-connect":
+                at = [n for n in names if n.endswith("-pgsql")]
+                names = at + [n + "-rewrite" for n in at] + names[len(at):]
         else:
-            names = [n for n in names if n != "mysqlrouter"]
+            names = [n for n in names if n != "mysqlrouter" and not n.startswith("pgbouncer")]
         if load.kind == "tls":
             return [n + "-tls" for n in names if "splice" not in n]
         return names + ([] if load.fresh else ["direct"])
 
-    def _start(self, load, name, back, mariadb):
+    def _start(self, load, name, back, database):
         if name != "direct":
             return self.bench.start(name, back)
-        return mariadb or self.bench.start_server(load.server)
+        return database or self.bench.start_server(load.server)
 
-    def _run_once(self, load, name, process, back, mariadb):
+    def _run_once(self, load, name, process, back, database):
         arguments = list(load.command)
         if load.fresh:
             arguments += ["--connections", str(self.idle_connections)]
@@ -229,7 +246,7 @@ class Comparison:
         try:
             direct = name == "direct"
             result = load.run(self.bench, arguments, process.port,
-                              None if direct or mariadb else back,
+                              None if direct or database else back,
                               () if direct else process.pids())
         finally:
             if load.fresh:

@@ -82,6 +82,7 @@ pub const RUM_MOST_SHARED_ENTRIES: u32 = 8;
 pub const RUM_MOST_ALPN: u32 = 1024;
 pub const RUM_MOST_CONNECTS: u32 = 8;
 pub const RUM_MOST_REFUSED: u32 = 64;
+pub const RUM_LACKS_PROXY_HEADER: u32 = 1;
 pub const RUM_MOST_REFUSED_MILLISECONDS: u32 = 3000;
 pub const RUM_MOST_REFUSED_BYTES: u32 = 16384;
 pub const RUM_OPTION_TEXT: u32 = 0;
@@ -385,6 +386,7 @@ pub struct rum_module {
             *mut *mut c_void,
         ) -> i32,
     >,
+    pub lacks: u64,
 }
 
 // Names of groups, for extension(), which wants the NUL at their end.

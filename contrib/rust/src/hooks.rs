@@ -56,6 +56,7 @@ impl Table {
             probe_open: if M::PROBES { Some(probe_open::<M>) } else { None },
             drained: Some(drained::<M>),
             refused_open: if M::REFUSES { Some(refused_open::<M>) } else { None },
+            lacks: 0,
         })
     }
 }

@@ -218,6 +218,9 @@ typedef struct rum_option {
   uint32_t short_name;       /* a letter such as 't', or 0; refused when rum has that letter */
 } rum_option;
 
+/* What servers cannot take; see `lacks`. */
+RUM_UINT(RUM_LACKS_PROXY_HEADER, 1); /* a PROXY header before the protocol's first byte */
+
 /* A counter of the module: `rum_NAME_total` in /metrics, NAME under "module" in /stats. */
 typedef struct rum_metric {
   /* The module's name, an underscore, and [a-z0-9_]+; at most 64 bytes. A module of which two
@@ -406,7 +409,8 @@ typedef struct rum_tls {
   /* [worker] The channel binding tls-server-end-point (RFC 5929), 32 to 64 bytes: the hash of the
    * certificate that rum has shown to the client, or that the upstream has shown to rum. They
    * differ, so a proof of SCRAM-...-PLUS for one is none for the other. RUM_E_UNSUPPORTED: the
-   * certificate's signature has no hash function, as Ed25519. */
+   * certificate's signature has no hash function, as Ed25519. In a probe, RUM_CLIENT: of the
+   * certificate that clients are shown. */
   int32_t (*end_point)(rum_session *session, uint32_t side, void *hash, size_t *size);
 } rum_tls;
 
@@ -800,6 +804,10 @@ typedef struct rum_module {
    * hook is called then. Store your own state in *data. NULL hook: rum asks `refusal`. */
   int32_t (*refused_open)(rum_session *session, const void *config, void *worker_data,
                           uint32_t reason, void **data);
+
+  /* What the servers of this protocol cannot take, RUM_LACKS_...: rum then refuses the options for
+   * it, so that nobody finds out by connections that end. */
+  uint64_t lacks;
 } rum_module;
 
 /* The symbol that the module exports. In a static build (--enable-builtin-modules) the build

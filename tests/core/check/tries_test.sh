@@ -51,14 +51,14 @@ expect 0 "ok: 60 tries" --tries 60 --seed 1 $modules/postbox.so
 expect 0 "ok: 60 tries" --tries 60 --seed 1 --samples "$here/transcripts" $modules/postbox.so
 grep -q "reached:.*lookup.*connect.*relay" "$work/out" || fail "samples lead to the relay"
 expect 0 "ok: 30 tries" --tries 30 $modules/postbox.so "$here/transcripts/login.transcript"
-for module in passthrough mysql sni; do
+for module in passthrough mysql sni pgsql; do
   [ -f ".libs/$module.so" ] || continue # not built in
   expect 0 "ok: 40 tries" --tries 40 --seed 1 ".libs/$module.so"
 done
-for sample in mysql/login sni/hello; do
+for sample in mysql/login sni/hello pgsql/login; do
   module=.libs/${sample%/*}.so
   [ -f "$module" ] || continue
-  expect 0 "ok: 60 tries" --tries 60 --seed 2 "$module" \
+  expect 0 "ok: 120 tries" --tries 120 --seed 2 "$module" \
     "$here/../../modules/$sample.transcript"
   grep -q "reached:.*connect.*relay" "$work/out" || fail "the sample leads $module to the relay"
 done

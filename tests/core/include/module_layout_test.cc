@@ -119,7 +119,8 @@ const std::vector<Layout>& Layouts() {
         MEMBER(rum_module, timeout),       MEMBER(rum_module, resumed),
         MEMBER(rum_module, session_close), MEMBER(rum_module, refusal),
         MEMBER(rum_module, stats),         MEMBER(rum_module, probe_open),
-        MEMBER(rum_module, drained),       MEMBER(rum_module, refused_open)}},
+        MEMBER(rum_module, drained),       MEMBER(rum_module, refused_open),
+        MEMBER(rum_module, lacks)}},
   };
   return layouts;
 }

@@ -75,6 +75,16 @@ TEST(MapRecord, KnowsAVerifierByItsForm) {
   }
 }
 
+TEST(MapRecord, KnowsAnMd5HashByItsForm) {
+  const std::string good = "md525dacfe74dce8d3098122097addc8819";
+  EXPECT_TRUE(IsHashedSecret(good));
+  for (const std::string& bad :
+       {"md5"s, good.substr(0, 34), good + "0", good.substr(3), "MD5" + good.substr(3),
+        "md525DACFE74DCE8D3098122097ADDC8819"s, "md5" + std::string(32, 'g')}) {
+    EXPECT_FALSE(IsHashedSecret(bad)) << bad;
+  }
+}
+
 TEST(MapRecord, KnowsAHashOfCryptByItsForm) {
   EXPECT_TRUE(IsHashedSecret("$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"));
   EXPECT_TRUE(IsHashedSecret("$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWQ"));
@@ -186,7 +196,8 @@ TEST(MapText, SaysWhatIsWrongWithALine) {
   EXPECT_EQ(
       Why("alice secret tcp:a:1"),
       "user 'alice' has a secret that is neither * and 40 hexadecimal digits nor a public key "
-      "(ed25519:... or parsec:P0:...), a verifier (SCRAM-SHA-256$...) or a hash of crypt ($6$...)");
+      "(ed25519:... or parsec:P0:...), a verifier (SCRAM-SHA-256$...), an MD5 hash "
+      "(md5...) or a hash of crypt ($6$...)");
   EXPECT_EQ(Why("- - tcp:a:1"), "user '' is an empty name, which no client can use");
   EXPECT_EQ(Why(std::string(513, 'u') + " - tcp:a:1"),
             "user '" + std::string(80, 'u') + "...' has a name of more than 512 bytes");

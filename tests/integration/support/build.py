@@ -38,7 +38,7 @@ class Build:
         for top, folders, files in os.walk(self.folder):
             folders[:] = [f for f in folders if f not in ("tests", "autom4te.cache")]
             for name in files:
-                if name in ("passthrough.so", "mysql.so", "sni.so") and not os.path.exists(
+                if name in ("passthrough.so", "mysql.so", "pgsql.so", "sni.so") and not os.path.exists(
                         os.path.join(place, name)):
                     os.symlink(os.path.join(top, name), os.path.join(place, name))
         return place

@@ -34,24 +34,24 @@ class Answer:
         return "Answer(%r)" % self.output
 
 
-def _need(name, package):
+def need(name, package):
     path = program(name)
     if not path:
         raise Missing("%s is not here (Debian: %s)" % (name, package))
     return path
 
 
-def run(context, command, **more):
+def run(context, command, seconds=30, **more):
     if "input" not in more:
         more["stdin"] = subprocess.DEVNULL
     done = subprocess.run(command, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=30 * context.scale,
+                          stderr=subprocess.STDOUT, timeout=seconds * context.scale,
                           preexec_fn=end_with_parent, cwd=context.folder, **more)
     return done.stdout.decode("utf-8", "replace")
 
 
 def mariadb_program(context, port, user, word, extra=(), script=None, database=mariadb.DATABASE):
-    command = [_need("mariadb", "mariadb-client"), "--no-defaults", "--host=127.0.0.1",
+    command = [need("mariadb", "mariadb-client"), "--no-defaults", "--host=127.0.0.1",
                "--protocol=TCP", "--port=%d" % port, "--user=" + user, "--password=" + word,
                "--skip-column-names", "--batch", "--connect-timeout=10", *extra, database, "-e",
                script or "SELECT CONCAT('ok ', @@port, ' ', text) FROM word WHERE id = 2"]
@@ -85,20 +85,20 @@ def _many(context, command, lines, **more):
 
 
 def php_logins(context, lines):
-    return _many(context, [_need("php", "php-cli php-mysql"), os.path.join(CLIENTS, "mysqli.php")],
+    return _many(context, [need("php", "php-cli php-mysql"), os.path.join(CLIENTS, "mysqli.php")],
                  lines)
 
 
 def perl_logins(driver):
     def logins(context, lines):
-        return _many(context, [_need("perl", "perl libdbi-perl"), os.path.join(CLIENTS, "dbi.pl"),
+        return _many(context, [need("perl", "perl libdbi-perl"), os.path.join(CLIENTS, "dbi.pl"),
                                driver], lines)
     return logins
 
 
 def node_logins(context, lines):
     env = dict(os.environ, NODE_PATH=os.path.join(node_modules(), "node_modules"))
-    return _many(context, [_need("node", "nodejs"), os.path.join(CLIENTS, "mysql2.js")], lines,
+    return _many(context, [need("node", "nodejs"), os.path.join(CLIENTS, "mysql2.js")], lines,
                  env=env)
 
 
@@ -111,7 +111,7 @@ def restricted_node_login(context, port, user, word, authority):
         .then(c => c.query('SELECT @@port AS port').then(r => { console.log(String(r[0].port)); c.end(); }))
         .catch(e => console.log(e.message));"""
     env = dict(os.environ, NODE_PATH=os.path.join(node_modules(), "node_modules"))
-    return run(context, [_need("node", "nodejs"), "-e", script, str(port), user, word, authority],
+    return run(context, [need("node", "nodejs"), "-e", script, str(port), user, word, authority],
                env=env).strip()
 
 
@@ -123,8 +123,12 @@ def _one(logins):
     return lambda context, port, user, word: logins(context, [login_line(port, user, word)])[0]
 
 
+# One set, so that npm installs all or none: what it is not told of it removes.
+NODE_PACKAGES = {"mysql2": "3", "mariadb": "3", "pg": "8.23.1", "postgres": "3.4.9"}
+
+
 def node_modules():
-    """The folder with mysql2 and mariadb; installs them if one is missing. One process at a time."""
+    """The folder with NODE_PACKAGES, installed there when one is missing; one process at a time."""
     import fcntl
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     place = os.path.join(cache, "rum-tests")
@@ -132,13 +136,14 @@ def node_modules():
     with open(os.path.join(place, "lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not all(os.path.exists(os.path.join(place, "node_modules", name, "package.json"))
-                   for name in ("mysql2", "mariadb")):
-            done = subprocess.run([_need("npm", "npm"), "install", "--no-audit", "--no-fund",
-                                   "--prefix", place, "mysql2@3", "mariadb@3"],
+                   for name in NODE_PACKAGES):
+            done = subprocess.run([need("npm", "npm"), "install", "--no-audit", "--no-fund",
+                                   "--prefix", place,
+                                   *["%s@%s" % item for item in NODE_PACKAGES.items()]],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, timeout=120)
             if done.returncode:
-                raise Missing("mysql2 and mariadb could not be installed: "
+                raise Missing("npm's packages could not be installed: "
                               + done.stdout.decode()[-1000:])
     return place
 

@@ -30,8 +30,9 @@ class Test:
 
 
 def test(name, seconds=60, needs=(), alone=False):
-    """Marks a test. needs: 'mariadb' for the two servers, a kind of newer_servers, or a module's file.
-    alone: it needs the whole machine; no other test runs at the same time."""
+    """Marks a test. needs: 'mariadb' for the two servers, a kind of newer_servers or of postgresql, or a
+    module's file.
+    alone: it takes so much of the machine that nothing else runs beside it."""
 
     def mark(function):
         if any(other.name == name for other in TESTS):
@@ -127,8 +128,9 @@ class Context:
 class Run:
     """The state that all tests share."""
 
-    def __init__(self, build, folder, servers, newer):
-        self.build, self.folder, self.servers, self.newer = build, folder, servers, newer
+    def __init__(self, build, folder, servers, newer, postgresql):
+        self.build, self.folder, self.servers = build, folder, servers
+        self.newer, self.postgresql = newer, postgresql
 
 
 class _Stopped(BaseException):

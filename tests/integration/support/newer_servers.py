@@ -26,7 +26,7 @@ ACCOUNTS = {
     "tlsonly": ("Requ1re-6hJ8s", None, "mariadb-bookworm mariadb-trixie mysql-sid"),
 }
 SECOND_PASSWORD = "S3cond-1kP7d"
-KINDS = tuple(server_trees.TREES)
+KINDS = tuple(kind for kind in server_trees.TREES if not server_trees.is_postgresql(kind))
 DATABASE = mariadb.DATABASE
 
 mariadb.SECRETS.extend([SECOND_PASSWORD] + [word for word, _, _ in ACCOUNTS.values() if word])

@@ -31,6 +31,10 @@ TREES = {
     "mariadb-trixie": ("trixie", ["mariadb-server-core", "mariadb-client-core"],
                        ["mariadb-server"]),  # for its plugins
     "mysql-sid": ("sid", ["mysql-server-core", "mysql-client-core"], []),
+    # Alone: their packages want perl, LLVM and a cluster of their own. The libraries come with them.
+    "postgresql-15": ("bookworm", [], ["postgresql-15", "postgresql-client-15"]),
+    "postgresql-17": ("trixie", [], ["postgresql-17", "postgresql-client-17"]),
+    "postgresql-18": ("sid", [], ["postgresql-18", "postgresql-client-18"]),
 }
 
 
@@ -91,7 +95,8 @@ def tree(name, say=print):
     """The tree; created if it is missing or incomplete, by one process at a time."""
     place = cache_folder()
     os.makedirs(place, exist_ok=True)
-    recipe = hashlib.sha256(repr((FORMAT, TREES[name])).encode()).hexdigest()
+    made_of = (FORMAT, TREES[name]) + _more_of(name)
+    recipe = hashlib.sha256(repr(made_of).encode()).hexdigest()
     folder = os.path.join(place, "%s-%s" % (name, recipe[:8]))
     with open(folder + ".lock", "w") as lock:
         _wait_for(lock, name, say)
@@ -104,7 +109,25 @@ def tree(name, say=print):
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
             say("%s: made in %.0f s" % (name, time.monotonic() - begin))
+    return _as_tree(name, folder)
+
+
+def is_postgresql(name):
+    return name.startswith("postgresql-")
+
+
+def _as_tree(name, folder):
+    if is_postgresql(name):
+        from support.postgresql_tree import PostgreSQLTree
+        return PostgreSQLTree(name, folder)
     return Tree(name, folder)
+
+
+def _more_of(name):
+    if is_postgresql(name):
+        from support import postgresql_tree
+        return (postgresql_tree.recipe(),)
+    return ()
 
 
 def _wait_for(lock, name, say, seconds=900):
@@ -141,26 +164,55 @@ def _is_whole(folder):
         return False
 
 
-def programs(name, suite, packages, alone=(), say=print):
-    """Programs of packages that are not database servers; fetched if they are missing."""
+def programs(name, suite, packages, alone=(), say=print, libraries=False):
+    """The programs of packages that are no server of databases; fetched when they are not there.
+    libraries: those of `alone`, too."""
     folder = os.path.join(cache_folder(), name)
     if not os.path.isdir(folder):
         fresh = "%s-%d" % (folder, os.getpid())
         try:
-            fetch(name, fresh, suite, list(packages), list(alone), say)
+            fetch(name, fresh, suite, list(packages), list(alone), say, libraries)
             os.rename(fresh, folder)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return Programs(name, folder)
 
 
-def fetch(name, folder, suite, packages, alone, say):
-    """Unpacks `packages` with dependencies, and `alone` without, into folder/files."""
+def sources(name, suite, package, wanted, say=print):
+    """A folder with some parts of a source package; fetched when it is not there."""
+    folder = os.path.join(cache_folder(), name)
+    if not os.path.isdir(folder):
+        fresh = "%s-%d" % (folder, os.getpid())
+        try:
+            _fetch_sources(name, fresh, suite, package, wanted, say)
+            os.rename(fresh, folder)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return folder
+
+
+def _fetch_sources(name, folder, suite, package, wanted, say):
+    os.makedirs(folder)
+    with _apt(folder, suite, "deb-src") as apt:
+        say("%s: asking for the sources of %s" % (name, suite))
+        apt("update", "--error-on=any")
+        say("%s: fetching the source of %s" % (name, package))
+        apt("source", "--download-only", package)
+        tarball = _only(os.path.join(folder, "apt", "archives"), "*.orig.tar.*")
+        call(name, ["tar", "-xf", tarball, "-C", folder, "--strip-components=1", "--wildcards",
+                    *["*/" + part for part in wanted]], 300)
+
+
+def fetch(name, folder, suite, packages, alone, say, libraries=False):
+    """Unpacks packages and what they need, and those alone without, or with their libraries, into
+    folder/files."""
     os.makedirs(os.path.join(folder, "files"))
     with _apt(folder, suite) as apt:
         say("%s: asking for the packages of %s" % (name, suite))
         apt("update", "--error-on=any")
         say("%s: fetching %s" % (name, " ".join(packages + alone)))
+        if libraries:
+            packages = packages + _libraries_of(alone, apt.environment)
         apt("install", "--yes", "--download-only", *packages)
         if alone:
             apt("download", *alone)
@@ -168,18 +220,27 @@ def fetch(name, folder, suite, packages, alone, say):
         say("%s: unpacking %d packages, %d MB" % (
             name, len(fetched), sum(os.path.getsize(path) for path in fetched) >> 20))
         for path in fetched:
-            _run(name, ["dpkg-deb", "-x", path, os.path.join(folder, "files")], 600)
+            call(name, ["dpkg-deb", "-x", path, os.path.join(folder, "files")], 600)
+
+
+def _libraries_of(packages, environment):
+    """What the packages depend on, of libraries; LLVM is for a compiler that the tests do not use."""
+    done = subprocess.run(["apt-cache", "depends", *packages], env=environment, check=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=60)
+    words = (line.split() for line in done.stdout.splitlines())
+    return sorted({w[1] for w in words if len(w) == 2 and w[0] == "Depends:"
+                   and w[1].startswith(("lib", "zlib")) and not w[1].startswith("libllvm")})
 
 
 def fill(name, folder, say):
     suite, packages, alone = TREES[name]
-    fetch(name, folder, suite, packages, alone, say)
+    fetch(name, folder, suite, packages, alone, say, libraries=is_postgresql(name))
     for pattern in NOT_KEPT:
         for path in glob.glob(os.path.join(folder, "files", pattern)):
             shutil.rmtree(path)
-    made = Tree(name, folder)
+    made = _as_tree(name, folder)
     say("%s: initializing a data folder" % name)
-    initialize(made)
+    made.fill() if is_postgresql(name) else initialize(made)
     write_stamp(folder)
 
 
@@ -194,7 +255,7 @@ def write_stamp(folder):
 
 def initialize(made):
     if made.name.startswith("mysql"):
-        _run(made.name, made.command("usr/sbin/mysqld", *server_options(made),
+        call(made.name, made.command("usr/sbin/mysqld", *server_options(made),
                                      "--initialize-insecure", "--datadir=" + made.template), 300)
         return
     os.makedirs(os.path.join(made.template, "mysql"))
@@ -202,7 +263,7 @@ def initialize(made):
     for name in ("system_tables", "performance_tables", "system_tables_data", "sys_schema"):
         with open(_only(made.share, "*_%s.sql" % name), "rb") as f:
             statements += f.read() + b"\n"
-    _run(made.name, made.command("usr/sbin/mariadbd", *server_options(made), "--bootstrap",
+    call(made.name, made.command("usr/sbin/mariadbd", *server_options(made), "--bootstrap",
                                  "--innodb-log-file-size=8M", "--datadir=" + made.template), 300,
          input=statements)
 
@@ -239,8 +300,8 @@ def mirror():
 
 
 @contextlib.contextmanager
-def _apt(folder, suite):
-    """apt with its own lists and cache, as on a machine without installed packages."""
+def _apt(folder, suite, what="deb"):
+    """apt with lists and a cache of its own, of a machine on which nothing is installed."""
     if not os.path.exists(KEYRING):
         raise Unavailable("there is no %s (Debian: debian-archive-keyring)" % KEYRING)
     place = os.path.join(folder, "apt")
@@ -249,8 +310,8 @@ def _apt(folder, suite):
     with open(os.path.join(place, "status"), "w"):
         pass
     with open(os.path.join(place, "sources.list"), "w") as f:
-        f.write("deb [signed-by=%s] %s %s main\n" % (KEYRING, mirror(), suite))
-    # Keeps this machine's access to its mirrors; ignores its installed packages and hooks.
+        f.write("%s [signed-by=%s] %s %s main\n" % (what, KEYRING, mirror(), suite))
+    # How this machine reaches its mirrors stays; what it installs, and its hooks, do not matter.
     settings = subprocess.run(["apt-config", "dump", "Acquire"], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
     for name, value in (("Dir::State", place), ("Dir::State::lists", place + "/lists"),
@@ -269,14 +330,15 @@ def _apt(folder, suite):
     environment = dict(os.environ, APT_CONFIG=os.path.join(place, "apt.conf"), LC_ALL="C")
 
     def run(*arguments):
-        _run(suite, ["apt-get", "-q", *arguments], 400, env=environment,
+        call(suite, ["apt-get", "-q", *arguments], 400, env=environment,
              cwd=place + "/archives")
 
+    run.environment = environment
     yield run
     shutil.rmtree(place)
 
 
-def _run(name, command, seconds, **more):
+def call(name, command, seconds, **more):
     if "input" not in more:
         more["stdin"] = subprocess.DEVNULL
     try:
@@ -305,4 +367,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Not this file's own names, which the modules that it imports would take for others.
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from support import server_trees
+    sys.exit(server_trees.main())

@@ -1,0 +1,91 @@
+// A CancelRequest: the client proves nothing but that it knows the key, and is answered by the end
+// of the connection, which it waits for.
+#include <algorithm>
+#include <utility>
+
+#include "pgsql/cancel_key.h"
+#include "pgsql/session.h"
+
+namespace rum::pgsql {
+namespace {
+
+using dialogue::host;
+using dialogue::Reason;
+using dialogue::View;
+
+// For its turn, and again for the server's end.
+constexpr uint64_t kCancelTime = 5000;  // ms
+constexpr uint64_t kTurnTime = 20;      // ms
+
+std::optional<CancelTarget> FindTarget(std::string_view id_and_key) {
+  if (!host.shared) return {};
+  const std::string key = SharedKeyOf(id_and_key);
+  std::string value(RUM_MOST_SHARED_VALUE, '\0');
+  size_t size = value.size();
+  if (key.empty()) return {};
+  if (host.shared->get(key.data(), key.size(), value.data(), &size) != RUM_FOUND) return {};
+  return ParseCancelTarget(std::string_view(value).substr(0, size));
+}
+
+// Without the port.
+std::string AddressOf(Dialogue& d) {
+  char text[128] = {};
+  size_t size = d.Peer(d.client, text, sizeof text);
+  std::string_view peer(text, std::min(size, sizeof text - 1));
+  return std::string(peer.starts_with("unix") ? "unix" : peer.substr(0, peer.rfind(':')));
+}
+
+Task<bool> AwaitTurn(Dialogue& d, Worker::Turn& turn) {
+  for (uint64_t waited = 0; !turn.Take(); waited += kTurnTime) {
+    if (waited >= kCancelTime) {
+      d.Count(kRefusedCancels);
+      d.Close(RUM_CLOSE_LIMIT, "too many cancel requests of the address are under way");
+      co_return false;
+    }
+    Reason failed = co_await d.Sleep(kTurnTime);
+    if (failed) co_return false;
+  }
+  co_return true;
+}
+
+// False: the session ends.
+Task<bool> StartTls(Dialogue& d) {
+  d.upstream.Send(BuildSslRequest());
+  View answer = co_await d.upstream.Read(1);
+  if (!answer) co_return false;
+  if (answer.text() != "S") {
+    d.Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server of the session no longer has TLS");
+    co_return false;
+  }
+  Reason failed = co_await d.upstream.StartTls();
+  co_return !failed;
+}
+
+}  // namespace
+
+Script Cancel(Dialogue& d, Worker& worker, std::string_view id_and_key) {
+  d.Note("request", "cancel");
+  std::optional<CancelTarget> target = FindTarget(id_and_key);
+  if (!target) {
+    d.Count(kUnknownCancels);
+    co_return d.Close(RUM_CLOSE_DENIED, "no session has the key of the cancel request");
+  }
+  d.NoLogin();
+  d.client.GoOnAfterEnd(true);  // it need not wait for the answer
+  Worker::Turn turn(worker, AddressOf(d));
+  if (!co_await AwaitTurn(d, turn)) co_return;
+  d.SetAlpn(d.upstream, {kAlpn});
+  Reason failed = co_await d.Connect(target->destination);
+  if (failed) co_return;
+  if (target->asks_for_tls) {
+    if (!co_await StartTls(d)) co_return;
+  }
+  d.upstream.Send(BuildCancel(id_and_key));
+  d.Count(kCancels);
+  // The server ends the connection when it has passed the cancel on. What it says instead is no
+  // matter of the client.
+  co_await d.First().Upstream(1).After(kCancelTime);
+  d.Close(RUM_CLOSE_UPSTREAM, "cancel request");
+}
+
+}  // namespace rum::pgsql

@@ -1,0 +1,23 @@
+// What the table of "rum.shared/1" holds for a session: under its id and key, where a CancelRequest
+// with them goes. The key is a password for cancelling and is shown nowhere. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace rum::pgsql {
+
+struct CancelTarget {
+  std::string destination;    // as connect() takes it
+  bool asks_for_tls = false;  // the session has TLS by an SSLRequest, and so has its cancel
+};
+
+// As large as the table takes: what is longer is hashed.
+std::string SharedKeyOf(std::string_view id_and_key);
+
+std::string BuildCancelTarget(const CancelTarget& target);
+// Nothing: another version of the module has put it.
+std::optional<CancelTarget> ParseCancelTarget(std::string_view value);
+
+}  // namespace rum::pgsql

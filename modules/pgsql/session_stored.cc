@@ -1,0 +1,206 @@
+// The client proves its password to rum by what the map stores, and rum logs in to the server with
+// what that proof gives. A wrong password reaches no server.
+#include <openssl/rand.h>
+
+#include <utility>
+
+#include "pgsql/sasl.h"
+#include "pgsql/scram_crypto.h"
+#include "pgsql/session.h"
+
+namespace rum::pgsql {
+
+bool Session::TakeSecret() {
+  const std::string_view secret = dialogue::RecordParts(record_).secret();
+  verifier_ = ParseScramVerifier(secret);
+  if (!verifier_) md5_ = ParseMd5Hash(secret);
+  return verifier_ || md5_;
+}
+
+// What the server would say; it is not known yet which one that is, and of which version.
+void Session::Negotiate() {
+  if (startup_.NeedsNegotiation()) {
+    d_.client.Send(BuildNegotiation(kVersion3, startup_.extensions));
+  }
+}
+
+Task<bool> Session::ProveToRum() {
+  Negotiate();
+  if (md5_) co_return co_await ProveByMd5();
+  ScramEdge edge(*verifier_, d_.EndPoint(d_.client));
+  co_return co_await ProveByScram(edge, true);
+}
+
+Task<bool> Session::ProveByMd5() {
+  std::string salt(kMd5Salt, '\0');
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(salt.data()), kMd5Salt) != 1) {
+    co_return RefuseFor(RUM_CLOSE_MODULE, "the library gave no random bytes");
+  }
+  d_.client.Send(BuildAuth(Auth::kMd5, salt));
+  Said said = co_await ReadClient(true);
+  if (!said) co_return false;
+  auto answer = ParsePassword(said->body());
+  if (!answer || !CheckMd5Answer(*md5_, salt, *answer)) co_return DenyPassword();
+  co_return true;
+}
+
+// For a name that is not known the same words and the same work, and nothing but a wrong password.
+Task<bool> Session::ProveByScram(ScramEdge& edge, bool known) {
+  if (!known) {
+    if (!co_await Delay(Pace::kRequest)) co_return false;
+  }
+  d_.client.Send(BuildAuth(Auth::kSasl, edge.mechanisms()));
+  Said said = co_await ReadClient(false);
+  if (!said) co_return false;
+  auto initial = ParseSaslInitial(said->body());
+  std::optional<std::string> nonce = MakeScramNonce();
+  if (!nonce) co_return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
+  if (!initial) co_return RefuseByFault(ScramFault::kMalformed);
+  ScramStep step = edge.Start(initial->mechanism, initial->message, *nonce);
+  if (!step.ok()) co_return RefuseByFault(step.fault);
+  d_.client.Send(BuildAuth(Auth::kSaslContinue, step.message));
+  said = co_await ReadClient(true);
+  if (!said) co_return false;
+  step = edge.Finish(said->body());
+  if (!known && (step.ok() || step.fault == ScramFault::kPassword)) {
+    if (!co_await Delay(Pace::kDenial)) co_return false;
+    co_return DenyPassword();
+  }
+  if (!step.ok()) co_return RefuseByFault(step.fault);
+  client_key_ = edge.client_key();
+  server_final_ = std::move(step.message);
+  co_return true;
+}
+
+Task<bool> Session::RefuseAsUnknown() {
+  known_ = false;
+  Negotiate();
+  ScramEdge edge = ScramEdge::MakeMock(config_.mock_secret, startup_.user, d_.EndPoint(d_.client));
+  co_return co_await ProveByScram(edge, false);
+}
+
+// False: the session ends.
+Task<bool> Session::Delay(Pace::Step step) {
+  const uint64_t wait = worker_.pace().Pick(step);
+  if (wait == 0) co_return true;
+  const dialogue::Reason failed = co_await d_.SleepMicros(wait);
+  co_return !failed;
+}
+
+bool Session::DenyPassword() {
+  d_.LoginFailed();
+  d_.Count(known_ ? kWrongPasswords : kUnknownUsers);
+  const bool no_default = !known_ && config_.unknown_to_default;
+  return Refuse(WrongPassword(startup_.user),
+                no_default ? RUM_CLOSE_NO_DESTINATION : RUM_CLOSE_DENIED,
+                known_ ? "wrong password" : "the map does not know the user");
+}
+
+bool Session::RefuseByFault(ScramFault fault) {
+  if (fault == ScramFault::kPassword) return DenyPassword();
+  d_.Count(kClientFaults);
+  const ScramError error = ErrorOf(fault, startup_.user);
+  return Refuse({error.sqlstate, error.message}, RUM_CLOSE_CLIENT_PROTOCOL, error.message);
+}
+
+// The client hears nothing of this login until the server has accepted it.
+Task<bool> Session::LogIn() {
+  method_ = kStoredLogins;
+  for (;;) {
+    Said said = co_await ReadServer();
+    if (!said) co_return false;
+    if (said->type() == 'E') co_return RefuseOrPass(*said);
+    if (said->type() == 'N' || said->type() == 'v') continue;
+    if (said->type() != 'R') co_return RefuseServer("the server does not speak about the login");
+    auto request = ParseAuth(said->body());
+    if (!request) co_return RefuseServer("the server asks for a proof that is not known here");
+    if (request->kind == Auth::kOk) break;
+    if (!AnswerServer(*request)) co_return false;
+    asked_ = request->kind;
+  }
+  if (!asked_ && unix_upstream_ && !config_.socket_trust) {
+    d_.Count(kServerDenials);
+    co_return Refuse(WrongPassword(startup_.user), RUM_CLOSE_DENIED,
+                     "the server asks for no proof by its socket; --pgsql-socket-trust allow");
+  }
+  if (back_ && !server_proved_) {
+    co_return RefuseServer("the server accepted the login before it proved to be the right one");
+  }
+  client_key_.reset();
+  if (!Accept()) co_return false;
+  if (!server_final_.empty()) d_.client.Send(BuildAuth(Auth::kSaslFinal, server_final_));
+  d_.client.Send(BuildAuth(Auth::kOk));
+  co_return true;
+}
+
+bool Session::AnswerServer(const AuthRequest& request) {
+  ScramBack::Step step;
+  switch (request.kind) {
+    case Auth::kMd5: {
+      auto answer = md5_ ? MakeMd5Answer(*md5_, request.data) : std::nullopt;
+      if (!answer) break;
+      d_.upstream.Send(BuildMessage('p', answer->append(1, '\0')));
+      return true;
+    }
+    case Auth::kSasl: {
+      std::optional<std::string> nonce = MakeScramNonce();
+      if (!verifier_ || !client_key_ || back_ || !nonce) break;
+      back_.emplace(*verifier_, *client_key_);
+      const std::string binding = d_.EndPoint(d_.upstream);
+      const auto link = !ServerHasTls()   ? ScramBack::Link::kPlain
+                        : binding.empty() ? ScramBack::Link::kTls
+                                          : ScramBack::Link::kTlsWithHash;
+      step = back_->Start(request.data, link, binding, *nonce);
+      if (!step.ok()) return RefuseByFault(step.fault);
+      d_.upstream.Send(BuildMessage('p', FormatSaslInitial(back_->mechanism(), step.message)));
+      return true;
+    }
+    case Auth::kSaslContinue:
+      if (!back_) break;
+      step = back_->Continue(request.data);
+      if (!step.ok()) return RefuseByFault(step.fault);
+      d_.upstream.Send(BuildMessage('p', step.message));
+      return true;
+    case Auth::kSaslFinal: {
+      if (!back_) break;
+      const auto fault = back_->Finish(request.data);
+      server_proved_ = fault == ScramBack::Fault::kNone;
+      return server_proved_ || RefuseByFault(fault);
+    }
+    default:
+      break;
+  }
+  return RefuseOtherVerifier(
+      "the server asks for another proof than the map's secret can give; --pgsql-auth relay");
+}
+
+bool Session::RefuseByFault(ScramBack::Fault fault) {
+  switch (fault) {
+    case ScramBack::Fault::kOtherVerifier:
+    case ScramBack::Fault::kRefused:
+      return RefuseOtherVerifier("the server does not hold the map's verifier of this user");
+    case ScramBack::Fault::kNoMechanism:
+      return RefuseOtherVerifier("the server offers no SCRAM-SHA-256");
+    case ScramBack::Fault::kOtherServer:
+      return RefuseServer("the server does not know the password: is it the right one?");
+    default:
+      return RefuseServer("the server's SCRAM message is malformed");
+  }
+}
+
+// The client knows the password that the map has.
+bool Session::RefuseOtherVerifier(std::string_view why) {
+  d_.Count(kOtherVerifiers);
+  return Refuse({"57P03", "the database server has another password for this user than the proxy"},
+                RUM_CLOSE_UPSTREAM_DENIED, why);
+}
+
+bool Session::RefuseOrPass(const Message& message) {
+  auto error = ParseError(message.body());
+  if (error && error->sqlstate == "28P01" && asked_) {
+    return RefuseOtherVerifier("the server refuses what the map's secret proves: export it again");
+  }
+  return PassError(message);
+}
+
+}  // namespace rum::pgsql
