@@ -21,8 +21,8 @@ MODES = ("relay", "rewrite")
 FEW = ("psql 15", "psql 17", "psql 18", "asyncpg", "pg, binding", "postgres.js")
 
 # The first that fits a cell tells what must come out; else it is what comes out directly by the kind
-# of link that rum has to the server. `binding`: whether the client binds to certificates.
-Difference = collections.namedtuple("Difference", "users fronts backs modes binding outcome why")
+# of link that rum has to the server.
+Difference = collections.namedtuple("Difference", "users fronts backs modes clients outcome why")
 ANY = None
 SCRAM = {"alice", postgresql.UTF8_USER, "tlsonly"}
 
@@ -31,8 +31,12 @@ DIFFERENCES = [
                "a password must not go to a server in clear text"),
     Difference({"certified"}, ANY, {"tls", "other"}, ANY, ANY, "not admitted",
                "the server sees no certificate of the client"),
-    Difference(SCRAM, {"tls"}, {"other"}, {"relay"}, True, "other certificate",
+    Difference(SCRAM, {"tls"}, {"other"}, {"relay"}, clients.BINDING, "other certificate",
                "the client binds to rum's certificate, and the server to its own"),
+    # What it says is part of the proof, so rum can change nothing of it.
+    Difference(SCRAM, {"plain"}, {"tls", "other"}, {"relay"}, {"pg, binding"}, "not admitted",
+               "the client says without TLS, too, that it could bind, and the server that has TLS to"
+               " rum takes that for an attack"),
 ]
 
 
@@ -40,8 +44,8 @@ def expect(user, client, front, back, mode, direct):
     """(outcome, why) of a cell; direct: {kind of link: outcome} of the same client and user."""
     for row in DIFFERENCES:
         if all(wanted is ANY or has in wanted for wanted, has in (
-                (row.users, user), (row.fronts, front), (row.backs, back), (row.modes, mode))) and (
-                    row.binding in (ANY, client in clients.BINDING)):
+                (row.users, user), (row.fronts, front), (row.backs, back), (row.modes, mode),
+                (row.clients, client))):
             return row.outcome, row.why
     outcome = direct["plain" if back == "plain" else "tls"]
     # The server's words would tell the client of rum's address and link.
