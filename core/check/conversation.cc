@@ -94,7 +94,7 @@ bool Conversation::Do(const Line& line) {
   if (line.word < Word::kOpen) {
     done = PlayWorld(host_, line, captures_).ok();
   } else if (line.word == Word::kOpen) {
-    done = host_.Open();
+    done = line.number ? host_.OpenRefused(static_cast<uint32_t>(line.number)) : host_.Open();
   } else if (line.word == Word::kProbe) {
     auto user = line.name.empty() ? std::nullopt : std::optional(line.name);
     done = host_.OpenProbe(line.text, user);
@@ -150,7 +150,9 @@ void Conversation::StepAtRandom() {
     return;
   }
   if (dice_.OneIn(12)) Do(std::string("refusal ") + (dice_.OneIn(2) ? "LIMIT" : "NOT_ALLOWED"));
-  if (host_.module().probe_open && dice_.OneIn(8)) {
+  if (host_.module().refused_open && dice_.OneIn(8)) {
+    Do(dice_.OneIn(2) ? "open refused LIMIT" : "open refused BLOCKED");
+  } else if (host_.module().probe_open && dice_.OneIn(8)) {
     Do(dice_.OneIn(3) ? "probe user alice" : "probe tcp:192.0.2.3:1");
   } else {
     Do("open");
@@ -348,12 +350,12 @@ void Conversation::Finish() {
   }
 }
 
-// All that the session asks for is denied: it has to stop asking.
+// All that the session asks for is denied: it has to stop asking. For connects, RUM_E_LIMIT sees to
+// that.
 void Conversation::DenyAll() {
-  int connects = 0, lookups = 0;
-  while (host_.open() && Fine() && connects < kLastRounds && lookups < kLastRounds) {
+  int lookups = 0;
+  while (host_.open() && Fine() && lookups < kLastRounds) {
     if (host_.connecting()) {
-      ++connects;
       Do("connect refused");
     } else if (host_.looking_up()) {
       ++lookups;
@@ -362,15 +364,10 @@ void Conversation::DenyAll() {
       return;
     }
   }
-  if (connects == kLastRounds) {
-    wrong_ =
-        "upstream_open calls connect() again after each failure, forever (upstream_open: without "
-        "connect() or close() the session ends with the reason)";
-  } else if (lookups == kLastRounds) {
-    wrong_ =
-        "looked_up calls lookup() again after each answer, forever (a hook answers what has "
-        "happened; it must not call for itself forever)";
-  }
+  if (lookups < kLastRounds) return;
+  wrong_ =
+      "looked_up calls lookup() again after each answer, forever (a hook answers what has "
+      "happened; it must not call for itself forever)";
 }
 
 void Conversation::EndSides() {

@@ -88,6 +88,8 @@ bool Expectation::Holds() {
       return Did(Kind::kNoLogin, "no_login() was not called");
     case Word::kExpectAlpn:
       return DidSetAlpn();
+    case Word::kExpectAwait:
+      return Did(Kind::kAwait, "await() of that side was not called with this number");
     default:
       return Not("a line that cannot be played");
   }
@@ -101,7 +103,8 @@ bool Expectation::Did(Kind kind, const char* otherwise) {
   for (size_t i = talk_.first_deed; i < deeds.size(); ++i) {
     const Deed& deed = deeds[i];
     if (deed.kind != kind || deed.session != host_.selected()) continue;
-    bool numbered = kind == Kind::kLog || kind == Kind::kTimer;
+    bool numbered = kind == Kind::kLog || kind == Kind::kTimer || kind == Kind::kAwait;
+    if (kind == Kind::kAwait && deed.side != line_.side) continue;
     if (numbered && deed.number != line_.number) continue;
     if (deed.bytes.find(*part) != std::string::npos) return true;
   }

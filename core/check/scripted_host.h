@@ -41,6 +41,7 @@ struct Deed {
     kLoginFailed,
     kConfirm,  // number: the verdict
     kNoLogin,
+    kAwait,    // side; number: the bytes that may be left
     kSetAlpn,  // side; bytes: the protocols, with commas between them
   };
   Kind kind;
@@ -139,6 +140,8 @@ class ScriptedHost {
   // destination: only where `user` would go is asked. False: the module has no hook for it.
   bool OpenProbe(const std::string& destination, std::optional<std::string> user = {},
                  bool is_default = false);
+  // A client that rum refuses. False: the module has no hook for it; see Refusal().
+  bool OpenRefused(uint32_t reason);
   bool Feed(uint32_t side, std::string_view bytes);
   bool End(uint32_t side);               // end of file
   bool Reset(uint32_t side);             // the connection broke

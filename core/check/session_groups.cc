@@ -1,4 +1,5 @@
-// Groups of calls about one session, as the scripted host serves them: "rum.sessions/1", and what
+// Groups of calls about one session, as the scripted host serves them: "rum.sessions/1",
+// "rum.queue/1", and what
 // "rum.tls/1" says of handshakes.
 #include "base/alpn_list.h"
 #include "base/copy_out.h"
@@ -87,7 +88,10 @@ int32_t Certificate(rum_session* handle, uint32_t side, void* der, size_t* size)
 
 int32_t EndPoint(rum_session* handle, uint32_t side, void* hash, size_t* size) {
   int32_t status = RUM_OK;
-  auto* session = WithTls(handle, "end_point", side, hash, size, &status);
+  ScriptedSession* session = Find(handle, "end_point");
+  const bool of_own = session && session->probe && side == RUM_CLIENT &&
+                      session->host().tls_mode[RUM_CLIENT] != RUM_TLS_OFF;
+  if (!of_own) session = WithTls(handle, "end_point", side, hash, size, &status);
   if (!session) return status;
   const auto& value = session->host().tls_peer[side].end_point;
   if (value) return CopyOut(*value, hash, size);
@@ -102,6 +106,25 @@ const rum_sessions kSessions = {
     .no_login = NoLogin,
 };
 
+uint64_t QueueSize(rum_session* handle, uint32_t side) {
+  ScriptedSession* session = Find(handle, "size");
+  if (!session || !Sensible("size", side)) return 0;
+  return session->sides[side].there ? session->sides[side].waiting : 0;
+}
+
+int32_t AwaitDrained(rum_session* handle, uint32_t side, uint64_t below) {
+  ScriptedSession* session = Find(handle, "await");
+  if (!session) return RUM_E_STATE;
+  return Sensible("await", side) ? session->AwaitDrained(side, below) : RUM_E_ARGUMENT;
+}
+
+const rum_queue kQueue = {
+    .struct_size = sizeof(rum_queue),
+    .reserved = 0,
+    .size = QueueSize,
+    .await = AwaitDrained,
+};
+
 }  // namespace host_table
 
 int32_t ScriptedSession::Destination(char* text, size_t* size) {
@@ -111,12 +134,20 @@ int32_t ScriptedSession::Destination(char* text, size_t* size) {
 }
 
 int32_t ScriptedSession::NoLogin() {
-  if (Ending() || probe || relay || handed || confirmed_) {
+  if (Ending() || probe || refusal || relay || handed || confirmed_) {
     return Refuse("no_login", RUM_E_STATE);
   }
   if (!no_login) host_.deeds_.push_back({Deed::Kind::kNoLogin, 0, 0, {}, {}});
   no_login = true;
   admitted = false;
+  return RUM_OK;
+}
+
+int32_t ScriptedSession::AwaitDrained(uint32_t side, uint64_t below) {
+  if (!module_.drained) return Refuse("await", RUM_E_UNSUPPORTED);
+  if (Ending() || relay || !sides[side].there) return Refuse("await", RUM_E_STATE);
+  sides[side].below = below;
+  host_.deeds_.push_back({Deed::Kind::kAwait, side, below, {}, {}});
   return RUM_OK;
 }
 

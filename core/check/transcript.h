@@ -29,7 +29,7 @@ struct TranscriptLine {
     kMapNone,
     kSession,  // name: the lines that follow are about it
     // What happens.
-    kOpen,
+    kOpen,        // number: why rum refuses the client, 0: it does not
     kProbe,       // text: the destination, empty: none; name: the user, empty: nobody
     kFeed,        // side, pattern
     kEnd,         // side
@@ -63,7 +63,8 @@ struct TranscriptLine {
     kExpectLoginFailed,
     kExpectConfirm,
     kExpectNoLogin,
-    kExpectAlpn,  // side, text: the protocols with commas between them
+    kExpectAwait,  // side, number
+    kExpectAlpn,   // side, text: the protocols with commas between them
     kExpectOpen,
   };
   Word word;

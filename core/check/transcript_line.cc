@@ -249,7 +249,13 @@ class LineReader {
   }
 
   Status ReadEvent(const std::string& word) {
-    if (word == "open") return Just(Word::kOpen);
+    if (word == "open") {
+      line_.word = Word::kOpen;
+      if (rest_.empty()) return Ok();
+      if (Next() != "refused") return Bad("write: open, or open refused REASON");
+      Status reason = ReasonWord();
+      return reason ? Done() : reason;
+    }
     if (word == "probe") return ReadProbe();
     if (word == "wait") return Just(Word::kWait);
     if (word == "turn") return Just(Word::kTurn);
@@ -314,6 +320,11 @@ class LineReader {
     if (word == "login-failed") return Just(Word::kExpectLoginFailed);
     if (word == "confirm") return Just(Word::kExpectConfirm);
     if (word == "no-login") return Just(Word::kExpectNoLogin);
+    if (word == "await") {
+      line_.word = Word::kExpectAwait;
+      if (Status side = Side(); !side) return side;
+      return Number();
+    }
     if (word == "alpn") {
       line_.word = Word::kExpectAlpn;
       if (Status side = Side(); !side) return side;

@@ -47,11 +47,15 @@ class Dialogue {
   // [worker] How a session begins; each at most once, before the first Proceed().
   void BeginClient(bool tls, bool header);  // first TLS, or first a PROXY header
   void BeginProbe(const Probe& probe);      // to its destination, if it has one
+  void BeginRefusal();                      // after BeginClient(): has other bounds from here on
 
   // [worker] Does what is due, one step at a time: a hook of the module, or what it asked for.
   [[nodiscard]] Next Proceed();
   // Writes what waits for the sides. True: something may be due again.
   bool Flush();
+  // A side has drained that the module awaits: call OnTurn() in another turn.
+  bool drained() const { return awaits_ && (Drained(RUM_CLIENT) || Drained(RUM_UPSTREAM)); }
+  void OnTurn() { turn_ = awaits_ != 0; }
   // In a watch: moves what flows by itself, and what the module let through.
   Moved MoveWatch();
 
@@ -69,6 +73,8 @@ class Dialogue {
 
   // [worker] The end, in this order: BlameServer(), the module's last word, ReleaseLeases(), and
   // DropAnswers(). Before a relay: PassOn() and DropAnswers().
+  // Closes the upstream's socket: of one that is not connected yet, or was given up.
+  void DropServer();
   void PassOn();                        // queues what is left in the windows
   void BlameServer(uint32_t reason);    // if the reason says something about the server
   void ReleaseLeases(uint32_t reason);  // before the client learns of the end, and comes again
@@ -91,6 +97,7 @@ class Dialogue {
   int32_t TryLogin();
   int32_t Confirm();
   int32_t NoLogin();
+  int32_t AwaitDrained(uint32_t side, uint64_t below);
   uint64_t Pause();
   uint64_t AddTimer(uint64_t microseconds);
   void CancelTimer(uint64_t ticket);  // even when no longer asking()
@@ -155,6 +162,8 @@ class Dialogue {
   bool DeliverLookup();
   bool DeliverResumed();
   bool DeliverTimer();
+  bool DeliverDrained();
+  bool Drained(uint32_t side) const;
   bool Fill(uint32_t side);     // socket -> window
   bool Deliver(uint32_t side);  // bytes to the module, or past it
   bool DeliverEnd(uint32_t side);
@@ -166,7 +175,13 @@ class Dialogue {
   bool Unread(uint32_t side) const;  // in a watch: it is not read on purpose
   bool ConfirmAtLast();
   void EndLoginDeadline();
+  bool alone() const;  // there is a client, or a server, but never both
   void BeginConnect();
+  // A connect() has no outcome yet that the module knows.
+  bool connecting() const {
+    return connect_ || connector_.active() || outcome_ ||
+           (tls_[RUM_UPSTREAM].asked && !upstream_open_);
+  }
 
   Side& side(uint32_t which) const;
   const rum_module& module() const;
@@ -186,10 +201,12 @@ class Dialogue {
   // Requests of the module, served when its hook has returned.
   std::optional<std::string> lookup_;
   std::optional<std::vector<Address>> connect_;
+  bool gives_up_ = false;  // the upstream that is there, for the one of connect_
+  uint8_t connects_ = 0;   // accepted calls of connect()
   bool relay_ = false;
   std::optional<uint32_t> hand_over_;  // the side whose bytes are to flow unseen
   std::optional<uint32_t> handed_;     // the same as it is now: the session is in its watch
-  unsigned rounds_ = 0;                // answers in a row after which the module consumed nothing
+  unsigned rounds_ = 0;  // answers in a row after which the module consumed and sent nothing
   uint32_t close_reason_ = 0;
   std::string close_text_;
   TlsRequest tls_[2];
@@ -206,6 +223,9 @@ class Dialogue {
   std::optional<Resumed> resumed_;
   std::vector<std::unique_ptr<Timer>> timers_;
   std::vector<uint64_t> rung_;  // timers whose hook is due
+  uint64_t below_[2] = {0, 0};  // of await() of rum.queue/1
+  uint8_t awaits_ = 0;          // 1 << side: its hook is owed
+  bool turn_ = false;           // and may be called in this turn
 };
 
 }  // namespace rum

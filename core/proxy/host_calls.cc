@@ -253,6 +253,18 @@ const rum_sessions kSessions = {
     [](rum_session* s) { return Ask(s, &Dialogue::NoLogin); },
 };
 
+const rum_queue kQueue = {
+    sizeof(rum_queue),
+    0,
+    [](rum_session* s, uint32_t side) {
+      return side <= RUM_UPSTREAM ? Of(s).Waiting(side) : uint64_t{0};
+    },
+    [](rum_session* s, uint32_t side, uint64_t below) -> int32_t {
+      if (side > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+      return Ask(s, &Dialogue::AwaitDrained, side, below);
+    },
+};
+
 const void* Extension(const char* name) {
   std::string_view wanted = name ? name : "";
   if (wanted == RUM_TLS_1) return &kTls;
@@ -262,6 +274,7 @@ const void* Extension(const char* name) {
   if (wanted == RUM_RECORDS_1) return &kRecords;
   if (wanted == RUM_WORKER_1) return &kWorker;
   if (wanted == RUM_SESSIONS_1) return &kSessions;
+  if (wanted == RUM_QUEUE_1) return &kQueue;
   if (wanted == RUM_SHARED_1) {
     SharedTable::Get();  // so that it is there when another process takes over
     return &kShared;

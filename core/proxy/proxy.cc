@@ -34,9 +34,8 @@ void WarnOfDescriptors(const Settings& settings) {
 }
 
 // A pipe has two ends.
-int64_t PipesToSpare(const Settings& settings) {
-  return static_cast<int64_t>(
-      std::min<uint64_t>(SpareDescriptors(settings.access_control.max_connections) / 2, INT64_MAX));
+int64_t PipesToSpare(uint64_t spare) {
+  return static_cast<int64_t>(std::min<uint64_t>(spare / 2, INT64_MAX));
 }
 
 }  // namespace
@@ -92,7 +91,7 @@ Status Proxy::Start() {
   if (!queue_.works()) return Error{Fault::kSystem, "no descriptors or memory for the main loop"};
   if (auto status = resolver_->status(); !status) return status;
   WarnOfDescriptors(*settings_);
-  pipes_.set_most(PipesToSpare(*settings_));
+  ShareDescriptors(*settings_);
   for (unsigned i = 0; i < settings_->workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
     workers_.back()->set_map(map_);
@@ -116,6 +115,13 @@ Status Proxy::Start() {
     the_proxy = this;
   }
   return status;
+}
+
+// What clients do not need is for what makes them faster, or says no politely.
+void Proxy::ShareDescriptors(const Settings& settings) {
+  const uint64_t spare = SpareDescriptors(settings.access_control.max_connections);
+  pipes_.set_most(PipesToSpare(spare));
+  refused_clients_.set_spare(spare);
 }
 
 void Proxy::Serve() {
@@ -226,7 +232,7 @@ void Proxy::Reload(std::shared_ptr<const Settings> settings,
                    std::shared_ptr<const ModuleConfig> config) {
   if (settings->access_control.max_connections != settings_->access_control.max_connections) {
     WarnOfDescriptors(*settings);
-    pipes_.set_most(PipesToSpare(*settings));
+    ShareDescriptors(*settings);
   }
   settings_ = settings;
   module_config_ = config;

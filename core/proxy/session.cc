@@ -78,6 +78,7 @@ void Session::Converse() {
     }
     if (state_ == State::kDialogue) {
       again = dialogue_->Flush();
+      if (dialogue_->drained()) worker_.CallBack(*this);
     } else if (rounds == kWatchRounds) {
       return worker_.CallBack(*this);
     } else {
@@ -90,7 +91,7 @@ bool Session::MoveWatch() {
   const Dialogue::Moved moved = dialogue_->MoveWatch();
   JudgeRelay();
   if (state_ != State::kWatch) return false;
-  if (moved.more) worker_.CallBack(*this);
+  if (moved.more || dialogue_->drained()) worker_.CallBack(*this);
   return moved.due;
 }
 
@@ -177,6 +178,7 @@ void Session::MoveBoth(bool from_client, bool from_upstream) {
 
 void Session::OnMoreToMove() {
   if (state_ == State::kRelay) return MoveBoth(true, true);
+  if (hooked()) dialogue_->OnTurn();
   Converse();
 }
 
@@ -315,6 +317,10 @@ void Session::End(uint32_t reason, std::string_view text) {
 
 void Session::Finish(uint32_t reason, std::string_view text) {
   if (state_ == State::kClosing || state_ == State::kDead) return;
+  if (refused_) {  // whatever became of its last words
+    reason = refused_;
+    text = refused_detail_;
+  }
   if (dialogue_) dialogue_->BlameServer(reason);
   // In the watch, too, rum cannot know where in what flows it is: no words fit in there but those
   // that the module itself sent before it closed.
@@ -327,7 +333,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   Trace("it ends: {}{}{}", CloseReasonWord(reason), text.empty() ? "" : ", ", text);
   worker_.ForgetCallBack(*this);
   deadline_.Disarm();
-  if (dialogue_ && !dialogue_->upstream_open()) side(RUM_UPSTREAM).Close();  // half connected
+  if (dialogue_ && !dialogue_->upstream_open()) dialogue_->DropServer();
   if (module_open_) {
     const rum_module& module = config_->module();
     if (module.session_close) Call(Hook::kSessionClose, module.session_close, reason);
@@ -407,6 +413,7 @@ void Session::Die() {
   if (state_ == State::kDead) return;
   state_ = State::kDead;
   deadline_.Disarm();
+  if (refused_) worker_.proxy().refused_clients().GiveBack();
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
     side(which).Close();
     flows_[which].Release(worker_);

@@ -62,7 +62,9 @@ class Session final : public rum_session, private Loop::Watcher {
   static constexpr int kLooks = 4;
 
   // [worker] Begins a session for an accepted, non-blocking socket. It destroys itself.
-  static void Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address);
+  // `drains`: the worker takes no more clients, and refuses it.
+  static void Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address,
+                   bool drains);
   // [worker] Begins a session without a client, for which the module must have a hook.
   static void OpenProbe(Worker& worker, Probe probe);
   ~Session();
@@ -71,6 +73,7 @@ class Session final : public rum_session, private Loop::Watcher {
   uint64_t id() const { return id_; }
   Worker& worker() { return worker_; }
   bool probing() const { return probe_ != nullptr; }
+  bool refused() const { return refused_ != 0; }  // and led to the module's last word
 
   // [worker] For the list of sessions; not for probes.
   bool Matches(const SessionFilter& filter) const;
@@ -92,6 +95,7 @@ class Session final : public rum_session, private Loop::Watcher {
   int32_t Destination(char* text, size_t* size) const;
   int32_t Note(const char* key, const void* value, size_t size);
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
+  uint64_t Waiting(uint32_t which) const { return side(which).waiting(); }
   // The dialogue, which serves all others; nullptr: the module may ask for nothing more.
   Dialogue* asking() const;
 
@@ -123,6 +127,7 @@ class Session final : public rum_session, private Loop::Watcher {
   UserLimits::Lease& user_place() { return lease_; }
   NamedLimiter::Lease& server_place() { return load_; }
   bool logged_in() const { return logged_in_; }
+  bool relaying() const { return relaying_; }
 
   // [worker] For the same two: what they ask of the session.
   void Converse();  // something may be due; call it last, because it may destroy the dialogue
@@ -172,6 +177,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void Welcome();          // the client's address is known
   bool RefuseIfLimited();  // true: it has been refused, and the session ends
   void Refuse(uint32_t reason, std::string_view detail);
+  bool LeadOut(uint32_t reason, std::string_view detail);
 
   // Dialogue and watch.
   bool MoveWatch();
@@ -221,7 +227,10 @@ class Session final : public rum_session, private Loop::Watcher {
   UserLimits::Lease lease_;     // from confirm() to the end
   NamedLimiter::Lease load_;    // of the server, from the attempt to connect to the end
   State state_ = State::kDialogue;
-  uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first
+  uint32_t refused_ = 0;             // why, if the module leads it to its last word
+  std::string_view refused_detail_;  // of a table
+  bool drains_ = false;              // the worker did when it came
+  uint8_t ended_first_ = 0;          // relay, watch: 1 + the side whose end came first
   uint8_t silent_looks_ = 0;
   Looks looks_for_ = Looks::kSettled;  // once relaying
   bool module_open_ = false;           // session_open succeeded, session_close is owed

@@ -57,6 +57,7 @@ int32_t Session::Send(uint32_t which, const void* data, size_t size) {
 }
 
 void Session::LoginFailed() {
+  if (refused_) return;
   worker_.counters.login_failures.Add(1);
   ++record_.login_failures;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
@@ -123,7 +124,7 @@ int32_t Dialogue::Need(uint32_t which, size_t size) {
 }
 
 int32_t Dialogue::Forward(uint32_t from, uint64_t size) {
-  if (session_.probing() || hand_over_ == from) return RUM_E_STATE;
+  if (alone() || hand_over_ == from) return RUM_E_STATE;
   uint64_t& forward = windows_[from].forward;
   if (size > INT64_MAX || forward + size > INT64_MAX) return RUM_E_LIMIT;
   forward += size;
@@ -131,8 +132,8 @@ int32_t Dialogue::Forward(uint32_t from, uint64_t size) {
 }
 
 int32_t Dialogue::Relay() {
-  if (!asking() || session_.probing()) return RUM_E_STATE;
-  if (!upstream_open_ && !connect_ && !connector_.active()) return RUM_E_STATE;
+  if (!asking() || alone()) return RUM_E_STATE;
+  if (!upstream_open_ && !connecting()) return RUM_E_STATE;
   if (!ConfirmAtLast()) return RUM_E_LIMIT;
   relay_ = true;
   if (!tls_[RUM_CLIENT].asked) EndLoginDeadline();  // a handshake keeps its deadline
@@ -140,7 +141,7 @@ int32_t Dialogue::Relay() {
 }
 
 int32_t Dialogue::RelayFrom(uint32_t which) {
-  if (session_.probing() || relay_ || hand_over_) return RUM_E_STATE;
+  if (alone() || relay_ || hand_over_) return RUM_E_STATE;
   auto turning = [&](uint32_t s) {
     return tls_[s].asked && (!tls_[s].begun || side(s).handshaking());
   };
@@ -159,7 +160,7 @@ int32_t Dialogue::TakeBack(uint32_t which) {
 }
 
 int32_t Dialogue::Lookup(std::string_view key) {
-  if (lookup_) return RUM_E_STATE;
+  if (lookup_ || session_.refused()) return RUM_E_STATE;
   if (worker_.settings().map.empty()) return RUM_E_UNSUPPORTED;
   lookup_.emplace(key);
   return RUM_OK;
@@ -174,17 +175,28 @@ int32_t Dialogue::Identify(std::string_view user) {
 }
 
 int32_t Dialogue::Connect(std::string_view wanted) {
-  if (connect_ || connector_.active() || upstream_open_) return RUM_E_STATE;
+  if (session_.refused() || connecting() || relay_ || hand_over_ || session_.relaying())
+    return RUM_E_STATE;
   if (session_.probe() && session_.probe()->destination) return RUM_E_STATE;
+  if (connects_ >= RUM_MOST_CONNECTS) return RUM_E_LIMIT;
   if (wanted.empty()) {
     auto destinations = worker_.DefaultDestinations(session_.address());
     if (destinations.empty()) return RUM_E_UNSUPPORTED;
     connect_ = std::move(destinations);
-    return RUM_OK;
+  } else {
+    auto destinations = ParseAddresses(wanted);
+    if (!destinations) return RUM_E_ARGUMENT;
+    connect_ = std::move(*destinations);
   }
-  auto destinations = ParseAddresses(wanted);
-  if (!destinations) return RUM_E_ARGUMENT;
-  connect_ = std::move(*destinations);
+  ++connects_;
+  if (!upstream_open_) return RUM_OK;
+  upstream_open_ = false;
+  gives_up_ = true;
+  windows_[RUM_CLIENT].forward = 0;
+  awaits_ &= 1u << RUM_CLIENT;
+  Window& w = windows_[RUM_UPSTREAM];
+  w.need = w.forward = 0;  // from here on they are of the new one; its bytes go in DropServer()
+  w.end_told = false;
   return RUM_OK;
 }
 
@@ -199,7 +211,7 @@ void Dialogue::Close(uint32_t reason, std::string_view text) {
 
 int32_t Dialogue::Admit(std::string_view rules) {
   const SessionRecord& record = session_.record();
-  if (!record.identified || record.no_login) return RUM_E_STATE;
+  if (!record.identified || record.no_login || session_.refused()) return RUM_E_STATE;
   const SocketAddress& address = session_.address();
   // What goes through a unix socket does not leave the machine.
   bool safe_way = session_.TlsActive(RUM_CLIENT) == 1 || !address.ip();
@@ -216,7 +228,7 @@ int32_t Dialogue::Admit(std::string_view rules) {
 }
 
 int32_t Dialogue::TryLogin() {
-  if (pause_ || session_.record().no_login) return RUM_E_STATE;
+  if (pause_ || session_.record().no_login || session_.refused()) return RUM_E_STATE;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
   if (!guard.failures.on()) return RUM_OK;
   const uint64_t ticket = worker_.TakeTicket(session_);
@@ -241,11 +253,20 @@ int32_t Dialogue::Confirm() {
 }
 
 int32_t Dialogue::NoLogin() {
-  if (session_.probing() || relay_ || hand_over_ || session_.logged_in()) return RUM_E_STATE;
+  if (alone() || relay_ || hand_over_ || session_.logged_in()) return RUM_E_STATE;
   if (session_.user_place() || proof_.under_way()) return RUM_E_STATE;
   candidate_.Drop();
   session_.record().no_login = true;
   session_.Trace("what it relays is no login");
+  return RUM_OK;
+}
+
+int32_t Dialogue::AwaitDrained(uint32_t which, uint64_t below) {
+  if (!module().drained) return RUM_E_UNSUPPORTED;
+  if (relay_ || !side(which).attached()) return RUM_E_STATE;
+  if (which == RUM_UPSTREAM && !upstream_open_) return RUM_E_STATE;
+  below_[which] = below;
+  awaits_ |= static_cast<uint8_t>(1u << which);
   return RUM_OK;
 }
 

@@ -49,7 +49,11 @@ int32_t Session::TlsFact(TlsFactOf fact, uint32_t which, void* to, size_t* size)
   const TlsStream* tls = OpenTls(which);
   if (!tls) {
     *size = 0;
-    return RUM_E_STATE;
+    if (fact != TlsFactOf::kEndPoint || which != RUM_CLIENT || !probing()) return RUM_E_STATE;
+    // A probe has no client: it is told of the certificate that clients are shown.
+    const auto& server = worker_.tls()->server;
+    const auto shown = server ? ServerEndPoint(server->get()) : std::nullopt;
+    return shown ? CopyOut(*shown, to, size) : server ? RUM_E_UNSUPPORTED : RUM_E_STATE;
   }
   switch (fact) {
     case TlsFactOf::kAlpn:

@@ -33,6 +33,7 @@ constexpr Millis kProbe(10000);
 // A proxy sends its header together with the connection. Modules without a login have no other
 // deadline for it.
 constexpr Millis kHeader(5000);
+constexpr Millis kRefused(RUM_MOST_REFUSED_MILLISECONDS);
 constexpr Millis kLongTurn(60000);
 // How late the kernel may be with a timer, for rum.clock/1: nanoseconds. It would take 50,000.
 constexpr unsigned long kTimerSlack = 1000;
@@ -66,6 +67,7 @@ Worker::Worker(Proxy& proxy, unsigned index)
   retry = make(kRetry, phase);
   header = make(kHeader, phase);
   probe = make(kProbe, [](Session& session) { session.OnLoginDeadline(); });
+  refused = make(kRefused, [](Session& session) { session.OnLoginDeadline(); });
   linger = make(kLinger, [](Session& session) { session.OnLingerDeadline(); });
   wake_.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   wake_ticket_ = loop_.Watch(wake_.get(), EPOLLIN, *this, 0);
@@ -180,12 +182,13 @@ void Worker::RunTasks() {
 }
 
 void Worker::Adopt(Listener& listener, Fd client, const SocketAddress& address) {
-  if (draining_) {
+  // The worker may be over at any moment, but for its sessions.
+  if (draining_ && (!sessions_ || stopped_ || !module_config_->module().refused_open)) {
     load.fetch_sub(1, std::memory_order_relaxed);
     return Refuse(std::move(client), RUM_CLOSE_DRAIN);
   }
   counters.accepted.Add(1);
-  Session::Open(*this, listener, std::move(client), address);
+  Session::Open(*this, listener, std::move(client), address, draining_);
 }
 
 void Worker::BeginProbe(Probe request) {

@@ -120,6 +120,11 @@ void SettingsReader::Judge(const Module* module) {
   if (!Given("destination") && s_.map.empty() && !Given("protocol")) {
     Wrong("no destination: give one, as in -d tcp:db0:3306, or a user map with -M");
   }
+  if (module && (module->table().lacks & RUM_LACKS_PROXY_HEADER) != 0 &&
+      s_.send_proxy != ProxyVersion::kOff) {
+    Wrong("--send-proxy: servers of " + s_.protocol +
+          " have no PROXY protocol, and would close each connection; see the module's manual");
+  }
   if (module && OnlyRelays(module->table())) {
     JudgeWithoutConversation(s_.protocol);
   } else {

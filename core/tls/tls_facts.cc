@@ -25,6 +25,16 @@ const EVP_MD* HashOf(X509* certificate) {
   return EVP_get_digestbynid(hash);
 }
 
+// nullptr: there is no certificate.
+std::optional<std::string> EndPointOf(X509* certificate) {
+  const EVP_MD* hash = certificate ? HashOf(certificate) : nullptr;
+  if (!hash) return {};
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  if (!X509_digest(certificate, hash, digest, &size)) return {};
+  return std::string(reinterpret_cast<const char*>(digest), size);
+}
+
 }  // namespace
 
 std::string_view ChosenAlpn(const SSL* ssl) {
@@ -50,14 +60,12 @@ std::string PeerCertificate(const SSL* ssl) {
 }
 
 std::optional<std::string> ServerEndPoint(const SSL* ssl, bool server) {
-  const Certificate shown = server ? nullptr : OfPeer(ssl);
-  X509* certificate = server ? SSL_get_certificate(ssl) : shown.get();
-  const EVP_MD* hash = certificate ? HashOf(certificate) : nullptr;
-  if (!hash) return {};
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  if (!X509_digest(certificate, hash, digest, &size)) return {};
-  return std::string(reinterpret_cast<const char*>(digest), size);
+  if (server) return EndPointOf(SSL_get_certificate(ssl));
+  return EndPointOf(OfPeer(ssl).get());
+}
+
+std::optional<std::string> ServerEndPoint(const SSL_CTX* context) {
+  return EndPointOf(SSL_CTX_get0_certificate(context));
 }
 
 }  // namespace rum

@@ -24,5 +24,7 @@ std::string PeerCertificate(const SSL* ssl);
 // not defined for this signature, such as Ed25519, or there is no certificate. `server`: `ssl` is
 // the server's end.
 std::optional<std::string> ServerEndPoint(const SSL* ssl, bool server);
+// The same of the certificate that a server's context shows.
+std::optional<std::string> ServerEndPoint(const SSL_CTX* context);
 
 }  // namespace rum

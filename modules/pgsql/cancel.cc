@@ -1,5 +1,5 @@
-// A CancelRequest: the client proves nothing but that it knows the key, and is answered by the end of
-// the connection, which it waits for.
+// A CancelRequest: the client proves nothing but that it knows the key, and is answered by the end
+// of the connection, which it waits for.
 #include <algorithm>
 #include <utility>
 
@@ -74,6 +74,7 @@ Script Cancel(Dialogue& d, Worker& worker, std::string_view id_and_key) {
   d.client.GoOnAfterEnd(true);  // it need not wait for the answer
   Worker::Turn turn(worker, AddressOf(d));
   if (!co_await AwaitTurn(d, turn)) co_return;
+  d.SetAlpn(d.upstream, {kAlpn});
   Reason failed = co_await d.Connect(target->destination);
   if (failed) co_return;
   if (target->asks_for_tls) {

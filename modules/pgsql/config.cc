@@ -40,8 +40,8 @@ const rum_option kOptions[kOptionCount] = {
      "whether servers behind sock: may let clients in without a proof; they may take rum's own "
      "system user for one",
      RUM_OPTION_CHOICE, 0},
-    {"pgsql-app-name-address", nullptr, nullptr,
-     "append the client's address to application_name", RUM_OPTION_FLAG, 0},
+    {"pgsql-app-name-address", nullptr, nullptr, "append the client's address to application_name",
+     RUM_OPTION_FLAG, 0},
     {"pgsql-probe-user", "NAME", "rum_probe", "the role that health checks name; it need not exist",
      RUM_OPTION_TEXT, 0},
 };

@@ -25,8 +25,8 @@ struct Config {
   bool unknown_to_default = true;  // names that the map does not know go to -d
   bool rewrites = true;            // where a verifier or a hash is stored
   UpstreamTls upstream_tls = UpstreamTls::kAsRum;
-  bool clear_text = false;         // passwords may go to servers by TCP without TLS
-  bool socket_trust = false;       // servers behind unix sockets may let in without a proof
+  bool clear_text = false;    // passwords may go to servers by TCP without TLS
+  bool socket_trust = false;  // servers behind unix sockets may let in without a proof
   bool application_address = false;
   std::string probe_user;
   Key mock_secret;  // for the salts of unknown users

@@ -41,11 +41,13 @@ inline constexpr rum_metric kMetrics[] = {
     {"pgsql_oauth_logins", "Logins by OAUTHBEARER"},
     {"pgsql_gss_logins", "Logins by GSSAPI or SSPI"},
     {"pgsql_stored_logins", "Logins whose password was checked against the map"},
-    {"pgsql_wrong_passwords", "Logins refused by the stored verifier or hash, before any server was "
-                              "asked"},
+    {"pgsql_wrong_passwords",
+     "Logins refused by the stored verifier or hash, before any server was "
+     "asked"},
     {"pgsql_unknown_users", "Logins refused because the map does not know the user"},
     {"pgsql_server_denials", "Logins that a server refused"},
-    {"pgsql_other_verifiers", "Logins that failed because a server does not hold what the map holds"},
+    {"pgsql_other_verifiers",
+     "Logins that failed because a server does not hold what the map holds"},
     {"pgsql_other_certificates",
      "Logins refused because of channel binding to another certificate than the server's"},
     {"pgsql_refused_clear_text",
@@ -53,7 +55,8 @@ inline constexpr rum_metric kMetrics[] = {
     {"pgsql_cancels", "Cancel requests that were passed on to a server"},
     {"pgsql_unknown_cancels", "Cancel requests whose key no session has"},
     {"pgsql_refused_cancels", "Cancel requests of an address that had too many under way"},
-    {"pgsql_lost_cancel_keys", "Sessions that cannot be cancelled because the table of keys is full"},
+    {"pgsql_lost_cancel_keys",
+     "Sessions that cannot be cancelled because the table of keys is full"},
     {"pgsql_client_faults", "Logins ended because the client broke the protocol"},
     {"pgsql_server_faults", "Logins ended because a server broke the protocol"},
 };

@@ -56,6 +56,7 @@ int32_t NewConfig(const char* const* values, size_t, void** config, char* error,
 
 void FreeConfig(void* config) { delete static_cast<Config*>(config); }
 
+// Where rum has no descriptor to lead a client through its Startup: see Refused().
 size_t Refusal(const void*, uint32_t reason, uint8_t* bytes, size_t size) {
   try {
     const rum::pgsql::OwnError error = rum::pgsql::ErrorForReason(reason);
@@ -69,7 +70,8 @@ size_t Refusal(const void*, uint32_t reason, uint8_t* bytes, size_t size) {
 }
 
 constexpr rum_module Table() {
-  rum_module table = rum::dialogue::Hooks<rum::pgsql::Login, rum::pgsql::Probe>::Table();
+  rum_module table =
+      rum::dialogue::Hooks<rum::pgsql::Login, rum::pgsql::Probe, rum::pgsql::Refused>::Table();
   table.name = "pgsql";
   table.version = "1.0.0";
   table.summary = "routes PostgreSQL logins by user or database";
@@ -80,6 +82,7 @@ constexpr rum_module Table() {
   table.config_new = NewConfig;
   table.config_free = FreeConfig;
   table.refusal = Refusal;
+  table.lacks = RUM_LACKS_PROXY_HEADER;
   return table;
 }
 

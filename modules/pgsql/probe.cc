@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -111,6 +113,32 @@ Task<bool> StartTls(Dialogue& d, const Config& config) {
   co_return false;
 }
 
+// The first time of a destination, for this process. Bounded: the map has the destinations.
+bool IsNews(const std::string& destination) {
+  constexpr size_t kMost = 1024;
+  static std::mutex mutex;
+  static auto* told = new std::set<std::string>;  // probes may end after static objects are gone
+  std::lock_guard lock(mutex);
+  return told->size() < kMost && told->insert(destination).second;
+}
+
+// With TLS on both links, clients bind their proof to rum's certificate, and the server has its
+// own.
+void WarnOfCertificates(Dialogue& d, const std::string& destination) {
+  const std::string own = d.EndPoint(d.client), server = d.EndPoint(d.upstream);
+  if (d.TlsMode(d.client) == RUM_TLS_OFF && own.empty()) return;  // no client comes by TLS
+  if (!d.TlsActive(d.upstream) || (!own.empty() && own == server) || !IsNews(destination)) return;
+  const char* why = own.empty() ? "rum's certificate has a signature without a hash (Ed25519)"
+                    : server.empty()
+                        ? "the server's certificate has a signature without a hash (Ed25519)"
+                        : "the server's certificate is another than rum's";
+  d.Log(RUM_LOG_WARNING,
+        "pgsql: " + destination + ": " + why +
+            ", so clients that come by TLS and bind their password to it (SCRAM-SHA-256-PLUS, as "
+            "libpq does) cannot log in there, but those with a verifier in the map; use one "
+            "certificate for both, store verifiers, or see --pgsql-upstream-tls off");
+}
+
 }  // namespace
 
 // The first answer to a Startup tells whether the server takes logins. Who leaves then, as
@@ -120,6 +148,7 @@ Script Probe(Dialogue& d, const Config& config, Worker&, ProbeQuestion question)
     co_await FindWay(d, config, question.user);
     co_return;
   }
+  d.SetAlpn(d.upstream, {kAlpn});
   Reason failed = co_await d.Connected();
   if (failed) co_return;
   // By its socket a server knows at once that the system's user is another, and logs that.
@@ -129,6 +158,7 @@ Script Probe(Dialogue& d, const Config& config, Worker&, ProbeQuestion question)
   }
   if (WantsTls(d, config)) {
     if (!co_await StartTls(d, config)) co_return;
+    WarnOfCertificates(d, question.destination);
   }
   d.upstream.Send(BuildStartup(config.probe_user));
   Frame frame;
@@ -145,11 +175,12 @@ Script Probe(Dialogue& d, const Config& config, Worker&, ProbeQuestion question)
     co_return d.Close(RUM_CLOSE_PROBED);
   }
   auto error = message.type() == 'E' ? ParseError(message.body()) : std::nullopt;
-  if (!error) co_return d.Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server does not speak the protocol");
+  if (!error)
+    co_return d.Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server does not speak the protocol");
   const std::string text = Printable("error " + error->sqlstate + ": " + error->text);
   d.Note("error", text);
-  const bool refuses = std::find(std::begin(kNotNow), std::end(kNotNow), error->sqlstate) !=
-                       std::end(kNotNow);
+  const bool refuses =
+      std::find(std::begin(kNotNow), std::end(kNotNow), error->sqlstate) != std::end(kNotNow);
   d.Close(refuses ? RUM_CLOSE_UPSTREAM_DENIED : RUM_CLOSE_PROBED, refuses ? text : "");
 }
 

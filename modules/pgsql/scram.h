@@ -29,9 +29,10 @@ class ScramEdge {
   ScramEdge(ScramVerifier verifier, std::string_view binding)
       : verifier_(std::move(verifier)), binding_(binding) {}
 
-  // For a name that is not in the map: the same messages and the same work, and kPassword at the
-  // end whatever the client sends. The salt depends on secret and user alone. A secret that changes
-  // at a restart, or differs between nodes, shows which names are unknown.
+  // For a name that is not in the map: the same messages and the same work, but kPassword for every
+  // proof, because nobody knows a ClientKey whose hash is the made-up StoredKey. The salt depends
+  // on secret and user alone. A secret that changes at a restart, or differs between nodes, shows
+  // which names are unknown.
   static ScramEdge MakeMock(const Key& secret, std::string_view user, std::string_view binding);
   static constexpr uint32_t kMockIterations = 4096;  // what servers use by default, as the salt
   static constexpr size_t kMockSalt = 16;            // bytes
@@ -57,7 +58,6 @@ class ScramEdge {
 
   ScramVerifier verifier_;
   std::string binding_;
-  bool mock_ = false;
   State state_ = State::kBegin;
   std::string header_;    // what c= must repeat
   std::string nonce_;     // of both sides

@@ -22,7 +22,6 @@ ScramEdge ScramEdge::MakeMock(const Key& secret, std::string_view user, std::str
   verifier.salt = salt.text().substr(0, kMockSalt);
   verifier.iterations = kMockIterations;
   ScramEdge edge(std::move(verifier), binding);
-  edge.mock_ = true;
   if (!computed) edge.state_ = State::kDone;
   return edge;
 }
@@ -111,14 +110,12 @@ ScramFault ScramEdge::ReadFinal(std::string_view message, Key* proof,
   return *nonce == nonce_ ? ScramFault::kNone : ScramFault::kOtherNonce;
 }
 
-// A mock does the same, and fails.
 ScramFault ScramEdge::Check(const Key& proof, std::string_view auth_message) {
   Key signature, stored;
   if (!HmacSha256(verifier_.stored_key, auth_message, &signature)) return ScramFault::kInternal;
   Key client_key = Xor(proof, signature);
   if (!Sha256(client_key, &stored)) return ScramFault::kInternal;
-  const bool same = IsSame(stored, verifier_.stored_key);
-  if (!same || mock_) return ScramFault::kPassword;
+  if (!IsSame(stored, verifier_.stored_key)) return ScramFault::kPassword;
   client_key_ = client_key;
   return ScramFault::kNone;
 }

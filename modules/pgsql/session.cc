@@ -1,6 +1,6 @@
-// A login from top to bottom, in the order of the wire. What the steps need is in session_tls.cc (TLS
-// to the server), session_relay.cc (client and server agree), session_stored.cc (rum checks the
-// password) and session_end.cc (refusals and last words).
+// A login from top to bottom, in the order of the wire. What the steps need is in session_tls.cc
+// (TLS to the server), session_relay.cc (client and server agree), session_stored.cc (rum checks
+// the password) and session_end.cc (refusals and last words).
 #include "pgsql/session.h"
 
 #include <algorithm>
@@ -21,6 +21,17 @@ Script Login(Dialogue& d, const Config& config, Worker& worker) {
   session.SayLastWords();
 }
 
+Script Refused(Dialogue& d, const Config& config, Worker& worker, Reason reason) {
+  Session session(d, config, worker);
+  co_await session.Refuse(reason);
+}
+
+Script Session::Refuse(Reason reason) {
+  refused_ = true;
+  const bool read = co_await ReadStartup();
+  if (read) RefuseFor(reason.number(), {});
+}
+
 Script Session::Run() {
   const bool known = co_await ReadStartup();  // who is the client?
   if (!known) co_return;
@@ -35,6 +46,7 @@ Script Session::Run() {
 Task<bool> Session::ReadStartup() {
   using Kind = FirstPacket::Kind;
   unix_client_ = PeerOf(d_.client).starts_with("unix");
+  d_.SetAlpn(d_.client, {kAlpn});
   bool tls_is_over = ClientHasTls();
   bool gss_is_over = tls_is_over;
   Kind kind = Kind::kPartial;
@@ -83,6 +95,7 @@ Task<bool> Session::ReadFirstPacket(FirstPacket::Kind* kind, bool may_be_tls) {
 Task<bool> Session::PassCancel() {
   auto key = ReadCancel(packet_);
   if (!key) co_return Close(RUM_CLOSE_CLIENT_PROTOCOL, "no key of a cancel has this length");
+  if (refused_) co_return Close(RUM_CLOSE_LIMIT, {});
   co_await Cancel(d_, worker_, *key);
   co_return false;
 }
@@ -110,7 +123,8 @@ bool Session::TakeStartup() {
 }
 
 Task<bool> Session::Route() {
-  const std::vector<RouteKey> keys = FindKeys(config_.keys, startup_, ServerName());
+  since_ = d_.Now();
+  const std::vector<RouteKey> keys = FindKeys(config_.keys, startup_, d_.ServerName());
   for (const RouteKey& route : keys) {
     dialogue::Record record = co_await d_.Lookup(route.key);
     if (record.status() == dialogue::Record::kNotFound) continue;
@@ -147,6 +161,7 @@ Task<bool> Session::AdmitKnown(bool names_user) {
 }
 
 Task<bool> Session::Connect() {
+  d_.SetAlpn(d_.upstream, {kAlpn});
   auto connection = d_.Connect(destination_);
   Reason failed = connection.Begin();
   if (failed == Reason(RUM_CLOSE_NO_DESTINATION)) co_return co_await RefuseAsUnknown();

@@ -24,8 +24,14 @@ using dialogue::Script;
 using dialogue::Side;
 using dialogue::Task;
 
+// By ALPN, TLS is for this protocol and no other.
+constexpr std::string_view kAlpn = "postgresql";
+
 // [worker], as all of this file. `config` and `worker` outlive it.
 Script Login(Dialogue& d, const Config& config, Worker& worker);
+// A client that rum refuses hears it after TLS and its Startup: before that, clients hide an error,
+// or come back without TLS.
+Script Refused(Dialogue& d, const Config& config, Worker& worker, dialogue::Reason reason);
 
 // For Side::Frame(). After a failed wait `frame` says whether the bytes were no message.
 struct MessageParser {
@@ -42,8 +48,8 @@ struct MessageParser {
 using Said = std::optional<Message>;
 
 // What the parts of a login share; it lives in the frame of Login(). Of what returns bool or Said,
-// false and nothing mean that the script is to return: the login is over, and who had to be told was
-// told, or a wait has failed, and SayLastWords() says what is due.
+// false and nothing mean that the script is to return: the login is over, and who had to be told
+// was told, or a wait has failed, and SayLastWords() says what is due.
 class Session {
  public:
   Session(Dialogue& d, const Config& config, Worker& worker)
@@ -52,6 +58,7 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   Script Run();
+  Script Refuse(dialogue::Reason reason);
   // What the client must hear of a session that ends before it flows, if it has not.
   void SayLastWords();
 
@@ -71,11 +78,8 @@ class Session {
   enum class Wish : uint8_t { kNo, kIfOffered, kMust };
   Task<bool> StartClientTls();
   Task<bool> StartDirectTls();
-  std::string ServerName() const;  // that the client's TLS named; empty: none
   Wish WishForTls() const;
   Task<bool> StartUpstreamTls(Wish wish);
-  // The hash of the certificate that a side has shown; empty: no TLS, or none that binding takes.
-  std::string BindingOf(const Side& side) const;
   bool BindsToAnotherCertificate() const;
 
   // Client and server agree on a proof, and rum passes it on (session_relay.cc).
@@ -93,6 +97,7 @@ class Session {
   Task<bool> ProveByMd5();
   Task<bool> ProveByScram(ScramEdge& edge, bool known);
   Task<bool> RefuseAsUnknown();
+  Task<bool> Delay(Pace::Step step);
   void Negotiate();
   Task<bool> LogIn();
   bool AnswerServer(const AuthRequest& request);
@@ -128,8 +133,9 @@ class Session {
   const Config& config_;
   Worker& worker_;
 
-  bool reported_ = true;       // nothing is to be said: the client has its error, or cannot yet
-  bool flows_ = false;         // nothing can be said any more
+  bool reported_ = true;  // nothing is to be said: the client has its error, or cannot yet
+  bool flows_ = false;    // nothing can be said any more
+  bool refused_ = false;  // before there was a session
   bool authenticated_ = false;
   bool unix_client_ = false;
   bool unix_upstream_ = false;
@@ -138,6 +144,7 @@ class Session {
   bool client_is_due_ = false;  // the server waits for an answer
   bool proof_passed_ = false;   // to the server, by the client
   std::optional<Auth> asked_;   // what the server asked for last
+  uint64_t since_ = 0;          // when the step began that the pace is taken of
   Metric method_ = kTrustLogins;
 
   std::string packet_;  // the Startup, as it came, or the one before it
@@ -145,7 +152,8 @@ class Session {
   std::string record_;  // of the map
   std::string destination_;
 
-  // From the map, and what the client has proved with it. The map's verifier is needed on both links.
+  // From the map, and what the client has proved with it. The map's verifier is needed on both
+  // links.
   std::optional<ScramVerifier> verifier_;
   std::optional<Md5Hash> md5_;
   std::optional<Key> client_key_;

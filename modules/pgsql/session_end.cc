@@ -1,4 +1,5 @@
-// The ends of a login: what a refused client hears, and what rum says when a session ends by itself.
+// The ends of a login: what a refused client hears, and what rum says when a session ends by
+// itself.
 #include <utility>
 
 #include "pgsql/session.h"
@@ -38,15 +39,18 @@ bool Session::RefuseRequest(std::string_view code) {
                 RUM_CLOSE_CLIENT_PROTOCOL, "the client asks for encryption twice");
 }
 
-// The server's own words, but for those that name what it sees: rum's address, and the encryption of
-// rum's link.
+// The server's own words, but for those that name what it sees: rum's address, and the encryption
+// of rum's link.
 bool Session::PassError(const Message& message) {
   std::optional<ServerError> error = ParseError(message.body());
   if (!error) return RefuseServer("the server's error has no end");
   d_.Count(kServerDenials);
   d_.Note("error", error->sqlstate.substr(0, 5));
   const bool denied = error->sqlstate == "28P01" || error->sqlstate == "28000";
-  if (denied && proof_passed_ && !authenticated_) d_.LoginFailed();
+  if (denied && proof_passed_ && !authenticated_) {
+    worker_.pace().Add(Pace::kDenial, d_.Now() - since_);
+    d_.LoginFailed();
+  }
   const std::string why = "the server refused the login with error " + error->sqlstate.substr(0, 5);
   if (error->sqlstate == "28000" && !authenticated_) {
     return Refuse(NoEntry(startup_.user, startup_.database), RUM_CLOSE_UPSTREAM_DENIED, why);

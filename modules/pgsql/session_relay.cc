@@ -1,5 +1,5 @@
-// Client and server agree on a proof of the password, and rum passes on what they say. Which of them
-// speaks next is known from the server's request only; both are listened to.
+// Client and server agree on a proof of the password, and rum passes on what they say. Which of
+// them speaks next is known from the server's request only; both are listened to.
 #include <algorithm>
 
 #include "pgsql/sasl.h"
@@ -52,6 +52,7 @@ bool Session::PassRequest(const Message& message) {
   std::optional<AuthRequest> request = ParseAuth(message.body());
   if (!request) return RefuseServer("the server asks for a proof that is not known here");
   const bool is_first = !asked_;
+  if (is_first) worker_.pace().Add(Pace::kRequest, d_.Now() - since_);
   asked_ = request->kind;
   client_is_due_ = true;
   switch (request->kind) {
@@ -113,11 +114,11 @@ bool Session::PassMechanisms(const AuthRequest& request, const Message& message)
 bool Session::MayAskForPassword() {
   if (ServerHasTls() || unix_upstream_ || config_.clear_text) return true;
   d_.Count(kRefusedClearText);
-  return Refuse(
-      {"28000", "the password would have to go to the database server in clear text; it was not "
-                "asked for"},
-      RUM_CLOSE_UNSUPPORTED,
-      "the server asks for the password itself and has no TLS; --pgsql-clear-text allow");
+  return Refuse({"28000",
+                 "the password would have to go to the database server in clear text; it was not "
+                 "asked for"},
+                RUM_CLOSE_UNSUPPORTED,
+                "the server asks for the password itself and has no TLS; --pgsql-clear-text allow");
 }
 
 Task<bool> Session::PassAnswer() {
@@ -145,6 +146,7 @@ Task<bool> Session::PassAnswer() {
   }
   client_is_due_ = false;
   proof_passed_ = true;
+  since_ = d_.Now();
   co_return true;
 }
 
@@ -162,8 +164,9 @@ bool Session::JudgeMechanism(std::string_view body) {
   if (!binds || !BindsToAnotherCertificate()) return true;
   d_.Count(kOtherCertificates);
   // 57P03: libpq does not fall back to a connection without TLS.
-  return Refuse({"57P03", "channel binding is not possible: the proxy and the database server have "
-                          "different certificates; use channel_binding=disable"},
+  return Refuse({"57P03",
+                 "channel binding is not possible: the proxy and the database server have "
+                 "different certificates; use channel_binding=disable"},
                 RUM_CLOSE_UNSUPPORTED,
                 "the client binds to rum's certificate, and the server has another: give both the "
                 "same one, or store verifiers in the map");

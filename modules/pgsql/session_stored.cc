@@ -27,7 +27,7 @@ void Session::Negotiate() {
 Task<bool> Session::ProveToRum() {
   Negotiate();
   if (md5_) co_return co_await ProveByMd5();
-  ScramEdge edge(*verifier_, BindingOf(d_.client));
+  ScramEdge edge(*verifier_, d_.EndPoint(d_.client));
   co_return co_await ProveByScram(edge, true);
 }
 
@@ -46,6 +46,9 @@ Task<bool> Session::ProveByMd5() {
 
 // For a name that is not known the same words and the same work, and nothing but a wrong password.
 Task<bool> Session::ProveByScram(ScramEdge& edge, bool known) {
+  if (!known) {
+    if (!co_await Delay(Pace::kRequest)) co_return false;
+  }
   d_.client.Send(BuildAuth(Auth::kSasl, edge.mechanisms()));
   Said said = co_await ReadClient(false);
   if (!said) co_return false;
@@ -59,7 +62,10 @@ Task<bool> Session::ProveByScram(ScramEdge& edge, bool known) {
   said = co_await ReadClient(true);
   if (!said) co_return false;
   step = edge.Finish(said->body());
-  if (!known && (step.ok() || step.fault == ScramFault::kPassword)) co_return DenyPassword();
+  if (!known && (step.ok() || step.fault == ScramFault::kPassword)) {
+    if (!co_await Delay(Pace::kDenial)) co_return false;
+    co_return DenyPassword();
+  }
   if (!step.ok()) co_return RefuseByFault(step.fault);
   client_key_ = edge.client_key();
   server_final_ = std::move(step.message);
@@ -69,8 +75,16 @@ Task<bool> Session::ProveByScram(ScramEdge& edge, bool known) {
 Task<bool> Session::RefuseAsUnknown() {
   known_ = false;
   Negotiate();
-  ScramEdge edge = ScramEdge::MakeMock(config_.mock_secret, startup_.user, BindingOf(d_.client));
+  ScramEdge edge = ScramEdge::MakeMock(config_.mock_secret, startup_.user, d_.EndPoint(d_.client));
   co_return co_await ProveByScram(edge, false);
+}
+
+// False: the session ends.
+Task<bool> Session::Delay(Pace::Step step) {
+  const uint64_t wait = worker_.pace().Pick(step);
+  if (wait == 0) co_return true;
+  const dialogue::Reason failed = co_await d_.SleepMicros(wait);
+  co_return !failed;
 }
 
 bool Session::DenyPassword() {
@@ -132,8 +146,8 @@ bool Session::AnswerServer(const AuthRequest& request) {
       std::optional<std::string> nonce = MakeScramNonce();
       if (!verifier_ || !client_key_ || back_ || !nonce) break;
       back_.emplace(*verifier_, *client_key_);
-      const std::string binding = BindingOf(d_.upstream);
-      const auto link = !ServerHasTls()    ? ScramBack::Link::kPlain
+      const std::string binding = d_.EndPoint(d_.upstream);
+      const auto link = !ServerHasTls()   ? ScramBack::Link::kPlain
                         : binding.empty() ? ScramBack::Link::kTls
                                           : ScramBack::Link::kTlsWithHash;
       step = back_->Start(request.data, link, binding, *nonce);
@@ -184,7 +198,7 @@ bool Session::RefuseOtherVerifier(std::string_view why) {
 bool Session::RefuseOrPass(const Message& message) {
   auto error = ParseError(message.body());
   if (error && error->sqlstate == "28P01" && asked_) {
-    return RefuseOtherVerifier("the server refuses what the map's secret proves: export it anew");
+    return RefuseOtherVerifier("the server refuses what the map's secret proves: export it again");
   }
   return PassError(message);
 }

@@ -1,6 +1,5 @@
 // TLS on both sides, and what channel binding makes of that: SCRAM ties a login to the certificate
 // that the client sees, and a server knows only its own.
-#include "pgsql/scram_crypto.h"
 #include "pgsql/session.h"
 
 namespace rum::pgsql {
@@ -25,10 +24,10 @@ Task<bool> Session::StartDirectTls() {
   }
   const bool started = co_await StartClientTls();
   if (!started) co_return false;
-  co_return true;
+  if (d_.Alpn(d_.client) == kAlpn) co_return true;
+  d_.Count(kClientFaults);
+  co_return Close(RUM_CLOSE_CLIENT_PROTOCOL, "TLS from the first byte on, and not for postgresql");
 }
-
-std::string Session::ServerName() const { return {}; }
 
 Session::Wish Session::WishForTls() const {
   const int32_t mode = d_.TlsMode(d_.upstream);
@@ -70,12 +69,11 @@ Task<bool> Session::StartUpstreamTls(Wish wish) {
                    "the server has no TLS; --pgsql-upstream-tls off goes there without");
 }
 
-std::string Session::BindingOf(const Side&) const { return {}; }
-
+// A certificate without a hash for it, as one signed by Ed25519, cannot be bound to at all.
 bool Session::BindsToAnotherCertificate() const {
   if (!ClientHasTls() || !ServerHasTls()) return false;
-  const std::string own = BindingOf(d_.client), server = BindingOf(d_.upstream);
-  return own != server;
+  const std::string own = d_.EndPoint(d_.client);
+  return own.empty() || own != d_.EndPoint(d_.upstream);
 }
 
 }  // namespace rum::pgsql

@@ -112,8 +112,9 @@ ParsedStartup ParseStartup(std::string_view packet) {
   };
   startup.version = ReadU32(packet.substr(4));
   if (startup.version >> 16 != 3) {
-    return fault("0A000", "unsupported frontend protocol: the server supports 3.0 and its minor "
-                          "versions");
+    return fault("0A000",
+                 "unsupported frontend protocol: the server supports 3.0 and its minor "
+                 "versions");
   }
   bool walsender = false, of_database = false;
   Parameters parameter(packet);

@@ -1,5 +1,5 @@
-// What a client says first: a request for TLS or GSSAPI, a cancel request, or the Startup. Pure; the
-// bounds are those of PostgreSQL's servers.
+// What a client says first: a request for TLS or GSSAPI, a cancel request, or the Startup. Pure;
+// the bounds are those of PostgreSQL's servers.
 #pragma once
 
 #include <cstddef>
@@ -51,8 +51,8 @@ std::string BuildStartup(std::string_view user);
 struct Startup {
   uint32_t version = 0;
   std::string user;
-  std::string database;      // the user's name if the client named none
-  bool without_database = false;  // replication=true: the server ignores the database
+  std::string database;                 // the user's name if the client named none
+  bool without_database = false;        // replication=true: the server ignores the database
   std::vector<std::string> extensions;  // names that begin with _pq_.
   std::string application;
 

@@ -1,16 +1,20 @@
 // What the sessions of one worker thread share: how many cancel requests of each address are under
-// way.
+// way, and how long servers take.
 #pragma once
 
 #include <cstddef>
 #include <string>
 #include <unordered_map>
 
+#include "pgsql/pace.h"
+
 namespace rum::pgsql {
 
 // [worker], all of it.
 class Worker {
  public:
+  Pace& pace() { return pace_; }
+
   // A cancel request of one address, until it is destroyed.
   class Turn {
    public:
@@ -44,6 +48,7 @@ class Worker {
     if (--found->second == 0) cancels_.erase(found);
   }
 
+  Pace pace_;
   std::unordered_map<std::string, size_t> cancels_;  // of addresses that have some
 };
 

@@ -122,11 +122,12 @@ def image():
 def installed_names():
     """What `make install` installs, as it is named in .am files."""
     names = {"rum", "rumctl", "rum-map", "rum-check", "module.h", "rum.pc", "mysql.so",
-             "passthrough.so", "sni.so", "completions", "_rum", "rum", "rum-module", "rum.m4",
+             "passthrough.so", "pgsql.so", "sni.so", "completions", "_rum", "rum", "rum-module", "rum.m4",
              "module.map", "rust", "skeleton"}
     for folder, _, files in os.walk(SOURCE):
         names |= {name for name in files if re.search(r"\.(\d|pl)$", name)}
     am = read("contrib", "contrib.am")
+    names.add("export_pgsql_cdb.pl.8")  # made from the script
     names |= set(re.search(r"^dist_doc_DATA = (.*)", am, re.M).group(1).split())
     return names | set(re.findall(r"\$\(docdir\)/(\w+)", am))
 
@@ -144,7 +145,7 @@ def debian_lists():
             else:
                 what = re.sub("^debian/", "contrib/debian/", what)
                 check(os.path.exists(os.path.join(SOURCE, what)), "%s: no %s" % (path, what))
-    manuals = {name for name in names if re.search(r"^rum.*\.\d$", name)}
+    manuals = {name for name in names if re.search(r"^(rum.*|export.*)\.\d$", name)}
     told = re.findall(r"[\w.-]+\.\d$", "".join(
         read("contrib", "debian", p) for p in os.listdir(DEBIAN) if p.endswith(".manpages")), re.M)
     same(told, manuals, "the manuals of the packages, and all")
@@ -198,8 +199,8 @@ def units():
         with open(os.path.join(folder, "empty"), "w", encoding="utf-8"):
             pass
         run("./rum-map", "build", "--allow-empty", os.path.join(folder, "users.cdb"), os.path.join(folder, "empty"))
-        for name in ("redirect", "mysql"):
-            if name == "mysql" and not os.path.exists("mysql.la"):
+        for name in ("redirect", "mysql", "pgsql"):
+            if name != "redirect" and not os.path.exists(name + ".la"):
                 continue
             text = read("contrib", "debian", "examples", name + ".conf")
             # As it is, and with all that it suggests.

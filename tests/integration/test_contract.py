@@ -208,6 +208,70 @@ def _(t):
     same(seen["offered"], "0 " + b"\x08http/1.1".hex())
 
 
+@test("A module goes on with another server, whenever the one before ends, and counts stay exact")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-P", build_module(t), "-w", "2")
+    listeners = [t.keep(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+    addresses = ["tcp:127.0.0.1:%d" % one.getsockname()[1] for one in listeners]
+    client = Client(t, here)
+    same(client.ask("connect " + addresses[0]), "connect 0")
+    first = t.keep(listeners[0].accept()[0])
+    first.sendall(b"one")
+    same(client.read(), "server 0 one")
+    first.close()
+    same(client.read(), "ended 0")
+    same(client.ask("connect " + addresses[1]), "connect 0")
+    second = t.keep(listeners[1].accept()[0])
+    same(client.ask("connect " + addresses[2]), "connect 0", "the second is given up")
+    same(net.read_all(second), b"", "and is told the end")
+    third = t.keep(listeners[2].accept()[0])
+    same(client.ask("where"), "where 0 " + addresses[2])
+    for _ in range(5):
+        same(client.ask("connect " + addresses[0]), "connect 0")
+        listeners[0].accept()[0].close()
+        same(client.read(), "ended 0")
+    same(client.ask("connect " + addresses[0]), "connect -3", "eight connects a session")
+    third.close()
+    client.close()
+    net.until(lambda: rum.stats()["sessions"]["active"] == 0, 10 * t.scale, lambda: "it ends")
+    same(rum.stats()["upstream"]["connects"], 8)
+
+
+@test("A module that sends part by part waits until the client has read")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-P", build_module(t))
+    client = Client(t, here)
+    client.socket.sendall(b"stream 1000\n")
+    same(len(net.read_exact(client.socket, 65536000)), 65536000)
+    check(rum.process.poll() is None, "never more than it chose was waiting")
+
+
+@test("A refused client is led to its error, and a flood of them costs no more than the bounds")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-P", build_module(t), "--max-connections", "1")
+    first = Client(t, here)
+    same(first.ask("get x"), "get 1")
+    second = Client(t, here)
+    same(second.ask("hello"), "refused -2 hello", "no connect() there")
+    same(net.read_all(second.socket), b"")
+    answers = []
+    for _ in range(20):
+        flood = [connect(here, 30) for _ in range(100)]
+        for s in flood[:8]:
+            s.sendall(b"x\n")
+            answers.append(net.read_all(s).split(b" ")[0])
+        for s in flood:
+            s.close()
+    check(set(answers) <= {b"refused", b"busy", b""}, "one or the other: %r" % set(answers))
+    check(b"busy" in answers, "beyond the bounds the words come at once")
+    same(first.ask("get x"), "get 1")
+    net.until(lambda: rum.stats()["sessions"]["active"] == 1, 30 * t.scale, lambda: "all are gone")
+    same(rum.stats()["sessions"]["logins"], 0)
+
+
 @test("Timers of a worker and posts of a module's own thread run, and end with the worker")
 def _(t):
     here = tcp()

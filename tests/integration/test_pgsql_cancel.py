@@ -119,15 +119,15 @@ def _(t):
     rum = Front(t, "--workers", "2", default=kind.plain, check_descriptors=False)
     clients = [rum.log_in("alice") for _ in range(20)]
     for round_ in range(50):
-        for client in clients:
-            sleeps(client)
         if round_ == 25:
             old = rum.rum.hand_over()
             check(old.poll() is None, "the old process lives on for its sessions")
             # The first ten stay with the old process; the others are the new one's.
             for client in clients[10:]:
                 client.close()
-            clients[10:] = [sleeps(rum.log_in("alice")) for _ in range(10)]
+            clients[10:] = [rum.log_in("alice") for _ in range(10)]
+        for client in clients:
+            sleeps(client)
         done = []
         threads = [threading.Thread(target=lambda c=client: done.append(send_cancel(rum.here, c.key)))
                    for client in clients]

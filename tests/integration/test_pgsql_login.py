@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 
-from pgsql_setup import NEEDS, PG15, Front, any_certificate, psql, stored
+from pgsql_setup import NEEDS, PG15, Front, psql, stored
 from support import postgresql
 from support.harness import check, has, same, test
-from support.pgsql_wire import Closed, Refused, message, startup
+from support.pgsql_wire import Refused, message, startup
 
 PLAIN = ("--pgsql-upstream-tls", "off")
 
@@ -130,10 +130,10 @@ def _(t):
     rum = Front(t, default=dying)
     client = rum.client().send(startup({"user": "alice", "database": "rumtest"}))
     same(client.read_message()[0], "R")
-    dying.process.kill()
     for pid in subprocess.run(["pgrep", "-P", str(dying.process.pid)], stdout=subprocess.PIPE,
                               text=True).stdout.split():
         os.kill(int(pid), signal.SIGKILL)
+    dying.process.kill()
     same(client.refusal().code, "57P03")
 
 

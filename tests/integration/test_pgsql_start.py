@@ -1,12 +1,12 @@
 """pgsql.so: what clients begin with, and that a login passes whatever the form of its first packets."""
 
-import time
+import ssl
 
-from pgsql_setup import NEEDS, PG15, Front, any_certificate, build_map, psql
+from pgsql_setup import NEEDS, PG15, Front, any_certificate, psql
 from support import postgresql
 from support.harness import check, has, same, test
-from support.pgsql_wire import (GSS_REQUEST, SSL_REQUEST, V3_2, Client, Refused, first, message, query,
-                                startup)
+from support.pgsql_wire import (GSS_REQUEST, SSL_REQUEST, V3_2, Client, Refused, first, query, startup)
+from test_redirect import tcp
 
 
 def front(t, *options, **more):
@@ -58,14 +58,12 @@ def _(t):
 
 @test("The same request twice is refused as a server refuses it", needs=NEEDS)
 def _(t):
-    kind, rum = front(t, tls=t.run.postgresql[PG15].certificate)
-    for request, code in ((GSS_REQUEST, "1234.5680"), ):
-        client = rum.client()
-        same(client.send(request).read(1), b"N")
-        refused = client.send(request).refusal()
-        same(refused.code, "0A000")
-        has(refused.text, code)
-    client = rum.client(tls=True)
+    _, rum = front(t, tls=t.run.postgresql[PG15].certificate)
+    client = rum.client()
+    same(client.send(GSS_REQUEST).read(1), b"N")
+    refused = client.send(GSS_REQUEST).refusal()
+    same(refused.code, "0A000")
+    has(refused.text, "1234.5680")
     for request, code in ((GSS_REQUEST, "1234.5680"), (SSL_REQUEST, "1234.5679")):
         refused = rum.client(tls=True).send(request).refusal()
         same(refused.code, "0A000")
@@ -156,8 +154,6 @@ def _(t):
     same(rum.log_in("alice", tls=True).ask("SELECT 1"), ["1"])
     # The ClientHello may come in one segment with the request: what is behind it is TLS's.
     client = rum.client()
-    import socket
-    import ssl
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = any_certificate().wrap_bio(incoming, outgoing)
     try:
@@ -184,3 +180,37 @@ def _(t):
     same(refused.code, "28000")
     has(refused.text, "TLS")
     same(psql(t, kind, rum.here, "alice", sslmode="require"), (0, "alice"))
+
+
+@test("Direct TLS, from clients and to servers, is for postgresql by ALPN",
+      needs=("postgresql-17", "pgsql.so"))
+def _(t):
+    kind = t.run.postgresql["postgresql-17"]
+    rum = Front(t, default=kind.tls, tls=kind.certificate)
+    direct = {"PGSSLNEGOTIATION": "direct"}
+    same(psql(t, kind, rum.here, "alice", sslmode="require", **direct), (0, "alice"))
+    same(psql(t, kind, rum.here, "alice", sslmode="require"), (0, "alice"))
+    client = rum.client()
+    client.start_tls(any_certificate(["postgresql"]), direct=True)
+    same(client.socket.selected_alpn_protocol(), "postgresql")
+    for names in (None, ["http/1.1"]):
+        client = rum.client()
+        client.start_tls(any_certificate(names), direct=True)
+        check(client.at_end(), "closed, as by a server")
+    # To the server: rum names the protocol, without which version 17 closes.
+    behind = Front(t, default=kind.tls.address.replace("tcp:", "tls:"))
+    client = behind.log_in("alice")
+    same(client.ask("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), ["t"])
+
+
+@test("A listener for TLS from the first byte on takes logins", needs=NEEDS)
+def _(t):
+    kind = t.run.postgresql[PG15]
+    here = tcp()
+    rum = Front(t, "--tls-cert", kind.certificate[0], "--tls-key", kind.certificate[1],
+                default=kind.tls, here=here.replace("tcp:", "tls:"))
+    client = Client(here)
+    rum.clients.append(client)
+    client.start_tls(any_certificate(), direct=True)
+    client.log_in("alice", postgresql.password("alice"), bind="p")
+    same(client.ask("SELECT 1"), ["1"])

@@ -80,6 +80,11 @@ pub const RUM_MOST_SHARED_KEY: u32 = 256;
 pub const RUM_MOST_SHARED_VALUE: u32 = 512;
 pub const RUM_MOST_SHARED_ENTRIES: u32 = 8;
 pub const RUM_MOST_ALPN: u32 = 1024;
+pub const RUM_MOST_CONNECTS: u32 = 8;
+pub const RUM_MOST_REFUSED: u32 = 64;
+pub const RUM_LACKS_PROXY_HEADER: u32 = 1;
+pub const RUM_MOST_REFUSED_MILLISECONDS: u32 = 3000;
+pub const RUM_MOST_REFUSED_BYTES: u32 = 16384;
 pub const RUM_OPTION_TEXT: u32 = 0;
 pub const RUM_OPTION_CHOICE: u32 = 1;
 pub const RUM_OPTION_FLAG: u32 = 2;
@@ -297,6 +302,15 @@ pub struct rum_sessions {
 
 #[repr(C)]
 #[derive(Clone, Copy)]
+pub struct rum_queue {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub size: Option<unsafe extern "C" fn(*mut rum_session, u32) -> u64>,
+    pub r#await: Option<unsafe extern "C" fn(*mut rum_session, u32, u64) -> i32>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub struct rum_probe {
     pub struct_size: u32,
     pub is_default: u32,
@@ -362,6 +376,17 @@ pub struct rum_module {
             *mut *mut c_void,
         ) -> i32,
     >,
+    pub drained: Option<unsafe extern "C" fn(*mut c_void, *mut rum_session, u32)>,
+    pub refused_open: Option<
+        unsafe extern "C" fn(
+            *mut rum_session,
+            *const c_void,
+            *mut c_void,
+            u32,
+            *mut *mut c_void,
+        ) -> i32,
+    >,
+    pub lacks: u64,
 }
 
 // Names of groups, for extension(), which wants the NUL at their end.
@@ -374,3 +399,4 @@ pub const RUM_RECORDS_1: &str = "rum.records/1\0";
 pub const RUM_WORKER_1: &str = "rum.worker/1\0";
 pub const RUM_SHARED_1: &str = "rum.shared/1\0";
 pub const RUM_SESSIONS_1: &str = "rum.sessions/1\0";
+pub const RUM_QUEUE_1: &str = "rum.queue/1\0";

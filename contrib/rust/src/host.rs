@@ -18,6 +18,7 @@ pub(crate) struct Host {
     pub worker: rum_worker_calls,
     pub shared: rum_shared,
     pub sessions: rum_sessions,
+    pub queue: rum_queue,
     /// rum-check calls init again, and looks for memory that nothing points at.
     #[allow(dead_code)]
     before: *mut Host,
@@ -77,6 +78,7 @@ pub(crate) unsafe fn keep(host: *const rum_host, shares: bool) {
             worker: copy(group(RUM_WORKER_1)),
             shared: copy(if shares { group(RUM_SHARED_1) } else { std::ptr::null() }),
             sessions: copy(group(RUM_SESSIONS_1)),
+            queue: copy(group(RUM_QUEUE_1)),
             before: HOST.load(Ordering::Acquire),
         };
         HOST.store(Box::into_raw(Box::new(kept)), Ordering::Release);

@@ -295,7 +295,7 @@ impl Session {
         })
     }
     /// Connects the upstream side; empty: to the default destination (-d). The hook `upstream_open`
-    /// brings the outcome.
+    /// brings the outcome. With an upstream there, that one is given up for the new one.
     pub fn connect(&self, address: impl AsRef<[u8]>) -> Result<(), Error> {
         let address = address.as_ref();
         Error::of(unsafe {
@@ -353,6 +353,15 @@ impl Session {
     /// What this session relays is no login, such as a request to cancel what another one does.
     pub fn no_login(&self) -> Result<(), Error> {
         Error::of(unsafe { call!(sessions.no_login)(self.raw) })
+    }
+    /// Bytes that were sent and that the side's socket has not taken yet.
+    pub fn waiting(&self, side: Side) -> u64 {
+        let size = host().ok().and_then(|h| h.queue.size);
+        size.map_or(0, |size| unsafe { size(self.raw, side.number()) })
+    }
+    /// Calls `drained` once, when at most `below` bytes wait for the side, or it takes none any more.
+    pub fn wait_until_drained(&self, side: Side, below: u64) -> Result<(), Error> {
+        Error::of(unsafe { call!(queue.r#await)(self.raw, side.number(), below) })
     }
     /// Adds `key=value` to the session's log line. Never a secret.
     pub fn note(&self, key: &str, value: impl AsRef<[u8]>) -> Result<(), Error> {

@@ -42,7 +42,8 @@
 // g++ 12 miscompiles some temporaries in a co_await expression: give an aggregate in braces, and
 // what has a destructor, a name first, and put no co_await into a conditional operator. Give a bool
 // that is awaited a name, too, before it is a whole condition: after an earlier branch with a
-// co_await, `if (co_await x)` makes a frame that crashes; `if (!co_await x)` does not.
+// co_await, `if (co_await x)` makes a frame that crashes; `if (!co_await x)` does not. A script whose
+// waits are all `if (!co_await x)`, without a variable of its own, never runs: name the first result.
 //
 // session.hpp has what a script can do, hooks.hpp has the table.
 #pragma once

@@ -220,5 +220,103 @@ TEST(ScriptedTls, KnowsAListOfProtocols) {
   EXPECT_TRUE(Violates(host, "no list of protocols"));
 }
 
+TEST(ScriptedQueue, CallsTheHookWhenThePeerReads) {
+  LittleModule little;
+  const auto& queue = Calls<rum_queue>(RUM_QUEUE_1);
+  std::vector<uint64_t> sizes;
+  little.drained = [&](rum_session* s, uint32_t side) { sizes.push_back(queue.size(s, side)); };
+  little.client = [&](rum_session* s, std::string_view bytes) {
+    Send(s, RUM_CLIENT, "12345");
+    EXPECT_EQ(queue.size(s, RUM_CLIENT), 5u);
+    EXPECT_EQ(queue.await(s, RUM_CLIENT, 4), RUM_OK);
+    EXPECT_EQ(queue.await(s, RUM_UPSTREAM, 4), RUM_E_STATE);
+    return All(bytes);
+  };
+  ScriptedHost host(little.table());
+  ASSERT_TRUE(host.Open());
+  host.StopReading(RUM_CLIENT);
+  host.Feed(RUM_CLIENT, "x");
+  EXPECT_EQ(sizes, std::vector<uint64_t>{});
+  host.StartReading(RUM_CLIENT);
+  EXPECT_EQ(sizes, std::vector<uint64_t>{0});
+  EXPECT_NO_VIOLATION(host);
+}
+
+TEST(ScriptedConnect, GoesOnWithAnotherServerUpToTheBound) {
+  LittleModule little;
+  std::vector<int32_t> answers;
+  std::string seen;
+  little.open = [](rum_session* s) { return Connect(s, "tcp:db0.test:1"); };
+  little.upstream = [&](rum_session* s, std::string_view bytes) -> int64_t {
+    seen += bytes;
+    answers.push_back(Connect(s, "tcp:db1.test:1"));
+    EXPECT_EQ(Send(s, RUM_UPSTREAM, "x"), answers.back() == RUM_OK ? RUM_E_STATE : RUM_OK);
+    return 0;
+  };
+  ScriptedHost host(little.table());
+  ASSERT_TRUE(host.Open());
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_TRUE(host.ConnectOutcome(0)) << i;
+    ASSERT_TRUE(host.Feed(RUM_UPSTREAM, std::to_string(i)));
+  }
+  EXPECT_EQ(seen, "01234567") << "of each just its own bytes";
+  EXPECT_EQ(answers, (std::vector<int32_t>{0, 0, 0, 0, 0, 0, 0, RUM_E_LIMIT}));
+  EXPECT_NO_VIOLATION(host);
+}
+
+TEST(ScriptedConnect, AnEndThatIsKeptIsNoneOfTheNextServer) {
+  LittleModule little;
+  int ends = 0;
+  little.upstream = Swallow();
+  little.open = [](rum_session* s) { return Connect(s, "tcp:db0.test:1"); };
+  little.end = [&](rum_session* s, uint32_t) -> int32_t {
+    ++ends;
+    return Connect(s, "tcp:db1.test:1") == RUM_OK ? RUM_KEEP : RUM_END;
+  };
+  ScriptedHost host(little.table());
+  ASSERT_TRUE(host.Open());
+  host.ConnectOutcome(0);
+  host.End(RUM_UPSTREAM);
+  EXPECT_EQ(host.connecting(), "tcp:db1.test:1");
+  host.ConnectOutcome(0);
+  EXPECT_EQ(ends, 1);
+  EXPECT_TRUE(host.connected());
+  EXPECT_FALSE(host.ended(RUM_UPSTREAM));
+  EXPECT_NO_VIOLATION(host);
+}
+
+TEST(ScriptedRefusal, IsAShortSessionWithoutAServer) {
+  LittleModule little;
+  little.client = [](rum_session* s, std::string_view bytes) {
+    EXPECT_EQ(Connect(s, "tcp:db.test:1"), RUM_E_STATE);
+    EXPECT_EQ(rum_calls->relay(s), RUM_E_STATE);
+    EXPECT_EQ(rum_calls->lookup(s, "x", 1), RUM_E_STATE);
+    Send(s, RUM_CLIENT, "sorry");
+    if (bytes == "bye") Close(s, RUM_CLOSE_DENIED);
+    return bytes == "more" ? 0 : All(bytes);
+  };
+  uint32_t why = 0;
+  little.refused = [&](rum_session*, uint32_t reason) {
+    why = reason;
+    return RUM_OK;
+  };
+  ScriptedHost host(little.table());
+  ASSERT_TRUE(host.OpenRefused(RUM_CLOSE_BLOCKED));
+  EXPECT_EQ(why, RUM_CLOSE_BLOCKED);
+  host.Feed(RUM_CLIENT, "bye");
+  EXPECT_EQ(host.TakeSent(RUM_CLIENT), "sorry");
+  EXPECT_EQ(host.closed(), RUM_CLOSE_BLOCKED);
+  ASSERT_TRUE(host.OpenRefused(RUM_CLOSE_LIMIT));
+  host.Advance(2999);
+  EXPECT_TRUE(host.open());
+  host.Advance(1);
+  EXPECT_EQ(host.closed(), RUM_CLOSE_LIMIT);
+  ASSERT_TRUE(host.OpenRefused(RUM_CLOSE_LIMIT));
+  host.Feed(RUM_CLIENT, std::string(20000, 'x'));
+  EXPECT_EQ(host.closed(), RUM_CLOSE_LIMIT);
+  EXPECT_EQ(little.opened, little.closed);
+  EXPECT_NO_VIOLATION(host);
+}
+
 }  // namespace
 }  // namespace rum

@@ -97,6 +97,10 @@ const std::vector<Layout>& Layouts() {
        sizeof(rum_sessions),
        {MEMBER(rum_sessions, struct_size), MEMBER(rum_sessions, reserved),
         MEMBER(rum_sessions, destination), MEMBER(rum_sessions, no_login)}},
+      {"rum_queue",
+       sizeof(rum_queue),
+       {MEMBER(rum_queue, struct_size), MEMBER(rum_queue, reserved), MEMBER(rum_queue, size),
+        MEMBER(rum_queue, await)}},
       {"rum_module",
        sizeof(rum_module),
        {MEMBER(rum_module, struct_size),   MEMBER(rum_module, abi),
@@ -114,7 +118,9 @@ const std::vector<Layout>& Layouts() {
         MEMBER(rum_module, tls_open),      MEMBER(rum_module, side_end),
         MEMBER(rum_module, timeout),       MEMBER(rum_module, resumed),
         MEMBER(rum_module, session_close), MEMBER(rum_module, refusal),
-        MEMBER(rum_module, stats),         MEMBER(rum_module, probe_open)}},
+        MEMBER(rum_module, stats),         MEMBER(rum_module, probe_open),
+        MEMBER(rum_module, drained),       MEMBER(rum_module, refused_open),
+        MEMBER(rum_module, lacks)}},
   };
   return layouts;
 }

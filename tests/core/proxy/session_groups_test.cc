@@ -1,9 +1,11 @@
 // The groups of calls about one session, on the real core: "rum.sessions/1",
-// and what "rum.tls/1" says of handshakes.
+// "rum.queue/1", and what "rum.tls/1" says of handshakes.
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "proxy/host_calls.h"
@@ -208,6 +210,87 @@ TEST(TlsFacts, AreThereAfterTheHandshake) {
   EXPECT_EQ(journal.entries(), (std::vector<std::string>{"alpn postgresql", "name db.example"}));
   SSL_free(ssl);
   SSL_CTX_free(context);
+}
+
+const rum_queue& Queue() { return *static_cast<const rum_queue*>(host->extension(RUM_QUEUE_1)); }
+
+TEST(Queue, AModuleThatSendsPartByPartKeepsNoMoreThanItChose) {
+  constexpr size_t kPart = 64 * 1024, kBelow = 100 * 1024, kParts = 400;
+  std::atomic<size_t> sent = 0;
+  std::atomic<uint64_t> most = 0;
+  const std::string part = Noise(kPart, 7);
+  auto next = [&](rum_session* s) {
+    EXPECT_EQ(Send(s, RUM_CLIENT, part), RUM_OK);
+    if (Queue().size(s, RUM_CLIENT) > most) most = Queue().size(s, RUM_CLIENT);
+    if (++sent == kParts) return Close(s, RUM_CLOSE_CLIENT);
+    EXPECT_EQ(Queue().await(s, RUM_CLIENT, kBelow), RUM_OK);
+  };
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) {
+    EXPECT_EQ(Queue().size(s, RUM_UPSTREAM), 0u);
+    EXPECT_EQ(Queue().size(s, 7), 0u);
+    EXPECT_EQ(Queue().await(s, 7, 0), RUM_E_ARGUMENT);
+    EXPECT_EQ(Queue().await(s, RUM_UPSTREAM, 0), RUM_E_STATE);
+    next(s);
+    return RUM_OK;
+  };
+  hooks.drained = [&](rum_session* s, uint32_t side) {
+    EXPECT_EQ(side, RUM_CLIENT);
+    EXPECT_LE(Queue().size(s, RUM_CLIENT), kBelow);
+    next(s);
+  };
+  RunningProxy proxy(hooks);
+  Peer client = proxy.Client(4096);
+  std::this_thread::sleep_for(100ms);
+  EXPECT_LT(sent, kParts);
+  std::string all;
+  for (size_t i = 0; i < kParts; ++i) {
+    if (client.Receive(kPart) != part) FAIL() << i;
+  }
+  EXPECT_LE(most, kBelow + kPart);
+  EXPECT_EQ(proxy.NextReason(), "client_closed");
+}
+
+TEST(Queue, WithoutTheHookThereIsNothingToAwait) {
+  Hooks hooks;
+  hooks.session_open = [](rum_session* s) {
+    EXPECT_EQ(Queue().await(s, RUM_CLIENT, 0), RUM_E_UNSUPPORTED);
+    Close(s, RUM_CLOSE_CLIENT);
+    return RUM_OK;
+  };
+  RunningProxy proxy(hooks);
+  Peer client = proxy.Client();
+  EXPECT_EQ(proxy.NextReason(), "client_closed");
+}
+
+TEST(Queue, AModuleThatAwaitsForeverWhatItDoesNotSendEnds) {
+  Hooks hooks;
+  hooks.session_open = [](rum_session* s) { return Queue().await(s, RUM_CLIENT, 0); };
+  hooks.drained = [](rum_session* s, uint32_t) { Queue().await(s, RUM_CLIENT, 0); };
+  RunningProxy proxy(hooks);
+  Peer client = proxy.Client();
+  EXPECT_EQ(proxy.NextReason(), "module_failed");
+}
+
+TEST(Queue, APauseHoldsTheHookBack) {
+  Journal journal;
+  std::atomic<uint64_t> ticket = 0;
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) {
+    EXPECT_EQ(Queue().await(s, RUM_CLIENT, 0), RUM_OK);
+    ticket = host->pause(s);
+    return RUM_OK;
+  };
+  hooks.resumed = [&](rum_session*, uint64_t, int32_t, void*) { journal.Add("resumed"); };
+  hooks.drained = [&](rum_session*, uint32_t) { journal.Add("drained"); };
+  RunningProxy proxy(hooks);
+  Peer client = proxy.Client();
+  ASSERT_TRUE(Eventually([&] { return ticket != 0; }));
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(journal.Count("drained"), 0u);
+  host->resume(ticket, 0, nullptr, nullptr);
+  EXPECT_TRUE(journal.WaitFor("drained"));
+  EXPECT_EQ(journal.entries(), (std::vector<std::string>{"resumed", "drained"}));
 }
 
 }  // namespace

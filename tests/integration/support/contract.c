@@ -17,6 +17,8 @@ static const rum_worker_calls* workers;
 static const rum_state* state;
 static const rum_sessions* sessions;
 static const rum_tls* tls;
+static const rum_queue* queue;
+static size_t parts; /* of 64 KiB that are still to be sent */
 
 enum { TICKS, POSTS };
 static const rum_metric metrics[] = {
@@ -43,7 +45,9 @@ static int32_t init(const rum_host* h, char* error, size_t error_size) {
   state = h->extension(RUM_STATE_1);
   sessions = h->extension(RUM_SESSIONS_1);
   tls = h->extension(RUM_TLS_1);
-  return records && shared && workers && state && sessions && tls ? RUM_OK : RUM_E_UNSUPPORTED;
+  queue = h->extension(RUM_QUEUE_1);
+  return records && shared && workers && state && sessions && tls && queue ? RUM_OK
+                                                                           : RUM_E_UNSUPPORTED;
 }
 
 static void tick(void* worker_data, void* argument) {
@@ -91,6 +95,21 @@ static int32_t session_open(rum_session* s, const void* config, void* worker_dat
   (void)s, (void)config, (void)worker_data;
   *data = NULL;
   return RUM_OK;
+}
+
+/* A client that is refused is answered after its first line. */
+static const char the_refused;
+
+static int32_t refused_open(rum_session* s, const void* config, void* worker_data, uint32_t reason,
+                            void** data) {
+  (void)s, (void)config, (void)worker_data, (void)reason;
+  *data = (void*)(uintptr_t)&the_refused;
+  return RUM_OK;
+}
+
+static size_t refusal(const void* config, uint32_t reason, uint8_t* bytes, size_t size) {
+  (void)config;
+  return (size_t)snprintf((char*)bytes, size, "busy %d\n", (int)reason);
 }
 
 static void say(rum_session* s, const char* what, int32_t status, const char* text, size_t size) {
@@ -163,6 +182,9 @@ static void answer(rum_session* s, const char* word, const char* one, const char
     host->start_tls(s, *one == 'c' ? RUM_CLIENT : RUM_UPSTREAM, NULL, 0);
   } else if (strcmp(word, "facts") == 0) {
     say_facts(s, *one == 'c' ? RUM_CLIENT : RUM_UPSTREAM);
+  } else if (strcmp(word, "stream") == 0) {
+    parts = (size_t)atoi(one);
+    queue->await(s, RUM_CLIENT, 65536);
   } else if (strcmp(word, "relay") == 0) {
     host->relay(s);
   } else if (strcmp(word, "save") == 0) {
@@ -183,8 +205,13 @@ static int64_t client_data(void* data, rum_session* s, const uint8_t* bytes, siz
   char line[MAX_LINE], word[16] = "", one[600] = "", two[600] = "";
   long number = 0;
   const uint8_t* end = memchr(bytes, '\n', size < MAX_LINE ? size : MAX_LINE);
-  (void)data;
   if (!end) return size < MAX_LINE ? 0 : -1;
+  if (data) {
+    say(s, "refused", host->connect(s, "tcp:127.0.0.1:1", 15), (const char*)bytes,
+        (size_t)(end - bytes));
+    host->close(s, RUM_CLOSE_DENIED, NULL, 0);
+    return end - bytes + 1;
+  }
   memcpy(line, bytes, (size_t)(end - bytes));
   line[end - bytes] = 0;
   if (sscanf(line, "log %ld", &number) == 1) {
@@ -200,6 +227,29 @@ static void upstream_open(void* data, rum_session* s, uint32_t reason) {
   (void)data;
   say(s, "connect", (int32_t)reason, "", 0);
   if (reason) host->close(s, RUM_CLOSE_CLIENT, NULL, 0);
+}
+
+static int32_t side_end(void* data, rum_session* s, uint32_t side) {
+  (void)data;
+  if (side == RUM_CLIENT) return RUM_END;
+  say(s, "ended", RUM_OK, "", 0);
+  return RUM_KEEP;
+}
+
+/* What a server says before the relay goes to the client in lines of its own. */
+static int64_t upstream_data(void* data, rum_session* s, const uint8_t* bytes, size_t size) {
+  (void)data;
+  say(s, "server", RUM_OK, (const char*)bytes, size);
+  return (int64_t)size;
+}
+
+/* Sends the parts that are left, one at a time. */
+static void drained(void* data, rum_session* s, uint32_t side) {
+  static char part[65536];
+  (void)data;
+  if (queue->size(s, side) > 65536) abort();
+  host->send(s, side, part, sizeof part);
+  if (--parts) queue->await(s, side, 65536);
 }
 
 static void tls_open(void* data, rum_session* s, uint32_t side, int32_t status) {
@@ -246,6 +296,11 @@ RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL = {
     .client_data = client_data,
     .upstream_open = upstream_open,
     .tls_open = tls_open,
+    .side_end = side_end,
+    .upstream_data = upstream_data,
+    .drained = drained,
     .looked_up = looked_up,
+    .refusal = refusal,
+    .refused_open = refused_open,
     .session_close = session_close,
 };

@@ -245,20 +245,5 @@ TEST(ScramEdge, PlaysALoginForUnknownUsersThatAlwaysFails) {
   EXPECT_EQ(Login(bound(), kScram, PasswordClient("x", "y,,")), ScramFault::kDowngrade);
 }
 
-// Whoever knows the secret can compute the mock's keys, yet gets no further.
-TEST(ScramEdge, RefusesTheRightProofForAMock) {
-  const Key secret = SecretOf('a');
-  Key stored;
-  ASSERT_TRUE(HmacSha256(secret, "stored,alice", &stored));
-  ScramEdge mock = ScramEdge::MakeMock(secret, "alice", "");
-  const std::string first = mock.Start(kScram, "n,,n=,r=abc", kNonce).message;
-  const std::string without = "c=biws,r=abc" + std::string(kNonce);
-  Key signature;
-  ASSERT_TRUE(HmacSha256(stored, "n=,r=abc," + first + "," + without, &signature));
-  EXPECT_EQ(mock.Finish(without + ",p=" + EncodeBase64(signature.text())).fault,
-            ScramFault::kPassword);
-  EXPECT_TRUE(IsSame(mock.client_key(), Key()));
-}
-
 }  // namespace
 }  // namespace rum::pgsql

@@ -161,6 +161,12 @@ class Side {
   // `server_name` is sent and verified; empty: the destination's host.
   auto StartTls(std::string_view server_name = {});
 
+  // Waits until at most `below` bytes wait for this side, or it takes none any more. Returns a
+  // Reason if the session ends first, or this rum has no "rum.queue/1".
+  auto WhenDrained(uint64_t below = 0);
+  // Bytes that were sent and wait for this side.
+  uint64_t Waiting() const;
+
   bool ended() const { return ended_; }  // it sends no more
   // Whether the session continues if this side ends while the script waits for something else. By
   // default the session ends, too. If it continues, the next read of the side fails.
@@ -175,6 +181,7 @@ class Side {
   friend struct TlsWait;
   friend struct ConnectWait;
   friend struct TryLoginWait;
+  friend struct DrainWait;
   Side(Dialogue& d, uint32_t number) : d_(d), number_(number) {}
 
   // The unconsumed bytes of the running data hook.
@@ -204,6 +211,7 @@ class Side {
   bool ended_ = false;
   bool ending_ = false;  // the hook side_end of this side runs
   bool goes_on_ = false;
+  bool drained_ = false;  // the hook of this name ran
 };
 
 class Dialogue {
@@ -228,7 +236,8 @@ class Dialogue {
   // Connects to "tcp:host:port[,tcp:host:port...]" or "sock:path"; empty: the default destination
   // (-d). Returns a Reason: RUM_CLOSE_BAD_DESTINATION if the address is malformed,
   // RUM_CLOSE_NO_DESTINATION if there is no default, otherwise that of the hook upstream_open.
-  // To do something between the beginning and the outcome:
+  // With an upstream there, that one is given up for the new one; RUM_CLOSE_LIMIT after
+  // RUM_MOST_CONNECTS calls. To do something between the beginning and the outcome:
   //   auto connection = d.Connect(address);
   //   Reason failed = connection.Begin();  // the first two reasons
   //   if (!failed) failed = co_await connection;
@@ -382,6 +391,7 @@ class Dialogue {
   friend struct FirstWait;
   friend struct PauseWait;
   friend struct TryLoginWait;
+  friend struct DrainWait;
   friend void detail::MarkFailed(Dialogue& d);
   friend bool detail::HasFailed(const Dialogue& d);
 
@@ -464,6 +474,9 @@ inline int32_t Side::Need(size_t size) const {
   return host.calls->need(d_.session_, number_, size);
 }
 
+inline uint64_t Side::Waiting() const {
+  return host.queue ? host.queue->size(d_.session_, number_) : 0;
+}
 inline int32_t Dialogue::SetAlpn(const Side& side,
                                  std::initializer_list<std::string_view> protocols) const {
   if (!host.tls) return RUM_E_UNSUPPORTED;
