@@ -132,7 +132,41 @@ def logs_in_as_directly(t, name):
     same(sum(len(rum.wait_sessions(1)) > 0 for rum in rums.values()), len(rums), "rums that were used")
 
 
+def binds_as_told(t, version):
+    """What psql is told of channel binding and TLS, with rum's certificate and another on the server."""
+    kind = t.run.postgresql["postgresql-%d" % version]
+    ports, rums = start_rums(t, kind)
+
+    def outcome(back, mode, **settings):
+        answer, = clients.psql(version, **settings)(t, [login(kind, ports, "alice", "tls", back, mode)])
+        return answer.outcome()
+
+    require, disable = {"PGCHANNELBINDING": "require"}, {"PGCHANNELBINDING": "disable"}
+    # Without a server's name psql cannot verify it, and takes what it gets.
+    prefer = {"PGSSLMODE": "prefer", "PGSSLROOTCERT": "/nonexistent"}
+    for settings, cell, expected in (
+            (require, ("tls", "relay"), "ok"),
+            (require, ("other", "relay"), "other certificate"),
+            (require, ("plain", "relay"), "no binding offered"),
+            (require, ("tls", "rewrite"), "ok"),
+            (require, ("other", "rewrite"), "ok"),
+            (require, ("plain", "rewrite"), "ok"),
+            (disable, ("tls", "relay"), "ok"),
+            (disable, ("other", "relay"), "ok"),
+            (prefer, ("tls", "relay"), "ok"),
+            (prefer, ("other", "rewrite"), "ok"),
+            # Not a second try without TLS, which would succeed and send all in clear text.
+            (prefer, ("other", "relay"), "other certificate")):
+        same(outcome(*cell, **settings), expected, "%s, %s" % (settings, cell))
+    for rum in rums.values():
+        for record in rum.wait_sessions(1):
+            check(record.get("tls"), "a session without TLS: %s" % record)
+
+
 for kind_name in postgresql.KINDS:
+    test("psql of %s binds to certificates as it is told, and never falls back to clear text"
+         % kind_name, needs=("pgsql.so", kind_name))(
+             lambda t, kind=kind_name: binds_as_told(t, int(kind.split("-")[1])))
     test("Matrix: the clients of PostgreSQL log in through rum to %s as directly" % kind_name,
          needs=("pgsql.so", kind_name), seconds=400)(
              lambda t, kind=kind_name: logs_in_as_directly(t, kind))

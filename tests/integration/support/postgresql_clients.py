@@ -32,6 +32,7 @@ KNOWN = (
     ("binding check", r"channel binding check failed"),
     ("binding negotiation", r"channel binding negotiation error"),
     ("other certificate", r"have different certificates"),
+    ("no binding offered", r"channel binding (is )?required, but server"),
     ("PLUS without TLS", r"SCRAM-SHA-256-PLUS.* over a non-SSL"),
     ("not in clear text", r"would have to go to the database server in clear text"),
     ("no TLS for rum", r"database server has no TLS"),
