@@ -1,4 +1,4 @@
-// Samples of the last ten minutes, one per five seconds, for the chart of the status page.
+// Samples of the last ten minutes, one per five seconds, for the charts of the status page.
 #pragma once
 
 #include <event2/event.h>
@@ -18,6 +18,9 @@ struct Sample {
   uint64_t logins = 0;  // since the start; also below
   uint64_t client_bytes = 0;
   uint64_t upstream_bytes = 0;
+  uint64_t refused = 0;  // clients and logins
+  uint64_t login_failures = 0;
+  uint64_t connect_failures = 0;
 };
 
 class History {

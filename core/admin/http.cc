@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "admin/page.h"
+#include "admin/page_style.h"
 #include "admin/request.h"
 #include "admin/totals.h"
 #include "limits/descriptors.h"
@@ -44,9 +45,8 @@ void StatisticsServer::Serve(evhttp_request* raw) {
     std::string why = WhyNotReady(overview);
     request->Reply(why.empty() ? 200 : 503, kPlainText, (why.empty() ? "ready" : why) + "\n");
   } else if (what == "/") {
-    request->AddHeader("Content-Security-Policy",
-                       "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-                       "connect-src 'self'; frame-ancestors 'none'");
+    request->AddHeader("Content-Security-Policy", PagePolicy().c_str());
+    request->AddHeader("Referrer-Policy", "no-referrer");
     request->Reply(200, "text/html; charset=utf-8", StatusPage(overview, *history_));
   } else if (!AnswerList(overview, request)) {
     request->Reply(404, kPlainText,

@@ -112,12 +112,22 @@ std::array<Times, 3> SumTimes(const Proxy& proxy) {
   return all;
 }
 
+uint64_t SumRefused(const Proxy& proxy) {
+  uint64_t sum = SumOf(proxy, &Counters::refused);
+  for (const RefusalRow& row : kRefusals) sum += SumClientsRefused(proxy, row.refusal);
+  for (const AdmissionVerdict& row : kAdmissionVerdicts) sum += SumLoginsRefused(proxy, row.number);
+  return sum;
+}
+
 Sample TakeSample(const Proxy& proxy) {
   return {.at = NowMillis(),
           .active = SumOf(proxy, &Counters::active),
           .logins = SumOf(proxy, &Counters::logins),
           .client_bytes = SumOf(proxy, &Counters::client_bytes),
-          .upstream_bytes = SumOf(proxy, &Counters::upstream_bytes)};
+          .upstream_bytes = SumOf(proxy, &Counters::upstream_bytes),
+          .refused = SumRefused(proxy),
+          .login_failures = SumOf(proxy, &Counters::login_failures),
+          .connect_failures = SumOf(proxy, &Counters::connect_failures)};
 }
 
 size_t CountHealth(const Prober& prober, DestinationHealth::State state) {
