@@ -35,8 +35,6 @@ class History {
 
   // [main] Oldest first.
   const std::deque<Sample>& samples() const { return samples_; }
-  // The largest `active` of all samples since the start.
-  uint64_t most_active() const { return most_active_; }
 
  private:
   void Take();
@@ -44,7 +42,6 @@ class History {
 
   const std::function<Sample()> take_;
   std::deque<Sample> samples_;
-  uint64_t most_active_ = 0;
   event* step_;
 };
 

@@ -50,7 +50,6 @@ class Page {
   Page(const Overview& overview, const History& history)
       : proxy_(overview.proxy),
         samples_(history.samples()),
-        most_active_(history.most_active()),
         servers_(ListServers(overview)),
         stats_(StatisticsTree(overview, {})),
         host_(HostName()),
@@ -67,6 +66,7 @@ class Page {
               .certificate_end = CertificateNotAfter(overview),
               .has_map = overview.map != nullptr,
               .map_loaded_at = overview.map ? map["loaded_at"].get<int64_t>() : 0,
+              .map_records = overview.map ? map["records"].get<uint64_t>() : 0,
               .map_refused = overview.map && !map["last_error"].get<std::string>().empty(),
               .now = now_};
     verdict_ = Judge(facts_);
@@ -120,9 +120,10 @@ class Page {
         ClassOf(verdict_.level), verdict_.word);
     for (size_t i = 0; i < verdict_.reasons.size(); ++i) {
       const auto& reason = verdict_.reasons[i];
-      Add("{}{}{}{}", i ? "<i> · </i>" : "",
-          reason.level == Verdict::Level::kGood ? "" : "<strong>", Html(reason.text),
-          reason.level == Verdict::Level::kGood ? "" : "</strong>");
+      std::string text = Html(reason.text);
+      text = reason.level == Verdict::Level::kGood ? "<span class=\"s\">" + text + "</span>"
+                                                   : "<strong>" + text + "</strong>";
+      Add("{}{}", i ? "<i> · </i>" : "", text);
     }
     out_ += "</span></div>\n";
   }
@@ -145,8 +146,8 @@ class Page {
     out_ += "<div class=\"cards\" id=\"cards\" data-live>\n";
     const auto sessions = Series([&](size_t i) { return static_cast<double>(samples_[i].active); });
     const uint64_t active = Number("sessions", "active"), most = facts_.most_sessions;
-    Card({"Sessions", Grouped(active), most ? "of " + Grouped(most) : "", sessions,
-          "most " + Grouped(std::max(most_active_, active)),
+    Card({"Sessions", Grouped(active), most ? " of " + Grouped(most) : "", sessions,
+          "max " + Grouped(static_cast<uint64_t>(Most(sessions))),
           Grouped(Number("sessions", "accepted")) + " in all"});
     RateCard("Logins", &Sample::logins, Number("sessions", "logins"), false);
     const auto bytes = Series([&](size_t i) {
@@ -173,12 +174,12 @@ class Page {
     std::string value, unit;
     const std::vector<double>& values;
     std::string left, right;
-    bool odd = false;  // good only at zero
+    bool odd = false;  // zero is what an operator wants to see
   };
   void Card(const CardText& card) {
-    Add("<section class=\"card{}\"><h3>{}</h3><b>{} <small>{}</small></b>{}"
+    Add("<section class=\"card{}\"><h3>{}</h3><b>{}<small>{}</small></b>{}"
         "<p><span>{} in 10 min</span><span>{}</span></p></section>\n",
-        card.odd ? " odd" : "", card.title, card.value, card.unit,
+        card.odd && Most(card.values) > 0 ? " odd" : "", card.title, card.value, card.unit,
         Curve(card.values, History::kSamples - 1), card.left, card.right);
   }
   void RateCard(std::string_view title, uint64_t Sample::*member, uint64_t all, bool odd) {
@@ -327,8 +328,8 @@ class Page {
                           HookName(worker->hook_place.Look().hook)));
     }
     Line("workers", Grouped(proxy_.workers().size()), true);
-    Line("connections of a worker",
-         least == most ? Grouped(most) : Grouped(least) + " to " + Grouped(most), true);
+    Line("per worker", least == most ? Grouped(most) : Grouped(least) + " to " + Grouped(most),
+         true);
     Line("memory", Bytes(static_cast<double>(facts_.memory)), true);
     Line("addresses blocked", Grouped(Number("limits", "blocked_addresses")), true);
     EndBox();
@@ -365,7 +366,6 @@ class Page {
 
   const Proxy& proxy_;
   const std::deque<Sample>& samples_;
-  const uint64_t most_active_;
   const ServerList servers_;
   const nlohmann::ordered_json stats_;
   const std::string host_;

@@ -28,7 +28,7 @@ h2 .bad,h2 .warn{font-weight:600}
 flex-wrap:wrap;gap:2px 12px;align-items:baseline;border-left:6px solid}
 #verdict b,#lost b{font-size:17px;text-transform:uppercase;letter-spacing:.04em}
 #verdict span,#lost span{color:var(--ink);overflow-wrap:anywhere}
-#verdict i{font-style:normal;color:var(--dim)}
+#verdict .s{white-space:nowrap}#verdict i{font-style:normal;color:var(--dim)}
 #verdict.good{background:var(--good-back)}#verdict.warn{background:var(--warn-back)}
 #verdict.bad,#lost{background:var(--bad-back)}#lost{color:var(--bad)}
 [hidden]{display:none!important}
@@ -60,6 +60,7 @@ td:last-child,th:last-child{padding-right:0}
 .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .name{width:99%;max-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .s{white-space:nowrap}
+#server-table:not(:has(#servers tr)){display:none}
 #servers td:first-child,#server-table th:first-child{padding-left:8px}
 #servers td:last-child{padding-right:8px}
 #servers .name{width:34%}#servers .what{width:66%;color:var(--dim);overflow-wrap:anywhere}
@@ -68,13 +69,12 @@ tr.warn td{background:var(--warn-back);color:var(--ink)}
 tr.bad .s{color:var(--bad);font-weight:600}tr.warn .s{color:var(--warn);font-weight:600}
 tr.bad .what,tr.warn .what{color:var(--ink)!important}
 .toggle{position:absolute;opacity:0;width:1px;height:1px}
-.toggle:not(:checked)~table .more{display:none}
+body:not(.filtering) .toggle:not(:checked)~table .more{display:none!important}
 .toggle:checked~.rest .closed,.toggle:not(:checked)~.rest .open{display:none}
 .toggle:focus-visible~.rest label{outline:2px solid var(--curve);outline-offset:2px}
-.filtering .toggle~table .more{display:revert}.filtering .rest label{display:none}
+.filtering .rest label{display:none}
 .rest{margin:6px 0 4px;padding-left:8px}.rest label{color:var(--curve);cursor:pointer}
 .boxes{display:grid;grid-template-columns:repeat(4,minmax(0,1fr));gap:12px}
-.boxes .name{width:auto}.boxes .name{width:99%}
 .wide{overflow-wrap:anywhere}
 footer{margin:16px 0 0;font-size:13px;color:var(--dim);display:flex;flex-wrap:wrap;gap:2px 20px;
 justify-content:space-between}
@@ -112,7 +112,7 @@ let answered = new Date(), busy = false;
 
 function show() {
   const word = filter.value.trim().toLowerCase(), rows = document.querySelectorAll("#servers tr");
-  filter.hidden = rows.length < 2;
+  filter.hidden = rows.length <= 10;
   body.classList.toggle("filtering", word !== "");
   let found = 0;
   for (const row of rows) {

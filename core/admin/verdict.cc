@@ -53,12 +53,9 @@ class Judgement {
   void Servers() {
     const ServerList& list = *facts_.servers;
     const size_t down = list.down(), disabled = list.disabled();
-    if (list.known == 0) return Add(Level::kGood, "no server is in use yet");
+    if (list.known == 0) return None();
     if (down + disabled == list.known) {
-      Add(Level::kBad, list.known == 1 ? "the only server is " + NameOf(list)
-                       : down == list.known
-                           ? fmt::format("all {} servers are down", Grouped(list.known))
-                           : fmt::format("none of {} servers is up", Grouped(list.known)));
+      Add(Level::kBad, AllOut(list));
     } else if (down) {
       Add(Level::kWarning, fmt::format("{} of {} servers {} down{}", Grouped(down),
                                        Grouped(list.known), down == 1 ? "is" : "are",
@@ -78,12 +75,25 @@ class Judgement {
     }
   }
 
-  static std::string NameOf(const ServerList& list) {
-    const ServerView& server = list.servers.front();
-    const bool in = server.state == ServerState::kDrain || server.state == ServerState::kMaint;
-    return (in ? "in " : "") + (server.state == ServerState::kCircuitOpen
-                                    ? std::string("down")
-                                    : std::string(ServerStateWord(server.state)));
+  // A module may have servers that no option and no map names.
+  void None() {
+    const bool empty = facts_.has_map && facts_.map_loaded_at && facts_.map_records == 0;
+    Add(empty ? Level::kWarning : Level::kGood,
+        empty ? "no server: the map is empty" : "no server is in use yet");
+  }
+
+  static std::string AllOut(const ServerList& list) {
+    const size_t down = list.down(), disabled = list.disabled();
+    const std::string all = Grouped(list.known);
+    if (list.known == 1) {
+      return down ? "the only server is down"
+                  : "the only server is in " +
+                        std::string(ServerStateWord(list.servers.front().state));
+    }
+    if (disabled == 0) return "all " + all + " servers are down";
+    if (down == 0) return "all " + all + " servers are in drain or maint";
+    return fmt::format("{} of {} servers {} down, {} in drain or maint", Grouped(down), all,
+                       down == 1 ? "is" : "are", disabled == 1 ? "the other" : "the others");
   }
 
   void Fine(const ServerList& list) {

@@ -20,7 +20,8 @@ struct VerdictFacts {
   int64_t certificate_end = 0;               // seconds since 1970, as below; 0: no certificate
   bool has_map = false;
   int64_t map_loaded_at = 0;  // 0: never
-  bool map_refused = false;   // the newest file; the one before is in use
+  uint64_t map_records = 0;
+  bool map_refused = false;  // the newest file; the one before is in use
   int64_t now = 0;
 };
 

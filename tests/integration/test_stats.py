@@ -288,7 +288,7 @@ def _(t):
         page = body.decode()
         check("<script>alert" not in page, "the name is code")
         has(page, "&lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;")
-        for word in (server.address, 'class="up">serving', here, "User map"):
+        for word in (server.address, 'class="good">serving', here, "User map"):
             has(page, word)
         same(session_list(rum, "?user=%3Cscript%3Ealert(1)%3C/script%3E%26%22%27")["matched"], 1)
     check(not re.search(r"(src|href)=\"(?!/)", page), "it needs something from elsewhere")
