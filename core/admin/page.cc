@@ -309,7 +309,7 @@ class Page {
       }
     }
     if (others) Line("other reasons", Grouped(others));
-    Line("refused before a session began", Grouped(Number("sessions", "refused")), true);
+    Line("not accepted", Grouped(Number("sessions", "refused")), true);
     EndBox();
   }
 
