@@ -11,6 +11,7 @@
 #include "admin/page_style.h"
 #include "admin/request.h"
 #include "admin/totals.h"
+#include "limits/admission.h"
 #include "limits/descriptors.h"
 #include "net/listening_socket.h"
 #include "proxy/proxy.h"
@@ -48,7 +49,7 @@ void StatisticsServer::Serve(evhttp_request* raw) {
     request->AddHeader("Content-Security-Policy", PagePolicy().c_str());
     request->AddHeader("Referrer-Policy", "no-referrer");
     request->Reply(200, "text/html; charset=utf-8", StatusPage(overview, *history_));
-  } else if (!AnswerList(overview, request)) {
+  } else if (!AnswerList(overview, *user_history_, request)) {
     request->Reply(404, kPlainText,
                    "there is /, /stats, /sessions, /users, /limits, /metrics, /live and /ready\n");
   }
@@ -65,6 +66,9 @@ Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(
   server->actions_ = std::move(actions);
   server->history_ = std::make_unique<History>(
       base, [self = server.get()] { return TakeSample(self->overview_().proxy); });
+  server->user_history_ = std::make_unique<UserHistory>(base, [self = server.get()](size_t most) {
+    return self->overview_().proxy.admission().users().Top(most);
+  });
   server->http_ = evhttp_new(base);
   server->connections_ = std::make_unique<Connections>(
       base, server->http_, Connections::MostFor(DescriptorLimit()), times);

@@ -49,7 +49,7 @@ struct Times {
   uint64_t count = 0;
   uint64_t micros = 0;
 };
-std::array<Times, 3> SumTimes(const Proxy& proxy);
+std::array<Times, 5> SumTimes(const Proxy& proxy);
 
 // [main] A sample for the charts.
 Sample TakeSample(const Proxy& proxy);

@@ -101,10 +101,20 @@ std::string ShowDestinations(const Json& s) {
 }
 
 std::string ShowUsers(const Json& s) {
+  const bool over_time = s.contains("samples");
   std::vector<std::vector<std::string>> rows = {{"USER", "SESSIONS"}};
-  for (const Json& one : s.at("users"))
-    rows.push_back({Shown(one.at("user")), Shown(one.at("sessions"))});
-  return Table(rows) + Shown(s.at("active")) + " users in all\n";
+  if (over_time) rows = {{"USER", "MEAN", "MOST"}};
+  for (const Json& one : s.at("users")) {
+    if (!over_time) {
+      rows.push_back({Shown(one.at("user")), Shown(one.at("sessions"))});
+      continue;
+    }
+    char mean[32];
+    std::snprintf(mean, sizeof mean, "%.1f", one.at("sessions_mean").get<double>());
+    rows.push_back({Shown(one.at("user")), mean, Shown(one.at("sessions_most"))});
+  }
+  return Table(rows) + Shown(s.at("active")) + " users in all\n" +
+         (over_time ? "sessions of " + Shown(s.at("samples")) + " samples, one a minute\n" : "");
 }
 
 std::string ShowLimits(const Json& s) {

@@ -25,6 +25,8 @@ class Connector {
   // [worker] Begins. The outcome comes by Dialogue::OnConnected, perhaps before this returns.
   void Start(std::vector<Address> destinations);
   bool active() const { return state_ != State::kIdle; }
+  // When it was connected last, in monotonic microseconds; 0: never.
+  uint64_t connected() const { return connected_; }
   // What was tried last, or connected to, as the operator writes it; empty: nothing was.
   const std::string& server() const { return server_; }
   // What was connected to, or tried last; no IP address: a unix socket.
@@ -84,9 +86,11 @@ class Connector {
   uint32_t last_reason_ = 0;
   std::string_view detail_;  // to the reason, of a table
   uint64_t ticket_ = 0;
-  uint64_t give_up_ = 0;  // retrying until then, monotonic ms; 0: not begun
-  uint64_t queued_ = 0;   // since then, monotonic ms; 0: not
-  uint64_t began_ = 0;    // of the attempt, monotonic microseconds
+  uint64_t give_up_ = 0;    // retrying until then, monotonic ms; 0: not begun
+  uint64_t queued_ = 0;     // since then, monotonic ms; 0: not
+  uint64_t began_ = 0;      // of the attempt, monotonic microseconds
+  uint64_t tried_ = 0;      // the same of the server that is tried
+  uint64_t connected_ = 0;  // monotonic microseconds
   std::vector<Address> destinations_;
   size_t destination_ = 0;
   std::vector<SocketAddress> addresses_;

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "limits/user_limits.h"
 #include "net/pipes.h"
+#include "proxy/server_counters.h"
 #include "upstream/connect_throttle.h"
 #include "upstream/dead_addresses.h"
 
@@ -98,6 +99,9 @@ class Proxy {
   ConnectThrottle& connect_throttle() { return connect_throttle_; }
   NamedLimiter& loads() { return loads_; }
   const NamedLimiter& loads() const { return loads_; }
+  // [any] Servers that have counters of their own (--metrics-servers).
+  ServerPlaces& server_places() { return server_places_; }
+  const ServerPlaces& server_places() const { return server_places_; }
   PipeBudget& pipes() { return pipes_; }
   // [any] For servers that take turns.
   uint32_t NextTurn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
@@ -123,6 +127,7 @@ class Proxy {
   ConnectThrottle connect_throttle_;
   PipeBudget pipes_;
   NamedLimiter loads_;
+  ServerPlaces server_places_;
   std::atomic<uint32_t> turn_ = 0;
   std::unique_ptr<SessionLister> lister_;
   std::unique_ptr<HookWatch> hook_watch_;

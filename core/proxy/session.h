@@ -30,6 +30,7 @@ class Dialogue;
 class Listener;
 class ModuleConfig;
 class Worker;
+struct ServerCounters;
 struct Probe;
 struct ProxyEnds;
 struct SessionEntry;
@@ -49,7 +50,9 @@ struct ProxiedAddress {
 struct SessionRecord {
   std::string user;
   std::unique_ptr<const ProxiedAddress> proxied;  // nullptr: the client is the peer
-  uint64_t connect_micros = 0;
+  // Times up to an hour, so that they need no more memory.
+  uint32_t connect_micros = 0;
+  uint32_t login_micros = 0;    // 0: the login was not completed
   uint32_t login_failures = 0;  // a change of the user may fail, and more than once
   bool identified = false;
   std::vector<std::pair<std::string, std::string>> notes;
@@ -117,6 +120,10 @@ class Session final : public rum_session, private Loop::Watcher {
   UserLimits::Lease& user_place() { return lease_; }
   NamedLimiter::Lease& server_place() { return load_; }
   bool logged_in() const { return logged_in_; }
+  uint64_t opened() const { return opened_; }  // monotonic microseconds
+  // From now on it counts for this server (WorkerServers::Find); 0: for none.
+  void CountFor(uint16_t place) { counted_for_ = place; }
+  ServerCounters& server_counters() const;
 
   // [worker] For the same two: what they ask of the session.
   void Converse();  // something may be due; call it last, because it may destroy the dialogue
@@ -179,10 +186,11 @@ class Session final : public rum_session, private Loop::Watcher {
   Looks LooksFor() const;
   uint64_t Moved() const;
   bool Silent();
-  void LoggedIn();
+  void LoggedIn(uint64_t connected);  // monotonic microseconds; 0: no server was connected
 
   // The end.
   void Finish(uint32_t reason, std::string_view text);
+  void CountEnd(uint32_t reason);
   void EndShared();
   void ReportToProber(uint32_t reason, std::string_view text);
   void Linger();
@@ -215,9 +223,10 @@ class Session final : public rum_session, private Loop::Watcher {
   uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first
   uint8_t silent_looks_ = 0;
   Looks looks_for_ = Looks::kSettled;  // once logged in
-  bool module_open_ = false;           // session_open succeeded, session_close is owed
-  bool shares_ = false;                // has put an entry that goes with it
-  bool logged_in_ = false;  // counted as relaying, from the first time that a way flowed unseen
+  bool module_open_ : 1 = false;       // session_open succeeded, session_close is owed
+  bool shares_ : 1 = false;            // has put an entry that goes with it
+  bool logged_in_ : 1 = false;  // counted as relaying, from the first time that a way flowed unseen
+  uint16_t counted_for_ = 0;    // place of the server in the worker's counters
 };
 
 }  // namespace rum
