@@ -63,7 +63,7 @@ class Served:
         for name in re.findall(r"^# TYPE (rum_server_\w+) ", text, re.M):
             self.names.add(name)
             self.values.setdefault((name, "server"), set()).update(
-                "tcp:db%d:3306" % n for n in (1, 2, 3))
+                ["$server", *("tcp:db%d:3306" % n for n in (1, 2, 3))])
         self.values["rum_server_failures_total", "reason"] = self.values[
             "rum_sessions_ended_total", "reason"]
 

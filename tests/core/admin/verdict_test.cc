@@ -33,7 +33,8 @@ class TheVerdict : public testing::Test {
     facts_.servers = &servers;
     return Judge(facts_);
   }
-  VerdictFacts facts_{.now = 1'000'000};
+  TheVerdict() { facts_.now = 1'000'000; }
+  VerdictFacts facts_;
   const ServerList up_ = Servers({{ServerState::kUp, 4}});
 };
 
