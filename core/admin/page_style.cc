@@ -82,6 +82,7 @@ justify-content:space-between}
 @media(max-width:640px){
 #page{padding:14px 12px 24px}
 #verdict,#lost{font-size:15px;padding:10px 13px}#verdict b,#lost b{flex-basis:100%}
+#verdict i{display:none}#verdict .s,#verdict strong{display:block}
 .cards{grid-template-columns:repeat(2,minmax(0,1fr));gap:8px}
 .card{padding:9px 11px 7px}.card b{font-size:20px}.card b small{font-size:12px}
 .card p{font-size:11.5px;display:block}.card p span{display:block}.card svg{height:36px}
