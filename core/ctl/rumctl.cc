@@ -13,13 +13,13 @@
 #include "base/result.h"
 #include "config.h"
 #include "ctl/client.h"
+#include "ctl/instances.h"
 #include "ctl/show.h"
 #include "ctl/top.h"
 
 namespace rum {
 namespace {
 
-constexpr char kDefaultSocket[] = "/run/rum/control.sock";
 constexpr int kRefused = 1, kUsage = 2, kUnreachable = 3;
 
 // A command of rumctl. Its KEY=VALUE words become the query of the request.
@@ -212,12 +212,34 @@ int Run(const Command& command, const std::vector<std::string>& words, const std
   return tree.value("possible", Json(true)) == Json(false) ? kRefused : 0;
 }
 
+// The first word where a command is expected, if it is none; empty: it is one.
+std::string UnknownCommand(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "-s" || word == "--socket" || word == "-i" || word == "--instance") {
+      ++i;
+    } else if (!word.starts_with('-')) {
+      const bool known = std::any_of(std::begin(kCommands), std::end(kCommands),
+                                     [&](const Command& c) { return word == c.name; });
+      std::string shown;
+      if (!known) AppendPrintable(shown, word);
+      return shown;
+    }
+  }
+  return {};
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("rumctl shows the state of a running rum and controls it.", "rumctl");
   const char* from_environment = std::getenv("RUM_CONTROL");
-  std::string socket = from_environment ? from_environment : kDefaultSocket;
+  const char* folder = std::getenv("RUM_INSTANCES");
+  std::string socket = from_environment ? from_environment : "", instance;
   bool json = false;
-  app.add_option("-s,--socket", socket, "the socket of rum --control")->type_name("PATH");
+  auto* by_path = app.add_option("-s,--socket", socket, "the socket of rum --control");
+  by_path->type_name("PATH");
+  app.add_option("-i,--instance", instance, "the instance, such as mx for rum@mx.service")
+      ->type_name("NAME")
+      ->excludes(by_path);
   app.add_flag("--json", json, "print the answer of rum as JSON");
   app.set_version_flag("--version", "rumctl " PACKAGE_VERSION);
   app.require_subcommand(1);
@@ -232,8 +254,18 @@ int Main(int argc, char** argv) {
   } catch (const CLI::Success& e) {
     return app.exit(e);
   } catch (const CLI::Error& e) {
-    std::fprintf(stderr, "rumctl: %s (rumctl --help)\n", e.what());
+    const std::string unknown = UnknownCommand(argc, argv);
+    const std::string why = unknown.empty() ? e.what() : "there is no command '" + unknown + "'";
+    std::fprintf(stderr, "rumctl: %s (rumctl --help)\n", why.c_str());
     return kUsage;
+  }
+  if (socket.empty() || !instance.empty()) {
+    auto found = FindSocket(folder ? folder : kInstancesFolder, instance);
+    if (!found) {
+      std::fprintf(stderr, "rumctl: %s\n", found.error().text.c_str());
+      return kUsage;
+    }
+    socket = std::move(*found);
   }
   if (socket.starts_with("sock:")) socket.erase(0, 5);
   std::string name = app.get_subcommands().front()->get_name();
