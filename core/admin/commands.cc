@@ -10,6 +10,8 @@
 
 #include "admin/limits_list.h"
 #include "admin/statistics.h"
+#include "admin/user_history.h"
+#include "base/clock.h"
 #include "base/escape.h"
 #include "limits/admission.h"
 #include "map/map_watcher.h"
@@ -30,7 +32,8 @@ constexpr size_t kListed = 1000;  // default number of entries in a list
 
 struct Call {
   const Overview& overview;
-  const Actions* actions;  // nullptr for lists
+  const Actions* actions;    // nullptr for lists
+  const UserHistory* users;  // nullptr for commands
   std::shared_ptr<Request> request;
 };
 
@@ -91,11 +94,27 @@ void ListSessions(const Call& call, uint32_t end) {
 
 void Sessions(const Call& call) { ListSessions(call, 0); }
 
+void UsersSince(const Call& call, Millis time, uint64_t most, Json json) {
+  const auto seconds = static_cast<uint64_t>(std::max<int64_t>(time.count(), 0)) / 1000;
+  const UserHistory::Answer answer = call.users->Since(seconds, most);
+  json["samples"] = answer.samples;
+  for (const auto& one : answer.users) {
+    json["users"].push_back(
+        {{"user", one.user}, {"sessions_mean", one.mean}, {"sessions_most", one.most}});
+  }
+  ReplyJson(*call.request, json);
+}
+
 void Users(const Call& call) {
   auto most = call.request->Number("limit");
   if (!most) return Refuse(call, "limit must be a number");
   const auto& users = call.overview.proxy.admission().users();
   Json json = {{"active", users.active()}, {"users", Json::array()}};
+  if (auto since = call.request->Get("since")) {
+    auto time = ParseDuration(*since);
+    if (!time) return Refuse(call, "since: " + time.error().text);
+    return UsersSince(call, *time, most->value_or(kListed), std::move(json));
+  }
   size_t bound = std::min<uint64_t>(most->value_or(kListed), SessionLister::kMost);
   if (bound == 0) return ReplyJson(*call.request, json);
   for (const auto& [user, sessions] : users.Top(bound)) {
@@ -108,7 +127,7 @@ void Limits(const Call& call) { ReplyJson(*call.request, LimitsJson(call.overvie
 
 const Row kLists[] = {
     {"/sessions", {"id", "user", "ip", "destination", "limit"}, Sessions},
-    {"/users", {"limit"}, Users},
+    {"/users", {"limit", "since"}, Users},
     {"/limits", {}, Limits},
 };
 
@@ -224,13 +243,14 @@ bool Answer(const Row (&rows)[kCount], const Call& call) {
 
 }  // namespace
 
-bool AnswerList(const Overview& overview, const std::shared_ptr<Request>& request) {
-  return Answer(kLists, {overview, nullptr, request});
+bool AnswerList(const Overview& overview, const UserHistory& users,
+                const std::shared_ptr<Request>& request) {
+  return Answer(kLists, {overview, nullptr, &users, request});
 }
 
 bool AnswerCommand(const Overview& overview, const Actions& actions,
                    const std::shared_ptr<Request>& request) {
-  return Answer(kCommands, {overview, &actions, request});
+  return Answer(kCommands, {overview, &actions, nullptr, request});
 }
 
 }  // namespace rum

@@ -13,6 +13,7 @@
 namespace rum {
 
 struct Overview;
+class UserHistory;
 
 // [main] The effects of the commands on the process.
 struct Actions {
@@ -27,7 +28,8 @@ struct Actions {
 };
 
 // [main] Answers the request, possibly later. Returns false if there is no such list.
-bool AnswerList(const Overview& overview, const std::shared_ptr<Request>& request);
+bool AnswerList(const Overview& overview, const UserHistory& users,
+                const std::shared_ptr<Request>& request);
 // [main] As AnswerList(), for commands.
 bool AnswerCommand(const Overview& overview, const Actions& actions,
                    const std::shared_ptr<Request>& request);

@@ -1,6 +1,5 @@
 #include "admin/history.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace rum {
@@ -18,7 +17,6 @@ void History::OnStep(evutil_socket_t, short, void* self) { static_cast<History*>
 
 void History::Take() {
   samples_.push_back(take_());
-  most_active_ = std::max(most_active_, samples_.back().active);
   if (samples_.size() > kSamples) samples_.pop_front();
 }
 

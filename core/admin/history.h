@@ -1,4 +1,4 @@
-// Samples of the last ten minutes, one per five seconds, for the chart of the status page.
+// Samples of the last ten minutes, one per five seconds, for the charts of the status page.
 #pragma once
 
 #include <event2/event.h>
@@ -18,6 +18,9 @@ struct Sample {
   uint64_t logins = 0;  // since the start; also below
   uint64_t client_bytes = 0;
   uint64_t upstream_bytes = 0;
+  uint64_t refused = 0;  // clients and logins
+  uint64_t login_failures = 0;
+  uint64_t connect_failures = 0;
 };
 
 class History {
@@ -32,8 +35,6 @@ class History {
 
   // [main] Oldest first.
   const std::deque<Sample>& samples() const { return samples_; }
-  // The largest `active` of all samples since the start.
-  uint64_t most_active() const { return most_active_; }
 
  private:
   void Take();
@@ -41,7 +42,6 @@ class History {
 
   const std::function<Sample()> take_;
   std::deque<Sample> samples_;
-  uint64_t most_active_ = 0;
   event* step_;
 };
 

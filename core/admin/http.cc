@@ -8,8 +8,10 @@
 #include <string_view>
 
 #include "admin/page.h"
+#include "admin/page_style.h"
 #include "admin/request.h"
 #include "admin/totals.h"
+#include "limits/admission.h"
 #include "limits/descriptors.h"
 #include "net/listening_socket.h"
 #include "proxy/proxy.h"
@@ -44,11 +46,10 @@ void StatisticsServer::Serve(evhttp_request* raw) {
     std::string why = WhyNotReady(overview);
     request->Reply(why.empty() ? 200 : 503, kPlainText, (why.empty() ? "ready" : why) + "\n");
   } else if (what == "/") {
-    request->AddHeader("Content-Security-Policy",
-                       "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-                       "connect-src 'self'; frame-ancestors 'none'");
+    request->AddHeader("Content-Security-Policy", PagePolicy().c_str());
+    request->AddHeader("Referrer-Policy", "no-referrer");
     request->Reply(200, "text/html; charset=utf-8", StatusPage(overview, *history_));
-  } else if (!AnswerList(overview, request)) {
+  } else if (!AnswerList(overview, *user_history_, request)) {
     request->Reply(
         404, kPlainText,
         "not found; available: /, /stats, /sessions, /users, /limits, /metrics, /live, /ready\n");
@@ -66,6 +67,9 @@ Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(
   server->actions_ = std::move(actions);
   server->history_ = std::make_unique<History>(
       base, [self = server.get()] { return TakeSample(self->overview_().proxy); });
+  server->user_history_ = std::make_unique<UserHistory>(base, [self = server.get()](size_t most) {
+    return self->overview_().proxy.admission().users().Top(most);
+  });
   server->http_ = evhttp_new(base);
   server->connections_ = std::make_unique<Connections>(
       base, server->http_, Connections::MostFor(DescriptorLimit()), times);

@@ -15,6 +15,7 @@
 #include "admin/connections.h"
 #include "admin/history.h"
 #include "admin/statistics.h"
+#include "admin/user_history.h"
 #include "base/address.h"
 #include "base/result.h"
 #include "net/inherited_sockets.h"
@@ -64,6 +65,7 @@ class StatisticsServer {
   std::function<Overview()> overview_;
   std::optional<Actions> actions_;
   std::unique_ptr<History> history_;
+  std::unique_ptr<UserHistory> user_history_;
 };
 
 }  // namespace rum

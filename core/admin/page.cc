@@ -2,16 +2,23 @@
 
 #include <fmt/format.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "base/escape.h"
+#include "admin/page_parts.h"
+#include "admin/page_style.h"
+#include "admin/servers.h"
+#include "admin/totals.h"
+#include "admin/verdict.h"
 #include "limits/admission.h"
+#include "proxy/hook_watch.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
 #include "settings/settings.h"
@@ -20,81 +27,22 @@ namespace rum {
 namespace {
 
 constexpr size_t kUsersListed = 10;
+constexpr size_t kReasonsListed = 8;
+// Servers that are listed before the rest is folded: so many, and those that are not up, but no
+// more than kUrgentMost.
+constexpr size_t kServersListed = 20, kUrgentMost = 50;
 
-constexpr std::string_view kHead = R"(<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>rum</title>
-<meta name="viewport" content="width=device-width">
-<noscript><meta http-equiv="refresh" content="10"></noscript>
-<style>
-:root{color-scheme:light dark;--line:#8884;--dim:#777;--good:#188038;--bad:#c5221f;--ink:#1a73e8}
-@media(prefers-color-scheme:dark){:root{--dim:#999;--good:#5bb974;--bad:#f28b82;--ink:#8ab4f8}}
-body{font:15px/1.45 system-ui,sans-serif;margin:1.5em auto;max-width:70em;padding:0 1em}
-h1{font-size:1.3em;margin:0}h2{font-size:1em;margin:1.6em 0 .3em}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2em .8em .2em 0;
-border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
-th{font-weight:normal;color:var(--dim)}.n{text-align:right;font-variant-numeric:tabular-nums}
-.tiles{display:flex;flex-wrap:wrap;gap:1em;margin:1em 0}.tile{border:1px solid var(--line);
-border-radius:6px;padding:.5em 1em;min-width:8em}.tile b{display:block;font-size:1.6em}
-.dim{color:var(--dim)}.up{color:var(--good)}.down{color:var(--bad);font-weight:bold}
-.unknown{color:var(--dim)}.columns{display:grid;gap:0 2em;
-grid-template-columns:repeat(auto-fit,minmax(20em,1fr))}svg{width:100%;height:auto}
-polyline{fill:none;stroke-width:1.5;vector-effect:non-scaling-stroke}
-svg line{stroke:var(--line);vector-effect:non-scaling-stroke}
-.ends{display:flex;justify-content:space-between;margin:0}
-.lost main{opacity:.4}
-</style></head><body>
-)";
-
-constexpr std::string_view kTail = R"(<script>
-setInterval(async () => {
-  if (document.hidden) return;
-  try {
-    const answer = await fetch(location.pathname);
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    document.querySelector("main").replaceWith(fresh.querySelector("main"));
-    document.body.classList.remove("lost");
-  } catch { document.body.classList.add("lost"); }
-}, 5000);
-</script></body></html>
-)";
-
-// Escapes untrusted text for HTML content and attributes.
-std::string Html(std::string_view text) {
-  std::string printable, out;
-  AppendPrintable(printable, text);
-  for (char c : printable) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
+std::string HostName() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 && *name ? name : "rum";
 }
 
-std::string Duration(uint64_t seconds) {
-  if (seconds < 120) return fmt::format("{} s", seconds);
-  if (seconds < 7200) return fmt::format("{} min", seconds / 60);
-  if (seconds < 2 * 86400) return fmt::format("{} h {} min", seconds / 3600, seconds / 60 % 60);
-  return fmt::format("{} days", seconds / 86400);
-}
+constexpr std::string_view kLevelClasses[] = {"good", "warn", "bad"};
+std::string_view ClassOf(Verdict::Level level) { return kLevelClasses[static_cast<size_t>(level)]; }
 
-std::string Bytes(double bytes) {
-  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
-  size_t unit = 0;
-  for (; bytes >= 1000 && unit + 1 < std::size(kUnits); ++unit) bytes /= 1000;
-  return fmt::format("{:.{}f} {}", bytes, unit && bytes < 100 ? 1 : 0, kUnits[unit]);
+std::string_view ClassOf(ServerState state) {
+  if (state <= ServerState::kCircuitOpen) return "bad";
+  return state < ServerState::kUp ? "warn" : state == ServerState::kUp ? "good" : "dim";
 }
 
 class Page {
@@ -102,27 +50,40 @@ class Page {
   Page(const Overview& overview, const History& history)
       : proxy_(overview.proxy),
         samples_(history.samples()),
-        most_active_(history.most_active()),
-        stats_(StatisticsTree(overview)),
-        why_not_(WhyNotReady(overview)) {}
+        servers_(ListServers(overview)),
+        stats_(StatisticsTree(overview, {})),
+        host_(HostName()),
+        now_(::time(nullptr)) {
+    const auto& map = stats_["map"];
+    facts_ = {.why_not_ready = WhyNotReady(overview),
+              .draining = overview.draining,
+              .servers = &servers_,
+              .workers_stuck = Number("rum", "workers_stuck"),
+              .sessions = Number("sessions", "active"),
+              .most_sessions = proxy_.settings()->access_control.max_connections,
+              .memory = Number("rum", "resident_bytes"),
+              .most_memory = proxy_.settings()->access_control.max_memory,
+              .certificate_end = CertificateNotAfter(overview),
+              .has_map = overview.map != nullptr,
+              .map_loaded_at = overview.map ? map["loaded_at"].get<int64_t>() : 0,
+              .map_records = overview.map ? map["records"].get<uint64_t>() : 0,
+              .map_refused = overview.map && !map["last_error"].get<std::string>().empty(),
+              .now = now_};
+    verdict_ = Judge(facts_);
+  }
 
   std::string Write() {
-    out_ = kHead;
+    Head();
     out_ += "<main>\n";
-    Top();
-    Tiles();
-    Chart();
-    Destinations();
-    out_ += "<div class=\"columns\">\n";
-    Ends();
+    Cards();
+    Servers();
+    out_ += "<div class=\"boxes\" id=\"boxes\" data-live>\n";
     Users();
+    Ends();
     Process();
     Map();
-    out_ +=
-        "</div>\n<p class=\"dim\">More: <a href=\"/stats\">/stats</a> (JSON), "
-        "<a href=\"/sessions\">/sessions</a> (JSON; ?user=, ?ip=, ?destination=, ?limit=), "
-        "<a href=\"/metrics\">/metrics</a> (Prometheus)</p>\n</main>\n";
-    out_ += kTail;
+    out_ += "</div>\n</main>\n";
+    Foot();
     return std::move(out_);
   }
 
@@ -135,182 +96,282 @@ class Page {
   uint64_t Number(const char* group, const char* name) const {
     return stats_.at(group).at(name).get<uint64_t>();
   }
-
-  // The increase per second between the last two samples.
-  double Rate(uint64_t Sample::*member) const {
-    return samples_.size() < 2 ? 0 : RateAt(samples_.size() - 1, member);
+  std::string Ago(int64_t time) const {
+    return Duration(static_cast<uint64_t>(std::max<int64_t>(0, now_ - time)));
   }
+
+  void Head() {
+    const auto& rum = stats_["rum"];
+    Add("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+        "<title>{}{} – rum</title>\n"
+        "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
+        "<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>\n"
+        "<style>{}</style></head><body data-host=\"{}\"><div id=\"page\">\n",
+        verdict_.level == Verdict::Level::kGood ? "" : verdict_.word + " – ", Html(host_),
+        kPageStyle, Html(host_));
+    Add("<header id=\"head\" data-live><h1>{}</h1><span class=\"dim\">rum {} · {} · up {}</span>"
+        "</header>\n",
+        Html(host_), Html(rum["version"].get<std::string>()),
+        Html(stats_["module"]["name"].get<std::string>()),
+        Duration(rum["uptime_seconds"].get<uint64_t>()));
+    out_ += "<div id=\"lost\" role=\"alert\" hidden><b>no answer</b> <span></span></div>\n";
+    Add("<div id=\"verdict\" class=\"{0}\" role=\"status\" data-live><b class=\"{0}\">{1}</b> "
+        "<span>",
+        ClassOf(verdict_.level), verdict_.word);
+    for (size_t i = 0; i < verdict_.reasons.size(); ++i) {
+      const auto& reason = verdict_.reasons[i];
+      std::string text = Html(reason.text);
+      text = reason.level == Verdict::Level::kGood ? "<span class=\"s\">" + text + "</span>"
+                                                   : "<strong>" + text + "</strong>";
+      Add("{}{}", i ? "<i> · </i>" : "", text);
+    }
+    out_ += "</span></div>\n";
+  }
+
+  // The increase per second between two samples.
   double RateAt(size_t i, uint64_t Sample::*member) const {
     const Sample &now = samples_[i], &before = samples_[i - 1];
-    double seconds = static_cast<double>(now.at - before.at) / 1000;
+    const double seconds = static_cast<double>(now.at - before.at) / 1000;
     return seconds > 0 ? static_cast<double>(now.*member - before.*member) / seconds : 0;
   }
-
-  void Top() {
-    const auto& rum = stats_["rum"];
-    Add("<h1>rum {}</h1>\n<p>up {} · module {} · <span class=\"{}\">{}</span></p>\n",
-        rum["version"].get<std::string>(), Duration(rum["uptime_seconds"].get<uint64_t>()),
-        Html(stats_["module"]["name"].get<std::string>()), why_not_.empty() ? "up" : "down",
-        why_not_.empty() ? "serving" : Html(why_not_));
+  template <class Get>
+  std::vector<double> Series(Get get) const {
+    std::vector<double> values;
+    for (size_t i = 1; i < samples_.size(); ++i) values.push_back(get(i));
+    return values;
   }
 
-  void Tiles() {
-    out_ += "<div class=\"tiles\">\n";
-    auto tile = [&](std::string_view value, std::string_view what, std::string_view more) {
-      Add("<div class=\"tile\"><b>{}</b>{}<br><span class=\"dim\">{}</span></div>\n", value, what,
-          more);
-    };
-    uint32_t most = proxy_.settings()->access_control.max_connections;
-    tile(fmt::format("{}{}", Number("sessions", "active"), most ? fmt::format(" of {}", most) : ""),
-         "sessions",
-         fmt::format("most {} · {} in all", std::max(most_active_, Number("sessions", "active")),
-                     Number("sessions", "accepted")));
-    tile(fmt::format("{:.1f}", Rate(&Sample::logins)), "logins a second",
-         fmt::format("{} in all", Number("sessions", "logins")));
-    uint64_t fails = Number("limits", "login_failures");
-    tile(std::to_string(fails), "failed logins",
-         fmt::format("{} addresses blocked", Number("limits", "blocked_addresses")));
-    tile(Bytes(Rate(&Sample::client_bytes)) + "/s", "from clients",
-         Bytes(static_cast<double>(Number("bytes", "client_received"))) + " in all");
-    tile(Bytes(Rate(&Sample::upstream_bytes)) + "/s", "from servers",
-         Bytes(static_cast<double>(Number("bytes", "upstream_received"))) + " in all");
+  // What happens now and what happened in the last ten minutes, each on its own scale.
+  void Cards() {
+    out_ += "<div class=\"cards\" id=\"cards\" data-live>\n";
+    const auto sessions = Series([&](size_t i) { return static_cast<double>(samples_[i].active); });
+    const uint64_t active = Number("sessions", "active"), most = facts_.most_sessions;
+    Card({"Sessions", Grouped(active), most ? " of " + Grouped(most) : "", sessions,
+          "max " + Grouped(static_cast<uint64_t>(Most(sessions))),
+          Grouped(Number("sessions", "accepted")) + " in all"});
+    RateCard("Logins", &Sample::logins, Number("sessions", "logins"), false);
+    const auto bytes = Series([&](size_t i) {
+      return RateAt(i, &Sample::client_bytes) + RateAt(i, &Sample::upstream_bytes);
+    });
+    Card({"Traffic, both ways", Bytes(bytes.empty() ? 0 : bytes.back()), "/s", bytes,
+          "max " + Bytes(Most(bytes)) + "/s",
+          Bytes(static_cast<double>(Number("bytes", "client_received") +
+                                    Number("bytes", "upstream_received"))) +
+              " in all"});
+    RateCard("Refused", &Sample::refused, SumRefused(proxy_), true);
+    RateCard("Failed logins", &Sample::login_failures, Number("limits", "login_failures"), true);
+    RateCard("Failed connects", &Sample::connect_failures, Number("upstream", "connect_failures"),
+             true);
     out_ += "</div>\n";
   }
 
-  // Sessions and logins of the last ten minutes, each on its own scale.
-  void Chart() {
-    constexpr double kWide = 600, kHigh = 90;
-    std::vector<double> sessions, logins;
-    for (size_t i = 1; i < samples_.size(); ++i) {
-      sessions.push_back(static_cast<double>(samples_[i].active));
-      logins.push_back(RateAt(i, &Sample::logins));
-    }
-    if (sessions.empty()) return;
-    auto line = [&](const std::vector<double>& values, double most, const char* colour) {
-      Add("<polyline stroke=\"{}\" points=\"", colour);
-      for (size_t i = 0; i < values.size(); ++i) {
-        double steps = static_cast<double>(History::kSamples - 2);
-        double x = kWide - static_cast<double>(values.size() - 1 - i) * kWide / steps;
-        Add("{:.1f},{:.1f} ", x, kHigh - (most > 0 ? values[i] / most : 0) * (kHigh - 4));
-      }
-      out_ += "\"/>";
-    };
-    double most_sessions = *std::max_element(sessions.begin(), sessions.end());
-    double most_logins = *std::max_element(logins.begin(), logins.end());
-    Add("<h2>The last ten minutes</h2>\n<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\""
-        "sessions and logins of the last ten minutes\">",
-        kWide, kHigh);
-    for (double y : {4.0, (kHigh + 4) / 2, kHigh - 0.5}) {
-      Add("<line x1=\"0\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/>", kWide, y, y);
-    }
-    line(logins, most_logins, "var(--dim)");
-    line(sessions, most_sessions, "var(--ink)");
-    Add("</svg>\n<p class=\"dim ends\"><span>ten minutes ago</span><span><span "
-        "style=\"color:var(--ink)\">— sessions</span>, up to {:.0f} · — logins a second, up to "
-        "{:.1f}</span><span>now</span></p>\n",
-        most_sessions, most_logins);
+  static double Most(const std::vector<double>& values) {
+    return values.empty() ? 0 : *std::max_element(values.begin(), values.end());
   }
 
-  void Destinations() {
+  struct CardText {
+    std::string_view title;
+    std::string value, unit;
+    const std::vector<double>& values;
+    std::string left, right;
+    bool odd = false;  // zero is what an operator wants to see
+  };
+  void Card(const CardText& card) {
+    Add("<section class=\"card{}\"><h3>{}</h3><b>{}<small>{}</small></b>{}"
+        "<p><span>{} in 10 min</span><span>{}</span></p></section>\n",
+        card.odd && Most(card.values) > 0 ? " odd" : "", card.title, card.value, card.unit,
+        Curve(card.values, History::kSamples - 1), card.left, card.right);
+  }
+  void RateCard(std::string_view title, uint64_t Sample::*member, uint64_t all, bool odd) {
+    const auto values = Series([&](size_t i) { return RateAt(i, member); });
+    Card({title, PerSecond(values.empty() ? 0 : values.back()), "/s", values,
+          "max " + PerSecond(Most(values)) + "/s", Grouped(all) + " in all", odd});
+  }
+
+  void Servers() {
+    const size_t urgent = static_cast<size_t>(
+        std::count_if(servers_.servers.begin(), servers_.servers.end(),
+                      [](const ServerView& server) { return !server.usable(); }));
+    const size_t shown =
+        std::min(servers_.servers.size(), std::max(kServersListed, std::min(urgent, kUrgentMost)));
+    out_ += "<section class=\"box\"><div class=\"bar\"><h2 id=\"counts\" data-live>Servers";
+    Counts();
     out_ +=
-        "<h2>Destinations</h2>\n<table><tr><th>address<th class=\"n\">sessions<th>state<th>since"
-        "<th>check time<th>what\n";
-    for (const auto& one : stats_["destinations"]) {
-      std::string state = one["state"].get<std::string>(), what;
-      std::string shown = state;
-      if (one.contains("circuit")) {
-        const std::string circuit = one["circuit"].get<std::string>();
-        shown = "circuit " + circuit;
-        what = one["circuit_reason"].get<std::string>();
-        if (circuit == "open") {
-          what += fmt::format("; half-open in {:.0f} s",
-                              std::ceil(one["circuit_seconds"].get<double>()));
-        }
-        state = "down";
-      }
-      if (one.contains("admin")) {
-        shown = one["admin"].get<std::string>();
-        state = "down";
-      }
-      if (one.contains("reason") && what.empty()) {
-        what = one["reason"].get<std::string>() + " " + one["detail"].get<std::string>();
-      }
-      if (one.contains("notes")) {
-        for (const auto& [name, value] : one["notes"].items()) {
-          what += (what.empty() ? "" : " · ") + name + " " + value.get<std::string>();
-        }
-      }
-      int64_t since = one.value("since", int64_t{0});
-      Add("<tr><td>{}<td class=\"n\">{}<td class=\"{}\">{}<td>{}<td class=\"n\">{}<td>{}\n",
-          Html(one["address"].get<std::string>()), one["sessions"].get<uint64_t>(), state,
-          one.contains("check_seconds") || shown != state || state == "down" ? shown
-                                                                             : "not checked",
-          since ? Duration(static_cast<uint64_t>(std::max<int64_t>(0, ::time(nullptr) - since)))
-                : "",
-          one.contains("check_seconds")
-              ? fmt::format("{:.1f} ms", one["check_seconds"].get<double>() * 1000)
-              : "",
-          Html(what));
-    }
-    out_ += "</table>\n";
+        "</h2><input id=\"filter\" type=\"search\" placeholder=\"filter: address, state, …\" "
+        "aria-label=\"filter the servers\" autocomplete=\"off\" hidden></div>\n"
+        "<input type=\"checkbox\" class=\"toggle\" id=\"more\">"
+        "<table id=\"server-table\"><thead><tr><th>address<th>state<th class=\"n\">sessions"
+        "<th class=\"n\">since<th class=\"n\">check time<th>what</thead>"
+        "<tbody id=\"servers\" data-live>\n";
+    for (size_t i = 0; i < servers_.servers.size(); ++i) Row(servers_.servers[i], i >= shown);
+    out_ += "</tbody></table>\n<p id=\"none\" class=\"dim\" hidden>No server matches.</p>\n";
+    Rest(servers_.servers.size() - shown);
+    out_ += "</section>\n";
   }
 
-  void Ends() {
-    out_ += "<div><h2>How sessions ended</h2>\n<table>\n";
-    for (const auto& [reason, count] : stats_["sessions"]["ended"].items()) {
-      if (count.get<uint64_t>() == 0) continue;
-      Add("<tr><td>{}<td class=\"n\">{}\n", reason, count.get<uint64_t>());
+  void Counts() {
+    Add(" <span>{}</span>", Grouped(servers_.known));
+    for (size_t i = 0; i < kServerStates; ++i) {
+      const auto state = static_cast<ServerState>(i);
+      if (const size_t count = servers_.count(state)) {
+        Add(" <span class=\"{}\">{} {}</span>", ClassOf(state), Grouped(count),
+            ServerStateWord(state));
+      }
     }
-    Add("<tr><td class=\"dim\">refused before a session began<td class=\"n\">{}\n</table></div>\n",
-        Number("sessions", "refused"));
+  }
+
+  void Rest(size_t folded) {
+    Add("<p class=\"rest\" id=\"rest\" data-live>");
+    if (folded) {
+      Add("<label for=\"more\"><span class=\"closed\">and {} more</span>"
+          "<span class=\"open\">show fewer</span></label> ",
+          Grouped(folded));
+    }
+    if (servers_.known > servers_.servers.size()) {
+      Add("<span class=\"dim\">{} of {} servers are listed</span>",
+          Grouped(servers_.servers.size()), Grouped(servers_.known));
+    }
+    if (servers_.known == 0) out_ += "<span class=\"dim\">No server is in use yet.</span>";
+    out_ += "</p>\n";
+  }
+
+  void Row(const ServerView& server, bool folded) {
+    const bool usable = server.usable();
+    const std::string address = Html(server.address);
+    const int64_t since = server.check ? server.check->since : 0;
+    const bool timed = server.check && server.check->micros;
+    Add("<tr class=\"{}{}\"><td class=\"name\" title=\"{}\">{}<td class=\"s {}\">{}"
+        "<td class=\"n\" data-head=\"sessions\">{}<td class=\"n since\" data-head=\"since\">{}"
+        "<td class=\"n\" data-head=\"check\">{}<td class=\"what\">{}\n",
+        usable ? "" : ClassOf(server.state), folded ? " more" : "", address, address,
+        ClassOf(server.state), ServerStateWord(server.state), Grouped(server.sessions),
+        since ? Ago(since) : "",
+        timed ? fmt::format("{:.1f} ms", static_cast<double>(server.check->micros) / 1000) : "",
+        Html(What(server)));
+  }
+
+  static std::string What(const ServerView& server) {
+    if (server.state == ServerState::kMaint || server.state == ServerState::kDrain) {
+      return "by an operator";
+    }
+    if (server.state == ServerState::kDown) {
+      return std::string(CloseReasonWord(server.check->reason)) + " " + server.check->text;
+    }
+    std::string what;
+    if (server.refused && server.refused->open) {
+      what = CloseReasonWord(server.refused->reason);
+      if (server.state == ServerState::kCircuitOpen) {
+        what += fmt::format("; half-open in {:.0f} s",
+                            std::ceil(static_cast<double>(server.refused->milliseconds) / 1000));
+      }
+    }
+    if (!server.check) return what;
+    for (const auto& [name, value] : server.check->notes) {
+      what += (what.empty() ? "" : " · ") + name + " " + value;
+    }
+    return what;
+  }
+
+  void Box(std::string_view title) { Add("<section class=\"box\"><h2>{}</h2>\n<table>\n", title); }
+  void EndBox() { out_ += "</table></section>\n"; }
+  void Line(std::string_view name, std::string_view value, bool dim = false) {
+    const std::string text = Html(name);
+    Add("<tr><td class=\"name{}\" title=\"{}\">{}<td class=\"n\">{}\n", dim ? " dim" : "", text,
+        text, value);
+  }
+  void Trouble(std::string_view text) {
+    Add("<tr><td class=\"bad wide\" colspan=\"2\">{}\n", Html(text));
   }
 
   void Users() {
-    Add("<div><h2>Users with the most sessions</h2>\n<table>\n");
+    Box("Users with the most sessions");
     for (const auto& [user, sessions] : proxy_.admission().users().Top(kUsersListed)) {
-      Add("<tr><td>{}<td class=\"n\">{}\n", Html(user), sessions);
+      Line(user, Grouped(sessions));
     }
-    Add("<tr><td class=\"dim\">all users<td class=\"n\">{}\n</table></div>\n",
-        Number("limits", "users"));
+    Line("all users with sessions", Grouped(Number("limits", "users")), true);
+    EndBox();
+  }
+
+  void Ends() {
+    Box("How sessions ended");
+    std::vector<std::pair<uint64_t, std::string>> reasons;
+    for (const auto& [reason, count] : stats_["sessions"]["ended"].items()) {
+      if (count.get<uint64_t>()) reasons.emplace_back(count.get<uint64_t>(), reason);
+    }
+    std::stable_sort(reasons.begin(), reasons.end(),
+                     [](const auto& a, const auto& b) { return a.first > b.first; });
+    uint64_t others = 0;
+    for (size_t i = 0; i < reasons.size(); ++i) {
+      if (i < kReasonsListed) {
+        Line(reasons[i].second, Grouped(reasons[i].first));
+      } else {
+        others += reasons[i].first;
+      }
+    }
+    if (others) Line("other reasons", Grouped(others));
+    Line("not accepted", Grouped(Number("sessions", "refused")), true);
+    EndBox();
   }
 
   void Process() {
-    out_ += "<div><h2>Listeners and workers</h2>\n<table>\n";
+    Box("Listeners and workers");
     for (const auto& one : stats_["listeners"]) {
-      Add("<tr><td>{}<td>\n", Html(one["address"].get<std::string>()));
+      Add("<tr><td class=\"wide\" colspan=\"2\">{}\n", Html(one["address"].get<std::string>()));
     }
-    Add("<tr><td class=\"dim\">memory<td class=\"n\">{}\n",
-        Bytes(static_cast<double>(Number("rum", "resident_bytes"))));
+    uint32_t least = UINT32_MAX, most = 0;
     for (const auto& worker : proxy_.workers()) {
-      Add("<tr><td class=\"dim\">connections of worker {}<td class=\"n\">{}\n", worker->index(),
-          worker->load.load(std::memory_order_relaxed));
+      const uint32_t load = worker->load.load(std::memory_order_relaxed);
+      least = std::min(least, load);
+      most = std::max(most, load);
       if (!worker->stuck) continue;
-      Add("<tr><td class=\"down\" colspan=2>worker {} is stuck in the module: {}\n",
-          worker->index(), HookName(worker->hook_place.Look().hook));
+      Trouble(fmt::format("worker {} is stuck in the module: {}", worker->index(),
+                          HookName(worker->hook_place.Look().hook)));
     }
-    out_ += "</table></div>\n";
+    Line("workers", Grouped(proxy_.workers().size()), true);
+    Line("per worker", least == most ? Grouped(most) : Grouped(least) + " to " + Grouped(most),
+         true);
+    Line("memory", Bytes(static_cast<double>(facts_.memory)), true);
+    Line("addresses blocked", Grouped(Number("limits", "blocked_addresses")), true);
+    EndBox();
   }
 
   void Map() {
     const auto& map = stats_["map"];
-    if (!map["configured"].get<bool>()) return;
-    int64_t loaded = map["loaded_at"].get<int64_t>();
-    Add("<div><h2>User map</h2>\n<table>\n<tr><td>records<td class=\"n\">{}\n<tr><td>size"
-        "<td class=\"n\">{}\n<tr><td>loaded<td class=\"n\">{}\n",
-        map["records"].get<uint64_t>(), Bytes(static_cast<double>(map["bytes"].get<uint64_t>())),
-        loaded ? Duration(static_cast<uint64_t>(std::max<int64_t>(0, ::time(nullptr) - loaded))) +
-                     " ago"
-               : "never");
-    std::string error = map["last_error"].get<std::string>();
-    if (!error.empty()) Add("<tr><td class=\"down\" colspan=2>{}\n", Html(error));
-    out_ += "</table></div>\n";
+    Box("User map");
+    if (!map["configured"].get<bool>()) {
+      out_ += "<tr><td class=\"dim\" colspan=\"2\">no map (-M)\n";
+      return EndBox();
+    }
+    const std::string error = map["last_error"].get<std::string>();
+    if (!error.empty()) Trouble(error);
+    Line("records", Grouped(map["records"].get<uint64_t>()), true);
+    Line("size", Bytes(static_cast<double>(map["bytes"].get<uint64_t>())), true);
+    Line("loaded", facts_.map_loaded_at ? Ago(facts_.map_loaded_at) + " ago" : "never", true);
+    Line("lookups", Grouped(map["lookups"].get<uint64_t>()), true);
+    Line("unknown users", Grouped(map["misses"].get<uint64_t>()), true);
+    EndBox();
+  }
+
+  void Foot() {
+    char time[32] = {};
+    tm utc;
+    ::gmtime_r(&now_, &utc);
+    ::strftime(time, sizeof time, "%Y-%m-%d %H:%M:%S UTC", &utc);
+    Add("<footer><span><a href=\"/stats\">/stats</a> (JSON) · <a href=\"/sessions\">/sessions</a> "
+        "(?user=, ?ip=, ?destination=, ?limit=) · <a href=\"/metrics\">/metrics</a> (Prometheus)"
+        "</span><span id=\"time\" data-live>{}</span></footer>\n</div><script>{}</script>"
+        "</body></html>\n",
+        time, kPageScript);
   }
 
   const Proxy& proxy_;
   const std::deque<Sample>& samples_;
-  const uint64_t most_active_;
+  const ServerList servers_;
   const nlohmann::ordered_json stats_;
-  const std::string why_not_;
+  const std::string host_;
+  const time_t now_;
+  VerdictFacts facts_;
+  Verdict verdict_;
   std::string out_;
 };
 

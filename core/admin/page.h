@@ -1,5 +1,5 @@
-// The status page: /stats in HTML. Complete without scripts; a script of ten lines refreshes it
-// every five seconds.
+// The status page: the statistics in HTML, with a verdict first. Complete without scripts; a script
+// refreshes it every five seconds.
 #pragma once
 
 #include <string>

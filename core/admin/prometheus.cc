@@ -3,9 +3,11 @@
 
 #include <iterator>
 
+#include "admin/prometheus_servers.h"
 #include "admin/statistics.h"
 #include "admin/totals.h"
 #include "base/clock.h"
+#include "base/escape.h"
 #include "base/log.h"
 #include "config.h"
 #include "limits/access_control.h"
@@ -30,16 +32,19 @@ std::string EscapeHelp(std::string_view text) {
   return out;
 }
 
+}  // namespace
+
+// Names come from the map, from clients and from servers: what is no good UTF-8 would make
+// Prometheus refuse the whole document.
 std::string EscapeLabel(std::string_view text) {
-  std::string out;
-  for (char c : text) {
+  std::string plain, out;
+  AppendEscaped(plain, text);  // two names never become one
+  for (char c : plain) {
     if (c == '"' || c == '\\') out += '\\';
-    out += c == '\n' ? ' ' : c;
+    out += c;
   }
   return out;
 }
-
-}  // namespace
 
 std::string StatisticsPrometheus(const Overview& overview) {
   const Proxy& proxy = overview.proxy;
@@ -122,6 +127,8 @@ std::string StatisticsPrometheus(const Overview& overview) {
   one("rum_circuit_skipped_total", "counter",
       "Attempts skipped because the circuit of the server was open",
       proxy.server_health().skipped());
+  WriteServerMetrics(overview, out);
+  WriteUserMetrics(overview, out);
   one("rum_process_resident_bytes", "gauge", "Memory of the process", ResidentBytes().value_or(0));
   if (int64_t end = CertificateNotAfter(overview)) {
     one("rum_tls_certificate_not_after_seconds", "gauge",

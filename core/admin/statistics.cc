@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string>
-#include <vector>
 
+#include "admin/servers.h"
 #include "admin/totals.h"
 #include "base/clock.h"
 #include "base/escape.h"
@@ -57,31 +56,6 @@ void AddHealth(const Prober& prober, nlohmann::ordered_json& checks) {
   }
 }
 
-// Limit of destinations in the list.
-constexpr size_t kDestinationsListed = 100;
-
-using Unavailable = ServerHealth::Unavailable;
-
-// In this order: servers of -d; disabled, with an open circuit or down; those with the most
-// sessions; others.
-std::vector<std::string> ListedDestinations(const Proxy& proxy, const Prober& prober,
-                                            const std::vector<Unavailable>& unavailable) {
-  std::vector<std::string> listed;
-  std::set<std::string, std::less<>> known;
-  auto add = [&](const std::string& text) {
-    if (listed.size() < kDestinationsListed && known.insert(text).second) listed.push_back(text);
-  };
-  for (const Address& address : proxy.settings()->destinations) add(address.text());
-  for (const Unavailable& one : unavailable) add(one.server);
-  const auto& probed = prober.destinations();
-  for (const auto& [key, health] : probed) {
-    if (health.state == DestinationHealth::State::kDown) add(key);
-  }
-  for (const auto& [key, sessions] : proxy.loads().Top(kDestinationsListed)) add(key);
-  for (const auto& [key, health] : probed) add(key);
-  return listed;
-}
-
 void AddCheck(const DestinationHealth& health, nlohmann::ordered_json& one) {
   one["state"] = kHealthWords[static_cast<size_t>(health.state)];
   one["since"] = health.since;
@@ -93,7 +67,7 @@ void AddCheck(const DestinationHealth& health, nlohmann::ordered_json& one) {
   for (const auto& [name, value] : health.notes) one["notes"][name] = value;
 }
 
-void AddUnavailable(const Unavailable& server, nlohmann::ordered_json& one) {
+void AddUnavailable(const ServerHealth::Unavailable& server, nlohmann::ordered_json& one) {
   if (server.admin != AdminState::kReady) {
     one["admin"] = kAdminStateWords[static_cast<size_t>(server.admin)];
   }
@@ -103,26 +77,18 @@ void AddUnavailable(const Unavailable& server, nlohmann::ordered_json& one) {
   one["circuit_seconds"] = static_cast<double>(server.milliseconds) / 1e3;
 }
 
-nlohmann::ordered_json DestinationsJson(const Proxy& proxy, const Prober& prober) {
-  auto list = nlohmann::ordered_json::array();
-  auto unavailable = proxy.server_health().List(kDestinationsListed);
-  const auto& defaults = proxy.settings()->destinations;
-  const auto& probed = prober.destinations();
-  for (const std::string& text : ListedDestinations(proxy, prober, unavailable)) {
-    nlohmann::ordered_json one = {{"address", text}};
-    one["default"] = std::any_of(defaults.begin(), defaults.end(),
-                                 [&](const Address& address) { return address.text() == text; });
-    one["sessions"] = proxy.loads().Sessions(text);
-    one["state"] = kHealthWords[0];
-    if (auto health = probed.find(text); health != probed.end() && prober.on()) {
-      AddCheck(health->second, one);
-    }
-    auto found = std::find_if(unavailable.begin(), unavailable.end(),
-                              [&](const Unavailable& u) { return u.server == text; });
-    if (found != unavailable.end()) AddUnavailable(*found, one);
-    list.push_back(std::move(one));
+nlohmann::ordered_json DestinationsJson(const ServerList& list) {
+  auto json = nlohmann::ordered_json::array();
+  for (const ServerView& server : list.servers) {
+    nlohmann::ordered_json one = {{"address", server.address},
+                                  {"default", server.is_default},
+                                  {"sessions", server.sessions},
+                                  {"state", kHealthWords[0]}};
+    if (server.check) AddCheck(*server.check, one);
+    if (server.refused) AddUnavailable(*server.refused, one);
+    json.push_back(std::move(one));
   }
-  return list;
+  return json;
 }
 
 }  // namespace
@@ -137,7 +103,7 @@ std::string WhyNotReady(const Overview& overview) {
   return overview.proxy.hook_watch().WhyNotReady();
 }
 
-nlohmann::ordered_json StatisticsTree(const Overview& overview) {
+nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList& servers) {
   const Proxy& proxy = overview.proxy;
   nlohmann::ordered_json json;
   json["rum"] = {{"version", PACKAGE_VERSION},
@@ -153,7 +119,8 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
   for (const auto& listener : proxy.listeners()) {
     json["listeners"].push_back({{"address", listener->text()}});
   }
-  json["destinations"] = DestinationsJson(proxy, overview.prober);
+  json["servers"] = {{"known", servers.known}, {"listed", servers.servers.size()}};
+  json["destinations"] = DestinationsJson(servers);
   for (const CounterRow& row : CounterRows()) json[row.group][row.name] = SumOf(proxy, row.member);
   for (const CloseReason& reason : kCloseReasons) {
     json["sessions"]["ended"][std::string(reason.word)] = SumEnded(proxy, reason.number);
@@ -174,10 +141,10 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
                                  {"seconds", static_cast<double>(times.micros) / 1e6}};
   }
   AddHealth(overview.prober, json["health_checks"]);
-  const ServerHealth& servers = proxy.server_health();
+  const ServerHealth& health = proxy.server_health();
   json["circuit_breaker"] = {
-      {"open", servers.open()}, {"opened", servers.opened()}, {"skipped", servers.skipped()}};
-  json["admin"] = {{"disabled", servers.disabled()}};
+      {"open", health.open()}, {"opened", health.opened()}, {"skipped", health.skipped()}};
+  json["admin"] = {{"disabled", health.disabled()}};
   if (int64_t end = CertificateNotAfter(overview)) json["tls"]["certificate_not_after"] = end;
   json["map"]["configured"] = overview.map != nullptr;
   if (overview.map) {
@@ -199,8 +166,8 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
 }
 
 std::string StatisticsJson(const Overview& overview) {
-  return ShowJson(StatisticsTree(overview).dump(2, ' ', false,
-                                                nlohmann::ordered_json::error_handler_t::replace)) +
+  return ShowJson(StatisticsTree(overview, ListServers(overview))
+                      .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)) +
          "\n";
 }
 

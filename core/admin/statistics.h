@@ -11,6 +11,7 @@ class Explainer;
 class MapWatcher;
 class Prober;
 class Proxy;
+struct ServerList;
 struct TlsContexts;
 
 // The parts of the process that statistics read. `map` is null without -M; `tls` and its members
@@ -30,8 +31,8 @@ int64_t CertificateNotAfter(const Overview& overview);
 
 // [main] Empty if clients can be served, otherwise the reason.
 std::string WhyNotReady(const Overview& overview);
-// [main] The statistics as a JSON tree.
-nlohmann::ordered_json StatisticsTree(const Overview& overview);
+// [main] The statistics as a JSON tree, which lists these servers.
+nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList& servers);
 // [main] The documents of /stats and /metrics; rum(8) describes their fields.
 std::string StatisticsJson(const Overview& overview);
 std::string StatisticsPrometheus(const Overview& overview);

@@ -98,18 +98,41 @@ uint64_t SumModule(const Proxy& proxy, size_t i) {
   return Sum(proxy, [i](const Counters& c) -> const Counter& { return c.module[i]; });
 }
 
-std::array<Times, 3> SumTimes(const Proxy& proxy) {
-  std::array<Times, 3> all = {
+std::array<Times, 5> SumTimes(const Proxy& proxy) {
+  std::array<Times, 5> all = {
+      Times{"lookup",
+            "rum_lookup_seconds",
+            "From accept to the first attempt to connect",
+            {},
+            {},
+            0,
+            0},
       Times{"connect", "rum_connect_seconds", "Until a server was connected", {}, {}, 0, 0},
+      Times{"authentication",
+            "rum_authentication_seconds",
+            "From the connection to a server to the end of the login",
+            {},
+            {},
+            0,
+            0},
       Times{"login", "rum_login_seconds", "From accept to the end of the login", {}, {}, 0, 0},
       Times{
           "session", "rum_session_seconds", "From accept to the end of the session", {}, {}, 0, 0}};
   for (const auto& worker : proxy.workers()) {
-    Add(worker->counters.connect_times, all[0]);
-    Add(worker->counters.login_times, all[1]);
-    Add(worker->counters.session_times, all[2]);
+    Add(worker->counters.lookup_times, all[0]);
+    Add(worker->counters.connect_times, all[1]);
+    Add(worker->counters.authentication_times, all[2]);
+    Add(worker->counters.login_times, all[3]);
+    Add(worker->counters.session_times, all[4]);
   }
   return all;
+}
+
+uint64_t SumRefused(const Proxy& proxy) {
+  uint64_t sum = SumOf(proxy, &Counters::refused);
+  for (const RefusalRow& row : kRefusals) sum += SumClientsRefused(proxy, row.refusal);
+  for (const AdmissionVerdict& row : kAdmissionVerdicts) sum += SumLoginsRefused(proxy, row.number);
+  return sum;
 }
 
 Sample TakeSample(const Proxy& proxy) {
@@ -117,7 +140,10 @@ Sample TakeSample(const Proxy& proxy) {
           .active = SumOf(proxy, &Counters::active),
           .logins = SumOf(proxy, &Counters::logins),
           .client_bytes = SumOf(proxy, &Counters::client_bytes),
-          .upstream_bytes = SumOf(proxy, &Counters::upstream_bytes)};
+          .upstream_bytes = SumOf(proxy, &Counters::upstream_bytes),
+          .refused = SumRefused(proxy),
+          .login_failures = SumOf(proxy, &Counters::login_failures),
+          .connect_failures = SumOf(proxy, &Counters::connect_failures)};
 }
 
 size_t CountHealth(const Prober& prober, DestinationHealth::State state) {

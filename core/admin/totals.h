@@ -34,6 +34,8 @@ uint64_t SumOf(const Proxy& proxy, Counter Counters::*member);
 uint64_t SumEnded(const Proxy& proxy, uint32_t reason);
 uint64_t SumLoginsRefused(const Proxy& proxy, int32_t verdict);
 uint64_t SumClientsRefused(const Proxy& proxy, Refusal refusal);
+// All refused clients and logins, for whatever reason.
+uint64_t SumRefused(const Proxy& proxy);
 uint64_t SumModule(const Proxy& proxy, size_t metric);
 
 // The sum of a histogram of all workers: bucket bounds in microseconds, cumulative counts per
@@ -47,9 +49,9 @@ struct Times {
   uint64_t count = 0;
   uint64_t micros = 0;
 };
-std::array<Times, 3> SumTimes(const Proxy& proxy);
+std::array<Times, 5> SumTimes(const Proxy& proxy);
 
-// [main] A sample for the chart.
+// [main] A sample for the charts.
 Sample TakeSample(const Proxy& proxy);
 
 inline constexpr std::string_view kHealthWords[] = {"unknown", "up", "down"};

@@ -9,6 +9,7 @@
 #include "proxy/dialogue.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
+#include "proxy/session_log.h"
 #include "proxy/worker.h"
 #include "settings/settings.h"
 #include "tls/tls_contexts.h"
@@ -54,6 +55,9 @@ void Connector::Start(std::vector<Address> destinations) {
   session_.worker().proxy().server_health().Sort(&destinations_);
   destination_ = 0;
   queued_ = 0;
+  if (began_ == 0 && !session_.probing()) {
+    session_.worker().counters.lookup_times.Add(NowMicros() - session_.opened());
+  }
   began_ = NowMicros();
   session_.worker().counters.connecting.Add(1);
   state_ = State::kConnecting;
@@ -69,6 +73,7 @@ void Connector::TryDestination() {
   detail_ = {};
   if (uint32_t reason = MayTry(destination)) return NextDestination(reason);
   if (!IsMyTurn()) return;
+  tried_ = NowMicros();
   if (destination.kind == Address::Kind::kUnix) return TryAddress();
   if (auto numeric = SocketAddress::Numeric(destination.host, destination.port)) {
     addresses_.push_back(*numeric);
@@ -93,6 +98,7 @@ void Connector::TryDestination() {
 // the reason.
 uint32_t Connector::MayTry(const Address& destination) {
   server_ = destination.text();
+  session_.CountFor(0);
   Worker& worker = session_.worker();
   const TlsContexts* tls = worker.tls().get();
   if (tls && tls->upstreams == TlsMode::kVerify && tls->upstream_name.empty() &&
@@ -109,6 +115,7 @@ uint32_t Connector::MayTry(const Address& destination) {
   Refusal refusal =
       proxy.access_control().Connect(worker.settings().access_control, destination, &waiting_);
   if (refusal == Refusal::kNone) {
+    session_.CountFor(worker.servers.Find(server_));
     proxy.loads().Take(server_, {}, &session_.server_place());
     return 0;
   }
@@ -328,6 +335,8 @@ void Connector::NextDestination(uint32_t reason) {
       reason != RUM_CLOSE_UNRESOLVED) {
     Blame(reason);
   }
+  session_.server_counters().failed[reason].Add(1);
+  session_.CountFor(0);
   arriving_.Release();
   queued_ = 0;
   if (++destination_ < destinations_.size()) return TryDestination();
@@ -346,8 +355,11 @@ void Connector::Done(uint32_t reason) {
     session_.server_place().Release();
   }
   if (reason == 0) {
-    const uint64_t micros = NowMicros() - began_;
-    session_.record().connect_micros = micros;
+    connected_ = NowMicros();
+    const uint64_t micros = connected_ - began_;
+    session_.record().connect_micros = ShortMicros(micros);
+    session_.server_counters().connects.Add(1);
+    session_.server_counters().connect_micros.Add(connected_ - tried_);
     worker.counters.connects.Add(1);
     if (addresses_.size() > 1) worker.proxy().dead_addresses().Succeeded(addresses_[address_]);
     if (!session_.probing()) worker.counters.connect_times.Add(micros);

@@ -25,6 +25,8 @@ class Connector {
   // [worker] Starts. The outcome arrives by Dialogue::OnConnected, perhaps before this returns.
   void Start(std::vector<Address> destinations);
   bool active() const { return state_ != State::kIdle; }
+  // When it was connected last, in monotonic microseconds; 0: never.
+  uint64_t connected() const { return connected_; }
   // The address last tried or connected, as the operator writes it; empty: none.
   const std::string& server() const { return server_; }
   // The address connected or last tried; no IP address: a unix socket.
@@ -87,9 +89,11 @@ class Connector {
   uint32_t last_reason_ = 0;
   std::string_view detail_;  // of the reason; points into a table
   uint64_t ticket_ = 0;
-  uint64_t give_up_ = 0;  // end of retries, monotonic ms; 0: not retrying
-  uint64_t queued_ = 0;   // since when, monotonic ms; 0: not queued
-  uint64_t began_ = 0;    // start of the attempt, monotonic microseconds
+  uint64_t give_up_ = 0;    // end of retries, monotonic ms; 0: not retrying
+  uint64_t queued_ = 0;     // since when, monotonic ms; 0: not queued
+  uint64_t began_ = 0;      // start of the attempt, monotonic microseconds
+  uint64_t tried_ = 0;      // start of the attempts at this server, likewise
+  uint64_t connected_ = 0;  // monotonic microseconds
   std::vector<Address> destinations_;
   size_t destination_ = 0;
   std::vector<SocketAddress> addresses_;

@@ -42,10 +42,12 @@ struct alignas(64) Counters {
   Counter logins_refused[kAdmissionVerdictCount + 1];  // by verdict; [0] is unused
   Counter clients_refused[kRefusalCount + 1];          // by refusal; [0] is unused
   Counter ended[kCloseReasonCount + 1];                // ended sessions by reason; [0] is unused
-  Histogram<kLoginBounds> connect_times;               // until a server was connected
-  Histogram<kLoginBounds> login_times;                 // from accept to the relay
-  Histogram<kSessionBounds> session_times;             // from accept to the end
-  std::vector<Counter> module;                         // the module's own, by its table
+  Histogram<kLoginBounds> lookup_times;          // from accept to the first attempt to connect
+  Histogram<kLoginBounds> connect_times;         // until a server was connected
+  Histogram<kLoginBounds> authentication_times;  // from connected to the relay
+  Histogram<kLoginBounds> login_times;           // from accept to the relay
+  Histogram<kSessionBounds> session_times;       // from accept to the end
+  std::vector<Counter> module;                   // the module's own, by its table
 
   void CountRefusal(Refusal refusal) { clients_refused[static_cast<size_t>(refusal)].Add(1); }
 };

@@ -66,6 +66,7 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       admission_(std::make_unique<Admission>(ResumeFor)),
       access_control_(std::make_unique<AccessControl>()),
       server_health_(std::make_unique<ServerHealth>()),
+      server_places_(settings_->metrics_servers),
       lister_(std::make_unique<SessionLister>(*this)),
       hook_watch_(std::make_unique<HookWatch>(*this)),
       base_(base) {}

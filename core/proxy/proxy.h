@@ -15,6 +15,7 @@
 #include "limits/user_limits.h"
 #include "net/pipes.h"
 #include "proxy/refused_clients.h"
+#include "proxy/server_counters.h"
 #include "upstream/connect_throttle.h"
 #include "upstream/dead_addresses.h"
 
@@ -99,6 +100,9 @@ class Proxy {
   ConnectThrottle& connect_throttle() { return connect_throttle_; }
   NamedLimiter& loads() { return loads_; }
   const NamedLimiter& loads() const { return loads_; }
+  // [any] Servers that have counters of their own (--metrics-servers).
+  ServerPlaces& server_places() { return server_places_; }
+  const ServerPlaces& server_places() const { return server_places_; }
   PipeBudget& pipes() { return pipes_; }
   RefusedClients& refused_clients() { return refused_clients_; }  // [any]
   // [any] For round-robin.
@@ -128,6 +132,7 @@ class Proxy {
   PipeBudget pipes_;
   RefusedClients refused_clients_;
   NamedLimiter loads_;
+  ServerPlaces server_places_;
   std::atomic<uint32_t> turn_ = 0;
   std::unique_ptr<SessionLister> lister_;
   std::unique_ptr<HookWatch> hook_watch_;

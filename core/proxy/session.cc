@@ -32,6 +32,8 @@ Session::Session(Worker& worker, Listener* listener, const SocketAddress& addres
 
 Session::~Session() = default;
 
+ServerCounters& Session::server_counters() const { return worker_.servers.at(counted_for_); }
+
 HookPlace& Session::hook_place() const { return worker_.hook_place; }
 
 // -- events ---------------------------------------------------------------------------------------
@@ -97,7 +99,7 @@ bool Session::MoveWatch() {
 
 void Session::BeginWatch() {
   state_ = State::kWatch;
-  BeginRelaying();
+  BeginRelaying(dialogue_->connector().connected());
 }
 
 void Session::EndWatch() { state_ = State::kDialogue; }
@@ -124,30 +126,35 @@ void Session::CloseDialogue() {
 // -- the relay ------------------------------------------------------------------------------------
 
 void Session::StartRelay() {
+  const uint64_t connected = dialogue_->connector().connected();
   dialogue_->PassOn();
   CloseDialogue();
   state_ = State::kRelay;
   Trace("relaying both directions");
-  BeginRelaying();
+  BeginRelaying(connected);
   MoveBoth(true, true);
 }
 
 // Once, even if a module takes a direction back and logs in again.
-void Session::BeginRelaying() {
+void Session::BeginRelaying(uint64_t connected) {
   if (relaying_) return;
   relaying_ = true;
   worker_.counters.relaying.Add(1);
-  if (!record_.no_login) LoggedIn();
+  if (!record_.no_login) LoggedIn(connected);
   ArmLooks();
 }
 
-void Session::LoggedIn() {
+void Session::LoggedIn(uint64_t connected) {
   logged_in_ = true;
   entry_.LoggedIn();
   if (dialogue_) dialogue_->OnLoggedIn();
+  const uint64_t now = NowMicros();
+  record_.login_micros = ShortMicros(now - opened_);
   if (worker_.settings().log_logins) LogLogin(record_, *listener_, address_, id_, destination());
   worker_.counters.logins.Add(1);
-  worker_.counters.login_times.Add(NowMicros() - opened_);
+  server_counters().logins.Add(1);
+  worker_.counters.login_times.Add(now - opened_);
+  if (connected) worker_.counters.authentication_times.Add(now - connected);
 }
 
 std::string_view Session::destination() const {
@@ -161,8 +168,10 @@ bool Session::MoveFrom(uint32_t which, uint64_t most) {
   uint64_t before = from.received();
   bool more = flows_[which].Move(from, side(Other(which)), worker_, most) == Flow::Moved::kSome;
   uint64_t moved = from.received() - before;
+  ServerCounters& server = server_counters();
   (which == RUM_CLIENT ? worker_.counters.client_bytes : worker_.counters.upstream_bytes)
       .Add(moved);
+  (which == RUM_CLIENT ? server.client_bytes : server.upstream_bytes).Add(moved);
   return more;
 }
 
@@ -339,6 +348,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (module.session_close) Call(Hook::kSessionClose, module.session_close, reason);
     module_open_ = false;
   }
+  CountEnd(reason);
   EndShared();
   const std::string server(destination());
   // Before the client learns of the end and can return.
@@ -371,6 +381,12 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     side(which).Close((reset && !side(which).shut()) || more);
   }
   Die();
+}
+
+// Failures that concern the server; those to connect are counted by the connector.
+void Session::CountEnd(uint32_t reason) {
+  const bool in_login = !relaying_ && dialogue_ && dialogue_->upstream_open();
+  if (in_login || reason == RUM_CLOSE_UPSTREAM_RESET) server_counters().failed[reason].Add(1);
 }
 
 // Once, after the module's last hook.

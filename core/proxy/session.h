@@ -30,6 +30,7 @@ class Dialogue;
 class Listener;
 class ModuleConfig;
 class Worker;
+struct ServerCounters;
 struct Probe;
 struct ProxyEnds;
 struct SessionEntry;
@@ -49,7 +50,9 @@ struct ProxiedAddress {
 struct SessionRecord {
   std::string user;
   std::unique_ptr<const ProxiedAddress> proxied;  // nullptr: the peer is the client
-  uint64_t connect_micros = 0;
+  // Times up to an hour, so that they need no more memory.
+  uint32_t connect_micros = 0;
+  uint32_t login_micros = 0;    // 0: the login was not completed
   uint32_t login_failures = 0;  // more than one if changes of user fail, too
   bool identified = false;
   bool no_login = false;  // the module called no_login()
@@ -128,6 +131,10 @@ class Session final : public rum_session, private Loop::Watcher {
   NamedLimiter::Lease& server_place() { return load_; }
   bool logged_in() const { return logged_in_; }
   bool relaying() const { return relaying_; }
+  uint64_t opened() const { return opened_; }  // monotonic microseconds
+  // From now on it counts for this server (WorkerServers::Find); 0: for none.
+  void CountFor(uint16_t place) { counted_for_ = place; }
+  ServerCounters& server_counters() const;
 
   // [worker] For the same two: requests to the session.
   void Converse();  // something may be due; call it last, because it may destroy the dialogue
@@ -192,11 +199,13 @@ class Session final : public rum_session, private Loop::Watcher {
   Looks LooksFor() const;
   uint64_t Moved() const;
   bool Silent();
-  void BeginRelaying();
-  void LoggedIn();
+  // `connected`: monotonic microseconds; 0: no server was connected.
+  void BeginRelaying(uint64_t connected);
+  void LoggedIn(uint64_t connected);
 
   // The end.
   void Finish(uint32_t reason, std::string_view text);
+  void CountEnd(uint32_t reason);
   void EndShared();
   void ReportToProber(uint32_t reason, std::string_view text);
   void Linger();
@@ -232,10 +241,11 @@ class Session final : public rum_session, private Loop::Watcher {
   uint8_t ended_first_ = 0;  // relay, watch: 1 + the side that ended first
   uint8_t silent_looks_ = 0;
   Looks looks_for_ = Looks::kSettled;  // in the relay
-  bool module_open_ = false;           // session_open succeeded: session_close must be called
-  bool shares_ = false;                // has put an entry that ends with it
-  bool relaying_ = false;              // counted as relaying, since a direction was first relayed
-  bool logged_in_ = false;             // likewise, unless the module called no_login()
+  bool module_open_ : 1 = false;       // session_open succeeded: session_close must be called
+  bool shares_ : 1 = false;            // has put an entry that ends with it
+  bool relaying_ : 1 = false;          // counted as relaying, since a direction was first relayed
+  bool logged_in_ : 1 = false;         // likewise, unless the module called no_login()
+  uint16_t counted_for_ = 0;           // place of the server in the worker's counters
 };
 
 }  // namespace rum

@@ -73,6 +73,7 @@ void LogLogin(const SessionRecord& record, const Listener& listener, const Socke
   if (!log::Enabled(log::Level::kInfo)) return;
   Fields fields("login");
   AddWho(fields, record, listener, client, id, destination);
+  fields.Seconds("login", record.login_micros);
   fields.Write();
 }
 
@@ -81,6 +82,7 @@ void LogSession(const SessionEnd& end) {
   Fields fields("session");
   AddWho(fields, end.record, end.listener, end.client, end.id, end.destination);
   if (end.record.connect_micros) fields.Seconds("connect", end.record.connect_micros);
+  if (end.record.login_micros) fields.Seconds("login", end.record.login_micros);
   fields.Seconds("duration", NowMicros() - end.opened);
   fields.Number("received", end.client_side.received());
   fields.Number("sent", end.client_side.sent());

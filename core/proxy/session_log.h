@@ -23,6 +23,11 @@ struct SessionEnd {
 
 // [worker]
 void LogSession(const SessionEnd& end);
+// An hour is more than a login can take; longer is as good as an hour.
+constexpr uint32_t ShortMicros(uint64_t micros) {
+  return static_cast<uint32_t>(micros < 3'600'000'000 ? micros : 3'600'000'000);
+}
+
 // [worker] A login is complete (--log-logins).
 void LogLogin(const SessionRecord& record, const Listener& listener, const SocketAddress& client,
               uint64_t id, std::string_view destination);

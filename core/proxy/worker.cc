@@ -44,7 +44,8 @@ Millis Look(Millis timeout) { return (timeout + Millis(Session::kLooks - 1)) / S
 }  // namespace
 
 Worker::Worker(Proxy& proxy, unsigned index)
-    : pipes(proxy.pipes()),
+    : servers(proxy.server_places()),
+      pipes(proxy.pipes()),
       dialogues(sizeof(Dialogue)),
       proxy_(proxy),
       index_(index),

@@ -22,6 +22,7 @@
 #include "proxy/counters.h"
 #include "proxy/deadlines.h"
 #include "proxy/freelist.h"
+#include "proxy/server_counters.h"
 #include "proxy/session_list.h"
 #include "proxy/worker_calls.h"
 
@@ -129,6 +130,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
 
   WorkerCalls module_calls{*this};
   Counters counters;
+  WorkerServers servers;
   Pipes pipes;
   Freelist dialogues;
 

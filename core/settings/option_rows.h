@@ -127,6 +127,10 @@ inline constexpr OptionRow kOptionRows[] = {
 
     {"-m,--stats", "ADDR", kLogGroup,
      "statistics over HTTP: / (page), /stats (JSON), /metrics (Prometheus), /live, /ready"},
+    {"--metrics-servers", "N", kLogGroup,
+     "servers that have metrics of their own, by label; 0: none, at most 10000 (1000)"},
+    {"--metrics-users", "N", kLogGroup,
+     "users with the most sessions that have a metric of their own; at most 1000 (0)", true},
     {"--control", "sock:PATH", kLogGroup,
      "unix socket for rumctl, which only the owner may open; has the statistics, too"},
     {"-l,--log", "TARGET", kLogGroup, "log to stderr, syslog or a file (stderr; with -b syslog)",

@@ -412,6 +412,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->admission = fresh.admission;
   settings->log = fresh.log;
   settings->log_logins = fresh.log_logins;
+  settings->metrics_users = fresh.metrics_users;
   settings->tls = fresh.tls;
   settings->tls.state_dir = running.tls.state_dir;
   settings->tls.first = running.tls.first;

@@ -50,7 +50,9 @@ struct Settings {
   std::string user, group;  // to switch to; empty: unchanged
   std::string chroot;       // empty: off
   unsigned workers = 1;
-  uint32_t nofile = 0;  // 0: the hard limit
+  uint32_t metrics_servers = 1000;  // servers that have metrics of their own
+  uint32_t metrics_users = 0;       // users that have a metric of their own
+  uint32_t nofile = 0;              // 0: the hard limit
   log::Options log;
   bool log_logins = false;
 

@@ -1,6 +1,8 @@
 // Parses the settings of client addresses, source addresses and limits.
 #include <algorithm>
 #include <charconv>
+#include <string>
+#include <tuple>
 
 #include "settings/option_rows.h"
 #include "settings/settings_reader.h"
@@ -89,6 +91,20 @@ void SettingsReader::ReadNofile() {
   if (auto text = One("nofile");
       text && *text != "auto" && !ReadNumber(*text, 64, 1u << 30, s_.nofile)) {
     Wrong("--nofile: '" + *text + "' is not a number from 64 on, or auto");
+  }
+}
+
+// Bounds of the metrics with a label for each server or user.
+void SettingsReader::ReadMetricsBounds() {
+  const std::tuple<const char*, uint32_t, uint32_t*> rows[] = {
+      {"metrics-servers", 10000, &s_.metrics_servers},
+      {"metrics-users", 1000, &s_.metrics_users},
+  };
+  for (const auto& [name, most, value] : rows) {
+    auto text = One(name);
+    if (!text || ReadNumber(*text, 0, most, *value)) continue;
+    Wrong(std::string("--") + name + ": '" + *text + "' is not a number from 0 to " +
+          std::to_string(most));
   }
 }
 

@@ -58,6 +58,7 @@ void SettingsReader::ReadAll(const Module* module) {
   ReadClients();
   ReadSourceAddresses();
   ReadNofile();
+  ReadMetricsBounds();
   ReadLimits();
   ReadLogForm();
   ReadSocketMode();

@@ -62,6 +62,7 @@ class SettingsReader {
   void ReadAccess(const char* name, CidrSet AccessLists::*set);
   void ReadSourceAddresses();
   void ReadNofile();
+  void ReadMetricsBounds();
   void ReadLoginFailures();
   void ReadLogForm();
   void ReadUser();

@@ -59,6 +59,13 @@ class Served:
             self.names.add(name)
             for label, value in re.findall(r'(\w+)="([^"]*)"', labels):
                 self.values.setdefault((name, label), set()).add(value)
+        # A server has most of its metrics only once it was checked or used.
+        for name in re.findall(r"^# TYPE (rum_server_\w+) ", text, re.M):
+            self.names.add(name)
+            self.values.setdefault((name, "server"), set()).update(
+                ["$server", *("tcp:db%d:3306" % n for n in (1, 2, 3))])
+        self.values["rum_server_failures_total", "reason"] = self.values[
+            "rum_sessions_ended_total", "reason"]
 
 
 class OperationsTest(unittest.TestCase):

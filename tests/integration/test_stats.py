@@ -288,7 +288,7 @@ def _(t):
         page = body.decode()
         check("<script>alert" not in page, "the name is code")
         has(page, "&lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;")
-        for word in (server.address, 'class="up">serving', here, "User map"):
+        for word in (server.address, 'class="good">serving', here, "User map"):
             has(page, word)
         same(session_list(rum, "?user=%3Cscript%3Ealert(1)%3C/script%3E%26%22%27")["matched"], 1)
     check(not re.search(r"(src|href)=\"(?!/)", page), "it needs something from elsewhere")
@@ -314,3 +314,62 @@ def _(t):
             buckets = [v for k, v in metrics.items() if k.startswith(full + "_bucket")]
             same(buckets, sorted(buckets), full)
             check((metrics[full + "_sum"] > 0) == (number > 0), "the sum of " + full)
+
+
+@test("Metrics by server and by user: counts, states, odd names and bounds", needs="mysql.so")
+def _(t):
+    from mysql_setup import front, write_map
+    from support.mysql_wire import Client, FakeServer
+    one, two = t.keep(FakeServer("pw")), t.keep(FakeServer("pw"))
+    dead = closed_port()
+    odd = ['a"b\\c', "a\nb", "a\\x0ab", "\u202eevil"]
+    path = write_map(t, ("alice", "", one.address), ("lost", "", dead), ("bob", "", two.address),
+                     *[(name, "", one.address) for name in odd])
+    rum, here = front(t, path, "--health-check", "1s", "--metrics-users", "5")
+    net.until(lambda: rum.stats()["health_checks"]["unknown"] == 0, 20, "all are checked")
+    held = []
+    for name in ["alice", "alice", *odd]:
+        held.append(t.keep(Client(here)))
+        held[-1].login(name, "pw")
+    for user, password in (("alice", "wrong"), ("lost", "pw")):
+        with Client(here) as c:
+            try:
+                c.login(user, password)
+                check(False, "it logged in")
+            except Exception:
+                pass
+    name = '{server="%s"}'
+    net.until(lambda: rum.metric("rum_server_failures_total" + '{server="%s",reason="connect_refused"}'
+                                 % dead) == 1, 10, "the failure is counted")
+    same(rum.metric("rum_server_sessions" + name % one.address), 6)
+    same(rum.metric("rum_server_logins_total" + name % one.address), 6)
+    same(rum.metric("rum_server_failures_total"
+                    + '{server="%s",reason="upstream_denied"}' % one.address), 1)
+    same([rum.metric("rum_server_up" + name % s) for s in (one.address, two.address, dead)], [1, 1, 0])
+    check(rum.metric("rum_server_check_seconds" + name % one.address) > 0, "check time")
+    same((rum.metric("rum_servers_known"), rum.metric("rum_servers_listed")), (3, 3))
+    same(rum.metric('rum_user_sessions{user="alice"}'), 2)
+    text = rum.get("/metrics")[2].decode()
+    users = re.findall(r'^rum_user_sessions\{user="((?:[^"\\]|\\[\\"n])*)"\} \d+$', text, re.M)
+    same((len(users), len(set(users))), (5, 5), "each name is a series of its own: %r" % users)
+    check(not re.search(r"[\u202e\x00-\x09]", text), "odd characters")
+    # Over time.
+    _, _, body = rum.get("/users?since=1h")
+    over = json.loads(body)
+    check(over["samples"] >= 1 and isinstance(over["users"], list), over)
+    same(rum.get("/users?since=soon")[0], 400)
+    for c in held:
+        c.close()
+    records = net.until(lambda: [r for r in rum.sessions()
+                                 if r.get("user") == "alice" and "login" in r] or None, 10, "logged")
+    check(all(0 < r["login"] <= r["duration"] for r in records), records)
+    # A bound of 1: the first server has counters, the others are told by a metric.
+    rum, here = front(t, path, "--metrics-servers", "1")
+    for user in ("alice", "bob", "bob"):
+        with Client(here) as c:
+            c.login(user, "pw")
+    same(rum.metric("rum_server_logins_total" + name % one.address), 1)
+    check('rum_server_logins_total{server="%s"}' % two.address not in rum.get("/metrics")[2].decode(),
+          "there is a second one")
+    same(rum.metric("rum_servers_omitted_total"), 2)
+    same((rum.metric("rum_servers_known"), rum.metric("rum_servers_listed")), (3, 1))

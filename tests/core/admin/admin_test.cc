@@ -15,10 +15,12 @@
 #include <thread>
 
 #include "admin/http.h"
+#include "admin/user_history.h"
 #include "config.h"
 #include "map/map_watcher.h"
 #include "module/loader.h"
 #include "proxy/proxy.h"
+#include "proxy/server_counters.h"
 #include "support/few_descriptors.h"
 #include "support/running_proxy.h"
 #include "support/timeout.h"
@@ -185,8 +187,8 @@ std::map<std::string, std::string> ReadMetrics(const std::string& text) {
     }
     std::string number = line.substr(value + 1);
     EXPECT_FALSE(number.empty());
-    EXPECT_EQ(number.find_first_not_of(name.ends_with("_sum") ? ".0123456789" : "0123456789"),
-              number.npos)
+    const bool fraction = name.ends_with("_sum") || name.starts_with("rum_server_c");
+    EXPECT_EQ(number.find_first_not_of(fraction ? ".0123456789" : "0123456789"), number.npos)
         << line;
     EXPECT_TRUE(samples.emplace(line.substr(0, value), number).second) << "twice: " << line;
   }
@@ -280,6 +282,111 @@ TEST_F(Admin, BothDocumentsTellWhatHappened) {
   second.Close();  // the test's own descriptors are not the proxy's
   second_server.Close();
   Stop();  // while the server, which the proxy goes to, is still there
+}
+
+TEST_F(Admin, ServersHaveMetricsOfTheirOwnUpToABound) {
+  Server good, other;
+  uint16_t free = 0;
+  {
+    Server gone;
+    free = gone.port();
+  }
+  const std::string dead = "tcp:127.0.0.1:" + std::to_string(free);
+  std::string next = good.address();
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) {
+    test::Connect(s, next);
+    return host->relay(s);
+  };
+  Start(hooks, [](Settings& s) {
+    s.workers = 2;
+    s.metrics_servers = 2;
+  });
+  Peer first = proxy_->Client();
+  Peer first_server = good.Accept();
+  first.Send("12345");
+  first_server.Receive(5);
+  first_server.Send("123");
+  first.Receive(3);
+  Peer second = proxy_->Client();
+  Peer second_server = good.Accept();
+  next = dead;
+  proxy_->Client().ReceiveAll();
+  next = other.address();
+  Peer third = proxy_->Client();
+  Peer third_server = other.Accept();
+  ASSERT_TRUE(Eventually([&] { return proxy_->Sum(&Counters::relaying) == 3; }));
+  auto metrics = ReadMetrics(Ask("/metrics").body);
+  const std::string label = "{server=\"" + good.address() + "\"}";
+  EXPECT_EQ(metrics["rum_server_sessions" + label], "2");
+  EXPECT_EQ(metrics["rum_server_logins_total" + label], "2");
+  EXPECT_EQ(metrics["rum_server_connects_total" + label], "2");
+  EXPECT_NE(metrics["rum_server_connect_seconds_total" + label], "");
+  EXPECT_EQ(metrics["rum_server_sent_bytes_total" + label], "5");
+  EXPECT_EQ(metrics["rum_server_received_bytes_total" + label], "3");
+  EXPECT_EQ(metrics["rum_server_circuit_open" + label], "0");
+  EXPECT_EQ(
+      metrics["rum_server_failures_total{server=\"" + dead + "\",reason=\"connect_refused\"}"],
+      "1");
+  EXPECT_EQ(metrics["rum_server_logins_total{server=\"" + dead + "\"}"], "0");
+  EXPECT_FALSE(metrics.contains("rum_server_logins_total{server=\"" + other.address() + "\"}"));
+  EXPECT_EQ(metrics["rum_servers_omitted_total"], "1") << "the third server has no counters";
+  EXPECT_EQ(metrics["rum_servers_known"], "2") << "the dead one is in use by nobody";
+  EXPECT_EQ(metrics["rum_lookup_seconds_count"], "4");
+  EXPECT_EQ(metrics["rum_authentication_seconds_count"], "3");
+  for (Peer* peer : {&first, &first_server, &second, &second_server, &third, &third_server}) {
+    peer->Close();
+  }
+  Stop();
+}
+
+TEST(ServerPlaces, AreBoundedAndTheSameForAllWorkers) {
+  ServerPlaces places(2);
+  WorkerServers one(places), two(places);
+  EXPECT_EQ(one.Find("a"), 1);
+  EXPECT_EQ(two.Find("b"), 2);
+  EXPECT_EQ(two.Find("a"), 1);
+  EXPECT_EQ(two.Find("c"), 0);
+  EXPECT_EQ(two.Find("d"), 0);
+  EXPECT_EQ(two.omitted().get(), 2u);
+  EXPECT_EQ(places.taken(), 2u);
+  EXPECT_EQ(places.name(2), "b");
+  EXPECT_EQ(one.Read(2), nullptr) << "it has not used that server";
+  one.at(1).logins.Add(3);
+  two.at(1).logins.Add(4);
+  two.at(0).logins.Add(5);  // of no server: lost
+  EXPECT_EQ(one.Read(1)->logins.get() + two.Read(1)->logins.get(), 7u);
+  ServerPlaces none(0);
+  EXPECT_EQ(WorkerServers(none).Find("a"), 0);
+}
+
+TEST(UserHistory, KnowsWhoHadTheMostSessionsAndNoMoreThanThat) {
+  UserHistory::Users now = {{"alice", 4}, {"bob", 2}};
+  UserHistory history(nullptr, [&](size_t most) {
+    EXPECT_EQ(most, UserHistory::kUsers);
+    return now;
+  });
+  now = {{"bob", 9}};
+  history.Take();
+  now = {};
+  history.Take();
+  auto answer = history.Since(3600, 10);
+  EXPECT_EQ(answer.samples, 3u);
+  ASSERT_EQ(answer.users.size(), 2u);
+  EXPECT_EQ(answer.users[0].user, "bob");
+  EXPECT_EQ(answer.users[0].most, 9u);
+  EXPECT_NEAR(answer.users[0].mean, 11.0 / 3, 1e-9);
+  EXPECT_EQ(answer.users[1].user, "alice");
+  answer = history.Since(60, 10);
+  EXPECT_EQ(answer.samples, 2u);
+  EXPECT_EQ(answer.users.size(), 1u);
+  EXPECT_EQ(history.Since(3600, 1).users.size(), 1u);
+  EXPECT_EQ(history.Since(UINT64_MAX, 10).samples, 3u);
+  now.assign(1000, {std::string(5000, 'x'), 1});
+  for (size_t i = 0; i < 2 * UserHistory::kSamples; ++i) history.Take();
+  answer = history.Since(UINT64_MAX, 10);
+  EXPECT_EQ(answer.samples, UserHistory::kSamples);
+  EXPECT_EQ(answer.users.at(0).user.size(), UserHistory::kNameMost);
 }
 
 // The loader refuses modules whose metrics have these names.

@@ -45,6 +45,49 @@ class RumctlTest(unittest.TestCase):
                 self.asked.append(request.decode().split("\r\n")[0])
                 client.sendall(one)
 
+    def test_finds_the_only_instance_or_lists_them(self):
+        folder = {"RUM_INSTANCES": self.folder.name}
+        self.assertEqual(self.run_rumctl("stop", environment=folder, answers=[
+            answer('{"done":"the unnamed one"}')])[:2], (0, "the unnamed one\n"))
+        for words in (["stop"], ["-i", "mx", "stop"], ["stop", "--instance=mx"]):
+            self.use("mx/control.sock")
+            self.assertEqual(self.run_rumctl(*words, environment=folder, answers=[
+                answer('{"done":"stopping"}')])[:2], (0, "stopping\n"))
+        self.use("pop3/control.sock")
+        os.mkdir(os.path.join(self.folder.name, "nothing"))
+        code, out, err = self.run_rumctl("stop", environment=folder)
+        self.assertEqual((code, out), (USAGE, ""))
+        self.assertIn("choose one by -i: mx pop3\n", err)
+        self.use("pop3/control.sock")
+        self.assertEqual(self.run_rumctl("-i", "pop3", "stop", environment=folder, answers=[
+            answer('{"done":"stopping"}')])[0], 0)
+        code, _, err = self.run_rumctl("-i", "none", "stop", environment=folder)
+        self.assertEqual(code, UNREACHABLE)
+        self.assertIn("/none/control.sock", err)
+        for name in ("../x", "..", "a/b"):
+            self.assertEqual(self.run_rumctl("-i", name, "stop", environment=folder)[0], USAGE)
+        self.assertEqual(self.run_rumctl("-i", "mx", "-s", self.path, "stop")[0], USAGE)
+
+    def test_names_a_command_that_there_is_not(self):
+        for words in (["foo"], ["-s", self.path, "foo"], ["--json", "foo", "bar"]):
+            code, _, err = self.run_rumctl(*words)
+            self.assertEqual(code, USAGE)
+            self.assertIn("there is no command 'foo'", err)
+        self.assertIn("subcommand", self.run_rumctl()[2])
+
+    def use(self, name):
+        """Serves on another socket; sockets of instances stay, the unnamed one does not."""
+        before, self.path = self.path, os.path.join(self.folder.name, name)
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        for path in {self.path} | ({before} if os.path.dirname(before) == self.folder.name else set()):
+            if os.path.exists(path):
+                os.unlink(path)
+        self.listener.close()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(self.listener.close)
+        self.listener.bind(self.path)
+        self.listener.listen()
+
     def run_rumctl(self, *words, answers=(), environment=None):
         """(exit code, standard output, standard error)"""
         server = threading.Thread(target=self.serve, args=(answers,))

@@ -237,9 +237,9 @@ TEST(Watch, RelayHandsTheRestOver) {
   upstream.Close();
   proxy.NextEnd();
   std::string text = proxy.LogText();
-  size_t login = text.find("\"login\"");
+  size_t login = text.find("\"event\":\"login\"");
   EXPECT_NE(login, std::string::npos);
-  EXPECT_EQ(text.find("\"login\"", login + 1), std::string::npos) << "told once";
+  EXPECT_EQ(text.find("\"event\":\"login\"", login + 1), std::string::npos) << "told once";
 }
 
 // -- bulk -----------------------------------------------------------------------------------------
@@ -430,7 +430,8 @@ TEST(Watch, AWayIsTakenBackAndHandedOverAgain) {
   upstream.Close();
   EXPECT_EQ(proxy.NextReason(), "client_closed");
   std::string text = proxy.LogText();
-  EXPECT_EQ(text.find("\"login\"", text.find("\"login\"") + 1), std::string::npos);
+  EXPECT_EQ(text.find("\"event\":\"login\"", text.find("\"event\":\"login\"") + 1),
+            std::string::npos);
 }
 
 TEST(Watch, AnEndWhileTheWayIsTakenBackIsTheModules) {

@@ -268,6 +268,8 @@ const std::map<std::string, Sample>& Samples() {
         [](auto& s) {
           return s.explain == "u" && s.explain_from && s.explain_from->host() == "192.0.2.7";
         }}},
+      {"metrics-servers", {"50", [](auto& s) { return s.metrics_servers == 50; }}},
+      {"metrics-users", {"5", [](auto& s) { return s.metrics_users == 5; }}},
       {"control", {"sock:/c", [](auto& s) { return s.control && s.control->host == "/c"; }}},
       {"max-connections-per-user", {"7", [](auto& s) { return s.admission.limit.max == 7; }}},
       {"user-rate",

@@ -1,0 +1,176 @@
+#include "ctl/show.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "base/escape.h"
+
+namespace rum {
+namespace {
+
+// Pads each column to its longest cell.
+std::string Table(std::vector<std::vector<std::string>> rows) {
+  std::vector<size_t> width;
+  for (const auto& row : rows) {
+    width.resize(std::max(width.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      line += row[i];
+      if (i + 1 < row.size()) line.append(width[i] - row[i].size() + 2, ' ');
+    }
+    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string Shown(const Json& value) {
+  if (!value.is_string()) return value.is_null() ? "" : value.dump();
+  std::string out;
+  AppendPrintable(out, value.get<std::string>());
+  return out;
+}
+
+std::string ShownDuration(double seconds) {
+  char text[32];
+  if (seconds < 60) {
+    std::snprintf(text, sizeof text, "%.1fs", seconds);
+  } else if (seconds < 3600) {
+    std::snprintf(text, sizeof text, "%dm%02ds", static_cast<int>(seconds) / 60,
+                  static_cast<int>(seconds) % 60);
+  } else {
+    std::snprintf(text, sizeof text, "%.1fh", seconds / 3600);
+  }
+  return text;
+}
+
+std::string ShowStatus(const Json& s) {
+  const Json& sessions = s.at("sessions");
+  std::string state = s.at("rum").at("ready").get<bool>() ? "serving" : "NOT READY";
+  if (s.at("rum").at("draining").get<bool>()) state = "draining";
+  return Table(
+      {{"rum", Shown(s.at("rum").at("version")) + ", process " + Shown(s.at("rum").at("pid")) +
+                   ", " + state},
+       {"up", ShownDuration(s.at("rum").at("uptime_seconds").get<double>())},
+       {"module", Shown(s.at("module").at("name"))},
+       {"workers", Shown(s.at("rum").at("workers")) + ", " +
+                       Shown(s.at("rum").at("workers_stuck")) + " stuck"},
+       {"sessions", Shown(sessions.at("active")) + " now, " + Shown(sessions.at("relaying")) +
+                        " logged in, " + Shown(sessions.at("connecting")) + " connecting, " +
+                        Shown(sessions.at("accepted")) + " since the start"},
+       {"logins",
+        Shown(sessions.at("logins")) + ", failed " + Shown(s.at("limits").at("login_failures"))},
+       {"servers", Shown(s.at("health_checks").at("up")) + " up, " +
+                       Shown(s.at("health_checks").at("down")) + " down, " +
+                       Shown(s.at("health_checks").at("unknown")) + " unknown"},
+       {"users", Shown(s.at("limits").at("users")) + " with sessions, " +
+                     Shown(s.at("limits").at("blocked_addresses")) + " addresses blocked"}});
+}
+
+std::string ShowDestinations(const Json& s) {
+  std::vector<std::vector<std::string>> rows = {
+      {"ADDRESS", "SESSIONS", "STATE", "CHECK TIME", "WHAT"}};
+  for (const Json& one : s.at("destinations")) {
+    std::string state = Shown(one.at("state")), what;
+    if (one.contains("circuit")) {
+      const std::string circuit = Shown(one.at("circuit"));
+      state = "circuit " + circuit;
+      what = Shown(one.at("circuit_reason"));
+      if (circuit == "open") {
+        what += ", half-open in " + ShownDuration(one.at("circuit_seconds").get<double>());
+      }
+    }
+    if (one.contains("admin")) state = Shown(one.at("admin"));
+    if (what.empty() && one.contains("reason")) {
+      what = Shown(one.at("reason")) + " " + Shown(one.at("detail"));
+    } else if (what.empty() && one.contains("notes") && one.at("notes").contains("version")) {
+      what = Shown(one.at("notes").at("version"));
+    }
+    rows.push_back(
+        {Shown(one.at("address")), Shown(one.at("sessions")), state,
+         one.contains("check_seconds") ? ShownDuration(one.at("check_seconds").get<double>()) : "-",
+         what});
+  }
+  return Table(rows);
+}
+
+std::string ShowUsers(const Json& s) {
+  const bool over_time = s.contains("samples");
+  std::vector<std::vector<std::string>> rows = {{"USER", "SESSIONS"}};
+  if (over_time) rows = {{"USER", "MEAN", "MOST"}};
+  for (const Json& one : s.at("users")) {
+    if (!over_time) {
+      rows.push_back({Shown(one.at("user")), Shown(one.at("sessions"))});
+      continue;
+    }
+    char mean[32];
+    std::snprintf(mean, sizeof mean, "%.1f", one.at("sessions_mean").get<double>());
+    rows.push_back({Shown(one.at("user")), mean, Shown(one.at("sessions_most"))});
+  }
+  return Table(rows) + Shown(s.at("active")) + " users in all\n" +
+         (over_time ? "sessions of " + Shown(s.at("samples")) + " samples, one a minute\n" : "");
+}
+
+std::string ShowLimits(const Json& s) {
+  std::vector<std::vector<std::string>> rows = {{"LIMIT", "VALUE", "NOW", "REFUSED"}};
+  for (const Json& one : s.at("limits")) {
+    rows.push_back({Shown(one.at("name")), Shown(one.at("value")),
+                    one.contains("now") ? Shown(one.at("now")) : "-",
+                    one.contains("refused") ? Shown(one.at("refused")) : "-"});
+  }
+  return Table(rows);
+}
+
+std::string ShowExplained(const Json& s) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& line : s.at("lines")) rows.push_back({Shown(line.at(0)), Shown(line.at(1))});
+  return Table(rows);
+}
+
+std::string ShowMap(const Json& s) {
+  const Json& map = s.at("map");
+  if (!map.at("configured").get<bool>()) return "there is no user map\n";
+  return Table({{"records", Shown(map.at("records"))},
+                {"bytes", Shown(map.at("bytes"))},
+                {"loads", Shown(map.at("loads")) + ", refused " + Shown(map.at("load_failures"))},
+                {"look-ups", Shown(map.at("lookups")) + ", misses " + Shown(map.at("misses"))},
+                {"last error", Shown(map.at("last_error"))}});
+}
+
+std::string ShowSessions(const Json& s) {
+  std::vector<std::vector<std::string>> rows = {
+      {"ID", "CLIENT", "USER", "DESTINATION", "STATE", "AGE", "RECEIVED", "SENT"}};
+  for (const Json& one : s.at("sessions")) {
+    rows.push_back({Shown(one.at("id")), Shown(one.at("client")),
+                    one.contains("user") ? Shown(one.at("user")) : "-",
+                    one.contains("destination") ? Shown(one.at("destination")) : "-",
+                    Shown(one.at("state")), ShownDuration(one.at("seconds").get<double>()),
+                    Shown(one.at("received")), Shown(one.at("sent"))});
+  }
+  std::string more = s.at("matched").get<size_t>() > s.at("sessions").size()
+                         ? "and more: " + Shown(s.at("matched")) + " in all\n"
+                         : "";
+  return Table(rows) + more;
+}
+
+std::string ShowKilled(const Json& s) { return Shown(s.at("matched")) + " ended\n"; }
+std::string ShowDone(const Json& s) { return Shown(s.at("done")) + "\n"; }
+
+Result<std::string> Show(std::string (*show)(const Json&), const std::string& answer, Json* tree) {
+  try {
+    *tree = Json::parse(answer);
+    return show(*tree);
+  } catch (const Json::exception& e) {
+    return Error{
+        Fault::kSystem,
+        std::string("unexpected answer, perhaps from another version of rum: ") + e.what()};
+  }
+}
+
+}  // namespace rum

@@ -1,0 +1,160 @@
+// The verdict of the status page: what makes it worse, and how it says so.
+#include "admin/verdict.h"
+
+#include <gtest/gtest.h>
+
+#include <initializer_list>
+#include <utility>
+
+#include "admin/page_parts.h"
+
+namespace rum {
+namespace {
+
+using Level = Verdict::Level;
+
+ServerList Servers(std::initializer_list<std::pair<ServerState, size_t>> counts) {
+  ServerList list;
+  for (const auto& [state, count] : counts) {
+    list.states[static_cast<size_t>(state)] = count;
+    for (size_t i = 0; i < count; ++i) {
+      ServerView server;
+      server.address = "tcp:db" + std::to_string(list.known++) + ":3306";
+      server.state = state;
+      list.servers.push_back(server);
+    }
+  }
+  return list;
+}
+
+class TheVerdict : public testing::Test {
+ protected:
+  Verdict Of(const ServerList& servers) {
+    facts_.servers = &servers;
+    return Judge(facts_);
+  }
+  TheVerdict() { facts_.now = 1'000'000; }
+  VerdictFacts facts_;
+  const ServerList up_ = Servers({{ServerState::kUp, 4}});
+};
+
+TEST_F(TheVerdict, IsGoodIfAllServersAreUp) {
+  const Verdict verdict = Of(up_);
+  EXPECT_EQ(verdict.level, Level::kGood);
+  EXPECT_EQ(verdict.word, "serving");
+  EXPECT_EQ(verdict.Text(), "all 4 servers are up");
+}
+
+TEST_F(TheVerdict, NamesTheOneServerThatIsDown) {
+  facts_.has_map = true;
+  facts_.map_loaded_at = facts_.now - 200;
+  facts_.memory = 61;
+  facts_.most_memory = 100;
+  const Verdict verdict =
+      Of(Servers({{ServerState::kDown, 1}, {ServerState::kDrain, 1}, {ServerState::kUp, 298}}));
+  EXPECT_EQ(verdict.level, Level::kWarning);
+  EXPECT_EQ(verdict.word, "degraded");
+  EXPECT_EQ(verdict.Text(),
+            "1 of 300 servers is down: tcp:db0:3306 · 1 in drain · map 3 min old · memory 61 %");
+}
+
+TEST_F(TheVerdict, CountsAnOpenCircuitAsDown) {
+  const Verdict verdict = Of(Servers(
+      {{ServerState::kDown, 1}, {ServerState::kCircuitOpen, 1}, {ServerState::kUnknown, 1}}));
+  EXPECT_EQ(verdict.Text(), "2 of 3 servers are down");
+  EXPECT_EQ(Of(Servers({{ServerState::kHalfOpen, 1}, {ServerState::kUp, 1}})).Text(),
+            "1 circuit half-open");
+}
+
+TEST_F(TheVerdict, IsBadIfNoServerCanBeUsed) {
+  EXPECT_EQ(Of(Servers({{ServerState::kDown, 300}})).Text(), "all 300 servers are down");
+  EXPECT_EQ(Of(Servers({{ServerState::kDown, 300}})).level, Level::kBad);
+  EXPECT_EQ(Of(Servers({{ServerState::kDown, 300}})).word, "down");
+  EXPECT_EQ(Of(Servers({{ServerState::kCircuitOpen, 1}})).Text(), "the only server is down");
+  EXPECT_EQ(Of(Servers({{ServerState::kMaint, 1}})).Text(), "the only server is in maint");
+  const Verdict mixed = Of(Servers({{ServerState::kDown, 3}, {ServerState::kMaint, 1}}));
+  EXPECT_EQ(mixed.level, Level::kBad);
+  EXPECT_EQ(mixed.Text(), "3 of 4 servers are down, the other in drain or maint · 1 in maint");
+  EXPECT_EQ(Of(Servers({{ServerState::kDrain, 2}})).level, Level::kBad);
+}
+
+TEST_F(TheVerdict, DoesNotCallAServerUpThatNobodyChecked) {
+  EXPECT_EQ(Of(Servers({{ServerState::kUnknown, 2}})).Text(), "2 servers, not checked");
+  EXPECT_EQ(Of(Servers({{ServerState::kUp, 1}, {ServerState::kUnknown, 1}})).Text(),
+            "1 of 2 servers are up, the others not checked yet");
+  EXPECT_EQ(Of(ServerList()).Text(), "no server is in use yet");
+  EXPECT_EQ(Of(ServerList()).level, Level::kGood);
+  facts_.has_map = true;
+  facts_.map_loaded_at = facts_.now;
+  EXPECT_EQ(Of(ServerList()).level, Level::kWarning);
+}
+
+TEST_F(TheVerdict, SaysWhyClientsCannotBeServed) {
+  facts_.why_not_ready = "no user map is loaded";
+  EXPECT_EQ(Of(up_).word, "down");
+  EXPECT_EQ(Of(up_).Text(), "no user map is loaded · all 4 servers are up");
+  facts_.draining = true;
+  facts_.why_not_ready = "draining";
+  EXPECT_EQ(Of(up_).word, "draining");
+  EXPECT_EQ(Of(up_).level, Level::kWarning);
+}
+
+TEST_F(TheVerdict, WarnsBeforeALimitIsReached) {
+  facts_.most_sessions = 1000;
+  facts_.sessions = 899;
+  EXPECT_EQ(Of(up_).level, Level::kGood);
+  facts_.sessions = 900;
+  EXPECT_EQ(Of(up_).Text(), "sessions 90 % of the limit · all 4 servers are up");
+  facts_.sessions = 0;
+  facts_.memory = 95;
+  facts_.most_memory = 100;
+  EXPECT_EQ(Of(up_).Text(), "memory 95 % · all 4 servers are up");
+  facts_.most_memory = 0;
+  EXPECT_EQ(Of(up_).Text(), "all 4 servers are up · memory 95 B");
+}
+
+TEST_F(TheVerdict, WarnsOfTheCertificateTheMapAndStuckWorkers) {
+  facts_.certificate_end = facts_.now + 15 * 86400;
+  EXPECT_EQ(Of(up_).level, Level::kGood);
+  facts_.certificate_end = facts_.now + 3 * 86400;
+  EXPECT_EQ(Of(up_).Text(), "the certificate expires in 3 days · all 4 servers are up");
+  facts_.certificate_end = facts_.now - 1;
+  EXPECT_EQ(Of(up_).Text(), "the certificate has expired · all 4 servers are up");
+  facts_.certificate_end = 0;
+  facts_.workers_stuck = 1;
+  EXPECT_EQ(Of(up_).Text(), "1 worker is stuck in the module · all 4 servers are up");
+  facts_.workers_stuck = 0;
+  facts_.has_map = facts_.map_refused = true;
+  facts_.map_loaded_at = facts_.now + 60;  // a clock that was set back
+  EXPECT_EQ(Of(up_).Text(), "the new map was refused · all 4 servers are up · map 0 s old");
+}
+
+TEST(PageParts, NumbersAreForPeople) {
+  EXPECT_EQ(Grouped(0), "0");
+  EXPECT_EQ(Grouped(999), "999");
+  EXPECT_EQ(Grouped(1000), "1,000");
+  EXPECT_EQ(Grouped(UINT64_MAX), "18,446,744,073,709,551,615");
+  EXPECT_EQ(PerSecond(0), "0");
+  EXPECT_EQ(PerSecond(0.2), "0.2");
+  EXPECT_EQ(PerSecond(1234.4), "1,234");
+  EXPECT_EQ(Bytes(999), "999 B");
+  EXPECT_EQ(Bytes(999.7), "1.0 kB");
+  EXPECT_EQ(Bytes(123456), "123 kB");
+  EXPECT_EQ(Duration(119), "119 s");
+  EXPECT_EQ(Duration(3 * 3600 + 120), "3 h 2 min");
+}
+
+TEST(PageParts, TextIsNotMarkup) {
+  EXPECT_EQ(Html("<a b=\"c\">&\x1b\xe2\x80\xae"),
+            "&lt;a b=&quot;c&quot;&gt;&amp;\\x1b\\xe2\\x80\\xae");
+}
+
+TEST(PageParts, ACurveFitsItsBox) {
+  EXPECT_NE(Curve({}, 120).find("points=\"\""), std::string::npos);
+  EXPECT_NE(Curve({0, 0}, 120).find(",47.0"), std::string::npos) << "a line at the bottom";
+  const std::string curve = Curve({0, 5, 10}, 3);
+  EXPECT_NE(curve.find("points=\"0.0,47.0 150.0,24.5 300.0,2.0 \""), std::string::npos) << curve;
+}
+
+}  // namespace
+}  // namespace rum
