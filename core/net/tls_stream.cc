@@ -95,7 +95,7 @@ TlsStream::~TlsStream() { SSL_free(ssl_); }
 
 ssize_t TlsStream::Pull(uint8_t* bytes, size_t size) {
   if (early_.empty()) {
-    ssize_t n = side_.RawRead(bytes, size);
+    ssize_t n = side_->RawRead(bytes, size);
     at_end_ = n == 0;
     return n;
   }
@@ -125,7 +125,7 @@ TlsStream::Io TlsStream::Judge(int result) {
 TlsStream::Handshake TlsStream::Continue() {
   if (!error_.empty()) return Handshake::kFailed;
   while (!before_.empty()) {
-    ssize_t n = side_.RawWrite(before_.data(), before_.size());
+    ssize_t n = side_->RawWrite(before_.data(), before_.size());
     if (n <= 0) return n < 0 && errno == EAGAIN ? Handshake::kWait : Handshake::kFailed;
     before_.Consume(static_cast<size_t>(n));
   }

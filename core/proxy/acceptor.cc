@@ -106,6 +106,7 @@ void Acceptor::Accept() {
       }
       // A batch of nothing else is no client's doing.
       if (IsOfOneClient(errno) && ++failed < kBatch) continue;
+      if ((errno == EMFILE || errno == ENFILE) && proxy_.GiveWay(worker_)) continue;
       return Pause(errno);
     }
     auto address = SocketAddress::From(reinterpret_cast<sockaddr*>(&peer), size).Canonical();

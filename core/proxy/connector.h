@@ -32,6 +32,9 @@ class Connector {
     return address_ < addresses_.size() ? addresses_[address_] : SocketAddress();
   }
 
+  // The destination that was connected to, and those behind it.
+  std::vector<Address> Rest() const;
+
   // [worker] What it waits for has come.
   void OnSocketReady(uint32_t what);  // as the loop told it
   void OnResolved(std::vector<SocketAddress> addresses);
@@ -63,6 +66,7 @@ class Connector {
   };
 
   void TryDestination();
+  bool UseKept(const Address& destination);
   uint32_t MayTry(const Address& destination);
   bool IsMyTurn();
   void TryAddresses(std::vector<SocketAddress> addresses);

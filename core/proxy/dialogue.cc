@@ -142,6 +142,9 @@ bool Dialogue::Step() {
     HandOver();
     return true;
   }
+  if (keeping_) {
+    if (auto did = StepKeeping()) return *did;
+  }
   const bool watch = handed_.has_value();
   // With a connect under way the module is told first: some protocols must not leave a server that
   // has just accepted without a word.
@@ -151,6 +154,7 @@ bool Dialogue::Step() {
     return true;
   }
   if (!watch && upstream_open_ && side(RUM_UPSTREAM).broken()) {
+    if (keeping_ && LoseTaken()) return true;
     Close(RUM_CLOSE_UPSTREAM_GONE, {});
     return true;
   }
@@ -167,6 +171,7 @@ bool Dialogue::Step() {
 void Dialogue::BeginConnect() {
   auto destinations = std::move(*connect_);
   connect_.reset();
+  if (keeping_) keeping_->generation = worker_.kept.generation();
   Probe* probe = session_.probe();
   if (probe && !probe->destination) {  // only the way was asked for
     probe->route = std::move(destinations);
@@ -284,6 +289,7 @@ bool Dialogue::Deliver(uint32_t which) {
     if (which == RUM_CLIENT && !upstream_open_) return came;  // it is still being connected
     size_t n = std::min<uint64_t>(w.forward, w.bytes.size());
     session_.QueueFor(Other(which), w.bytes.data(), n);
+    if (keeping_) keeping_->asked_at = side(Other(which)).received();
     w.bytes.Consume(n);
     w.forward -= n;
     w.fresh = !w.bytes.empty();
@@ -389,6 +395,11 @@ Dialogue::Moved Dialogue::MoveWatch() {
   const bool turned = session_.Turning();
   bool more = session_.MoveFrom(*handed_, Flow::kAll);
   uint64_t let = w.bytes.empty() ? w.forward : 0;
+  if (let && keeping_ && !keeping_->tail.empty()) {
+    Moved moved = MoveUntil(seen);
+    moved.more |= more || (turned && !session_.Turning());
+    return moved;
+  }
   uint64_t before = side(seen).received();
   more |= session_.MoveFrom(seen, let);
   w.forward -= side(seen).received() - before;

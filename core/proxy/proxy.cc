@@ -39,6 +39,11 @@ int64_t PipesToSpare(const Settings& settings) {
       std::min<uint64_t>(SpareDescriptors(settings.access_control.max_connections) / 2, INT64_MAX));
 }
 
+// A kept connection has one descriptor, which a pipe could have.
+uint64_t KeptMost(const Settings& settings) {
+  return SpareDescriptors(settings.access_control.max_connections) / 4;
+}
+
 }  // namespace
 
 bool Proxy::PostFor(uint64_t ticket, std::function<void(Worker& worker)> task) {
@@ -93,6 +98,7 @@ Status Proxy::Start() {
   if (auto status = resolver_->status(); !status) return status;
   WarnOfDescriptors(*settings_);
   pipes_.set_most(PipesToSpare(*settings_));
+  kept_.set_most(KeptMost(*settings_));
   for (unsigned i = 0; i < settings_->workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
     workers_.back()->set_map(map_);
@@ -177,6 +183,23 @@ void Proxy::Drain(bool handed_over) {
   }
 }
 
+void Proxy::DropKept(const std::string& server) {
+  if (kept_.all() == 0) return;
+  for (auto& worker : workers_) {
+    worker->Post([w = worker.get(), server] {
+      server.empty() ? w->kept.DropAll() : w->kept.Drop(server);
+    });
+  }
+}
+
+// The others' go, too, for whoever comes next.
+bool Proxy::GiveWay(Worker& self) {
+  if (kept_.all() == 0) return false;
+  const bool freed = self.kept.DropOldest();
+  DropKept();
+  return freed;
+}
+
 void Proxy::EndSessions(uint32_t reason) {
   for (auto& worker : workers_)
     worker->Post([w = worker.get(), reason] { w->EndSessions(reason); });
@@ -227,6 +250,7 @@ void Proxy::Reload(std::shared_ptr<const Settings> settings,
   if (settings->access_control.max_connections != settings_->access_control.max_connections) {
     WarnOfDescriptors(*settings);
     pipes_.set_most(PipesToSpare(*settings));
+    kept_.set_most(KeptMost(*settings));
   }
   settings_ = settings;
   module_config_ = config;

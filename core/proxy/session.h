@@ -19,6 +19,7 @@
 #include "net/loop.h"
 #include "net/side.h"
 #include "proxy/deadlines.h"
+#include "proxy/kept_connections.h"
 #include "proxy/relay.h"
 #include "rum/module.h"
 
@@ -99,6 +100,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void OnIdleDeadline();
   void OnHalfCloseDeadline();
   void OnLingerDeadline();
+  void OnPartedDeadline();
   void OnMoreToMove();  // the worker calls back after Moved::kSome
   void End(uint32_t reason, std::string_view text = {});  // rum itself ends it: drain, kill
   // The worker has new settings: they may count what the old ones did not, and have timeouts where
@@ -124,6 +126,11 @@ class Session final : public rum_session, private Loop::Watcher {
   void BeginWatch();                      // one way flows unseen
   void EndWatch();                        // it was taken back
   bool AttachUpstream(Fd fd, bool local);
+  bool TakeUpstream(const std::string& server, const std::string& key,
+                    KeptConnections::Label* label);
+  void Part();  // the client has gone, as far as it and others can tell
+  bool MoveUntil(uint32_t side, std::string_view tail, Buffer* held);
+  bool parted() const { return parted_; }
   void QueueFor(uint32_t side, const void* bytes, size_t size);
   bool MoveFrom(uint32_t side, uint64_t most);  // true: there is more than a turn's share
   bool Turning() const { return sides_[0].turning() || sides_[1].turning(); }
@@ -184,6 +191,8 @@ class Session final : public rum_session, private Loop::Watcher {
   // The end.
   void Finish(uint32_t reason, std::string_view text);
   void EndShared();
+  void EndLeases(uint32_t reason);
+  void TellEnd(const std::string& server, uint32_t reason, std::string_view text);
   void ReportToProber(uint32_t reason, std::string_view text);
   void Linger();
   void Die();
@@ -216,6 +225,7 @@ class Session final : public rum_session, private Loop::Watcher {
   uint8_t silent_looks_ = 0;
   Looks looks_for_ = Looks::kSettled;  // once logged in
   bool module_open_ = false;           // session_open succeeded, session_close is owed
+  bool parted_ = false;                // its end was told; the module goes on with the server
   bool shares_ = false;                // has put an entry that goes with it
   bool logged_in_ = false;  // counted as relaying, from the first time that a way flowed unseen
 };

@@ -100,6 +100,7 @@ void Session::Refuse(uint32_t reason, std::string_view detail) {
 }
 
 void Session::Recount() {
+  if (parted_) return;
   worker_.proxy().access_control().Recount(worker_.settings().access_control, address_, &entry_);
   if (dialogue_ && !logged_in_ && !probe_) dialogue_->Recount();
 }

@@ -33,6 +33,8 @@ constexpr Millis kProbe(10000);
 // A proxy sends its header together with the connection. Modules without a login have no other
 // deadline for it.
 constexpr Millis kHeader(5000);
+// As rum/module.h says of part().
+constexpr Millis kParted(2000);
 constexpr Millis kLongTurn(60000);
 // How late the kernel may be with a timer, for rum.clock/1: nanoseconds. It would take 50,000.
 constexpr unsigned long kTimerSlack = 1000;
@@ -66,12 +68,14 @@ Worker::Worker(Proxy& proxy, unsigned index)
   retry = make(kRetry, phase);
   header = make(kHeader, phase);
   probe = make(kProbe, [](Session& session) { session.OnLoginDeadline(); });
+  parted = make(kParted, [](Session& session) { session.OnPartedDeadline(); });
   linger = make(kLinger, [](Session& session) { session.OnLingerDeadline(); });
   wake_.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   wake_ticket_ = loop_.Watch(wake_.get(), EPOLLIN, *this, 0);
 }
 
 Worker::~Worker() {
+  kept.DropAll();
   while (sessions_) sessions_->OnLingerDeadline();
   graveyard_.clear();
 }
@@ -229,6 +233,7 @@ void Worker::Reload(std::shared_ptr<const Settings> settings,
     hook(module_data_, config->get());
   }
   module_config_ = std::move(config);
+  kept.NextGeneration();
   for (Session* session = sessions_; session; session = session->next) {
     session->Recount();
     session->Rearm();
@@ -257,6 +262,7 @@ void Worker::Sweep() {
 
 void Worker::Drain() {
   draining_ = true;
+  kept.DropAll();
   for (Session *session = sessions_, *next; session; session = next) {
     next = session->next;
     if (session->probing()) session->End(RUM_CLOSE_DRAIN);  // no client needs its result
@@ -273,6 +279,7 @@ void Worker::EndSessions(uint32_t reason) {
 
 void Worker::Stop() {
   draining_ = true;
+  kept.DropAll();
   EndSessions(RUM_CLOSE_DRAIN);
   stopped_ = true;
 }
