@@ -78,6 +78,7 @@ void Dialogue::OnPhaseDeadline() {
 }
 
 void Dialogue::OnAnswered() {
+  if (keeping_) keeping_->asked_at = side(RUM_UPSTREAM).received();
   const TlsStream* tls = side(RUM_UPSTREAM).tls();
   connector_.Answered(tls && tls->open());
 }

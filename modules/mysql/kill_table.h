@@ -26,7 +26,8 @@ class KillTable {
   // [any] `server` is the address that was connected. An id that is there already, which takes 2^30
   // connections, is forgotten for both: rather none than the wrong one.
   void Add(uint32_t id, std::string_view user, std::string_view server, uint32_t thread_id);
-  void Remove(uint32_t id);
+  // True: a KILL has been sent to it, and may come later than what is done next.
+  bool Remove(uint32_t id);
 
   // [any] The server's id of the same user's session on the same server; nothing: there is none.
   std::optional<uint32_t> Find(uint32_t id, std::string_view user, std::string_view server);
@@ -38,6 +39,7 @@ class KillTable {
     std::string user;
     std::string server;
     uint32_t thread_id;
+    bool killed = false;  // a KILL has asked for it
   };
   // So that workers do not wait for each other.
   struct alignas(64) Shard {

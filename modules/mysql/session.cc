@@ -25,7 +25,12 @@ constexpr uint8_t kInitDbCommand = 2;
 }  // namespace
 
 Session::Session(Dialogue& d, const Config& config, Worker& worker)
-    : d_(d), config_(config), pace_(worker.pace()), fleet_(*config.fleet), view_(worker.view()) {}
+    : d_(d),
+      config_(config),
+      worker_(worker),
+      pace_(worker.pace()),
+      fleet_(*config.fleet),
+      view_(worker.view()) {}
 
 Session::~Session() {
   try {
@@ -48,8 +53,16 @@ Script Session::Run() {
   if (!co_await ReadResponse()) co_return;  // who is the client?
   if (!co_await Route()) co_return;         // where does it go, and may it? In rewrite: is it true?
   if (!co_await Connect()) co_return;
-  if (!co_await MeetServer()) co_return;  // its greeting, TLS, our response
-  Payload ok = co_await Authenticate();   // server and client agree
+  Payload said;
+  if (std::optional<std::string> kept = d_.Taken()) {
+    said = co_await ChangeOver(*kept);
+    if (said) said = co_await AnswerForClient(*said);
+    if (!said && !renewed_) co_return;
+  }
+  if (!said) {
+    if (!co_await MeetServer()) co_return;  // its greeting, TLS, our response
+  }
+  Payload ok = co_await Authenticate(said);  // server and client agree
   if (!ok) co_return;
   if (!co_await Enter(*ok)) co_return;
   co_await Watch();
@@ -203,6 +216,7 @@ Task<bool> Session::PretendToAsk() {
 }
 
 Task<bool> Session::Connect() {
+  WantKept();
   auto connection = d_.Connect(destination_);
   Reason failed = connection.Begin();
   if (failed == Reason(RUM_CLOSE_NO_DESTINATION)) co_return co_await RefuseAsUnknown();
@@ -256,10 +270,10 @@ Task<bool> Session::StartUpstreamTls() {
 }
 
 // What the server asks goes to the client, and its answers back, until the server has judged.
-// Gives the server's OK.
-Task<Payload> Session::Authenticate() {
+// Gives the server's OK. `said`: a packet of the server's to begin with.
+Task<Payload> Session::Authenticate(Payload said) {
   for (;;) {
-    Payload said = co_await ReadServer();
+    if (!said) said = co_await ReadServer();
     if (!said) co_return std::nullopt;
     if (Left()) {
       co_await GoOnAlone(said);
@@ -279,6 +293,7 @@ Task<Payload> Session::Authenticate() {
       case ReplyKind::kFastAuthOk:
         PassToClient(*said);
         server_is_due_ = true;  // without an answer
+        said.reset();
         continue;
       case ReplyKind::kSwitch:
       case ReplyKind::kNextFactor:
@@ -289,6 +304,7 @@ Task<Payload> Session::Authenticate() {
         break;
     }
     if (!asked) co_return std::nullopt;
+    said.reset();
     if (!co_await PassAnswer()) co_return std::nullopt;
   }
 }
@@ -308,6 +324,10 @@ Task<bool> Session::Enter(Bytes ok) {
   if (verdict_ != RUM_OK) {
     farewell_ = Farewell::kQuit;
     co_return RefuseAsVerdict();
+  }
+  if (reused_ && !logged_in_) {
+    d_.Count(kReusedLogins);
+    d_.Note("reused", "yes");
   }
   if (database_.empty()) {
     PassOk(ok);
