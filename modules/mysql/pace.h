@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -31,7 +32,12 @@ class Pace {
   enum class Step : uint8_t {
     kSwitch,  // from the client's response to the switch of the plugin
     kDenial,  // from the client's answer to the error
+    // The same where the connection was kept: it is there already, and MariaDB takes a second to
+    // refuse a change of the user.
+    kKeptSwitch,
+    kKeptDenial,
   };
+  static constexpr size_t kSteps = 4;
   static constexpr size_t kUsersMost = 1024;    // a fair sample of all that were seen
   static constexpr size_t kServersMost = 1024;  // then those that were heard of least recently go
 
@@ -42,10 +48,13 @@ class Pace {
   // A server took so long. `user`: one that the map knows; empty: one that it does not.
   void Add(Step step, std::string_view user, std::string_view destination, uint64_t microseconds);
 
-  // One of the last 32 times in microseconds, at random, at most a second; 0 before the first. Of
+  // One of the last 32 times in microseconds, at random, at most 1.2 s; 0 before the first. Of
   // `destination`, where there is one; else, or when nothing is known of it, of the server that
   // stands in for the name.
   uint64_t Pick(Step step, std::string_view user, const std::string* destination);
+
+  // The destination of the server that stands in for the name. Nothing: none is known.
+  std::optional<std::string> FindStandIn(std::string_view user);
 
   // A timer comes late by what it takes to wake up, which the servers' own answers have in them
   // already. Waits are shortened by what timers usually are late: the median, followed in small
@@ -59,7 +68,8 @@ class Pace {
     uint64_t added = 0;
   };
   struct Server {
-    Ring rings[2];
+    Ring rings[kSteps];
+    std::string destination;  // users may have it when it was forgotten
     std::list<std::string>::iterator age;
   };
   struct Known {
@@ -73,7 +83,7 @@ class Pace {
   Place PlaceOf(std::string_view user);
   std::shared_ptr<Server> ServerOf(std::string_view destination);
   void Remember(const Place& place, const std::shared_ptr<Server>& server);
-  const Ring* StandIn(Step step, std::string_view user);
+  std::shared_ptr<Server> StandIn(Step step, std::string_view user);
 
   const Nonce secret_;
   std::mutex mutex_;          // guards all that follows

@@ -201,7 +201,8 @@ Task<bool> Session::PretendToAsk() {
   // How long the end takes would tell an unknown user from one whom a server denies.
   const bool goes_on = !logged_in_;
   d_.client.GoOnAfterEnd(goes_on);
-  if (!co_await Delay(Pace::Step::kSwitch)) co_return false;
+  const bool kept = goes_on && SpendKept();
+  if (!co_await Delay(kept ? Pace::Step::kKeptSwitch : Pace::Step::kSwitch)) co_return false;
   with_password_ = false;
   if (!d_.client.ended()) {
     if (!SendOwnSwitch()) co_return false;
@@ -212,7 +213,7 @@ Task<bool> Session::PretendToAsk() {
       co_return false;
     }
   }
-  co_return co_await Delay(Pace::Step::kDenial);
+  co_return co_await Delay(kept ? Pace::Step::kKeptDenial : Pace::Step::kDenial);
 }
 
 Task<bool> Session::Connect() {

@@ -164,6 +164,7 @@ class Session {
   bool MayReuse() const;
   std::string FindReuseKey() const;
   void WantKept();
+  bool SpendKept() const;
   Task<Payload> ChangeOver(const std::string& value);
   void SendChangeOver(uint64_t in_force);
   Task<Payload> AnswerForClient(Bytes payload);
@@ -174,6 +175,7 @@ class Session {
   bool TakesOwnUser() const;
   Script Retire();
   Task<bool> ProveClean();
+  Task<bool> RollBack();
   Task<Payload> ReadAnswerTo();
   std::optional<uint16_t> StatusOf(Bytes payload) const;
   Task<bool> BecomeOwnUser();

@@ -54,7 +54,9 @@ bool Session::PassPluginRequest(Bytes payload) {
   // In a change of the user clients keep what they had.
   if (exchange_.kind() == PluginKind::kNative && !logged_in_) scramble_ = exchange_.nonce();
   d_.Count(kSwitches);
-  if (!rewriting_ && !switched_ && !logged_in_) NotePace(Pace::Step::kSwitch);
+  if (!rewriting_ && !switched_ && !logged_in_) {
+    NotePace(reused_ ? Pace::Step::kKeptSwitch : Pace::Step::kSwitch);
+  }
   switched_ = true;
   answered_ = 0;
   PassToClient(payload);

@@ -90,7 +90,9 @@ bool Session::PassError(Bytes payload, std::string_view when) {
 
 // A change of the user takes no connection, and its denial a second of MariaDB.
 void Session::NoteDenial() {
-  if (!rewriting_ && !logged_in_) NotePace(Pace::Step::kDenial);
+  if (!rewriting_ && !logged_in_) {
+    NotePace(reused_ ? Pace::Step::kKeptDenial : Pace::Step::kDenial);
+  }
 }
 
 ServerError Session::Denied() const {

@@ -48,7 +48,8 @@ bool Session::MayReuse() const {
 }
 
 std::string Session::FindReuseKey() const {
-  return WriteReuseKey({.capabilities = response_.capabilities,
+  // Whether there was a database in the login: no further login asks.
+  return WriteReuseKey({.capabilities = response_.capabilities & ~uint64_t{kConnectWithDb},
                         .max_packet = response_.max_packet,
                         .charset = response_.charset,
                         .tls_mode = d_.TlsMode(d_.upstream),
@@ -61,6 +62,15 @@ void Session::WantKept() {
   if (!MayReuse()) return;
   reuse_key_ = FindReuseKey();
   d_.Want(reuse_key_);
+}
+
+// An unknown user sees what a known one does, whose login takes a kept connection where there is
+// one, and uses it up. True: there was one.
+bool Session::SpendKept() const {
+  if (!MayReuse()) return false;
+  std::optional<std::string> destination = destination_;
+  if (destination_.empty()) destination = pace_.FindStandIn(response_.user);
+  return destination && d_.Spend(*destination, FindReuseKey()) == RUM_FOUND;
 }
 
 // Logs in by a change of the user. Gives the server's first answer; nothing: the login is over, or
@@ -268,12 +278,29 @@ Task<bool> Session::ProveClean() {
   Payload ping = co_await ReadAnswerTo();
   if (!ping) co_return false;
   std::optional<uint16_t> status = StatusOf(*ping);
+  if (!status) co_return false;
+  const bool idle = (*status & kInTransaction) == 0;
+  if (mariadb_upstream_) {
+    Payload role = co_await ReadAnswerTo();
+    const bool ok = role && StatusOf(*role).has_value();
+    if (!ok) co_return false;
+  }
+  if (idle) co_return true;
+  co_return co_await RollBack();
+}
+
+// What it cannot roll back is XA's, and stays what it is.
+Task<bool> Session::RollBack() {
+  d_.upstream.Send(BuildQuery("ROLLBACK", HasUpstream(kQueryAttributes)) +
+                   PacketWriter().WriteU8(kPing).Finish(0));
+  Payload said = co_await ReadAnswerTo();
+  const bool ok = said && StatusOf(*said).has_value();
+  if (!ok) co_return false;
+  Payload ping = co_await ReadAnswerTo();
+  std::optional<uint16_t> status;
+  if (ping) status = StatusOf(*ping);
   const bool idle = status && (*status & kInTransaction) == 0;
-  if (!idle) co_return false;
-  if (!mariadb_upstream_) co_return true;
-  Payload role = co_await ReadAnswerTo();
-  const bool ok = role && StatusOf(*role).has_value();
-  co_return ok;
+  co_return idle;
 }
 
 // One packet, the first answer to a command.
