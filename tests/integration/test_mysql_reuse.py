@@ -2,10 +2,12 @@
 next one sees what a new connection shows.
 """
 
+import signal
 import struct
 import time
 
 import mysql_reuse as reuse
+from mysql_setup import write_map
 from mysql_reuse import TAIL, Client, counts, kept, keeper, wait_kept
 from support import mysql_wire as wire, net
 from support.harness import check, full, same, test
@@ -58,7 +60,7 @@ STATUS = {
     "Max_memory_used", "Memory_used", "Open_tables", "Opened_tables", "Opened_table_definitions",
     "Queries", "Query_time", "Questions", "Threads_cached", "Threads_created", "Uptime",
     "Uptime_since_flush_status", "Handler_external_lock", "Table_locks_immediate",
-    "Acl_cache_items_count", "Innodb_num_open_files", "Access_denied_errors",
+    "Acl_cache_items_count", "Access_denied_errors", "Opened_files", "Threads_connected",
 }
 
 
@@ -73,7 +75,9 @@ def look(client):
         "profiles": client.rows("SHOW PROFILES"),
         "trace": client.rows("SELECT QUERY FROM information_schema.OPTIMIZER_TRACE"),
         "grants": client.rows("SHOW GRANTS"),
-        "ok": client.ok.hex(),
+        # Without the proof for a certificate, which MariaDB 11.8 has in a login only; see fronts
+        # that make their own.
+        "ok": client.ok[:7].hex(),
     }
 
 
@@ -84,14 +88,14 @@ MESS = [
     "SELECT GET_LOCK('mine', 1)", "SET autocommit = 0, sql_mode = '', time_zone = '+03:00'",
     "SET NAMES latin1", "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
     "SET foreign_key_checks = 0, unique_checks = 0, sql_select_limit = 1, timestamp = 1",
-    "SET lc_messages = 'de_DE', last_insert_id = 77, profiling = 1, max_error_count = 0",
+    "SET lc_messages = 'de_DE', last_insert_id = 77, profiling = 1",
     "SET optimizer_trace = 'enabled=on'", "SELECT 'of the one before' FROM rumtest.word",
     "UPDATE rumtest.word SET text = 'changed' WHERE id = 1",
     "SELECT * FROM nowhere.nothing", "SET SESSION wait_timeout = 5",
 ]
 MESS_OF = {
     "mariadb-bookworm": ["SET ROLE chief", "SET max_statement_time = 1"],
-    "mysql-sid": ["SET ROLE chief", "SET session_track_gtids = 'OWN_GTID'"],
+    "mysql-sid": ["SET ROLE chief"],
 }
 MESS_OF["mariadb-trixie"] = MESS_OF["mariadb-bookworm"]
 
@@ -103,7 +107,8 @@ def compare(fresh, again, what):
             same(names - set(VARIABLES), set(), what + ": variables")
         elif part == "status":
             names = {n for n in fresh[part] if fresh[part][n] != again[part].get(n)}
-            names = {n for n in names if not n.startswith(("Innodb_", "Performance_", "Ssl_"))}
+            names = {n for n in names if not n.startswith(
+                ("Aria_", "Innodb_", "Max_used_connections", "Performance_", "Ssl_"))}
             same({n: (fresh[part][n], again[part][n]) for n in names - STATUS}, {},
                  what + ": status")
         else:
@@ -207,7 +212,7 @@ class Leaving:
 
     def with_a_handler(self, c):
         c.query("HANDLER rumtest.word OPEN")
-        c.query("HANDLER rumtest.word READ FIRST")
+        c.query("HANDLER word READ FIRST")
         c.quit()
         return True
 
@@ -229,15 +234,14 @@ class Leaving:
             return name[1:-1] in [row[3] if isinstance(row[3], str) else row[3].decode()
                                   for row in self.server.admin("XA RECOVER")]
         net.until(recovered, 10, lambda: "the transaction is still prepared")
+        # Not before the connection is gone.
         net.until(lambda: not self.rolls_back(name), 10, lambda: "it can be rolled back")
-        return False
+        # MySQL takes such a transaction off its connection (xa_detach_on_prepare).
+        return self.kind == "mysql-sid"
 
     def rolls_back(self, name):
-        try:
-            self.server.admin("XA ROLLBACK " + name)
-        except Exception as e:
-            return str(e)
-        return None
+        with Client(self.server.address).log_in("boss") as other:
+            return other.try_query("XA ROLLBACK " + name)
 
     def with_a_statement(self, c):
         c.command(b"\x16SELECT 1")
@@ -388,7 +392,7 @@ def find_nothing(t, here, server, what):
         same(c.ask("SELECT CURRENT_USER()"), "next@%", what)
         same(c.ask("SELECT @left"), "", what)
         same(c.try_query("SELECT user FROM mysql.user"), 1142, what + ": rights")
-        same(c.try_query("HANDLER rumtest.word READ NEXT") != 0, True, what + ": handler")
+        same(c.try_query("HANDLER word READ NEXT") != 0, True, what + ": handler")
         same(c.try_query("EXECUTE mine"), 1243, what)
         # The row and the tables are free, and nothing of the transaction is there.
         c.query("SET innodb_lock_wait_timeout = 5, lock_wait_timeout = 5")
@@ -455,12 +459,12 @@ def fails_alike(t, kind):
             return None
         except wire.ServerError as e:
             return e.code, str(e)
+        except AssertionError as e:  # caching_sha2_password wants to see the password itself
+            return str(e)
 
     for user, word, more in (("next", "wrong", {}), ("next", "", {}), ("locked", reuse.WORD, {}),
                              ("nobody", "x", {}), ("next", reuse.WORD, {"database": "mysql"}),
                              ("next", reuse.WORD, {"database": "nowhere"})):
-        if kind == "mysql-sid" and user == "nobody":
-            continue  # a plugin that asks for more
         with Client(here).log_in("leaver") as client:
             client.quit()
         wait_kept(rum, 1)
@@ -523,7 +527,16 @@ def gives_places_back(t, kind):
       needs=NEEDS + ("mariadb-bookworm",), seconds=120)
 def _(t):
     server = reuse.own(t, "mariadb-bookworm")
-    rum, here = keeper(t, server, most=3, idle="60s")
+    path = t.path("rum.conf")
+
+    def write(number):
+        with open(path, "w") as f:
+            f.write("max-connections = %d\n" % number)
+
+    write(100)
+    users = write_map(t, ("leaver", "", server.address, b""), ("next", "", server.address, b""))
+    rum, here = keeper(t, None, "--config", path, "--health-check", "off", most=3, idle="60s",
+                       path=users)
 
     def fill(number):
         clients = [Client(here).log_in("leaver") for _ in range(number)]
@@ -540,14 +553,16 @@ def _(t):
         wait_kept(rum, 0, 1)
         reuse.ctl(t, "ready", server.address)
     fill(1)
-    rum.signal(1)  # HUP
+    write_map(t, ("leaver", "", server.address, b""), ("other", "", server.address, b""),
+              ("next", "", server.address, b""))
     wait_kept(rum, 0)
     fill(2)
     wait_kept(rum, 2)
     # A session that began before the reload leaves nothing.
     with Client(here).log_in("next") as client:
         client.query("DO 0")
-        rum.signal(1)
+        write(101)
+        rum.signal(signal.SIGHUP)
         wait_kept(rum, 0)
         client.quit()
     same(kept(rum), 0)
@@ -556,6 +571,20 @@ def _(t):
     server.close()
     wait_kept(rum, 0)
     same(rum.stats()["upstream"]["kept_lost"], 1)
+
+
+@test("A hand-over ends what the old process keeps", needs=NEEDS + ("mariadb-bookworm",))
+def _(t):
+    server = reuse.own(t, "mariadb-bookworm")
+    rum, here = keeper(t, server, idle="60s")
+    with Client(here).log_in("leaver") as client:
+        client.quit()
+    same(kept(rum), 1)
+    old = rum.hand_over()
+    same(old.wait(20), 0)
+    same(kept(rum), 0)
+    same([row for row in server.admin("SELECT user FROM information_schema.processlist")
+          if row[0] == reuse.OWN], [])
 
 
 @test("A client that compresses, and one whose rum has no account there, leave nothing",
@@ -572,5 +601,6 @@ def _(t):
         with Client(here).log_in("leaver") as client:
             client.query("DO 0")
             client.quit()
+    rum.wait_log("does not let --mysql-reuse-user in (error 1045)")
     same(counts(rum), (0, 0, 0))
-    same(rum.log().count("does not let --mysql-reuse-user in (error 1045)"), 1, "said once")
+    same(rum.log().count("does not let --mysql-reuse-user in"), 1, "said once")
