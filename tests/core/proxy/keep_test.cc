@@ -156,7 +156,9 @@ TEST(Keep, WhateverTheServerDoesEndsIt) {
     if (i == 0) upstream.Send("!");
     if (i == 1) upstream.ShutWrite();
     if (i == 2) upstream.Reset();
-    if (i < 2) EXPECT_NE(upstream.WaitForEnd(), Ending::kNone);
+    if (i < 2) {
+      EXPECT_NE(upstream.WaitForEnd(), Ending::kNone);
+    }
     EXPECT_TRUE(Eventually([&] { return proxy.Sum(&Counters::kept) == 0; }));
     EXPECT_EQ(proxy.Sum(&Counters::kept_lost), i + 1u);
   }
@@ -257,8 +259,10 @@ TEST(Keep, OneOfAnotherKeyIsNotTakenAndOneMayBeSpent) {
   RunningProxy proxy([&] {
     auto open = hooks.session_open;
     hooks.session_open = [&, n = 0, open](rum_session* s) mutable {
-      if (++n == 2) EXPECT_EQ(Calls().want(s, "other", 5), RUM_OK);
-      if (n == 2) return Connect(s, server.address());
+      if (++n == 2) {
+        EXPECT_EQ(Calls().want(s, "other", 5), RUM_OK);
+        return Connect(s, server.address());
+      }
       if (n == 3) {
         const std::string& address = server.address();
         spent = Calls().spend(s, address.data(), address.size(), kKey, sizeof kKey);
