@@ -94,7 +94,7 @@ bool Conversation::Do(const Line& line) {
   if (line.word < Word::kOpen) {
     done = PlayWorld(host_, line, captures_).ok();
   } else if (line.word == Word::kOpen) {
-    done = host_.Open();
+    done = line.number ? host_.OpenRefused(static_cast<uint32_t>(line.number)) : host_.Open();
   } else if (line.word == Word::kProbe) {
     auto user = line.name.empty() ? std::nullopt : std::optional(line.name);
     done = host_.OpenProbe(line.text, user);
@@ -127,6 +127,12 @@ void Conversation::SetWorld() {
   for (const char* side : {"client", "upstream"}) {
     Do(std::string("tls ") + side + " " + dice_.Of(kTlsWords));
   }
+  if (dice_.OneIn(4)) Do("tls-peer client name db.test");
+  if (dice_.OneIn(4)) Do("tls-peer client alpn other");
+  for (const char* side : {"client", "upstream"}) {
+    if (dice_.OneIn(4)) Do(std::string("tls-peer ") + side + " end-point none");
+    if (dice_.OneIn(4)) Do(std::string("tls-peer ") + side + " certificate 3000");
+  }
   Do(dice_.OneIn(8) ? "peer client unix:" : "peer client 192.0.2.1:40112");
   for (const char* word : {"admission ", "confirmation "}) {
     std::string verdict = dice_.OneIn(4) ? std::string(dice_.Of(kAdmissionVerdicts).word) : "ok";
@@ -144,7 +150,9 @@ void Conversation::StepAtRandom() {
     return;
   }
   if (dice_.OneIn(12)) Do(std::string("refusal ") + (dice_.OneIn(2) ? "LIMIT" : "NOT_ALLOWED"));
-  if (host_.module().probe_open && dice_.OneIn(8)) {
+  if (host_.module().refused_open && dice_.OneIn(8)) {
+    Do(dice_.OneIn(2) ? "open refused LIMIT" : "open refused BLOCKED");
+  } else if (host_.module().probe_open && dice_.OneIn(8)) {
     Do(dice_.OneIn(3) ? "probe user alice" : "probe tcp:192.0.2.3:1");
   } else {
     Do("open");
@@ -342,12 +350,12 @@ void Conversation::Finish() {
   }
 }
 
-// All that the session asks for is denied: it has to stop asking.
+// All that the session asks for is denied: it has to stop asking. For connects, RUM_E_LIMIT sees to
+// that.
 void Conversation::DenyAll() {
-  int connects = 0, lookups = 0;
-  while (host_.open() && Fine() && connects < kLastRounds && lookups < kLastRounds) {
+  int lookups = 0;
+  while (host_.open() && Fine() && lookups < kLastRounds) {
     if (host_.connecting()) {
-      ++connects;
       Do("connect refused");
     } else if (host_.looking_up()) {
       ++lookups;
@@ -356,15 +364,10 @@ void Conversation::DenyAll() {
       return;
     }
   }
-  if (connects == kLastRounds) {
-    wrong_ =
-        "upstream_open calls connect() again after each failure, forever (upstream_open: without "
-        "connect() or close() the session ends with the reason)";
-  } else if (lookups == kLastRounds) {
-    wrong_ =
-        "looked_up calls lookup() again after each answer, forever (a hook answers what has "
-        "happened; it must not call for itself forever)";
-  }
+  if (lookups < kLastRounds) return;
+  wrong_ =
+      "looked_up calls lookup() again after each answer, forever (a hook answers what has "
+      "happened; it must not call for itself forever)";
 }
 
 void Conversation::EndSides() {

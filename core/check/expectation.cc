@@ -84,6 +84,12 @@ bool Expectation::Holds() {
       return Did(Kind::kLoginFailed, "login_failed() was not called");
     case Word::kExpectConfirm:
       return Did(Kind::kConfirm, "confirm() was not called");
+    case Word::kExpectNoLogin:
+      return Did(Kind::kNoLogin, "no_login() was not called");
+    case Word::kExpectAlpn:
+      return DidSetAlpn();
+    case Word::kExpectAwait:
+      return Did(Kind::kAwait, "await() of that side was not called with this number");
     default:
       return Not("a line that cannot be played");
   }
@@ -97,11 +103,22 @@ bool Expectation::Did(Kind kind, const char* otherwise) {
   for (size_t i = talk_.first_deed; i < deeds.size(); ++i) {
     const Deed& deed = deeds[i];
     if (deed.kind != kind || deed.session != host_.selected()) continue;
-    bool numbered = kind == Kind::kLog || kind == Kind::kTimer;
+    bool numbered = kind == Kind::kLog || kind == Kind::kTimer || kind == Kind::kAwait;
+    if (kind == Kind::kAwait && deed.side != line_.side) continue;
     if (numbered && deed.number != line_.number) continue;
     if (deed.bytes.find(*part) != std::string::npos) return true;
   }
   return Not(otherwise);
+}
+
+bool Expectation::DidSetAlpn() {
+  const auto& deeds = host_.deeds();
+  for (size_t i = talk_.first_deed; i < deeds.size(); ++i) {
+    const Deed& deed = deeds[i];
+    if (deed.kind != Kind::kSetAlpn || deed.session != host_.selected()) continue;
+    if (deed.side == line_.side && deed.bytes == line_.text) return true;
+  }
+  return Not("set_alpn() was not called with these protocols");
 }
 
 // The whole of `got` must match.

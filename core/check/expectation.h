@@ -37,6 +37,7 @@ class Expectation {
  private:
   void Keep(const Captures& captured);
   bool Not(std::string why);
+  bool DidSetAlpn();
   bool Did(Deed::Kind kind, const char* otherwise);
   bool Same(const std::string& got);
   bool TakeStrict(Deed::Kind kind, bool with_bytes);

@@ -63,7 +63,8 @@ void ViolateCurrent(std::string text) {
   }
 }
 
-// The session behind a handle, or null when the call cannot be served; that is noted.
+}  // namespace
+
 ScriptedSession* Find(const rum_session* handle, const char* call) {
   ScriptedSession* session = nullptr;
   std::string why;
@@ -101,6 +102,8 @@ bool Sensible(const char* call, uint32_t side) {
   ViolateCurrent(std::string(call) + "() with side " + std::to_string(side));
   return false;
 }
+
+namespace {
 
 int32_t Send(rum_session* handle, uint32_t side, const void* data, size_t size) {
   ScriptedSession* session = Find(handle, "send");
@@ -277,6 +280,13 @@ const rum_tls kTls = {
     .active = TlsActive,
     .fingerprint = TlsFingerprint,
     .end_is_cut = TlsEndIsCut,
+    .set_alpn = SetAlpn,
+    .alpn = Alpn,
+    .offered_alpn = OfferedAlpn,
+    .server_name = ServerName,
+    .version = TlsVersion,
+    .certificate = Certificate,
+    .end_point = EndPoint,
 };
 
 int32_t Admit(rum_session* handle, const void* record, size_t size) {
@@ -537,6 +547,8 @@ const void* Extension(const char* name) {
   if (wanted == RUM_WORKER_1) return &kWorker;
   if (wanted == RUM_SHARED_1) return &kShared;
   if (wanted == RUM_LIMITS_1) return &kLimits;
+  if (wanted == RUM_SESSIONS_1) return &kSessions;
+  if (wanted == RUM_QUEUE_1) return &kQueue;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 

@@ -1,5 +1,7 @@
 #include "check/input.h"
 
+#include <algorithm>
+
 namespace rum {
 namespace {
 
@@ -18,6 +20,29 @@ Status Answer(ScriptedHost& host, const TranscriptLine& line, const Captures& ca
   return When(host.MapAnswer(kStatus[line.number], *value), "the module has no lookup() under way");
 }
 
+Status SetTlsPeer(ScriptedHost::TlsPeer& peer, const TranscriptLine& line,
+                  const Captures& captures) {
+  auto bytes = RenderPattern(line.pattern, captures);
+  if (!bytes) return bytes.error();
+  if (line.name == "alpn") {
+    peer.alpn.clear();
+    for (std::string_view rest = line.text; !rest.empty();) {
+      const size_t comma = std::min(rest.find(','), rest.size());
+      peer.alpn.emplace_back(rest.substr(0, comma));
+      rest.remove_prefix(std::min(comma + 1, rest.size()));
+    }
+  } else if (line.name == "name") {
+    peer.server_name = line.text;
+  } else if (line.name == "version") {
+    peer.version = line.text == "1.2" ? 0x0303 : 0x0304;
+  } else if (line.name == "certificate") {
+    peer.certificate = *bytes;
+  } else {
+    peer.end_point = line.text == "none" ? std::nullopt : std::optional(*bytes);
+  }
+  return Ok();
+}
+
 }  // namespace
 
 Status PlayWorld(ScriptedHost& host, const TranscriptLine& line, const Captures& captures) {
@@ -28,6 +53,8 @@ Status PlayWorld(ScriptedHost& host, const TranscriptLine& line, const Captures&
     case Word::kTls:
       host.tls_mode[line.side] = static_cast<uint32_t>(line.number);
       return Ok();
+    case Word::kTlsPeer:
+      return SetTlsPeer(host.tls_peer[line.side], line, captures);
     case Word::kPeer:
       host.peer[line.side] = line.text;
       return Ok();

@@ -192,6 +192,10 @@ class Player {
     if (host_.open()) return Fail("a session is open already");
     talk().first_deed = host_.deeds().size();
     talk().opened = true;
+    if (line_->word == Word::kOpen && line_->number) {
+      return host_.OpenRefused(static_cast<uint32_t>(line_->number)) ||
+             Fail("the module has no hook refused_open");
+    }
     if (line_->word != Word::kProbe) {
       return host_.Open() || Fail("the session cannot be opened");
     }

@@ -26,6 +26,7 @@ constexpr Rule kRules[] = {
     {"that pause() never gave", "resume() takes a ticket of pause()"},
     {"ticket that was used before", "resume(): a ticket works once"},
     {"which is not a module's", "close() takes a reason that the header marks with (module)"},
+    {"no list of protocols", "set_alpn() takes each name after its length in one byte"},
     {"more than 24 h", "timer(): at most 24 h"},
     {"note() with a key", "note(): keys are [a-z_]{1,32}, and none of rum's own line"},
     {"log() with level", "log() takes RUM_LOG_ERROR to RUM_LOG_DEBUG"},

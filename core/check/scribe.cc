@@ -62,6 +62,12 @@ std::string DescribeDeed(const Deed& deed) {
       return "expect login-failed";
     case Kind::kConfirm:
       return "expect confirm";
+    case Kind::kNoLogin:
+      return "expect no-login";
+    case Kind::kAwait:
+      return std::string("expect await ") + SideWord(deed.side) + " " + std::to_string(deed.number);
+    case Kind::kSetAlpn:
+      return std::string("expect alpn ") + SideWord(deed.side) + " " + deed.bytes;
   }
   return "#";
 }

@@ -16,7 +16,7 @@ using Kind = Deed::Kind;
 constexpr std::string_view kOwnKeys[] = {
     "id",       "client", "listener", "user",   "destination",       "connect",       "duration",
     "received", "sent",   "reason",   "detail", "upstream_received", "upstream_sent", "event",
-    "time",     "level",  "message",  "via"};
+    "time",     "level",  "message",  "via",    "login_failures",    "login"};
 
 // The reasons that rum/module.h marks with (module).
 bool ForModules(uint32_t reason, bool probe) {
@@ -56,7 +56,7 @@ int32_t ScriptedSession::Need(uint32_t side, size_t size) {
 }
 
 int32_t ScriptedSession::Forward(uint32_t from, uint64_t size) {
-  if (Ending() || probe || handed == from) return Refuse("forward", RUM_E_STATE);
+  if (Ending() || probe || refusal || handed == from) return Refuse("forward", RUM_E_STATE);
   uint64_t& forward = sides[from].forward;
   if (size > INT64_MAX || forward + size > INT64_MAX) return Refuse("forward", RUM_E_LIMIT);
   forward += size;
@@ -64,11 +64,12 @@ int32_t ScriptedSession::Forward(uint32_t from, uint64_t size) {
 }
 
 int32_t ScriptedSession::Relay() {
-  if (Ending() || probe || (!connect && !sides[RUM_UPSTREAM].there)) {
+  if (Ending() || probe || refusal || (!connect && !sides[RUM_UPSTREAM].there)) {
     return Refuse("relay", RUM_E_STATE);
   }
   if (!relay) host_.deeds_.push_back({Kind::kRelay, 0, 0, {}, {}});
   relay = true;
+  confirmed_ |= !no_login;
   return RUM_OK;
 }
 
@@ -80,6 +81,8 @@ int32_t ScriptedSession::RelayFrom(uint32_t side) {
   }
   host_.deeds_.push_back({Kind::kRelayFrom, side, 0, {}, {}});
   handed = side;
+  relayed_ = true;
+  confirmed_ |= !no_login;
   sides[side].need = 0;
   sides[side].forward = 0;
   sides[Other(side)].fresh = !sides[Other(side)].window.empty();
@@ -97,7 +100,7 @@ int32_t ScriptedSession::TakeBack(uint32_t side) {
 }
 
 int32_t ScriptedSession::Lookup(const void* key, size_t size) {
-  if (Ending() || lookup) return Refuse("lookup", RUM_E_STATE);
+  if (Ending() || lookup || refusal) return Refuse("lookup", RUM_E_STATE);
   if (!host_.has_map) return Refuse("lookup", RUM_E_UNSUPPORTED);
   if (size == 0) return Refuse("lookup", RUM_E_ARGUMENT);
   if (size > kKeyMost) return Refuse("lookup", RUM_E_LIMIT);
@@ -117,9 +120,10 @@ int32_t ScriptedSession::Identify(const void* name, size_t size) {
 
 int32_t ScriptedSession::Connect(const char* address, size_t size) {
   if (size > RUM_MOST_ADDRESS) return Refuse("connect", RUM_E_LIMIT);
-  if (Ending() || connect || sides[RUM_UPSTREAM].there || aimed_) {
+  if (Ending() || connect || relay || relayed_ || aimed_ || refusal) {
     return Refuse("connect", RUM_E_STATE);
   }
+  if (connects_ >= RUM_MOST_CONNECTS) return Refuse("connect", RUM_E_LIMIT);
   if (size == 0 && host_.default_destination.empty()) return Refuse("connect", RUM_E_UNSUPPORTED);
   std::string_view text(size ? address : "", size);
   if (size && !ParseAddresses(text)) return Refuse("connect", RUM_E_ARGUMENT);
@@ -127,6 +131,13 @@ int32_t ScriptedSession::Connect(const char* address, size_t size) {
     EndWith(RUM_CLOSE_PROBED);
   } else {
     connect.emplace(text);
+    ++connects_;
+  }
+  if (sides[RUM_UPSTREAM].there) {  // it is given up; its bytes go when the hook has returned
+    Side& old = sides[RUM_UPSTREAM];
+    gives_up_ = true;
+    old.there = old.end_told = false;
+    old.need = old.forward = sides[RUM_CLIENT].forward = 0;
   }
   host_.deeds_.push_back({Kind::kConnect, 0, 0, {}, std::string(text)});
   return RUM_OK;
@@ -222,7 +233,7 @@ int32_t ScriptedSession::TlsFingerprint(uint8_t* digest) {
 
 int32_t ScriptedSession::PutShared(std::string_view key, std::string_view value,
                                    uint64_t lifetime) {
-  if (Ending() || probe || relay) return Refuse("put", RUM_E_STATE);
+  if (Ending() || probe || relay || refusal) return Refuse("put", RUM_E_STATE);
   const std::string owner = identified ? "user " + user : "host " + host_.peer[RUM_CLIENT];
   int32_t status = host_.world_->shared.Put(number_ + 1, owner, std::string(key),
                                             std::string(value), lifetime, host_table::clock);
@@ -231,7 +242,7 @@ int32_t ScriptedSession::PutShared(std::string_view key, std::string_view value,
 
 int32_t ScriptedSession::Admit(const void* record, size_t size) {
   if (size > RUM_MOST_RECORD) return Refuse("admit", RUM_E_LIMIT);
-  if (Ending() || !identified) return Refuse("admit", RUM_E_STATE);
+  if (Ending() || !identified || no_login || refusal) return Refuse("admit", RUM_E_STATE);
   std::string bytes(static_cast<const char*>(size ? record : ""), size);
   host_.deeds_.push_back(
       {Kind::kAdmit, 0, static_cast<uint64_t>(host_.admission), {}, std::move(bytes)});
@@ -240,7 +251,7 @@ int32_t ScriptedSession::Admit(const void* record, size_t size) {
 }
 
 int32_t ScriptedSession::TryLogin() {
-  if (Ending() || pause) return Refuse("try_login", RUM_E_STATE);
+  if (Ending() || pause || no_login || refusal) return Refuse("try_login", RUM_E_STATE);
   if (host_.blocked) return RUM_REFUSED_BLOCKED;
   if (!host_.login_waits) return RUM_OK;
   login_pause = Pause();
@@ -251,10 +262,13 @@ int32_t ScriptedSession::Confirm() {
   if (Ending() || !admitted) return Refuse("confirm", RUM_E_STATE);
   host_.deeds_.push_back(
       {Kind::kConfirm, 0, static_cast<uint64_t>(host_.confirmation), {}, std::string()});
+  confirmed_ |= host_.confirmation == RUM_OK;
   return host_.confirmation;
 }
 
-void ScriptedSession::LoginFailed() { host_.deeds_.push_back({Kind::kLoginFailed, 0, 0, {}, {}}); }
+void ScriptedSession::LoginFailed() {
+  if (!refusal) host_.deeds_.push_back({Kind::kLoginFailed, 0, 0, {}, {}});
+}
 
 void ScriptedSession::Close(uint32_t why, const char* words, size_t size) {
   if (!ForModules(why, probe)) {

@@ -238,6 +238,12 @@ bool ScriptedHost::OpenProbe(const std::string& destination, std::optional<std::
   return SettleOthers(true);
 }
 
+bool ScriptedHost::OpenRefused(uint32_t reason) {
+  if (open() || !module_.refused_open || (!world_->started && !Start())) return false;
+  NewSession().OpenRefused(reason);
+  return SettleOthers(true);
+}
+
 bool ScriptedHost::Feed(uint32_t side, std::string_view bytes) {
   return SettleOthers(session_ && side <= RUM_UPSTREAM && session_->Feed(side, bytes));
 }
@@ -393,6 +399,7 @@ bool ScriptedHost::forgotten() const {
   if (!open() || probing() || relaying() || handed_over() || paused()) return false;
   if (looking_up() || connecting() || next_timer()) return false;
   if (tls_wanted(RUM_CLIENT) || tls_wanted(RUM_UPSTREAM)) return false;
+  if (session_->sides[RUM_CLIENT].below || session_->sides[RUM_UPSTREAM].below) return false;
   return std::all_of(std::begin(session_->sides), std::end(session_->sides),
                      [](const auto& side) { return !side.there || side.broken || side.end_told; });
 }

@@ -40,6 +40,9 @@ struct Deed {
     kAdmit,      // bytes: the record; number: the verdict
     kLoginFailed,
     kConfirm,  // number: the verdict
+    kNoLogin,
+    kAwait,    // side; number: the bytes that may be left
+    kSetAlpn,  // side; bytes: the protocols, with commas between them
   };
   Kind kind;
   uint32_t side = 0;
@@ -97,6 +100,16 @@ class ScriptedHost {
   // What "rum.tls/1" says of a side, RUM_TLS_...; OFF: start_tls() is refused.
   uint32_t tls_mode[2] = {RUM_TLS_OFF, RUM_TLS_OFF};
   bool tls_listener = false;  // clients come by TLS from the first byte on
+  // What the peer of a side brings to a TLS handshake.
+  struct TlsPeer {
+    std::vector<std::string> alpn;  // the protocols that it knows, the best first
+    std::string server_name;        // that a client asks for
+    std::string certificate;        // DER; empty: it shows none
+    int32_t version = 0x0304;
+    // tls-server-end-point of that side; nothing: the certificate has none
+    std::optional<std::string> end_point = std::string(32, '\x5a');
+  };
+  TlsPeer tls_peer[2];
   std::string client_certificate = std::string(32, '\x5a');  // its SHA-256
   std::string peer[2] = {"192.0.2.1:40112", "192.0.2.2:3306"};
   std::string user_names{"rum\0", 4};             // what "rum.process/1" tells
@@ -127,6 +140,8 @@ class ScriptedHost {
   // destination: only where `user` would go is asked. False: the module has no hook for it.
   bool OpenProbe(const std::string& destination, std::optional<std::string> user = {},
                  bool is_default = false);
+  // A client that rum refuses. False: the module has no hook for it; see Refusal().
+  bool OpenRefused(uint32_t reason);
   bool Feed(uint32_t side, std::string_view bytes);
   bool End(uint32_t side);               // end of file
   bool Reset(uint32_t side);             // the connection broke

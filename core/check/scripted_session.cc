@@ -113,6 +113,21 @@ void ScriptedSession::OpenProbe(const std::string& destination,
   Settle();
 }
 
+void ScriptedSession::OpenRefused(uint32_t why) {
+  refusal = why;
+  refused_until_ = host_table::clock + RUM_MOST_REFUSED_MILLISECONDS;
+  int32_t status = 0;
+  Run("refused_open", [&] {
+    status = module_.refused_open(handle(), config_ ? config_->pointer : nullptr,
+                                  host_.world_->worker_data, why, &data_);
+  });
+  if (status < 0) {
+    refused = true;
+    EndWith(why);
+  }
+  Settle();
+}
+
 bool ScriptedSession::Feed(uint32_t side, std::string_view bytes) {
   Side& s = sides[side];
   if (over || !s.there || s.ended || s.broken) return false;
@@ -151,10 +166,14 @@ bool ScriptedSession::Reset(uint32_t side) {
 
 bool ScriptedSession::ConnectOutcome(uint32_t why) {
   if (over || !connect) return false;
-  bool tls = (connect->empty() ? host_.default_destination : *connect).starts_with("tls:");
+  std::string server = connect->empty() ? host_.default_destination : *connect;
+  server.erase(std::min(server.find(','), server.size()));  // the first of a list
+  bool tls = server.starts_with("tls:");
   connect.reset();
   if (why == 0) {
+    if (gives_up_) DropServer();
     sides[RUM_UPSTREAM].there = true;
+    server_ = std::move(server);
     if (tls) sides[RUM_UPSTREAM].tls = Tls::kOn;
   }
   if (!relay && module_.upstream_open) {
@@ -236,14 +255,26 @@ void ScriptedSession::Settle() {
   host_.world_->foreign_logs.clear();
 }
 
+// What came of the old server, and how far it got, is none of the new one's.
+void ScriptedSession::DropServer() {
+  Side& s = sides[RUM_UPSTREAM];
+  gives_up_ = false;
+  Side renewed;
+  renewed.need = s.need;
+  renewed.sent = std::move(s.sent);
+  s = std::move(renewed);
+}
+
 bool ScriptedSession::Step() {
+  if (gives_up_) DropServer();
   if (relay) {
     BeginRelay();
     return PumpRelay(RUM_CLIENT) || PumpRelay(RUM_UPSTREAM);
   }
   if (handed && PumpRelay(*handed)) return true;
-  return DeliverLookup() || DeliverAnswer() || FireTimer() || Pump(RUM_CLIENT) ||
-         Pump(RUM_UPSTREAM) || CallEnd(RUM_CLIENT) || CallEnd(RUM_UPSTREAM);
+  return DeliverLookup() || DeliverAnswer() || FireTimer() || DeliverDrained(RUM_CLIENT) ||
+         DeliverDrained(RUM_UPSTREAM) || Pump(RUM_CLIENT) || Pump(RUM_UPSTREAM) ||
+         CallEnd(RUM_CLIENT) || CallEnd(RUM_UPSTREAM);
 }
 
 bool ScriptedSession::DeliverLookup() {
@@ -282,6 +313,10 @@ bool ScriptedSession::WaitAnswer(uint64_t milliseconds) {
 }
 
 bool ScriptedSession::FireTimer() {
+  if (refused_until_ && refused_until_ <= host_table::clock) {
+    EndWith(refusal);
+    return true;
+  }
   auto next = std::min_element(timers_.begin(), timers_.end(), [](auto& a, auto& b) {
     return a.second != b.second ? a.second < b.second : a.first < b.first;
   });
@@ -292,8 +327,18 @@ bool ScriptedSession::FireTimer() {
   return true;
 }
 
+bool ScriptedSession::DeliverDrained(uint32_t side) {
+  Side& s = sides[side];
+  if (!s.below || pause || Ending() || !s.there) return false;
+  if (s.waiting > *s.below && !s.broken) return false;
+  s.below.reset();
+  Run("drained", [&] { module_.drained(data_, handle(), side); });
+  return true;
+}
+
 std::optional<uint64_t> ScriptedSession::NextTimer() const {
   std::optional<uint64_t> next;
+  if (refused_until_) next = refused_until_;
   for (const auto& [ticket, due] : timers_) {
     if (!next || due < *next) next = due;
   }
@@ -305,6 +350,11 @@ void ScriptedSession::Fill(Side& s, const Side& other) {
   if (other.waiting > kHighWater || s.window.size() >= s.limit()) return;
   size_t n = std::min(s.limit() - s.window.size(), s.wire.size());
   if (n == 0) return;
+  if (refusal) {
+    n = std::min(n, RUM_MOST_REFUSED_BYTES - refused_read_);
+    refused_read_ += n;
+    if (n == 0) return EndWith(refusal);
+  }
   s.window.append(s.wire, 0, n);
   s.wire.erase(0, n);
   s.fresh = true;
@@ -335,6 +385,7 @@ bool ScriptedSession::Pump(uint32_t side) {
   bool hook = side == RUM_CLIENT ? module_.client_data : module_.upstream_data;
   if (!hook && !s.forward) return false;  // nobody looks: the bytes wait
   if (!handed || other.waiting == 0) Fill(s, other);
+  if (Ending()) return true;
   if (s.forward && !s.window.empty()) {
     if (!other.there) return false;
     size_t n = std::min<uint64_t>(s.forward, s.window.size());
@@ -384,6 +435,7 @@ bool ScriptedSession::CallData(uint32_t side) {
     EndWith(RUM_CLOSE_MODULE, "the module consumed more than there was");
     return true;
   }
+  if (side == RUM_UPSTREAM && gives_up_) return true;
   if (consumed > 0) {
     idle_hooks_ = 0;
     s.window.erase(0, static_cast<size_t>(consumed));
@@ -480,11 +532,12 @@ void ScriptedSession::EndWith(uint32_t why, std::string_view words) {
 }
 
 void ScriptedSession::Finish() {
+  if (refusal) reason = refusal;
   DropAnswers();
   timers_.clear();
   lookup.reset();
   connect.reset();
-  if ((probe || module_.session_open) && !refused && module_.session_close) {
+  if ((probe || refusal || module_.session_open) && !refused && module_.session_close) {
     Run("session_close", [&] { module_.session_close(data_, handle(), reason); });
   }
   over = true;

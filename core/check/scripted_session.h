@@ -89,6 +89,7 @@ class ScriptedSession {
   void Open();
   void OpenProbe(const std::string& destination, const std::optional<std::string>& user,
                  bool is_default);
+  void OpenRefused(uint32_t why);
   bool Feed(uint32_t side, std::string_view bytes);
   bool End(uint32_t side);
   bool Reset(uint32_t side);
@@ -123,6 +124,11 @@ class ScriptedSession {
   void LoginFailed();
   int32_t TryLogin();
   int32_t Confirm();
+  int32_t Destination(char* text, size_t* size);
+  int32_t NoLogin();
+  int32_t AwaitDrained(uint32_t side, uint64_t below);
+  int32_t SetAlpn(uint32_t side, std::string_view list);
+  std::string Alpn(uint32_t side) const;  // what is agreed on; empty: none
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
 
   // [any] The registry's mutex is held.
@@ -144,6 +150,7 @@ class ScriptedSession {
     uint64_t forward = 0;  // to be passed on unseen
     size_t waiting = 0;    // sent, and not taken by the peer
     std::string sent;      // for TakeSent()
+    std::optional<uint64_t> below;  // of await(), and not called yet
     size_t limit() const { return need > scripted::kWindow ? need : scripted::kWindow; }
   };
   Side sides[2];
@@ -158,10 +165,12 @@ class ScriptedSession {
   bool over = false;     // session_close has run, or was not owed
   bool refused = false;  // session_open returned negative
   bool probe = false;    // there is no client
+  uint32_t refusal = 0;  // why rum refuses the client; 0: it does not
   std::map<std::string, std::string> notes;
   std::string user;
   bool identified = false;
   bool admitted = false;
+  bool no_login = false;
   uint64_t hook_calls = 0;
 
  private:
@@ -170,8 +179,10 @@ class ScriptedSession {
   bool DeliverAnswer();
   void DropAnswers();
   void BeginRelay();
+  void DropServer();
   bool DeliverLookup();
   bool FireTimer();
+  bool DeliverDrained(uint32_t side);
   bool Pump(uint32_t side);
   bool PumpRelay(uint32_t side);
   bool CallData(uint32_t side);
@@ -199,9 +210,17 @@ class ScriptedSession {
   bool settling_ = false;
   int idle_hooks_ = 0;
   size_t sent_in_hook_ = 0;
+  std::string alpn_[2];                    // as set_alpn() takes it
+  std::string server_;                     // what is or was connected, as connect() takes it
+  bool confirmed_ = false;                 // or relayed: it has logged in
   bool need_refused_[2] = {false, false};  // by RUM_E_LIMIT, in the running data hook
   bool aimed_ = false;                     // a probe of one destination
   bool relay_begun_ = false;
+  uint64_t refused_until_ = 0;
+  size_t refused_read_ = 0;
+  bool relayed_ = false;   // one way was, at least once
+  bool gives_up_ = false;  // the upstream that was there, for another one
+  uint32_t connects_ = 0;  // calls of connect() that were accepted
   bool end_passed_[2] = {false, false};
   uint32_t ended_first_ = 0;  // relay: 1 + the side
 };
@@ -210,6 +229,22 @@ class ScriptedSession {
 namespace host_table {
 
 extern const rum_host kTable;
+// Of the groups about one session: session_groups.cc.
+extern const rum_sessions kSessions;
+extern const rum_queue kQueue;
+int32_t SetAlpn(rum_session* handle, uint32_t side, const void* protocols, size_t size);
+int32_t Alpn(rum_session* handle, uint32_t side, char* name, size_t* size);
+int32_t OfferedAlpn(rum_session* handle, uint8_t* protocols, size_t* size);
+int32_t ServerName(rum_session* handle, char* name, size_t* size);
+int32_t TlsVersion(rum_session* handle, uint32_t side);
+int32_t Certificate(rum_session* handle, uint32_t side, void* der, size_t* size);
+int32_t EndPoint(rum_session* handle, uint32_t side, void* hash, size_t* size);
+
+// The session behind a handle, or null when the call cannot be served; that is noted.
+ScriptedSession* Find(const rum_session* handle, const char* call);
+// False: an argument makes no sense, which is noted.
+bool Sensible(const char* call, const void* data, size_t size);
+bool Sensible(const char* call, uint32_t side);
 
 void* NewHandle(ScriptedSession* session);  // its address is not used again soon
 void KillHandle(void* handle);              // the session is over, its host still there

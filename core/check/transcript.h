@@ -24,11 +24,12 @@ struct TranscriptLine {
     kConfirmation,  // the same
     kMap,           // key, pattern: the value
     kTryLogin,      // number: 0, 1 for waits, or RUM_REFUSED_BLOCKED
+    kTlsPeer,       // side; name: what of it; text, or pattern for bytes
     kMapBroken,
     kMapNone,
     kSession,  // name: the lines that follow are about it
     // What happens.
-    kOpen,
+    kOpen,        // number: why rum refuses the client, 0: it does not
     kProbe,       // text: the destination, empty: none; name: the user, empty: nobody
     kFeed,        // side, pattern
     kEnd,         // side
@@ -61,6 +62,9 @@ struct TranscriptLine {
     kExpectAdmit,  // pattern: is in the record
     kExpectLoginFailed,
     kExpectConfirm,
+    kExpectNoLogin,
+    kExpectAwait,  // side, number
+    kExpectAlpn,   // side, text: the protocols with commas between them
     kExpectOpen,
   };
   Word word;

@@ -200,6 +200,7 @@ class LineReader {
       if (line_.number >= kTlsFailed) line_.number -= kTlsFailed;
       return Done();
     }
+    if (word == "tls-peer") return ReadTlsPeer();
     if (word == "peer") {
       line_.word = Word::kPeer;
       if (Status side = Side(); !side) return side;
@@ -232,8 +233,29 @@ class LineReader {
     return ReadEvent(word);
   }
 
+  // "tls-peer SIDE alpn|name|version TEXT" or "tls-peer SIDE certificate|end-point BYTES".
+  Status ReadTlsPeer() {
+    line_.word = Word::kTlsPeer;
+    if (Status side = Side(); !side) return side;
+    line_.name = Next();
+    if (line_.name == "certificate") return Bytes(false);
+    if (line_.name == "end-point" && rest_ != "none") return SomeBytes(false);
+    line_.text = Next();
+    const bool known = line_.name == "alpn" || line_.name == "name" || line_.name == "end-point" ||
+                       (line_.name == "version" && (line_.text == "1.2" || line_.text == "1.3"));
+    if (known) return Done();
+    return Bad("write: tls-peer " + std::string(line_.side == RUM_CLIENT ? "client" : "upstream") +
+               " alpn NAME,NAME or name NAME, version 1.2, certificate BYTES, end-point BYTES");
+  }
+
   Status ReadEvent(const std::string& word) {
-    if (word == "open") return Just(Word::kOpen);
+    if (word == "open") {
+      line_.word = Word::kOpen;
+      if (rest_.empty()) return Ok();
+      if (Next() != "refused") return Bad("write: open, or open refused REASON");
+      Status reason = ReasonWord();
+      return reason ? Done() : reason;
+    }
     if (word == "probe") return ReadProbe();
     if (word == "wait") return Just(Word::kWait);
     if (word == "turn") return Just(Word::kTurn);
@@ -297,6 +319,18 @@ class LineReader {
     if (word == "pause") return Just(Word::kExpectPause);
     if (word == "login-failed") return Just(Word::kExpectLoginFailed);
     if (word == "confirm") return Just(Word::kExpectConfirm);
+    if (word == "no-login") return Just(Word::kExpectNoLogin);
+    if (word == "await") {
+      line_.word = Word::kExpectAwait;
+      if (Status side = Side(); !side) return side;
+      return Number();
+    }
+    if (word == "alpn") {
+      line_.word = Word::kExpectAlpn;
+      if (Status side = Side(); !side) return side;
+      line_.text = Next();
+      return Done();
+    }
     if (word == "admit") {
       line_.word = Word::kExpectAdmit;
       return Bytes(false);

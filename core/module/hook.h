@@ -40,6 +40,8 @@ enum class Hook : uint8_t {
   kRefusal,
   kStats,
   kProbeOpen,
+  kDrained,
+  kRefusedOpen,
 };
 
 inline constexpr std::string_view kHookNames[] = {"",
@@ -64,9 +66,11 @@ inline constexpr std::string_view kHookNames[] = {"",
                                                   "session_close",
                                                   "refusal",
                                                   "stats",
-                                                  "probe_open"};
+                                                  "probe_open",
+                                                  "drained",
+                                                  "refused_open"};
 
-static_assert(std::size(kHookNames) == static_cast<size_t>(Hook::kProbeOpen) + 1);
+static_assert(std::size(kHookNames) == static_cast<size_t>(Hook::kRefusedOpen) + 1);
 static_assert(std::size(kHookNames) - static_cast<size_t>(Hook::kInit) ==
                   (sizeof(rum_module) - offsetof(rum_module, init)) / sizeof(void (*)()),
               "a new hook needs a name here and an InHook where it is called");

@@ -32,7 +32,7 @@ bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which, boo
   fd_ = std::move(fd);
   local_ = local;
   readable_ = tls_readable_ = read_on_ = ended_ = broken_ = write_failed_ = shut_ = false;
-  kept_alive_ = fault_reported_ = false;
+  kept_alive_ = fault_reported_ = end_is_cut_ = false;
   writable_ = true;
   loop_ = &loop;
   ticket_ =

@@ -81,6 +81,8 @@ class Side {
   // nothing else is read or written. Returns false if out of memory.
   [[nodiscard]] bool StartTls(std::shared_ptr<const TlsContext> context, bool server,
                               std::string_view name, std::string_view early, bool whole);
+  // After StartTls(), as TlsStream::SetAlpn().
+  [[nodiscard]] bool SetAlpn(std::string_view list) { return tls_->SetAlpn(list); }
   bool plain() const { return !tls_; }
   bool handshaking() const { return tls_ && !tls_->open(); }
   bool turning() const { return tls_ && tls_->turning(); }

@@ -73,6 +73,7 @@ std::unique_ptr<TlsStream> TlsStream::Begin(Side& side, std::shared_ptr<const Tl
   stream->before_ = std::move(before);
   if (server) {
     SSL_set_accept_state(stream->ssl_);
+    SSL_set_app_data(stream->ssl_, &stream->alpn_);
     return stream;
   }
   SSL_set_connect_state(stream->ssl_);
@@ -92,6 +93,16 @@ std::unique_ptr<TlsStream> TlsStream::Begin(Side& side, std::shared_ptr<const Tl
 }
 
 TlsStream::~TlsStream() { SSL_free(ssl_); }
+
+bool TlsStream::SetAlpn(std::string_view list) {
+  if (list.empty()) return true;
+  if (SSL_is_server(ssl_)) {
+    alpn_ = std::make_unique<AlpnChoice>(AlpnChoice{std::string(list), {}});
+    return true;
+  }
+  return SSL_set_alpn_protos(ssl_, reinterpret_cast<const uint8_t*>(list.data()),
+                             static_cast<unsigned>(list.size())) == 0;
+}
 
 ssize_t TlsStream::Pull(uint8_t* bytes, size_t size) {
   if (early_.empty()) {

@@ -11,11 +11,11 @@
 #include <string_view>
 
 #include "net/buffer.h"
+#include "tls/tls_context.h"
 
 namespace rum {
 
 class Side;
-class TlsContext;
 
 class TlsStream {
  public:
@@ -31,6 +31,9 @@ class TlsStream {
   ~TlsStream();
   TlsStream(const TlsStream&) = delete;
 
+  // Before the handshake: the protocols to offer, or as server to select from; as IsAlpnList()
+  // says, or empty. False: out of memory.
+  [[nodiscard]] bool SetAlpn(std::string_view list);
   Handshake Continue();
   bool open() const { return open_; }
   // OpenSSL is in an internal handshake, such as a renegotiation by the server. Only reads continue
@@ -47,6 +50,9 @@ class TlsStream {
   // The error as a phrase for the log.
   const std::string& error() const { return error_; }
   const TlsContext& context() const { return *context_; }
+  const SSL* ssl() const { return ssl_; }
+  // As server: what the client has offered; empty: nothing.
+  std::string_view offered_alpn() const { return alpn_ ? alpn_->offered : std::string_view(); }
 
   // For the BIO: returns the bytes read before TLS began, then those of the socket.
   ssize_t Pull(uint8_t* bytes, size_t size);
@@ -55,7 +61,9 @@ class TlsStream {
   // The connection belongs to another side now.
   void set_side(Side& side) { side_ = &side; }
   // Nothing was received that is not read yet, and no handshake is under way.
-  bool Idle() const { return open_ && early_.empty() && !SSL_in_init(ssl_) && !SSL_has_pending(ssl_); }
+  bool Idle() const {
+    return open_ && early_.empty() && !SSL_in_init(ssl_) && !SSL_has_pending(ssl_);
+  }
 
  private:
   TlsStream(Side& side, std::shared_ptr<const TlsContext> context)
@@ -66,6 +74,7 @@ class TlsStream {
   std::shared_ptr<const TlsContext> context_;
   SSL* ssl_ = nullptr;
   Buffer early_, before_;
+  std::unique_ptr<AlpnChoice> alpn_;  // as server, if one of the two ends has protocols
   bool open_ = false;
   bool at_end_ = false;
   std::string error_;

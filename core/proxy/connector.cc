@@ -338,6 +338,14 @@ void Connector::Blame(uint32_t reason) {
   attempt_.Failed(session_.worker().settings().breaker, reason);
 }
 
+void Connector::Leave(bool gone) {
+  if (gone) Blame(RUM_CLOSE_UPSTREAM_GONE);
+  attempt_.Drop();
+  waiting_.Release();
+  arriving_.Release();
+  session_.server_place().Release();
+}
+
 void Connector::NextDestination(uint32_t reason) {
   // This process's own troubles and those of names say nothing about the server.
   if (reason != RUM_CLOSE_LIMIT && reason != RUM_CLOSE_NO_RESOURCES &&

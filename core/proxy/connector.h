@@ -45,6 +45,10 @@ class Connector {
   // outcome.
   void Failed(uint32_t reason, std::string_view detail);
 
+  // [worker] The session leaves the server, which has ended if it is `gone`, and will Start()
+  // again.
+  void Leave(bool gone);
+
   // [worker] The settings are new: counts this session for its destination, or no more.
   void Recount();
 

@@ -19,6 +19,7 @@ namespace {
 constexpr size_t kWindow = 64 * 1024;       // bytes a module may leave unconsumed
 constexpr size_t kHighWater = 1024 * 1024;  // waiting for one side: stop reading the other
 constexpr unsigned kRoundsMost = 1000;
+constexpr unsigned kPartingReads = 16;  // of a server that is given up
 
 }  // namespace
 
@@ -95,6 +96,10 @@ void Dialogue::Rearm() {
   }
 }
 
+void Dialogue::BeginRefusal() { worker_.refused->Arm(login_, session_); }
+
+bool Dialogue::alone() const { return session_.probing() || session_.refused(); }
+
 // -- what is due ----------------------------------------------------------------------------------
 
 Dialogue::Next Dialogue::Proceed() {
@@ -118,6 +123,7 @@ bool Dialogue::Flush() {
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
     Side& s = side(which);
     if (!s.attached() || !s.waiting() || s.write_failed()) continue;
+    rounds_ = 0;
     bool held = s.waiting() > kHighWater;  // the other side was not read meanwhile
     s.Flush();
     again |= s.write_failed() || (held && s.waiting() <= kHighWater);
@@ -128,6 +134,7 @@ bool Dialogue::Flush() {
 }
 
 bool Dialogue::Step() {
+  if (gives_up_) DropServer();
   if (AdvanceTls(RUM_CLIENT) || AdvanceTls(RUM_UPSTREAM)) return true;
   if (connect_) {
     BeginConnect();
@@ -164,6 +171,7 @@ bool Dialogue::Step() {
   if (resumed_) return DeliverResumed();
   if (!rung_.empty()) return DeliverTimer();
   if (pause_) return FindReset();
+  if (turn_) return DeliverDrained();
   if (watch) return Deliver(Other(*handed_)) || DeliverEnd(Other(*handed_));
   return Deliver(RUM_CLIENT) || Deliver(RUM_UPSTREAM) || DeliverEnd(RUM_CLIENT) ||
          DeliverEnd(RUM_UPSTREAM);
@@ -172,13 +180,41 @@ bool Dialogue::Step() {
 void Dialogue::BeginConnect() {
   auto destinations = std::move(*connect_);
   connect_.reset();
-  if (keeping_) keeping_->generation = worker_.kept.generation();
+  if (keeping_) {
+    keeping_->generation = worker_.kept.generation();
+    keeping_->value.reset();
+  }
   Probe* probe = session_.probe();
   if (probe && !probe->destination) {  // only the way was asked for
     probe->route = std::move(destinations);
     return Close(RUM_CLOSE_PROBED, {});
   }
   connector_.Start(std::move(destinations));
+}
+
+void Dialogue::DropServer() {
+  Side& s = side(RUM_UPSTREAM);
+  if (!std::exchange(gives_up_, false)) return s.Close();
+  session_.Trace("the module gives up {}", connector_.server());
+  const bool gone = s.ended() || s.broken();
+  if (!s.handshaking() && !s.broken()) {
+    s.Flush();
+    s.ShutWrite();
+    // With unread bytes the close would be a reset, which could overtake what was sent.
+    for (unsigned reads = 0; reads < kPartingReads && s.readable() && !s.ended(); ++reads) {
+      const size_t n = s.Read(worker_.buffer(), Worker::kBufferSize);
+      worker_.counters.upstream_bytes.Add(n);
+      if (n == 0) break;
+    }
+  }
+  s.Close();
+  tls_[RUM_UPSTREAM] = {};
+  windows_[RUM_UPSTREAM].bytes.Clear();
+  windows_[RUM_UPSTREAM].fresh = false;
+  upstream_host_.clear();
+  upstream_spoke_ = false;
+  phase_.Disarm();
+  connector_.Leave(gone);
 }
 
 // In a pause nothing is read. A reset that came together with the bytes before it is not told
@@ -256,6 +292,30 @@ bool Dialogue::DeliverTimer() {
   return true;
 }
 
+// Also of a side that takes nothing any more: nobody would come back to it.
+bool Dialogue::Drained(uint32_t which) const {
+  if (!(awaits_ & (1u << which)) || pause_ || relay_) return false;
+  const Side& s = side(which);
+  return s.waiting() <= below_[which] || s.broken() || s.write_failed();
+}
+
+// Once in a turn, so that a module that always has more to send, and a peer that takes it all,
+// leave the worker to others.
+bool Dialogue::DeliverDrained() {
+  turn_ = false;
+  for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
+    if (!Drained(which)) continue;
+    awaits_ &= static_cast<uint8_t>(~(1u << which));
+    if (++rounds_ > kRoundsMost) {
+      Close(RUM_CLOSE_MODULE, "the module awaits again and again what it has not sent");
+      return true;
+    }
+    session_.Call(Hook::kDrained, module().drained, which);
+    return true;
+  }
+  return true;
+}
+
 bool Dialogue::Fill(uint32_t which) {
   Side& s = side(which);
   Window& w = windows_[which];
@@ -268,6 +328,13 @@ bool Dialogue::Fill(uint32_t which) {
     return false;
   }
   size_t room = std::min(w.most() - std::min(w.most(), w.bytes.size()), Worker::kBufferSize);
+  if (session_.refused()) {
+    if (s.received() >= RUM_MOST_REFUSED_BYTES) {
+      Close(RUM_CLOSE_LIMIT, {});
+      return true;
+    }
+    room = std::min(room, RUM_MOST_REFUSED_BYTES - static_cast<size_t>(s.received()));
+  }
   if (room == 0) return false;
   size_t n = s.Read(worker_.buffer(), room);
   if (n == 0) return s.ended() || s.broken();
@@ -311,6 +378,8 @@ bool Dialogue::Deliver(uint32_t which) {
     Close(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL, {});
   } else if (static_cast<uint64_t>(consumed) > size) {
     Close(RUM_CLOSE_MODULE, "the module consumed more than there was");
+  } else if (which == RUM_UPSTREAM && gives_up_) {
+    rounds_ = 0;  // the rest goes with its server
   } else if (consumed > 0) {
     rounds_ = 0;
     w.bytes.Consume(static_cast<size_t>(consumed));
@@ -338,6 +407,7 @@ void Dialogue::LoseClient() {
 bool Dialogue::DeliverEnd(uint32_t which) {
   Window& w = windows_[which];
   if (!side(which).ended() || w.end_told) return false;
+  if (which == RUM_UPSTREAM && !upstream_open_) return false;  // it was given up
   w.end_told = true;
   if (module().side_end && session_.Call(Hook::kSideEnd, module().side_end, which) == RUM_KEEP)
     return true;

@@ -48,11 +48,15 @@ class Dialogue {
   // [worker] How a session begins; each at most once, before the first Proceed().
   void BeginClient(bool tls, bool header);  // first TLS, or first a PROXY header
   void BeginProbe(const Probe& probe);      // to its destination, if it has one
+  void BeginRefusal();                      // after BeginClient(): has other bounds from here on
 
   // [worker] Does what is due, one step at a time: a hook of the module, or what it asked for.
   [[nodiscard]] Next Proceed();
   // Writes what waits for the sides. True: something may be due again.
   bool Flush();
+  // A side has drained that the module awaits: call OnTurn() in another turn.
+  bool drained() const { return awaits_ && (Drained(RUM_CLIENT) || Drained(RUM_UPSTREAM)); }
+  void OnTurn() { turn_ = awaits_ != 0; }
   // In a watch: moves what flows by itself, and what the module let through.
   Moved MoveWatch();
 
@@ -70,6 +74,8 @@ class Dialogue {
 
   // [worker] The end, in this order: BlameServer(), the module's last word, ReleaseLeases(), and
   // DropAnswers(). Before a relay: PassOn() and DropAnswers().
+  // Closes the upstream's socket: of one that is not connected yet, or was given up.
+  void DropServer();
   void PassOn();                        // queues what is left in the windows
   void BlameServer(uint32_t reason);    // if the reason says something about the server
   void ReleaseLeases(uint32_t reason);  // before the client learns of the end, and comes again
@@ -87,6 +93,7 @@ class Dialogue {
   int32_t Identify(std::string_view user);
   int32_t Connect(std::string_view destinations);  // empty: the default ones
   int32_t StartTls(uint32_t side, std::string_view server_name);
+  int32_t SetAlpn(uint32_t side, std::string_view list);
   int32_t Admit(std::string_view rules);
   int32_t TryLogin();
   int32_t Confirm();
@@ -99,6 +106,8 @@ class Dialogue {
   int32_t Taken(void* value, size_t* size) const;
   int32_t Renew();
   int32_t Spend(std::string_view destinations, std::string_view key);
+  int32_t NoLogin();
+  int32_t AwaitDrained(uint32_t side, uint64_t below);
   uint64_t Pause();
   uint64_t AddTimer(uint64_t microseconds);
   void CancelTimer(uint64_t ticket);  // even when no longer asking()
@@ -163,6 +172,7 @@ class Dialogue {
   bool Step();  // does one thing that is due; false: nothing is
   std::optional<bool> StepKeeping();
   bool LoseTaken();
+  void GiveUpServer();
   Moved MoveUntil(uint32_t seen);
   std::string KeyOf(std::string_view key) const;
   void KeepAtLast();
@@ -171,6 +181,8 @@ class Dialogue {
   bool DeliverLookup();
   bool DeliverResumed();
   bool DeliverTimer();
+  bool DeliverDrained();
+  bool Drained(uint32_t side) const;
   bool Fill(uint32_t side);     // socket -> window
   bool Deliver(uint32_t side);  // bytes to the module, or past it
   bool DeliverEnd(uint32_t side);
@@ -181,7 +193,14 @@ class Dialogue {
   void HandOver();                   // serves relay_from() and take_back()
   bool Unread(uint32_t side) const;  // in a watch: it is not read on purpose
   bool ConfirmAtLast();
+  void EndLoginDeadline();
+  bool alone() const;  // there is a client, or a server, but never both
   void BeginConnect();
+  // A connect() has no outcome yet that the module knows.
+  bool connecting() const {
+    return connect_ || connector_.active() || outcome_ ||
+           (tls_[RUM_UPSTREAM].asked && !upstream_open_);
+  }
 
   Side& side(uint32_t which) const;
   const rum_module& module() const;
@@ -201,13 +220,16 @@ class Dialogue {
   // Requests of the module, served when its hook has returned.
   std::optional<std::string> lookup_;
   std::optional<std::vector<Address>> connect_;
+  bool gives_up_ = false;  // the upstream that is there, for the one of connect_
+  uint8_t connects_ = 0;   // accepted calls of connect()
   bool relay_ = false;
   std::optional<uint32_t> hand_over_;  // the side whose bytes are to flow unseen
   std::optional<uint32_t> handed_;     // the same as it is now: the session is in its watch
-  unsigned rounds_ = 0;                // answers in a row after which the module consumed nothing
+  unsigned rounds_ = 0;  // answers in a row after which the module consumed and sent nothing
   uint32_t close_reason_ = 0;
   std::string close_text_;
   TlsRequest tls_[2];
+  std::string alpn_[2];  // as set_alpn() of rum.tls/1 takes it
 
   std::optional<uint32_t> outcome_;  // of the connector, not told yet
   std::string_view outcome_detail_;  // to it, of a table or in tls_error_
@@ -223,17 +245,20 @@ class Dialogue {
 
   // What "rum.keep/1" needs, as few sessions use it.
   struct Keeping {
-    std::string wanted;               // the key; empty: none
+    std::string wanted;                // the key; empty: none
     std::optional<std::string> value;  // of the connection that was taken
-    bool part = false, renew = false;  // asked for, and not done
+    bool part = false;                 // asked for, and not done
     std::string tail;                  // of a read that the module is to see; empty: none
-    uint64_t asked_at = 0;  // what the other side had sent when bytes were passed on last
+    uint64_t asked_at = 0;         // what the other side had sent when bytes were passed on last
     KeptConnections::Label label;  // to be kept under it
     KeptBudget::Lease lease;       // the same
     uint64_t generation = 0;       // when it was connected
   };
   Keeping& keeping();
   std::unique_ptr<Keeping> keeping_;
+  uint64_t below_[2] = {0, 0};  // of await() of rum.queue/1
+  uint8_t awaits_ = 0;          // 1 << side: its hook is owed
+  bool turn_ = false;           // and may be called in this turn
 };
 
 }  // namespace rum

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/alpn_list.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
@@ -144,6 +145,22 @@ void Close(rum_session* s, uint32_t reason, const char* text, size_t size) {
   if (dialogue) dialogue->Close(reason, text ? std::string_view(text, size) : std::string_view());
 }
 
+int32_t SetAlpn(rum_session* s, uint32_t side, const void* list, size_t size) {
+  if (side > RUM_UPSTREAM || (!list && size)) return RUM_E_ARGUMENT;
+  if (size > RUM_MOST_ALPN) return RUM_E_LIMIT;
+  if (size && !IsAlpnList(View(list, size))) return RUM_E_ARGUMENT;
+  return Ask(s, &Dialogue::SetAlpn, side, View(list, size));
+}
+
+template <Session::TlsFactOf kFact, class T>
+int32_t TlsFact(rum_session* s, uint32_t side, T* to, size_t* size) {
+  return Of(s).TlsFact(kFact, side, to, size);
+}
+template <Session::TlsFactOf kFact, class T>
+int32_t TlsFactOfClient(rum_session* s, T* to, size_t* size) {
+  return Of(s).TlsFact(kFact, RUM_CLIENT, to, size);
+}
+
 const rum_tls kTls = {
     sizeof(rum_tls),
     0,
@@ -151,6 +168,13 @@ const rum_tls kTls = {
     [](rum_session* s, uint32_t side) { return Of(s).TlsActive(side); },
     [](rum_session* s, uint8_t* digest) { return Of(s).TlsFingerprint(digest); },
     [](rum_session* s, uint32_t side) { return Of(s).TlsEndIsCut(side); },
+    SetAlpn,
+    TlsFact<Session::TlsFactOf::kAlpn>,
+    TlsFactOfClient<Session::TlsFactOf::kOfferedAlpn>,
+    TlsFactOfClient<Session::TlsFactOf::kServerName>,
+    [](rum_session* s, uint32_t side) { return Of(s).TlsVersion(side); },
+    TlsFact<Session::TlsFactOf::kCertificate>,
+    TlsFact<Session::TlsFactOf::kEndPoint>,
 };
 
 const rum_limits kLimits = {
@@ -265,6 +289,28 @@ const rum_keep kKeep = {
     },
 };
 
+const rum_sessions kSessions = {
+    sizeof(rum_sessions),
+    0,
+    [](rum_session* s, char* text, size_t* size) -> int32_t {
+      if (!size || (!text && *size)) return RUM_E_ARGUMENT;
+      return Of(s).Destination(text, size);
+    },
+    [](rum_session* s) { return Ask(s, &Dialogue::NoLogin); },
+};
+
+const rum_queue kQueue = {
+    sizeof(rum_queue),
+    0,
+    [](rum_session* s, uint32_t side) {
+      return side <= RUM_UPSTREAM ? Of(s).Waiting(side) : uint64_t{0};
+    },
+    [](rum_session* s, uint32_t side, uint64_t below) -> int32_t {
+      if (side > RUM_UPSTREAM) return RUM_E_ARGUMENT;
+      return Ask(s, &Dialogue::AwaitDrained, side, below);
+    },
+};
+
 const void* Extension(const char* name) {
   std::string_view wanted = name ? name : "";
   if (wanted == RUM_TLS_1) return &kTls;
@@ -274,6 +320,8 @@ const void* Extension(const char* name) {
   if (wanted == RUM_RECORDS_1) return &kRecords;
   if (wanted == RUM_WORKER_1) return &kWorker;
   if (wanted == RUM_KEEP_1) return &kKeep;
+  if (wanted == RUM_SESSIONS_1) return &kSessions;
+  if (wanted == RUM_QUEUE_1) return &kQueue;
   if (wanted == RUM_SHARED_1) {
     SharedTable::Get();  // so that it is there when another process takes over
     return &kShared;

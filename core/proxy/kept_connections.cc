@@ -21,8 +21,7 @@ KeptBudget::Lease KeptBudget::Take(std::string_view server, uint32_t most) {
   Lease lease;
   if (most == 0) return lease;
   if (all_.fetch_add(1, std::memory_order_relaxed) >= most_.load(std::memory_order_relaxed) ||
-      by_server_.Take(server, {.max = most, .rate = {}}, &lease.server_) !=
-          LimiterAnswer::kTaken) {
+      by_server_.Take(server, {.max = most, .rate = {}}, &lease.server_) != LimiterAnswer::kTaken) {
     all_.fetch_sub(1, std::memory_order_relaxed);
     return lease;
   }
@@ -125,8 +124,7 @@ bool KeptConnections::MayBeUsed(const Kept& kept) {
   if (!proxy.server_health().IsUp(kept.label.server)) return false;
   auto server = ParseAddress(kept.label.server);
   if (!server) return false;
-  if (server->kind == Address::Kind::kUnix ||
-      SocketAddress::Numeric(server->host, server->port)) {
+  if (server->kind == Address::Kind::kUnix || SocketAddress::Numeric(server->host, server->port)) {
     return true;
   }
   auto known = proxy.resolver().Known(server->host);

@@ -114,7 +114,7 @@ class KeptConnections {
 
   Worker& worker_;
   uint64_t generation_ = 0;
-  Ages ages_;                                                     // the newest one is last
+  Ages ages_;                                                    // the newest one is last
   std::unordered_map<std::string, std::vector<Kept*>> by_name_;  // the same in each
   Loop::Timer look_;
 };

@@ -34,14 +34,8 @@ void WarnOfDescriptors(const Settings& settings) {
 }
 
 // A pipe has two ends.
-int64_t PipesToSpare(const Settings& settings) {
-  return static_cast<int64_t>(
-      std::min<uint64_t>(SpareDescriptors(settings.access_control.max_connections) / 2, INT64_MAX));
-}
-
-// A kept connection has one descriptor, which a pipe could have.
-uint64_t KeptMost(const Settings& settings) {
-  return SpareDescriptors(settings.access_control.max_connections) / 4;
+int64_t PipesToSpare(uint64_t spare) {
+  return static_cast<int64_t>(std::min<uint64_t>(spare / 2, INT64_MAX));
 }
 
 }  // namespace
@@ -97,8 +91,7 @@ Status Proxy::Start() {
   if (!queue_.works()) return Error{Fault::kSystem, "no descriptors or memory for the main loop"};
   if (auto status = resolver_->status(); !status) return status;
   WarnOfDescriptors(*settings_);
-  pipes_.set_most(PipesToSpare(*settings_));
-  kept_.set_most(KeptMost(*settings_));
+  ShareDescriptors(*settings_);
   for (unsigned i = 0; i < settings_->workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
     workers_.back()->set_map(map_);
@@ -122,6 +115,14 @@ Status Proxy::Start() {
     the_proxy = this;
   }
   return status;
+}
+
+// What clients do not need is for what makes them faster, or says no politely.
+void Proxy::ShareDescriptors(const Settings& settings) {
+  const uint64_t spare = SpareDescriptors(settings.access_control.max_connections);
+  pipes_.set_most(PipesToSpare(spare));
+  refused_clients_.set_spare(spare);
+  kept_.set_most(spare / 4);  // one descriptor each, which a pipe could have
 }
 
 void Proxy::Serve() {
@@ -186,9 +187,8 @@ void Proxy::Drain(bool handed_over) {
 void Proxy::DropKept(const std::string& server) {
   if (kept_.all() == 0) return;
   for (auto& worker : workers_) {
-    worker->Post([w = worker.get(), server] {
-      server.empty() ? w->kept.DropAll() : w->kept.Drop(server);
-    });
+    worker->Post(
+        [w = worker.get(), server] { server.empty() ? w->kept.DropAll() : w->kept.Drop(server); });
   }
 }
 
@@ -249,8 +249,7 @@ void Proxy::Reload(std::shared_ptr<const Settings> settings,
                    std::shared_ptr<const ModuleConfig> config) {
   if (settings->access_control.max_connections != settings_->access_control.max_connections) {
     WarnOfDescriptors(*settings);
-    pipes_.set_most(PipesToSpare(*settings));
-    kept_.set_most(KeptMost(*settings));
+    ShareDescriptors(*settings);
   }
   settings_ = settings;
   module_config_ = config;

@@ -15,6 +15,7 @@
 #include "limits/user_limits.h"
 #include "net/pipes.h"
 #include "proxy/kept_connections.h"
+#include "proxy/refused_clients.h"
 #include "upstream/connect_throttle.h"
 #include "upstream/dead_addresses.h"
 
@@ -105,6 +106,7 @@ class Proxy {
   NamedLimiter& loads() { return loads_; }
   const NamedLimiter& loads() const { return loads_; }
   PipeBudget& pipes() { return pipes_; }
+  RefusedClients& refused_clients() { return refused_clients_; }  // [any]
   // [any] For servers that take turns.
   uint32_t NextTurn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
   AccessControl& access_control() { return *access_control_; }
@@ -118,6 +120,8 @@ class Proxy {
   const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
 
  private:
+  void ShareDescriptors(const Settings& settings);
+
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const ModuleConfig> module_config_;
   MainQueue queue_;
@@ -128,6 +132,7 @@ class Proxy {
   DeadAddresses dead_addresses_;
   ConnectThrottle connect_throttle_;
   PipeBudget pipes_;
+  RefusedClients refused_clients_;
   NamedLimiter loads_;
   KeptBudget kept_;
   std::atomic<uint32_t> turn_ = 0;

@@ -78,6 +78,7 @@ void Session::Converse() {
     }
     if (state_ == State::kDialogue) {
       again = dialogue_->Flush();
+      if (dialogue_->drained()) worker_.CallBack(*this);
     } else if (rounds == kWatchRounds) {
       return worker_.CallBack(*this);
     } else {
@@ -90,13 +91,13 @@ bool Session::MoveWatch() {
   const Dialogue::Moved moved = dialogue_->MoveWatch();
   JudgeRelay();
   if (state_ != State::kWatch) return false;
-  if (moved.more) worker_.CallBack(*this);
+  if (moved.more || dialogue_->drained()) worker_.CallBack(*this);
   return moved.due;
 }
 
 void Session::BeginWatch() {
   state_ = State::kWatch;
-  LoggedIn();
+  BeginRelaying();
 }
 
 void Session::EndWatch() { state_ = State::kDialogue; }
@@ -127,21 +128,26 @@ void Session::StartRelay() {
   CloseDialogue();
   state_ = State::kRelay;
   Trace("both ways are passed on");
-  LoggedIn();
+  BeginRelaying();
   MoveBoth(true, true);
 }
 
 // Once, though a module may take a way back and log in anew.
+void Session::BeginRelaying() {
+  if (relaying_) return;
+  relaying_ = true;
+  worker_.counters.relaying.Add(1);
+  if (!record_.no_login) LoggedIn();
+  ArmLooks();
+}
+
 void Session::LoggedIn() {
-  if (logged_in_) return;
   logged_in_ = true;
   entry_.LoggedIn();
   if (dialogue_) dialogue_->OnLoggedIn();
   if (worker_.settings().log_logins) LogLogin(record_, *listener_, address_, id_, destination());
-  worker_.counters.relaying.Add(1);
   worker_.counters.logins.Add(1);
   worker_.counters.login_times.Add(NowMicros() - opened_);
-  ArmLooks();
 }
 
 std::string_view Session::destination() const {
@@ -172,6 +178,7 @@ void Session::MoveBoth(bool from_client, bool from_upstream) {
 
 void Session::OnMoreToMove() {
   if (state_ == State::kRelay) return MoveBoth(true, true);
+  if (hooked()) dialogue_->OnTurn();
   Converse();
 }
 
@@ -240,11 +247,14 @@ void Session::ArmLooks() {
   seen_bytes_ = Moved();
   (looks_for_ == Looks::kHalfClosed ? worker_.half_close
    : looks_for_ == Looks::kIdle     ? worker_.idle
+   : looks_for_ == Looks::kNoLogin  ? worker_.login
                                     : worker_.settled)
       ->Arm(deadline_, *this);
 }
 
 Session::Looks Session::LooksFor() const {
+  // Nobody has proved anything: such a session does not last.
+  if (!logged_in_ && worker_.login->duration().count()) return Looks::kNoLogin;
   const bool one_way = ended_first_ || sides_[0].write_failed() || sides_[1].write_failed();
   if (one_way && worker_.half_close->duration().count()) return Looks::kHalfClosed;
   return worker_.idle->duration().count() ? Looks::kIdle : Looks::kSettled;
@@ -276,7 +286,7 @@ void Session::OnHalfCloseDeadline() {
 
 void Session::Rearm() {
   if (state_ == State::kClosing || state_ == State::kDead || parted_) return;
-  if (!logged_in_) return dialogue_->Rearm();
+  if (!relaying_) return dialogue_->Rearm();
   if (LooksFor() != looks_for_ || !deadline_.armed()) ArmLooks();  // what was off has armed nothing
 }
 
@@ -307,6 +317,10 @@ void Session::End(uint32_t reason, std::string_view text) {
 
 void Session::Finish(uint32_t reason, std::string_view text) {
   if (state_ == State::kClosing || state_ == State::kDead) return;
+  if (refused_) {  // whatever became of its last words
+    reason = refused_;
+    text = refused_detail_;
+  }
   if (dialogue_) dialogue_->BlameServer(reason);
   // In the watch, too, rum cannot know where in what flows it is: no words fit in there but those
   // that the module itself sent before it closed.
@@ -319,7 +333,7 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   Trace("it ends: {}{}{}", CloseReasonWord(reason), text.empty() ? "" : ", ", text);
   worker_.ForgetCallBack(*this);
   deadline_.Disarm();
-  if (dialogue_ && !dialogue_->upstream_open()) side(RUM_UPSTREAM).Close();  // half connected
+  if (dialogue_ && !dialogue_->upstream_open()) dialogue_->DropServer();
   if (module_open_) {
     const rum_module& module = config_->module();
     if (module.session_close) Call(Hook::kSessionClose, module.session_close, reason);
@@ -361,11 +375,11 @@ void Session::EndLeases(uint32_t reason) {
 
 void Session::TellEnd(const std::string& server, uint32_t reason, std::string_view text) {
   worker_.counters.ended[reason].Add(1);
-  if (logged_in_) worker_.counters.relaying.Sub(1);
+  if (relaying_) worker_.counters.relaying.Sub(1);
   worker_.counters.active.Sub(1);
   worker_.counters.session_times.Add(NowMicros() - opened_);
-  LogSession({record_, *listener_, address_, id_, server, opened_, reason, text,
-              sides_[RUM_CLIENT], sides_[RUM_UPSTREAM]});
+  LogSession({record_, *listener_, address_, id_, server, opened_, reason, text, sides_[RUM_CLIENT],
+              sides_[RUM_UPSTREAM]});
 }
 
 // Once, when the module has had its last word.
@@ -408,6 +422,7 @@ void Session::Die() {
   if (state_ == State::kDead) return;
   state_ = State::kDead;
   deadline_.Disarm();
+  if (refused_) worker_.proxy().refused_clients().GiveBack();
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
     side(which).Close();
     flows_[which].Release(worker_);

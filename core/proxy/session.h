@@ -53,6 +53,7 @@ struct SessionRecord {
   uint64_t connect_micros = 0;
   uint32_t login_failures = 0;  // a change of the user may fail, and more than once
   bool identified = false;
+  bool no_login = false;  // the module says that what it relays is none
   std::vector<std::pair<std::string, std::string>> notes;
 };
 
@@ -62,7 +63,9 @@ class Session final : public rum_session, private Loop::Watcher {
   static constexpr int kLooks = 4;
 
   // [worker] Begins a session for an accepted, non-blocking socket. It destroys itself.
-  static void Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address);
+  // `drains`: the worker takes no more clients, and refuses it.
+  static void Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address,
+                   bool drains);
   // [worker] Begins a session without a client, for which the module must have a hook.
   static void OpenProbe(Worker& worker, Probe probe);
   ~Session();
@@ -71,6 +74,7 @@ class Session final : public rum_session, private Loop::Watcher {
   uint64_t id() const { return id_; }
   Worker& worker() { return worker_; }
   bool probing() const { return probe_ != nullptr; }
+  bool refused() const { return refused_ != 0; }  // and led to the module's last word
 
   // [worker] For the list of sessions; not for probes.
   bool Matches(const SessionFilter& filter) const;
@@ -82,12 +86,17 @@ class Session final : public rum_session, private Loop::Watcher {
   int32_t TlsActive(uint32_t side) const;
   int32_t TlsFingerprint(uint8_t* digest) const;
   int32_t TlsEndIsCut(uint32_t which);
+  enum class TlsFactOf : uint8_t { kAlpn, kOfferedAlpn, kServerName, kCertificate, kEndPoint };
+  int32_t TlsFact(TlsFactOf fact, uint32_t side, void* to, size_t* size) const;
+  int32_t TlsVersion(uint32_t side) const;
   void LoginFailed();
   bool Blocked() const;
   void CancelTimer(uint64_t ticket);
   std::string Peer(uint32_t side) const;
+  int32_t Destination(char* text, size_t* size) const;
   int32_t Note(const char* key, const void* value, size_t size);
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
+  uint64_t Waiting(uint32_t which) const { return side(which).waiting(); }
   // The dialogue, which serves all others; nullptr: the module may ask for nothing more.
   Dialogue* asking() const;
 
@@ -111,6 +120,7 @@ class Session final : public rum_session, private Loop::Watcher {
   // [worker] For its dialogue and the dialogue's connector, and for nobody else: what they use of
   // the session because it outlives them.
   Side& side(uint32_t which) { return sides_[which]; }
+  const Side& side(uint32_t which) const { return sides_[which]; }
   Flow& flow(uint32_t from) { return flows_[from]; }
   const ModuleConfig& config() const { return *config_; }
   const SocketAddress& address() const { return address_; }
@@ -119,6 +129,7 @@ class Session final : public rum_session, private Loop::Watcher {
   UserLimits::Lease& user_place() { return lease_; }
   NamedLimiter::Lease& server_place() { return load_; }
   bool logged_in() const { return logged_in_; }
+  bool relaying() const { return relaying_; }
 
   // [worker] For the same two: what they ask of the session.
   void Converse();  // something may be due; call it last, because it may destroy the dialogue
@@ -163,7 +174,8 @@ class Session final : public rum_session, private Loop::Watcher {
     kDead,     // in the graveyard until the turn ends
   };
 
-  enum class Looks : uint8_t { kSettled, kIdle, kHalfClosed };  // the list that has deadline_
+  // The list that has deadline_; kNoLogin: that of logins.
+  enum class Looks : uint8_t { kSettled, kIdle, kHalfClosed, kNoLogin };
 
   Session(Worker& worker, Listener* listener, const SocketAddress& address);
   void OnReady(uint32_t side, uint32_t what) override;
@@ -172,6 +184,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void Welcome();          // the client's address is known
   bool RefuseIfLimited();  // true: it has been refused, and the session ends
   void Refuse(uint32_t reason, std::string_view detail);
+  bool LeadOut(uint32_t reason, std::string_view detail);
 
   // Dialogue and watch.
   bool MoveWatch();
@@ -186,6 +199,7 @@ class Session final : public rum_session, private Loop::Watcher {
   Looks LooksFor() const;
   uint64_t Moved() const;
   bool Silent();
+  void BeginRelaying();
   void LoggedIn();
 
   // The end.
@@ -198,6 +212,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void Die();
 
   // The module looks on.
+  const TlsStream* OpenTls(uint32_t side) const;
   bool hooked() const { return state_ == State::kDialogue || state_ == State::kWatch; }
   static uint32_t Other(uint32_t which) { return 1 - which; }
   // Empty: none was tried yet, or the session is closing.
@@ -210,7 +225,7 @@ class Session final : public rum_session, private Loop::Watcher {
   uint64_t seen_bytes_ = 0;  // at the last look of a deadline
   Side sides_[2];
   Flow flows_[2];      // [RUM_CLIENT]: from the client; [RUM_UPSTREAM]: from the upstream
-  Deadline deadline_;  // once logged in: settled, idle or half-close; closing: linger
+  Deadline deadline_;  // once relaying: settled, idle or half-close; closing: linger
   std::unique_ptr<Dialogue, DeleteDialogue> dialogue_;
   SessionRecord record_;
   std::unique_ptr<Probe> probe_;  // nullptr: a client's session
@@ -221,13 +236,17 @@ class Session final : public rum_session, private Loop::Watcher {
   UserLimits::Lease lease_;     // from confirm() to the end
   NamedLimiter::Lease load_;    // of the server, from the attempt to connect to the end
   State state_ = State::kDialogue;
-  uint8_t ended_first_ = 0;  // relay, watch: 1 + the side whose end came first
+  uint32_t refused_ = 0;             // why, if the module leads it to its last word
+  std::string_view refused_detail_;  // of a table
+  bool drains_ = false;              // the worker did when it came
+  uint8_t ended_first_ = 0;          // relay, watch: 1 + the side whose end came first
   uint8_t silent_looks_ = 0;
-  Looks looks_for_ = Looks::kSettled;  // once logged in
+  Looks looks_for_ = Looks::kSettled;  // once relaying
   bool module_open_ = false;           // session_open succeeded, session_close is owed
   bool parted_ = false;                // its end was told; the module goes on with the server
   bool shares_ = false;                // has put an entry that goes with it
-  bool logged_in_ = false;  // counted as relaying, from the first time that a way flowed unseen
+  bool relaying_ = false;              // counted so, from the first time that a way flowed unseen
+  bool logged_in_ = false;             // the same, unless the module says that it is no login
 };
 
 }  // namespace rum

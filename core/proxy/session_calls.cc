@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/copy_out.h"
 #include "base/log.h"
 #include "limits/admission.h"
 #include "proxy/dialogue.h"
@@ -24,7 +25,7 @@ constexpr size_t kNoteKeyMost = 32;
 constexpr std::string_view kOwnKeys[] = {
     "id",       "client", "listener", "user",   "destination",       "connect",       "duration",
     "received", "sent",   "reason",   "detail", "upstream_received", "upstream_sent", "event",
-    "time",     "level",  "message",  "via",    "login_failures"};
+    "time",     "level",  "message",  "via",    "login_failures",    "login"};
 
 bool GoodNoteKey(std::string_view key) {
   if (std::find(std::begin(kOwnKeys), std::end(kOwnKeys), key) != std::end(kOwnKeys)) return false;
@@ -55,35 +56,8 @@ int32_t Session::Send(uint32_t which, const void* data, size_t size) {
   return RUM_OK;
 }
 
-int32_t Session::TlsModeOf(uint32_t which) const {
-  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  const TlsContexts& tls = *worker_.tls();
-  if (which == RUM_UPSTREAM) return static_cast<int32_t>(tls.upstreams);
-  return static_cast<int32_t>(tls.server ? tls.clients : TlsMode::kOff);
-}
-
-int32_t Session::TlsActive(uint32_t which) const {
-  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  // One that was asked for begins when the hook has returned, and nothing goes there before.
-  return !sides_[which].plain() || (dialogue_ && dialogue_->tls_asked(which));
-}
-
-int32_t Session::TlsFingerprint(uint8_t* digest) const {
-  if (!digest) return RUM_E_ARGUMENT;
-  const TlsStream* tls = sides_[RUM_CLIENT].tls();
-  if (!tls) return RUM_E_STATE;
-  std::copy(tls->context().fingerprint().begin(), tls->context().fingerprint().end(), digest);
-  return RUM_OK;
-}
-
-int32_t Session::TlsEndIsCut(uint32_t which) {
-  if (which > RUM_UPSTREAM) return RUM_E_ARGUMENT;
-  if (!sides_[which].attached()) return RUM_E_STATE;
-  sides_[which].EndIsCut();
-  return RUM_OK;
-}
-
 void Session::LoginFailed() {
+  if (refused_) return;
   worker_.counters.login_failures.Add(1);
   ++record_.login_failures;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
@@ -117,6 +91,14 @@ std::string Session::Peer(uint32_t which) const {
   return "unix:" + std::string(path.starts_with("sock:") ? path.substr(5) : path);
 }
 
+int32_t Session::Destination(char* text, size_t* size) const {
+  if (side(RUM_UPSTREAM).attached() && (!dialogue_ || dialogue_->upstream_open())) {
+    return CopyOut(destination(), text, size);
+  }
+  *size = 0;
+  return RUM_E_STATE;
+}
+
 int32_t Session::Note(const char* key, const void* value, size_t size) {
   if (!key || (!value && size) || !GoodNoteKey(key)) return RUM_E_ARGUMENT;
   if (size > RUM_MOST_NOTE) return RUM_E_LIMIT;
@@ -142,7 +124,7 @@ int32_t Dialogue::Need(uint32_t which, size_t size) {
 }
 
 int32_t Dialogue::Forward(uint32_t from, uint64_t size) {
-  if (session_.probing() || hand_over_ == from) return RUM_E_STATE;
+  if (alone() || hand_over_ == from) return RUM_E_STATE;
   uint64_t& forward = windows_[from].forward;
   if (size > INT64_MAX || forward + size > INT64_MAX) return RUM_E_LIMIT;
   forward += size;
@@ -150,23 +132,23 @@ int32_t Dialogue::Forward(uint32_t from, uint64_t size) {
 }
 
 int32_t Dialogue::Relay() {
-  if (!asking() || session_.probing()) return RUM_E_STATE;
-  if (!upstream_open_ && !connect_ && !connector_.active()) return RUM_E_STATE;
+  if (!asking() || alone()) return RUM_E_STATE;
+  if (!upstream_open_ && !connecting()) return RUM_E_STATE;
   if (!ConfirmAtLast()) return RUM_E_LIMIT;
   relay_ = true;
-  if (!tls_[RUM_CLIENT].asked) login_.Disarm();  // a handshake keeps its deadline
+  if (!tls_[RUM_CLIENT].asked) EndLoginDeadline();  // a handshake keeps its deadline
   return RUM_OK;
 }
 
 int32_t Dialogue::RelayFrom(uint32_t which) {
-  if (session_.probing() || relay_ || hand_over_) return RUM_E_STATE;
+  if (alone() || relay_ || hand_over_) return RUM_E_STATE;
   auto turning = [&](uint32_t s) {
     return tls_[s].asked && (!tls_[s].begun || side(s).handshaking());
   };
   if (!upstream_open_ || turning(RUM_CLIENT) || turning(RUM_UPSTREAM)) return RUM_E_STATE;
   if (!ConfirmAtLast()) return RUM_E_LIMIT;
   hand_over_ = which;
-  login_.Disarm();
+  EndLoginDeadline();
   return RUM_OK;
 }
 
@@ -178,7 +160,7 @@ int32_t Dialogue::TakeBack(uint32_t which) {
 }
 
 int32_t Dialogue::Lookup(std::string_view key) {
-  if (lookup_) return RUM_E_STATE;
+  if (lookup_ || session_.refused()) return RUM_E_STATE;
   if (worker_.settings().map.empty()) return RUM_E_UNSUPPORTED;
   lookup_.emplace(key);
   return RUM_OK;
@@ -193,18 +175,33 @@ int32_t Dialogue::Identify(std::string_view user) {
 }
 
 int32_t Dialogue::Connect(std::string_view wanted) {
-  if (connect_ || connector_.active() || upstream_open_) return RUM_E_STATE;
+  if (session_.refused() || connecting() || relay_ || hand_over_ || session_.relaying())
+    return RUM_E_STATE;
   if (session_.probe() && session_.probe()->destination) return RUM_E_STATE;
+  if (connects_ >= RUM_MOST_CONNECTS) return RUM_E_LIMIT;
   if (wanted.empty()) {
     auto destinations = worker_.DefaultDestinations(session_.address());
     if (destinations.empty()) return RUM_E_UNSUPPORTED;
     connect_ = std::move(destinations);
-    return RUM_OK;
+  } else {
+    auto destinations = ParseAddresses(wanted);
+    if (!destinations) return RUM_E_ARGUMENT;
+    connect_ = std::move(*destinations);
   }
-  auto destinations = ParseAddresses(wanted);
-  if (!destinations) return RUM_E_ARGUMENT;
-  connect_ = std::move(*destinations);
+  ++connects_;
+  if (upstream_open_) GiveUpServer();
   return RUM_OK;
+}
+
+// DropServer() does the rest when the hook has returned.
+void Dialogue::GiveUpServer() {
+  upstream_open_ = false;
+  gives_up_ = true;
+  windows_[RUM_CLIENT].forward = 0;
+  awaits_ &= 1u << RUM_CLIENT;
+  Window& w = windows_[RUM_UPSTREAM];
+  w.need = w.forward = 0;  // from here on they are of the new one; its bytes go in DropServer()
+  w.end_told = false;
 }
 
 void Dialogue::Close(uint32_t reason, std::string_view text) {
@@ -218,7 +215,7 @@ void Dialogue::Close(uint32_t reason, std::string_view text) {
 
 int32_t Dialogue::Admit(std::string_view rules) {
   const SessionRecord& record = session_.record();
-  if (!record.identified) return RUM_E_STATE;
+  if (!record.identified || record.no_login || session_.refused()) return RUM_E_STATE;
   const SocketAddress& address = session_.address();
   // What goes through a unix socket does not leave the machine.
   bool safe_way = session_.TlsActive(RUM_CLIENT) == 1 || !address.ip();
@@ -235,7 +232,7 @@ int32_t Dialogue::Admit(std::string_view rules) {
 }
 
 int32_t Dialogue::TryLogin() {
-  if (pause_) return RUM_E_STATE;
+  if (pause_ || session_.record().no_login || session_.refused()) return RUM_E_STATE;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
   if (!guard.failures.on()) return RUM_OK;
   const uint64_t ticket = worker_.TakeTicket(session_);
@@ -257,6 +254,28 @@ int32_t Dialogue::Confirm() {
   int32_t verdict = worker_.proxy().admission().Confirm(&candidate_, &place);
   if (verdict > 0) worker_.counters.logins_refused[verdict].Add(1);
   return verdict;
+}
+
+int32_t Dialogue::NoLogin() {
+  if (alone() || relay_ || hand_over_ || session_.logged_in()) return RUM_E_STATE;
+  if (session_.user_place() || proof_.under_way()) return RUM_E_STATE;
+  candidate_.Drop();
+  session_.record().no_login = true;
+  session_.Trace("what it relays is no login");
+  return RUM_OK;
+}
+
+int32_t Dialogue::AwaitDrained(uint32_t which, uint64_t below) {
+  if (!module().drained) return RUM_E_UNSUPPORTED;
+  if (relay_ || !side(which).attached()) return RUM_E_STATE;
+  if (which == RUM_UPSTREAM && !upstream_open_) return RUM_E_STATE;
+  below_[which] = below;
+  awaits_ |= static_cast<uint8_t>(1u << which);
+  return RUM_OK;
+}
+
+void Dialogue::EndLoginDeadline() {
+  if (!session_.record().no_login) login_.Disarm();
 }
 
 // A module that does not say when a login is proved says so by letting it through.
@@ -291,7 +310,8 @@ bool Dialogue::AdvanceTls(uint32_t which) {
     std::string_view early(reinterpret_cast<const char*>(window.data()), window.size());
     if (!s.StartTls(which == RUM_CLIENT ? contexts.server : contexts.client, which == RUM_CLIENT,
                     contexts.upstream_name.empty() ? tls.name : contexts.upstream_name, early,
-                    tls.own && which == RUM_CLIENT)) {  // to a server a PROXY header goes first
+                    tls.own && which == RUM_CLIENT) ||  // to a server a PROXY header goes first
+        !s.SetAlpn(alpn_[which])) {
       Close(RUM_CLOSE_NO_RESOURCES, "TLS");
     }
     window.Clear();
@@ -331,7 +351,7 @@ void Dialogue::TlsDone(uint32_t which, bool done) {
     session_.Call(Hook::kTlsOpen, module().tls_open, which, done ? RUM_OK : RUM_E_FAILED);
   }
   // The relay is asked for already: what is left is the server's.
-  if (done && which == RUM_CLIENT && relay_) login_.Disarm();
+  if (done && which == RUM_CLIENT && relay_) EndLoginDeadline();
   if (!done) Close(RUM_CLOSE_TLS, side(which).tls()->error());
 }
 

@@ -37,8 +37,7 @@ bool Session::TakeUpstream(const std::string& server, const std::string& key,
 bool Session::MoveUntil(uint32_t which, std::string_view tail, Buffer* held) {
   Side& from = side(which);
   const uint64_t before = from.received();
-  const Flow::Moved moved =
-      flows_[which].MoveUntil(from, side(Other(which)), worker_, tail, held);
+  const Flow::Moved moved = flows_[which].MoveUntil(from, side(Other(which)), worker_, tail, held);
   worker_.counters.client_bytes.Add(which == RUM_CLIENT ? from.received() - before : 0);
   worker_.counters.upstream_bytes.Add(which == RUM_UPSTREAM ? from.received() - before : 0);
   return moved == Flow::Moved::kSome;
@@ -86,7 +85,7 @@ std::string Dialogue::KeyOf(std::string_view key) const {
 }
 
 int32_t Dialogue::Want(std::string_view key) {
-  if (upstream_open_ || connect_ || connector_.active() || session_.probing()) return RUM_E_STATE;
+  if (upstream_open_ || connecting() || session_.probing()) return RUM_E_STATE;
   keeping().wanted = KeyOf(key);
   return RUM_OK;
 }
@@ -106,7 +105,10 @@ int32_t Dialogue::Renew() {
       session_.logged_in()) {
     return RUM_E_STATE;
   }
-  keeping_->renew = true;
+  session_.Trace("the kept connection is of no use, a new one is made");
+  keeping_->wanted.clear();
+  connect_ = connector_.Rest();
+  GiveUpServer();
   return RUM_OK;
 }
 
@@ -161,17 +163,6 @@ void Dialogue::OnTaken(const Address& destination, std::string value) {
 
 // Nothing: nothing of this is under way.
 std::optional<bool> Dialogue::StepKeeping() {
-  if (std::exchange(keeping_->renew, false)) {
-    connect_ = connector_.Rest();
-    session_.Trace("the kept connection is of no use, a new one is made");
-    side(RUM_UPSTREAM).Close();
-    windows_[RUM_UPSTREAM] = {};
-    tls_[RUM_UPSTREAM] = {};
-    upstream_open_ = upstream_spoke_ = false;
-    phase_.Disarm();
-    keeping_->value.reset();
-    return true;
-  }
   if (std::exchange(keeping_->part, false)) {
     session_.Part();
     return true;
@@ -194,9 +185,9 @@ std::optional<bool> Dialogue::StepKeeping() {
 // A server that has said something meanwhile is left without a word: it broke its protocol.
 void Dialogue::KeepAtLast() {
   Side& server = side(RUM_UPSTREAM);
-  const bool kept = windows_[RUM_UPSTREAM].bytes.empty() &&
-                    worker_.kept.Keep(server, std::move(keeping_->label),
-                                      std::move(keeping_->lease));
+  const bool kept =
+      windows_[RUM_UPSTREAM].bytes.empty() &&
+      worker_.kept.Keep(server, std::move(keeping_->label), std::move(keeping_->lease));
   if (!kept) server.Close();
   keeping_->lease = {};
   upstream_open_ = false;

@@ -87,6 +87,7 @@ void LogSession(const SessionEnd& end) {
   fields.Number("upstream_received", end.upstream_side.received());
   fields.Number("upstream_sent", end.upstream_side.sent());
   fields.Word("reason", CloseReasonWord(end.reason));
+  if (end.record.no_login) fields.Word("login", "no");
   if (end.record.login_failures) fields.Number("login_failures", end.record.login_failures);
   for (const auto& [key, value] : end.record.notes) fields.Quoted(key, value);
   if (!end.text.empty()) fields.Quoted("detail", end.text);

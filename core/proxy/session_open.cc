@@ -14,8 +14,10 @@
 
 namespace rum {
 
-void Session::Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address) {
+void Session::Open(Worker& worker, Listener& listener, Fd client, const SocketAddress& address,
+                   bool drains) {
   auto* session = new Session(worker, &listener, address);
+  session->drains_ = drains;
   worker.Enlist(*session);
   if (!session->side(RUM_CLIENT)
            .Attach(worker.loop(), std::move(client), *session, RUM_CLIENT,
@@ -72,6 +74,10 @@ void Session::Welcome() {
 bool Session::RefuseIfLimited() {
   Proxy& proxy = worker_.proxy();
   const Settings& settings = worker_.settings();
+  if (drains_) {
+    Refuse(RUM_CLOSE_DRAIN, {});
+    return true;
+  }
   if (proxy.admission().guard().Blocks(settings.admission.guard, address_)) {
     Refuse(RUM_CLOSE_BLOCKED, {});
     return true;
@@ -90,6 +96,7 @@ bool Session::RefuseIfLimited() {
 }
 
 void Session::Refuse(uint32_t reason, std::string_view detail) {
+  if (LeadOut(reason, detail)) return;
   // In front of a TLS handshake nothing can be said.
   if (!dialogue_->tls_asked(RUM_CLIENT)) {
     uint8_t words[Worker::kRefusalMost];
@@ -99,10 +106,30 @@ void Session::Refuse(uint32_t reason, std::string_view detail) {
   Finish(reason, detail);
 }
 
+// The module may have to read before it can say why. False: it says it by `refusal`.
+bool Session::LeadOut(uint32_t reason, std::string_view detail) {
+  const rum_module& module = config_->module();
+  RefusedClients& clients = worker_.proxy().refused_clients();
+  if (!module.refused_open || !clients.Take()) return false;
+  refused_ = reason;
+  refused_detail_ = detail;
+  dialogue_->BeginRefusal();
+  int32_t status;
+  {
+    InHook in(worker_.hook_place, Hook::kRefusedOpen, id_);
+    status = module.refused_open(this, config_->get(), worker_.module_data(), reason, &data_);
+  }
+  module_open_ = status >= 0;
+  if (module_open_) return true;
+  refused_ = 0;
+  clients.GiveBack();
+  return false;
+}
+
 void Session::Recount() {
   if (parted_) return;
   worker_.proxy().access_control().Recount(worker_.settings().access_control, address_, &entry_);
-  if (dialogue_ && !logged_in_ && !probe_) dialogue_->Recount();
+  if (dialogue_ && !relaying_ && !probe_) dialogue_->Recount();
 }
 
 // -- PROXY headers --------------------------------------------------------------------------------

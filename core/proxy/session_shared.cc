@@ -5,7 +5,7 @@
 namespace rum {
 
 int32_t Session::PutShared(std::string_view key, std::string_view value, uint64_t lifetime) {
-  if (!asking() || probe_) return RUM_E_STATE;
+  if (!asking() || probe_ || refused_) return RUM_E_STATE;
   SharedTable* table = SharedTable::Get();
   if (!table) return RUM_E_UNSUPPORTED;
   const std::string user = record_.identified ? "user " + record_.user : "host " + address_.host();

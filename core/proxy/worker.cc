@@ -35,6 +35,7 @@ constexpr Millis kProbe(10000);
 constexpr Millis kHeader(5000);
 // As rum/module.h says of part().
 constexpr Millis kParted(2000);
+constexpr Millis kRefused(RUM_MOST_REFUSED_MILLISECONDS);
 constexpr Millis kLongTurn(60000);
 // How late the kernel may be with a timer, for rum.clock/1: nanoseconds. It would take 50,000.
 constexpr unsigned long kTimerSlack = 1000;
@@ -69,6 +70,7 @@ Worker::Worker(Proxy& proxy, unsigned index)
   header = make(kHeader, phase);
   probe = make(kProbe, [](Session& session) { session.OnLoginDeadline(); });
   parted = make(kParted, [](Session& session) { session.OnPartedDeadline(); });
+  refused = make(kRefused, [](Session& session) { session.OnLoginDeadline(); });
   linger = make(kLinger, [](Session& session) { session.OnLingerDeadline(); });
   wake_.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   wake_ticket_ = loop_.Watch(wake_.get(), EPOLLIN, *this, 0);
@@ -184,12 +186,13 @@ void Worker::RunTasks() {
 }
 
 void Worker::Adopt(Listener& listener, Fd client, const SocketAddress& address) {
-  if (draining_) {
+  // The worker may be over at any moment, but for its sessions.
+  if (draining_ && (!sessions_ || stopped_ || !module_config_->module().refused_open)) {
     load.fetch_sub(1, std::memory_order_relaxed);
     return Refuse(std::move(client), RUM_CLOSE_DRAIN);
   }
   counters.accepted.Add(1);
-  Session::Open(*this, listener, std::move(client), address);
+  Session::Open(*this, listener, std::move(client), address, draining_);
 }
 
 void Worker::BeginProbe(Probe request) {

@@ -143,7 +143,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
 
   // Deadlines that sessions share; see options of the same names.
   std::unique_ptr<Deadlines> login, connecting, first_byte, idle, half_close, linger, settled,
-      retry, probe, header, parted;
+      retry, probe, header, parted, refused;
 
  private:
   void RunTasks();

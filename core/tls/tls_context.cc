@@ -15,6 +15,7 @@
 
 #include <cstring>
 
+#include "base/alpn_list.h"
 #include "base/fd.h"
 
 namespace rum {
@@ -120,6 +121,27 @@ Certificate SelfSigned(EVP_PKEY* key) {
   return fine ? std::move(certificate) : nullptr;
 }
 
+// No common protocol is no failure: the module decides. The client sends the offer in any length.
+int SelectAlpn(SSL* ssl, const unsigned char** name, unsigned char* name_size,
+               const unsigned char* list, unsigned size, void*) {
+  auto* choice = static_cast<std::unique_ptr<AlpnChoice>*>(SSL_get_app_data(ssl));
+  const std::string_view offered(reinterpret_cast<const char*>(list), size);
+  if (!choice || !IsAlpnList(offered)) return SSL_TLSEXT_ERR_NOACK;
+  if (!*choice) *choice = std::make_unique<AlpnChoice>();
+  const std::string_view found = FirstCommonAlpn((*choice)->wanted, offered);
+  size_t kept = 0;
+  for (size_t end = 0; end <= offered.size() && end <= AlpnChoice::kOfferedMost;) {
+    kept = end;
+    if (end == offered.size()) break;
+    end += 1 + static_cast<unsigned char>(offered[end]);
+  }
+  (*choice)->offered = offered.substr(0, kept);
+  if (found.empty()) return SSL_TLSEXT_ERR_NOACK;
+  *name = reinterpret_cast<const unsigned char*>(found.data());
+  *name_size = static_cast<unsigned char>(found.size());
+  return SSL_TLSEXT_ERR_OK;
+}
+
 }  // namespace
 
 std::string TakeOpensslError() {
@@ -180,6 +202,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Server(const TlsFiles& fil
   RAND_bytes(id, sizeof id);
   SSL_CTX_set_session_id_context(c, id, sizeof id);
   context->tickets_.Serve(c);
+  SSL_CTX_set_alpn_select_cb(c, SelectAlpn, nullptr);
   // A TLS 1.2 server may renegotiate and treats a refusal as a failure; clients must not
   // renegotiate.
   SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION);

@@ -23,6 +23,14 @@ struct TlsFiles {
   std::string ciphers;  // TLS 1.2, in OpenSSL's format; empty: OpenSSL's default
 };
 
+// The application protocols of one connection, for a server: its SSL has a
+// std::unique_ptr<AlpnChoice>* as app data, or nullptr. Lists as IsAlpnList() says, or empty.
+struct AlpnChoice {
+  static constexpr size_t kOfferedMost = 1024;  // RUM_MOST_ALPN
+  std::string wanted;                           // the first one that the client offers is selected
+  std::string offered;  // by the client: whole names of at most kOfferedMost bytes
+};
+
 class TlsContext {
  public:
   // [main] For connections from clients. Errors name the file.

@@ -266,9 +266,10 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
   if (config.reuse.idle > kReuseIdleMost) return {.why = "--mysql-reuse-idle: at most 60s"};
   if (most > 0) {
     if (!given(kReuseUser) || !given(kReusePasswordFile)) {
-      return {.why =
-                  "--mysql-reuse: an account without rights must own the connections that are kept; "
-                  "give --mysql-reuse-user and --mysql-reuse-password-file"};
+      return {
+          .why =
+              "--mysql-reuse: an account without rights must own the connections that are kept; "
+              "give --mysql-reuse-user and --mysql-reuse-password-file"};
     }
     config.reuse.most = static_cast<uint32_t>(most);
     config.reuse.user = value(kReuseUser);

@@ -13,7 +13,7 @@
 namespace rum::mysql {
 
 struct KeptServer {
-  Greeting greeting;  // of the server
+  Greeting greeting;      // of the server
   uint64_t in_force = 0;  // capabilities toward the server
 };
 

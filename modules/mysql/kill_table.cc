@@ -29,8 +29,8 @@ void KillTable::Add(uint32_t id, std::string_view user, std::string_view server,
                     uint32_t thread_id) {
   Shard& shard = ShardOf(id);
   std::lock_guard lock(shard.mutex);
-  auto [entry, added] =
-      shard.entries.try_emplace(id, Entry{std::string(user), std::string(server), thread_id, false});
+  auto [entry, added] = shard.entries.try_emplace(
+      id, Entry{std::string(user), std::string(server), thread_id, false});
   if (!added) shard.entries.erase(entry);
 }
 

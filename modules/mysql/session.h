@@ -258,19 +258,19 @@ class Session {
   bool greeted_as_mysql_ = false;    // by the version in our greeting
   bool greeted_as_mariadb_ = false;  // the client goes by MariaDB's further capabilities
   bool logged_in_ = false;           // once, and perhaps anew
-  bool keeps_ = false;      // the connection may be kept when the client leaves
-  bool reused_ = false;     // it was
-  bool renewed_ = false;    // it was, and was of no use
-  bool was_killed_ = false;  // a KILL was sent to it
+  bool keeps_ = false;               // the connection may be kept when the client leaves
+  bool reused_ = false;              // it was
+  bool renewed_ = false;             // it was, and was of no use
+  bool was_killed_ = false;          // a KILL was sent to it
   bool watches_on_ = true;           // more of the client's packets must be seen
   bool watched_to_the_end_ = false;
   uint8_t watched_packets_ = 0;
 
   std::string reuse_key_;                  // empty: no connection is taken, and none is kept
   std::optional<Greeting> kept_greeting_;  // of the server, if its connection may be kept
-  uint64_t promised_ = 0;  // the capabilities in our greeting
-  Nonce nonce_{};          // the last one that rum gave to the client
-  Nonce scramble_{};       // the last one that a client keeps: by rum, or for the native plugin
+  uint64_t promised_ = 0;                  // the capabilities in our greeting
+  Nonce nonce_{};                          // the last one that rum gave to the client
+  Nonce scramble_{};  // the last one that a client keeps: by rum, or for the native plugin
   Greeting upstream_greeting_;              // until our response is prepared
   std::optional<Response> outgoing_;        // our response, until it is sent
   std::string_view no_plugin_ = kNoPlugin;  // what has the server ask for the account's plugin

@@ -332,8 +332,9 @@ Task<bool> Session::BecomeOwnUser() {
   d_.upstream.Send(BuildChangeUser(change, upstream_capabilities_));
   OwnLogin login(*config_.reuse.password, IsSafe(links().server));
   back_ = 1;
-  std::string why = "it asks for a plugin other than mysql_native_password and "
-                    "caching_sha2_password";
+  std::string why =
+      "it asks for a plugin other than mysql_native_password and "
+      "caching_sha2_password";
   for (unsigned answers = 0; answers <= kOwnAnswersMost;) {
     Frame frame;
     PacketParser parser{back_, &frame};

@@ -1,12 +1,16 @@
 """Host calls of rum/module.h with a module of the test, on a real rum: the map's records, the table that
 workers and processes share, timers and posts of workers, and what is refused."""
 
+import hashlib
 import os
 import signal
+import socket
+import ssl
 import subprocess
 
 from support import net
 from support.build import SOURCE, SUPPORT
+from support.certificates import Authority
 from support.harness import check, has, same, test
 from support.net import connect
 from support.rum import run_once
@@ -31,6 +35,9 @@ class Client:
 
     def ask(self, line):
         self.socket.sendall(line.encode() + b"\n")
+        return self.read(line)
+
+    def read(self, line="nothing"):
         while b"\n" not in self.rest:
             part = self.socket.recv(65536)
             check(part, "the answer to %r comes" % line)
@@ -117,6 +124,152 @@ def _(t):
     os.kill(first, signal.SIGKILL)
     net.until(lambda: new.ask("get old") == "get 1", 10 * t.scale, lambda: "it is gone")
     same(new.ask("put old mine"), "put 0")
+
+
+@test("A session's destination is told as connect() takes it, and a relay that is no login counts as none")
+def _(t):
+    server = t.keep(socket.create_server(("127.0.0.1", 0)))
+    here, there = tcp(), "tcp:127.0.0.1:%d" % server.getsockname()[1]
+    rum = t.rum("-s", here, "-P", build_module(t), "--log-logins")
+    client = Client(t, here)
+    same(client.ask("where"), "where -2")
+    same(client.ask("connect " + there), "connect 0")
+    same(client.ask("where"), "where 0 " + there)
+    same(client.ask("nologin"), "nologin 0")
+    client.socket.sendall(b"relay\n")
+    peer = t.keep(server.accept()[0])
+    net.until(lambda: rum.stats()["sessions"]["relaying"] == 1, 10 * t.scale, lambda: "it relays")
+    same(rum.stats()["sessions"]["logins"], 0)
+    peer.close()
+    client.close()
+    net.until(lambda: '"login":"no"' in rum.log(), 10 * t.scale, lambda: "the log says so")
+    check('"event":"login"' not in rum.log(), "no login is logged")
+
+
+def end_point(certificate):
+    return hashlib.sha256(certificate).hexdigest()
+
+
+def facts(client, side):
+    """The lines that the module says of a side's handshake, by their first words."""
+    lines = [client.ask("facts " + side)] + [client.read() for _ in range(5)]
+    return dict(line.split(" ", 1) for line in lines)
+
+
+@test("A module sets protocols, and sees what a handshake with the client and the server has agreed on")
+def _(t):
+    authority = Authority(t.folder)
+    server_certificate, server_key = authority.sign("server")
+    mine, key = authority.sign("client")
+    own, own_key = authority.sign("rum")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server_certificate, server_key)
+    context.set_alpn_protocols(["h2", "postgresql"])
+    listener = t.keep(socket.create_server(("127.0.0.1", 0)))
+    here, there = tcp(), "tcp:127.0.0.1:%d" % listener.getsockname()[1]
+    t.rum("-s", here, "-P", build_module(t), "--tls", "require", "--tls-cert", own, "--tls-key", own_key,
+          "--tls-ca", authority.certificate, "--upstream-tls", "require")
+    client = Client(t, here)
+    same(client.ask("alpn imap postgresql"), "alpn 0")
+    same(facts(client, "client")["version"], "-2")
+    client.socket.sendall(b"starttls client\n")
+    wanted = ssl.create_default_context(cafile=authority.certificate)
+    wanted.load_cert_chain(mine, key)
+    wanted.set_alpn_protocols(["postgresql", "imap"])
+    client.socket = t.keep(wanted.wrap_socket(client.socket, server_hostname="localhost"))
+    same(client.socket.selected_alpn_protocol(), "imap", "the first of the module's")
+    same(client.ask("connect " + there), "connect 0")
+    plain = t.keep(listener.accept()[0])
+    client.socket.sendall(b"starttls upstream\n")
+    server = t.keep(context.wrap_socket(plain, server_side=True))
+    same(client.read(), "tls 0")
+    same(server.selected_alpn_protocol(), "postgresql")
+    seen = facts(client, "client")
+    same(seen["alpn"], "0 imap")
+    same(seen["offered"], "0 " + b"\x0apostgresql\x04imap".hex())
+    same(seen["name"], "0 localhost")
+    same(seen["version"], str(0x0304))
+    with open(mine) as f:
+        same(seen["certificate"], str(len(ssl.PEM_cert_to_DER_cert(f.read()))))
+    same(seen["end-point"], "0 " + end_point(client.socket.getpeercert(True)))
+    seen = facts(client, "upstream")
+    same(seen["alpn"], "0 postgresql")
+    with open(server_certificate) as f:
+        same(seen["end-point"], "0 " + end_point(ssl.PEM_cert_to_DER_cert(f.read())))
+    other = ssl.create_default_context(cafile=authority.certificate)
+    other.load_cert_chain(mine, key)
+    other.set_alpn_protocols(["http/1.1"])
+    second = Client(t, here)
+    second.ask("alpn imap postgresql")
+    second.socket.sendall(b"starttls client\n")
+    second.socket = t.keep(other.wrap_socket(second.socket, server_hostname="localhost"))
+    seen = facts(second, "client")
+    same(seen["alpn"], "0", "nothing in common is no failure")
+    same(seen["offered"], "0 " + b"\x08http/1.1".hex())
+
+
+@test("A module goes on with another server, whenever the one before ends, and counts stay exact")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-P", build_module(t), "-w", "2")
+    listeners = [t.keep(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+    addresses = ["tcp:127.0.0.1:%d" % one.getsockname()[1] for one in listeners]
+    client = Client(t, here)
+    same(client.ask("connect " + addresses[0]), "connect 0")
+    first = t.keep(listeners[0].accept()[0])
+    first.sendall(b"one")
+    same(client.read(), "server 0 one")
+    first.close()
+    same(client.read(), "ended 0")
+    same(client.ask("connect " + addresses[1]), "connect 0")
+    second = t.keep(listeners[1].accept()[0])
+    same(client.ask("connect " + addresses[2]), "connect 0", "the second is given up")
+    same(net.read_all(second), b"", "and is told the end")
+    third = t.keep(listeners[2].accept()[0])
+    same(client.ask("where"), "where 0 " + addresses[2])
+    for _ in range(5):
+        same(client.ask("connect " + addresses[0]), "connect 0")
+        listeners[0].accept()[0].close()
+        same(client.read(), "ended 0")
+    same(client.ask("connect " + addresses[0]), "connect -3", "eight connects a session")
+    third.close()
+    client.close()
+    net.until(lambda: rum.stats()["sessions"]["active"] == 0, 10 * t.scale, lambda: "it ends")
+    same(rum.stats()["upstream"]["connects"], 8)
+
+
+@test("A module that sends part by part waits until the client has read")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-P", build_module(t))
+    client = Client(t, here)
+    client.socket.sendall(b"stream 1000\n")
+    same(len(net.read_exact(client.socket, 65536000)), 65536000)
+    check(rum.process.poll() is None, "never more than it chose was waiting")
+
+
+@test("A refused client is led to its error, and a flood of them costs no more than the bounds")
+def _(t):
+    here = tcp()
+    rum = t.rum("-s", here, "-P", build_module(t), "--max-connections", "1")
+    first = Client(t, here)
+    same(first.ask("get x"), "get 1")
+    second = Client(t, here)
+    same(second.ask("hello"), "refused -2 hello", "no connect() there")
+    same(net.read_all(second.socket), b"")
+    answers = []
+    for _ in range(20):
+        flood = [connect(here, 30) for _ in range(100)]
+        for s in flood[:8]:
+            s.sendall(b"x\n")
+            answers.append(net.read_all(s).split(b" ")[0])
+        for s in flood:
+            s.close()
+    check(set(answers) <= {b"refused", b"busy", b""}, "one or the other: %r" % set(answers))
+    check(b"busy" in answers, "beyond the bounds the words come at once")
+    same(first.ask("get x"), "get 1")
+    net.until(lambda: rum.stats()["sessions"]["active"] == 1, 30 * t.scale, lambda: "all are gone")
+    same(rum.stats()["sessions"]["logins"], 0)
 
 
 @test("Timers of a worker and posts of a module's own thread run, and end with the worker")

@@ -97,6 +97,10 @@ int32_t ProbeOpen(rum_session* session, const void*, void*, const rum_probe* pro
   return Open("probe_open", session, data, [&] { return hooks.probe_open(session, *probe); });
 }
 
+int32_t RefusedOpen(rum_session* session, const void*, void*, uint32_t reason, void** data) {
+  return Open("refused_open", session, data, [&] { return hooks.refused_open(session, reason); });
+}
+
 void SessionClose(void* data, rum_session* session, uint32_t reason) {
   {
     Watch watch("session_close", data, session);
@@ -131,6 +135,10 @@ int32_t SideEnd(void* data, rum_session* s, uint32_t side) {
 void Timeout(void* data, rum_session* s, uint64_t ticket) {
   Watch watch("timeout", data, s);
   hooks.timeout(s, ticket);
+}
+void Drained(void* data, rum_session* s, uint32_t side) {
+  Watch watch("drained", data, s);
+  hooks.drained(s, side);
 }
 void Resumed(void* data, rum_session* s, uint64_t ticket, int32_t status, void* payload) {
   Watch watch("resumed", data, s);
@@ -168,6 +176,8 @@ rum_module TableOf(const Hooks& h) {
   if (h.side_end) table.side_end = SideEnd;
   if (h.timeout) table.timeout = Timeout;
   if (h.resumed) table.resumed = Resumed;
+  if (h.drained) table.drained = Drained;
+  if (h.refused_open) table.refused_open = RefusedOpen;
   if (!h.without_session_open) table.session_close = SessionClose;
   if (h.refusal) table.refusal = Refusal;
   if (h.stats) table.stats = Stats;

@@ -32,6 +32,7 @@ struct Hooks {
   std::function<void(rum_session*, int32_t status, std::string_view value)> looked_up;
   std::function<int32_t(rum_session*, uint32_t side)> side_end;
   std::function<void(rum_session*, uint64_t ticket)> timeout;
+  std::function<void(rum_session*, uint32_t side)> drained;
   std::function<void(rum_session*, uint64_t ticket, int32_t status, void* payload)> resumed;
   std::function<void(rum_session*, uint32_t reason)> session_close;
 
@@ -40,6 +41,7 @@ struct Hooks {
   std::function<int32_t(rum_worker*, void** data)> worker_start;
   std::function<void(void* data)> worker_stop;
   std::function<size_t(uint32_t reason, uint8_t* bytes, size_t size)> refusal;
+  std::function<int32_t(rum_session*, uint32_t reason)> refused_open;
   std::function<size_t(char* json, size_t size)> stats;
   std::vector<rum_option> options;
   std::vector<rum_metric> metrics;

@@ -79,6 +79,11 @@ pub const RUM_MOST_WORKER_POSTS: u32 = 1024;
 pub const RUM_MOST_SHARED_KEY: u32 = 256;
 pub const RUM_MOST_SHARED_VALUE: u32 = 512;
 pub const RUM_MOST_SHARED_ENTRIES: u32 = 8;
+pub const RUM_MOST_ALPN: u32 = 1024;
+pub const RUM_MOST_CONNECTS: u32 = 8;
+pub const RUM_MOST_REFUSED: u32 = 64;
+pub const RUM_MOST_REFUSED_MILLISECONDS: u32 = 3000;
+pub const RUM_MOST_REFUSED_BYTES: u32 = 16384;
 pub const RUM_OPTION_TEXT: u32 = 0;
 pub const RUM_OPTION_CHOICE: u32 = 1;
 pub const RUM_OPTION_FLAG: u32 = 2;
@@ -167,6 +172,15 @@ pub struct rum_tls {
     pub active: Option<unsafe extern "C" fn(*mut rum_session, u32) -> i32>,
     pub fingerprint: Option<unsafe extern "C" fn(*mut rum_session, *mut u8) -> i32>,
     pub end_is_cut: Option<unsafe extern "C" fn(*mut rum_session, u32) -> i32>,
+    pub set_alpn: Option<unsafe extern "C" fn(*mut rum_session, u32, *const c_void, usize) -> i32>,
+    pub alpn: Option<unsafe extern "C" fn(*mut rum_session, u32, *mut c_char, *mut usize) -> i32>,
+    pub offered_alpn: Option<unsafe extern "C" fn(*mut rum_session, *mut u8, *mut usize) -> i32>,
+    pub server_name: Option<unsafe extern "C" fn(*mut rum_session, *mut c_char, *mut usize) -> i32>,
+    pub version: Option<unsafe extern "C" fn(*mut rum_session, u32) -> i32>,
+    pub certificate:
+        Option<unsafe extern "C" fn(*mut rum_session, u32, *mut c_void, *mut usize) -> i32>,
+    pub end_point:
+        Option<unsafe extern "C" fn(*mut rum_session, u32, *mut c_void, *mut usize) -> i32>,
 }
 
 #[repr(C)]
@@ -306,6 +320,24 @@ pub struct rum_keep {
 
 #[repr(C)]
 #[derive(Clone, Copy)]
+pub struct rum_sessions {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub destination: Option<unsafe extern "C" fn(*mut rum_session, *mut c_char, *mut usize) -> i32>,
+    pub no_login: Option<unsafe extern "C" fn(*mut rum_session) -> i32>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rum_queue {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub size: Option<unsafe extern "C" fn(*mut rum_session, u32) -> u64>,
+    pub r#await: Option<unsafe extern "C" fn(*mut rum_session, u32, u64) -> i32>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub struct rum_probe {
     pub struct_size: u32,
     pub is_default: u32,
@@ -371,6 +403,16 @@ pub struct rum_module {
             *mut *mut c_void,
         ) -> i32,
     >,
+    pub drained: Option<unsafe extern "C" fn(*mut c_void, *mut rum_session, u32)>,
+    pub refused_open: Option<
+        unsafe extern "C" fn(
+            *mut rum_session,
+            *const c_void,
+            *mut c_void,
+            u32,
+            *mut *mut c_void,
+        ) -> i32,
+    >,
 }
 
 // Names of groups, for extension(), which wants the NUL at their end.
@@ -383,3 +425,5 @@ pub const RUM_RECORDS_1: &str = "rum.records/1\0";
 pub const RUM_WORKER_1: &str = "rum.worker/1\0";
 pub const RUM_SHARED_1: &str = "rum.shared/1\0";
 pub const RUM_KEEP_1: &str = "rum.keep/1\0";
+pub const RUM_SESSIONS_1: &str = "rum.sessions/1\0";
+pub const RUM_QUEUE_1: &str = "rum.queue/1\0";

@@ -54,6 +54,8 @@ impl Table {
             refusal: Some(refusal::<M>),
             stats: Some(stats::<M>),
             probe_open: if M::PROBES { Some(probe_open::<M>) } else { None },
+            drained: Some(drained::<M>),
+            refused_open: if M::REFUSES { Some(refused_open::<M>) } else { None },
         })
     }
 }
@@ -336,6 +338,23 @@ unsafe extern "C" fn side_end<M: Module>(
     }
 }
 
+unsafe extern "C" fn refused_open<M: Module>(
+    session: *mut rum_session,
+    config: *const c_void,
+    worker_data: *mut c_void,
+    reason: u32,
+    out: *mut *mut c_void,
+) -> i32 {
+    let reason = Reason(reason);
+    unsafe {
+        open_by::<M>("refused", session, config, worker_data, out, |s, with| {
+            M::refused(s, reason, with)
+        })
+    }
+}
+unsafe extern "C" fn drained<M: Module>(data: *mut c_void, session: *mut rum_session, side: u32) {
+    unsafe { with("drained", data, session, |m: &mut M, s| m.drained(s, Side::of(side))) };
+}
 unsafe extern "C" fn timeout<M: Module>(data: *mut c_void, session: *mut rum_session, ticket: u64) {
     unsafe { with("timeout", data, session, |m: &mut M, s| m.timeout(s, Timer(ticket))) };
 }

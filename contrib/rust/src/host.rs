@@ -17,6 +17,8 @@ pub(crate) struct Host {
     pub records: rum_records,
     pub worker: rum_worker_calls,
     pub shared: rum_shared,
+    pub sessions: rum_sessions,
+    pub queue: rum_queue,
     /// rum-check calls init again, and looks for memory that nothing points at.
     #[allow(dead_code)]
     before: *mut Host,
@@ -75,6 +77,8 @@ pub(crate) unsafe fn keep(host: *const rum_host, shares: bool) {
             records: copy(group(RUM_RECORDS_1)),
             worker: copy(group(RUM_WORKER_1)),
             shared: copy(if shares { group(RUM_SHARED_1) } else { std::ptr::null() }),
+            sessions: copy(group(RUM_SESSIONS_1)),
+            queue: copy(group(RUM_QUEUE_1)),
             before: HOST.load(Ordering::Acquire),
         };
         HOST.store(Box::into_raw(Box::new(kept)), Ordering::Release);
@@ -159,7 +163,9 @@ pub fn user_names() -> Result<Vec<Vec<u8>>, Error> {
 }
 
 /// Calls `ask` with room for a value, and again with as much as it says that it needs.
-fn value(ask: impl Fn(*mut c_void, *mut usize) -> i32) -> Result<Option<Vec<u8>>, Error> {
+pub(crate) fn value(
+    ask: impl Fn(*mut c_void, *mut usize) -> i32,
+) -> Result<Option<Vec<u8>>, Error> {
     let mut room = vec![0u8; 512];
     for _ in 0..8 {
         let mut size = room.len();

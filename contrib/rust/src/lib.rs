@@ -90,6 +90,8 @@ pub trait Module: Sized + 'static {
     const METRICS: &'static [Metric] = &[];
     /// rum may make sessions without a client by `probe`.
     const PROBES: bool = false;
+    /// Whether there is `refused`.
+    const REFUSES: bool = false;
     /// The module uses the table that all workers see; without it there is none.
     const SHARES: bool = false;
 
@@ -148,6 +150,10 @@ pub trait Module: Sized + 'static {
     fn timeout(&mut self, s: &Session, timer: Timer) {
         let _ = (s, timer);
     }
+    /// [worker] What `Session::wait_until_drained` was called for: few bytes wait for the side.
+    fn drained(&mut self, s: &Session, side: Side) {
+        let _ = (s, side);
+    }
     /// [worker] A pause has ended.
     fn resumed(&mut self, s: &Session, with: Resumed) {
         let _ = (s, with);
@@ -167,6 +173,13 @@ pub trait Module: Sized + 'static {
     fn stats(config: &Self::Config) -> String {
         let _ = config;
         "{}".to_owned()
+    }
+    /// [worker] A client that rum refuses, to be led to an error that the protocol lets it read; see
+    /// `refused_open` in the header. `REFUSES` says whether the module does that. An error: rum asks
+    /// `refusal`.
+    fn refused(s: &Session, reason: Reason, with: Opening<'_, Self>) -> Result<Self, Error> {
+        let _ = (s, reason, with);
+        Err(Error::Unsupported)
     }
     /// [worker] A session without a client; see `probe_open` in the header. `PROBES` says whether there
     /// are any.

@@ -1,6 +1,6 @@
 //! The calls about one session, and what their answers mean.
 use crate::ffi::*;
-use crate::host::{call, host, write_log, Level, Record};
+use crate::host::{call, host, value, write_log, Level, Record};
 use std::any::Any;
 use std::ffi::{c_void, CString};
 use std::fmt;
@@ -89,6 +89,11 @@ impl fmt::Display for Error {
             Error::Failed | Error::Other(_) => "failed",
         })
     }
+}
+
+/// None for an empty value.
+fn some(value: Result<Option<Vec<u8>>, Error>) -> Result<Option<Vec<u8>>, Error> {
+    value.map(|bytes| bytes.filter(|bytes| !bytes.is_empty()))
 }
 
 impl std::error::Error for Error {}
@@ -290,7 +295,7 @@ impl Session {
         })
     }
     /// Connects the upstream side; empty: to the default destination (-d). The hook `upstream_open`
-    /// brings the outcome.
+    /// brings the outcome. With an upstream there, that one is given up for the new one.
     pub fn connect(&self, address: impl AsRef<[u8]>) -> Result<(), Error> {
         let address = address.as_ref();
         Error::of(unsafe {
@@ -338,6 +343,26 @@ impl Session {
         text.truncate(size.min(text.len() - 1));
         String::from_utf8_lossy(&text).into_owned()
     }
+    /// Where the upstream is connected to, as `connect` takes it. Error::State: it is not connected.
+    pub fn destination(&self) -> Result<Vec<u8>, Error> {
+        let destination = call!(sessions.destination);
+        // SAFETY: as many bytes are written as there is room for.
+        let text = value(|room, size| unsafe { destination(self.raw, room as *mut c_char, size) })?;
+        Ok(text.unwrap_or_default())
+    }
+    /// What this session relays is no login, such as a request to cancel what another one does.
+    pub fn no_login(&self) -> Result<(), Error> {
+        Error::of(unsafe { call!(sessions.no_login)(self.raw) })
+    }
+    /// Bytes that were sent and that the side's socket has not taken yet.
+    pub fn waiting(&self, side: Side) -> u64 {
+        let size = host().ok().and_then(|h| h.queue.size);
+        size.map_or(0, |size| unsafe { size(self.raw, side.number()) })
+    }
+    /// Calls `drained` once, when at most `below` bytes wait for the side, or it takes none any more.
+    pub fn wait_until_drained(&self, side: Side, below: u64) -> Result<(), Error> {
+        Error::of(unsafe { call!(queue.r#await)(self.raw, side.number(), below) })
+    }
     /// Adds `key=value` to the session's log line. Never a secret.
     pub fn note(&self, key: &str, value: impl AsRef<[u8]>) -> Result<(), Error> {
         let key = CString::new(key).map_err(|_| Error::Argument)?;
@@ -384,6 +409,60 @@ impl Session {
         let mut digest = [0u8; 32];
         Error::of(unsafe { call!(tls.fingerprint)(self.raw, digest.as_mut_ptr()) })?;
         Ok(digest)
+    }
+    /// Before `start_tls`: the protocols (ALPN) to offer, or of which the first that the client offers,
+    /// too, is selected.
+    pub fn set_alpn(&self, side: Side, protocols: &[&[u8]]) -> Result<(), Error> {
+        let mut list = Vec::new();
+        for name in protocols {
+            list.push(u8::try_from(name.len()).map_err(|_| Error::Argument)?);
+            list.extend_from_slice(name);
+        }
+        Error::of(unsafe {
+            let p = list.as_ptr() as *const c_void;
+            call!(tls.set_alpn)(self.raw, side.number(), p, list.len())
+        })
+    }
+    /// The protocol that was agreed on; None: the two have none in common, or one of them named none.
+    pub fn alpn(&self, side: Side) -> Result<Option<Vec<u8>>, Error> {
+        let call = call!(tls.alpn);
+        // SAFETY: of this and the calls below: as many bytes are written as there is room for.
+        some(value(|room, size| unsafe {
+            call(self.raw, side.number(), room as *mut c_char, size)
+        }))
+    }
+    /// The protocols that the client has offered.
+    pub fn offered_alpn(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let call = call!(tls.offered_alpn);
+        let list = some(value(|room, size| unsafe { call(self.raw, room as *mut u8, size) }))?;
+        let (mut names, mut rest) = (Vec::new(), &list.unwrap_or_default()[..]);
+        while let Some((&size, more)) = rest.split_first() {
+            let (name, after) = more.split_at((size as usize).min(more.len()));
+            names.push(name.to_vec());
+            rest = after;
+        }
+        Ok(names)
+    }
+    /// The name (SNI) that the client asked for; nobody has verified it.
+    pub fn server_name(&self) -> Result<Option<Vec<u8>>, Error> {
+        let call = call!(tls.server_name);
+        some(value(|room, size| unsafe { call(self.raw, room as *mut c_char, size) }))
+    }
+    /// 0x0303 is TLS 1.2, 0x0304 is TLS 1.3.
+    pub fn tls_version(&self, side: Side) -> Result<u16, Error> {
+        let version = unsafe { call!(tls.version)(self.raw, side.number()) };
+        u16::try_from(version).map_err(|_| Error::from(version))
+    }
+    /// The certificate of the side's peer in DER form.
+    pub fn certificate(&self, side: Side) -> Result<Option<Vec<u8>>, Error> {
+        let call = call!(tls.certificate);
+        some(value(|room, size| unsafe { call(self.raw, side.number(), room, size) }))
+    }
+    /// The channel binding tls-server-end-point of the side. Error::Unsupported: it has none.
+    pub fn end_point(&self, side: Side) -> Result<Vec<u8>, Error> {
+        let call = call!(tls.end_point);
+        let hash = value(|room, size| unsafe { call(self.raw, side.number(), room, size) })?;
+        Ok(hash.unwrap_or_default())
     }
     /// The protocol has a good-bye: who just ends the connection was cut off.
     pub fn end_is_cut(&self, side: Side) -> Result<(), Error> {

@@ -93,17 +93,14 @@ TEST(Conversation, LetsAModuleWaitForAServerAfterItsClientHasLeft) {
   }
 }
 
-TEST(Conversation, FindsConnectsAndTimersWithoutEnd) {
+TEST(Conversation, FindsTimersWithoutEndButRumBoundsConnects) {
   LittleModule module;
   module.open = [](rum_session* s) { return Connect(s, "tcp:h:1"); };
   module.connected = [](rum_session* s, uint32_t reason) {
     if (reason) Connect(s, "tcp:h:1");
   };
-  size_t connects = 0, timers = 0;
-  for (uint64_t number = 1; number <= 30; ++number) {
-    connects += Play(module, number).wrong.starts_with("upstream_open calls connect() again");
-  }
-  EXPECT_GT(connects, 5u);
+  size_t timers = 0;
+  for (uint64_t number = 1; number <= 30; ++number) EXPECT_EQ(Play(module, number).wrong, "");
   LittleModule ticking;
   ticking.client = Swallow();
   ticking.end = [](rum_session*, uint32_t) { return RUM_KEEP; };

@@ -23,8 +23,10 @@ struct LittleModule {
   std::function<void(rum_session*, uint32_t, int32_t)> tls;
   std::function<int32_t(rum_session*, uint32_t)> end;
   std::function<void(rum_session*, uint64_t)> timeout;
+  std::function<void(rum_session*, uint32_t)> drained;
   std::function<void(rum_session*, uint64_t, int32_t, void*)> resumed;
   std::function<void(rum_session*, uint32_t)> close;
+  std::function<int32_t(rum_session*, uint32_t)> refused;
   int opened = 0;
   int closed = 0;
 
@@ -91,9 +93,20 @@ struct LittleModule {
         Self(data).timeout(s, ticket);
       };
     }
+    if (drained) {
+      m.drained = [](void* data, rum_session* s, uint32_t side) { Self(data).drained(s, side); };
+    }
     if (resumed) {
       m.resumed = [](void* data, rum_session* s, uint64_t ticket, int32_t status, void* payload) {
         Self(data).resumed(s, ticket, status, payload);
+      };
+    }
+    if (refused) {
+      m.refused_open = [](rum_session* s, const void*, void*, uint32_t why,
+                          void** data) -> int32_t {
+        *data = current;
+        ++current->opened;
+        return current->refused(s, why);
       };
     }
     m.session_close = [](void* data, rum_session* s, uint32_t reason) {

@@ -54,15 +54,18 @@ struct Config {};
 // What the script of the running test is.
 std::function<Script(Dialogue&)> script;
 std::function<Script(Dialogue&, ProbeQuestion)> probe_script;
+std::function<Script(Dialogue&, Reason)> refused_script;
 
 Script Login(Dialogue& d, const Config&) { return script(d); }
 Script Probe(Dialogue& d, const Config&, ProbeQuestion question) {
   return probe_script(d, std::move(question));
 }
 
+Script Refused(Dialogue& d, const Config&, Reason reason) { return refused_script(d, reason); }
+
 const rum_module& Module() {
   static const rum_module module = [] {
-    rum_module table = dialogue::Hooks<Login, Probe>::Table();
+    rum_module table = dialogue::Hooks<Login, Probe, Refused>::Table();
     table.name = "scripts";
     table.version = "1";
     table.summary = "made in a test";
@@ -81,6 +84,7 @@ struct Scripts : testing::Test {
     EXPECT_EQ(host.violations(), std::vector<std::string>{});
     script = {};
     probe_script = {};
+    refused_script = {};
   }
   // Feeds bytes in pieces of these sizes, the last one again and again.
   void Feed(uint32_t side, std::string_view bytes, size_t piece) {
@@ -652,6 +656,99 @@ TEST_F(Scripts, BeginAConnectionBeforeTheyAwaitIt) {
   EXPECT_EQ(host.closed(), RUM_CLOSE_DENIED);
   const std::string none = "begun " + std::to_string(RUM_CLOSE_NO_DESTINATION);
   EXPECT_EQ(seen, (std::vector<std::string>{"begun 0", "begun 0", "outcome 0", none}));
+}
+
+TEST_F(Scripts, GoOnWithAnotherServer) {
+  script = [&](Dialogue& d) -> Script {
+    Reason failed = co_await d.Connect("tcp:192.0.2.1:1");
+    if (failed) co_return;
+    {
+      View line = co_await d.upstream.Line(100);
+      if (!line) co_return;
+      seen.emplace_back(line.text());
+      View rest = co_await d.upstream.Read(1000);
+      seen.emplace_back(rest ? "more" : std::to_string(rest.reason().number()));
+    }
+    failed = co_await d.Connect("tcp:192.0.2.2:1");
+    if (failed) co_return d.Close(failed);
+    EXPECT_EQ(d.Destination(), "tcp:192.0.2.2:1");
+    View line = co_await d.upstream.Line(100);
+    if (!line) co_return;
+    seen.emplace_back(line.text());
+    d.Relay();
+  };
+  host.Open();
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, "elsewhere\nold");
+  host.End(RUM_UPSTREAM);
+  ASSERT_EQ(host.connecting(), "tcp:192.0.2.2:1");
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, "he");
+  host.Feed(RUM_UPSTREAM, "re\n");
+  EXPECT_TRUE(host.relaying());
+  EXPECT_EQ(seen, (std::vector<std::string>{"elsewhere\n", std::to_string(RUM_CLOSE_UPSTREAM_GONE),
+                                            "here\n"}));
+}
+
+TEST_F(Scripts, GiveUpAServerInTheMiddleOfItsBytes) {
+  script = [&](Dialogue& d) -> Script {
+    for (const char* server : {"tcp:192.0.2.1:1", "tcp:192.0.2.2:1"}) {
+      Reason failed = co_await d.Connect(server);
+      if (failed) co_return d.Close(failed);
+      View line = co_await d.upstream.Line(100);
+      if (!line) co_return;
+      seen.emplace_back(line.text());
+    }
+    d.Relay();
+  };
+  host.Open();
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, "one\nleft over");
+  host.ConnectOutcome(0);
+  host.Feed(RUM_UPSTREAM, "two\n");
+  EXPECT_TRUE(host.relaying());
+  EXPECT_EQ(seen, (std::vector<std::string>{"one\n", "two\n"}));
+  EXPECT_EQ(host.TakeSent(RUM_CLIENT), "");
+}
+
+TEST_F(Scripts, LeadARefusedClientToItsError) {
+  refused_script = [&](Dialogue& d, Reason reason) -> Script {
+    View hello = co_await d.client.Line(100);
+    if (!hello) co_return;
+    d.client.Send("sorry " + std::to_string(reason.number()));
+    d.Close(reason);
+  };
+  ASSERT_TRUE(host.OpenRefused(RUM_CLOSE_LIMIT));
+  host.Feed(RUM_CLIENT, "hel");
+  EXPECT_EQ(host.TakeSent(RUM_CLIENT), "");
+  host.Feed(RUM_CLIENT, "lo\n");
+  EXPECT_EQ(host.TakeSent(RUM_CLIENT), "sorry " + std::to_string(RUM_CLOSE_LIMIT));
+  EXPECT_EQ(host.closed(), RUM_CLOSE_LIMIT);
+}
+
+TEST_F(Scripts, WaitUntilASideHasDrained) {
+  script = [&](Dialogue& d) -> Script {
+    View byte = co_await d.client.Read(1);
+    if (!byte) co_return;
+    d.client.Send("12345");
+    seen.push_back(std::to_string(d.client.Waiting()));
+    Reason failed = co_await d.client.WhenDrained(2);
+    seen.push_back(failed ? "ended" : "drained");
+    if (!failed) d.Close(RUM_CLOSE_CLIENT);
+  };
+  for (bool reads : {true, false}) {
+    host.Open();
+    host.StopReading(RUM_CLIENT);
+    host.Feed(RUM_CLIENT, "x");
+    EXPECT_TRUE(host.open());
+    if (reads) {
+      host.StartReading(RUM_CLIENT);
+    } else {
+      host.CloseByRum(RUM_CLOSE_LOGIN_TIMEOUT);
+    }
+    EXPECT_FALSE(host.open());
+  }
+  EXPECT_EQ(seen, (std::vector<std::string>{"5", "drained", "5", "ended"}));
 }
 
 TEST_F(Scripts, WaitForTheConnectionOfAProbe) {

@@ -1,5 +1,5 @@
-// Connections that outlive their session ("rum.keep/1"), on the real core. The protocol of the test:
-// a client leaves by "bye\n"; the server says "clean" when it is asked "clean?".
+// Connections that outlive their session ("rum.keep/1"), on the real core. The protocol of the
+// test: a client leaves by "bye\n"; the server says "clean" when it is asked "clean?".
 #include <gtest/gtest.h>
 
 #include <string>
@@ -286,9 +286,9 @@ TEST(Keep, WhatTheContractForbidsIsRefused) {
   hooks.session_open = [&](rum_session* s) {
     size_t size = 0;
     EXPECT_EQ(Calls().want(s, "", 0), RUM_E_ARGUMENT);
-    EXPECT_EQ(Calls().want(s, std::string(RUM_MOST_KEEP_KEY + 1, 'k').data(),
-                           RUM_MOST_KEEP_KEY + 1),
-              RUM_E_LIMIT);
+    EXPECT_EQ(
+        Calls().want(s, std::string(RUM_MOST_KEEP_KEY + 1, 'k').data(), RUM_MOST_KEEP_KEY + 1),
+        RUM_E_LIMIT);
     EXPECT_EQ(Calls().part(s), RUM_E_STATE);
     EXPECT_EQ(Calls().renew(s), RUM_E_STATE);
     EXPECT_EQ(Calls().taken(s, nullptr, &size), RUM_E_STATE);

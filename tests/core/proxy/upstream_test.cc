@@ -231,7 +231,7 @@ TEST(Connect, RefusesWhatIsWrittenWrongAndTellsNoOutcomeThen) {
   EXPECT_EQ(journal.Count("upstream_open"), 0u);
 }
 
-TEST(Connect, IsRefusedWhileOneIsUnderWayOrThere) {
+TEST(Connect, IsRefusedWhileOneIsUnderWayOrAfterTheRelayWasAskedFor) {
   Server server;
   BlackHole hole;
   Journal journal;
@@ -242,6 +242,7 @@ TEST(Connect, IsRefusedWhileOneIsUnderWayOrThere) {
     return RUM_OK;
   };
   hooks.upstream_open = [&](rum_session* s, uint32_t) {
+    EXPECT_EQ(host->relay(s), RUM_OK);
     EXPECT_EQ(Connect(s, server.address()), RUM_E_STATE);
     journal.Add("done");
   };

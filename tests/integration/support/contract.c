@@ -15,6 +15,10 @@ static const rum_records* records;
 static const rum_shared* shared;
 static const rum_worker_calls* workers;
 static const rum_state* state;
+static const rum_sessions* sessions;
+static const rum_tls* tls;
+static const rum_queue* queue;
+static size_t parts; /* of 64 KiB that are still to be sent */
 
 enum { TICKS, POSTS };
 static const rum_metric metrics[] = {
@@ -39,7 +43,11 @@ static int32_t init(const rum_host* h, char* error, size_t error_size) {
   shared = h->extension(RUM_SHARED_1);
   workers = h->extension(RUM_WORKER_1);
   state = h->extension(RUM_STATE_1);
-  return records && shared && workers && state ? RUM_OK : RUM_E_UNSUPPORTED;
+  sessions = h->extension(RUM_SESSIONS_1);
+  tls = h->extension(RUM_TLS_1);
+  queue = h->extension(RUM_QUEUE_1);
+  return records && shared && workers && state && sessions && tls && queue ? RUM_OK
+                                                                           : RUM_E_UNSUPPORTED;
 }
 
 static void tick(void* worker_data, void* argument) {
@@ -89,12 +97,57 @@ static int32_t session_open(rum_session* s, const void* config, void* worker_dat
   return RUM_OK;
 }
 
+/* A client that is refused is answered after its first line. */
+static const char the_refused;
+
+static int32_t refused_open(rum_session* s, const void* config, void* worker_data, uint32_t reason,
+                            void** data) {
+  (void)s, (void)config, (void)worker_data, (void)reason;
+  *data = (void*)(uintptr_t)&the_refused;
+  return RUM_OK;
+}
+
+static size_t refusal(const void* config, uint32_t reason, uint8_t* bytes, size_t size) {
+  (void)config;
+  return (size_t)snprintf((char*)bytes, size, "busy %d\n", (int)reason);
+}
+
 static void say(rum_session* s, const char* what, int32_t status, const char* text, size_t size) {
   char head[64];
   int n = snprintf(head, sizeof head, "%s %d ", what, (int)status);
   host->send(s, RUM_CLIENT, head, (size_t)n);
   host->send(s, RUM_CLIENT, text, size);
   host->send(s, RUM_CLIENT, "\n", 1);
+}
+
+static void say_hex(rum_session* s, const char* what, int32_t status, const uint8_t* bytes,
+                    size_t size) {
+  char hex[2 * 64 + 1] = "";
+  size_t i;
+  for (i = 0; i < size && i < 64; ++i) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+  say(s, what, status, hex, strlen(hex));
+}
+
+/* What the handshake of a side was about, in a line each. */
+static void say_facts(rum_session* s, uint32_t side) {
+  static const uint8_t none[1];
+  uint8_t value[4096];
+  size_t size = sizeof value;
+  int32_t status = tls->alpn(s, side, (char*)value, &size);
+  say(s, "alpn", status, (char*)value, size);
+  size = sizeof value;
+  status = tls->offered_alpn(s, value, &size);
+  say_hex(s, "offered", status, value, size);
+  size = sizeof value;
+  status = tls->server_name(s, (char*)value, &size);
+  say(s, "name", status, (char*)value, size);
+  say(s, "version", tls->version(s, side), "", 0);
+  size = sizeof value;
+  status = tls->certificate(s, side, value, &size);
+  say_hex(s, "certificate", status == RUM_OK ? (int32_t)size : status, none, 0);
+  size = sizeof value;
+  status = tls->end_point(s, side, value, &size);
+  say_hex(s, "end-point", status, value, size);
 }
 
 static void answer(rum_session* s, const char* word, const char* one, const char* two,
@@ -112,6 +165,28 @@ static void answer(rum_session* s, const char* word, const char* one, const char
   } else if (strcmp(word, "take") == 0) {
     int32_t status = shared->take(one, strlen(one), value, &size);
     say(s, "take", status, value, status == RUM_FOUND ? size : 0);
+  } else if (strcmp(word, "connect") == 0) {
+    int32_t status = host->connect(s, one, strlen(one));
+    if (status != RUM_OK) say(s, "connect", status, "", 0);
+  } else if (strcmp(word, "where") == 0) {
+    int32_t status = sessions->destination(s, value, &size);
+    say(s, "where", status, value, status == RUM_OK ? size : 0);
+  } else if (strcmp(word, "nologin") == 0) {
+    say(s, "nologin", sessions->no_login(s), "", 0);
+  } else if (strcmp(word, "alpn") == 0) {
+    char list[256];
+    int n = snprintf(list, sizeof list, "%c%s%c%s", (int)strlen(one), one, (int)strlen(two), two);
+    tls->set_alpn(s, RUM_UPSTREAM, list, (size_t)n);
+    say(s, "alpn", tls->set_alpn(s, RUM_CLIENT, list, (size_t)n), "", 0);
+  } else if (strcmp(word, "starttls") == 0) {
+    host->start_tls(s, *one == 'c' ? RUM_CLIENT : RUM_UPSTREAM, NULL, 0);
+  } else if (strcmp(word, "facts") == 0) {
+    say_facts(s, *one == 'c' ? RUM_CLIENT : RUM_UPSTREAM);
+  } else if (strcmp(word, "stream") == 0) {
+    parts = (size_t)atoi(one);
+    queue->await(s, RUM_CLIENT, 65536);
+  } else if (strcmp(word, "relay") == 0) {
+    host->relay(s);
   } else if (strcmp(word, "save") == 0) {
     say(s, "save", state->save(one, two, strlen(two)), "", 0);
   } else if (strcmp(word, "huge") == 0) {
@@ -130,8 +205,13 @@ static int64_t client_data(void* data, rum_session* s, const uint8_t* bytes, siz
   char line[MAX_LINE], word[16] = "", one[600] = "", two[600] = "";
   long number = 0;
   const uint8_t* end = memchr(bytes, '\n', size < MAX_LINE ? size : MAX_LINE);
-  (void)data;
   if (!end) return size < MAX_LINE ? 0 : -1;
+  if (data) {
+    say(s, "refused", host->connect(s, "tcp:127.0.0.1:1", 15), (const char*)bytes,
+        (size_t)(end - bytes));
+    host->close(s, RUM_CLOSE_DENIED, NULL, 0);
+    return end - bytes + 1;
+  }
   memcpy(line, bytes, (size_t)(end - bytes));
   line[end - bytes] = 0;
   if (sscanf(line, "log %ld", &number) == 1) {
@@ -141,6 +221,40 @@ static int64_t client_data(void* data, rum_session* s, const uint8_t* bytes, siz
     answer(s, word, one, two, number);
   }
   return end - bytes + 1;
+}
+
+static void upstream_open(void* data, rum_session* s, uint32_t reason) {
+  (void)data;
+  say(s, "connect", (int32_t)reason, "", 0);
+  if (reason) host->close(s, RUM_CLOSE_CLIENT, NULL, 0);
+}
+
+static int32_t side_end(void* data, rum_session* s, uint32_t side) {
+  (void)data;
+  if (side == RUM_CLIENT) return RUM_END;
+  say(s, "ended", RUM_OK, "", 0);
+  return RUM_KEEP;
+}
+
+/* What a server says before the relay goes to the client in lines of its own. */
+static int64_t upstream_data(void* data, rum_session* s, const uint8_t* bytes, size_t size) {
+  (void)data;
+  say(s, "server", RUM_OK, (const char*)bytes, size);
+  return (int64_t)size;
+}
+
+/* Sends the parts that are left, one at a time. */
+static void drained(void* data, rum_session* s, uint32_t side) {
+  static char part[65536];
+  (void)data;
+  if (queue->size(s, side) > 65536) abort();
+  host->send(s, side, part, sizeof part);
+  if (--parts) queue->await(s, side, 65536);
+}
+
+static void tls_open(void* data, rum_session* s, uint32_t side, int32_t status) {
+  (void)data;
+  if (side == RUM_UPSTREAM) say(s, "tls", status, "", 0);
 }
 
 static void looked_up(void* data, rum_session* s, int32_t status, const uint8_t* value,
@@ -180,6 +294,13 @@ RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL = {
     .worker_stop = worker_stop,
     .session_open = session_open,
     .client_data = client_data,
+    .upstream_open = upstream_open,
+    .tls_open = tls_open,
+    .side_end = side_end,
+    .upstream_data = upstream_data,
+    .drained = drained,
     .looked_up = looked_up,
+    .refusal = refusal,
+    .refused_open = refused_open,
     .session_close = session_close,
 };

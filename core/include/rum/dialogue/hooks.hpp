@@ -117,6 +117,9 @@ struct Hook {
   static void Timeout(void* data, rum_session*, uint64_t ticket) {
     Bring(data, [ticket](Dialogue& d) { d.fired_ = ticket; });
   }
+  static void DrainedHook(void* data, rum_session*, uint32_t number) {
+    Bring(data, [number](Dialogue& d) { d.side(number).drained_ = true; });
+  }
   static void ResumedHook(void* data, rum_session*, uint64_t, int32_t status, void* payload) {
     Bring(data, [=](Dialogue& d) { d.resumed_ = {true, status, payload}; });
   }
@@ -187,12 +190,13 @@ struct Signature<Script (*)(Dialogue&, const C&, W&)> {
 //   Script Login(Dialogue& d);                       // or (Dialogue&, const Config&)
 //                                                    // or (Dialogue&, const Config&, Worker&)
 //   Script Probe(Dialogue& d, ProbeQuestion question);       // with the same in between
+//   Script Refused(Dialogue& d, Reason reason);              // the same, for refused_open
 //
 // Config is what config_new of the module makes. Worker is what the scripts of one worker thread
 // share; no lock is needed. It is made for each thread as Worker(rum_worker*, const Config&), as
 // Worker(rum_worker*), or by its default constructor, whichever it has first. Reload(const
 // Config&), if it has that, is called after a reload.
-template <auto kLogin, auto kProbe = nullptr>
+template <auto kLogin, auto kProbe = nullptr, auto kRefused = nullptr>
 class Hooks {
   using Config = typename detail::Signature<decltype(kLogin)>::Config;
   using Worker = typename detail::Signature<decltype(kLogin)>::Worker;
@@ -235,7 +239,9 @@ class Hooks {
     table.timeout = Hook::Timeout;
     table.resumed = Hook::ResumedHook;
     table.session_close = Hook::SessionClose;
+    table.drained = Hook::DrainedHook;
     if constexpr (kHasProbe) table.probe_open = ProbeOpen;
+    if constexpr (kHasRefused) table.refused_open = RefusedOpen;
     if constexpr (kReloads) table.worker_reload = WorkerReload;
     return table;
   }
@@ -282,7 +288,16 @@ class Hooks {
     });
   }
 
+  static int32_t RefusedOpen(rum_session* session, const void* config, void* worker,
+                             uint32_t reason, void** data) {
+    auto& of = *static_cast<OfWorker*>(worker);
+    return Hook::Open(session, of.pool, &of.worker, data, [&](Dialogue& d) {
+      return Call<kRefused>(d, config, of.worker, Reason(reason));
+    });
+  }
+
  private:
+  static constexpr bool kHasRefused = !std::is_same_v<decltype(kRefused), std::nullptr_t>;
   static constexpr bool kReloads = requires(Worker & worker, Given config) {
     worker.Reload(config);
   };

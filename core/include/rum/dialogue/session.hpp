@@ -6,6 +6,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <rum/dialogue/host.hpp>
 #include <rum/dialogue/script.hpp>
@@ -164,6 +165,12 @@ class Side {
   // `server_name` is sent and verified; empty: the destination's host.
   auto StartTls(std::string_view server_name = {});
 
+  // Waits until at most `below` bytes wait for this side, or it takes none any more. Returns a
+  // Reason if the session ends first, or this rum has no "rum.queue/1".
+  auto WhenDrained(uint64_t below = 0);
+  // Bytes that were sent and wait for this side.
+  uint64_t Waiting() const;
+
   bool ended() const { return ended_; }  // it sends no more
   // Whether the session continues if this side ends while the script waits for something else. By
   // default the session ends, too. If it continues, the next read of the side fails.
@@ -178,6 +185,7 @@ class Side {
   friend struct TlsWait;
   friend struct ConnectWait;
   friend struct TryLoginWait;
+  friend struct DrainWait;
   Side(Dialogue& d, uint32_t number) : d_(d), number_(number) {}
 
   // The unconsumed bytes of the running data hook.
@@ -207,6 +215,7 @@ class Side {
   bool ended_ = false;
   bool ending_ = false;  // the hook side_end of this side runs
   bool goes_on_ = false;
+  bool drained_ = false;  // the hook of this name ran
 };
 
 class Dialogue {
@@ -231,7 +240,8 @@ class Dialogue {
   // Connects to "tcp:host:port[,tcp:host:port...]" or "sock:path"; empty: the default destination
   // (-d). Returns a Reason: RUM_CLOSE_BAD_DESTINATION if the address is malformed,
   // RUM_CLOSE_NO_DESTINATION if there is no default, otherwise that of the hook upstream_open.
-  // To do something between the beginning and the outcome:
+  // With an upstream there, that one is given up for the new one; RUM_CLOSE_LIMIT after
+  // RUM_MOST_CONNECTS calls. To do something between the beginning and the outcome:
   //   auto connection = d.Connect(address);
   //   Reason failed = connection.Begin();  // the first two reasons
   //   if (!failed) failed = co_await connection;
@@ -302,13 +312,12 @@ class Dialogue {
     return host.keep ? host.keep->renew(session_) : RUM_E_UNSUPPORTED;
   }
   int32_t Spend(std::string_view address, std::string_view key) const {
-    return host.keep ? host.keep->spend(session_, address.data(), address.size(), key.data(),
-                                        key.size())
-                     : RUM_E_UNSUPPORTED;
+    return host.keep
+               ? host.keep->spend(session_, address.data(), address.size(), key.data(), key.size())
+               : RUM_E_UNSUPPORTED;
   }
   int32_t Part() const { return host.keep ? host.keep->part(session_) : RUM_E_UNSUPPORTED; }
-  int32_t Keep(std::string_view key, std::string_view value, uint32_t most,
-               uint64_t milliseconds) {
+  int32_t Keep(std::string_view key, std::string_view value, uint32_t most, uint64_t milliseconds) {
     int32_t status = host.keep ? host.keep->keep(session_, key.data(), key.size(), value.data(),
                                                  value.size(), most, milliseconds)
                                : RUM_E_UNSUPPORTED;
@@ -330,6 +339,20 @@ class Dialogue {
   int32_t Fingerprint(uint8_t* digest) const {
     return host.tls ? host.tls->fingerprint(session_, digest) : RUM_E_UNSUPPORTED;
   }
+  // Before StartTls(): the protocols to offer, or of which the first that the client offers is
+  // selected; each of 1 to 255 bytes, at most RUM_MOST_ALPN bytes in all.
+  int32_t SetAlpn(const Side& side, std::initializer_list<std::string_view> protocols) const;
+  // After StartTls(), and empty without TLS and where there is none: the protocol that was agreed
+  // on, the server name that the client asked for, the peer's certificate (DER), and the channel
+  // binding tls-server-end-point.
+  std::string Alpn(const Side& side) const;
+  std::string ServerName() const;
+  std::string Certificate(const Side& side) const;
+  std::string EndPoint(const Side& side) const;
+  // 0x0303 is TLS 1.2, 0x0304 is TLS 1.3; negative: no TLS.
+  int32_t TlsVersion(const Side& side) const {
+    return host.tls ? host.tls->version(session_, side.number_) : RUM_E_UNSUPPORTED;
+  }
   void EndIsCut(const Side& side) const {
     if (host.tls) host.tls->end_is_cut(session_, side.number_);
   }
@@ -343,6 +366,16 @@ class Dialogue {
   }
   void Count(uint32_t metric, uint64_t delta = 1) const {
     host.calls->metric_add(session_, metric, delta);
+  }
+  // Where the upstream is connected to, as Connect() takes it; empty: it is not.
+  std::string Destination() const {
+    return Value(host.sessions != nullptr, [this](char* to, size_t* size) {
+      return host.sessions->destination(session_, to, size);
+    });
+  }
+  // What this session relays is no login.
+  int32_t NoLogin() const {
+    return host.sessions ? host.sessions->no_login(session_) : RUM_E_UNSUPPORTED;
   }
   size_t Peer(const Side& side, char* text, size_t size) const {
     return host.calls->peer(session_, side.number_, text, size);
@@ -391,12 +424,21 @@ class Dialogue {
   friend struct FirstWait;
   friend struct PauseWait;
   friend struct TryLoginWait;
+  friend struct DrainWait;
   friend void detail::MarkFailed(Dialogue& d);
   friend bool detail::HasFailed(const Dialogue& d);
 
   // A script that ignores the end of its session is destroyed after so many waits.
   static constexpr int kWaitsAfterEnd = 100;
 
+  // The value that `ask(room, &size)` copies; empty: there is none.
+  template <class Ask>
+  static std::string Value(bool there, Ask ask) {
+    size_t size = 0;
+    if (!there || ask(nullptr, &size) != RUM_E_LIMIT) return {};
+    std::string value(size, '\0');
+    return ask(value.data(), &size) == RUM_OK ? value : std::string();
+  }
   Side& side(uint32_t number) { return number == RUM_CLIENT ? client : upstream; }
   // False: no memory for the frame.
   bool Begin(Script script) {
@@ -464,15 +506,47 @@ inline int32_t Side::Forward(uint64_t size) {
 }
 inline int32_t Side::ForwardUntil(std::string_view tail) {
   Hide();
-  return host.keep
-             ? host.keep->forward_until(d_.session_, number_, tail.data(), tail.size())
-             : RUM_E_UNSUPPORTED;
+  return host.keep ? host.keep->forward_until(d_.session_, number_, tail.data(), tail.size())
+                   : RUM_E_UNSUPPORTED;
 }
 inline bool Side::Answered() const {
   return host.keep && host.keep->answered(d_.session_, number_) == 1;
 }
 inline int32_t Side::Need(size_t size) const {
   return host.calls->need(d_.session_, number_, size);
+}
+
+inline uint64_t Side::Waiting() const {
+  return host.queue ? host.queue->size(d_.session_, number_) : 0;
+}
+inline int32_t Dialogue::SetAlpn(const Side& side,
+                                 std::initializer_list<std::string_view> protocols) const {
+  if (!host.tls) return RUM_E_UNSUPPORTED;
+  std::string list;
+  for (std::string_view name : protocols) {
+    if (name.size() > 255) return RUM_E_ARGUMENT;
+    (list += static_cast<char>(name.size())) += name;
+  }
+  return host.tls->set_alpn(session_, side.number_, list.data(), list.size());
+}
+inline std::string Dialogue::Alpn(const Side& side) const {
+  return Value(host.tls != nullptr, [&](char* to, size_t* size) {
+    return host.tls->alpn(session_, side.number_, to, size);
+  });
+}
+inline std::string Dialogue::ServerName() const {
+  return Value(host.tls != nullptr,
+               [&](char* to, size_t* size) { return host.tls->server_name(session_, to, size); });
+}
+inline std::string Dialogue::Certificate(const Side& side) const {
+  return Value(host.tls != nullptr, [&](char* to, size_t* size) {
+    return host.tls->certificate(session_, side.number_, to, size);
+  });
+}
+inline std::string Dialogue::EndPoint(const Side& side) const {
+  return Value(host.tls != nullptr, [&](char* to, size_t* size) {
+    return host.tls->end_point(session_, side.number_, to, size);
+  });
 }
 
 }  // namespace rum::dialogue

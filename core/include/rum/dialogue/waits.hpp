@@ -238,6 +238,21 @@ struct SleepWait : WaitFor<SleepWait> {
   uint64_t ticket = 0;
 };
 
+struct DrainWait : WaitFor<DrainWait> {
+  DrainWait(Dialogue& of_session, Side& of, uint64_t most)
+      : WaitFor(of_session), side(of), below(most) {}
+  bool Start() {
+    side.drained_ = false;
+    if (!host.queue) return Fail(RUM_CLOSE_UNSUPPORTED);
+    return host.queue->await(d.session_, side.number_, below) != RUM_OK && Fail(RUM_CLOSE_MODULE);
+  }
+  bool Poll() const { return side.drained_; }
+  Reason await_resume() { return Result(); }
+
+  Side& side;
+  const uint64_t below;
+};
+
 // What First() waits for.
 struct Wanted {
   Dialogue& d;
@@ -366,6 +381,7 @@ auto Side::Frame(Parser parser, size_t at_least) {
   return FrameWait<Parser>(d_, *this, std::move(parser), at_least, true);
 }
 inline auto Side::StartTls(std::string_view server_name) { return TlsWait(d_, *this, server_name); }
+inline auto Side::WhenDrained(uint64_t below) { return DrainWait(d_, *this, below); }
 inline auto Dialogue::Lookup(std::string_view key) { return LookupWait(*this, key); }
 inline auto Dialogue::Connect(std::string_view address) {
   return ConnectWait(*this, address, false);

@@ -71,7 +71,7 @@ static int32_t side_end(void* data, rum_session* session, uint32_t side) {
 #endif
 
 #ifdef RETRYING
-/* Tries for ever what fails at once. */
+/* Tries what fails at once until rum refuses it, which is no fault. */
 static void upstream_open(void* data, rum_session* session, uint32_t reason) {
   (void)data;
   if (reason) rum->connect(session, "tcp:192.0.2.1:1", 15);
