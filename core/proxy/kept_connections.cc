@@ -113,6 +113,15 @@ bool KeptConnections::DropOldest() {
   return true;
 }
 
+bool KeptConnections::DropOldestOf(std::string_view server) {
+  auto oldest = std::find_if(ages_.begin(), ages_.end(), [&](const std::unique_ptr<Kept>& kept) {
+    return kept->label.server == server;
+  });
+  if (oldest == ages_.end()) return false;
+  Remove(**oldest);
+  return true;
+}
+
 void KeptConnections::NextGeneration() {
   ++generation_;
   DropAll();

@@ -88,6 +88,7 @@ class KeptConnections {
   void Drop(std::string_view server);
   void DropAll();
   bool DropOldest();
+  bool DropOldestOf(std::string_view server);
   // The connections that there are, kept or used, are not to be kept any more: settings, the map,
   // or certificates have changed. A session remembers the generation that it connected in.
   void NextGeneration();

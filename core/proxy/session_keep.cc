@@ -134,7 +134,10 @@ int32_t Dialogue::Keep(KeptConnections::Label label, uint32_t most) {
   label.address = connector_.address();
   label.key = KeyOf(label.key);
   if (!worker_.proxy().server_health().IsUp(label.server)) return RUM_E_STATE;
-  KeptBudget::Lease lease = worker_.proxy().kept().Take(label.server, most);
+  KeptBudget& budget = worker_.proxy().kept();
+  KeptBudget::Lease lease = budget.Take(label.server, most);
+  // The longest unused one goes, so that nobody can fill the places with what no one else wants.
+  if (!lease && worker_.kept.DropOldestOf(label.server)) lease = budget.Take(label.server, most);
   if (!lease) return RUM_E_LIMIT;
   keeping_->label = std::move(label);
   keeping_->lease = std::move(lease);

@@ -160,7 +160,7 @@ Task<bool> Session::RenewServer() {
   asked_for_tls_ = false;
   kept_greeting_.reset();
   if (d_.Renew() != RUM_OK) {
-    co_return RefuseFor(RUM_CLOSE_MODULE, "the connection could not be begun anew");
+    co_return RefuseFor(RUM_CLOSE_MODULE, "the connection could not be begun again");
   }
   Reason failed = co_await d_.Connected();
   if (failed) co_return false;
@@ -201,12 +201,13 @@ Script Session::WaitForLeave() {
 // then, or the client waits for that answer. One that ends its side does neither.
 Task<bool> Session::HasLeft(size_t size) {
   if (!TakesOwnUser()) co_return false;
-  if (KillTable::OfProcess().Remove(connection_id_)) was_killed_ = true;
-  if (was_killed_) co_return false;
-  if (d_.client.Answered()) co_return true;
-  const Event event = co_await d_.First().Client(size + 1).After(kEndsWithin);
-  const bool ends = event == Event::kEnded && d_.client.ended() && !d_.closed();
-  co_return ends;
+  if (!d_.client.Answered()) {
+    const Event event = co_await d_.First().Client(size + 1).After(kEndsWithin);
+    if (event != Event::kEnded || !d_.client.ended() || d_.closed()) co_return false;
+  }
+  // Nobody finds it from here on; a KILL that has found it may be on its way still.
+  was_killed_ |= KillTable::OfProcess().Remove(connection_id_);
+  co_return !was_killed_;
 }
 
 bool Session::TakesOwnUser() const { return worker_.TakesOwnUser(upstream_, d_.Now()); }

@@ -7,9 +7,9 @@ import struct
 import time
 
 import mysql_reuse as reuse
-from mysql_setup import write_map
+from mysql_setup import port_of, write_map
 from mysql_reuse import TAIL, Client, counts, kept, keeper, wait_kept
-from support import mysql_wire as wire, net
+from support import matrix, mysql_wire as wire, net, newer_servers
 from support.harness import check, full, same, test
 
 NEEDS = ("mysql.so",)
@@ -525,6 +525,66 @@ def gives_places_back(t, kind):
             client.query("DO 0")
             client.quit()  # which waits for the end
     same(counts(rum), (20, 0, 19), "kept, not clean, reused")
+
+
+def real_clients(t, kind):
+    """Every client of the matrix, every account: as by a rum that keeps nothing, the second time on a
+    kept connection."""
+    servers = t.run.newer[kind]
+    certificate, key = servers.certificate
+    for server, tls in ((servers.plain, False), (servers.tls, True)):
+        server.admin("CREATE USER IF NOT EXISTS %s@'%%' IDENTIFIED BY '%s'"
+                     % (reuse.OWN, reuse.OWN_WORD))
+        options = ["--tls", "on", "--tls-cert", certificate, "--tls-key", key] if tls else []
+        options += ["-t", "mysql80" if kind == "mysql-sid" else "mariadb1011"]
+        rum, here = keeper(t, server, *options, idle="20s", most=20)
+        plain, there = reuse.front(t, None, "-d", server.address, *options)
+        for user in newer_servers.users_of(kind):
+            for name, log_in in matrix.CLIENTS.items():
+                def outcome(where):
+                    answer, = log_in(t, [matrix.Login(
+                        port_of(where), user, newer_servers.password(user),
+                        newer_servers.SECOND_PASSWORD if user == "twofactor" else "",
+                        servers.authority.certificate if tls else "")])
+                    return matrix.outcome(answer)
+                expected = outcome(there)
+                what = "%s, %s%s" % (name, user, ", TLS" if tls else "")
+                before = counts(rum)
+                same(outcome(here), expected, what)
+                if expected != "ok":
+                    continue
+                net.until(lambda: counts(rum)[0] == before[0] + 1, 10,
+                          lambda: "%s: it is kept: %s" % (what, counts(rum)))
+                same(outcome(here), "ok", what + ", again")
+                same(counts(rum)[2] > before[2], True, what + " is on a kept one")
+        check(counts(rum)[2] > 20 and counts(rum)[1] == 0, str(counts(rum)))
+
+
+for real_kind in reuse.KINDS:
+    test("Real clients log in on kept connections with every plugin (%s)" % real_kind,
+         needs=NEEDS + (real_kind,), seconds=500)(
+             lambda t, kind=real_kind: real_clients(t, kind))
+
+
+@test("A login whose password rum checks itself is made on a kept connection, too",
+      needs=NEEDS + ("mariadb-bookworm",))
+def _(t):
+    server = reuse.own(t, "mariadb-bookworm")
+    users = write_map(t, *[(user, wire.stored_hash(reuse.WORD), server.address, b"")
+                           for user in ("leaver", "next")])
+    rum, here = keeper(t, None, "--mysql-auth", "rewrite", path=users)
+    for number, user in enumerate(("leaver", "next", "next")):
+        with Client(here).log_in(user) as client:
+            same(client.ask("SELECT CURRENT_USER()"), user + "@%")
+            client.quit()
+        same(counts(rum), (number + 1, 0, number))
+    same({r["auth"] for r in rum.wait_sessions(3)}, {"rewrite"})
+    try:
+        Client(here).log_in("next", "wrong")
+        check(False, "a wrong password is refused")
+    except wire.ServerError as e:
+        same(e.code, reuse.DENIED)
+    same(kept(rum), 1, "rum has judged it, the connection stays")
 
 
 @test("What is kept is bounded, and goes with its server, the settings, the map and the process",
