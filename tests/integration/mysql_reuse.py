@@ -112,7 +112,7 @@ def login(server, user, word):
     pymysql.connect(unix_socket=server.socket, user=user, password=word).close()
 
 
-def keeper(t, server, *arguments, most=8, idle="2s", path=None, **more):
+def keeper(t, server, *arguments, most=8, idle="2s", path=None, control=True, **more):
     """(rum, address) of a rum that keeps connections of this server."""
     word = t.path("own-password")
     if not os.path.exists(word):
@@ -121,7 +121,7 @@ def keeper(t, server, *arguments, most=8, idle="2s", path=None, **more):
     where = [] if server is None else ["-d", server.address]
     return front(t, path, *where, "--mysql-reuse", most, "--mysql-reuse-idle", idle,
                  "--mysql-reuse-user", OWN, "--mysql-reuse-password-file", word, "--workers", "1",
-                 "--control", "sock:" + t.path("control"),
+                 *(["--control", "sock:" + t.path("control")] if control else []),
                  *arguments, check_descriptors=False, **more)
 
 
