@@ -90,8 +90,11 @@ Task<Payload> Session::ChangeOver(const std::string& value) {
     Close(RUM_CLOSE_CLIENT_GONE, {});  // or what it was refused for
     co_return std::nullopt;
   }
-  const uint64_t differ = kept.ok() ? outgoing_->capabilities ^ kept.value.in_force : kSsl;
-  if ((differ & ~kConnectWithDb) == 0) {
+  // Flags that matter in the login packet alone.
+  constexpr uint64_t kOfLogin = kSsl | kConnectWithDb;
+  const bool fits = kept.ok() && !asked_for_tls_ &&
+                    ((outgoing_->capabilities ^ kept.value.in_force) & ~kOfLogin) == 0;
+  if (fits) {
     SendChangeOver(kept.value.in_force);
     Payload said = co_await ReadServer();
     if (d_.closed() || (said && KindOfReply(*said) != ReplyKind::kError)) co_return said;
