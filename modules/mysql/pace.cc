@@ -8,7 +8,8 @@
 namespace rum::mysql {
 namespace {
 
-constexpr uint64_t kLongest = 1200000;
+// MariaDB takes a second, and what it does besides, to refuse a change of the user.
+constexpr uint64_t kLongest = 1000000, kLongestChange = 1200000;
 constexpr uint64_t kStep = 2, kLatest = 500;
 // Of the circle, to find a server that has been timed in this step.
 constexpr int kNeighbours = 64;
@@ -42,7 +43,8 @@ uint64_t Pace::Pick(Step step, std::string_view user, const std::string* destina
   }
   random_ = random_ * 6364136223846793005u + 1442695040888963407u;
   const uint64_t known = std::min<uint64_t>(ring->added, ring->values.size());
-  return std::min(ring->values[(random_ >> 33) % known], kLongest);
+  const uint64_t longest = step == Step::kKeptDenial ? kLongestChange : kLongest;
+  return std::min(ring->values[(random_ >> 33) % known], longest);
 }
 
 uint64_t Pace::Shorten(uint64_t microseconds) {

@@ -48,9 +48,9 @@ class Pace {
   // A server took so long. `user`: one that the map knows; empty: one that it does not.
   void Add(Step step, std::string_view user, std::string_view destination, uint64_t microseconds);
 
-  // One of the last 32 times in microseconds, at random, at most 1.2 s; 0 before the first. Of
-  // `destination`, where there is one; else, or when nothing is known of it, of the server that
-  // stands in for the name.
+  // One of the last 32 times in microseconds, at random, at most a second, or 1.2 for kKeptDenial;
+  // 0 before the first. Of `destination`, where there is one; else, or when nothing is known of it,
+  // of the server that stands in for the name.
   uint64_t Pick(Step step, std::string_view user, const std::string* destination);
 
   // The destination of the server that stands in for the name. Nothing: none is known.
