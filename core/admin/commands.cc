@@ -182,6 +182,7 @@ void SetAdminState(const Call& call, AdminState state) {
   if (!call.overview.proxy.server_health().Set(text, state)) {
     return Refuse(call, "too many servers are already disabled");
   }
+  if (state != AdminState::kReady) call.overview.proxy.DropKept(text);
   constexpr std::string_view kDone[] = {" takes new sessions", " takes no new sessions",
                                         " takes no new sessions, its sessions are ended"};
   std::string done = text + std::string(kDone[static_cast<size_t>(state)]);

@@ -343,6 +343,7 @@ void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
   if (!resident) return;  // keep the previous value
   const uint64_t bytes = *resident;
   bool full = bytes > most;
+  if (full) daemon.proxy_->DropKept();
   if (full != std::exchange(daemon.memory_full_, full)) {
     full ? log::Warning("--max-memory is reached, the process has {} MiB: clients are refused",
                         bytes >> 20)

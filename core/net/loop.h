@@ -61,6 +61,11 @@ class Loop {
 
   // `events` are epoll events, optionally with EPOLLET. Returns 0 if the kernel is out of memory.
   [[nodiscard]] Ticket Watch(int fd, uint32_t events, Watcher& watcher, uint32_t which);
+  // From now on this watcher gets the events of the socket, at no cost.
+  void Rewatch(Ticket ticket, Watcher& watcher, uint32_t which) {
+    slots_[ticket].watcher = &watcher;
+    slots_[ticket].which = which;
+  }
   // Stops notifications; the caller is about to close the socket, which unregisters it.
   void Forget(Ticket ticket);
   // Stops notifications for a socket that stays open, here or in another process.

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <utility>
+
 #include "net/pipes.h"
 
 namespace rum {
@@ -38,6 +40,38 @@ bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which, boo
   if (ticket_) return true;
   fd_.reset();
   return false;
+}
+
+void Side::TakeOver(Side& from, Loop::Watcher& watcher, uint32_t which) {
+  loop_ = from.loop_;
+  ticket_ = from.ticket_;
+  fd_ = std::move(from.fd_);
+  readable_ = std::exchange(from.readable_, false);
+  tls_readable_ = std::exchange(from.tls_readable_, false);
+  writable_ = std::exchange(from.writable_, false);
+  read_on_ = from.read_on_;
+  local_ = from.local_;
+  ended_ = from.ended_;
+  broken_ = from.broken_;
+  write_failed_ = from.write_failed_;
+  shut_ = from.shut_;
+  kept_alive_ = from.kept_alive_;
+  end_is_cut_ = from.end_is_cut_;
+  fault_reported_ = from.fault_reported_;
+  out_ = std::move(from.out_);
+  tls_ = std::move(from.tls_);
+  if (tls_) tls_->set_side(*this);
+  received_ = sent_ = 0;
+  loop_->Rewatch(ticket_, watcher, which);
+}
+
+bool Side::Quiet() {
+  if (!fd_ || ended_ || broken_ || write_failed_ || shut_ || !out_.empty()) return false;
+  if (tls_ && !tls_->Idle()) return false;
+  uint8_t byte;
+  const ssize_t n =
+      TEMP_FAILURE_RETRY(::recv(fd_.get(), &byte, sizeof byte, MSG_DONTWAIT | MSG_PEEK));
+  return n < 0 && errno == EAGAIN;
 }
 
 SocketAddress Side::LocalAddress() const { return AskAddress(fd_.get(), ::getsockname); }

@@ -28,6 +28,9 @@ class Side {
   // [worker] Takes the non-blocking socket and starts to watch it. Returns false if out of memory.
   // `local`: it is a unix socket.
   [[nodiscard]] bool Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which, bool local);
+  // [worker] Takes the connection of another side of the same loop, with its TLS and what is known
+  // of it; `from` has none then. This side has none before. Counts begin at 0.
+  void TakeOver(Side& from, Loop::Watcher& watcher, uint32_t which);
   bool attached() const { return static_cast<bool>(fd_); }
   int fd() const { return fd_.get(); }
   // AF_UNSPEC if the socket has no address.
@@ -38,6 +41,9 @@ class Side {
 
   // Makes the next Read() try the socket even if no event was reported.
   void LookAgain() { readable_ = tls_readable_ = attached(); }
+  // Nothing has come that was not read, nothing waits to be sent, and the peer has not ended: by a
+  // look into the socket.
+  bool Quiet();
   // Records a pending socket error, for a side that is not being read.
   void AskError();
 

@@ -111,7 +111,7 @@ bool TlsStream::SetAlpn(std::string_view list) {
 
 ssize_t TlsStream::Pull(uint8_t* bytes, size_t size) {
   if (early_.empty()) {
-    ssize_t n = side_.RawRead(bytes, size);
+    ssize_t n = side_->RawRead(bytes, size);
     at_end_ = n == 0;
     return n;
   }
@@ -141,7 +141,7 @@ TlsStream::Io TlsStream::Judge(int result) {
 TlsStream::Handshake TlsStream::Continue() {
   if (!error_.empty()) return Handshake::kFailed;
   while (!before_.empty()) {
-    ssize_t n = side_.RawWrite(before_.data(), before_.size());
+    ssize_t n = side_->RawWrite(before_.data(), before_.size());
     if (n <= 0) return n < 0 && errno == EAGAIN ? Handshake::kWait : Handshake::kFailed;
     before_.Consume(static_cast<size_t>(n));
   }

@@ -59,14 +59,20 @@ class TlsStream {
   // For the BIO: returns the bytes read before TLS began, then those of the socket.
   ssize_t Pull(uint8_t* bytes, size_t size);
   bool at_end() const { return at_end_; }
-  Side& side() { return side_; }
+  Side& side() { return *side_; }
+  // The connection belongs to another side now.
+  void set_side(Side& side) { side_ = &side; }
+  // Nothing was received that is not read yet, and no handshake is under way.
+  bool Idle() const {
+    return open_ && early_.empty() && !SSL_in_init(ssl_) && !SSL_has_pending(ssl_);
+  }
 
  private:
   TlsStream(Side& side, std::shared_ptr<const TlsContext> context)
-      : side_(side), context_(std::move(context)) {}
+      : side_(&side), context_(std::move(context)) {}
   Io Judge(int result);
 
-  Side& side_;
+  Side* side_;
   std::shared_ptr<const TlsContext> context_;
   SSL* ssl_ = nullptr;
   Buffer early_, before_;

@@ -105,6 +105,7 @@ void Acceptor::Accept() {
       }
       // A batch that consists only of such errors was not caused by clients.
       if (IsOfOneClient(errno) && ++failed < kBatch) continue;
+      if ((errno == EMFILE || errno == ENFILE) && proxy_.GiveWay(worker_)) continue;
       return Pause(errno);
     }
     auto address = SocketAddress::From(reinterpret_cast<sockaddr*>(&peer), size).Canonical();

@@ -72,6 +72,7 @@ void Connector::TryDestination() {
   Worker& worker = session_.worker();
   detail_ = {};
   if (uint32_t reason = MayTry(destination)) return NextDestination(reason);
+  if (UseKept(destination)) return;
   if (!IsMyTurn()) return;
   tried_ = NowMicros();
   if (destination.kind == Address::Kind::kUnix) return TryAddress();
@@ -144,6 +145,23 @@ bool Connector::IsMyTurn() {
   return false;
 }
 
+// One that an earlier session has left, as the module wants it.
+bool Connector::UseKept(const Address& destination) {
+  KeptConnections::Label label;
+  if (!dialogue_.TakeKept(server_, &label)) return false;
+  session_.Trace("{}: takes a kept connection", server_);
+  addresses_ = {label.address};
+  state_ = State::kIdle;
+  session_.worker().counters.connecting.Sub(1);
+  dialogue_.DisarmPhase();
+  dialogue_.OnTaken(destination, std::move(label.value));
+  return true;
+}
+
+std::vector<Address> Connector::Rest() const {
+  return {destinations_.begin() + static_cast<std::ptrdiff_t>(destination_), destinations_.end()};
+}
+
 void Connector::Recount() {
   if (!active() && !dialogue_.upstream_open()) return;
   Worker& worker = session_.worker();
@@ -185,7 +203,13 @@ void Connector::TryAddress() {
 // One socket, one connect. False: it failed at once, with last_reason_.
 bool Connector::Attempt(const sockaddr* address, socklen_t size) {
   Worker& worker = session_.worker();
-  Fd fd(::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  auto open = [&] {
+    return ::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  };
+  Fd fd(open());
+  if (!fd && (errno == EMFILE || errno == ENFILE) && worker.proxy().GiveWay(worker)) {
+    fd.reset(open());
+  }
   if (!fd) {
     last_reason_ = ReasonOf(errno);
     return false;

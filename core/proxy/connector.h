@@ -34,6 +34,9 @@ class Connector {
     return address_ < addresses_.size() ? addresses_[address_] : SocketAddress();
   }
 
+  // The connected destination, and those after it.
+  std::vector<Address> Rest() const;
+
   // [worker] Events that it waits for.
   void OnSocketReady(uint32_t what);  // `what` as in the loop
   void OnResolved(std::vector<SocketAddress> addresses);
@@ -68,6 +71,7 @@ class Connector {
   };
 
   void TryDestination();
+  bool UseKept(const Address& destination);
   uint32_t MayTry(const Address& destination);
   bool IsMyTurn();
   void TryAddresses(std::vector<SocketAddress> addresses);

@@ -35,6 +35,9 @@ struct alignas(64) Counters {
   Counter upstream_bytes;   // received from servers
   Counter spliced_bytes;    // of these, moved by splice
   Counter refused;          // clients refused before a session existed
+  Counter kept;             // connections to servers that are kept for the next session, now
+  Counter kept_taken;       // of these, taken by one
+  Counter kept_lost;        // of these, ended by the server
   Counter probes;           // sessions without a client, counted nowhere else
   Counter accept_failures;  // failures of accept(2), such as out of descriptors
   Counter login_failures;   // reported by the module

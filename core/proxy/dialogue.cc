@@ -79,6 +79,7 @@ void Dialogue::OnPhaseDeadline() {
 }
 
 void Dialogue::OnAnswered() {
+  if (keeping_) keeping_->asked_at = side(RUM_UPSTREAM).received();
   const TlsStream* tls = side(RUM_UPSTREAM).tls();
   connector_.Answered(tls && tls->open());
 }
@@ -152,6 +153,9 @@ bool Dialogue::Step() {
     HandOver();
     return true;
   }
+  if (keeping_) {
+    if (auto did = StepKeeping()) return *did;
+  }
   const bool watch = handed_.has_value();
   // During a connect the module is told first: some protocols require a goodbye to a server that
   // has just accepted.
@@ -161,6 +165,7 @@ bool Dialogue::Step() {
     return true;
   }
   if (!watch && upstream_open_ && side(RUM_UPSTREAM).broken()) {
+    if (keeping_ && LoseTaken()) return true;
     Close(RUM_CLOSE_UPSTREAM_GONE, {});
     return true;
   }
@@ -178,6 +183,10 @@ bool Dialogue::Step() {
 void Dialogue::BeginConnect() {
   auto destinations = std::move(*connect_);
   connect_.reset();
+  if (keeping_) {
+    keeping_->generation = worker_.kept.generation();
+    keeping_->value.reset();
+  }
   Probe* probe = session_.probe();
   if (probe && !probe->destination) {  // a probe that only asks for the destination
     probe->route = std::move(destinations);
@@ -351,6 +360,7 @@ bool Dialogue::Deliver(uint32_t which) {
     if (which == RUM_CLIENT && !upstream_open_) return came;  // still being connected
     size_t n = std::min<uint64_t>(w.forward, w.bytes.size());
     session_.QueueFor(Other(which), w.bytes.data(), n);
+    if (keeping_) keeping_->asked_at = side(Other(which)).received();
     w.bytes.Consume(n);
     w.forward -= n;
     w.fresh = !w.bytes.empty();
@@ -459,6 +469,11 @@ Dialogue::Moved Dialogue::MoveWatch() {
   const bool turned = session_.Turning();
   bool more = session_.MoveFrom(*handed_, Flow::kAll);
   uint64_t let = w.bytes.empty() ? w.forward : 0;
+  if (let && keeping_ && !keeping_->tail.empty()) {
+    Moved moved = MoveUntil(seen);
+    moved.more |= more || (turned && !session_.Turning());
+    return moved;
+  }
   uint64_t before = side(seen).received();
   more |= session_.MoveFrom(seen, let);
   w.forward -= side(seen).received() - before;

@@ -16,6 +16,7 @@
 #include "net/side.h"
 #include "proxy/connector.h"
 #include "proxy/deadlines.h"
+#include "proxy/kept_connections.h"
 #include "rum/module.h"
 
 namespace rum {
@@ -99,6 +100,15 @@ class Dialogue {
   int32_t Admit(std::string_view rules);
   int32_t TryLogin();
   int32_t Confirm();
+  // Of the group "rum.keep/1": session_keep.cc.
+  int32_t ForwardUntil(uint32_t from, std::string_view tail);
+  int32_t Answered(uint32_t from) const;
+  int32_t Part();
+  int32_t Keep(KeptConnections::Label label, uint32_t most);
+  int32_t Want(std::string_view key);
+  int32_t Taken(void* value, size_t* size) const;
+  int32_t Renew();
+  int32_t Spend(std::string_view destinations, std::string_view key);
   int32_t NoLogin();
   int32_t AwaitDrained(uint32_t side, uint64_t below);
   uint64_t Pause();
@@ -121,6 +131,9 @@ class Dialogue {
   void DisarmPhase() { phase_.Disarm(); }
   // `reason`: 0, or why no server could be connected.
   void OnConnected(uint32_t reason, std::string_view detail, const Address& destination);
+  // What the module wants, if it is kept: for the session's side of the server.
+  bool TakeKept(const std::string& server, KeptConnections::Label* label);
+  void OnTaken(const Address& destination, std::string value);
 
  private:
   friend struct DeleteDialogue;
@@ -161,6 +174,12 @@ class Dialogue {
   bool ReadHeader();  // the PROXY headers: session_open.cc
   void SendHeader();
   bool Step();  // performs one thing that is due; false: nothing is
+  std::optional<bool> StepKeeping();
+  bool LoseTaken();
+  void GiveUpServer();
+  Moved MoveUntil(uint32_t seen);
+  std::string KeyOf(std::string_view key) const;
+  void KeepAtLast();
   bool FindReset();
   bool DeliverOutcome();
   bool DeliverLookup();
@@ -228,6 +247,20 @@ class Dialogue {
   std::optional<Resumed> resumed_;
   std::vector<std::unique_ptr<Timer>> timers_;
   std::vector<uint64_t> rung_;  // timers whose hook is due
+
+  // What "rum.keep/1" needs, as few sessions use it.
+  struct Keeping {
+    std::string wanted;                // the key; empty: none
+    std::optional<std::string> value;  // of the connection that was taken
+    bool part = false;                 // asked for, and not done
+    std::string tail;                  // of a read that the module is to see; empty: none
+    uint64_t asked_at = 0;         // what the other side had sent when bytes were passed on last
+    KeptConnections::Label label;  // to be kept under it
+    KeptBudget::Lease lease;       // the same
+    uint64_t generation = 0;       // when it was connected
+  };
+  Keeping& keeping();
+  std::unique_ptr<Keeping> keeping_;
   uint64_t below_[2] = {0, 0};  // of await() of rum.queue/1
   uint8_t awaits_ = 0;          // 1 << side: its hook is owed
   bool turn_ = false;           // and may be called in this turn

@@ -243,6 +243,52 @@ const rum_shared kShared = {
     },
 };
 
+const rum_keep kKeep = {
+    sizeof(rum_keep),
+    0,
+    [](rum_session* s, uint32_t side, const void* tail, size_t size) -> int32_t {
+      if (!tail) return RUM_E_ARGUMENT;
+      return Ask(s, &Dialogue::ForwardUntil, side, View(tail, size));
+    },
+    [](rum_session* s, uint32_t side) -> int32_t {
+      Dialogue* dialogue = Of(s).asking();
+      return dialogue ? dialogue->Answered(side) : RUM_E_STATE;
+    },
+    [](rum_session* s) { return Ask(s, &Dialogue::Part); },
+    [](rum_session* s, const void* key, size_t key_size, const void* value, size_t value_size,
+       uint32_t most, uint64_t milliseconds) -> int32_t {
+      if (!key || key_size == 0 || (!value && value_size)) return RUM_E_ARGUMENT;
+      if (key_size > RUM_MOST_KEEP_KEY || value_size > RUM_MOST_KEEP_VALUE ||
+          milliseconds > RUM_MOST_MILLISECONDS) {
+        return RUM_E_LIMIT;
+      }
+      Dialogue* dialogue = Of(s).asking();
+      if (!dialogue) return RUM_E_STATE;
+      KeptConnections::Label label;
+      label.key = View(key, key_size);
+      label.value = View(value, value_size);
+      label.milliseconds = milliseconds;
+      return dialogue->Keep(std::move(label), most);
+    },
+    [](rum_session* s, const void* key, size_t key_size) -> int32_t {
+      if (!key || key_size == 0) return RUM_E_ARGUMENT;
+      if (key_size > RUM_MOST_KEEP_KEY) return RUM_E_LIMIT;
+      return Ask(s, &Dialogue::Want, View(key, key_size));
+    },
+    [](rum_session* s, void* value, size_t* value_size) -> int32_t {
+      if (!value_size || (!value && *value_size)) return RUM_E_ARGUMENT;
+      Dialogue* dialogue = Of(s).asking();
+      return dialogue ? dialogue->Taken(value, value_size) : RUM_E_STATE;
+    },
+    [](rum_session* s) { return Ask(s, &Dialogue::Renew); },
+    [](rum_session* s, const char* address, size_t address_size, const void* key,
+       size_t key_size) -> int32_t {
+      if (!key || key_size == 0 || (!address && address_size)) return RUM_E_ARGUMENT;
+      if (key_size > RUM_MOST_KEEP_KEY || address_size > RUM_MOST_ADDRESS) return RUM_E_LIMIT;
+      return Ask(s, &Dialogue::Spend, View(address, address_size), View(key, key_size));
+    },
+};
+
 const rum_sessions kSessions = {
     sizeof(rum_sessions),
     0,
@@ -273,6 +319,7 @@ const void* Extension(const char* name) {
   if (wanted == RUM_PROCESS_1) return &kProcess;
   if (wanted == RUM_RECORDS_1) return &kRecords;
   if (wanted == RUM_WORKER_1) return &kWorker;
+  if (wanted == RUM_KEEP_1) return &kKeep;
   if (wanted == RUM_SESSIONS_1) return &kSessions;
   if (wanted == RUM_QUEUE_1) return &kQueue;
   if (wanted == RUM_SHARED_1) {

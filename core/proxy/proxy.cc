@@ -125,6 +125,7 @@ void Proxy::ShareDescriptors(const Settings& settings) {
   const uint64_t spare = SpareDescriptors(settings.access_control.max_connections);
   pipes_.set_most(PipesToSpare(spare));
   refused_clients_.set_spare(spare);
+  kept_.set_most(spare / 4);  // one descriptor each, which a pipe could have
 }
 
 void Proxy::Serve() {
@@ -184,6 +185,22 @@ void Proxy::Drain(bool handed_over) {
     };
     if (listener->worker()->stuck || !listener->worker()->Post(settle)) settle();
   }
+}
+
+void Proxy::DropKept(const std::string& server) {
+  if (kept_.all() == 0) return;
+  for (auto& worker : workers_) {
+    worker->Post(
+        [w = worker.get(), server] { server.empty() ? w->kept.DropAll() : w->kept.Drop(server); });
+  }
+}
+
+// The others' go, too, for whoever comes next.
+bool Proxy::GiveWay(Worker& self) {
+  if (kept_.all() == 0) return false;
+  const bool freed = self.kept.DropOldest();
+  DropKept();
+  return freed;
 }
 
 void Proxy::EndSessions(uint32_t reason) {

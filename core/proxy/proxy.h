@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "limits/user_limits.h"
 #include "net/pipes.h"
+#include "proxy/kept_connections.h"
 #include "proxy/refused_clients.h"
 #include "proxy/server_counters.h"
 #include "upstream/connect_throttle.h"
@@ -98,6 +99,11 @@ class Proxy {
   DeadAddresses& dead_addresses() { return dead_addresses_; }
   // [any] Sessions by server, including those that are connecting.
   ConnectThrottle& connect_throttle() { return connect_throttle_; }
+  KeptBudget& kept() { return kept_; }
+  // [any] Closes what is kept: of a server, or of all if it is empty.
+  void DropKept(const std::string& server = {});
+  // [worker] Descriptors, source ports or memory are short. True: one is free now.
+  bool GiveWay(Worker& self);
   NamedLimiter& loads() { return loads_; }
   const NamedLimiter& loads() const { return loads_; }
   // [any] Servers that have counters of their own (--metrics-servers).
@@ -133,6 +139,7 @@ class Proxy {
   RefusedClients refused_clients_;
   NamedLimiter loads_;
   ServerPlaces server_places_;
+  KeptBudget kept_;
   std::atomic<uint32_t> turn_ = 0;
   std::unique_ptr<SessionLister> lister_;
   std::unique_ptr<HookWatch> hook_watch_;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "net/side.h"
 #include "proxy/worker.h"
@@ -29,7 +30,9 @@ bool Flow::DrainPipe(Side& to) {
   return true;
 }
 
-Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker, uint64_t most) {
+// `stop`, which costs nothing where it is empty: whether the bytes that were read are not to go on.
+template <class Stop>
+Flow::Moved Flow::MoveBy(Side& from, Side& to, Worker& worker, uint64_t most, Stop stop) {
   for (size_t moved = 0;;) {
     if (to.write_failed()) return Moved::kAll;
     if (to.waiting() && !to.Flush()) return Moved::kAll;
@@ -51,6 +54,7 @@ Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker, uint64_t most) {
     size_t n = from.Read(worker.buffer(), std::min<uint64_t>(Worker::kBufferSize, most - moved));
     if (n == 0) continue;
     moved += n;
+    if (stop(worker.buffer(), n)) return Moved::kAll;
     size_t written = to.Write(worker.buffer(), n);
     if (written < n) to.Queue(worker.buffer() + written, n - written);
     full_reads_ = n == Worker::kBufferSize && full_reads_ < kFullReads ? full_reads_ + 1 : 0;
@@ -59,7 +63,7 @@ Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker, uint64_t most) {
       full_reads_ = 0;
     }
   }
-  if (from.ended()) {
+  if (from.ended() && !stop.keeps_end) {
     if (pipe_) Release(worker);
     bool closing = to.ended() && from.shut();  // both directions have ended: it is closed next
     // A stream that was cut must not look complete. And servers that check for a client's end while
@@ -67,6 +71,37 @@ Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker, uint64_t most) {
     from.cut() ? to.CutWrite(closing) : to.ShutWrite(closing);
   }
   return Moved::kAll;
+}
+
+namespace {
+
+struct NoStop {
+  static constexpr bool keeps_end = false;
+  constexpr bool operator()(const uint8_t*, size_t) const { return false; }
+};
+
+struct StopAt {
+  static constexpr bool keeps_end = true;
+  bool operator()(const uint8_t* bytes, size_t size) const {
+    if (size < tail.size() || std::memcmp(bytes + size - tail.size(), tail.data(), tail.size())) {
+      return false;
+    }
+    held->Append(bytes, size);
+    return true;
+  }
+  std::string_view tail;
+  Buffer* held;
+};
+
+}  // namespace
+
+Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker, uint64_t most) {
+  return MoveBy(from, to, worker, most, NoStop());
+}
+
+Flow::Moved Flow::MoveUntil(Side& from, Side& to, Worker& worker, std::string_view tail,
+                            Buffer* held) {
+  return MoveBy(from, to, worker, kAll, StopAt{tail, held});
 }
 
 bool Flow::blocked(const Side& to) const { return to.waiting() > 0 || in_pipe_ > 0; }

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
+#include "net/buffer.h"
 #include "net/pipes.h"
 
 namespace rum {
@@ -26,6 +28,11 @@ class Flow {
   // from the sender; its end is then not looked for.
   [[nodiscard]] Moved Move(Side& from, Side& to, Worker& worker, uint64_t most = kAll);
 
+  // The same, until a read ends with `tail`: its bytes go to `held`, and nothing more is moved. The
+  // sender's end is not passed on. Reads are not checked while bytes are spliced, as in bulk.
+  [[nodiscard]] Moved MoveUntil(Side& from, Side& to, Worker& worker, std::string_view tail,
+                                Buffer* held);
+
   // The receiver accepts nothing now, so the sender is not read.
   bool blocked(const Side& to) const;
 
@@ -40,6 +47,8 @@ class Flow {
   void Release(Worker& worker);
 
  private:
+  template <class Stop>
+  Moved MoveBy(Side& from, Side& to, Worker& worker, uint64_t most, Stop stop);
   bool DrainPipe(Side& to);
 
   std::unique_ptr<Pipe> pipe_;

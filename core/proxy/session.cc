@@ -294,7 +294,7 @@ void Session::OnHalfCloseDeadline() {
 }
 
 void Session::Rearm() {
-  if (state_ == State::kClosing || state_ == State::kDead) return;
+  if (state_ == State::kClosing || state_ == State::kDead || parted_) return;
   if (!relaying_) return dialogue_->Rearm();
   if (LooksFor() != looks_for_ || !deadline_.armed()) ArmLooks();  // not armed: it was off
 }
@@ -349,26 +349,17 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     module_open_ = false;
   }
   CountEnd(reason);
-  EndShared();
+  const bool told = parted_;
   const std::string server(destination());
-  // Before the client learns of the end and can return.
-  if (dialogue_) dialogue_->ReleaseLeases(reason);
-  lease_.Release();
-  entry_.Release();
-  load_.Release();
+  if (!told) EndLeases(reason);
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
     if (!relayed) flows_[Other(which)].Empty(side(which), worker_);
     if (side(which).attached()) side(which).Flush();
   }
   if (probe_) {
     ReportToProber(reason, text);
-  } else {
-    worker_.counters.ended[reason].Add(1);
-    if (relaying_) worker_.counters.relaying.Sub(1);
-    worker_.counters.active.Sub(1);
-    worker_.counters.session_times.Add(NowMicros() - opened_);
-    LogSession({record_, *listener_, address_, id_, server, opened_, reason, text,
-                sides_[RUM_CLIENT], sides_[RUM_UPSTREAM]});
+  } else if (!told) {
+    TellEnd(server, reason, text);
   }
   if (dialogue_) CloseDialogue();
   if (!relayed) return Linger();
@@ -387,6 +378,24 @@ void Session::Finish(uint32_t reason, std::string_view text) {
 void Session::CountEnd(uint32_t reason) {
   const bool in_login = !relaying_ && dialogue_ && dialogue_->upstream_open();
   if (in_login || reason == RUM_CLOSE_UPSTREAM_RESET) server_counters().failed[reason].Add(1);
+}
+
+// Before the client learns of the end and can return.
+void Session::EndLeases(uint32_t reason) {
+  EndShared();
+  if (dialogue_) dialogue_->ReleaseLeases(reason);
+  lease_.Release();
+  entry_.Release();
+  load_.Release();
+}
+
+void Session::TellEnd(const std::string& server, uint32_t reason, std::string_view text) {
+  worker_.counters.ended[reason].Add(1);
+  if (relaying_) worker_.counters.relaying.Sub(1);
+  worker_.counters.active.Sub(1);
+  worker_.counters.session_times.Add(NowMicros() - opened_);
+  LogSession({record_, *listener_, address_, id_, server, opened_, reason, text, sides_[RUM_CLIENT],
+              sides_[RUM_UPSTREAM]});
 }
 
 // Once, after the module's last hook.

@@ -19,6 +19,7 @@
 #include "net/loop.h"
 #include "net/side.h"
 #include "proxy/deadlines.h"
+#include "proxy/kept_connections.h"
 #include "proxy/relay.h"
 #include "rum/module.h"
 
@@ -111,6 +112,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void OnIdleDeadline();
   void OnHalfCloseDeadline();
   void OnLingerDeadline();
+  void OnPartedDeadline();
   void OnMoreToMove();  // the worker calls back after Moved::kSome
   void End(uint32_t reason, std::string_view text = {});  // by rum itself: drain, kill
   // Applies the worker's new settings: they may count what the old ones did not, and may add
@@ -142,6 +144,11 @@ class Session final : public rum_session, private Loop::Watcher {
   void BeginWatch();                      // one direction is relayed
   void EndWatch();                        // it was taken back
   bool AttachUpstream(Fd fd, bool local);
+  bool TakeUpstream(const std::string& server, const std::string& key,
+                    KeptConnections::Label* label);
+  void Part();  // the client has gone, as far as it and others can tell
+  bool MoveUntil(uint32_t side, std::string_view tail, Buffer* held);
+  bool parted() const { return parted_; }
   void QueueFor(uint32_t side, const void* bytes, size_t size);
   bool MoveFrom(uint32_t side, uint64_t most);  // true: more than a turn's share is left
   bool Turning() const { return sides_[0].turning() || sides_[1].turning(); }
@@ -207,6 +214,8 @@ class Session final : public rum_session, private Loop::Watcher {
   void Finish(uint32_t reason, std::string_view text);
   void CountEnd(uint32_t reason);
   void EndShared();
+  void EndLeases(uint32_t reason);
+  void TellEnd(const std::string& server, uint32_t reason, std::string_view text);
   void ReportToProber(uint32_t reason, std::string_view text);
   void Linger();
   void Die();
@@ -242,6 +251,7 @@ class Session final : public rum_session, private Loop::Watcher {
   uint8_t silent_looks_ = 0;
   Looks looks_for_ = Looks::kSettled;  // in the relay
   bool module_open_ : 1 = false;       // session_open succeeded: session_close must be called
+  bool parted_ : 1 = false;            // its end was reported; the module goes on with the server
   bool shares_ : 1 = false;            // has put an entry that ends with it
   bool relaying_ : 1 = false;          // counted as relaying, since a direction was first relayed
   bool logged_in_ : 1 = false;         // likewise, unless the module called no_login()

@@ -189,7 +189,12 @@ int32_t Dialogue::Connect(std::string_view wanted) {
     connect_ = std::move(*destinations);
   }
   ++connects_;
-  if (!upstream_open_) return RUM_OK;
+  if (upstream_open_) GiveUpServer();
+  return RUM_OK;
+}
+
+// DropServer() does the rest when the hook has returned.
+void Dialogue::GiveUpServer() {
   upstream_open_ = false;
   gives_up_ = true;
   windows_[RUM_CLIENT].forward = 0;
@@ -197,7 +202,6 @@ int32_t Dialogue::Connect(std::string_view wanted) {
   Window& w = windows_[RUM_UPSTREAM];
   w.need = w.forward = 0;  // from here on they are of the new one; its bytes go in DropServer()
   w.end_told = false;
-  return RUM_OK;
 }
 
 void Dialogue::Close(uint32_t reason, std::string_view text) {

@@ -26,9 +26,8 @@ SessionEntry Session::Describe() const {
   entry.listener = listener_->text();
   if (record_.identified) entry.user = record_.user;
   entry.destination = destination();
-  entry.state = refused_ || (!hooked() && state_ != State::kRelay) ? "closing"
-                : relaying_                                        ? "relay"
-                                                                   : "login";
+  const bool closing = refused_ || parted_ || (!hooked() && state_ != State::kRelay);
+  entry.state = closing ? "closing" : relaying_ ? "relay" : "login";
   entry.micros = NowMicros() - opened_;
   entry.received = sides_[RUM_CLIENT].received();
   entry.sent = sides_[RUM_CLIENT].sent();

@@ -126,6 +126,7 @@ bool Session::LeadOut(uint32_t reason, std::string_view detail) {
 }
 
 void Session::Recount() {
+  if (parted_) return;
   worker_.proxy().access_control().Recount(worker_.settings().access_control, address_, &entry_);
   if (dialogue_ && !relaying_ && !probe_) dialogue_->Recount();
 }

@@ -33,6 +33,8 @@ constexpr Millis kProbe(10000);
 // A proxy sends its header right after connecting. Modules without a login have no other deadline
 // for it.
 constexpr Millis kHeader(5000);
+// As rum/module.h says of part().
+constexpr Millis kParted(2000);
 constexpr Millis kRefused(RUM_MOST_REFUSED_MILLISECONDS);
 constexpr Millis kLongTurn(60000);
 // Allowed lateness of timers for rum.clock/1 in nanoseconds; the kernel's default is 50,000.
@@ -68,6 +70,7 @@ Worker::Worker(Proxy& proxy, unsigned index)
   retry = make(kRetry, phase);
   header = make(kHeader, phase);
   probe = make(kProbe, [](Session& session) { session.OnLoginDeadline(); });
+  parted = make(kParted, [](Session& session) { session.OnPartedDeadline(); });
   refused = make(kRefused, [](Session& session) { session.OnLoginDeadline(); });
   linger = make(kLinger, [](Session& session) { session.OnLingerDeadline(); });
   wake_.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
@@ -75,6 +78,7 @@ Worker::Worker(Proxy& proxy, unsigned index)
 }
 
 Worker::~Worker() {
+  kept.DropAll();
   while (sessions_) sessions_->OnLingerDeadline();
   graveyard_.clear();
 }
@@ -234,6 +238,7 @@ void Worker::Reload(std::shared_ptr<const Settings> settings,
     hook(module_data_, config->get());
   }
   module_config_ = std::move(config);
+  kept.NextGeneration();
   for (Session* session = sessions_; session; session = session->next) {
     session->Recount();
     session->Rearm();
@@ -262,6 +267,7 @@ void Worker::Sweep() {
 
 void Worker::Drain() {
   draining_ = true;
+  kept.DropAll();
   for (Session *session = sessions_, *next; session; session = next) {
     next = session->next;
     if (session->probing()) session->End(RUM_CLOSE_DRAIN);  // no client needs its result
@@ -278,6 +284,7 @@ void Worker::EndSessions(uint32_t reason) {
 
 void Worker::Stop() {
   draining_ = true;
+  kept.DropAll();
   EndSessions(RUM_CLOSE_DRAIN);
   stopped_ = true;
 }

@@ -22,6 +22,7 @@
 #include "proxy/counters.h"
 #include "proxy/deadlines.h"
 #include "proxy/freelist.h"
+#include "proxy/kept_connections.h"
 #include "proxy/server_counters.h"
 #include "proxy/session_list.h"
 #include "proxy/worker_calls.h"
@@ -69,6 +70,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
   void Refuse(Fd client, uint32_t reason);
   // [worker] Gets that text; returns its size, at most kRefusalMost bytes.
   size_t WriteRefusal(uint32_t reason, uint8_t* words);
+  bool draining() const { return draining_; }
   // [worker] Starts no more sessions; the worker ends with the last one.
   void Drain();
   // [worker] Ends every session.
@@ -113,9 +115,15 @@ class Worker final : public rum_worker, private Loop::Watcher {
   void* module_data() { return module_data_; }
   const std::shared_ptr<const ModuleConfig>& module_config() const { return module_config_; }
   const std::shared_ptr<const MapFile>& map() const { return map_; }
-  void set_map(std::shared_ptr<const MapFile> map) { map_ = std::move(map); }
+  void set_map(std::shared_ptr<const MapFile> map) {
+    map_ = std::move(map);
+    kept.NextGeneration();
+  }
   const std::shared_ptr<const TlsContexts>& tls() const { return tls_; }
-  void set_tls(std::shared_ptr<const TlsContexts> tls) { tls_ = std::move(tls); }
+  void set_tls(std::shared_ptr<const TlsContexts> tls) {
+    tls_ = std::move(tls);
+    kept.NextGeneration();
+  }
   uint64_t NextSessionId() { return (++last_session_id_) * 1024 + index_; }
 
   // [worker] The current address of --source-address; moves on when its ports are used up.
@@ -133,10 +141,11 @@ class Worker final : public rum_worker, private Loop::Watcher {
   WorkerServers servers;
   Pipes pipes;
   Freelist dialogues;
+  KeptConnections kept{*this};
 
   // Deadlines that sessions share; see options of the same names.
   std::unique_ptr<Deadlines> login, connecting, first_byte, idle, half_close, linger, settled,
-      retry, probe, header, refused;
+      retry, probe, header, parted, refused;
 
  private:
   void RunTasks();

@@ -125,6 +125,15 @@ std::optional<Refused> ServerHealth::Begin(const BreakerSettings& settings,
   return std::nullopt;
 }
 
+bool ServerHealth::IsUp(const std::string& server) const {
+  if (none()) return true;
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(server);
+  if (found == entries_.end()) return true;
+  const Entry& entry = found->second;
+  return !entry.down && !entry.pause && entry.admin == AdminState::kReady;
+}
+
 void ServerHealth::Sort(std::vector<Address>* servers) const {
   if (servers->size() < 2 || none()) return;
   std::lock_guard lock(mutex_);

@@ -79,6 +79,8 @@ class ServerHealth {
   // Moves servers that are down, disabled or have an open circuit behind the others; otherwise
   // keeps the order.
   void Sort(std::vector<Address>* servers) const;
+  // It is not down, disabled, and has no open circuit.
+  bool IsUp(const std::string& server) const;
   // Reports the result of a health check. Success closes the circuit.
   void Probed(const std::string& server, bool up);
   // The server is no longer checked. Its last result is dropped, which does not mean that it is up.

@@ -174,6 +174,16 @@ std::string BuildKill(Bytes payload, const Kill& kill, uint32_t id) {
       .Finish(0);
 }
 
+bool IsLeave(Bytes bytes) {
+  constexpr std::string_view kStatementClose("\x05\0\0\0\x19", 5);
+  constexpr size_t kStatementCloseSize = 9;
+  std::string_view text = AsText(bytes);
+  while (text.size() > kStatementCloseSize && text.starts_with(kStatementClose)) {
+    text.remove_prefix(kStatementCloseSize);
+  }
+  return text == kLeaveTail;
+}
+
 std::string BuildQuery(std::string_view text, bool attributes) {
   PacketWriter packet;
   packet.WriteU8(kQuery);

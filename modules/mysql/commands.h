@@ -62,6 +62,11 @@ std::optional<Kill> FindKill(Bytes payload);
 // The whole packet, with another id.
 std::string BuildKill(Bytes payload, const Kill& kill, uint32_t id);
 
+// What a client says when it leaves: any number of COM_STMT_CLOSE, and COM_QUIT, whole. Where a
+// command begins is not checked: these may be the last bytes of another one.
+bool IsLeave(Bytes bytes);
+constexpr std::string_view kLeaveTail("\x01\0\0\0\x01", 5);
+
 // COM_QUERY as a whole packet. `attributes`: QUERY_ATTRIBUTES is in use.
 std::string BuildQuery(std::string_view text, bool attributes);
 

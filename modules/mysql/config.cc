@@ -1,6 +1,12 @@
 #include "mysql/config.h"
 
+#include <string.h>
+#include <sys/stat.h>
+
+#include <array>
 #include <charconv>
+#include <cstdio>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -15,7 +21,11 @@ enum Option : size_t {
   kGreeting,
   kChangeUser,
   kCompression,
-  kSocketUser
+  kSocketUser,
+  kReuse,
+  kReuseIdle,
+  kReuseUser,
+  kReusePasswordFile
 };
 
 // The default if nothing else is known. It suits MariaDB 10.x, whose drivers (Connector/J above
@@ -58,8 +68,20 @@ const rum_option kOptions[kOptionCount] = {
      "names of rum's own system user on servers behind sock:, which no client may use there; none: "
      "no account trusts the system; without it all names on this machine",
      RUM_OPTION_TEXT, 0},
+    {"mysql-reuse", "NUMBER", "0",
+     "keep at most so many connections of a server when their clients leave, and give them to the "
+     "next clients; 0: none",
+     RUM_OPTION_NUMBER, 0},
+    {"mysql-reuse-idle", "TIME", "5s",
+     "close a kept connection after this time; keep it below the servers' wait_timeout",
+     RUM_OPTION_DURATION, 0},
+    {"mysql-reuse-user", "NAME", nullptr,
+     "the account without rights that a connection belongs to while it is kept", RUM_OPTION_TEXT,
+     0},
+    {"mysql-reuse-password-file", "FILE", nullptr, "a file with the password of that account",
+     RUM_OPTION_TEXT, 0},
 };
-static_assert(kSocketUser + 1 == kOptionCount);
+static_assert(kReusePasswordFile + 1 == kOptionCount);
 
 namespace {
 
@@ -124,7 +146,46 @@ std::optional<std::vector<std::string>> ReadNames(std::string_view text) {
   return names;
 }
 
+constexpr uint64_t kReuseMost = 10000;
+constexpr uint64_t kReuseIdleMost = 60000;  // ms: longer nobody who leaves comes back
+constexpr size_t kPasswordMost = 200;       // what fits the RSA keys of servers
+
+uint64_t ReadNumber(std::string_view text) {
+  uint64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
 }  // namespace
+
+Parsed<std::shared_ptr<const Secret>> ReadPasswordFile(const std::string& path) {
+  struct Closer {
+    void operator()(FILE* file) const { std::fclose(file); }
+  };
+  std::unique_ptr<FILE, Closer> file(std::fopen(path.c_str(), "re"));
+  if (!file) return {.why = "--mysql-reuse-password-file: the file cannot be read"};
+  struct stat about;
+  if (::fstat(::fileno(file.get()), &about) != 0 || !S_ISREG(about.st_mode)) {
+    return {.why = "--mysql-reuse-password-file: this is no file"};
+  }
+  if (about.st_mode & S_IRWXO) {
+    return {.why = "--mysql-reuse-password-file: others can read the file; chmod o-rwx it"};
+  }
+  std::setvbuf(file.get(), nullptr, _IONBF, 0);  // which would be a copy
+  std::array<uint8_t, kPasswordMost + 2> line{};
+  size_t size = std::fread(line.data(), 1, line.size() - 1, file.get());
+  const void* end = std::memchr(line.data(), '\n', size);
+  if (end != nullptr) size = static_cast<size_t>(static_cast<const uint8_t*>(end) - line.data());
+  line[size] = 0;
+  auto secret = std::make_shared<const Secret>(Bytes(line.data(), size + 1));
+  ::explicit_bzero(line.data(), line.size());
+  if (size > kPasswordMost || size == 0) {
+    return {.why =
+                "--mysql-reuse-password-file: write the password into the first line, at most 200 "
+                "bytes"};
+  }
+  return {.value = std::move(secret)};
+}
 
 Parsed<Config> ReadConfig(const char* const* values, size_t count) {
   auto value = [&](Option option) -> std::string_view {
@@ -198,6 +259,24 @@ Parsed<Config> ReadConfig(const char* const* values, size_t count) {
   if (value(kAuth) == "rewrite") config.auth = AuthMode::kRewrite;
   config.unknown_to_default = value(kUnknownUser) != "deny";
   config.client_attributes = value(kClientAttributes) == "on";
+
+  const uint64_t most = ReadNumber(value(kReuse));
+  config.reuse.idle = ReadNumber(given(kReuseIdle) ? value(kReuseIdle) : "5000");
+  if (most > kReuseMost) return {.why = "--mysql-reuse: at most 10000 connections of a server"};
+  if (config.reuse.idle > kReuseIdleMost) return {.why = "--mysql-reuse-idle: at most 60s"};
+  if (most > 0) {
+    if (!given(kReuseUser) || !given(kReusePasswordFile)) {
+      return {
+          .why =
+              "--mysql-reuse: an account without rights must own the connections that are kept; "
+              "give --mysql-reuse-user and --mysql-reuse-password-file"};
+    }
+    config.reuse.most = static_cast<uint32_t>(most);
+    config.reuse.user = value(kReuseUser);
+    auto password = ReadPasswordFile(std::string(value(kReusePasswordFile)));
+    if (!password.ok()) return {.why = password.why};
+    config.reuse.password = std::move(password.value);
+  }
   return {.value = std::move(config)};
 }
 
@@ -229,7 +308,8 @@ std::string Describe(const Config& config, const Fleet::Snapshot& snapshot,
                                  {"mixed", snapshot.mixed},
                                  {"auth", auth},
                                  {"unknown_user", config.unknown_to_default ? "default" : "deny"},
-                                 {"client_attrs", config.client_attributes ? "on" : "off"}};
+                                 {"client_attrs", config.client_attributes ? "on" : "off"},
+                                 {"reuse", config.reuse.most}};
   json["change_user"] = config.change_user == ChangeUserMode::kAllow  ? "allow"
                         : config.change_user == ChangeUserMode::kSame ? "same"
                                                                       : "deny";

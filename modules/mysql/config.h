@@ -14,6 +14,7 @@
 #include "mysql/capabilities.h"
 #include "mysql/fleet.h"
 #include "mysql/reader.h"
+#include "mysql/rsa.h"
 
 namespace rum::mysql {
 
@@ -38,13 +39,24 @@ struct Config {
   ChangeUserMode change_user = ChangeUserMode::kAllow;
   bool unknown_to_default = true;  // users that are not in the map go to -d
   bool client_attributes = false;  // tell servers the client's address and user
+  // Connections to servers that outlive their session, as this user in between.
+  struct Reuse {
+    uint32_t most = 0;  // of one server; 0: none
+    uint64_t idle = 0;  // milliseconds
+    std::string user;
+    std::shared_ptr<const Secret> password;
+  };
+  Reuse reuse;
   // Names that servers on unix sockets give to rum's system user. nullopt: unknown.
   std::optional<std::vector<std::string>> socket_users;
 };
 
 // The options in the module's description.
-constexpr size_t kOptionCount = 9;
+constexpr size_t kOptionCount = 13;
 extern const rum_option kOptions[kOptionCount];
+
+// The first line of a file that others cannot read.
+Parsed<std::shared_ptr<const Secret>> ReadPasswordFile(const std::string& path);
 
 // `values` are in the order of kOptions; NULL: not given, and no default.
 Parsed<Config> ReadConfig(const char* const* values, size_t count);

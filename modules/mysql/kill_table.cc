@@ -29,15 +29,19 @@ void KillTable::Add(uint32_t id, std::string_view user, std::string_view server,
                     uint32_t thread_id) {
   Shard& shard = ShardOf(id);
   std::lock_guard lock(shard.mutex);
-  auto [entry, added] =
-      shard.entries.try_emplace(id, Entry{std::string(user), std::string(server), thread_id});
+  auto [entry, added] = shard.entries.try_emplace(
+      id, Entry{std::string(user), std::string(server), thread_id, false});
   if (!added) shard.entries.erase(entry);
 }
 
-void KillTable::Remove(uint32_t id) {
+bool KillTable::Remove(uint32_t id) {
   Shard& shard = ShardOf(id);
   std::lock_guard lock(shard.mutex);
-  shard.entries.erase(id);
+  auto found = shard.entries.find(id);
+  if (found == shard.entries.end()) return false;
+  const bool killed = found->second.killed;
+  shard.entries.erase(found);
+  return killed;
 }
 
 std::optional<uint32_t> KillTable::Find(uint32_t id, std::string_view user,
@@ -46,8 +50,9 @@ std::optional<uint32_t> KillTable::Find(uint32_t id, std::string_view user,
   std::lock_guard lock(shard.mutex);
   auto found = shard.entries.find(id);
   if (found == shard.entries.end()) return std::nullopt;
-  const Entry& entry = found->second;
+  Entry& entry = found->second;
   if (entry.user != user || entry.server != server) return std::nullopt;
+  entry.killed = true;
   return entry.thread_id;
 }
 

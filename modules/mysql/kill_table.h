@@ -26,7 +26,8 @@ class KillTable {
   // [any] `server` is the connected address. An id that is already in use, which takes 2^30
   // connections, is removed for both sessions: better no target than the wrong one.
   void Add(uint32_t id, std::string_view user, std::string_view server, uint32_t thread_id);
-  void Remove(uint32_t id);
+  // True: a KILL has been sent to it, and may come later than what is done next.
+  bool Remove(uint32_t id);
 
   // [any] The server's id of a session of the same user on the same server; nullopt: none.
   std::optional<uint32_t> Find(uint32_t id, std::string_view user, std::string_view server);
@@ -38,6 +39,7 @@ class KillTable {
     std::string user;
     std::string server;
     uint32_t thread_id;
+    bool killed = false;  // a KILL has asked for it
   };
   // Several parts, so that workers rarely wait for each other.
   struct alignas(64) Shard {

@@ -23,6 +23,9 @@ enum Metric : uint32_t {
   kClientFaults,
   kServerFaults,
   kFarewells,
+  kReusedLogins,
+  kKeptConnections,
+  kNotClean,
   kMetricTotal,
 };
 
@@ -43,6 +46,10 @@ inline constexpr rum_metric kMetrics[] = {
     {"mysql_client_faults", "Logins ended because the client violated the protocol"},
     {"mysql_server_faults", "Logins ended because a server violated the protocol or is too old"},
     {"mysql_farewells", "Incomplete logins that were ended properly toward the server"},
+    {"mysql_reused_logins", "Logins on a kept connection"},
+    {"mysql_kept_connections", "Connections that were kept when their client left"},
+    {"mysql_not_clean",
+     "Connections that were not kept because the server did not prove them to be clean"},
 };
 static_assert(sizeof kMetrics / sizeof kMetrics[0] == kMetricTotal);
 

@@ -10,7 +10,8 @@
 namespace rum::mysql {
 namespace {
 
-constexpr uint64_t kLongest = 1000000;
+// MariaDB takes a second, and what it does besides, to refuse a change of the user.
+constexpr uint64_t kLongest = 1000000, kLongestChange = 1200000;
 constexpr uint64_t kStep = 2, kLatest = 500;
 // Part of the circle to search for a server with a time for this step.
 constexpr int kNeighbours = 64;
@@ -37,11 +38,15 @@ uint64_t Pace::Pick(Step step, std::string_view user, const std::string* destina
     auto found = servers_.find(*destination);
     if (found != servers_.end()) ring = &found->second->rings[static_cast<size_t>(step)];
   }
-  if (ring == nullptr || ring->added == 0) ring = StandIn(step, user);
-  if (ring == nullptr) return 0;
+  if (ring == nullptr || ring->added == 0) {
+    auto server = StandIn(step, user);
+    if (server == nullptr) return 0;
+    ring = &server->rings[static_cast<size_t>(step)];
+  }
   random_ = random_ * 6364136223846793005u + 1442695040888963407u;
   const uint64_t known = std::min<uint64_t>(ring->added, ring->values.size());
-  return std::min(ring->values[(random_ >> 33) % known], kLongest);
+  const uint64_t longest = step == Step::kKeptDenial ? kLongestChange : kLongest;
+  return std::min(ring->values[(random_ >> 33) % known], longest);
 }
 
 uint64_t Pace::Shorten(uint64_t microseconds) {
@@ -77,6 +82,7 @@ std::shared_ptr<Pace::Server> Pace::ServerOf(std::string_view destination) {
     return known->second;
   }
   auto server = std::make_shared<Server>();
+  server->destination = destination;
   server->age = ages_.emplace(ages_.end(), destination);
   servers_.emplace(destination, server);
   if (servers_.size() > kServersMost) {
@@ -102,13 +108,20 @@ void Pace::Remember(const Place& place, const std::shared_ptr<Server>& server) {
   ranks_.emplace(place.rank, place.position);
 }
 
-const Pace::Ring* Pace::StandIn(Step step, std::string_view user) {
+std::optional<std::string> Pace::FindStandIn(std::string_view user) {
+  std::lock_guard lock(mutex_);
+  auto server = StandIn(Step::kSwitch, user);
+  if (server == nullptr) return std::nullopt;
+  return server->destination;
+}
+
+std::shared_ptr<Pace::Server> Pace::StandIn(Step step, std::string_view user) {
   const Place place = PlaceOf(user);
   auto at = users_.lower_bound(place.position);
   for (int i = 0; i < kNeighbours && !users_.empty(); ++i, ++at) {
     if (at == users_.end()) at = users_.begin();
-    const Ring& ring = at->second.server->rings[static_cast<size_t>(step)];
-    if (ring.added > 0) return &ring;
+    const auto& server = at->second.server;
+    if (server->rings[static_cast<size_t>(step)].added > 0) return server;
   }
   return nullptr;
 }

@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -31,7 +32,12 @@ class Pace {
   enum class Step : uint8_t {
     kSwitch,  // from the client's response to the plugin switch
     kDenial,  // from the client's answer to the error
+    // The same where the connection was kept: it is there already, and MariaDB takes a second to
+    // refuse a change of the user.
+    kKeptSwitch,
+    kKeptDenial,
   };
+  static constexpr size_t kSteps = 4;
   static constexpr size_t kUsersMost = 1024;    // a fair sample of all users seen
   static constexpr size_t kServersMost = 1024;  // the least recently used are dropped
 
@@ -42,10 +48,13 @@ class Pace {
   // Records a server's time. `user`: one in the map; empty: an unknown one.
   void Add(Step step, std::string_view user, std::string_view destination, uint64_t microseconds);
 
-  // One of the last 32 times in microseconds, chosen at random, at most a second; 0 if there is
-  // none. It is that of `destination`; if that is empty or has no times, that of the server that
-  // represents the name.
+  // One of the last 32 times in microseconds, chosen at random, at most a second, or 1.2 for
+  // kKeptDenial; 0 if there is none. It is that of `destination`; if that is empty or has no times,
+  // that of the server that represents the name.
   uint64_t Pick(Step step, std::string_view user, const std::string* destination);
+
+  // The destination of the server that represents the name. nullopt: none is known.
+  std::optional<std::string> FindStandIn(std::string_view user);
 
   // A timer expires late by its wake-up time, which the servers' times already include. So waits
   // are shortened by the median lateness of timers, which is tracked in small steps.
@@ -58,7 +67,8 @@ class Pace {
     uint64_t added = 0;
   };
   struct Server {
-    Ring rings[2];
+    Ring rings[kSteps];
+    std::string destination;  // users may have it when it was forgotten
     std::list<std::string>::iterator age;
   };
   struct Known {
@@ -72,7 +82,7 @@ class Pace {
   Place PlaceOf(std::string_view user);
   std::shared_ptr<Server> ServerOf(std::string_view destination);
   void Remember(const Place& place, const std::shared_ptr<Server>& server);
-  const Ring* StandIn(Step step, std::string_view user);
+  std::shared_ptr<Server> StandIn(Step step, std::string_view user);
 
   const Nonce secret_;
   std::mutex mutex_;          // guards the members below

@@ -25,7 +25,12 @@ constexpr uint8_t kInitDbCommand = 2;
 }  // namespace
 
 Session::Session(Dialogue& d, const Config& config, Worker& worker)
-    : d_(d), config_(config), pace_(worker.pace()), fleet_(*config.fleet), view_(worker.view()) {}
+    : d_(d),
+      config_(config),
+      worker_(worker),
+      pace_(worker.pace()),
+      fleet_(*config.fleet),
+      view_(worker.view()) {}
 
 Session::~Session() {
   try {
@@ -48,8 +53,16 @@ Script Session::Run() {
   if (!co_await ReadResponse()) co_return;  // who is the client?
   if (!co_await Route()) co_return;  // where does it go, and may it? With rewrite: the password?
   if (!co_await Connect()) co_return;
-  if (!co_await MeetServer()) co_return;  // its greeting, TLS, our response
-  Payload ok = co_await Authenticate();   // server and client agree on the password
+  Payload said;
+  if (std::optional<std::string> kept = d_.Taken()) {
+    said = co_await ChangeOver(*kept);
+    if (said) said = co_await AnswerForClient(*said);
+    if (!said && !renewed_) co_return;
+  }
+  if (!said) {
+    if (!co_await MeetServer()) co_return;  // its greeting, TLS, our response
+  }
+  Payload ok = co_await Authenticate(said);  // server and client agree on the password
   if (!ok) co_return;
   if (!co_await Enter(*ok)) co_return;
   co_await Watch();
@@ -189,7 +202,8 @@ Task<bool> Session::PretendToAsk() {
   // The time to the refusal would distinguish an unknown user from one whom a server refuses.
   const bool goes_on = !logged_in_;
   d_.client.GoOnAfterEnd(goes_on);
-  if (!co_await Delay(Pace::Step::kSwitch)) co_return false;
+  const bool kept = goes_on && SpendKept();
+  if (!co_await Delay(kept ? Pace::Step::kKeptSwitch : Pace::Step::kSwitch)) co_return false;
   with_password_ = false;
   if (!d_.client.ended()) {
     if (!SendOwnSwitch()) co_return false;
@@ -200,10 +214,11 @@ Task<bool> Session::PretendToAsk() {
       co_return false;
     }
   }
-  co_return co_await Delay(Pace::Step::kDenial);
+  co_return co_await Delay(kept ? Pace::Step::kKeptDenial : Pace::Step::kDenial);
 }
 
 Task<bool> Session::Connect() {
+  WantKept();
   auto connection = d_.Connect(destination_);
   Reason failed = connection.Begin();
   if (failed == Reason(RUM_CLOSE_NO_DESTINATION)) co_return co_await RefuseAsUnknown();
@@ -257,10 +272,10 @@ Task<bool> Session::StartUpstreamTls() {
 }
 
 // Passes the server's requests to the client, and its answers back, until the server has judged.
-// Returns the server's OK.
-Task<Payload> Session::Authenticate() {
+// Returns the server's OK. `said`: a packet of the server to begin with.
+Task<Payload> Session::Authenticate(Payload said) {
   for (;;) {
-    Payload said = co_await ReadServer();
+    if (!said) said = co_await ReadServer();
     if (!said) co_return std::nullopt;
     if (Left()) {
       co_await GoOnAlone(said);
@@ -280,6 +295,7 @@ Task<Payload> Session::Authenticate() {
       case ReplyKind::kFastAuthOk:
         PassToClient(*said);
         server_is_due_ = true;  // it needs no answer
+        said.reset();
         continue;
       case ReplyKind::kSwitch:
       case ReplyKind::kNextFactor:
@@ -290,6 +306,7 @@ Task<Payload> Session::Authenticate() {
         break;
     }
     if (!asked) co_return std::nullopt;
+    said.reset();
     if (!co_await PassAnswer()) co_return std::nullopt;
   }
 }
@@ -309,6 +326,10 @@ Task<bool> Session::Enter(Bytes ok) {
   if (verdict_ != RUM_OK) {
     farewell_ = Farewell::kQuit;
     co_return RefuseAsVerdict();
+  }
+  if (reused_ && !logged_in_) {
+    d_.Count(kReusedLogins);
+    d_.Note("reused", "yes");
   }
   if (database_.empty()) {
     PassOk(ok);

@@ -77,7 +77,7 @@ class Session {
   Task<bool> Connect();
   Task<bool> MeetServer();
   Task<bool> StartUpstreamTls();
-  Task<Payload> Authenticate();
+  Task<Payload> Authenticate(Payload said = std::nullopt);
   Task<bool> Enter(Bytes ok);
   Task<bool> ChooseDatabase();
 
@@ -135,6 +135,9 @@ class Session {
   // After the login (session_watch.cc).
   bool LetFlow();
   Script Watch();
+  // What nobody else knows, for the server to repeat. Nothing: the kernel gave no random bytes.
+  static std::optional<std::string> MakeMark();
+  static bool RepeatsMark(Bytes payload, std::string_view mark);
   size_t CountPlain(Bytes bytes, ClientPacket* next);
   bool GoesOnAsItIs(const ClientPacket& packet) const;
   bool WatchesOn();  // for one more packet
@@ -158,6 +161,29 @@ class Session {
   // Why the log says that this user was refused: the server may admit it without a proof or after a
   // wrong one, as it is named like rum's system user. nullptr: no such user.
   const char* WhySystemUser() const;
+
+  // Kept connections (session_keep.cc).
+  bool MayReuse() const;
+  std::string FindReuseKey() const;
+  void WantKept();
+  bool SpendKept() const;
+  Task<Payload> ChangeOver(const std::string& value);
+  void SendChangeOver(uint64_t in_force);
+  Task<Payload> AnswerForClient(Bytes payload);
+  Task<bool> RenewServer();
+  bool MayKeep() const;
+  Script WaitForLeave();
+  Task<bool> HasLeft(size_t size);
+  bool TakesOwnUser() const;
+  Script Retire();
+  Task<bool> ProveClean();
+  Task<bool> RollBack();
+  Task<Payload> ReadAnswerTo();
+  std::optional<uint16_t> StatusOf(Bytes payload) const;
+  Task<bool> BecomeOwnUser();
+  Task<bool> WipeSession();
+  Script PassRest();
+  void SayQuit();
 
   // Ends of a login (session_end.cc). Those that return bool return false.
   // Tells the client and ends the session.
@@ -207,6 +233,7 @@ class Session {
 
   Dialogue& d_;
   const Config& config_;
+  Worker& worker_;
   Pace& pace_;
   Fleet& fleet_;
   Fleet::View& view_;
@@ -234,12 +261,18 @@ class Session {
   bool greeted_as_mysql_ = false;    // by the version in our greeting
   bool greeted_as_mariadb_ = false;  // the client uses MariaDB's extended flags
   bool logged_in_ = false;           // at least once
+  bool keeps_ = false;               // the connection may be kept when the client leaves
+  bool reused_ = false;              // it was
+  bool renewed_ = false;             // it was, and was of no use
+  bool was_killed_ = false;          // a KILL was sent to it
   bool watches_on_ = true;           // more of the client's packets must be read
   bool watched_to_the_end_ = false;
   uint8_t watched_packets_ = 0;
 
-  uint64_t promised_ = 0;  // the capabilities in our greeting
-  Nonce nonce_{};          // the last one from rum to the client
+  std::string reuse_key_;                  // empty: no connection is taken, and none is kept
+  std::optional<Greeting> kept_greeting_;  // of the server, if its connection may be kept
+  uint64_t promised_ = 0;                  // the capabilities in our greeting
+  Nonce nonce_{};                          // the last one from rum to the client
   Nonce scramble_{};  // the last one that the client keeps: rum's, or that for the native plugin
   Greeting upstream_greeting_;              // until our response is prepared
   std::optional<Response> outgoing_;        // our response, until it is sent

@@ -54,7 +54,9 @@ bool Session::PassPluginRequest(Bytes payload) {
   // During a change of user, clients keep the nonce that they had.
   if (exchange_.kind() == PluginKind::kNative && !logged_in_) scramble_ = exchange_.nonce();
   d_.Count(kSwitches);
-  if (!rewriting_ && !switched_ && !logged_in_) NotePace(Pace::Step::kSwitch);
+  if (!rewriting_ && !switched_ && !logged_in_) {
+    NotePace(reused_ ? Pace::Step::kKeptSwitch : Pace::Step::kSwitch);
+  }
   switched_ = true;
   answered_ = 0;
   PassToClient(payload);

@@ -8,6 +8,13 @@ namespace rum::mysql {
 
 using dialogue::Reason;
 
+namespace {
+
+// MariaDB's, microseconds: before one was seen.
+constexpr uint64_t kChangeDenial = 1'000'500;
+
+}  // namespace
+
 bool Session::TakeResponse(Bytes payload) {
   Parsed<Response> parsed = ParseResponse(payload, promised_);
   if (!parsed.ok()) {
@@ -110,7 +117,9 @@ Task<bool> Session::Delay(Pace::Step step) {
   // Users who break a rule, or are refused in a change of user, must look like others of the same
   // server.
   const std::string* there = logged_in_ || !destination_.empty() ? &destination_ : nullptr;
-  const uint64_t wait = pace_.Shorten(pace_.Pick(step, response_.user, there));
+  uint64_t picked = pace_.Pick(step, response_.user, there);
+  if (picked == 0 && step == Pace::Step::kKeptDenial && !greeted_as_mysql_) picked = kChangeDenial;
+  const uint64_t wait = pace_.Shorten(picked);
   if (wait == 0) co_return !d_.closed();
   const uint64_t due = d_.Now() + wait;
   Reason failed = co_await d_.SleepMicros(wait);

@@ -89,7 +89,9 @@ bool Session::PassError(Bytes payload, std::string_view when) {
 
 // A change of user takes no connection; its refusal takes MariaDB a second.
 void Session::NoteDenial() {
-  if (!rewriting_ && !logged_in_) NotePace(Pace::Step::kDenial);
+  if (!rewriting_ && !logged_in_) {
+    NotePace(reused_ ? Pace::Step::kKeptDenial : Pace::Step::kDenial);
+  }
 }
 
 ServerError Session::Denied() const {

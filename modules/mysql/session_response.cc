@@ -25,6 +25,7 @@ bool Session::TakeGreeting(Bytes payload) {
   }
   fleet_.Saw(view_, upstream_, greeting.value, std::nullopt, ::time(nullptr));
   no_plugin_ = NoPluginFor(greeting.value.version);
+  if (!reuse_key_.empty()) kept_greeting_ = greeting.value;
   upstream_greeting_ = std::move(greeting.value);
   return true;
 }

@@ -46,11 +46,12 @@ bool Session::MustWatchToTheEnd() const {
 // After the first login, and after each handled change of user. False: the host refuses.
 bool Session::LetFlow() {
   if (logged_in_) {
-    KillTable::OfProcess().Remove(connection_id_);
+    was_killed_ |= KillTable::OfProcess().Remove(connection_id_);
   } else {
     d_.Count(rewriting_ ? kRewrittenLogins : kRelayedLogins);
     watched_to_the_end_ = MustWatchToTheEnd() && !Compresses();  // few packets are readable then
     if (watched_to_the_end_) login_user_ = response_.user;
+    keeps_ = MayKeep();
   }
   logged_in_ = true;
   d_.client.GoOnAfterEnd(false);
@@ -79,6 +80,16 @@ Script Session::Watch() {
       RefuseFor(RUM_CLOSE_LIMIT, "a packet of the login does not fit the window");
     }
     if (!bytes) co_return;  // what the client has sent, and its end, pass unchanged
+    if (keeps_ && IsLeave(AsBytes(bytes.text()))) {
+      const size_t size = bytes.size();
+      const bool left = co_await HasLeft(size);
+      if (left) {
+        co_await Retire();
+        co_return;
+      }
+      d_.client.Forward(size);
+      continue;
+    }
     ClientPacket packet;
     if (size_t plain = CountPlain(AsBytes(bytes.text()), &packet); plain > 0) {
       d_.client.Forward(plain);
@@ -108,7 +119,11 @@ Script Session::Watch() {
         co_return;
     }
   }
-  d_.Relay();  // also passes on what is not forwarded yet
+  if (keeps_) {
+    co_await WaitForLeave();
+  } else {
+    d_.Relay();  // also passes on what is not forwarded yet
+  }
 }
 
 // Number of bytes that pass unchanged: many small packets cost one step. 0: the first packet,
@@ -257,24 +272,34 @@ void Session::KeepSecretOf(Bytes value) {
 // command that it cannot understand, with a random mark: the server's error repeats the mark, and
 // must be the very next packet. Servers answer so in every state of a session.
 Task<bool> Session::AskForQuiet() {
+  std::optional<std::string> mark = MakeMark();
+  if (!mark) co_return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
+  d_.upstream.Send(
+      BuildQuery("rum " + *mark + ": the user is about to change", HasUpstream(kQueryAttributes)));
+  Frame frame;
+  PacketParser parser{back_, &frame};
+  View packet = co_await d_.upstream.Frame(parser, kHeaderSize);
+  if (!packet && frame.kind == Frame::Kind::kPartial) co_return false;
+  const bool quiet = packet && RepeatsMark(frame.payload, *mark);
+  co_return quiet || RefuseUnquiet();
+}
+
+std::optional<std::string> Session::MakeMark() {
   std::optional<Nonce> nonce = MakeNonce();
-  if (!nonce) co_return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
+  if (!nonce) return std::nullopt;
   std::string mark = "m";
   for (uint8_t byte : *nonce) {
     constexpr char kHex[] = "0123456789abcdef";
     mark.append({kHex[byte >> 4], kHex[byte & 15]});
   }
-  d_.upstream.Send(
-      BuildQuery("rum " + mark + ": the user is about to change", HasUpstream(kQueryAttributes)));
-  Frame frame;
-  PacketParser parser{back_, &frame};
-  View packet = co_await d_.upstream.Frame(parser, kHeaderSize);
-  if (!packet && frame.kind == Frame::Kind::kPartial) co_return false;
-  std::string text(AsText(frame.payload));
+  return mark;
+}
+
+bool Session::RepeatsMark(Bytes payload, std::string_view mark) {
+  if (KindOfReply(payload) != ReplyKind::kError) return false;
+  std::string text(AsText(payload));
   std::erase(text, '\0');  // the text may be in UTF-16
-  const bool quiet =
-      packet && KindOfReply(frame.payload) == ReplyKind::kError && text.find(mark) != text.npos;
-  co_return quiet || RefuseUnquiet();
+  return text.find(mark) != text.npos;
 }
 
 bool Session::RefuseUnquiet() {

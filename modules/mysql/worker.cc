@@ -12,6 +12,9 @@ namespace {
 
 using dialogue::host;
 
+constexpr uint64_t kRefusedFor = 60'000'000;  // microseconds
+constexpr size_t kRefusingMost = 1024;        // servers
+
 // Freed with the last worker.
 std::shared_ptr<Pace> SharePace() {
   static std::mutex mutex;
@@ -41,6 +44,20 @@ void Worker::Reload(const Config& config) {
       "mysql: --login-failures does not count guesses by COM_CHANGE_USER with --mysql-change-user "
       "allow; same and deny count them";
   host.calls->log(nullptr, RUM_LOG_WARNING, kText, sizeof kText - 1);
+}
+
+bool Worker::TakesOwnUser(const std::string& server, uint64_t now) const {
+  auto found = refuses_own_user_.find(server);
+  return found == refuses_own_user_.end() || found->second <= now;
+}
+
+void Worker::OwnUserRefused(const std::string& server, uint64_t now, std::string_view why) {
+  std::erase_if(refuses_own_user_, [now](const auto& one) { return one.second <= now; });
+  if (refuses_own_user_.size() >= kRefusingMost) return;
+  refuses_own_user_[server] = now + kRefusedFor;
+  std::string text = "mysql: " + server + " does not let --mysql-reuse-user in (" +
+                     std::string(why) + "): its connections are not kept for a minute";
+  host.calls->log(nullptr, RUM_LOG_WARNING, text.data(), text.size());
 }
 
 }  // namespace rum::mysql

@@ -3,7 +3,11 @@
 
 #include <rum/module.h>
 
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "mysql/config.h"
 #include "mysql/fleet.h"
@@ -26,7 +30,14 @@ class Worker {
   Pace& pace() { return *pace_; }
   Fleet::View& view() { return view_; }
 
+  // Whether rum's own account is let in by the server: one that has refused it is left alone for a
+  // while, since MariaDB takes a second to refuse.
+  bool TakesOwnUser(const std::string& server, uint64_t now) const;
+  // `why`: for the log, which has one line of a server in that time.
+  void OwnUserRefused(const std::string& server, uint64_t now, std::string_view why);
+
  private:
+  std::map<std::string, uint64_t> refuses_own_user_;  // until when, microseconds
   rum_worker* const handle_;
   const std::shared_ptr<Pace> pace_;  // shared by all workers
   Fleet::View view_;

@@ -218,9 +218,10 @@ class Bench:
 
     # The proxies. `back` is the backend's port.
 
-    def start(self, name, back, more_env=None):
+    def start(self, name, back, more_env=None, more=()):
         front = free_port()
         command, env = getattr(self, "_" + name.replace("-", "_"))(front, back)
+        command += more
         if more_env:
             env = dict(env or os.environ, **more_env)
         log = os.path.join(self.folder, "%s-%d.out" % (name, front))
@@ -356,7 +357,7 @@ class Bench:
         return Process([self.load, kind, "--backend", "127.0.0.1:%d" % port, "--timeout", "7200"],
                        self.beside_proxy, port, log).wait()
 
-    def start_mariadb(self):
+    def start_mariadb(self, tls=False, more_users=()):
         data, port = os.path.join(self.folder, "data"), free_port()
         user = ["--user=root"] if os.getuid() == 0 else []
         done = subprocess.run([self._need("mariadb-install-db"), "--no-defaults",
@@ -368,14 +369,18 @@ class Bench:
         init = self.write("init.sql", "".join(
             "CREATE USER 'bench%d'@'%%' IDENTIFIED BY '%s';\n"
             "GRANT ALL ON *.* TO 'bench%d'@'%%';\n" % (i, PASSWORD, i) for i in range(USERS))
+            + "".join("CREATE USER '%s'@'%%' IDENTIFIED BY '%s';\n" % (user, PASSWORD)
+                      for user in more_users)
             + "CREATE DATABASE sbtest;\n")
+        certificate = ["--ssl-cert=" + self.certificate(),
+                       "--ssl-key=" + self.certificate()] if tls else []
         return Process([self._need("mariadbd"), "--no-defaults", "--datadir=" + data,
                         "--socket=" + os.path.join(self.folder, "mariadb.sock"),
                         "--pid-file=" + os.path.join(self.folder, "mariadb.pid"),
                         "--port=%d" % port, "--bind-address=127.0.0.1", "--init-file=" + init,
                         "--skip-name-resolve", "--skip-log-bin", "--performance-schema=0",
                         "--innodb-buffer-pool-size=32M", "--thread-cache-size=64",
-                        "--max-connections=500", "--back-log=500", *user],
+                        "--max-connections=500", "--back-log=500", *certificate, *user],
                        self.beside_load, port,
                        os.path.join(self.folder, "mariadb.out")).wait(60)
 

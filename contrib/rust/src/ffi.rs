@@ -293,6 +293,34 @@ pub struct rum_shared {
 
 #[repr(C)]
 #[derive(Clone, Copy)]
+pub struct rum_keep {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub forward_until:
+        Option<unsafe extern "C" fn(*mut rum_session, u32, *const c_void, usize) -> i32>,
+    pub answered: Option<unsafe extern "C" fn(*mut rum_session, u32) -> i32>,
+    pub part: Option<unsafe extern "C" fn(*mut rum_session) -> i32>,
+    pub keep: Option<
+        unsafe extern "C" fn(
+            *mut rum_session,
+            *const c_void,
+            usize,
+            *const c_void,
+            usize,
+            u32,
+            u64,
+        ) -> i32,
+    >,
+    pub want: Option<unsafe extern "C" fn(*mut rum_session, *const c_void, usize) -> i32>,
+    pub taken: Option<unsafe extern "C" fn(*mut rum_session, *mut c_void, *mut usize) -> i32>,
+    pub renew: Option<unsafe extern "C" fn(*mut rum_session) -> i32>,
+    pub spend: Option<
+        unsafe extern "C" fn(*mut rum_session, *const c_char, usize, *const c_void, usize) -> i32,
+    >,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub struct rum_sessions {
     pub struct_size: u32,
     pub reserved: u32,
@@ -398,5 +426,6 @@ pub const RUM_PROCESS_1: &str = "rum.process/1\0";
 pub const RUM_RECORDS_1: &str = "rum.records/1\0";
 pub const RUM_WORKER_1: &str = "rum.worker/1\0";
 pub const RUM_SHARED_1: &str = "rum.shared/1\0";
+pub const RUM_KEEP_1: &str = "rum.keep/1\0";
 pub const RUM_SESSIONS_1: &str = "rum.sessions/1\0";
 pub const RUM_QUEUE_1: &str = "rum.queue/1\0";

@@ -19,9 +19,16 @@ TEST(KillTable, FindsASessionOfTheSameUserOnTheSameServerOnly) {
   EXPECT_EQ(Table().Find(id, "bob", "10.0.0.1:3306"), std::nullopt);
   EXPECT_EQ(Table().Find(id, "alice", "10.0.0.2:3306"), std::nullopt);
   EXPECT_EQ(Table().Find(id + 1, "alice", "10.0.0.1:3306"), std::nullopt);
-  Table().Remove(id);
+  EXPECT_TRUE(Table().Remove(id)) << "a KILL may be on its way to it";
   EXPECT_EQ(Table().Find(id, "alice", "10.0.0.1:3306"), std::nullopt);
   Table().Remove(id);
+}
+
+TEST(KillTable, SaysOfASessionThatGoesWhetherAKillHasFoundIt) {
+  uint32_t id = Table().NextId();
+  Table().Add(id, "alice", "10.0.0.1:3306", 77);
+  Table().Find(id, "bob", "10.0.0.1:3306");
+  EXPECT_FALSE(Table().Remove(id));
 }
 
 TEST(KillTable, AnIdOfTwoSessionsIsNobodys) {

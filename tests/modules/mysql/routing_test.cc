@@ -609,7 +609,7 @@ TEST_F(Routing, DescribesItself) {
   EXPECT_EQ(host.Stats(), R"({"version":"5.7.44","capabilities":"80fff7df","charset":45,)"
                           R"("plugin":"mysql_native_password","greeting":"fixed","servers":0,)"
                           R"("unsupported":0,"mixed":false,"auth":"rewrite","unknown_user":"deny",)"
-                          R"("client_attrs":"off","change_user":"allow","versions":{}})");
+                          R"("client_attrs":"off","reuse":0,"change_user":"allow","versions":{}})");
 }
 
 TEST_F(Routing, GreetsWithTheVersionThatWasAskedFor) {

@@ -49,7 +49,7 @@ struct Hook {
     Pool::Give(d, sizeof *d);
   }
   static void Finish(Dialogue& d) {
-    if (d.closed_ || d.relays_) {
+    if (d.closed_ || d.relays_ || d.keeps_) {
       if (d.failed_ && !d.closed_) d.Close(RUM_CLOSE_MODULE, kFailed);
       return;
     }

@@ -17,6 +17,7 @@ struct Host {
   const rum_records* records = nullptr;
   const rum_worker_calls* worker = nullptr;
   const rum_shared* shared = nullptr;
+  const rum_keep* keep = nullptr;
   const rum_sessions* sessions = nullptr;
   const rum_queue* queue = nullptr;
 };
@@ -34,6 +35,7 @@ inline int32_t Init(const rum_host* table, char* = nullptr, size_t = 0) {
   host.records = static_cast<const rum_records*>(group(RUM_RECORDS_1));
   host.worker = static_cast<const rum_worker_calls*>(group(RUM_WORKER_1));
   host.shared = static_cast<const rum_shared*>(group(RUM_SHARED_1));
+  host.keep = static_cast<const rum_keep*>(group(RUM_KEEP_1));
   host.queue = static_cast<const rum_queue*>(group(RUM_QUEUE_1));
   host.sessions = static_cast<const rum_sessions*>(group(RUM_SESSIONS_1));
   return RUM_OK;

@@ -144,6 +144,10 @@ class Side {
   }
   int32_t Forward(uint64_t size);
 
+  // Those of "rum.keep/1". RUM_E_UNSUPPORTED if this rum does not have it, here and below.
+  int32_t ForwardUntil(std::string_view tail);
+  bool Answered() const;
+
   // Exactly `size` bytes, at most 256 KiB.
   auto Read(size_t size);
   // All bytes that are there, at least `size`. Consumes none.
@@ -291,6 +295,35 @@ class Dialogue {
                                           value.size(), lifetime)
                        : RUM_E_UNSUPPORTED;
   }
+  // Those of "rum.keep/1". After Keep() the script returns. After Renew() it awaits Connected().
+  int32_t Want(std::string_view key) const {
+    return host.keep ? host.keep->want(session_, key.data(), key.size()) : RUM_E_UNSUPPORTED;
+  }
+  // The value of the connection that was taken; nothing: it is new.
+  std::optional<std::string> Taken() const {
+    std::string value(RUM_MOST_KEEP_VALUE, '\0');
+    size_t size = value.size();
+    if (!host.keep || host.keep->taken(session_, value.data(), &size) != RUM_FOUND) return {};
+    value.resize(size);
+    return value;
+  }
+  int32_t Renew() {
+    connected_ = {};
+    return host.keep ? host.keep->renew(session_) : RUM_E_UNSUPPORTED;
+  }
+  int32_t Spend(std::string_view address, std::string_view key) const {
+    return host.keep
+               ? host.keep->spend(session_, address.data(), address.size(), key.data(), key.size())
+               : RUM_E_UNSUPPORTED;
+  }
+  int32_t Part() const { return host.keep ? host.keep->part(session_) : RUM_E_UNSUPPORTED; }
+  int32_t Keep(std::string_view key, std::string_view value, uint32_t most, uint64_t milliseconds) {
+    int32_t status = host.keep ? host.keep->keep(session_, key.data(), key.size(), value.data(),
+                                                 value.size(), most, milliseconds)
+                               : RUM_E_UNSUPPORTED;
+    keeps_ |= status == RUM_OK;
+    return status;
+  }
   // RUM_OK if this rum has no limits.
   int32_t Confirm() const { return host.limits ? host.limits->confirm(session_) : RUM_OK; }
   void LoginFailed() const {
@@ -433,6 +466,7 @@ class Dialogue {
   Reason closed_, last_;  // last_: of the last wait that failed
   bool failed_ = false;   // an exception, or no memory
   bool relays_ = false;
+  bool keeps_ = false;     // after Keep(): rum ends the session
   bool watches_ = false;   // after RelayFrom()
   bool rum_ends_ = false;  // the session, when the hook returns, unless the script connects again
   int waits_after_end_ = 0;
@@ -469,6 +503,14 @@ inline int32_t Side::Send(std::string_view bytes) const {
 inline int32_t Side::Forward(uint64_t size) {
   Hide();
   return host.calls->forward(d_.session_, number_, size);
+}
+inline int32_t Side::ForwardUntil(std::string_view tail) {
+  Hide();
+  return host.keep ? host.keep->forward_until(d_.session_, number_, tail.data(), tail.size())
+                   : RUM_E_UNSUPPORTED;
+}
+inline bool Side::Answered() const {
+  return host.keep && host.keep->answered(d_.session_, number_) == 1;
 }
 inline int32_t Side::Need(size_t size) const {
   return host.calls->need(d_.session_, number_, size);

@@ -1,0 +1,402 @@
+// Kept connections (--mysql-reuse): what is done with the server when a client has left, so that
+// the next one finds nothing of it, and how the next one logs in there. What is not proved to be
+// clean is not kept.
+#include <algorithm>
+#include <utility>
+
+#include "mysql/auth.h"
+#include "mysql/capabilities.h"
+#include "mysql/kept_server.h"
+#include "mysql/kill_table.h"
+#include "mysql/own_login.h"
+#include "mysql/session.h"
+
+namespace rum::mysql {
+namespace {
+
+using dialogue::Event;
+using dialogue::Reason;
+using dialogue::View;
+
+constexpr uint8_t kPing = 0x0e;
+constexpr uint8_t kSetOption = 0x1b;
+constexpr uint16_t kMultiStatementsOn = 0, kMultiStatementsOff = 1;
+constexpr uint16_t kParseError = 1064;
+constexpr uint16_t kInTransaction = 0x0001;
+constexpr uint8_t kEofMark = 0xfe;
+constexpr uint8_t kUtf8Mb4 = 45;
+// A client that asks something and leaves at once may still wait for the answer: then it does not
+// end its side so soon.
+constexpr uint64_t kEndsWithin = 50;  // ms
+constexpr unsigned kOwnAnswersMost = 4;
+
+// Nothing of these is brought back by a change of the user: the sql_mode that the flag sets, and
+// what compression holds back.
+constexpr uint64_t kNeverKept = kIgnoreSpace | kCompresses;
+
+std::string BuildSetOption(uint16_t option) {
+  return PacketWriter().WriteU8(kSetOption).WriteU16(option).Finish(0);
+}
+
+}  // namespace
+
+// -- who may take one -----------------------------------------------------------------------------
+
+bool Session::MayReuse() const {
+  return config_.reuse.most > 0 && dialogue::host.keep && ClientHas(kPluginAuth) &&
+         (response_.capabilities & kNeverKept) == 0;
+}
+
+std::string Session::FindReuseKey() const {
+  // Whether there was a database in the login: no further login asks.
+  return WriteReuseKey({.capabilities = response_.capabilities & ~uint64_t{kConnectWithDb},
+                        .max_packet = response_.max_packet,
+                        .charset = response_.charset,
+                        .tls_mode = d_.TlsMode(d_.upstream),
+                        .client_tls = d_.TlsActive(d_.client),
+                        .rewrites = rewriting_,
+                        .user = config_.reuse.user});
+}
+
+void Session::WantKept() {
+  if (!MayReuse()) return;
+  reuse_key_ = FindReuseKey();
+  d_.Want(reuse_key_);
+}
+
+// An unknown user sees what a known one does, whose login takes a kept connection where there is
+// one, and uses it up. True: there was one.
+bool Session::SpendKept() const {
+  if (!MayReuse()) return false;
+  std::optional<std::string> destination = destination_;
+  if (destination_.empty()) destination = pace_.FindStandIn(response_.user);
+  return destination && d_.Spend(*destination, FindReuseKey()) == RUM_FOUND;
+}
+
+// Logs in by a change of the user. Gives the server's first answer; nothing: the login is over, or
+// `renewed_`: it begins at a new connection.
+Task<Payload> Session::ChangeOver(const std::string& value) {
+  farewell_ = Farewell::kQuit;
+  Parsed<KeptServer> kept = ReadKeptServer(value);
+  if (Left()) {
+    Close(RUM_CLOSE_CLIENT_GONE, {});
+    co_return std::nullopt;
+  }
+  const Response client = response_;
+  upstream_greeting_ = std::move(kept.value.greeting);
+  no_plugin_ = NoPluginFor(upstream_greeting_.version);
+  kept_greeting_ = upstream_greeting_;
+  if (kept.ok() && !PrepareResponse()) {
+    Close(RUM_CLOSE_CLIENT_GONE, {});  // or what it was refused for
+    co_return std::nullopt;
+  }
+  // Flags that matter in the login packet alone.
+  constexpr uint64_t kOfLogin = kSsl | kConnectWithDb;
+  const bool fits = kept.ok() && !asked_for_tls_ &&
+                    ((outgoing_->capabilities ^ kept.value.in_force) & ~kOfLogin) == 0;
+  if (fits) {
+    SendChangeOver(kept.value.in_force);
+    Payload said = co_await ReadServer();
+    if (d_.closed() || (said && KindOfReply(*said) != ReplyKind::kError)) co_return said;
+    if (!said && !d_.upstream.ended()) co_return std::nullopt;
+  }
+  if (Left()) {
+    farewell_ = Farewell::kNone;
+    Close(RUM_CLOSE_CLIENT_GONE, {});
+    co_return std::nullopt;
+  }
+  // It is of no use, or the server has closed it, or says at once what it may not say to a new one.
+  response_ = client;
+  co_await RenewServer();
+  co_return std::nullopt;
+}
+
+void Session::SendChangeOver(uint64_t in_force) {
+  Response response = std::move(*outgoing_);
+  outgoing_.reset();
+  upstream_capabilities_ = in_force;
+  ChangeUser change;
+  change.user = std::move(response.user);
+  change.database = std::move(response.database);
+  change.charset = response.charset;
+  change.plugin = no_plugin_;
+  change.auth = rewriting_ ? std::string() : std::move(response.auth);
+  change.attributes = std::move(response.attributes);
+  TellWhoTheClientIs(change.user, &change.attributes);
+  exchange_ = Exchange(PluginKind::kClear);
+  switched_ = false;
+  reused_ = true;
+  SendToUpstream(BuildChangeUser(change, upstream_capabilities_));
+  back_ = 1;
+  farewell_ = Farewell::kAnswer;
+}
+
+// The server asks for the plugin of the account: where the proof is judged already, rum answers.
+Task<Payload> Session::AnswerForClient(Bytes payload) {
+  Parsed<PluginRequest> request = ParsePluginRequest(payload);
+  if (!request.ok() || KindOfReply(payload) != ReplyKind::kSwitch ||
+      KindOfPlugin(request.value.plugin) != PluginKind::kNative ||
+      request.value.data.size() < kNonceSize) {
+    co_return payload;
+  }
+  // As after a login with this nonce in the greeting.
+  std::copy_n(request.value.data.begin(), kNonceSize, upstream_nonce_.begin());
+  if (!rewriting_ || !password_hash_) co_return payload;
+  std::optional<Hash> token = MakeToken(*password_hash_, upstream_nonce_, *stored_);
+  Wipe(&*password_hash_);
+  password_hash_.reset();
+  if (!token) {
+    RefuseFor(RUM_CLOSE_MODULE, "SHA1 failed");
+    co_return std::nullopt;
+  }
+  exchange_ = Exchange(PluginKind::kNative);
+  PassToUpstream(*token);
+  co_return co_await ReadServer();
+}
+
+Task<bool> Session::RenewServer() {
+  farewell_ = Farewell::kNone;
+  reused_ = false;
+  database_.clear();
+  back_ = 0;
+  server_is_due_ = false;
+  asked_for_tls_ = false;
+  kept_greeting_.reset();
+  if (d_.Renew() != RUM_OK) {
+    co_return RefuseFor(RUM_CLOSE_MODULE, "the connection could not be begun again");
+  }
+  Reason failed = co_await d_.Connected();
+  if (failed) co_return false;
+  farewell_ = Farewell::kResponse;
+  renewed_ = true;
+  co_return true;
+}
+
+// -- who may leave one ----------------------------------------------------------------------------
+
+// After the login: whether the connection may be kept when the client leaves.
+bool Session::MayKeep() const {
+  return !reuse_key_.empty() && kept_greeting_ && HasUpstream(kPluginAuth) &&
+         (upstream_capabilities_ & kNeverKept) == 0 &&
+         !(mariadb_upstream_ && HasUpstream(kInteractive));
+}
+
+// The client's packets go on unseen, but for what may be its last.
+Script Session::WaitForLeave() {
+  while (d_.client.ForwardUntil(kLeaveTail) == RUM_OK) {
+    View bytes = co_await d_.client.Peek(1);
+    if (!bytes) co_return;  // its end goes on as it is
+    const size_t size = bytes.size();
+    if (IsLeave(AsBytes(bytes.text()))) {
+      const bool left = co_await HasLeft(size);
+      if (left) {
+        co_await Retire();
+        co_return;
+      }
+      if (d_.closed()) co_return;
+    }
+    d_.client.Forward(size);
+  }
+  d_.Relay();
+}
+
+// Not while the server owes an answer: what looks like COM_QUIT may be the end of something long
+// then, or the client waits for that answer. One that ends its side does neither.
+Task<bool> Session::HasLeft(size_t size) {
+  if (!TakesOwnUser()) co_return false;
+  if (!d_.client.Answered()) {
+    const Event event = co_await d_.First().Client(size + 1).After(kEndsWithin);
+    if (event != Event::kEnded || !d_.client.ended() || d_.closed()) co_return false;
+  }
+  // Nobody finds it from here on; a KILL that has found it may be on its way still.
+  was_killed_ |= KillTable::OfProcess().Remove(connection_id_);
+  co_return !was_killed_;
+}
+
+bool Session::TakesOwnUser() const { return worker_.TakesOwnUser(upstream_, d_.Now()); }
+
+// Brings the server's session back to its beginning, and keeps it. In each step nothing more is
+// said than what the server has proved to be able to read as we mean it.
+Script Session::Retire() {
+  farewell_ = Farewell::kNone;
+  flows_ = false;
+  reported_ = true;
+  const bool taken_back = d_.TakeBack(d_.upstream) == RUM_OK;
+  if (!taken_back || d_.Part() != RUM_OK) {
+    if (taken_back) SayQuit();
+    Close(RUM_CLOSE_CLIENT, {});
+    co_return;
+  }
+  const bool clean = co_await ProveClean();
+  if (!clean) {
+    d_.Count(kNotClean);
+    if (!d_.closed() && !d_.upstream.ended()) co_await PassRest();
+    Close(RUM_CLOSE_CLIENT, {});
+    co_return;
+  }
+  const bool own = co_await BecomeOwnUser();
+  bool wiped = false;
+  if (own) wiped = co_await WipeSession();
+  std::optional<std::string> value;
+  if (wiped) {
+    value = WriteKeptServer({.greeting = *kept_greeting_, .in_force = upstream_capabilities_});
+  }
+  const auto& [most, idle, user, password] = config_.reuse;
+  if (value && d_.Keep(reuse_key_, *value, most, idle) == RUM_OK) {
+    d_.Count(kKeptConnections);
+    co_return;
+  }
+  if (own && !wiped) d_.Count(kNotClean);
+  if (!d_.closed() && !d_.upstream.ended()) SayQuit();
+  Close(RUM_CLOSE_CLIENT, {});
+}
+
+void Session::SayQuit() { d_.upstream.Send(PacketWriter().WriteU8(1).Finish(0)); }
+
+// That the server stands at the beginning of a packet, owes nothing, and is in no transaction that
+// outlives a change of the user. A session in the middle of a packet swallows what we say, or
+// answers something else: a client may have it swallow as much as it likes, and say what it likes
+// before it, but cannot repeat the mark. It stands at the very end of its statement, so that who
+// has answered it has read all of that; and of what is sent with it nothing more can be read as
+// something else without an answer missing, for which we wait before we say more. COM_PING shows a
+// transaction that XA has prepared.
+Task<bool> Session::ProveClean() {
+  std::optional<std::string> mark = MakeMark();
+  if (!mark) co_return false;
+  std::string all = BuildQuery("rum " + *mark, HasUpstream(kQueryAttributes));
+  all += PacketWriter().WriteU8(kPing).Finish(0);
+  if (mariadb_upstream_) all += BuildQuery("SET ROLE NONE", false);
+  d_.upstream.Send(all);
+  // Not consumed, if it is something else: it is the client's.
+  Frame frame;
+  for (size_t wanted = kHeaderSize; wanted > 0;) {
+    View bytes = co_await d_.upstream.Peek(wanted);
+    if (!bytes) co_return false;
+    frame = ReadFrame(AsBytes(bytes.text()), 1);
+    wanted = frame.kind == Frame::Kind::kPartial ? frame.size : 0;
+  }
+  const bool marked = frame.kind == Frame::Kind::kWhole && RepeatsMark(frame.payload, *mark) &&
+                      ParseError(frame.payload).value.code == kParseError;
+  if (!marked) co_return false;
+  d_.upstream.Consume(frame.size);
+  Payload ping = co_await ReadAnswerTo();
+  if (!ping) co_return false;
+  std::optional<uint16_t> status = StatusOf(*ping);
+  if (!status) co_return false;
+  const bool idle = (*status & kInTransaction) == 0;
+  if (mariadb_upstream_) {
+    Payload role = co_await ReadAnswerTo();
+    const bool ok = role && StatusOf(*role).has_value();
+    if (!ok) co_return false;
+  }
+  if (idle) co_return true;
+  co_return co_await RollBack();
+}
+
+// What it cannot roll back is XA's, and stays what it is.
+Task<bool> Session::RollBack() {
+  d_.upstream.Send(BuildQuery("ROLLBACK", HasUpstream(kQueryAttributes)) +
+                   PacketWriter().WriteU8(kPing).Finish(0));
+  Payload said = co_await ReadAnswerTo();
+  const bool ok = said && StatusOf(*said).has_value();
+  if (!ok) co_return false;
+  Payload ping = co_await ReadAnswerTo();
+  std::optional<uint16_t> status;
+  if (ping) status = StatusOf(*ping);
+  const bool idle = status && (*status & kInTransaction) == 0;
+  co_return idle;
+}
+
+// One packet, the first answer to a command.
+Task<Payload> Session::ReadAnswerTo() {
+  back_ = 1;
+  Frame frame;
+  PacketParser parser{back_, &frame};
+  View packet = co_await d_.upstream.Frame(parser, kHeaderSize);
+  if (!packet) co_return std::nullopt;
+  ++back_;
+  co_return frame.payload;
+}
+
+// Of an OK packet; nothing: it is another one.
+std::optional<uint16_t> Session::StatusOf(Bytes payload) const {
+  Reader reader(payload);
+  if (reader.ReadU8() != 0) return std::nullopt;
+  reader.ReadLength();
+  reader.ReadLength();
+  const uint16_t status = reader.ReadU16();
+  return reader.ok() ? std::optional(status) : std::nullopt;
+}
+
+Task<bool> Session::BecomeOwnUser() {
+  ChangeUser change;
+  change.user = config_.reuse.user;
+  change.charset = kUtf8Mb4;
+  change.plugin = no_plugin_;
+  d_.upstream.Send(BuildChangeUser(change, upstream_capabilities_));
+  OwnLogin login(*config_.reuse.password, IsSafe(links().server));
+  back_ = 1;
+  std::string why =
+      "it asks for a plugin other than mysql_native_password and "
+      "caching_sha2_password";
+  for (unsigned answers = 0; answers <= kOwnAnswersMost;) {
+    Frame frame;
+    PacketParser parser{back_, &frame};
+    View packet = co_await d_.upstream.Frame(parser, kHeaderSize);
+    if (!packet) co_return false;
+    ++back_;
+    const ReplyKind kind = KindOfReply(frame.payload);
+    if (kind == ReplyKind::kOk) co_return true;
+    if (kind == ReplyKind::kFastAuthOk) continue;
+    if (kind == ReplyKind::kError) {
+      Parsed<ServerError> error = ParseError(frame.payload);
+      why = "error " + std::to_string(error.value.code);
+      break;
+    }
+    std::optional<std::string> answer = login.Answer(frame.payload);
+    if (!answer) break;
+    ++answers;
+    d_.upstream.Send(BuildHeader(answer->size(), back_++));
+    d_.upstream.Send(*answer);
+    Wipe(&*answer);
+  }
+  worker_.OwnUserRefused(upstream_, d_.Now(), why);
+  co_return false;
+}
+
+// What a change of the user leaves as it was: whether there may be several statements at once, the
+// profiles of MariaDB, and the optimizer's trace of MySQL. And init_connect would not be run for
+// the next client: a server that has one is left alone. The first statement fails then; what is
+// set goes with the next change.
+Task<bool> Session::WipeSession() {
+  const bool multi = HasUpstream(kMultiStatements);
+  const bool attributes = HasUpstream(kQueryAttributes);
+  std::string set =
+      "SET @rum = IF(@@global.init_connect = '', 0, (SELECT 1 UNION SELECT 2)), "
+      "profiling = 1, profiling_history_size = 0";
+  if (!mariadb_upstream_) set += ", optimizer_trace_offset = -2";
+  d_.upstream.Send(BuildSetOption(multi ? kMultiStatementsOn : kMultiStatementsOff) +
+                   BuildQuery(set, attributes) + BuildQuery("SET profiling = 0", attributes));
+  Payload option = co_await ReadAnswerTo();
+  const bool is_set = option && !option->empty() && ((*option)[0] == 0 || (*option)[0] == kEofMark);
+  if (!is_set) co_return false;
+  for (int i = 0; i < 2; ++i) {
+    Payload said = co_await ReadAnswerTo();
+    const bool ok = said && StatusOf(*said).has_value();
+    if (!ok) co_return false;
+  }
+  co_return true;
+}
+
+// What the server still owed the client, which may have asked before it left.
+Script Session::PassRest() {
+  SayQuit();
+  for (;;) {
+    View bytes = co_await d_.upstream.Peek(1);
+    if (!bytes) co_return;
+    d_.client.Send(bytes.text());
+    d_.upstream.Consume(bytes.size());
+  }
+}
+
+}  // namespace rum::mysql
