@@ -152,6 +152,7 @@ bool Connector::UseKept(const Address& destination) {
   session_.Trace("{}: takes a kept connection", server_);
   addresses_ = {label.address};
   state_ = State::kIdle;
+  connected_ = NowMicros();
   session_.worker().counters.connecting.Sub(1);
   dialogue_.DisarmPhase();
   dialogue_.OnTaken(destination, std::move(label.value));

@@ -167,12 +167,15 @@ bool Session::MoveFrom(uint32_t which, uint64_t most) {
   Side& from = side(which);
   uint64_t before = from.received();
   bool more = flows_[which].Move(from, side(Other(which)), worker_, most) == Flow::Moved::kSome;
-  uint64_t moved = from.received() - before;
-  ServerCounters& server = server_counters();
-  (which == RUM_CLIENT ? worker_.counters.client_bytes : worker_.counters.upstream_bytes)
-      .Add(moved);
-  (which == RUM_CLIENT ? server.client_bytes : server.upstream_bytes).Add(moved);
+  CountBytes(which, from.received() - before);
   return more;
+}
+
+void Session::CountBytes(uint32_t from, uint64_t moved) {
+  Counters& all = worker_.counters;
+  ServerCounters& server = server_counters();
+  (from == RUM_CLIENT ? all.client_bytes : all.upstream_bytes).Add(moved);
+  (from == RUM_CLIENT ? server.client_bytes : server.upstream_bytes).Add(moved);
 }
 
 void Session::MoveBoth(bool from_client, bool from_upstream) {
@@ -348,10 +351,12 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (module.session_close) Call(Hook::kSessionClose, module.session_close, reason);
     module_open_ = false;
   }
-  CountEnd(reason);
   const bool told = parted_;
   const std::string server(destination());
-  if (!told) EndLeases(reason);
+  if (!told) {
+    CountEnd(reason);
+    EndLeases(reason);
+  }
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
     if (!relayed) flows_[Other(which)].Empty(side(which), worker_);
     if (side(which).attached()) side(which).Flush();

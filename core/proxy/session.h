@@ -213,6 +213,7 @@ class Session final : public rum_session, private Loop::Watcher {
   // The end.
   void Finish(uint32_t reason, std::string_view text);
   void CountEnd(uint32_t reason);
+  void CountBytes(uint32_t from, uint64_t moved);
   void EndShared();
   void EndLeases(uint32_t reason);
   void TellEnd(const std::string& server, uint32_t reason, std::string_view text);

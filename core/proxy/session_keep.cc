@@ -38,8 +38,7 @@ bool Session::MoveUntil(uint32_t which, std::string_view tail, Buffer* held) {
   Side& from = side(which);
   const uint64_t before = from.received();
   const Flow::Moved moved = flows_[which].MoveUntil(from, side(Other(which)), worker_, tail, held);
-  worker_.counters.client_bytes.Add(which == RUM_CLIENT ? from.received() - before : 0);
-  worker_.counters.upstream_bytes.Add(which == RUM_UPSTREAM ? from.received() - before : 0);
+  CountBytes(which, from.received() - before);
   return moved == Flow::Moved::kSome;
 }
 
