@@ -180,6 +180,19 @@ sub slurp {
     return scalar(<$in>) // '';
 }
 
+# The processes whose command line has the text, once those that were just killed are gone.
+sub processes_of {
+    my ($text) = @_;
+    my @found;
+    for (1 .. 100) {
+        @found = grep { index(slurp("/proc/$_/cmdline") // '', $text) >= 0 }
+          map { m{(\d+)$} ? $1 : () } glob '/proc/[0-9]*';
+        last if !@found;
+        sleep 0.05;
+    }
+    return @found;
+}
+
 # The map as {user => "secret destination"}.
 sub users {
     my ($path) = @_;
@@ -234,9 +247,9 @@ sub start_mute {
 }
 
 # A server that asks for the password by the plugin, and takes anything. What it is told is in the
-# file.
+# file. `answer` answers each SELECT; with `tls`, it breaks off TLS.
 sub start_hostile {
-    my ($plugin, $heard) = @_;
+    my ($plugin, $heard, %more) = @_;
     my $socket = IO::Socket::IP->new(LocalHost => '127.0.0.1', Listen => 10) or die $@;
     my $pid = fork // die "fork: $!";
     if ($pid == 0) {
@@ -254,10 +267,10 @@ sub start_hostile {
                 }
                 print $out substr($packet, 4);
                 $number = ord(substr $packet, 3, 1) + 1;
-                return 1;
+                return substr $packet, 4;
             };
-            # Plugins, secure connections, protocol 4.1; no TLS.
-            my $flags = 0x0028_8201;
+            # Plugins, secure connections, protocol 4.1.
+            my $flags = 0x0028_8201 | ($more{tls} ? 0x800 : 0);
             $send->("\x0a5.5.5-10.11.0\0" . pack('V', 7) . "abcdefgh\0" . pack('v', $flags & 0xffff)
                   . "\x2d\2\0" . pack('v', $flags >> 16) . "\x15" . "\0" x 10
                   . "ijklmnopqrst\0mysql_native_password\0");
@@ -265,7 +278,10 @@ sub start_hostile {
             $send->("\xfe$plugin\0" . 'a' x 20 . "\0");
             $receive->() or next;
             $send->("\0\0\0\2\0\0\0");
-            while ($receive->()) { $send->("\0\0\0\2\0\0\0") }
+            while (my $query = $receive->()) {
+                next if $more{answer} && $query =~ /SELECT/ && $more{answer}->($send, $client);
+                $send->("\0\0\0\2\0\0\0");
+            }
         }
         POSIX::_exit(0);
     }
