@@ -14,6 +14,7 @@
 #include "base/escape.h"
 #include "base/log.h"
 #include "config.h"
+#include "geo/geo_watcher.h"
 #include "limits/access_control.h"
 #include "limits/admission.h"
 #include "limits/resident.h"
@@ -192,6 +193,16 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
     json["map"]["load_failures"] = stats.failures;
     json["map"]["loaded_at"] = stats.loaded_at;
     json["map"]["last_error"] = stats.last_error;
+  }
+  json["geo"]["configured"] = overview.geo != nullptr;
+  if (overview.geo) {
+    const FileWatchStats& stats = overview.geo->stats();
+    json["geo"]["ranges"] = overview.geo->current()->ranges();
+    json["geo"]["built_at"] = overview.geo->current()->built_at();
+    json["geo"]["loads"] = stats.loads;
+    json["geo"]["load_failures"] = stats.failures;
+    json["geo"]["loaded_at"] = stats.loaded_at;
+    json["geo"]["last_error"] = stats.last_error;
   }
   json["module"] = ModuleJson(proxy);
   json["log"] = {{"dropped", log::Dropped()}};

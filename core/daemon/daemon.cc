@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 #include <malloc.h>
 #include <signal.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cstring>
@@ -48,6 +49,13 @@ void LogKept(const std::vector<std::string>& kept) {
   log::Warning("these have changed too and need a new process: {}; USR2 makes one", Names(kept));
 }
 
+std::string DateOf(int64_t seconds) {
+  const time_t time = seconds;
+  tm t;
+  char text[32] = "";
+  return ::gmtime_r(&time, &t) && ::strftime(text, sizeof text, "%F", &t) ? text : "?";
+}
+
 sigset_t HeldSignals() {
   sigset_t set;
   sigemptyset(&set);
@@ -62,7 +70,7 @@ void HoldSignals() {
   ::pthread_sigmask(SIG_BLOCK, &held, nullptr);
 }
 
-std::vector<std::string> Complaints(const MapFile& map) {
+std::vector<std::string> Complaints(const MapFile& map, bool has_countries) {
   std::vector<std::string> all;
   const MapRulesCount& rules = map.rules();
   if (rules.refused) {
@@ -71,9 +79,18 @@ std::vector<std::string> Complaints(const MapFile& map) {
                     "be read (rum-map check names them): {}",
                     rules.refused, rules.first_refused));
   }
-  if (rules.with_countries) {
-    all.push_back(fmt::format("{} of the users have rules about countries, which are not obeyed",
-                              rules.with_countries));
+  if (rules.needing_countries && !has_countries) {
+    all.push_back(
+        fmt::format("{} of the users cannot log in, because their rules name countries "
+                    "and --geo-db is not given",
+                    rules.needing_countries));
+  }
+  if (const uint64_t ignored = rules.with_countries - rules.needing_countries;
+      ignored && !has_countries) {
+    all.push_back(
+        fmt::format("{} of the users have rules about countries, which are not obeyed, "
+                    "because --geo-db is not given",
+                    ignored));
   }
   if (map.alike() >= kManyAlike) {
     all.push_back(
@@ -106,6 +123,7 @@ Daemon::~Daemon() {
   control_.reset();
   statistics_.reset();
   watcher_.reset();
+  geo_.reset();
   prober_.reset();
   explainer_.reset();
   proxy_.reset();
@@ -152,6 +170,9 @@ Status Daemon::Start() {
   UseTls(std::move(*tls));
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
   if (auto bound = proxy_->Bind(&origin_.sockets); !bound) return bound;
+  auto geo = WatchGeo(*settings_);
+  if (!geo) return geo.error();
+  UseGeo(std::move(*geo));
   if (auto watched = WatchMap(); !watched) return watched;
   if (auto opened = OpenAdmin(); !opened) return opened;
   if (!origin_.takes_over) {  // otherwise the old process owns it until this one serves
@@ -200,7 +221,7 @@ Status Daemon::WatchMap() {
       base_, settings_->map,
       [this](std::shared_ptr<const MapFile> map) {
         log::Info("{}: the map is loaded, {} records", settings_->map, map->records());
-        for (const std::string& text : Complaints(*map)) {
+        for (const std::string& text : Complaints(*map, geo_ != nullptr)) {
           log::Warning("{}: {}", settings_->map, text);
         }
         proxy_->SetMap(std::move(map));
@@ -213,6 +234,27 @@ Status Daemon::WatchMap() {
     return Error{Fault::kMap, watcher_->stats().last_error};
   }
   return Ok();
+}
+
+Result<std::unique_ptr<GeoWatcher>> Daemon::WatchGeo(const Settings& settings) {
+  const std::string& path = settings.geo_db;
+  if (path.empty()) return std::unique_ptr<GeoWatcher>();
+  auto geo = std::make_unique<GeoWatcher>(
+      base_, path, [this] { SetGeo(); }, [](const Error& error) { log::Error("{}", error.text); });
+  if (auto started = geo->Start(); !started) return started.error();
+  return geo;
+}
+
+void Daemon::UseGeo(std::unique_ptr<GeoWatcher> geo) {
+  geo_ = std::move(geo);
+  geo_ ? SetGeo() : proxy_->SetGeo(nullptr);
+}
+
+void Daemon::SetGeo() {
+  const GeoDatabase& geo = *geo_->current();
+  log::Info("{}: the country database is loaded, {} ranges, made {}", settings_->geo_db,
+            geo.ranges(), DateOf(geo.built_at()));
+  proxy_->SetGeo(geo_->current());
 }
 
 Status Daemon::OpenAdmin() {
@@ -362,9 +404,13 @@ void Daemon::ReloadAll(Actions::Answer answer) {
     if (watcher_ && !watcher_->stats().last_error.empty()) {
       all += (all.empty() ? "" : "\n") + watcher_->stats().last_error;
     }
+    if (geo_ && !geo_->stats().last_error.empty()) {
+      all += (all.empty() ? "" : "\n") + geo_->stats().last_error;
+    }
     answer(all.empty() ? Ok() : Status(Error{Fault::kConfig, all}), done);
   };
-  watcher_ ? watcher_->check_now(tell) : tell();
+  auto look_at_geo = [this, tell = std::move(tell)] { geo_ ? geo_->check_now(tell) : tell(); };
+  watcher_ ? watcher_->check_now(look_at_geo) : look_at_geo();
 }
 
 // Reads the configuration again and applies it. If it contains an error, nothing changes.
@@ -384,10 +430,18 @@ Result<std::vector<std::string>> Daemon::Reload() {
   ByHand by_hand = by_hand_;
   by_hand.Forget(plan.applied);
   auto settings = by_hand.Over(plan.settings);
+  std::unique_ptr<GeoWatcher> next_geo;
+  const bool new_geo = settings->geo_db != settings_->geo_db;
+  if (new_geo) {
+    auto geo = WatchGeo(*settings);
+    if (!geo) return RefuseReload(geo.error());
+    next_geo = std::move(*geo);
+  }
   if (auto changed = log::Change(settings->log); !changed) return RefuseReload(changed.error());
   configured_ = plan.settings;
   by_hand_ = std::move(by_hand);
   settings_ = std::move(settings);
+  if (new_geo) UseGeo(std::move(next_geo));
   UseTls(std::move(*tls));
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
   tls_status_ = Ok();

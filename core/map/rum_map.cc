@@ -184,7 +184,7 @@ int Check(const std::string& path, bool quiet) {
   }
   if (uint64_t users = (*map)->rules().with_countries) {
     fprintf(stderr,
-            "%s: warning: users with rules about countries, which rum does not obey: %llu\n",
+            "%s: warning: users with rules about countries, for which rum needs --geo-db: %llu\n",
             path.c_str(), static_cast<unsigned long long>(users));
   }
   WarnOfAlike(path, (*map)->alike(), (*map)->alike_user());

@@ -222,7 +222,7 @@ int32_t Dialogue::Admit(std::string_view rules) {
   const SocketAddress& address = session_.address();
   // What goes through a unix socket does not leave the machine.
   bool safe_way = session_.TlsActive(RUM_CLIENT) == 1 || !address.ip();
-  const Visitor visitor{record.user, address, safe_way};
+  const Visitor visitor{record.user, address, safe_way, worker_.geo()};
   const Admission::Settings& settings = worker_.settings().admission;
   Admission& admission = worker_.proxy().admission();
   // A way was taken back: the session has a user who stays until the next one is in.

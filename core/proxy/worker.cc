@@ -147,6 +147,7 @@ void Worker::Retire() {
     RunTasks();
   }
   map_.reset();  // it would not be followed any more
+  geo_.reset();
 }
 
 bool Worker::Post(std::function<void()> task) {

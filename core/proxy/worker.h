@@ -29,6 +29,7 @@ struct rum_worker {};  // what modules hold; always a Worker
 
 namespace rum {
 
+class GeoDatabase;
 class Listener;
 class MapFile;
 class ModuleConfig;
@@ -113,6 +114,8 @@ class Worker final : public rum_worker, private Loop::Watcher {
   const std::shared_ptr<const ModuleConfig>& module_config() const { return module_config_; }
   const std::shared_ptr<const MapFile>& map() const { return map_; }
   void set_map(std::shared_ptr<const MapFile> map) { map_ = std::move(map); }
+  const GeoDatabase* geo() const { return geo_.get(); }  // nullptr: no --geo-db
+  void set_geo(std::shared_ptr<const GeoDatabase> geo) { geo_ = std::move(geo); }
   const std::shared_ptr<const TlsContexts>& tls() const { return tls_; }
   void set_tls(std::shared_ptr<const TlsContexts> tls) { tls_ = std::move(tls); }
   uint64_t NextSessionId() { return (++last_session_id_) * 1024 + index_; }
@@ -151,6 +154,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const ModuleConfig> module_config_;
   std::shared_ptr<const MapFile> map_;
+  std::shared_ptr<const GeoDatabase> geo_;
   std::shared_ptr<const TlsContexts> tls_;
   void* module_data_ = nullptr;
   uint64_t last_session_id_ = 0;

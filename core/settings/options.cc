@@ -402,6 +402,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->proxy_from = fresh.proxy_from;
   settings->send_proxy = fresh.send_proxy;
   settings->access_control = fresh.access_control;
+  settings->geo_db = fresh.geo_db;
   // A listener that is removed from the configuration stays, with its lists, until a new process
   // starts.
   for (const auto& own : running.access_control.by_listener) {

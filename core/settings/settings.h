@@ -38,7 +38,8 @@ struct Settings {
 
   std::string protocol;  // file of the module
   std::string module_dir;
-  std::string map;  // empty: no map
+  std::string map;     // empty: no map
+  std::string geo_db;  // empty: no country database
   std::optional<Address> stats;
   std::optional<Address> control;
 

@@ -331,8 +331,8 @@ class RumMap(unittest.TestCase):
         done = self.run_tool("check", self.cdb, code=1)
         lines = done.stderr.decode().splitlines()
         self.assertEqual(len(lines), 3, lines)
-        self.assertEqual(lines[0], f"{self.cdb}: warning: users with rules about countries, which rum "
-                                   "does not obey: 1")
+        self.assertEqual(lines[0], f"{self.cdb}: warning: users with rules about countries, for which "
+                                   "rum needs --geo-db: 1")
         self.assertIn("user 'bob' has rules that cannot be read: 'later' is none of", lines[1])
         self.assertIn("user 'dave' has rules that cannot be read: the list of addresses is cut off",
                       lines[2])
@@ -346,7 +346,7 @@ class RumMap(unittest.TestCase):
     def test_get_shows_the_rules_of_the_older_form_in_words(self):
         self.write("users.cdb", make_cdb([(b"carol", b"\0tcp:a:1\0" + self.OLDER)]))
         self.assertEqual(self.run_tool("get", self.cdb, "carol").stdout.decode().splitlines()[2:],
-                         ["countries, which rum does not look at: SK",
+                         ["may come only from the countries (with --geo-db) SK",
                           "may come only from 10.0.0.0/8"])
 
     # check
