@@ -40,7 +40,8 @@ std::string Names(const std::vector<std::string>& names) {
 Error RefuseReload(const Error& error) {
   std::string text = error.text;
   for (size_t at; (at = text.find('\n')) != text.npos;) text.replace(at, 1, "; ");
-  log::Error("the configuration is not applied, nothing has changed: {}", text);
+  log::WriteAnswer(log::Level::kError,
+                   "the configuration is not applied, nothing has changed: " + text);
   return error;
 }
 
@@ -393,8 +394,11 @@ void Daemon::ReloadAll(Actions::Answer answer) {
   std::string wrong = read ? "" : read.error().text;
   if (read && !tls_status_) wrong = tls_status_.error().text;
   std::string done = "read again";
-  if (read && !read->empty()) {
-    done += "; these have changed and need a new process (upgrade): " + Names(*read);
+  if (read && !read->taken_back.empty()) {
+    done += "; the files replace what was set by rumctl: " + Names(read->taken_back);
+  }
+  if (read && !read->kept.empty()) {
+    done += "; these have changed and need a new process (upgrade): " + Names(read->kept);
   }
   log::Reopen();
   if (!draining_) service_.Ready();
@@ -414,21 +418,21 @@ void Daemon::ReloadAll(Actions::Answer answer) {
 }
 
 // Reads the configuration again and applies it. If it contains an error, nothing changes.
-Result<std::vector<std::string>> Daemon::Reload() {
+Result<Daemon::Reloaded> Daemon::Reload() {
   auto line = ReadCommandLine(origin_.argc, origin_.argv, kHost, module_);
   if (!line) return RefuseReload(line.error());
   rum::Reload plan = PlanReload(*configured_, *line->settings);
   if (plan.applied.empty()) {
     LookAtTls(true);
     LogKept(plan.kept);
-    return plan.kept;
+    return Reloaded{.kept = plan.kept, .taken_back = {}};
   }
   auto config = ModuleConfig::Make(module_, plan.settings->module_values);
   if (!config) return RefuseReload(config.error());
   auto tls = TlsContexts::Make(plan.settings->tls);
   if (!tls) return RefuseReload(tls.error());
   ByHand by_hand = by_hand_;
-  by_hand.Forget(plan.applied);
+  const std::vector<std::string> taken_back = by_hand.Forget(plan.applied);
   auto settings = by_hand.Over(plan.settings);
   std::unique_ptr<GeoWatcher> next_geo;
   const bool new_geo = settings->geo_db != settings_->geo_db;
@@ -448,8 +452,11 @@ Result<std::vector<std::string>> Daemon::Reload() {
   proxy_->Reload(settings_, std::move(*config));
   prober_->Follow();
   log::Info("the configuration is reloaded; applied: {}", Names(plan.applied));
+  if (!taken_back.empty()) {
+    log::Info("the files replace what was set by rumctl: {}", Names(taken_back));
+  }
   LogKept(plan.kept);
-  return plan.kept;
+  return Reloaded{.kept = plan.kept, .taken_back = taken_back};
 }
 
 Status Daemon::SetLogLevel(log::Level level) {

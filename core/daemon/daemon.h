@@ -79,7 +79,11 @@ class Daemon {
             started_, draining_, tls_.get(),  geo_.get()};
   }
   void ReloadAll(Actions::Answer answer = {});  // for SIGHUP
-  Result<std::vector<std::string>> Reload();    // returns the options that need a new process
+  struct Reloaded {
+    std::vector<std::string> kept;        // options that need a new process
+    std::vector<std::string> taken_back;  // options that rumctl had set, and the files set now
+  };
+  Result<Reloaded> Reload();
   void LookAtTls(bool again);
   Status SetLogLevel(log::Level level);
   Status SetLimit(const std::string& option, const std::string& value);

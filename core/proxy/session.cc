@@ -343,8 +343,10 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (logged_in_) worker_.counters.relaying.Sub(1);
     worker_.counters.active.Sub(1);
     worker_.counters.session_times.Add(NowMicros() - opened_);
-    LogSession({record_, *listener_, address_, id_, server, opened_, reason, text,
-                sides_[RUM_CLIENT], sides_[RUM_UPSTREAM]});
+    if (HasLogLine(reason)) {
+      LogSession({record_, *listener_, address_, id_, server, opened_, reason, text,
+                  sides_[RUM_CLIENT], sides_[RUM_UPSTREAM]});
+    }
   }
   if (dialogue_) CloseDialogue();
   if (!relayed) return Linger();
@@ -357,6 +359,20 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     side(which).Close((reset && !side(which).shut()) || more);
   }
   Die();
+}
+
+// --log-sessions
+bool Session::HasLogLine(uint32_t reason) const {
+  switch (worker_.settings().log_sessions) {
+    case LogSessions::kAll:
+      return true;
+    case LogSessions::kFailed:
+      return (reason != RUM_CLOSE_CLIENT && reason != RUM_CLOSE_UPSTREAM) ||
+             record_.login_failures > 0;
+    case LogSessions::kNone:
+      break;
+  }
+  return false;
 }
 
 // Once, when the module has had its last word.

@@ -184,6 +184,7 @@ class Session final : public rum_session, private Loop::Watcher {
   // The end.
   void Finish(uint32_t reason, std::string_view text);
   void EndShared();
+  bool HasLogLine(uint32_t reason) const;
   void ReportToProber(uint32_t reason, std::string_view text);
   void Linger();
   void Die();

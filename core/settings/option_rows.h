@@ -146,6 +146,10 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--log-level", "error|warning|info|debug", kLogGroup,
      "log messages of this level and above; debug: every step of each session (info)", true},
     {"-L,--log-logins", nullptr, kLogGroup, "log each login when it is finished", true},
+    {"--log-sessions", "all|failed|none", kLogGroup,
+     "which sessions write a line when they end: all, only failed ones (those that neither side "
+     "closed, or with failed logins), or none (all)",
+     true},
 
     {"--connect-timeout", "TIME", kTimeoutGroup, "one attempt to connect to a server (6s)", true},
     {"--first-byte-timeout", "TIME", kTimeoutGroup,

@@ -111,8 +111,8 @@ TEST(MapRules, ReadTimesInBothForms) {
 
 TEST(MapRules, AreRefusedWhenTheyAreNotUnderstood) {
   EXPECT_EQ(Why(Text("alow=10.0.0.0/8")),
-            "has rules that cannot be read: 'alow' is none of allow, deny, max, rate, tls, from, "
-            "until, disabled, note");
+            "has rules that cannot be read: 'alow' is none of allow, deny, country, "
+            "not-country, max, rate, tls, from, until, disabled, note");
   EXPECT_EQ(Why(Text("max=5 max=6")), "has rules that cannot be read: max is there twice");
   EXPECT_EQ(Why(Text("disabled=no")), "has rules that cannot be read: disabled takes no value");
   EXPECT_EQ(Why(Text("max")), "has rules that cannot be read: max needs a value: max=...");
@@ -261,8 +261,8 @@ TEST(MapRules, StandInALineAsFurtherColumns) {
   EXPECT_EQ(Build("alice - tcp:a:1 tail=\\x01\\x00"), "\x01\0"s);
   EXPECT_EQ(Build("alice - tcp:a:1 -"), "");
   EXPECT_EQ(Build("alice - tcp:a:1 mx=5"),
-            "user 'alice' has rules that cannot be read: 'mx' is none of allow, deny, max, rate, "
-            "tls, from, until, disabled, note");
+            "user 'alice' has rules that cannot be read: 'mx' is none of allow, deny, country, "
+            "not-country, max, rate, tls, from, until, disabled, note");
   EXPECT_EQ(Build("alice - tcp:a:1 max=5 tail=x").find("user 'alice' has rules"), 0u);
   EXPECT_EQ(Build("alice - tcp:a:1 tail=\\x04").find("user 'alice' has rules"), 0u);
 }
