@@ -12,6 +12,7 @@ constexpr unsigned kV4Bits = 96;  // where IPv4 addresses begin in an IPv6 tree
 // Networks that lead to the IPv4 addresses: files have three (::ffff:0:0/96, 2001::/32, 2002::/16).
 constexpr size_t kAliasesMost = 16;
 constexpr uint64_t kStepsBetweenLooks = 1 << 16;
+constexpr size_t kKnownMost = 1 << 20;  // places whose country is remembered; files share them
 
 Error Bad(std::string text) { return Error{Fault::kMap, std::move(text)}; }
 
@@ -123,6 +124,7 @@ Status GeoReader::Add(const Ip& begin, Country country, std::vector<Range>& rang
 // Where an address is; else where its network is registered, as satellites are nowhere. Databases
 // of others than MaxMind have the country at the top.
 Result<Country> GeoReader::CountryOf(MMDB_entry_s entry) {
+  if (known_.size() == kKnownMost) known_.clear();
   auto [known, is_new] = known_.try_emplace(entry.offset);
   if (!is_new) return known->second;
   // One look-up goes through as much of the file as that contains.
