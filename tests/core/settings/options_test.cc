@@ -237,11 +237,13 @@ const std::map<std::string, Sample>& Samples() {
       {"allow",
        {"10.0.0.0/8",
         [](auto& s) {
-          return s.access_control.allow.Contains(*SocketAddress::Numeric("10.1.1.1", 1));
+          return s.access_control.allow.Contains(*SocketAddress::Numeric("10.1.1.1", 1), nullptr);
         }}},
       {"deny",
        {"10.0.0.0/8,::1",
-        [](auto& s) { return s.access_control.deny.Contains(*SocketAddress::Numeric("::1", 1)); }}},
+        [](auto& s) {
+          return s.access_control.deny.Contains(*SocketAddress::Numeric("::1", 1), nullptr);
+        }}},
       {"max-connections", {"8", [](auto& s) { return s.access_control.max_connections == 8; }}},
       {"max-connections-per-ip",
        {"8", [](auto& s) { return s.access_control.max_connections_per_ip == 8; }}},
@@ -303,6 +305,8 @@ const std::map<std::string, Sample>& Samples() {
       {"log-format", {"json", [](auto& s) { return s.log.json; }}},
       {"log-level", {"warning", [](auto& s) { return s.log.level == log::Level::kWarning; }}},
       {"log-logins", {"", [](auto& s) { return s.log_logins; }}},
+      {"log-sessions", {"failed", [](auto& s) { return s.log_sessions == LogSessions::kFailed; }}},
+      {"geo-db", {"/x", [](auto& s) { return s.geo_db == "/x" || !GeoDatabase::Available(); }}},
       {"resolv-conf", {"/x", [](auto& s) { return s.resolv_conf == "/x"; }}},
       {"tls", {"require", [](auto& s) { return s.tls.clients == TlsMode::kRequire; }}},
       {"tls-cert", {"/x", [](auto& s) { return s.tls.files.certificate == "/x"; }}},
