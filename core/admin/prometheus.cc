@@ -141,17 +141,15 @@ std::string StatisticsPrometheus(const Overview& overview) {
     one("rum_map_loaded_timestamp_seconds", "gauge", "When the user map was loaded",
         static_cast<uint64_t>(stats.loaded_at));
   }
-  if (overview.geo) {
-    const FileWatchStats& stats = overview.geo->stats();
-    one("rum_geo_ranges", "gauge", "Ranges of addresses in the country database",
-        overview.geo->current()->ranges());
-    one("rum_geo_built_timestamp_seconds", "gauge", "When the country database was made",
-        static_cast<uint64_t>(overview.geo->current()->built_at()));
-    one("rum_geo_loads_total", "counter", "Country databases loaded", stats.loads);
-    one("rum_geo_load_failures_total", "counter", "Country databases refused", stats.failures);
-    one("rum_geo_loaded_timestamp_seconds", "gauge", "When the country database was loaded",
-        static_cast<uint64_t>(stats.loaded_at));
-  }
+  const FileWatchStats geo = overview.geo ? overview.geo->stats() : FileWatchStats();
+  one("rum_geo_ranges", "gauge", "Ranges of addresses in the country database",
+      overview.geo ? overview.geo->current()->ranges() : 0);
+  one("rum_geo_built_timestamp_seconds", "gauge", "When the country database was made",
+      overview.geo ? static_cast<uint64_t>(overview.geo->current()->built_at()) : 0);
+  one("rum_geo_loads_total", "counter", "Country databases loaded", geo.loads);
+  one("rum_geo_load_failures_total", "counter", "Country databases refused", geo.failures);
+  one("rum_geo_loaded_timestamp_seconds", "gauge", "When the country database was loaded",
+      static_cast<uint64_t>(geo.loaded_at));
   const ModuleConfig& config = *proxy.module_config();
   for (size_t i = 0; i < config.module().metric_count; ++i) {
     rum_metric metric = config.loaded().metric(i);

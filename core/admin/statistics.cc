@@ -195,15 +195,13 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview) {
     json["map"]["last_error"] = stats.last_error;
   }
   json["geo"]["configured"] = overview.geo != nullptr;
-  if (overview.geo) {
-    const FileWatchStats& stats = overview.geo->stats();
-    json["geo"]["ranges"] = overview.geo->current()->ranges();
-    json["geo"]["built_at"] = overview.geo->current()->built_at();
-    json["geo"]["loads"] = stats.loads;
-    json["geo"]["load_failures"] = stats.failures;
-    json["geo"]["loaded_at"] = stats.loaded_at;
-    json["geo"]["last_error"] = stats.last_error;
-  }
+  const FileWatchStats geo = overview.geo ? overview.geo->stats() : FileWatchStats();
+  json["geo"]["ranges"] = overview.geo ? overview.geo->current()->ranges() : 0;
+  json["geo"]["built_at"] = overview.geo ? overview.geo->current()->built_at() : 0;
+  json["geo"]["loads"] = geo.loads;
+  json["geo"]["load_failures"] = geo.failures;
+  json["geo"]["loaded_at"] = geo.loaded_at;
+  json["geo"]["last_error"] = geo.last_error;
   json["module"] = ModuleJson(proxy);
   json["log"] = {{"dropped", log::Dropped()}};
   return json;

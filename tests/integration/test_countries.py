@@ -179,4 +179,4 @@ def reloaded(t):
     rum.signal(signal.SIGHUP)
     rum.wait_log("applied: allow, geo-db")
     net.until(lambda: [refusal(here, s) for s in both] == [0, 0], 10, "no list")
-    same(rum.stats()["geo"], {"configured": False})
+    same(rum.stats()["geo"]["configured"], False)

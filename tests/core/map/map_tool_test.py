@@ -304,8 +304,8 @@ class RumMap(unittest.TestCase):
                                        "carol - tcp:a:1 allow=10.0.0.1/8\n")
         done = self.run_tool("build", self.cdb, text, code=1)
         self.assertEqual(done.stderr.decode().splitlines()[:2], [
-            f"{text}:2: user 'bob' has rules that cannot be read: 'mx' is none of allow, deny, max, "
-            "rate, tls, from, until, disabled, note",
+            f"{text}:2: user 'bob' has rules that cannot be read: 'mx' is none of allow, deny, "
+            "country, not-country, max, rate, tls, from, until, disabled, note",
             f"{text}:3: user 'carol' has rules that cannot be read: allow='10.0.0.1/8': there are "
             "bits behind the length of the network, write 10.0.0.0/8"])
 
