@@ -89,7 +89,7 @@ inline constexpr OptionRow kOptionRows[] = {
      true},
     {"--geo-db", "FILE", "Clients",
      "country database (.mmdb), for countries in access lists and in the map; read again when it "
-     "is replaced" RUM_GEO_MISSING,
+     "is replaced" RUM_GEO_MISSING " (none)",
      true},
 
     {"--max-connections", "N", "Limits", "client connections at a time (off)", true},

@@ -400,9 +400,11 @@ TEST(Options, AccessListsNameCountriesIfThereIsADatabase) {
   }
   for (const char* wrong :
        {"country:", "country:CZE", "country:CZ,SK", "Country:CZ", "country=CZ"}) {
-    EXPECT_FALSE(Read({"-d", "tcp:b:2", "--geo-db", "x.mmdb", "--allow", wrong}).ok()) << wrong;
+    EXPECT_FALSE(
+        Read({"-s", "tcp:[::1]:2", "-d", "tcp:b:2", "--geo-db", "x.mmdb", "--allow", wrong}).ok())
+        << wrong;
   }
-  auto without = Read({"-d", "tcp:b:2", "--deny", "country:CZ"});
+  auto without = Read({"-s", "tcp:[::1]:2", "-d", "tcp:b:2", "--deny", "country:CZ"});
   ASSERT_FALSE(without.ok());
   EXPECT_EQ(without.error().text, "--deny: country: needs a country database, see --geo-db");
 }
