@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # Builds rum's user map from the accounts on MySQL and MariaDB servers: the destination of each user
-# is the server that has the account. If any server fails, the old map stays.
+# is the server that has the account. A server that fails keeps the users that the old map has there.
 # The manual is at the end: export_mysql_cdb.pl --help.
 package RumExport;
 use strict;
@@ -9,7 +9,8 @@ use warnings;
 use CDB_File;
 use Cwd ();
 use DBI;
-use Errno qw(EWOULDBLOCK);
+use Digest::SHA ();
+use Errno qw(EACCES EPERM EWOULDBLOCK);
 use Fcntl qw(:DEFAULT :flock :mode);
 use File::Basename qw(dirname);
 use File::Compare ();
@@ -22,8 +23,11 @@ use POSIX ();
 our $VERSION = '1.0.0';
 our $SCHEMA = 'mysql';    # the tests put tables of other server versions elsewhere
 
-use constant { DONE => 0, FAILED => 1, USAGE => 2 };
+use constant { DONE => 0, FAILED => 1, USAGE => 2, PARTIAL => 3 };
 use constant MAX_WARNINGS => 20;
+use constant TELL_AFTER => 86_400;    # seconds until what has not changed is reported again
+use constant MAX_TOLD => 10_000;      # warnings that are remembered as reported
+use constant MAX_JOBS => 200;         # each takes three descriptors
 use constant MAX_LOCK_AGE => 600;    # seconds until a run that never ends is worth an error
 use constant TOUCH_AFTER => 3600;    # seconds until an unchanged map gets a new date
 
@@ -31,6 +35,9 @@ use constant TOUCH_AFTER => 3600;    # seconds until an unchanged map gets a new
 use constant MAX_PACKET => 1 << 24;      # bytes of a row, or of an error
 use constant MAX_SAME_NAME => 10_000;    # accounts that differ only by their host
 use constant MAX_NAME => 512;            # bytes of a user name, as for rum
+use constant SSL_FAILED => 2026;         # CR_SSL_CONNECTION_ERROR
+use constant MAX_ANSWER => 1 << 29;      # bytes of names and secrets
+use constant MAX_REPORTS => 1000;        # warnings about one server
 use constant MAX_SHOWN => 500;           # characters of a message
 
 # Accounts that every server has for its own use, or for its administrators. They are never exported:
@@ -46,7 +53,8 @@ my %KEYS = map { $_ => 1 }
 my @PLUGINS = qw(mysql_native_password caching_sha2_password sha256_password client_ed25519 parsec);
 
 my %OPTIONS;
-my ($Temporary, $Lock, $Notes, $Warnings);
+my ($Temporary, $Lock, $Notes, $Report, $State);
+my ($Warnings, $Reported) = (0, 0);    # all, and those that are news
 
 # --- Messages -------------------------------------------------------------------------------------
 
@@ -60,10 +68,26 @@ sub shown {
     return $text;
 }
 
+# A warning that was reported within a day is only counted, as cron runs this every minute. The
+# process that asks one server leaves its warnings to the one that asks them all.
 sub warn_about {
     my ($text) = @_;
+    if ($Report) {
+        report('warning', $text) if ++$Warnings <= MAX_REPORTS;
+        return;
+    }
     ++$Warnings;
-    print STDERR "export_mysql_cdb: $text\n" if $Warnings <= MAX_WARNINGS;
+    is_news(digest($text)) or return;
+    print STDERR "export_mysql_cdb: $text\n" if ++$Reported <= MAX_WARNINGS;
+}
+
+# Whether something is to be reported: it is new, or was reported a day ago, or all is wanted.
+sub is_news {
+    my ($key) = @_;
+    my $before = $State->{told}{$key};
+    my $is_old = defined $before && $before <= time && time - $before < TELL_AFTER;
+    $State->{still}{$key} = $is_old ? $before : time if keys %{ $State->{still} } < MAX_TOLD;
+    return !$is_old || grep { $OPTIONS{$_} } qw(verbose strict dry-run);
 }
 
 # --- The list of servers --------------------------------------------------------------------------
@@ -119,8 +143,8 @@ sub check_server {
       for split /,/, $server->{connect}, -1;
     $server->{timeout} //= 10;
     $server->{timeout} =~ /^[1-9][0-9]{0,3}$/ or die "$at timeout is in seconds, 1 to 9999\n";
-    $server->{tls} //= defined $server->{ca} ? 'verify' : 'no';
-    $server->{tls} =~ /^(?:no|yes|verify)$/ or die "$at tls is no, yes or verify\n";
+    $server->{tls} //= defined $server->{ca} ? 'verify' : 'auto';
+    $server->{tls} =~ /^(?:auto|no|yes|verify)$/ or die "$at tls is auto, no, yes or verify\n";
     $server->{tls} ne 'verify' || defined $server->{ca} or die "$at tls = verify needs ca\n";
     $server->{insecure} //= 'no';
     $server->{insecure} =~ /^(?:no|yes)$/ or die "$at insecure is no or yes\n";
@@ -262,8 +286,21 @@ sub library_options {
     return $file;
 }
 
+# With tls = auto, a server whose TLS is too old or broken is asked without it: whoever could bring
+# that about could also say that the server has no TLS.
 sub connect_to {
     my ($server, $address) = @_;
+    my $tls = $server->{tls};
+    return connect_by($server, $address, $tls) if $tls ne 'auto';
+    return connect_by($server, $address, 'no') if $address =~ /^sock:/;
+    my $db = eval { connect_by($server, $address, 'auto') };
+    return $db if $db;
+    die $@ if ($DBI::err // 0) != SSL_FAILED;
+    return connect_by($server, $address, 'no');
+}
+
+sub connect_by {
+    my ($server, $address, $tls) = @_;
     my $driver = driver();
     my $prefix = lc $driver;
     my $dsn = "DBI:$driver:";
@@ -278,11 +315,11 @@ sub connect_to {
         RaiseError => 1, PrintError => 0, AutoCommit => 1,
         "${prefix}_local_infile" => 0,    # else a server could ask for files of this machine
         map { ("${prefix}_${_}_timeout" => $server->{timeout}) } qw(connect read write));
-    if ($server->{tls} ne 'no') {
+    if ($tls ne 'no') {
         $attributes{"${prefix}_ssl"} = 1;
-        $attributes{"${prefix}_ssl_ca_file"} = $server->{ca} if defined $server->{ca};
+        $attributes{"${prefix}_ssl_ca_file"} = $server->{ca} if defined $server->{ca} && $tls ne 'auto';
         # The drivers do not enforce encryption without a certificate: then it is looked at below.
-        my $how = $server->{tls} eq 'verify' ? 'verify_server_cert' : 'optional';
+        my $how = $tls eq 'verify' ? 'verify_server_cert' : 'optional';
         $attributes{"${prefix}_ssl_$how"} = 1;
     }
     my $options = library_options($server);
@@ -292,7 +329,7 @@ sub connect_to {
     my @login = @$server{qw(user password)};
     if ($driver eq 'MariaDB') { defined && utf8::decode($_) for @login }
     my $db = DBI->connect($dsn, @login, \%attributes);
-    if ($server->{tls} ne 'no') {
+    if ($tls =~ /^(?:yes|verify)$/) {
         my (undef, $cipher) = $db->selectrow_array("SHOW STATUS LIKE 'Ssl_cipher'");
         $cipher or die "the connection is not encrypted: the server has no TLS\n";
     }
@@ -345,17 +382,26 @@ sub select_bytes {
     return "SELECT $list FROM $SCHEMA.$table ORDER BY 1, 2";
 }
 
-# Calls back with each user of the server, in the order of their names, and the user's secret. The
-# account that asks is added to `exporters`.
+# The drivers take all that a server sends into memory before any row is looked at (mariadb_use_result
+# returns no rows with DBD::MariaDB 1.22): only the kernel can stop a server that does not end.
+sub limit_memory {
+    my ($server) = @_;
+    my $bytes = (1 << 30) + 1024 * $server->{'max-accounts'};
+    system('prlimit', '--pid', $$, "--as=$bytes") == 0
+      or report('verbose', 'memory is not limited, as there is no prlimit (util-linux)');
+}
+
+# Reports each user of the server, in the order of their names, and the user's secret, and the
+# account that asks.
 sub export_server {
-    my ($server, $exporters, $found) = @_;
+    my ($server) = @_;
+    limit_memory($server);
     my $db = connect_to_first($server);
     # The driver's timeout is for each read: a long answer may take longer.
     watch_the_clock($server, $server->{timeout} * 20);
-    $exporters->{ own_name($server, $db) } = 1;
+    report('exporter', unpack 'H*', own_name($server, $db));
     my ($statement, $account_of) = query_for($db);
-    my $skip = pattern_of(@SYSTEM, words($server->{skip}));
-    my $wanted = pattern_of(words($server->{users} // '*'));
+    my ($skip, $wanted) = patterns_of($server);
     my $rows = $db->prepare($statement);
     $rows->execute;
     my (@group, $count, $users, $others) = ();
@@ -364,7 +410,7 @@ sub export_server {
         my $secret = merge_accounts($server, @group);
         if (defined $secret) {
             ++$users;
-            $found->($group[0]{user}, $secret);
+            report('user', unpack('H*', $group[0]{user}), $secret);
         }
         @group = ();
     };
@@ -388,8 +434,14 @@ sub export_server {
     die "shows no accounts, not even that of this export\n" if !$count;
     $end_of_group->();
     $db->disconnect;
-    say_verbose("[$server->{destination}]: $count accounts, " . ($users // 0) . ' users'
+    report('verbose', "$count accounts, " . ($users // 0) . ' users'
           . ($others ? ", $others accounts outside of 'users'" : ''));
+}
+
+# What matches the users of the server that are left out, and those that it may have.
+sub patterns_of {
+    my ($server) = @_;
+    return (pattern_of(@SYSTEM, words($server->{skip})), pattern_of(words($server->{users} // '*')));
 }
 
 sub words { defined $_[0] ? grep { $_ ne '' } split /[\s,]+/, $_[0] : () }
@@ -409,40 +461,212 @@ sub own_name {
     return ($account // '') =~ s/\@[^\@]*\z//r;
 }
 
-# --- The map --------------------------------------------------------------------------------------
+# --- Asking all servers ---------------------------------------------------------------------------
 
-# Asks all servers, so that one run tells of all that is wrong, and dies if one has failed. Returns
-# the users as lines of a file, `NAME-IN-HEX SERVER SECRET`, which servers have each, and the names
-# of the accounts that have asked.
+# One line for the process that asks them all: a word, and what belongs to it.
+sub report {
+    my ($word, @values) = @_;
+    print $Report "$word @values\n" or die "temporary file: $!\n";
+    die "the names and secrets are more than @{[MAX_ANSWER >> 20]} MiB\n"
+      if $word eq 'user' && tell $Report > MAX_ANSWER;
+}
+
+# Starts a process that asks the server, and returns it with its handles.
+sub start_asking {
+    my ($server, $i) = @_;
+    my %job = (i => $i);
+    open $job{$_}, '+>', undef or die "export_mysql_cdb: temporary file: $!\n" for qw(report note);
+    $job{pid} = fork // die "export_mysql_cdb: fork: $!\n";
+    return \%job if $job{pid};
+    ($Report, $Notes, $Warnings) = (@job{qw(report note)}, 0);
+    my $code = eval { export_server($server); 1 } ? DONE : FAILED;
+    my $error = $@;
+    alarm 0;
+    # A driver or a full disk may fail here once more.
+    $error =~ s/ at \S+ line \d+\.?$//m;
+    eval { report('error', shown($error =~ s/\s+\z//r)) if $code == FAILED; 1 } or $code = FAILED;
+    $Report->flush or $code = FAILED;
+    POSIX::_exit($code);
+}
+
+# Asks the servers, so many at a time. Calls back with each job that has ended, whose `failed` says
+# why if it has failed.
+sub ask_in_parallel {
+    my ($ended, @servers) = @_;
+    my ($next, %running) = (0);
+    DBI->install_driver(driver());    # once, not by each
+    while ($next < @servers || %running) {
+        if ($next < @servers && keys %running < $OPTIONS{jobs}) {
+            my $job = start_asking($servers[$next], $next);
+            ++$next;
+            $running{ $job->{pid} } = $job;
+            next;
+        }
+        my $pid = waitpid -1, 0;
+        die "export_mysql_cdb: wait: $!\n" if $pid < 0;
+        my $job = delete $running{$pid} or next;
+        my $status = $?;
+        $job->{failed} = 'ended by signal ' . ($status & 127) if $status & 127;
+        if (($status & 127) == POSIX::SIGALRM) {
+            sysseek $job->{note}, 0, 0;
+            sysread $job->{note}, $job->{failed}, 1000;
+        }
+        $job->{failed} = 'failed' if $status >> 8;    # until its report has told more
+        seek $job->{report}, 0, 0 or die "export_mysql_cdb: temporary file: $!\n";
+        $ended->($job);
+    }
+}
+
+# What is known of all servers: `lines`, a file of lines `NAME-IN-HEX SECRET`; for each server its
+# part of that, its failure, and what it has to say; for each user the servers that have it; and the
+# names of the accounts that ask. A name that only a server tells counts for that server.
 sub ask_all {
     my (@servers) = @_;
-    open my $lines, '+>', undef or die "export_mysql_cdb: temporary file: $!\n";
-    my (%servers_of, @errors);
-    my %exporters = map { $_->{user} => 1 } grep { defined $_->{user} } @servers;
-    for my $i (0 .. $#servers) {
-        eval {
-            export_server($servers[$i], \%exporters, sub {
-                my ($user, $secret) = @_;
-                my $others = $servers_of{$user};
-                if (defined $others) {
-                    return if $others =~ /(?:^| )$i$/;    # the server does not sort
-                    $servers_of{$user} = "$others $i";
-                } else {
-                    $servers_of{$user} = $i;
-                }
-                print $lines unpack('H*', $user), " $i $secret\n" or die "temporary file: $!\n";
-            });
-            1;
-        } or push @errors, "[$servers[$i]{destination}]: $@";
-        alarm 0;
-    }
-    if (@errors) {
-        s/ at \S+ line \d+\.?$//m, s/\s+\z// for @errors;
-        die join("\n", map { "export_mysql_cdb: " . shown($_) } @errors) . "\n";
-    }
-    seek $lines, 0, 0 or die "export_mysql_cdb: temporary file: $!\n";
-    return ($lines, \%servers_of, \%exporters);
+    my %all = (segments => [], servers_of => {}, said => [], failed => []);
+    open $all{lines}, '+>', undef or die "export_mysql_cdb: temporary file: $!\n";
+    $all{exporters} = { map { $_->{user} => 1 } grep { defined $_->{user} } @servers };
+    ask_in_parallel(sub { take_report(\%all, @_) }, @servers);
+    return \%all;
 }
+
+sub take_report {
+    my ($all, $job) = @_;
+    my ($i, $failed) = @$job{qw(i failed)};
+    my $begin = tell $all->{lines};
+    while (my $line = readline $job->{report}) {
+        my ($word, $rest) = $line =~ /^(\w+) (.*)\n/ or next;
+        if ($word eq 'user' && !defined $failed) {
+            my ($hex, $secret) = split / /, $rest;
+            add_user($all, $i, $hex, $secret // '');
+        } elsif ($word eq 'exporter') {
+            $all->{own}[$i] = pack 'H*', $rest;
+        } elsif ($word eq 'error') {
+            $failed = $rest;
+        } elsif ($word ne 'user') {
+            push @{ $all->{said}[$i] }, [$word, $rest];
+        }
+    }
+    $all->{failed}[$i] = $failed;
+    $all->{segments}[$i] = [$begin, tell $all->{lines}];
+}
+
+sub add_user {
+    my ($all, $i, $hex, $secret) = @_;
+    my $user = pack 'H*', $hex;
+    my $others = $all->{servers_of}{$user};
+    return if defined $others && $others =~ /(?:^| )$i(?: |$)/;    # the server does not sort
+    $all->{servers_of}{$user} = defined $others ? "$others $i" : $i;
+    print { $all->{lines} } "$hex $secret\n" or die "export_mysql_cdb: temporary file: $!\n";
+}
+
+# --- Servers that fail ----------------------------------------------------------------------------
+
+# When each server has last answered, and what was reported when: MAP.state. It may be lost.
+sub read_state {
+    my ($path) = @_;
+    my $text = '';
+    if (sysopen my $in, $path, O_RDONLY | O_NOFOLLOW) { local $/; $text = <$in> // '' }
+    my $state = eval { JSON::PP->new->utf8->decode($text) };
+    $State = { map { $_ => {} } qw(servers told still disputed) };
+    for my $part (qw(servers told disputed)) {
+        my $old = ref $state eq 'HASH' ? $state->{$part} : undef;
+        next if ref $old ne 'HASH';
+        $State->{$part} = { map { $_ => $old->{$_} }
+              grep { defined $old->{$_} && $old->{$_} =~ /^[0-9]{1,12}$/ } keys %$old };
+    }
+    @$State{qw(disputed_before disputed)} = ($State->{disputed}, {});
+}
+
+# `is_done`: the run has come to all users. `is_complete`: and all servers have answered.
+sub write_state {
+    my ($path, $is_done, $is_complete) = @_;
+    return if $OPTIONS{'dry-run'};
+    my %new = (servers => $State->{servers}, told => $State->{still}, disputed => $State->{disputed});
+    $new{told} = newest({ %{ $State->{told} }, %{ $new{told} } }) if !$is_done;
+    $new{disputed} = newest({ %{ $State->{disputed_before} }, %{ $new{disputed} } }) if !$is_complete;
+    my $file = File::Temp->new(TEMPLATE => "$path.XXXXXX", UNLINK => 1);
+    print $file JSON::PP->new->utf8->canonical->encode(\%new) or die "$path: $!\n";
+    close $file or die "$path: $!\n";
+    rename $file->filename, $path or die "$path: $!\n";
+    $file->unlink_on_destroy(0);
+}
+
+sub newest {
+    my ($times) = @_;
+    my @keys = sort { $times->{$b} <=> $times->{$a} || $a cmp $b } keys %$times;
+    return { map { $_ => $times->{$_} } @keys[0 .. (@keys < MAX_TOLD ? $#keys : MAX_TOLD - 1)] };
+}
+
+# Sees to it that the users of servers that have failed stay as the old map has them, and returns how
+# many servers that are. Dies if it is too long ago that one of them answered, as nobody may mind
+# any more, and other servers must not get its users.
+sub keep_failed {
+    my ($all, $output, @servers) = @_;
+    my @failed = grep { defined $all->{failed}[$_] } 0 .. $#servers;
+    my $answered = note_answers($all, $output, @servers);
+    return 0 if !@failed;
+    my @lost = grep { time - $answered->{ $servers[$_]{destination} } >= $OPTIONS{keep} } @failed;
+    my $stop = @lost || @failed == @servers;
+    for my $i (@failed) {
+        my $at = "[$servers[$i]{destination}]";
+        my $is_news = is_news("failed $servers[$i]{destination}") || $stop;
+        print STDERR 'export_mysql_cdb: ', shown("$at: $all->{failed}[$i]"), "\n" if $is_news;
+    }
+    if ($stop && $OPTIONS{keep} && @failed < @servers) {
+        die "export_mysql_cdb: $servers[$lost[0]]{destination} has not answered for more than"
+          . " $OPTIONS{'keep-failed'} (--keep-failed): the old map stays until it answers, or is no"
+          . " longer listed\n";
+    }
+    die "export_mysql_cdb: the old map stays\n" if $stop || $OPTIONS{strict};
+    take_old_users($all, $output, \@failed, @servers);
+    return scalar @failed;
+}
+
+# Returns when each server last answered. One that never did has from its first failure on, and one
+# that is not known yet from the date of the map, which had its users.
+sub note_answers {
+    my ($all, $output, @servers) = @_;
+    my $before = $State->{servers};
+    my $first = %$before ? time : (stat $output)[9] // time;
+    my %now;
+    for my $i (0 .. $#servers) {
+        my $destination = $servers[$i]{destination};
+        my $last = $before->{$destination} // $first;
+        $now{$destination} = !defined $all->{failed}[$i] || $last > time ? time : $last;
+    }
+    return $State->{servers} = \%now;
+}
+
+# Takes the users of the failed servers from the old map, within the limits of the list, which may
+# have changed. Users of a destination that is not listed stay as well while a server that has no
+# users yet fails: it may be the same server by a new name.
+sub take_old_users {
+    my ($all, $output, $failed, @servers) = @_;
+    return if !-s $output;
+    my %of = map { $servers[$_]{destination} => $_ } 0 .. $#servers;
+    my %kept = map { $_ => [] } @$failed;
+    my %patterns = map { $_ => [patterns_of($servers[$_])] } @$failed;
+    my @unlisted;
+    tie my %old, 'CDB_File', $output or die "export_mysql_cdb: $output: $!\n";
+    while (my ($user, $value) = each %old) {
+        my ($secret, $destination) = $value =~ /\A([^\0\n]*)\0([^\0]*)/ or next;
+        my $i = $of{$destination};
+        if (!defined $i) {
+            push @unlisted, [$user, $secret, $destination];
+        } elsif ($kept{$i} && $user !~ $patterns{$i}[0] && $user =~ $patterns{$i}[1]) {
+            push @{ $kept{$i} }, [$user, $secret];
+        }
+    }
+    for my $i (@$failed) {
+        my $begin = tell $all->{lines};
+        add_user($all, $i, unpack('H*', $_->[0]), $_->[1]) for @{ $kept{$i} };
+        $all->{segments}[$i] = [$begin, tell $all->{lines}];
+        push @{ $all->{said}[$i] }, [verbose => 'keeps ' . @{ $kept{$i} } . ' users of the old map'];
+    }
+    $all->{unlisted} = \@unlisted if grep { !@{ $kept{$_} } } @$failed;
+}
+
+# --- The map --------------------------------------------------------------------------------------
 
 # Of servers that have the same user, the one where the map in use has sent this user until now: no
 # server can take a user away from another by making an account. Returns none if it is none of them.
@@ -456,40 +680,74 @@ sub settle {
         warn_about($text . "stays on $names[$i]");
         return $claimants[$i];
     }
+    $State->{disputed}{ digest($user) } = time if keys %{ $State->{disputed} } < MAX_TOLD;
     warn_about($text . 'left out; say whose it is by users or skip');
     return undef;
 }
 
-# Returns how many users there are.
+# Whether the user was on several servers in an earlier run and in no map: as long as servers fail,
+# it is not known whether one of them still has it.
+sub is_disputed {
+    my ($user, $old) = @_;
+    my $before = $State->{disputed_before};
+    return %$before && $before->{ digest($user) } && !defined eval { $old->{$user} };
+}
+
+sub digest { return Digest::SHA::sha256_hex($_[0]) }
+
+# Returns how many users there are, and how many servers have failed.
 sub write_map {
     my ($path, $output, @servers) = @_;
-    my ($lines, $servers_of, $exporters) = ask_all(@servers);
+    my $all = ask_all(@servers);
+    my $failed = keep_failed($all, $output, @servers);
     my $map = CDB_File->new($path, "$path.part") or die "$path: $!\n";
     my ($users, %old, %settled) = (0);
     tie %old, 'CDB_File', $output if -s $output;
-    while (my $line = <$lines>) {
-        my ($hex, $i, $secret) = $line =~ /^([0-9a-f]+) (\d+) (.*)$/
-          or die "export_mysql_cdb: temporary file: a line was damaged\n";
-        my $user = pack 'H*', $hex;
-        next if $exporters->{$user};
-        my $server = $servers[$i];
-        if ((my @claimants = split / /, $servers_of->{$user}) > 1) {
-            $settled{$user} = settle($user, \%old, @servers[@claimants]) if !exists $settled{$user};
-            next if !defined $settled{$user} || $settled{$user} != $server;
-        }
-        $secret = '' if $OPTIONS{'no-secrets'};
-        $map->insert($user, "$secret\0$server->{destination}\0");
+    my $insert = sub {
+        my ($user, $secret, $destination) = @_;
+        $map->insert($user, ($OPTIONS{'no-secrets'} ? '' : $secret) . "\0$destination\0");
         ++$users;
+    };
+    for my $i (0 .. $#servers) {
+        my ($line, $end) = (undef, $all->{segments}[$i][1]);
+        repeat_said($servers[$i], @{ $all->{said}[$i] // [] });
+        seek $all->{lines}, $all->{segments}[$i][0], 0 or die "export_mysql_cdb: temporary file: $!\n";
+        while (tell $all->{lines} < $end && defined($line = readline $all->{lines})) {
+            my ($hex, $secret) = $line =~ /^([0-9a-f]+) (.*)\n/
+              or die "export_mysql_cdb: temporary file: a line was damaged\n";
+            my $user = pack 'H*', $hex;
+            next if $all->{exporters}{$user} || $user eq ($all->{own}[$i] // '');
+            my @claimants = sort { $a <=> $b } split / /, $all->{servers_of}{$user};
+            if (@claimants > 1 || $failed && is_disputed($user, \%old)) {
+                $settled{$user} = settle($user, \%old, @servers[@claimants]) if !exists $settled{$user};
+                next if !defined $settled{$user} || $settled{$user} != $servers[$i];
+            }
+            $insert->($user, $secret, $servers[$i]{destination});
+        }
+    }
+    for my $entry (@{ $all->{unlisted} // [] }) {
+        $insert->(@$entry) if !exists $all->{servers_of}{ $entry->[0] };
     }
     die "export_mysql_cdb: no server has a user to export\n" if !$users && !$OPTIONS{'allow-empty'};
     $map->finish or die "export_mysql_cdb: $path: $!\n";
-    return $users;
+    return ($users, $failed);
 }
 
-# Gives the new map what the old one had: mode, owner, group. Else it is for its group to read.
+sub repeat_said {
+    my ($server, @said) = @_;
+    for my $entry (@said) {
+        my ($word, $text) = @$entry;
+        $word eq 'warning' ? warn_about($text) : say_verbose("[$server->{destination}]: $text");
+    }
+}
+
+# Gives the new map what the old one had: mode, owner, group. Without an old one, the group that
+# the folder is for may read it, as rum does not run as root.
 sub set_mode {
     my ($new, $old) = @_;
     my $mode = 0640;
+    my @folder = stat dirname($old);
+    chown -1, $folder[5], $new if @folder;    # a group that may not be set stays as it is
     if (my @old = stat $old) {
         $mode = $old[2] & 0777;
         # A group that may not be set must not get what the old one was given.
@@ -540,7 +798,7 @@ sub refuse_foreign_folder {
 # One run at a time. Returns false when another one is under way.
 sub lock_output {
     my ($output) = @_;
-    sysopen $Lock, "$output.lock", O_WRONLY | O_CREAT | O_NOFOLLOW, 0600 or die "export_mysql_cdb: $output.lock: $!\n";
+    sysopen $Lock, "$output.lock", O_WRONLY | O_CREAT | O_NOFOLLOW, 0600 or die foreign_lock($output);
     if (flock $Lock, LOCK_EX | LOCK_NB) {
         utime undef, undef, $Lock;
         return 1;
@@ -550,6 +808,15 @@ sub lock_output {
     die "export_mysql_cdb: another run has been at work for $age s\n" if $age > MAX_LOCK_AGE;
     say_verbose('another run is at work');
     return 0;
+}
+
+sub foreign_lock {
+    my ($output) = @_;
+    my ($error, $is_denied) = ("$!", $! == EACCES || $! == EPERM);
+    my $owner = (lstat "$output.lock")[4];
+    return "export_mysql_cdb: $output.lock: $error\n" if !$is_denied || !defined $owner || $owner == $>;
+    return "export_mysql_cdb: $output.lock belongs to " . (getpwuid($owner) // "user $owner")
+      . ', who has run this before: run it as that user, or remove the file' . "\n";
 }
 
 sub run {
@@ -563,43 +830,57 @@ sub run {
     refuse_foreign_folder(dirname($output));
     lock_output($output) or return DONE;
     return in_a_child(sub {
-        my $users = write_map($Temporary, $output, @servers);
-        if ($Warnings > MAX_WARNINGS) {
-            print STDERR 'export_mysql_cdb: and ' . ($Warnings - MAX_WARNINGS) . " more\n";
-        }
-        die "export_mysql_cdb: the old map stays, because of --strict\n"
-          if $Warnings && $OPTIONS{strict};
-        publish($Temporary, $output, $users);
-        return DONE;
+        read_state("$output.state");
+        my $failed = eval { export_all($output, @servers) };
+        my $error = $@;
+        write_state("$output.state", defined $failed, defined $failed && !$failed);
+        die $error if !defined $failed;
+        return $failed ? PARTIAL : DONE;
     }, "$output.XXXXXX");
 }
 
-# The work is done by a child. So a signal ends it at once, even within a driver that waits for a
-# server, and this process, which only waits, removes what is left.
+# Returns how many servers have failed.
+sub export_all {
+    my ($output, @servers) = @_;
+    my ($users, $failed) = write_map($Temporary, $output, @servers);
+    if ($Reported > MAX_WARNINGS) {
+        print STDERR 'export_mysql_cdb: and ' . ($Reported - MAX_WARNINGS) . " more\n";
+    }
+    die "export_mysql_cdb: the old map stays, because of --strict\n" if $Warnings && $OPTIONS{strict};
+    publish($Temporary, $output, $users);
+    return $failed;
+}
+
+# The work is done by a child and its children, a group of processes. So a signal ends them at once,
+# even within a driver that waits for a server, and this process, which only waits, removes what is
+# left.
 sub in_a_child {
     my ($work, $template) = @_;
     my ($child, $stopped);
-    local @SIG{qw(INT TERM HUP)} = (sub { $stopped = 1; kill KILL => $child if $child }) x 3;
+    local @SIG{qw(INT TERM HUP)} = (sub { $stopped = 1; stop($child) if $child }) x 3;
     my $file = File::Temp->new(TEMPLATE => $template, UNLINK => 0);
     $Temporary = $file->filename;
-    open $Notes, '+>', undef or die "temporary file: $!\n";
     my $pid = fork // die "fork: $!\n";
     if ($pid == 0) {
+        setpgrp;
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP ALRM);
         my $code = eval { $work->() } // complain($@);
         STDOUT->flush or $code = FAILED;
         POSIX::_exit($code);
     }
     $child = $pid;
-    kill KILL => $pid if $stopped;
+    stop($pid) if $stopped;
     waitpid $pid, 0;
     undef $child;
     my $signal = $? & 127 or return $? >> 8;
-    return complain("stopped; the old map stays\n") if $stopped;
-    sysseek $Notes, 0, 0;
-    my $note = "ended by signal $signal";
-    sysread $Notes, $note, 1000 if $signal == POSIX::SIGALRM;
-    return complain("$note; the old map stays\n");
+    return complain($stopped ? "stopped; the old map stays\n" : "ended by signal $signal; the old map stays\n");
+}
+
+# Of the group, if the child has made it, and else of the child alone.
+sub stop {
+    my ($pid) = @_;
+    kill KILL => -$pid;
+    kill KILL => $pid;
 }
 
 sub complain {
@@ -622,13 +903,31 @@ sub usage {
         -verbose => $verbose, -noperldoc => 1);
 }
 
+# Seconds of a duration such as 24h; undef for what is none.
+sub seconds_of {
+    my ($text) = @_;
+    return 0 if $text =~ /^(?:off|0)$/;
+    my ($number, $unit) = $text =~ /^([1-9][0-9]{0,5})([smhd])$/ or return undef;
+    return $number * { s => 1, m => 60, h => 3600, d => 86_400 }->{$unit};
+}
+
 sub main {
     local @ARGV = @_;
-    ($Warnings, $Temporary, %OPTIONS) = (0);
-    my $known = Getopt::Long::GetOptions(\%OPTIONS,
-        qw(verbose|v dry-run|n strict no-secrets allow-empty driver=s help|h version));
+    ($Warnings, $Reported, $Temporary) = (0, 0);
+    %OPTIONS = (jobs => 16, 'keep-failed' => '24h');
+    my $known = Getopt::Long::GetOptions(\%OPTIONS, qw(verbose|v dry-run|n strict no-secrets
+      allow-empty driver=s jobs=i keep-failed=s help|h version));
     if ($OPTIONS{help}) { usage(\*STDOUT, 2); return DONE }
     if ($OPTIONS{version}) { print "export_mysql_cdb $VERSION\n"; return DONE }
+    $OPTIONS{keep} = seconds_of($OPTIONS{'keep-failed'});
+    if ($known && !defined $OPTIONS{keep}) {
+        print STDERR "--keep-failed is a duration such as 24h or 30d, or off\n";
+        $known = 0;
+    }
+    if ($known && ($OPTIONS{jobs} < 1 || $OPTIONS{jobs} > MAX_JOBS)) {
+        print STDERR '--jobs is a number from 1 to ' . MAX_JOBS . "\n";
+        $known = 0;
+    }
     if (!$known || @ARGV != 2) { usage(\*STDERR, 0); return USAGE }
     return eval { run(@ARGV) } // complain($@);
 }
@@ -657,11 +956,12 @@ the destination of each user is the server that has the account. Run it from cro
 
   * * * * *  rum  export_mysql_cdb.pl /etc/rum/servers.conf /var/lib/rum/users.cdb
 
-It replaces the map in one step, and only if every server has answered; otherwise the old map
-stays and the exit status is not 0. If nothing has changed, the file stays, but gets a new date
+It replaces the map in one step. A server that does not answer keeps the users that the old map
+has there, for a day (C<--keep-failed>); the exit status is then 3. If nothing has changed, the file stays, but gets a new date
 once an hour, so that rum loads it again and the metric of its age is right.
 
-It prints nothing on success. A run that finds another one in progress exits at once.
+It prints nothing on success. Warnings, and servers that fail, are printed when they are new, and
+then once a day. A run that finds another one in progress exits at once.
 
 It reads C<mysql.user> on MySQL 5.7, 8 and 9 and on MariaDB before 10.4, and C<mysql.global_priv>
 on MariaDB from 10.4 on.
@@ -678,10 +978,21 @@ Print what each server has, and what happened to the map.
 
 Do everything except replacing the map.
 
+=item B<--jobs N>
+
+Ask so many servers at the same time, 1 to 200. Default: 16.
+
+=item B<--keep-failed TIME>
+
+How long the others' users are exported without a server that fails, such as C<12h> or C<30d>. Until
+then its users stay as the old map has them, and no other server gets their names. After that the
+old map stays as a whole, with exit status 1, until the server answers or is no longer listed.
+C<off>: any server that fails keeps the old map. Default: 24h.
+
 =item B<--strict>
 
-Keep the old map, and fail, on any warning: a user on two servers, or one with different passwords
-for different hosts. Without this option, a user on two servers stays on the one that MAP names,
+Keep the old map, and fail, if a server fails, or on any warning: a user on two servers, or one with
+different passwords for different hosts. Without this option, a user on two servers stays on the one that MAP names,
 and is left out if MAP names neither; of different passwords none is exported.
 
 =item B<--no-secrets>
@@ -749,10 +1060,10 @@ The time limit for connecting, and for each answer, in seconds. Default: 10.
 
 =item B<tls>, B<ca>
 
-C<no>: without TLS. C<yes>: encrypted, but the server need not prove its identity; an attacker who
+C<auto>: with TLS if the server has it, else without. C<no>: without TLS. C<yes>: encrypted, but the server need not prove its identity; an attacker who
 changes traffic can remove TLS: the export then fails, but has already sent the proof of the
 password. C<verify>: the certificate must be valid for the host's name, by an authority in the
-file C<ca>. Default: verify with C<ca>, else no. Debian's DBD::mysql does not support verify,
+file C<ca>. Default: verify with C<ca>, else auto. Debian's DBD::mysql does not support verify,
 DBD::MariaDB does.
 
 =item B<insecure>
@@ -791,8 +1102,8 @@ and on MariaDB 10.4 and later:
 
 Whoever can create accounts on a server can give them any name, and rum sends the logins of that
 name to the server in the map. So a name that several servers have stays where the current MAP
-sends it. If that is none of them, the export leaves the name out, and the error names the
-servers.
+sends it, also while that server fails. If that is none of them, the export leaves the name out, and
+the warning names the servers.
 
 This does not protect a name before any server has it, or while its own server lacks it (a dropped
 or locked account): another server can take it then. If servers belong to different people, assign
@@ -828,13 +1139,18 @@ exported as the server stores them, in UTF-8.
 
 =head1 EXIT STATUS
 
-0: the map is new, or nothing has changed, or another run is in progress. 1: a server or the
-system failed, or --strict found a warning; the old map stays. 2: the command line is wrong.
+0: the map is new, or nothing has changed, or another run is in progress. 1: all servers or the
+system failed, or one server for longer than --keep-failed, or --strict found a warning; the old map
+stays. 2: the command line is wrong. 3: as 0, but servers failed, and their users are those of the
+old map.
 
 =head1 FILES
 
-MAP.lock detects other runs, and stays. Run the program as the owner of the folder of MAP: root
-does not write into another user's folder.
+MAP.lock detects other runs, and stays. MAP.state has the time at which each server has last
+answered, and what was printed when, without names of users; without it the date of MAP counts. Run
+the program as the owner of the folder of MAP, and always as the same user: root does not write into
+another user's folder. A new map has the owner, group and mode of the old one; without an old one,
+it belongs to the group of the folder, which may read it.
 
 =head1 SEE ALSO
 

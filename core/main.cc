@@ -18,6 +18,7 @@
 #include "daemon/privileges.h"
 #include "daemon/service.h"
 #include "daemon/successor.h"
+#include "geo/geo_database.h"
 #include "limits/descriptors.h"
 #include "map/map_file.h"
 #include "module/hook.h"
@@ -54,8 +55,14 @@ int Check(const CommandLine& line) {
   if (!line.settings->map.empty()) {
     auto map = MapFile::Load(line.settings->map);
     if (!map) mistakes += Lines(map.error().text);
-    if (map && (*map)->rules().refused) {
-      mistakes += Lines(line.settings->map + ": " + Complaints(**map).front());
+    const bool has_countries = !line.settings->geo_db.empty();
+    if (map && ((*map)->rules().refused || (!has_countries && (*map)->rules().needing_countries))) {
+      mistakes += Lines(line.settings->map + ": " + Complaints(**map, has_countries).front());
+    }
+  }
+  if (!line.settings->geo_db.empty()) {
+    if (auto geo = GeoDatabase::Load(line.settings->geo_db); !geo) {
+      mistakes += Lines("--geo-db: " + geo.error().text);
     }
   }
   std::fputs(mistakes.empty() ? "rum: the configuration is good\n" : mistakes.c_str(),

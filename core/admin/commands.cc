@@ -13,6 +13,7 @@
 #include "admin/user_history.h"
 #include "base/clock.h"
 #include "base/escape.h"
+#include "base/log.h"
 #include "limits/admission.h"
 #include "map/map_watcher.h"
 #include "probe/explainer.h"
@@ -28,7 +29,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Words = std::vector<std::string_view>;
 
-constexpr size_t kListed = 1000;  // default number of entries in a list
+constexpr size_t kValueLogged = 200;  // bytes
+constexpr size_t kListed = 1000;      // default number of entries in a list
 
 struct Call {
   const Overview& overview;
@@ -225,6 +227,19 @@ const Row kCommands[] = {
     {"/stop", {}, Stop},
 };
 
+// Says who gave the command, as more than one user may open the socket.
+void LogCommand(const Row& row, const Request& request) {
+  std::string text;
+  for (std::string_view word : row.words) {
+    if (auto value = request.Get(std::string(word).c_str())) {
+      text += fmt::format(" {}={}", word, value->substr(0, kValueLogged));
+    }
+  }
+  const auto uid = request.peer_uid();
+  log::Info("command of {}: {}{}", uid ? fmt::format("uid {}", *uid) : "an unknown user",
+            row.path.substr(1), text);
+}
+
 // Rejects unknown parameters, so that a typo in a filter cannot widen the selection.
 template <size_t kCount>
 bool Answer(const Row (&rows)[kCount], const Call& call) {
@@ -237,6 +252,7 @@ bool Answer(const Row (&rows)[kCount], const Call& call) {
     Refuse(call, "'" + *unknown +
                      "' is not a parameter; known parameters:" + (words.empty() ? " none" : words));
   } else {
+    if (call.actions && row->answer != Explain) LogCommand(*row, *call.request);
     row->answer(call);
   }
   return true;

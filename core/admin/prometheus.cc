@@ -10,6 +10,7 @@
 #include "base/escape.h"
 #include "base/log.h"
 #include "config.h"
+#include "geo/geo_watcher.h"
 #include "limits/access_control.h"
 #include "limits/admission.h"
 #include "limits/resident.h"
@@ -141,13 +142,22 @@ std::string StatisticsPrometheus(const Overview& overview) {
     one("rum_map_bytes", "gauge", "Size of the user map", map ? map->bytes() : 0);
     one("rum_map_bad_rules", "gauge", "Users who cannot log in because their rules cannot be read",
         map ? map->rules().refused : 0);
-    one("rum_map_country_rules", "gauge", "Users with country rules, which are not enforced",
+    one("rum_map_country_rules", "gauge", "Users with country rules",
         map ? map->rules().with_countries : 0);
     one("rum_map_loads_total", "counter", "User maps loaded", stats.loads);
     one("rum_map_load_failures_total", "counter", "User maps refused", stats.failures);
     one("rum_map_loaded_timestamp_seconds", "gauge", "When the user map was loaded",
         static_cast<uint64_t>(stats.loaded_at));
   }
+  const FileWatchStats geo = overview.geo ? overview.geo->stats() : FileWatchStats();
+  one("rum_geo_ranges", "gauge", "Ranges of addresses in the country database",
+      overview.geo ? overview.geo->current()->ranges() : 0);
+  one("rum_geo_built_timestamp_seconds", "gauge", "When the country database was made",
+      overview.geo ? static_cast<uint64_t>(overview.geo->current()->built_at()) : 0);
+  one("rum_geo_loads_total", "counter", "Country databases loaded", geo.loads);
+  one("rum_geo_load_failures_total", "counter", "Country databases refused", geo.failures);
+  one("rum_geo_loaded_timestamp_seconds", "gauge", "When the country database was loaded",
+      static_cast<uint64_t>(geo.loaded_at));
   const ModuleConfig& config = *proxy.module_config();
   for (size_t i = 0; i < config.module().metric_count; ++i) {
     rum_metric metric = config.loaded().metric(i);

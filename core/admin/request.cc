@@ -1,8 +1,10 @@
 #include "admin/request.h"
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <charconv>
@@ -38,6 +40,18 @@ Request::~Request() {
 }
 
 bool Request::post() const { return evhttp_request_get_command(request_) == EVHTTP_REQ_POST; }
+
+std::optional<uid_t> Request::peer_uid() const {
+  if (!request_) return std::nullopt;
+  bufferevent* stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request_));
+  ucred peer;
+  socklen_t size = sizeof peer;
+  if (::getsockopt(bufferevent_getfd(stream), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
+      peer.pid == 0) {  // not a unix socket
+    return std::nullopt;
+  }
+  return peer.uid;
+}
 
 std::optional<std::string> Request::Get(const char* key) const {
   const char* value = evhttp_find_header(pairs_, key);

@@ -1,6 +1,8 @@
 // One HTTP request and its answer, which may follow later.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -32,6 +34,8 @@ class Request {
   // The value of a query parameter.
   std::optional<std::string> Get(const char* key) const;
   Result<std::optional<uint64_t>> Number(const char* key) const;  // nullopt: not given
+  // The user of the process at the other end of a unix socket.
+  std::optional<uid_t> peer_uid() const;
   // The first query parameter not in `words`.
   std::optional<std::string> Unknown(std::span<const std::string_view> words) const;
 

@@ -13,6 +13,7 @@
 #include "base/escape.h"
 #include "base/log.h"
 #include "config.h"
+#include "geo/geo_watcher.h"
 #include "limits/access_control.h"
 #include "limits/admission.h"
 #include "limits/resident.h"
@@ -160,6 +161,14 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList
     json["map"]["loaded_at"] = stats.loaded_at;
     json["map"]["last_error"] = stats.last_error;
   }
+  json["geo"]["configured"] = overview.geo != nullptr;
+  const FileWatchStats geo = overview.geo ? overview.geo->stats() : FileWatchStats();
+  json["geo"]["ranges"] = overview.geo ? overview.geo->current()->ranges() : 0;
+  json["geo"]["built_at"] = overview.geo ? overview.geo->current()->built_at() : 0;
+  json["geo"]["loads"] = geo.loads;
+  json["geo"]["load_failures"] = geo.failures;
+  json["geo"]["loaded_at"] = geo.loaded_at;
+  json["geo"]["last_error"] = geo.last_error;
   json["module"] = ModuleJson(proxy);
   json["log"] = {{"dropped", log::Dropped()}};
   return json;

@@ -8,6 +8,7 @@
 namespace rum {
 
 class Explainer;
+class GeoWatcher;
 class MapWatcher;
 class Prober;
 class Proxy;
@@ -24,6 +25,7 @@ struct Overview {
   uint64_t started;  // monotonic ms
   bool draining;
   const TlsContexts* tls = nullptr;
+  const GeoWatcher* geo = nullptr;
 };
 
 // [main] Expiry of the certificate shown to clients, in seconds since 1970; 0: no certificate.

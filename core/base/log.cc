@@ -7,6 +7,7 @@
 #include <spdlog/details/null_mutex.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -47,6 +48,7 @@ std::atomic<uint64_t> dropped = 0;
 struct LastTarget {
   std::atomic<int> fd = -1;
   std::atomic<bool> json = false, is_stderr = false, syslog = false, stream = false;
+  std::atomic<bool> journal = false;
 };
 LastTarget last_target;
 
@@ -55,10 +57,34 @@ Result<Fd> OpenFile(const std::string& path) {
   return OpenTrusted(path, O_WRONLY | O_CREAT | O_APPEND, 0640);
 }
 
+int SeverityOf(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::err:
+      return LOG_ERR;
+    case spdlog::level::warn:
+      return LOG_WARNING;
+    case spdlog::level::info:
+      return LOG_INFO;
+    default:
+      return LOG_DEBUG;
+  }
+}
+
+// Whether standard error is a stream of systemd's journal, which takes a priority in front of each
+// line: JOURNAL_STREAM is its device and inode (systemd.exec(5)). A process that inherited the
+// variable but not the stream must not write priorities.
+bool StderrIsJournal() {
+  const char* text = ::getenv("JOURNAL_STREAM");
+  struct stat status;
+  return text && ::fstat(STDERR_FILENO, &status) == 0 &&
+         fmt::format("{}:{}", status.st_dev, status.st_ino) == text;
+}
+
 // A file or stderr. Lines are batched: flush writes them by one write(2).
 class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
-  FileSink(const std::string& path, Fd file) : path_(path), file_(std::move(file)) {}
+  FileSink(const std::string& path, Fd file)
+      : path_(path), journal_(path.empty() && StderrIsJournal()), file_(std::move(file)) {}
   ~FileSink() override { Forget(); }
 
   // Opens the file again by its name; on failure returns false and keeps the old file.
@@ -74,9 +100,14 @@ class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
 
   int fd() const { return file_.get(); }
   bool is_stderr() const { return path_.empty(); }
+  bool is_journal() const { return journal_; }
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
+    if (journal_) {
+      const char prefix[] = {'<', static_cast<char>('0' + SeverityOf(message.level)), '>'};
+      lines_.append(prefix, prefix + sizeof prefix);
+    }
     formatter_->format(message, lines_);
   }
   // If a line was written partly, its rest is written before the next line.
@@ -112,6 +143,7 @@ class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
   }
 
   const std::string path_;  // empty: stderr
+  const bool journal_;
   Fd file_;
   spdlog::memory_buf_t lines_;
   std::string rest_;  // the unwritten rest of the last line
@@ -129,25 +161,12 @@ class SyslogSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> 
     formatter_->format(message, line);
     std::string_view text(line.data(), line.size());
     if (text.ends_with('\n')) text.remove_suffix(1);
-    if (!syslog_.Send(Severity(message.level), std::chrono::system_clock::to_time_t(message.time),
+    if (!syslog_.Send(SeverityOf(message.level), std::chrono::system_clock::to_time_t(message.time),
                       text)) {
       ++dropped;
     }
   }
   void flush_() override {}
-
-  static int Severity(spdlog::level::level_enum level) {
-    switch (level) {
-      case spdlog::level::err:
-        return LOG_ERR;
-      case spdlog::level::warn:
-        return LOG_WARNING;
-      case spdlog::level::info:
-        return LOG_INFO;
-      default:
-        return LOG_DEBUG;
-    }
-  }
 
   Syslog syslog_;
 };
@@ -171,6 +190,7 @@ struct Target {
   void TellLastTarget(bool as_json) const {
     last_target.json = as_json;
     last_target.is_stderr = file && file->is_stderr();
+    last_target.journal = file && file->is_journal();
     last_target.syslog = syslog != nullptr;
     last_target.stream = syslog && syslog->syslog().stream();
     last_target.fd = file ? file->fd() : syslog ? syslog->syslog().fd() : -1;
@@ -191,6 +211,7 @@ struct Line {
   Level level;
   std::string text;
   Form form = Form::kMessage;
+  bool each = false;  // repeats are not gathered
   // A command instead of a line; runs after the lines queued before it.
   bool reopen = false;             // reopen the file
   std::optional<Switch> change{};  // change the target or the format
@@ -300,7 +321,7 @@ void Writer::WriteAll(std::vector<Line>& all) {
 
 // Only errors and warnings are gathered; repeated events stay visible.
 bool Writer::MayWrite(const Line& line) {
-  return line.level > Level::kWarning ||
+  return line.level > Level::kWarning || line.each ||
          repeats.Pass(std::chrono::steady_clock::now(), static_cast<int>(line.level), line.text);
 }
 
@@ -449,6 +470,14 @@ void Write(Level level, std::string_view text) {
   Push({.time = std::chrono::system_clock::now(), .level = level, .text = std::string(text)});
 }
 
+void WriteAnswer(Level level, std::string_view text) {
+  if (!Enabled(level)) return;
+  Push({.time = std::chrono::system_clock::now(),
+        .level = level,
+        .text = std::string(text),
+        .each = true});
+}
+
 void WriteFields(Level level, bool as_json, std::string line) {
   if (!Enabled(level)) return;
   Push({.time = std::chrono::system_clock::now(),
@@ -486,6 +515,8 @@ std::string_view FormatTime(char (&text)[40]) {
   return {text, static_cast<size_t>(next - text) - 1};
 }
 
+std::string_view Priority() { return last_target.journal ? "<3>" : ""; }
+
 // A pipe that nobody reads must not hold up a process that ends.
 void WriteAtOnce(int fd, bool socket, std::initializer_list<std::string_view> parts) {
   iovec pieces[8];
@@ -511,10 +542,11 @@ void LastLine(std::string_view text) {
   if (fd >= 0 && last_target.syslog) {
     WriteAtOnce(fd, true, {"<27>rum: ", text, {"", last_target.stream ? 1u : 0u}});
   } else if (fd >= 0 && last_target.json) {
-    WriteAtOnce(fd, false,
-                {R"({"time":")", time, R"(","level":"error","message":")", text, "\"}\n"});
+    WriteAtOnce(
+        fd, false,
+        {Priority(), R"({"time":")", time, R"(","level":"error","message":")", text, "\"}\n"});
   } else if (fd >= 0) {
-    WriteAtOnce(fd, false, {time, " error ", text, "\n"});
+    WriteAtOnce(fd, false, {Priority(), time, " error ", text, "\n"});
   }
   if (fd < 0 || !last_target.is_stderr) {
     WriteAtOnce(STDERR_FILENO, false, {"rum: ", text, "\n"});

@@ -45,6 +45,8 @@ void CountDropped();
 
 // [any] Logs one line of text. Repeated errors and warnings are gathered for ten seconds.
 void Write(Level level, std::string_view text);
+// [any] As Write(), for what an operator has asked for: repeats are logged each time.
+void WriteAnswer(Level level, std::string_view text);
 // [any] Logs a preformatted line: text without control characters or, with `as_json`, the fields of
 // an object without braces. Json() chose the format when the line was made; it is not converted if
 // the format changes.

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 #include <malloc.h>
 #include <signal.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cstring>
@@ -40,7 +41,8 @@ std::string Names(const std::vector<std::string>& names) {
 Error RefuseReload(const Error& error) {
   std::string text = error.text;
   for (size_t at; (at = text.find('\n')) != text.npos;) text.replace(at, 1, "; ");
-  log::Error("the configuration is not applied, nothing has changed: {}", text);
+  log::WriteAnswer(log::Level::kError,
+                   "the configuration is not applied, nothing has changed: " + text);
   return error;
 }
 
@@ -48,6 +50,13 @@ void LogKept(const std::vector<std::string>& kept) {
   if (kept.empty()) return;
   log::Warning("these options have changed, too, and need a new process: {}; USR2 starts one",
                Names(kept));
+}
+
+std::string DateOf(int64_t seconds) {
+  const time_t time = seconds;
+  tm t;
+  char text[32] = "";
+  return ::gmtime_r(&time, &t) && ::strftime(text, sizeof text, "%F", &t) ? text : "?";
 }
 
 sigset_t HeldSignals() {
@@ -64,7 +73,7 @@ void HoldSignals() {
   ::pthread_sigmask(SIG_BLOCK, &held, nullptr);
 }
 
-std::vector<std::string> Complaints(const MapFile& map) {
+std::vector<std::string> Complaints(const MapFile& map, bool has_countries) {
   std::vector<std::string> all;
   const MapRulesCount& rules = map.rules();
   if (rules.refused) {
@@ -73,9 +82,18 @@ std::vector<std::string> Complaints(const MapFile& map) {
                     "(rum-map check lists them): {}",
                     rules.refused, rules.first_refused));
   }
-  if (rules.with_countries) {
+  if (rules.needing_countries && !has_countries) {
     all.push_back(
-        fmt::format("{} users have country rules, which are not enforced", rules.with_countries));
+        fmt::format("{} users cannot log in because their rules name countries and --geo-db is not "
+                    "given",
+                    rules.needing_countries));
+  }
+  if (const uint64_t ignored = rules.with_countries - rules.needing_countries;
+      ignored && !has_countries) {
+    all.push_back(
+        fmt::format("{} users have country rules, which are not enforced because --geo-db is not "
+                    "given",
+                    ignored));
   }
   if (map.alike() >= kManyAlike) {
     all.push_back(
@@ -108,6 +126,7 @@ Daemon::~Daemon() {
   control_.reset();
   statistics_.reset();
   watcher_.reset();
+  geo_.reset();
   prober_.reset();
   explainer_.reset();
   proxy_.reset();
@@ -155,6 +174,9 @@ Status Daemon::Start() {
   UseTls(std::move(*tls));
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
   if (auto bound = proxy_->Bind(&origin_.sockets); !bound) return bound;
+  auto geo = WatchGeo(*settings_);
+  if (!geo) return geo.error();
+  UseGeo(std::move(*geo));
   if (auto watched = WatchMap(); !watched) return watched;
   if (auto opened = OpenAdmin(); !opened) return opened;
   if (!origin_.takes_over) {  // otherwise the old process owns it until this one serves
@@ -203,7 +225,7 @@ Status Daemon::WatchMap() {
       base_, settings_->map,
       [this](std::shared_ptr<const MapFile> map) {
         log::Info("{}: the map is loaded, {} records", settings_->map, map->records());
-        for (const std::string& text : Complaints(*map)) {
+        for (const std::string& text : Complaints(*map, geo_ != nullptr)) {
           log::Warning("{}: {}", settings_->map, text);
         }
         proxy_->SetMap(std::move(map));
@@ -216,6 +238,27 @@ Status Daemon::WatchMap() {
     return Error{Fault::kMap, watcher_->stats().last_error};
   }
   return Ok();
+}
+
+Result<std::unique_ptr<GeoWatcher>> Daemon::WatchGeo(const Settings& settings) {
+  const std::string& path = settings.geo_db;
+  if (path.empty()) return std::unique_ptr<GeoWatcher>();
+  auto geo = std::make_unique<GeoWatcher>(
+      base_, path, [this] { SetGeo(); }, [](const Error& error) { log::Error("{}", error.text); });
+  if (auto started = geo->Start(); !started) return started.error();
+  return geo;
+}
+
+void Daemon::UseGeo(std::unique_ptr<GeoWatcher> geo) {
+  geo_ = std::move(geo);
+  geo_ ? SetGeo() : proxy_->SetGeo(nullptr);
+}
+
+void Daemon::SetGeo() {
+  const GeoDatabase& geo = *geo_->current();
+  log::Info("{}: the country database is loaded, {} ranges, made {}", settings_->geo_db,
+            geo.ranges(), DateOf(geo.built_at()));
+  proxy_->SetGeo(geo_->current());
 }
 
 Status Daemon::OpenAdmin() {
@@ -359,8 +402,11 @@ void Daemon::ReloadAll(Actions::Answer answer) {
   std::string wrong = read ? "" : read.error().text;
   if (read && !tls_status_) wrong = tls_status_.error().text;
   std::string done = "read again";
-  if (read && !read->empty()) {
-    done += "; these options have changed and need a new process (upgrade): " + Names(*read);
+  if (read && !read->taken_back.empty()) {
+    done += "; the files replace what was set by rumctl: " + Names(read->taken_back);
+  }
+  if (read && !read->kept.empty()) {
+    done += "; these options have changed and need a new process (upgrade): " + Names(read->kept);
   }
   log::Reopen();
   if (!draining_) service_.Ready();
@@ -370,40 +416,55 @@ void Daemon::ReloadAll(Actions::Answer answer) {
     if (watcher_ && !watcher_->stats().last_error.empty()) {
       all += (all.empty() ? "" : "\n") + watcher_->stats().last_error;
     }
+    if (geo_ && !geo_->stats().last_error.empty()) {
+      all += (all.empty() ? "" : "\n") + geo_->stats().last_error;
+    }
     answer(all.empty() ? Ok() : Status(Error{Fault::kConfig, all}), done);
   };
-  watcher_ ? watcher_->check_now(tell) : tell();
+  auto look_at_geo = [this, tell = std::move(tell)] { geo_ ? geo_->check_now(tell) : tell(); };
+  watcher_ ? watcher_->check_now(look_at_geo) : look_at_geo();
 }
 
 // Reads the configuration again and applies it. If it contains an error, nothing changes.
-Result<std::vector<std::string>> Daemon::Reload() {
+Result<Daemon::Reloaded> Daemon::Reload() {
   auto line = ReadCommandLine(origin_.argc, origin_.argv, kHost, module_);
   if (!line) return RefuseReload(line.error());
   rum::Reload plan = PlanReload(*configured_, *line->settings);
   if (plan.applied.empty()) {
     LookAtTls(true);
     LogKept(plan.kept);
-    return plan.kept;
+    return Reloaded{.kept = plan.kept, .taken_back = {}};
   }
   auto config = ModuleConfig::Make(module_, plan.settings->module_values);
   if (!config) return RefuseReload(config.error());
   auto tls = TlsContexts::Make(plan.settings->tls);
   if (!tls) return RefuseReload(tls.error());
   ByHand by_hand = by_hand_;
-  by_hand.Forget(plan.applied);
+  const std::vector<std::string> taken_back = by_hand.Forget(plan.applied);
   auto settings = by_hand.Over(plan.settings);
+  std::unique_ptr<GeoWatcher> next_geo;
+  const bool new_geo = settings->geo_db != settings_->geo_db;
+  if (new_geo) {
+    auto geo = WatchGeo(*settings);
+    if (!geo) return RefuseReload(geo.error());
+    next_geo = std::move(*geo);
+  }
   if (auto changed = log::Change(settings->log); !changed) return RefuseReload(changed.error());
   configured_ = plan.settings;
   by_hand_ = std::move(by_hand);
   settings_ = std::move(settings);
+  if (new_geo) UseGeo(std::move(next_geo));
   UseTls(std::move(*tls));
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
   tls_status_ = Ok();
   proxy_->Reload(settings_, std::move(*config));
   prober_->Follow();
   log::Info("the configuration is reloaded; applied: {}", Names(plan.applied));
+  if (!taken_back.empty()) {
+    log::Info("the files replace what was set by rumctl: {}", Names(taken_back));
+  }
   LogKept(plan.kept);
-  return plan.kept;
+  return Reloaded{.kept = plan.kept, .taken_back = taken_back};
 }
 
 Status Daemon::SetLogLevel(log::Level level) {

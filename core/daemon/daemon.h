@@ -13,6 +13,7 @@
 #include "daemon/privileges.h"
 #include "daemon/service.h"
 #include "daemon/successor.h"
+#include "geo/geo_watcher.h"
 #include "map/map_watcher.h"
 #include "module/state_store.h"
 #include "net/inherited_sockets.h"
@@ -25,7 +26,7 @@
 namespace rum {
 
 // Warnings about the rules of a map that is otherwise valid.
-std::vector<std::string> Complaints(const MapFile& map);
+std::vector<std::string> Complaints(const MapFile& map, bool has_countries);
 
 // [main, before any thread] Blocks the signals that control a running process until a Daemon
 // serves; before that, their default action would end the process.
@@ -64,16 +65,25 @@ class Daemon {
   // daemon.cc
   Status JudgeStateDirectory(uid_t owner) const;
   Status WatchMap();
+  // nullptr without --geo-db. Proxy::SetGeo() is left to the caller.
+  Result<std::unique_ptr<GeoWatcher>> WatchGeo(const Settings& settings);
+  void UseGeo(std::unique_ptr<GeoWatcher> geo);
+  void SetGeo();
   Status OpenAdmin();
   void WatchSignals();
   Status DropPrivileges();
   void Serve();
   void UseTls(std::shared_ptr<const TlsContexts> tls);
   Overview overview() const {
-    return {*proxy_, *prober_, *explainer_, watcher_.get(), started_, draining_, tls_.get()};
+    return {*proxy_,  *prober_,  *explainer_, watcher_.get(),
+            started_, draining_, tls_.get(),  geo_.get()};
   }
   void ReloadAll(Actions::Answer answer = {});  // for SIGHUP
-  Result<std::vector<std::string>> Reload();    // returns the options that need a new process
+  struct Reloaded {
+    std::vector<std::string> kept;        // options that need a new process
+    std::vector<std::string> taken_back;  // options that rumctl had set, and the files set now
+  };
+  Result<Reloaded> Reload();
   void LookAtTls(bool again);
   Status SetLogLevel(log::Level level);
   Status SetLimit(const std::string& option, const std::string& value);
@@ -110,6 +120,7 @@ class Daemon {
   std::unique_ptr<Prober> prober_;
   std::unique_ptr<Explainer> explainer_;
   std::unique_ptr<MapWatcher> watcher_;
+  std::unique_ptr<GeoWatcher> geo_;
   std::unique_ptr<StatisticsServer> statistics_, control_;  // -m, --control
   std::unique_ptr<Successor> successor_;                    // while it starts
   Actions::Answer upgraded_;                                // called with its result

@@ -173,7 +173,8 @@ void Daemon::OnSuccessor(const std::string& failed) {
     if (answer) answer(Error{Fault::kConfig, "the old process continues to serve: " + failed}, "");
     return;
   }
-  log::Info("hand-over: process {} serves; {} sessions end here", successor->pid(), proxy_->Load());
+  log::Info("hand-over: process {} serves; {} sessions continue in this process until they end",
+            successor->pid(), proxy_->Load());
   if (answer) {
     answer(Ok(), fmt::format("process {} serves; {} sessions are left in the old one",
                              successor->pid(), proxy_->Load()));

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "geo/geo_database.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "probe/explainer.h"
@@ -22,10 +23,12 @@ namespace {
 Result<Explanation> Answer(std::shared_ptr<const Settings> settings,
                            std::shared_ptr<const ModuleConfig> config,
                            std::shared_ptr<const MapFile> map,
+                           std::shared_ptr<const GeoDatabase> geo,
                            std::shared_ptr<const TlsContexts> tls) {
   std::unique_ptr<event_base, decltype(&event_base_free)> base(event_base_new(), event_base_free);
   Proxy proxy(base.get(), settings, std::move(config));
   proxy.SetMap(std::move(map));
+  proxy.SetGeo(std::move(geo));
   proxy.SetTls(std::move(tls));
   if (auto started = proxy.Start(); !started) return started.error();
   Explainer explainer(proxy);
@@ -62,7 +65,14 @@ int Explain(const CommandLine& line) {
     if (!loaded) return fail(loaded.error());
     map = std::move(*loaded);
   }
-  auto answer = Answer(settings, std::move(*config), std::move(map), std::move(*tls));
+  std::shared_ptr<const GeoDatabase> geo;
+  if (!settings->geo_db.empty()) {
+    auto loaded = GeoDatabase::Load(settings->geo_db);
+    if (!loaded) return fail(loaded.error());
+    geo = std::move(*loaded);
+  }
+  auto answer =
+      Answer(settings, std::move(*config), std::move(map), std::move(geo), std::move(*tls));
   if (!answer) return fail(answer.error());
   for (const auto& [key, value] : answer->lines) fmt::print("{:<12} {}\n", key, value);
   log::Close();

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "geo/geo_database.h"
+
 namespace rum {
 namespace {
 
@@ -24,15 +26,46 @@ Cidr KeyOf(const AccessControl::Settings& settings, const SocketAddress& address
 
 }  // namespace
 
-Refusal AccessLists::Judge(const SocketAddress& address) const {
-  if (!address.ip()) return Refusal::kNone;
-  if (deny.Contains(address)) return Refusal::kDeny;
-  return allow.empty() || allow.Contains(address) ? Refusal::kNone : Refusal::kAllow;
+Result<AccessList> AccessList::Parse(std::string_view text) {
+  constexpr std::string_view kCountry = "country:";
+  AccessList list;
+  for (std::string_view rest = text;;) {
+    const size_t comma = rest.find(',');
+    const std::string_view one = rest.substr(0, comma);
+    if (one.starts_with(kCountry)) {
+      auto country = CountrySet::Parse(one.substr(kCountry.size()));
+      if (!country) return country.error();
+      list.countries.Add(*country);
+    } else {
+      auto network = CidrSet::Parse(one);
+      if (!network) return network.error();
+      list.networks.Add(*network);
+    }
+    if (comma == rest.npos) return list;
+    rest.remove_prefix(comma + 1);
+  }
 }
 
-Refusal AccessControl::Enter(const Settings& settings, const SocketAddress& address, Lease* lease) {
+void AccessList::Add(const AccessList& other) {
+  networks.Add(other.networks);
+  countries.Add(other.countries);
+}
+
+bool AccessList::Contains(const SocketAddress& address, const GeoDatabase* geo) const {
+  if (networks.Contains(address)) return true;
+  return !countries.empty() && geo && countries.Contains(geo->Find(address));
+}
+
+Refusal AccessLists::Judge(const SocketAddress& address, const GeoDatabase* geo) const {
+  if (!address.ip()) return Refusal::kNone;
+  if (deny.Contains(address, geo)) return Refusal::kDeny;
+  return allow.empty() || allow.Contains(address, geo) ? Refusal::kNone : Refusal::kAllow;
+}
+
+Refusal AccessControl::Enter(const Settings& settings, const SocketAddress& address,
+                             const GeoDatabase* geo, Lease* lease) {
   lease->Release();
-  if (Refusal refusal = settings.Judge(address); refusal != Refusal::kNone) return refusal;
+  if (Refusal refusal = settings.Judge(address, geo); refusal != Refusal::kNone) return refusal;
   if (settings.max_memory && memory_.load(std::memory_order_relaxed) > settings.max_memory) {
     return Refusal::kMaxMemory;
   }

@@ -8,21 +8,39 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include "base/address.h"
 #include "base/cidr.h"
+#include "base/country.h"
 #include "base/rate.h"
+#include "base/result.h"
 #include "limits/keyed_limiter.h"
 #include "limits/refusals.h"
 #include "limits/user_limits.h"
 
 namespace rum {
 
-// Access lists; an empty `allow` admits everyone.
+class GeoDatabase;
+
+// Networks and countries.
+struct AccessList {
+  CidrSet networks;
+  CountrySet countries;
+
+  // Parses a comma-separated list of networks and of countries, such as country:CZ.
+  static Result<AccessList> Parse(std::string_view text);
+  void Add(const AccessList& other);
+  bool empty() const { return networks.empty() && countries.empty(); }
+  // `geo` is only used if there are countries; nullptr: the country of no address is known.
+  bool Contains(const SocketAddress& address, const GeoDatabase* geo) const;
+};
+
+// An empty `allow` admits everyone.
 struct AccessLists {
-  CidrSet allow, deny;
+  AccessList allow, deny;
   // Access lists do not apply to clients of unix sockets, which have no address.
-  Refusal Judge(const SocketAddress& address) const;
+  Refusal Judge(const SocketAddress& address, const GeoDatabase* geo) const;
 };
 
 // [any] One object for all workers; its counts survive a reload. Limits that are off use no tables:
@@ -67,8 +85,10 @@ class AccessControl {
       : clock_(clock), by_ip_(clock), by_destination_(clock) {}
 
   // Admits a new client. Fills `lease` if the answer is kNone; a refused client does not count
-  // towards rates. Limits by address do not apply to clients of unix sockets.
-  Refusal Enter(const Settings& settings, const SocketAddress& address, Lease* lease);
+  // towards rates. Limits by address do not apply to clients of unix sockets. `geo`: for access
+  // lists with countries.
+  Refusal Enter(const Settings& settings, const SocketAddress& address, const GeoDatabase* geo,
+                Lease* lease);
   // Counts a client that connects to a destination; release `lease` when it is logged in or gone.
   Refusal Connect(const Settings& settings, const Address& destination,
                   ByDestination::Lease* lease);

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "geo/geo_database.h"
 #include "map/map_record.h"
 #include "rum/module.h"
 
@@ -28,6 +29,16 @@ std::string Around(const Admission::Settings& settings, const SocketAddress& add
   return Cidr::Around(address, 32, settings.guard.ip_prefix).text();
 }
 
+// Version 6.7 ignored countries without a database; a rule that is written today restricts anyway.
+int32_t JudgeCountry(const MapRules& rules, const Visitor& visitor) {
+  if (!rules.has_countries()) return RUM_OK;
+  if (!visitor.geo) return rules.older ? RUM_OK : RUM_REFUSED_RULES;
+  const Country country = visitor.geo->Find(visitor.address);
+  const bool refused =
+      rules.not_country.Contains(country) || (rules.country && !rules.country->Contains(country));
+  return refused ? RUM_REFUSED_ADDRESS : RUM_OK;
+}
+
 }  // namespace
 
 int32_t JudgeRules(const MapRules& rules, const Visitor& visitor, int64_t now_seconds) {
@@ -39,6 +50,7 @@ int32_t JudgeRules(const MapRules& rules, const Visitor& visitor, int64_t now_se
       (rules.allow && !rules.allow->Contains(visitor.address))) {
     return RUM_REFUSED_ADDRESS;
   }
+  if (int32_t verdict = JudgeCountry(rules, visitor); verdict != RUM_OK) return verdict;
   if (rules.needs_tls && !visitor.safe_way) return RUM_REFUSED_TLS;
   return RUM_OK;
 }

@@ -14,11 +14,14 @@
 
 namespace rum {
 
+class GeoDatabase;
+
 // A client that tries to log in.
 struct Visitor {
   std::string_view user;
   const SocketAddress& address;
-  bool safe_way;  // uses TLS or a unix socket
+  bool safe_way;                     // uses TLS or a unix socket
+  const GeoDatabase* geo = nullptr;  // nullptr: no --geo-db
 };
 
 // Checks the rules that need no counters. Returns RUM_OK or RUM_REFUSED_... of the first broken

@@ -14,6 +14,7 @@
 
 #include "base/file_stamp.h"
 #include "base/result.h"
+#include "base/sealed_copy.h"
 
 namespace rum {
 
@@ -22,9 +23,11 @@ inline constexpr uint32_t kManyAlike = 100;
 
 // Warnings about the rules of a map.
 struct MapRulesCount {
-  uint64_t refused = 0;         // users who cannot log in because their rules cannot be parsed
-  std::string first_refused;    // "user 'x' has rules ..."
-  uint64_t with_countries = 0;  // users with country rules, which are not enforced
+  uint64_t refused = 0;       // users who cannot log in because their rules cannot be parsed
+  std::string first_refused;  // "user 'x' has rules ..."
+  // Users with rules about countries; and those of them who cannot log in without --geo-db, because
+  // only those of version 6.7 are ignored then.
+  uint64_t with_countries = 0, needing_countries = 0;
 };
 
 class MapFile {
@@ -63,9 +66,8 @@ class MapFile {
 
  private:
   MapFile() = default;
-  class Memory;
-  static Result<std::shared_ptr<const MapFile>> Open(const std::string& name, Memory memory,
-                                                     const FileStamp& stamp,
+  static Result<std::shared_ptr<const MapFile>> Open(const std::string& name,
+                                                     const SealedCopy& copy,
                                                      const std::atomic<bool>* stop);
 
   std::string_view all() const {

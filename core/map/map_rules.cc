@@ -137,6 +137,8 @@ struct Attribute {
   ReadWord read;
 };
 
+constexpr std::string_view kNot = "not";  // the part before the dash in the name of a rule
+
 constexpr Attribute kAttributes[] = {
     {"allow", true,
      [](const Word& word, MapRules& rules) -> Status {
@@ -150,6 +152,20 @@ constexpr Attribute kAttributes[] = {
        auto set = CidrSet::Parse(word.value);
        if (!set) return Inside(word.name, set.error());
        rules.deny = std::move(*set);
+       return Ok();
+     }},
+    {"country", true,
+     [](const Word& word, MapRules& rules) -> Status {
+       auto set = CountrySet::Parse(word.value);
+       if (!set) return Inside(word.name, set.error());
+       rules.country = std::move(*set);
+       return Ok();
+     }},
+    {"not-country", true,
+     [](const Word& word, MapRules& rules) -> Status {
+       auto set = CountrySet::Parse(word.value);
+       if (!set) return Inside(word.name, set.error());
+       rules.not_country = std::move(*set);
        return Ok();
      }},
     {"max", true,
@@ -268,8 +284,8 @@ Result<MapRules> ParseText(std::string_view text, std::vector<Column>& columns) 
 
 struct Older {
   std::vector<std::string> networks;
-  std::vector<std::string> countries;
-  bool addresses = false;  // has a list of addresses that is not empty
+  std::vector<std::string> countries;  // as they are stored: two bytes each
+  bool addresses = false;              // has a list of addresses that is not empty
 };
 
 uint32_t Word32(std::string_view bytes) {
@@ -314,6 +330,7 @@ Result<Older> ReadOlder(std::string_view tail) {
     auto list = take_list(kCountry);
     if (!list) return Bad("the list of countries is truncated");
     for (; !list->empty(); list->remove_prefix(kCountry)) {
+      if ((*list)[0] == '\0' && !older.countries.empty()) break;  // ended the list in version 6.7
       older.countries.emplace_back(list->substr(0, kCountry));
     }
   }
@@ -339,7 +356,12 @@ Result<MapRules> ParseOlder(std::string_view tail) {
       rules.allow = std::move(*set);
     }
   }
-  rules.countries = static_cast<uint32_t>(older->countries.size());
+  rules.older = true;
+  // An empty list restricted nothing in version 6.7, and a country that is none matched nobody.
+  if (!older->countries.empty()) rules.country.emplace();
+  for (const std::string& country : older->countries) {
+    if (auto known = Country::From(country)) rules.country->Add(known);
+  }
   return rules;
 }
 
@@ -360,7 +382,8 @@ bool IsMapColumnName(std::string_view name) {
   }
   if (name[0] < 'a' || name[0] > 'z') return false;
   const std::string_view module = name.substr(0, dash);
-  return std::none_of(std::begin(kAttributes), std::end(kAttributes),
+  return module != kNot &&
+         std::none_of(std::begin(kAttributes), std::end(kAttributes),
                       [&](const Attribute& a) { return a.name == module; }) &&
          std::all_of(name.begin(), name.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
@@ -428,7 +451,7 @@ std::vector<std::string> DescribeMapRules(std::string_view tail) {
   } else if (auto older = ReadOlder(tail)) {
     allow = Join(older->networks, ",");
     if (!older->countries.empty()) {
-      std::string line = "countries, which rum does not enforce: ";
+      std::string line = "allowed only from the countries (with --geo-db) ";
       AppendEscaped(line, Join(older->countries, ","));
       lines.push_back(std::move(line));
     }
@@ -438,6 +461,12 @@ std::vector<std::string> DescribeMapRules(std::string_view tail) {
     lines.push_back(allow.empty() ? "refused from every address" : "allowed only from " + allow);
   }
   if (!deny.empty()) lines.push_back("refused from " + deny);
+  if (rules->country && !rules->older) {
+    lines.push_back("allowed only from the countries " + rules->country->text());
+  }
+  if (!rules->not_country.empty()) {
+    lines.push_back("refused from the countries " + rules->not_country.text());
+  }
   if (rules->needs_tls) lines.push_back("must use TLS");
   if (rules->from) lines.push_back("not before " + WriteTime(*rules->from));
   if (rules->until) lines.push_back("not from " + WriteTime(*rules->until) + " on");

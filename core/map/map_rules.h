@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/cidr.h"
+#include "base/country.h"
 #include "base/rate.h"
 #include "base/result.h"
 
@@ -17,14 +18,18 @@ namespace rum {
 struct MapRules {
   bool disabled = false;
   bool needs_tls = false;
-  std::optional<CidrSet> allow;  // if set, the only client addresses accepted
-  CidrSet deny;                  // takes precedence over allow
-  std::optional<int64_t> from;   // logins are refused before; seconds since 1970
-  std::optional<int64_t> until;  // logins are refused from then on
-  std::optional<uint32_t> max;   // concurrent connections; 0: unlimited, whatever the default
-  std::optional<Rate> rate;      // logins; off: unlimited, whatever the default
-  std::string note;              // comment for operators
-  uint32_t countries = 0;        // number of countries in the 6.7 format; not enforced
+  std::optional<CidrSet> allow;       // if set, the only client addresses accepted
+  CidrSet deny;                       // takes precedence over allow
+  std::optional<CountrySet> country;  // if set, the only countries accepted, in addition to allow
+  CountrySet not_country;             // takes precedence over country
+  std::optional<int64_t> from;        // logins are refused before; seconds since 1970
+  std::optional<int64_t> until;       // logins are refused from then on
+  std::optional<uint32_t> max;        // concurrent connections; 0: unlimited, whatever the default
+  std::optional<Rate> rate;           // logins; off: unlimited, whatever the default
+  std::string note;                   // comment for operators
+  bool older = false;  // in the 6.7 format, whose country is ignored without a database
+
+  bool has_countries() const { return country || !not_country.empty(); }
 };
 
 // Bounds of a record's module columns: their number, and the bytes of a name.
@@ -47,7 +52,7 @@ Result<std::string> MakeMapRules(const std::vector<std::string_view>& words);
 std::string FormatMapRules(std::string_view tail);
 
 // Whether `name` is a valid name of a module's column: [a-z][a-z0-9_]*, a dash, [a-z0-9_-]+. No
-// rule has a dash, and no column begins with a rule's name, so a mistyped rule is never a column.
+// column begins with a rule's name or with not-, so a mistyped rule is never a column.
 bool IsMapColumnName(std::string_view name);
 
 // The value of a module's column, or nullopt if the record does not have it. Errors are those of

@@ -182,7 +182,7 @@ int Check(const std::string& path, bool quiet) {
             path.c_str(), path.c_str());
   }
   if (uint64_t users = (*map)->rules().with_countries) {
-    fprintf(stderr, "%s: warning: users with country rules, which rum does not enforce: %llu\n",
+    fprintf(stderr, "%s: warning: users with country rules, for which rum needs --geo-db: %llu\n",
             path.c_str(), static_cast<unsigned long long>(users));
   }
   WarnOfAlike(path, (*map)->alike(), (*map)->alike_user());

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/close_reasons.h"
+#include "geo/geo_database.h"
 #include "limits/access_control.h"
 #include "limits/admission.h"
 #include "limits/verdicts.h"
@@ -27,16 +28,20 @@ std::string_view AsWords(Refusal refusal) {
 }
 
 // Checks the rules that do not need a login: the client's address if it is given, but not TLS.
-int32_t Judge(MapRules rules, const ExplainQuestion& question) {
+int32_t Judge(MapRules rules, const ExplainQuestion& question, const GeoDatabase* geo) {
   rules.needs_tls = false;
   if (!question.from) {
     rules.allow.reset();
     rules.deny = CidrSet();
+    rules.country.reset();
+    rules.not_country = CountrySet();
   }
-  return JudgeRules(
-      rules,
-      {.user = question.user, .address = question.from.value_or(SocketAddress()), .safe_way = true},
-      ::time(nullptr));
+  return JudgeRules(rules,
+                    {.user = question.user,
+                     .address = question.from.value_or(SocketAddress()),
+                     .safe_way = true,
+                     .geo = geo},
+                    ::time(nullptr));
 }
 
 }  // namespace
@@ -78,19 +83,25 @@ void Explainer::DescribeClient() {
   if (!o.question.from) return;
   const Settings& settings = *proxy_.settings();
   const SocketAddress& from = *o.question.from;
-  std::string_view why = AsWords(settings.access_control.Judge(from));
+  const GeoDatabase* geo = proxy_.geo().get();
+  std::string_view why = AsWords(settings.access_control.Judge(from, geo));
   if (why.empty() && proxy_.admission().guard().Blocks(settings.admission.guard, from)) {
     why = "REFUSED: blocked for failed logins";
   }
   AddLine("from", fmt::format("{}{}{}", from.host(), why.empty() ? "" : ", ", why));
   o.allowed &= why.empty();
   if (!from.ip()) return;
+  if (geo) {
+    const Country country = geo->Find(from);
+    AddLine("  country", country ? country.text() : "unknown");
+  }
   // Listeners can have their own lists; one that accepts the client is enough.
   bool open = settings.listeners.empty();
   for (const Address& listener : settings.listeners) {
     auto own = settings.access_control.by_listener.find(listener.text());
-    Refusal refusal =
-        own == settings.access_control.by_listener.end() ? Refusal::kNone : own->second.Judge(from);
+    Refusal refusal = own == settings.access_control.by_listener.end()
+                          ? Refusal::kNone
+                          : own->second.Judge(from, geo);
     open |= refusal == Refusal::kNone;
     if (own == settings.access_control.by_listener.end()) continue;
     std::string_view words = AsWords(refusal);
@@ -114,7 +125,7 @@ void Explainer::DescribeRecord() {
                              record->secret.empty() ? "no stored secret" : "with a stored secret"));
   for (const std::string& rule : DescribeMapRules(record->tail)) AddLine("rule", rule);
   auto rules = ParseMapRules(record->tail);
-  int32_t verdict = rules ? Judge(*rules, o.question) : RUM_REFUSED_RULES;
+  int32_t verdict = rules ? Judge(*rules, o.question, proxy_.geo().get()) : RUM_REFUSED_RULES;
   if (verdict != RUM_OK) {
     o.allowed = false;
     return AddLine("rules", fmt::format("REFUSED: {}", kAdmissionVerdicts[verdict - 1].word));

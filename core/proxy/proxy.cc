@@ -97,6 +97,7 @@ Status Proxy::Start() {
   for (unsigned i = 0; i < settings_->workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
     workers_.back()->set_map(map_);
+    workers_.back()->set_geo(geo_);
     workers_.back()->set_tls(tls_);
   }
   // Only the main thread gets signals; a worker inherits this mask.
@@ -241,6 +242,11 @@ bool Proxy::JoinWithin(Millis most) {
 void Proxy::SetMap(std::shared_ptr<const MapFile> map) {
   map_ = map;
   for (auto& worker : workers_) worker->Post([w = worker.get(), map] { w->set_map(map); });
+}
+
+void Proxy::SetGeo(std::shared_ptr<const GeoDatabase> geo) {
+  geo_ = geo;
+  for (auto& worker : workers_) worker->Post([w = worker.get(), geo] { w->set_geo(geo); });
 }
 
 void Proxy::SetTls(std::shared_ptr<const TlsContexts> tls) {

@@ -26,6 +26,7 @@ class Admission;
 class AccessControl;
 class HookWatch;
 class InheritedSockets;
+class GeoDatabase;
 class Listener;
 class MapFile;
 class ModuleConfig;
@@ -82,6 +83,9 @@ class Proxy {
   // [main] Gives the workers a new map; allowed before Start().
   void SetMap(std::shared_ptr<const MapFile> map);
   const std::shared_ptr<const MapFile>& map() const { return map_; }
+  // [main] Gives the workers a new country database, nullptr: none; allowed before Start().
+  void SetGeo(std::shared_ptr<const GeoDatabase> geo);
+  const std::shared_ptr<const GeoDatabase>& geo() const { return geo_; }
   // [main] Gives the workers new certificates; allowed before Start().
   void SetTls(std::shared_ptr<const TlsContexts> tls);
   // [main] Applies new settings and a new configuration of the module.
@@ -144,6 +148,7 @@ class Proxy {
   std::unique_ptr<SessionLister> lister_;
   std::unique_ptr<HookWatch> hook_watch_;
   std::shared_ptr<const MapFile> map_;
+  std::shared_ptr<const GeoDatabase> geo_;
   std::shared_ptr<const TlsContexts> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;

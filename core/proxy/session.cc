@@ -399,8 +399,23 @@ void Session::TellEnd(const std::string& server, uint32_t reason, std::string_vi
   if (relaying_) worker_.counters.relaying.Sub(1);
   worker_.counters.active.Sub(1);
   worker_.counters.session_times.Add(NowMicros() - opened_);
+  if (!HasLogLine(reason)) return;
   LogSession({record_, *listener_, address_, id_, server, opened_, reason, text, sides_[RUM_CLIENT],
               sides_[RUM_UPSTREAM]});
+}
+
+// --log-sessions
+bool Session::HasLogLine(uint32_t reason) const {
+  switch (worker_.settings().log_sessions) {
+    case LogSessions::kAll:
+      return true;
+    case LogSessions::kFailed:
+      return (reason != RUM_CLOSE_CLIENT && reason != RUM_CLOSE_UPSTREAM) ||
+             record_.login_failures > 0;
+    case LogSessions::kNone:
+      break;
+  }
+  return false;
 }
 
 // Once, after the module's last hook.

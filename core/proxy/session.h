@@ -217,6 +217,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void EndShared();
   void EndLeases(uint32_t reason);
   void TellEnd(const std::string& server, uint32_t reason, std::string_view text);
+  bool HasLogLine(uint32_t reason) const;
   void ReportToProber(uint32_t reason, std::string_view text);
   void Linger();
   void Die();

@@ -219,7 +219,7 @@ int32_t Dialogue::Admit(std::string_view rules) {
   const SocketAddress& address = session_.address();
   // Data through a unix socket does not leave the machine.
   bool safe_way = session_.TlsActive(RUM_CLIENT) == 1 || !address.ip();
-  const Visitor visitor{record.user, address, safe_way};
+  const Visitor visitor{record.user, address, safe_way, worker_.geo()};
   const Admission::Settings& settings = worker_.settings().admission;
   Admission& admission = worker_.proxy().admission();
   // A direction was taken back: the session keeps its user until the next one is confirmed.

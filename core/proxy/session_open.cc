@@ -85,10 +85,11 @@ bool Session::RefuseIfLimited() {
   Refusal refusal = Refusal::kNone;
   if (const auto& lists = settings.access_control.by_listener; !lists.empty()) {
     auto own = lists.find(listener_->asked().text());
-    if (own != lists.end()) refusal = own->second.Judge(address_);
+    if (own != lists.end()) refusal = own->second.Judge(address_, worker_.geo());
   }
   if (refusal == Refusal::kNone)
-    refusal = proxy.access_control().Enter(settings.access_control, address_, &entry_);
+    refusal =
+        proxy.access_control().Enter(settings.access_control, address_, worker_.geo(), &entry_);
   if (refusal == Refusal::kNone) return false;
   worker_.counters.CountRefusal(refusal);
   Refuse(RowOf(refusal).reason, RowOf(refusal).detail);

@@ -155,6 +155,7 @@ void Worker::Retire() {
     RunTasks();
   }
   map_.reset();  // it would no longer be updated
+  geo_.reset();
 }
 
 bool Worker::Post(std::function<void()> task) {

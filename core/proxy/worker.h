@@ -31,6 +31,7 @@ struct rum_worker {};  // what modules hold; always a Worker
 
 namespace rum {
 
+class GeoDatabase;
 class Listener;
 class MapFile;
 class ModuleConfig;
@@ -119,6 +120,8 @@ class Worker final : public rum_worker, private Loop::Watcher {
     map_ = std::move(map);
     kept.NextGeneration();
   }
+  const GeoDatabase* geo() const { return geo_.get(); }  // nullptr: no --geo-db
+  void set_geo(std::shared_ptr<const GeoDatabase> geo) { geo_ = std::move(geo); }
   const std::shared_ptr<const TlsContexts>& tls() const { return tls_; }
   void set_tls(std::shared_ptr<const TlsContexts> tls) {
     tls_ = std::move(tls);
@@ -162,6 +165,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const ModuleConfig> module_config_;
   std::shared_ptr<const MapFile> map_;
+  std::shared_ptr<const GeoDatabase> geo_;
   std::shared_ptr<const TlsContexts> tls_;
   void* module_data_ = nullptr;
   uint64_t last_session_id_ = 0;

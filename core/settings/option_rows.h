@@ -23,6 +23,12 @@ struct OptionRow {
   bool reload = false;  // HUP applies a change of it; others need a new process
 };
 
+#ifdef HAVE_MAXMINDDB
+#define RUM_GEO_MISSING ""
+#else
+#define RUM_GEO_MISSING " (this build cannot: it has no libmaxminddb)"
+#endif
+
 inline constexpr OptionRow kOptionRows[] = {
     {"-s,--listen", "ADDR", kAddressGroup, "accept clients here; may be repeated"},
     {"-d,--destination", "ADDR[,ADDR...]", kAddressGroup,
@@ -74,11 +80,16 @@ inline constexpr OptionRow kOptionRows[] = {
      "proxies that must send a PROXY protocol header: networks such as 10.0.0.0/8, or unix (none)",
      true},
     {"--allow", "[LISTENER=]NET[,NET...]", "Clients",
-     "access list: accept clients from these networks only, at one listener or at all; may be "
-     "repeated (all)",
+     "access list: accept clients from these networks, or countries such as country:CZ, only, at "
+     "one listener or at all; may be repeated (all)",
      true},
     {"--deny", "[LISTENER=]NET[,NET...]", "Clients",
-     "access list: refuse clients from these networks, whatever --allow says; may be repeated",
+     "access list: refuse clients from these networks or countries, whatever --allow says; may be "
+     "repeated",
+     true},
+    {"--geo-db", "FILE", "Clients",
+     "country database (.mmdb), for countries in access lists and in the map; read again when it "
+     "is replaced" RUM_GEO_MISSING " (none)",
      true},
 
     {"--max-connections", "N", "Limits", "client connections at a time (off)", true},
@@ -139,6 +150,10 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--log-level", "error|warning|info|debug", kLogGroup,
      "log messages of this level and above; debug: every step of each session (info)", true},
     {"-L,--log-logins", nullptr, kLogGroup, "log each login when it is finished", true},
+    {"--log-sessions", "all|failed|none", kLogGroup,
+     "which sessions write a line when they end: all, only failed ones (those that neither side "
+     "closed, or with failed logins), or none (all)",
+     true},
 
     {"--connect-timeout", "TIME", kTimeoutGroup, "one attempt to connect to a server (6s)", true},
     {"--first-byte-timeout", "TIME", kTimeoutGroup,
@@ -196,6 +211,7 @@ inline constexpr OldName kOldNames[] = {
     {"-R,--failover-r", "destination", nullptr, "random"},
     {"-v,--verbose", "log-level", "debug"},
     {"--source", "listen"},
+    {"-g,--geoip", "geo-db"},
     {"--" RUM_OLD_MAP_OPTION, "map"},
     {"--dbtype", RUM_DBTYPE_OPTION},
     {"--logfile", "log"},
@@ -218,8 +234,6 @@ struct GoneOption {
 
 inline constexpr GoneOption kGoneOptions[] = {
     {"ssl-max-proto", 0, "6.7", "remove it; TLS 1.3 is used if both sides support it"},
-    {"geoip", 'g', "6.7",
-     "country rules are not supported; use networks in allow= and deny= in the map"},
     {"ext", 'E', "6.7",
      "external look-ups of users are not supported; put the users into the map, see rum-map(1)"},
     {"ext-timeout", 0, "6.7",

@@ -402,6 +402,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->proxy_from = fresh.proxy_from;
   settings->send_proxy = fresh.send_proxy;
   settings->access_control = fresh.access_control;
+  settings->geo_db = fresh.geo_db;
   // A listener that is removed from the configuration stays, with its lists, until a new process
   // starts.
   for (const auto& own : running.access_control.by_listener) {
@@ -413,6 +414,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->log = fresh.log;
   settings->log_logins = fresh.log_logins;
   settings->metrics_users = fresh.metrics_users;
+  settings->log_sessions = fresh.log_sessions;
   settings->tls = fresh.tls;
   settings->tls.state_dir = running.tls.state_dir;
   settings->tls.first = running.tls.first;
@@ -437,11 +439,14 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   return reload;
 }
 
-void ByHand::Forget(const std::vector<std::string>& applied) {
+std::vector<std::string> ByHand::Forget(const std::vector<std::string>& applied) {
+  std::vector<std::string> forgotten;
   for (const std::string& option : applied) {
-    limits.erase(option);
-    if (option == "log-level") level.reset();
+    const bool was_level = option == "log-level" && level;
+    if (was_level) level.reset();
+    if (limits.erase(option) > 0 || was_level) forgotten.push_back(option);
   }
+  return forgotten;
 }
 
 std::shared_ptr<const Settings> ByHand::Over(std::shared_ptr<const Settings> configured) const {

@@ -48,8 +48,8 @@ struct ByHand {
   std::map<std::string, std::string> limits;  // by option name
   std::optional<log::Level> level;
 
-  // Drops the changes of options whose configuration has changed.
-  void Forget(const std::vector<std::string>& applied);
+  // Drops the changes of options whose configuration has changed, and returns these options.
+  std::vector<std::string> Forget(const std::vector<std::string>& applied);
   // Returns the configured settings with these changes.
   std::shared_ptr<const Settings> Over(std::shared_ptr<const Settings> configured) const;
 };

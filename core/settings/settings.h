@@ -21,6 +21,9 @@
 
 namespace rum {
 
+// Which sessions have a line in the log.
+enum class LogSessions { kAll, kFailed, kNone };
+
 // The settings of one configuration; immutable once made.
 struct Settings {
   // The texts below were parsed from, by long name.
@@ -38,7 +41,8 @@ struct Settings {
 
   std::string protocol;  // file of the module
   std::string module_dir;
-  std::string map;  // empty: no map
+  std::string map;     // empty: no map
+  std::string geo_db;  // empty: no country database
   std::optional<Address> stats;
   std::optional<Address> control;
 
@@ -55,6 +59,7 @@ struct Settings {
   uint32_t nofile = 0;              // 0: the hard limit
   log::Options log;
   bool log_logins = false;
+  LogSessions log_sessions = LogSessions::kAll;
 
   TlsSettings tls;
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <tuple>
 
+#include "geo/geo_database.h"
 #include "settings/option_rows.h"
 #include "settings/settings_reader.h"
 
@@ -33,6 +34,14 @@ std::optional<uint64_t> ReadSize(std::string_view text) {
 }  // namespace
 
 void SettingsReader::ReadClients() {
+  if (auto file = One("geo-db")) {
+    s_.geo_db = *file;
+    if (!GeoDatabase::Available()) {
+      Wrong(
+          "--geo-db: this rum was built without libmaxminddb; leave it out, or build rum with it "
+          "(Debian: libmaxminddb-dev)");
+    }
+  }
   ReadNetworks("proxy-from", s_.proxy_from);
   if (auto text = One("send-proxy")) {
     s_.send_proxy = *text == "v1"   ? ProxyVersion::kV1
@@ -46,8 +55,8 @@ void SettingsReader::ReadClients() {
   ReadAccess("deny", &AccessLists::deny);
 }
 
-// Networks for all listeners, or "LISTENER=NET[,NET...]" for one.
-void SettingsReader::ReadAccess(const char* name, CidrSet AccessLists::*set) {
+// Networks and countries for all listeners, or "LISTENER=NET[,NET...]" for one.
+void SettingsReader::ReadAccess(const char* name, AccessList AccessLists::*list) {
   for (size_t i = 0; i < Many(name).size(); ++i) {
     std::string text = Many(name)[i];
     AccessLists* lists = &s_.access_control;
@@ -61,10 +70,13 @@ void SettingsReader::ReadAccess(const char* name, CidrSet AccessLists::*set) {
       lists = &s_.access_control.by_listener[address->text()];
       text.erase(0, equals + 1);
     }
-    auto networks = Take(CidrSet::Parse(text), name, i);
-    if (!networks) continue;
-    (lists->*set).Add(*networks);
-    if (!networks->has_unix()) continue;
+    auto more = Take(AccessList::Parse(text), name, i);
+    if (!more) continue;
+    (lists->*list).Add(*more);
+    if (!more->countries.empty() && s_.geo_db.empty()) {
+      Wrong(std::string("--") + name + ": country: needs a country database, see --geo-db", i);
+    }
+    if (!more->networks.has_unix()) continue;
     Wrong(std::string("--") + name + ": clients of unix sockets have no address; see --socket-mode",
           i);
   }

@@ -54,6 +54,14 @@ void SettingsReader::ReadAll(const Module* module) {
     if (who.user.empty()) Wrong("--explain: the user name is missing");
   }
   s_.log_logins = Given("log-logins");
+  if (auto text = One("log-sessions")) {
+    s_.log_sessions = *text == "failed" ? LogSessions::kFailed
+                      : *text == "none" ? LogSessions::kNone
+                                        : LogSessions::kAll;
+    if (*text != "all" && *text != "failed" && *text != "none") {
+      Wrong("--log-sessions: '" + *text + "' is not all, failed or none");
+    }
+  }
   ReadTls();
   ReadClients();
   ReadSourceAddresses();

@@ -59,7 +59,7 @@ class SettingsReader {
   // settings_limits.cc
   void ReadClients();
   void ReadNetworks(const char* name, CidrSet& set);
-  void ReadAccess(const char* name, CidrSet AccessLists::*set);
+  void ReadAccess(const char* name, AccessList AccessLists::*list);
   void ReadSourceAddresses();
   void ReadNofile();
   void ReadMetricsBounds();

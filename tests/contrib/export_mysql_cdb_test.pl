@@ -7,212 +7,12 @@ use warnings;
 use Cwd qw(abs_path);
 use Fcntl qw(:flock);
 use File::Basename qw(dirname);
-use File::Temp qw(tempdir);
-use IO::Socket::IP;
-use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $script = abs_path(dirname(__FILE__) . '/../../contrib/export_mysql_cdb.pl');
-my $rum_map = abs_path($ENV{RUM_MAP} // 'rum-map');
-$ENV{PATH} .= ':/usr/sbin:/sbin';
-
-for my $program (qw(mariadbd mariadb-install-db)) {
-    next if grep { -x "$_/$program" } split /:/, $ENV{PATH};
-    print "SKIP: there is no $program (Debian: mariadb-server-core)\n";
-    exit 77;
-}
-my @drivers = grep { eval "require DBD::$_" } qw(MariaDB mysql);
-if (!@drivers || !eval { require DBI } || !eval { require CDB_File }) {
-    print "SKIP: Perl lacks DBI, CDB_File or DBD::MariaDB (Debian: libdbi-perl libcdb-file-perl"
-      . " libdbd-mariadb-perl)\n";
-    exit 77;
-}
-require $script;
-
-my $HASH_A = '*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19';    # of 'password'
-my $HASH_B = '*6BB4837EB74329105EE4568DDA7DC67ED2CA2AD9';    # of '123456'
-my $KEY = 'ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY';           # of 'secret', by ed25519
-
-# --- Servers --------------------------------------------------------------------------------------
-
-my $folder = tempdir('rum-export-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-chmod 0755, $folder;
-# A server that starts removes temporary tables of others from a folder that it shares with them.
-mkdir "$folder/tmp";
-$ENV{TMPDIR} = "$folder/tmp";
-my %processes;
-my $main = $$;
-END {
-    my $code = $?;
-    if (defined $main && $$ == $main) {
-        kill TERM => keys %processes;
-        my $deadline = time + 15;
-        for my $pid (keys %processes) {
-            sleep 0.05 while waitpid($pid, POSIX::WNOHANG()) == 0 && time < $deadline;
-            kill KILL => $pid;
-        }
-    }
-    $? = $code;
-}
-$SIG{INT} = $SIG{TERM} = sub { exit 1 };
-
-sub free_port {
-    my $socket = IO::Socket::IP->new(LocalHost => '127.0.0.1', Listen => 1) or die $@;
-    return $socket->sockport;
-}
-
-my $has_v6 = defined IO::Socket::IP->new(LocalHost => '::1', Listen => 1);
-
-# An authority, and a certificate for 127.0.0.1 by it.
-sub make_certificates {
-    my ($ca, $server) = ("$folder/ca", "$folder/server");
-    write_file("$server.ext", "subjectAltName=IP:127.0.0.1\n");
-    for my $command (
-        "req -x509 -newkey rsa:2048 -nodes -keyout $ca.key -out $ca.pem -days 2 -subj /CN=ca",
-        "req -newkey rsa:2048 -nodes -keyout $server.key -out $server.csr -subj /CN=server",
-        "x509 -req -in $server.csr -CA $ca.pem -CAkey $ca.key -CAcreateserial -days 2"
-        . " -extfile $server.ext -out $server.pem") {
-        my $log = qx(openssl $command 2>&1);
-        die "openssl $command: $log" if $?;
-    }
-    return ("--ssl-cert=$server.pem", "--ssl-key=$server.key");
-}
-
-sub start_server {
-    my ($name, @options) = @_;
-    my $data = "$folder/$name";
-    my $user = getpwuid $>;
-    my @install = ('mariadb-install-db', '--no-defaults', "--datadir=$data", "--user=$user",
-        '--auth-root-authentication-method=normal', '--skip-test-db');
-    my $log = qx(@install 2>&1);
-    die "mariadb-install-db: $log" if $?;
-    my %server = (data => $data, socket => "$data/s.sock", user => $user, options => \@options);
-    run_server(\%server);
-    return \%server;
-}
-
-# Tries several ports: another program may take one first.
-sub run_server {
-    my ($server) = @_;
-    for (1 .. 5) {
-        my $port = free_port();
-        my $pid = fork // die "fork: $!";
-        if ($pid == 0) {
-            open STDOUT, '>>', "$server->{data}.log";
-            open STDERR, '>&', \*STDOUT;
-            exec('mariadbd', '--no-defaults', "--datadir=$server->{data}",
-              "--socket=$server->{socket}", "--port=$port", @{ $server->{options} },
-              '--bind-address=127.0.0.1' . ($has_v6 ? ',::1' : ''),
-              '--skip-networking=0', "--user=$server->{user}", '--innodb-buffer-pool-size=8M',
-              '--innodb-log-file-size=4M', '--performance-schema=0', '--skip-log-bin',
-              "--pid-file=$server->{data}/pid", "--tmpdir=$folder/tmp")
-              or POSIX::_exit(127);
-        }
-        $processes{$pid} = 1;
-        my $deadline = time + 60;
-        while (time < $deadline && waitpid($pid, POSIX::WNOHANG()) == 0) {
-            if (my $db = eval { admin($server) }) {
-                @$server{qw(pid port)} = ($pid, $port);
-                return;
-            }
-            sleep 0.1;
-        }
-        delete $processes{$pid};
-    }
-    die "mariadbd does not start: " . qx(tail -n 30 $server->{data}.log);
-}
-
-sub stop_server {
-    my ($server) = @_;
-    kill TERM => $server->{pid};
-    waitpid $server->{pid}, 0;
-    delete $processes{ $server->{pid} };
-}
-
-sub admin {
-    my ($server) = @_;
-    my $driver = $drivers[0];
-    return DBI->connect("DBI:$driver:" . lc($driver) . "_socket=$server->{socket}", 'root', '',
-        { RaiseError => 1, PrintError => 0 });
-}
-
-sub sql {
-    my ($server, @statements) = @_;
-    my $db = admin($server);
-    $db->do('SET NAMES utf8mb4');
-    # DBD::MariaDB takes characters, DBD::mysql bytes.
-    if ($drivers[0] eq 'MariaDB') { utf8::decode($_) for @statements }
-    $db->do($_) for @statements;
-    $db->disconnect;
-}
-
-# --- Runs -----------------------------------------------------------------------------------------
-
-my $runs = 0;
-my ($config, $map) = ("$folder/servers.conf", "$folder/users.cdb");
-
-sub write_file {
-    my ($path, $text, $mode) = @_;
-    open my $out, '>', $path or die "$path: $!";
-    print $out $text;
-    close $out;
-    chmod $mode // 0600, $path;
-}
-
-# Returns the exit code, what was printed, and what was complained about.
-sub export {
-    my (@options) = @_;
-    my ($out, $err) = ("$folder/out", "$folder/err");
-    my $pid = fork // die "fork: $!";
-    if ($pid == 0) {
-        open STDOUT, '>', $out;
-        open STDERR, '>', $err;
-        exec($^X, $script, @options) or POSIX::_exit(127);
-    }
-    waitpid $pid, 0;
-    my $code = $? & 127 ? "signal " . ($? & 127) : $? >> 8;
-    return ($code, map { slurp($_) } $out, $err);
-}
-
-sub slurp {
-    my ($path) = @_;
-    open my $in, '<:raw', $path or return undef;
-    local $/;
-    return scalar(<$in>) // '';
-}
-
-# The map as {user => "secret destination"}.
-sub users {
-    my ($path) = @_;
-    tie my %cdb, 'CDB_File', $path or die "$path: $!";
-    my %users;
-    while (my ($user, $value) = each %cdb) {
-        my ($secret, $destination, $rest) = $value =~ /^([^\0]*)\0([^\0]*)\0(.*)$/s;
-        $users{$user} = "$secret $destination";
-        $users{$user} .= " and a tail" if $rest ne '';
-    }
-    return \%users;
-}
-
-sub quiet_success {
-    my ($name, @options) = @_;
-    my ($code, $out, $err) = export(@options, $config, $map);
-    is($code, 0, "$name: exit code");
-    is($out . $err, '', "$name: says nothing");
-}
-
-# A failure: it says what it should, and neither the map nor anything else in its folder changes.
-sub failure {
-    my ($name, $expected, @options) = @_;
-    my $before = slurp($map);
-    my ($code, $out, $err) = export(@options, $config, $map);
-    is($code, 1, "$name: exit code");
-    like($err, $expected, "$name: says why");
-    is($out, '', "$name: prints nothing");
-    is(slurp($map), $before, "$name: the old map stays");
-    is_deeply([glob "$map.??????*"], [], "$name: no temporary file is left");
-}
+use lib dirname(__FILE__);
+require 'export_support.pl';
+our ($script, $rum_map, @drivers, $HASH_A, $HASH_B, $KEY, $folder, %processes, $has_v6, $config, $map);
 
 # --- What needs no server ---------------------------------------------------------------------------
 
@@ -241,7 +41,7 @@ subtest 'refuses a list of servers that is wrong, with its line' => sub {
         "user = a\n[tcp:a:1]\nhost = b\n" => qr/:3: there is no 'host'/,
         "user = a\n[tcp:a:1]\nnonsense\n" => qr/:3: this is neither/,
         "user = a\n[tcp:a:1]\ntimeout = 0\n" => qr/timeout is in seconds/,
-        "user = a\n[tcp:a:1]\ntls = maybe\n" => qr/tls is no, yes or verify/,
+        "user = a\n[tcp:a:1]\ntls = maybe\n" => qr/tls is auto, no, yes or verify/,
         "user = a\n[tcp:a:1]\ntls = verify\n" => qr/tls = verify needs ca/,
         "user = a\n[tcp:a:1]\nconnect = a:1\n" => qr/connect: 'a:1' is not an address/,
         "user = a\n[tcp:a:1]\ninsecure = maybe\n" => qr/insecure is no or yes/,
@@ -489,7 +289,7 @@ subtest 'leaves a user that is on two servers where the map has it' => sub {
     is(users($map)->{alice}, "$HASH_B $db2", 'the order of the list does not count');
     # What a map is not, or what it does not have, settles nothing.
     for my $before (undef, '', 'no map' x 1000) {
-        unlink $map;
+        unlink $map, "$map.state";    # which would know that it was reported
         write_file($map, $before) if defined $before;
         ($code, $out, $err) = export($config, $map);
         is($code, 0);
@@ -612,8 +412,11 @@ subtest 'asks by a socket, by a defaults-file, and the second of two addresses' 
 
 subtest 'asks by TLS' => sub {
     sql($two, "ALTER USER exporter\@'127.0.0.1' REQUIRE SSL");
+    two_servers(two => "tls = no\n");
     failure('without it', qr/\[\Q$db2\E\]: .*Access denied/);
     for my $driver (@drivers) {
+        two_servers();
+        quiet_success("$driver, by default, as the server has it", '--driver', $driver);
         two_servers(two => "tls = yes\n");
         quiet_success("$driver, whoever answers", '--driver', $driver);
         next if $driver eq 'mysql';    # Debian's does not verify
@@ -663,64 +466,6 @@ subtest 'keeps the old map when a server fails' => sub {
     two_servers();
     quiet_success('and back');
 };
-
-# Takes connections and says what it is told, then nothing.
-sub start_mute {
-    my ($words) = @_;
-    my $socket = IO::Socket::IP->new(LocalHost => '127.0.0.1', Listen => 10) or die $@;
-    my $pid = fork // die "fork: $!";
-    if ($pid == 0) {
-        local $SIG{TERM} = 'DEFAULT';
-        my @kept;
-        while (my $client = $socket->accept) {
-            syswrite $client, $words if length $words;
-            push @kept, $client;
-        }
-        POSIX::_exit(0);
-    }
-    $processes{$pid} = 1;
-    return $socket->sockport;
-}
-
-# A server that asks for the password by the plugin, and takes anything. What it is told is in the
-# file.
-sub start_hostile {
-    my ($plugin, $heard) = @_;
-    my $socket = IO::Socket::IP->new(LocalHost => '127.0.0.1', Listen => 10) or die $@;
-    my $pid = fork // die "fork: $!";
-    if ($pid == 0) {
-        local $SIG{TERM} = 'DEFAULT';
-        open my $out, '>>', $heard or POSIX::_exit(1);
-        $out->autoflush;
-        while (my $client = $socket->accept) {
-            my $number = 0;
-            my $send = sub { syswrite $client, substr(pack('V', length $_[0]), 0, 3) . chr($number++) . $_[0] };
-            my $receive = sub {
-                my ($packet, $size) = ('', 4);
-                while (length $packet < $size) {
-                    sysread($client, $packet, $size - length $packet, length $packet) or return undef;
-                    $size = 4 + unpack('V', substr($packet, 0, 3) . "\0") if length $packet == 4;
-                }
-                print $out substr($packet, 4);
-                $number = ord(substr $packet, 3, 1) + 1;
-                return 1;
-            };
-            # Plugins, secure connections, protocol 4.1; no TLS.
-            my $flags = 0x0028_8201;
-            $send->("\x0a5.5.5-10.11.0\0" . pack('V', 7) . "abcdefgh\0" . pack('v', $flags & 0xffff)
-                  . "\x2d\2\0" . pack('v', $flags >> 16) . "\x15" . "\0" x 10
-                  . "ijklmnopqrst\0mysql_native_password\0");
-            $receive->() or next;
-            $send->("\xfe$plugin\0" . 'a' x 20 . "\0");
-            $receive->() or next;
-            $send->("\0\0\0\2\0\0\0");
-            while ($receive->()) { $send->("\0\0\0\2\0\0\0") }
-        }
-        POSIX::_exit(0);
-    }
-    $processes{$pid} = 1;
-    return $socket->sockport;
-}
 
 subtest 'tells a hostile server no password' => sub {
     my $heard = "$folder/heard";
@@ -804,6 +549,7 @@ subtest 'leaves nothing behind when it is stopped' => sub {
         cmp_ok(time - $killed, '<', 15, 'it does not wait for the server');
         is(slurp("$folder/err"), "export_mysql_cdb: stopped; the old map stays\n");
         is_deeply([glob "$map.??????*"], [], 'the temporary file is gone');
+        is_deeply([processes_of($config)], [], 'and no process asks on');
     }
     two_servers();
 };

@@ -15,7 +15,7 @@ proxy
 settings
 module
 net limits
-tls map upstream
+tls map upstream geo
 base
 """
 # Programs and a library of their own, which look into the tower and are included by none of it.

@@ -49,6 +49,39 @@ def _(t):
     has(ctl(t, "map"), "no user map")
 
 
+@test("The log says which user gave a command, and reload which limits it takes back")
+def _(t):
+    file = t.path("rum.conf")
+
+    def config(text):
+        with open(file, "w", encoding="ascii") as f:
+            f.write("health-check = off\n" + text)
+    config("max-connections = 100\n")
+    rum, here, echo = start(t, "--config", file)
+    ctl(t, "set", "max-connections", "50")
+    ctl(t, "drain", "tcp:127.0.0.9:9")
+    rum.wait_log("command of uid %d: set name=max-connections value=50" % os.geteuid())
+    rum.wait_log("command of uid %d: drain destination=tcp:127.0.0.9:9" % os.geteuid())
+    ctl(t, "explain", "x@127.0.0.1")
+    ctl(t, "status")
+    same(rum.log().count("command of "), 2, "questions are no commands")
+    check("set by rumctl" not in ctl(t, "reload"), "nothing has changed in the file")
+    config("max-connections = 200\n")
+    has(ctl(t, "reload"), "the files replace what was set by rumctl: max-connections")
+    rum.wait_log("the files replace what was set by rumctl: max-connections")
+    check("set by rumctl" not in ctl(t, "reload"), "only once")
+    # Each mistake is logged when it is made, and no reminder of it follows a good reload.
+    for _ in range(3):
+        config("max-connections = many\n")
+        ctl(t, "reload", code=1)
+    rum.wait_log("the configuration is not applied", times=3)
+    config("max-connections = 300\n")
+    ctl(t, "reload")
+    rum.signal(signal.SIGTERM)  # at its end the log writes what it has gathered
+    same(rum.wait_exit(10), 0, "exit code")
+    check("more in" not in rum.log(), rum.log())
+
+
 @test("kill ends the sessions that are meant, and no other")
 def _(t):
     rum, here, echo = start(t)

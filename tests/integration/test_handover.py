@@ -324,7 +324,7 @@ def _(t):
     with connect(here) as s:
         echo_works(s)
         rum.signal(signal.SIGUSR2)
-        net.until(lambda: "sessions end here" in text(log), 20 * t.scale, "the new one serves")
+        net.until(lambda: "sessions continue in this process" in text(log), 20 * t.scale, "the new one serves")
         rum.pid, old = int(re.search(r"process (\d+) serves", text(log)).group(1)), rum.pid
         os.rename(log, log + ".1")
         os.kill(rum.pid, signal.SIGUSR1)
@@ -393,7 +393,7 @@ def _(t):
     with connect(here) as s:
         echo_works(s)
         os.kill(first, signal.SIGUSR2)
-        net.until(lambda: " serves; 1 sessions end here" in text(), 20, text)
+        net.until(lambda: " serves; 1 sessions continue in this process" in text(), 20, text)
         echo_works(s)
     with open(pidfile) as f:
         second = int(f.read())

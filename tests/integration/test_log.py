@@ -8,9 +8,10 @@ import socket
 import subprocess
 
 from support import net, peers
-from support.harness import check, has, same, test
+from support.harness import check, end_with_parent, has, same, test
 from support.net import connect
 from support.peers import Echo, closed_port
+from support.rum import environment
 from test_redirect import ask, tcp
 
 
@@ -74,6 +75,72 @@ def _(t):
     r = rum.session()
     same(r["reason"], "connect_refused")
     same((r["received"], r["sent"]), (0, 0))
+
+
+@test("With --log-sessions failed only sessions that went wrong are in the log, with none none")
+def _(t):
+    echo = t.keep(Echo())
+    file, here = t.path("rum.conf"), tcp()
+
+    def config(text):
+        with open(file, "w", encoding="ascii") as f:
+            f.write("health-check = off\n" + text)
+
+    def one_of_each(rum, count):
+        with connect(here) as s:
+            s.sendall(b"12345")
+            same(net.read_exact(s, 5), b"12345")
+            s.shutdown(socket.SHUT_WR)
+            same(net.ended(s), "closed")
+        with connect(here, source="127.0.0.9") as s:
+            net.ended(s)
+        net.until(lambda: sum(rum.stats()["sessions"]["ended"].values()) == count, 10, "ended")
+    config("log-sessions = failed\ndeny = 127.0.0.9\n")
+    rum = t.rum("-s", here, "-d", echo.address, "--config", file)
+    one_of_each(rum, 2)
+    same([r["reason"] for r in rum.wait_sessions(1)], ["not_allowed"])
+    config("log-sessions = none\ndeny = 127.0.0.9\n")
+    rum.signal(signal.SIGHUP)
+    rum.wait_log("applied: log-sessions")
+    one_of_each(rum, 4)
+    config("deny = 127.0.0.9\n")
+    rum.signal(signal.SIGHUP)
+    rum.wait_log("applied: log-sessions", times=2)
+    one_of_each(rum, 6)
+    same(sorted(r["reason"] for r in rum.wait_sessions(3)),
+         ["client_closed", "not_allowed", "not_allowed"])
+
+
+@test("Lines to the journal have their priority, and no others")
+def _(t):
+    def lines(env_of):
+        here, path = tcp(), t.path("stderr")
+        with open(path, "wb") as f:
+            status = os.fstat(f.fileno())
+            env = environment(t, t.path("report"))
+            env.update(env_of("%d:%d" % (status.st_dev, status.st_ino)))
+            process = subprocess.Popen(
+                [t.run.build.rum, "-s", here, "-d", closed_port(), "--health-check", "off",
+                 "--state-dir", t.path("state")], stdin=subprocess.DEVNULL, stderr=f, env=env,
+                preexec_fn=end_with_parent)
+        try:
+            net.until(lambda: " serves " in open(path).read(), 20 * t.scale, "it serves")
+            process.terminate()
+            same(process.wait(20 * t.scale), 0)
+        finally:
+            process.kill()
+        with open(path, encoding="utf-8") as f:
+            return f.read().splitlines()
+    journal = lines(lambda stream: {"JOURNAL_STREAM": stream})
+    for line in journal:
+        level = re.match(r"<(\d)>\d{4}-\S+ (\w+) ", line)
+        check(level, line)
+        same(level[1], {"error": "3", "warning": "4", "info": "6", "debug": "7"}[level[2]])
+    check(len(journal) >= 2, str(journal))
+    # A variable that was inherited with another stream says nothing about this one.
+    for other in ({}, {"JOURNAL_STREAM": "1:2"}, {"JOURNAL_STREAM": ""}):
+        for line in lines(lambda stream, other=other: other):
+            check(re.match(r"\d{4}-", line), line)
 
 
 @test("A client on a unix socket is in the log")

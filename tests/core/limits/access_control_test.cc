@@ -6,6 +6,9 @@
 
 #include <vector>
 
+#include "core/geo/geo_bytes.h"
+#include "geo/geo_database.h"
+
 namespace rum {
 namespace {
 
@@ -14,13 +17,13 @@ uint64_t Clock() { return now; }
 constexpr uint64_t kSecond = 1'000'000;
 
 SocketAddress At(const std::string& host) { return *SocketAddress::Numeric(host, 40112); }
-CidrSet Set(const char* text) { return *CidrSet::Parse(text); }
+AccessList Set(const char* text) { return *AccessList::Parse(text); }
 
 class AccessControlTest : public testing::Test {
  protected:
   AccessControlTest() { now = 1000 * kSecond; }
   Refusal Enter(const std::string& host, AccessControl::Lease* lease) {
-    return access_control.Enter(settings, At(host), lease);
+    return access_control.Enter(settings, At(host), nullptr, lease);
   }
   Refusal Passing(const std::string& host) {
     AccessControl::Lease lease;
@@ -69,9 +72,32 @@ TEST_F(AccessControlTest, ListsAndLimitsByAddressAreNotForUnixSockets) {
   settings.max_connections = 2;
   std::vector<AccessControl::Lease> leases(3);
   for (size_t i : {0u, 1u}) {
-    EXPECT_EQ(access_control.Enter(settings, SocketAddress(), &leases[i]), Refusal::kNone);
+    EXPECT_EQ(access_control.Enter(settings, SocketAddress(), nullptr, &leases[i]), Refusal::kNone);
   }
-  EXPECT_EQ(access_control.Enter(settings, SocketAddress(), &leases[2]), Refusal::kMaxConnections);
+  EXPECT_EQ(access_control.Enter(settings, SocketAddress(), nullptr, &leases[2]),
+            Refusal::kMaxConnections);
+}
+
+TEST(AccessLists, NameCountries) {
+  if (!GeoDatabase::Available()) GTEST_SKIP() << "there is no libmaxminddb";
+  GeoBytes bytes;
+  bytes.SetV4({192, 0, 2}, 24, bytes.Data(GeoCountry("CZ")));
+  bytes.SetV4({198, 51, 100}, 24, bytes.Data(GeoCountry("DE")));
+  auto loaded = GeoDatabase::FromBytes("x.mmdb", bytes.File());
+  ASSERT_TRUE(loaded.ok()) << loaded.error().text;
+  const GeoDatabase* geo = loaded->get();
+  const AccessLists only{Set("10.0.0.0/8,country:CZ"), {}}, but{{}, Set("country:DE")};
+  EXPECT_EQ(only.Judge(At("192.0.2.1"), geo), Refusal::kNone);
+  EXPECT_EQ(only.Judge(At("10.1.1.1"), geo), Refusal::kNone);
+  EXPECT_EQ(only.Judge(At("198.51.100.1"), geo), Refusal::kAllow);
+  EXPECT_EQ(only.Judge(At("203.0.113.1"), geo), Refusal::kAllow) << "without a country";
+  EXPECT_EQ(but.Judge(At("192.0.2.1"), geo), Refusal::kNone);
+  EXPECT_EQ(but.Judge(At("198.51.100.1"), geo), Refusal::kDeny);
+  EXPECT_EQ(but.Judge(At("203.0.113.1"), geo), Refusal::kNone) << "without a country";
+  EXPECT_EQ(only.Judge(At("192.0.2.1"), nullptr), Refusal::kAllow);
+  EXPECT_EQ(only.Judge(SocketAddress(), geo), Refusal::kNone) << "a unix socket";
+  const AccessLists both{Set("country:CZ"), Set("192.0.2.7")};
+  EXPECT_EQ(both.Judge(At("192.0.2.7"), geo), Refusal::kDeny);
 }
 
 TEST_F(AccessControlTest, CountsAllAndThoseOfAnAddress) {

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <utility>
 
+#include "core/geo/geo_bytes.h"
+#include "geo/geo_database.h"
 #include "proxy/proxy.h"
 #include "rum/module.h"
 #include "support/running_proxy.h"
@@ -42,6 +44,60 @@ TEST(JudgeRules, AppliesEachRule) {
   EXPECT_EQ(Judge("deny=192.0.2.2"), RUM_OK);
   EXPECT_EQ(Judge("tls=require"), RUM_REFUSED_TLS);
   EXPECT_EQ(Judge("tls=require", true), RUM_OK);
+}
+
+TEST(JudgeRules, AppliesCountries) {
+  if (!GeoDatabase::Available()) GTEST_SKIP() << "there is no libmaxminddb";
+  GeoBytes bytes;
+  bytes.SetV4({192, 0, 2}, 24, bytes.Data(GeoCountry("CZ")));
+  bytes.SetV4({198, 51, 100}, 24, bytes.Data(GeoCountry("DE")));
+  auto geo = GeoDatabase::FromBytes("x.mmdb", bytes.File());
+  ASSERT_TRUE(geo.ok()) << geo.error().text;
+  auto judge = [&](const std::string& tail, const SocketAddress& from, bool with_geo = true) {
+    auto rules = ParseMapRules(tail);
+    EXPECT_TRUE(rules.ok()) << tail;
+    return JudgeRules(*rules, {"alice", from, true, with_geo ? geo->get() : nullptr}, 1000);
+  };
+  const SocketAddress czech = At("192.0.2.1"), german = At("198.51.100.1"), home = At("10.1.1.1"),
+                      unix_socket;
+  const std::string only =
+                        "\x80"
+                        "country=CZ,SK",
+                    but =
+                        "\x80"
+                        "not-country=DE",
+                    older =
+                        "\x02\x01"
+                        "CZ";
+  EXPECT_EQ(judge(only, czech), RUM_OK);
+  EXPECT_EQ(judge(only, german), RUM_REFUSED_ADDRESS);
+  EXPECT_EQ(judge(but, czech), RUM_OK);
+  EXPECT_EQ(judge(but, german), RUM_REFUSED_ADDRESS);
+  EXPECT_EQ(judge(older, czech), RUM_OK);
+  EXPECT_EQ(judge(older, german), RUM_REFUSED_ADDRESS);
+  // Without a country an address is in no list.
+  for (const SocketAddress* unknown : {&home, &unix_socket}) {
+    EXPECT_EQ(judge(only, *unknown), RUM_REFUSED_ADDRESS);
+    EXPECT_EQ(judge(older, *unknown), RUM_REFUSED_ADDRESS);
+    EXPECT_EQ(judge(but, *unknown), RUM_OK);
+  }
+  // Each rule restricts by itself.
+  EXPECT_EQ(judge("\x80"
+                  "country=CZ,DE not-country=DE",
+                  german),
+            RUM_REFUSED_ADDRESS);
+  EXPECT_EQ(judge("\x80"
+                  "country=CZ allow=10.0.0.0/8",
+                  czech),
+            RUM_REFUSED_ADDRESS);
+  EXPECT_EQ(judge("\x80"
+                  "country=CZ allow=192.0.0.0/8",
+                  czech),
+            RUM_OK);
+  // Without a database, only version 6.7 ignored its rules.
+  EXPECT_EQ(judge(only, czech, false), RUM_REFUSED_RULES);
+  EXPECT_EQ(judge(but, czech, false), RUM_REFUSED_RULES);
+  EXPECT_EQ(judge(older, german, false), RUM_OK);
 }
 
 class AdmissionTest : public testing::Test {

@@ -179,7 +179,7 @@ TEST(RandomGate, OfManyThreadsNeverExceedsALimitAndLeavesNothing) {
         size_t address = random() % kAddresses;
         AccessControl::Lease lease;
         auto from = *SocketAddress::Numeric("192.0.2." + std::to_string(address), 1);
-        if (access_control.Enter(settings, from, &lease) != Refusal::kNone) continue;
+        if (access_control.Enter(settings, from, nullptr, &lease) != Refusal::kNone) continue;
         watch(seen_all, ++all);
         watch(seen_connecting, ++connecting);
         watch(seen_ip, ++by_ip[address]);

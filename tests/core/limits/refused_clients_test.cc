@@ -39,8 +39,9 @@ uint64_t ClientsRefused(RunningProxy& proxy, Refusal refusal) {
 
 TEST(RefusedClients, IsToldInTheWordsOfTheModuleAndCounted) {
   Journal journal;
-  RunningProxy proxy(Refusing(&journal),
-                     [](Settings& s) { s.access_control.deny = *CidrSet::Parse("127.0.0.0/8"); });
+  RunningProxy proxy(Refusing(&journal), [](Settings& s) {
+    s.access_control.deny = *AccessList::Parse("127.0.0.0/8");
+  });
   Peer client = proxy.Client();
   EXPECT_EQ(client.ReceiveAll(), "refused " + std::to_string(RUM_CLOSE_NOT_ALLOWED));
   auto end = proxy.NextEnd();
@@ -53,7 +54,7 @@ TEST(RefusedClients, IsToldInTheWordsOfTheModuleAndCounted) {
 TEST(RefusedClients, ByTheListsOfAListenerWhatPortItHasBeenGiven) {
   Journal journal;
   RunningProxy proxy(Refusing(&journal), [](Settings& s) {
-    s.access_control.by_listener["tcp:127.0.0.1:0"].deny = *CidrSet::Parse("127.0.0.0/8");
+    s.access_control.by_listener["tcp:127.0.0.1:0"].deny = *AccessList::Parse("127.0.0.0/8");
   });
   Peer client = proxy.Client();
   client.ReceiveAll();
@@ -64,7 +65,7 @@ TEST(RefusedClients, IsJudgedByTheAddressOfTheHeader) {
   Journal journal;
   RunningProxy proxy(Refusing(&journal), [](Settings& s) {
     s.proxy_from = *CidrSet::Parse("127.0.0.1");
-    s.access_control.allow = *CidrSet::Parse("192.0.2.0/24");
+    s.access_control.allow = *AccessList::Parse("192.0.2.0/24");
   });
   Peer good = proxy.Client();
   EXPECT_TRUE(good.Send("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"));
@@ -82,7 +83,7 @@ TEST(RefusedClients, SaysNothingInFrontOfTls) {
   RunningProxy proxy(Refusing(&journal), [](Settings& s) {
     s.listeners[0].tls = true;
     s.tls.first = true;
-    s.access_control.deny = *CidrSet::Parse("127.0.0.1");
+    s.access_control.deny = *AccessList::Parse("127.0.0.1");
   });
   Peer client = Peer::Connect("tcp:" + proxy.address().substr(4));
   EXPECT_EQ(client.ReceiveAll(), "");

@@ -112,8 +112,8 @@ TEST(MapRules, ReadTimesInBothForms) {
 TEST(MapRules, AreRefusedWhenTheyAreNotUnderstood) {
   EXPECT_EQ(
       Why(Text("alow=10.0.0.0/8")),
-      "has rules that cannot be read: 'alow' is not one of allow, deny, max, rate, tls, from, "
-      "until, disabled, note");
+      "has rules that cannot be read: 'alow' is not one of allow, deny, country, not-country, "
+      "max, rate, tls, from, until, disabled, note");
   EXPECT_EQ(Why(Text("max=5 max=6")), "has rules that cannot be read: max is given twice");
   EXPECT_EQ(Why(Text("disabled=no")), "has rules that cannot be read: disabled takes no value");
   EXPECT_EQ(Why(Text("max")), "has rules that cannot be read: max needs a value: max=...");
@@ -146,7 +146,14 @@ TEST(MapRules, AreRefusedWhenTheyAreNotUnderstood) {
                             "note=\\q",
                             "note=\x01",
                             "\\x6dax",
-                            "country=SK"}) {
+                            "country=",
+                            "country=SVK",
+                            "country=CZ,",
+                            "country=CZ country=SK",
+                            "not-country",
+                            "not-country=*",
+                            "not-allow=10.0.0.0/8",
+                            "country-x=1"}) {
     EXPECT_NE(Why(Text(words)), "accepted") << words;
   }
 }
@@ -162,16 +169,38 @@ TEST(MapRules, AreReadInTheOlderForm) {
   EXPECT_FALSE(Allows(rules, "11.0.0.1"));
   EXPECT_FALSE(Allows(rules, "2001:db8::1"));
   EXPECT_FALSE(Allows(rules, "unix"));
-  EXPECT_EQ(rules.countries, 0u);
+  EXPECT_FALSE(rules.has_countries());
 
   rules = Rules("\x03\x01\x0a\x01\x02\x03\xff\xff\0\0\x02SKCZ"s);
   EXPECT_TRUE(Allows(rules, "10.1.9.9"));
   EXPECT_FALSE(Allows(rules, "10.2.9.9"));
-  EXPECT_EQ(rules.countries, 2u);
+  EXPECT_TRUE(rules.older);
+  EXPECT_EQ(rules.country->text(), "CZ,SK");
 
   rules = Rules("\x02\x01SK"s);
   EXPECT_FALSE(rules.allow.has_value());
-  EXPECT_EQ(rules.countries, 1u);
+  EXPECT_EQ(rules.country->text(), "SK");
+  // The older program matched these with no address, ended its list at a zero, and took no list for
+  // no restriction.
+  EXPECT_EQ(Rules("\x02\x03SK\0\0CZ"s).country->text(), "SK");
+  EXPECT_EQ(Rules("\x02\x01??"s).country->text(), "");
+  EXPECT_EQ(Rules("\x02\x01\0\0"s).country->text(), "");
+  EXPECT_FALSE(Rules("\x02\0"s).country);
+}
+
+TEST(MapRules, NameCountries) {
+  MapRules rules = Rules(Text("country=CZ,SK not-country=de"));
+  EXPECT_EQ(rules.country->text(), "CZ,SK");
+  EXPECT_EQ(rules.not_country.text(), "DE");
+  EXPECT_FALSE(rules.older);
+  EXPECT_FALSE(Rules(Text("max=1")).has_countries());
+  EXPECT_TRUE(Rules(Text("not-country=DE")).has_countries());
+  EXPECT_FALSE(IsMapColumnName("not-country"));
+  EXPECT_FALSE(IsMapColumnName("not-a"));
+  EXPECT_TRUE(IsMapColumnName("note2-a"));
+  EXPECT_EQ(DescribeMapRules(Text("not-country=DE,AT country=CZ")),
+            (std::vector<std::string>{"allowed only from the countries CZ",
+                                      "refused from the countries AT,DE"}));
 }
 
 TEST(MapRules, OfTheOlderFormEndTheirListAtAZeroPair) {
@@ -213,7 +242,7 @@ TEST(MapRules, AreDescribedInWords) {
   EXPECT_EQ(DescribeMapRules(Text("max=1 rate=off")),
             (Lines{"at most 1 connection", "any number of logins"}));
   EXPECT_EQ(DescribeMapRules("\x03\x02"s + kPairs + "\x02SKCZ"),
-            (Lines{"countries, which rum does not enforce: SK,CZ",
+            (Lines{"allowed only from the countries (with --geo-db) SK,CZ",
                    "allowed only from 10.0.0.0/8,192.0.2.7/32"}));
   EXPECT_EQ(DescribeMapRules("\x04"s),
             Lines{"has rules that cannot be read: the form 4 is not known"});
@@ -232,8 +261,8 @@ TEST(MapRules, StandInALineAsFurtherColumns) {
   EXPECT_EQ(Build("alice - tcp:a:1 -"), "");
   EXPECT_EQ(
       Build("alice - tcp:a:1 mx=5"),
-      "user 'alice' has rules that cannot be read: 'mx' is not one of allow, deny, max, rate, "
-      "tls, from, until, disabled, note");
+      "user 'alice' has rules that cannot be read: 'mx' is not one of allow, deny, country, "
+      "not-country, max, rate, tls, from, until, disabled, note");
   EXPECT_EQ(Build("alice - tcp:a:1 max=5 tail=x").find("user 'alice' has rules"), 0u);
   EXPECT_EQ(Build("alice - tcp:a:1 tail=\\x04").find("user 'alice' has rules"), 0u);
 }

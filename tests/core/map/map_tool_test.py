@@ -304,8 +304,8 @@ class RumMap(unittest.TestCase):
                                        "carol - tcp:a:1 allow=10.0.0.1/8\n")
         done = self.run_tool("build", self.cdb, text, code=1)
         self.assertEqual(done.stderr.decode().splitlines()[:2], [
-            f"{text}:2: user 'bob' has rules that cannot be read: 'mx' is not one of allow, deny, max, "
-            "rate, tls, from, until, disabled, note",
+            f"{text}:2: user 'bob' has rules that cannot be read: 'mx' is not one of allow, deny, "
+            "country, not-country, max, rate, tls, from, until, disabled, note",
             f"{text}:3: user 'carol' has rules that cannot be read: allow='10.0.0.1/8': address "
             "bits are set beyond the prefix length; write 10.0.0.0/8"])
 
@@ -331,7 +331,8 @@ class RumMap(unittest.TestCase):
         done = self.run_tool("check", self.cdb, code=1)
         lines = done.stderr.decode().splitlines()
         self.assertEqual(len(lines), 3, lines)
-        self.assertEqual(lines[0], f"{self.cdb}: warning: users with country rules, which rum does not enforce: 1")
+        self.assertEqual(lines[0], f"{self.cdb}: warning: users with country rules, for which rum "
+                                   "needs --geo-db: 1")
         self.assertIn("user 'bob' has rules that cannot be read: 'later' is not one of", lines[1])
         self.assertIn("user 'dave' has rules that cannot be read: the list of addresses is truncated",
                       lines[2])
@@ -345,7 +346,7 @@ class RumMap(unittest.TestCase):
     def test_get_shows_the_rules_of_the_older_form_in_words(self):
         self.write("users.cdb", make_cdb([(b"carol", b"\0tcp:a:1\0" + self.OLDER)]))
         self.assertEqual(self.run_tool("get", self.cdb, "carol").stdout.decode().splitlines()[2:],
-                         ["countries, which rum does not enforce: SK",
+                         ["allowed only from the countries (with --geo-db) SK",
                           "allowed only from 10.0.0.0/8"])
 
     # check

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "config.h"
+#include "geo/geo_database.h"
 #include "module/loader.h"
 #include "proxy/host_calls.h"
 #include "settings/option_rows.h"
@@ -236,11 +237,13 @@ const std::map<std::string, Sample>& Samples() {
       {"allow",
        {"10.0.0.0/8",
         [](auto& s) {
-          return s.access_control.allow.Contains(*SocketAddress::Numeric("10.1.1.1", 1));
+          return s.access_control.allow.Contains(*SocketAddress::Numeric("10.1.1.1", 1), nullptr);
         }}},
       {"deny",
        {"10.0.0.0/8,::1",
-        [](auto& s) { return s.access_control.deny.Contains(*SocketAddress::Numeric("::1", 1)); }}},
+        [](auto& s) {
+          return s.access_control.deny.Contains(*SocketAddress::Numeric("::1", 1), nullptr);
+        }}},
       {"max-connections", {"8", [](auto& s) { return s.access_control.max_connections == 8; }}},
       {"max-connections-per-ip",
        {"8", [](auto& s) { return s.access_control.max_connections_per_ip == 8; }}},
@@ -304,6 +307,8 @@ const std::map<std::string, Sample>& Samples() {
       {"log-format", {"json", [](auto& s) { return s.log.json; }}},
       {"log-level", {"warning", [](auto& s) { return s.log.level == log::Level::kWarning; }}},
       {"log-logins", {"", [](auto& s) { return s.log_logins; }}},
+      {"log-sessions", {"failed", [](auto& s) { return s.log_sessions == LogSessions::kFailed; }}},
+      {"geo-db", {"/x", [](auto& s) { return s.geo_db == "/x" || !GeoDatabase::Available(); }}},
       {"resolv-conf", {"/x", [](auto& s) { return s.resolv_conf == "/x"; }}},
       {"tls", {"require", [](auto& s) { return s.tls.clients == TlsMode::kRequire; }}},
       {"tls-cert", {"/x", [](auto& s) { return s.tls.files.certificate == "/x"; }}},
@@ -367,12 +372,43 @@ TEST(Options, AccessListsAreForAllListenersOrForOne) {
   const Settings* s = Good(line);
   ASSERT_TRUE(s);
   auto at = [](const char* host) { return *SocketAddress::Numeric(host, 1); };
-  EXPECT_TRUE(s->access_control.allow.Contains(at("10.1.1.1")));
-  EXPECT_FALSE(s->access_control.allow.Contains(at("192.0.2.1")));
+  EXPECT_TRUE(s->access_control.allow.Contains(at("10.1.1.1"), nullptr));
+  EXPECT_FALSE(s->access_control.allow.Contains(at("192.0.2.1"), nullptr));
   EXPECT_TRUE(s->access_control.deny.empty());
   ASSERT_EQ(s->access_control.by_listener.size(), 2u);
-  EXPECT_TRUE(s->access_control.by_listener.at("tcp:[::1]:2").allow.Contains(at("198.51.100.7")));
-  EXPECT_TRUE(s->access_control.by_listener.at("tcp:0.0.0.0:1").deny.Contains(at("10.6.1.1")));
+  EXPECT_TRUE(
+      s->access_control.by_listener.at("tcp:[::1]:2").allow.Contains(at("198.51.100.7"), nullptr));
+  EXPECT_TRUE(
+      s->access_control.by_listener.at("tcp:0.0.0.0:1").deny.Contains(at("10.6.1.1"), nullptr));
+}
+
+TEST(Options, AccessListsNameCountriesIfThereIsADatabase) {
+  if (!GeoDatabase::Available()) {
+    auto line = Read({"-d", "tcp:b:2", "--geo-db", "x.mmdb"});
+    ASSERT_FALSE(line.ok());
+    EXPECT_NE(line.error().text.find("built without libmaxminddb"), std::string::npos);
+    GTEST_SKIP() << "there is no libmaxminddb";
+  }
+  for (const char* old : {"--geo-db", "--geoip", "-g"}) {
+    auto line = Read({"-s", "tcp:[::1]:2", "-d", "tcp:b:2", old, "x.mmdb", "--allow",
+                      "10.0.0.0/8,country:CZ", "--allow", "country:sk", "--deny",
+                      "tcp:[::1]:2=country:DE"});
+    const Settings* s = Good(line);
+    ASSERT_TRUE(s);
+    EXPECT_EQ(s->geo_db, "x.mmdb");
+    EXPECT_EQ(s->access_control.allow.countries.text(), "CZ,SK");
+    EXPECT_FALSE(s->access_control.allow.networks.empty());
+    EXPECT_EQ(s->access_control.by_listener.at("tcp:[::1]:2").deny.countries.text(), "DE");
+  }
+  for (const char* wrong :
+       {"country:", "country:CZE", "country:CZ,SK", "Country:CZ", "country=CZ"}) {
+    EXPECT_FALSE(
+        Read({"-s", "tcp:[::1]:2", "-d", "tcp:b:2", "--geo-db", "x.mmdb", "--allow", wrong}).ok())
+        << wrong;
+  }
+  auto without = Read({"-s", "tcp:[::1]:2", "-d", "tcp:b:2", "--deny", "country:CZ"});
+  ASSERT_FALSE(without.ok());
+  EXPECT_EQ(without.error().text, "--deny: country: needs a country database, see --geo-db");
 }
 
 TEST(Options, AKeyWithoutItsCertificateIsAMistake) {
