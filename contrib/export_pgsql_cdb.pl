@@ -94,7 +94,7 @@ sub read_config {
             (my $destination = $1) =~ s/\s*,\s*/,/g;
             is_address($_) or die "$at '$_' is not tcp:HOST:PORT, tcp:[IPV6]:PORT or sock:PATH\n"
               for split(/,/, $destination, -1), ($destination eq '' ? '' : ());
-            $known{$destination}++ and die "$at [$destination] is there twice\n";
+            $known{$destination}++ and die "$at [$destination] is given twice\n";
             push @servers, $settings = { %defaults, destination => $destination };
             next;
         }

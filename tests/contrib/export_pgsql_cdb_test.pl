@@ -230,7 +230,7 @@ subtest 'refuses a list of servers that is wrong, with its line' => sub {
         "user = a\n[tcp:a]\n" => qr/:2: 'tcp:a' is not tcp:HOST:PORT/,
         "user = a\n[tcp:a:65536]\n" => qr/:2: /,
         "user = a\n[]\n" => qr/:2: /,
-        "user = a\n[tcp:a:1]\n\n[tcp:a:1]\n" => qr/:4: \[tcp:a:1\] is there twice/,
+        "user = a\n[tcp:a:1]\n\n[tcp:a:1]\n" => qr/:4: \[tcp:a:1\] is given twice/,
         "user = a\n[tcp:a:1]\nhost = b\n" => qr/:3: there is no 'host'/,
         "user = a\n[tcp:a:1]\nnonsense\n" => qr/:3: this is neither/,
         "user = a\n[tcp:a:1]\ntimeout = 0\n" => qr/timeout is in seconds/,
