@@ -1,7 +1,7 @@
 """PostgreSQL for the bench: a server, PgBouncer beside the other proxies, and pgbench as the load.
 
 Every login is by SCRAM and no link has TLS. PgBouncer pools sessions, so its servers see a login only
-now and then; rum and HAProxy pass each one on.
+now and then; rum and HAProxy pass each one on, and so does pgbouncer-fresh, which keeps no connection.
 """
 
 import os
@@ -31,6 +31,7 @@ default_pool_size = 50
 server_tls_sslmode = disable
 client_tls_sslmode = disable
 ignore_startup_parameters = extra_float_digits
+server_lifetime = {lifetime}
 log_connections = {log}
 log_disconnections = {log}
 tcp_keepalive = {log}
@@ -108,7 +109,7 @@ class PostgreSQLBench(Bench):
     def _before_pgsql_rewrite(self, front, back):
         return self._rum_pgsql_rewrite(front, back, self.before)
 
-    def _pgbouncer(self, front, back, release="bookworm"):
+    def _pgbouncer(self, front, back, release="bookworm", lifetime=3600):
         trees, postgresql_tree = _support("server_trees"), _support("postgresql_tree")
         try:
             found = trees.programs("pgbouncer-" + release, release, [], ["pgbouncer", "libc6"], tell,
@@ -118,11 +119,14 @@ class PostgreSQLBench(Bench):
         users = self.write("users-%d.txt" % front, '"%s" "%s"\n' % (
             USER, _support("postgresql").verifier(USER)))
         path = self.write("pgbouncer-%d.ini" % front, PGBOUNCER.format(
-            front=front, back=back, users=users, log=int(self.alike)))
+            front=front, back=back, users=users, log=int(self.alike), lifetime=lifetime))
         return [*postgresql_tree.unprivileged(), *found.command("usr/sbin/pgbouncer", path)], None
 
     def _pgbouncer_sid(self, front, back):
         return self._pgbouncer(front, back, "sid")
+
+    def _pgbouncer_fresh(self, front, back):
+        return self._pgbouncer(front, back, "sid", 0)
 
 
 def pgbench(bench, arguments, port, pids):

@@ -76,6 +76,8 @@ def receives_wal(t, kind):
                                     env=environment(t, kind, port, "copier"),
                                     preexec_fn=end_with_parent)
     try:
+        net.until(lambda: server.admin("SELECT count(*) FROM pg_stat_replication WHERE state ="
+                                       " 'streaming'") == [("1",)], 30 * t.scale, "it streams")
         names = []
         for _ in range(3):
             names += [server.admin("CREATE TABLE IF NOT EXISTS wal (text TEXT)",

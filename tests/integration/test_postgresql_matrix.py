@@ -21,8 +21,8 @@ MODES = ("relay", "rewrite")
 FEW = ("psql 15", "psql 17", "psql 18", "asyncpg", "pg, binding", "postgres.js")
 
 # The first that fits a cell tells what must come out; else it is what comes out directly by the kind
-# of link that rum has to the server. `binding`: whether the client binds to certificates.
-Difference = collections.namedtuple("Difference", "users fronts backs modes binding outcome why")
+# of link that rum has to the server.
+Difference = collections.namedtuple("Difference", "users fronts backs modes clients outcome why")
 ANY = None
 SCRAM = {"alice", postgresql.UTF8_USER, "tlsonly"}
 
@@ -31,8 +31,12 @@ DIFFERENCES = [
                "a password must not go to a server in clear text"),
     Difference({"certified"}, ANY, {"tls", "other"}, ANY, ANY, "not admitted",
                "the server sees no certificate of the client"),
-    Difference(SCRAM, {"tls"}, {"other"}, {"relay"}, True, "other certificate",
+    Difference(SCRAM, {"tls"}, {"other"}, {"relay"}, clients.BINDING, "other certificate",
                "the client binds to rum's certificate, and the server to its own"),
+    # What it says is part of the proof, so rum can change nothing of it.
+    Difference(SCRAM, {"plain"}, {"tls", "other"}, {"relay"}, {"pg, binding"}, "not admitted",
+               "the client says without TLS, too, that it could bind, and the server that has TLS to"
+               " rum takes that for an attack"),
 ]
 
 
@@ -40,8 +44,8 @@ def expect(user, client, front, back, mode, direct):
     """(outcome, why) of a cell; direct: {kind of link: outcome} of the same client and user."""
     for row in DIFFERENCES:
         if all(wanted is ANY or has in wanted for wanted, has in (
-                (row.users, user), (row.fronts, front), (row.backs, back), (row.modes, mode))) and (
-                    row.binding in (ANY, client in clients.BINDING)):
+                (row.users, user), (row.fronts, front), (row.backs, back), (row.modes, mode),
+                (row.clients, client))):
             return row.outcome, row.why
     outcome = direct["plain" if back == "plain" else "tls"]
     # The server's words would tell the client of rum's address and link.
@@ -128,7 +132,41 @@ def logs_in_as_directly(t, name):
     same(sum(len(rum.wait_sessions(1)) > 0 for rum in rums.values()), len(rums), "rums that were used")
 
 
+def binds_as_told(t, version):
+    """What psql is told of channel binding and TLS, with rum's certificate and another on the server."""
+    kind = t.run.postgresql["postgresql-%d" % version]
+    ports, rums = start_rums(t, kind)
+
+    def outcome(back, mode, **settings):
+        answer, = clients.psql(version, **settings)(t, [login(kind, ports, "alice", "tls", back, mode)])
+        return answer.outcome()
+
+    require, disable = {"PGCHANNELBINDING": "require"}, {"PGCHANNELBINDING": "disable"}
+    # Without a server's name psql cannot verify it, and takes what it gets.
+    prefer = {"PGSSLMODE": "prefer", "PGSSLROOTCERT": "/nonexistent"}
+    for settings, cell, expected in (
+            (require, ("tls", "relay"), "ok"),
+            (require, ("other", "relay"), "other certificate"),
+            (require, ("plain", "relay"), "no binding offered"),
+            (require, ("tls", "rewrite"), "ok"),
+            (require, ("other", "rewrite"), "ok"),
+            (require, ("plain", "rewrite"), "ok"),
+            (disable, ("tls", "relay"), "ok"),
+            (disable, ("other", "relay"), "ok"),
+            (prefer, ("tls", "relay"), "ok"),
+            (prefer, ("other", "rewrite"), "ok"),
+            # Not a second try without TLS, which would succeed and send all in clear text.
+            (prefer, ("other", "relay"), "other certificate")):
+        same(outcome(*cell, **settings), expected, "%s, %s" % (settings, cell))
+    for rum in rums.values():
+        for record in rum.wait_sessions(1):
+            check(record.get("tls"), "a session without TLS: %s" % record)
+
+
 for kind_name in postgresql.KINDS:
+    test("psql of %s binds to certificates as it is told, and never falls back to clear text"
+         % kind_name, needs=("pgsql.so", kind_name))(
+             lambda t, kind=kind_name: binds_as_told(t, int(kind.split("-")[1])))
     test("Matrix: the clients of PostgreSQL log in through rum to %s as directly" % kind_name,
          needs=("pgsql.so", kind_name), seconds=400)(
              lambda t, kind=kind_name: logs_in_as_directly(t, kind))

@@ -114,7 +114,8 @@ class PostgreSQL:
 
     def close(self):
         self.stop(signal.SIGQUIT)
-        shutil.rmtree(self.data, ignore_errors=True)
+        for folder in (self.data, self.sockets):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Kind:

@@ -6,9 +6,11 @@ import collections
 import os
 import re
 
-from support import postgresql, server_trees
+from support import clients, postgresql, server_trees
+from support.certificates import openssl
 from support.clients import CLIENTS as SCRIPTS
 from support.clients import need, node_modules, run
+from support.harness import full
 
 # authority: the file with the certificate that signed the server's; the login is by TLS then.
 # certificate, key: the client's own.
@@ -30,6 +32,7 @@ KNOWN = (
     ("binding check", r"channel binding check failed"),
     ("binding negotiation", r"channel binding negotiation error"),
     ("other certificate", r"have different certificates"),
+    ("no binding offered", r"channel binding (is )?required, but server"),
     ("PLUS without TLS", r"SCRAM-SHA-256-PLUS.* over a non-SSL"),
     ("not in clear text", r"would have to go to the database server in clear text"),
     ("no TLS for rum", r"database server has no TLS"),
@@ -89,19 +92,23 @@ def psql(version, **more):
     return log_in
 
 
-def _script(*command, package, **more):
+def _many(t, command, logins, env):
+    """A program that reads logins from stdin, one a line, and answers with a line each."""
+    lines = ["\t".join((login.host, str(login.port), login.user, login.word, login.database,
+                        login.authority, login.certificate, login.key)) + "\n" for login in logins]
+    done = run(t, command, input="".join(lines).encode(), env=env, seconds=30 + 2 * len(lines))
+    answers = [Answer(line) for line in done.splitlines() if line.startswith(("ok ", "error "))]
+    # One that ended early has no answer for the rest.
+    return (answers + [Answer(done)] * len(logins))[:len(logins)]
+
+
+def _script(*command, package):
     def log_in(t, logins):
-        lines = ["\t".join((login.host, str(login.port), login.user, login.word, login.database,
-                            login.authority, login.certificate, login.key)) + "\n"
-                 for login in logins]
-        env = dict(os.environ, HOME=t.folder, PYTHONDONTWRITEBYTECODE="1", **more)
+        env = dict(os.environ, HOME=t.folder, PYTHONDONTWRITEBYTECODE="1")
         if command[0] == "node":
             env["NODE_PATH"] = os.path.join(node_modules(), "node_modules")
-        done = run(t, [need(command[0], package), os.path.join(SCRIPTS, command[1]), *command[2:]],
-                   input="".join(lines).encode(), env=env, seconds=30 + 2 * len(lines))
-        answers = [Answer(line) for line in done.splitlines() if line.startswith(("ok ", "error "))]
-        # One that ended early has no answer for the rest.
-        return (answers + [Answer(done)] * len(logins))[:len(logins)]
+        return _many(t, [need(command[0], package), os.path.join(SCRIPTS, command[1]), *command[2:]],
+                     logins, env)
     return log_in
 
 
@@ -123,6 +130,44 @@ ALL = {
     "PHP pgsql": _script("php", "pgsql.php", package="php-cli php-pgsql"),
     "DBD::Pg": _script("perl", "dbi_pg.pl", package="perl libdbd-pg-perl"),
 }
+
+
+def _jdbc(t, logins):
+    java = need("java", "openjdk-17-jdk-headless")
+    need("javac", "openjdk-17-jdk-headless")  # java compiles the file itself, by what is in the JDK
+    jar = server_trees.programs("pgjdbc-bookworm", "bookworm", [],
+                                ["libpostgresql-jdbc-java", "libscram-java", "libc6"])
+    for key in {login.key for login in logins if login.key}:
+        openssl("pkcs8", "-topk8", "-nocrypt", "-outform", "DER", "-in", key, "-out", key + ".pk8")
+    return _many(t, [java, "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp",
+                     jar.path("usr/share/java/*"), os.path.join(SCRIPTS, "PgJdbc.java")], logins,
+                 dict(os.environ))
+
+
+GO = ["golang-1.19-go", "golang-1.19-src", "golang-github-lib-pq-dev", "golang-golang-x-crypto-dev",
+      "golang-golang-x-text-dev", "libc6"] + ["golang-github-jackc-%s-dev" % name for name in (
+          "pgx-v4", "pgconn", "pgproto3-v2", "pgtype", "pgio", "pgpassfile", "pgservicefile",
+          "chunkreader-v2")]
+
+
+def _go(name):
+    def log_in(t, logins):
+        tree = server_trees.programs("go-bookworm", "bookworm", [], GO)
+        built = t.path("pg_go")
+        env = dict(os.environ, GO111MODULE="off", CGO_ENABLED="0", GOFLAGS="", GOCACHE=tree.folder +
+                   "/cache", GOPATH=tree.path("usr/share/gocode"), GOROOT=tree.path("usr/lib/go-1.19"))
+        if not os.path.exists(built):
+            said = run(t, [tree.path("usr/lib/go-1.19/bin/go"), "build", "-o", built,
+                           os.path.join(SCRIPTS, "pg_go.go")], env=env, seconds=300)
+            if not os.path.exists(built):
+                raise clients.Missing("pg_go.go does not build: " + said[-2000:])
+        return _many(t, [built, name], logins, env)
+    return log_in
+
+
+if full():  # they bring a compiler each
+    ALL.update({"pgjdbc": _jdbc, "pgx": _go("pgx"), "lib/pq": _go("pq")})
+
 # Those that bind a login to the server's certificate where they can.
 BINDING = {"psql 15", "psql 17", "psql 18", "psycopg2", "psycopg 3", "pg, binding", "PHP pgsql", "DBD::Pg",
            "psqlodbc"}

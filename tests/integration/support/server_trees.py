@@ -5,6 +5,7 @@ A tree is complete when its stamp is there, which is written last, and intact wh
 number of files and bytes that the stamp tells. Run as a program this makes what is missing.
 """
 
+import concurrent.futures
 import contextlib
 import fcntl
 import glob
@@ -353,17 +354,21 @@ def call(name, command, seconds, **more):
             name, " ".join(command), done.stdout.decode("utf-8", "replace")[-2000:]))
 
 
+def _make(name):
+    try:
+        made = tree(name, lambda text: print(text, flush=True))
+    except Unavailable as e:
+        print("%s could not be had: %s" % (name, e), file=sys.stderr, flush=True)
+        return 1
+    print("%s: %s" % (name, made.folder), flush=True)
+    return 0
+
+
 def main():
-    """Makes what is missing; the last line of each failure says what could not be had."""
-    failed = 0
-    for name in sys.argv[1:] or TREES:
-        try:
-            made = tree(name, lambda text: print(text, flush=True))
-            print("%s: %s" % (name, made.folder), flush=True)
-        except Unavailable as e:
-            print("%s could not be had: %s" % (name, e), file=sys.stderr, flush=True)
-            failed = 1
-    return failed
+    """Makes what is missing, three at a time, as most of it is waiting for a mirror; the last line of
+    each failure says what could not be had."""
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        return max(pool.map(_make, sys.argv[1:] or TREES))
 
 
 if __name__ == "__main__":
