@@ -48,12 +48,13 @@ int32_t Session::TlsFact(TlsFactOf fact, uint32_t which, void* to, size_t* size)
   if (which > RUM_UPSTREAM || !size || (!to && *size)) return RUM_E_ARGUMENT;
   const TlsStream* tls = OpenTls(which);
   if (!tls) {
-    *size = 0;
-    if (fact != TlsFactOf::kEndPoint || which != RUM_CLIENT || !probing()) return RUM_E_STATE;
+    const bool of_own = fact == TlsFactOf::kEndPoint && which == RUM_CLIENT && probing();
     // A probe has no client: it is told of the certificate that clients are shown.
-    const auto& server = worker_.tls()->server;
+    const TlsContext* server = of_own ? worker_.tls()->server.get() : nullptr;
     const auto shown = server ? ServerEndPoint(server->get()) : std::nullopt;
-    return shown ? CopyOut(*shown, to, size) : server ? RUM_E_UNSUPPORTED : RUM_E_STATE;
+    if (shown) return CopyOut(*shown, to, size);
+    *size = 0;
+    return server ? RUM_E_UNSUPPORTED : RUM_E_STATE;
   }
   switch (fact) {
     case TlsFactOf::kAlpn:

@@ -53,6 +53,7 @@ void Listen(ScriptedHost& host, bool messages) {
     }
     Frame frame = ReadFrame(left);
     if (left[0] == 'E' && frame.kind != Frame::Kind::kWhole) return;  // of the old protocol
+    if (left[0] == 0x15) return;                                      // an alert of TLS
     Require(frame.kind == Frame::Kind::kWhole, "the client hears whole messages");
     left.remove_prefix(frame.size);
   }

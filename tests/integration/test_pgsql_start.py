@@ -140,9 +140,9 @@ def _(t):
         for extra in ((), (("_pq_.test", "1"),)):
             said = []
             for address in (rum.here, kind.plain.address):
-                client = t.keep(Client(address))
-                client.send(startup([("user", "trusted"), ("database", "rumtest"), *extra], version))
-                said.append(client.read_message())
+                with Client(address) as client:
+                    client.send(startup([("user", "trusted"), ("database", "rumtest"), *extra], version))
+                    said.append(client.read_message())
             same(said[0], said[1], "%x %s" % (version, extra))
             same(said[0][0], "v")
 
