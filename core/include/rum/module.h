@@ -36,8 +36,8 @@
  * ORDER OF THE HOOKS
  *   init -> config_new -> worker_start (each worker) -> sessions -> worker_stop -> config_free
  *   session_open -> any of { client_data, upstream_open, upstream_data, looked_up, tls_open,
- *   side_end, timeout, resumed, drained } in the order of events -> session_close, exactly once for every
- *   session_open that returned RUM_OK.
+ *   side_end, timeout, resumed, drained } in the order of events -> session_close, exactly once for
+ *   every session_open that returned RUM_OK.
  *   A probe is a session without a client: probe_open in place of session_open, then the same. A
  *   client that is refused may get one, too: refused_open in place of session_open.
  *
@@ -276,15 +276,15 @@ typedef struct rum_host {
   /* [worker] Connects the upstream side: "tcp:host:port", "tcp:[v6]:port", "sock:path",
    * "tls:host:port" (rum does the handshake before upstream_open), or a list of them separated by
    * commas, tried in order; size 0 is the default destination (-d). The outcome comes by
-   * upstream_open. RUM_E_ARGUMENT: the address is malformed; upstream_open is not
-   * called. RUM_E_UNSUPPORTED: size 0, and there is no default destination. RUM_E_STATE: connecting, or
+   * upstream_open. RUM_E_ARGUMENT: the address is malformed; upstream_open is not called.
+   * RUM_E_UNSUPPORTED: size 0, and there is no default destination. RUM_E_STATE: connecting, or
    * relay() or relay_from() was called before. RUM_E_LIMIT: RUM_MOST_CONNECTS calls were accepted.
-   * May be called again after upstream_open reported a failure, and while an upstream is there, ended
-   * (side_end answered RUM_KEEP) or not, to go on with another one. The old one is gone for the
-   * module at once. When the hook has returned, rum writes to it what was sent before and its socket
-   * takes, ends it (FIN, close_notify), and drops what it still says; what forward() has left to pass
-   * on ends, too. Nothing of it reaches the new one, or is taken for its. The login deadline
-   * continues. */
+   * May be called again after upstream_open reported a failure, and while an upstream is there,
+   * ended (side_end answered RUM_KEEP) or not, to go on with another one. The old one is gone for
+   * the module at once. When the hook has returned, rum writes to it what was sent before and its
+   * socket takes, ends it (FIN, close_notify), and drops what it still says; what forward() has
+   * left to pass on ends, too. Nothing of it reaches the new one, or is taken for its. The login
+   * deadline continues. */
   int32_t (*connect)(rum_session *session, const char *address, size_t size);
 
   /* [worker] Starts TLS on a side: as server on the client side, as client on the upstream side
@@ -380,10 +380,10 @@ typedef struct rum_tls {
    * a complete one. RUM_E_STATE: there is no such side yet. */
   int32_t (*end_is_cut)(rum_session *session, uint32_t side);
 
-  /* [worker] The application protocols (ALPN) of the handshake to come: those that rum offers to the
-   * upstream, or of which it selects the first that the client offers, too. `protocols` is a list as
-   * TLS writes it: each name after its length in one byte, such as "\x0apostgresql"; at most
-   * RUM_MOST_ALPN bytes, and size 0 takes the list back. If the two have none in common, the
+  /* [worker] The application protocols (ALPN) of the handshake to come: those that rum offers to
+   * the upstream, or of which it selects the first that the client offers, too. `protocols` is a
+   * list as TLS writes it: each name after its length in one byte, such as "\x0apostgresql"; at
+   * most RUM_MOST_ALPN bytes, and size 0 takes the list back. If the two have none in common, the
    * handshake goes on without one, and the module decides: see alpn(). Also for TLS from the first
    * byte on: in session_open for a listener, before connect() for "tls:host:port". The list of the
    * upstream stays for a further connect(). RUM_E_STATE: the handshake has begun. RUM_E_ARGUMENT:
@@ -393,7 +393,8 @@ typedef struct rum_tls {
   /* The calls below are about a handshake that is done, so from tls_open on, and in session_close,
    * too: before that, and without TLS, they return RUM_E_STATE. Before the call `size` is the room
    * at the pointer before it, after it the size of the value; RUM_E_LIMIT: there is no room for it,
-   * and nothing was written. All but end_point and version have size 0 for what there is none of. */
+   * and nothing was written. All but end_point and version have size 0 for what there is none of.
+   */
 
   /* [worker] The protocol that was agreed on, "postgresql"; size 0: none. */
   int32_t (*alpn)(rum_session *session, uint32_t side, char *name, size_t *size);
@@ -405,8 +406,9 @@ typedef struct rum_tls {
   int32_t (*server_name)(rum_session *session, char *name, size_t *size);
   /* [worker] The version as TLS writes it: 0x0303 is TLS 1.2, 0x0304 is TLS 1.3. */
   int32_t (*version)(rum_session *session, uint32_t side);
-  /* [worker] The certificate of the peer of a side in DER form, a few KiB: the client's, if rum asks
-   * for one and it has one, or the server's. Whether it was verified is the operator's choice. */
+  /* [worker] The certificate of the peer of a side in DER form, a few KiB: the client's, if rum
+   * asks for one and it has one, or the server's. Whether it was verified is the operator's choice.
+   */
   int32_t (*certificate)(rum_session *session, uint32_t side, void *der, size_t *size);
   /* [worker] The channel binding tls-server-end-point (RFC 5929), 32 to 64 bytes: the hash of the
    * certificate that rum has shown to the client, or that the upstream has shown to rum. They
@@ -693,9 +695,9 @@ typedef struct rum_sessions {
   int32_t (*destination)(rum_session *session, char *text, size_t *size);
   /* [worker] What this session will relay is no login, such as a request to cancel the query of
    * another one. Call it before relay() or relay_from(), which then do not count a login, for the
-   * user neither, and do not end the login deadline; the session counts as one that is not logged in
-   * until it ends, and its line in the log says login=no. What was admitted is dropped. Later calls
-   * of admit(), confirm() and try_login() return RUM_E_STATE; login_failed() counts as ever.
+   * user neither, and do not end the login deadline; the session counts as one that is not logged
+   * in until it ends, and its line in the log says login=no. What was admitted is dropped. Later
+   * calls of admit(), confirm() and try_login() return RUM_E_STATE; login_failed() counts as ever.
    * RUM_E_STATE: the session relays, has logged in, is a probe or closes, or a proof of a password
    * is under way. May be called twice. */
   int32_t (*no_login)(rum_session *session);
@@ -714,8 +716,8 @@ typedef struct rum_queue {
   /* [worker] Calls the hook `drained` once, when at most `below` bytes wait for the side, or it
    * takes none any more; never from inside of this call, and not in a pause. Another call for the
    * side replaces it, and so do the end of the session, relay() and a connect() that gives the
-   * upstream up. RUM_E_UNSUPPORTED: the module has no such hook. RUM_E_STATE: there is no such side,
-   * the session closes, or relay() was called. */
+   * upstream up. RUM_E_UNSUPPORTED: the module has no such hook. RUM_E_STATE: there is no such
+   * side, the session closes, or relay() was called. */
   int32_t (*await)(rum_session *session, uint32_t side, uint64_t below);
 } rum_queue;
 
@@ -848,15 +850,15 @@ typedef struct rum_module {
    * keeps no more in memory than it chose, however slow the peer is. */
   void (*drained)(void *data, rum_session *session, uint32_t side);
 
-  /* [worker] A client that rum refuses, in a protocol that has to read before it may write an error:
-   * leads it to that error. `reason` is as in `refusal`. Then client_data, tls_open, timeout, resumed,
-   * drained and side_end follow as in any session, and session_close with `reason`; the module ends
-   * it by close(), whatever reason it gives. There is no server and no user: connect, lookup, relay,
-   * relay_from, forward, admit, confirm, try_login, no_login and put return RUM_E_STATE, and
-   * login_failed does nothing. The session is counted as refused, and for no user. It is short and
-   * one of few, see BOUNDS; beyond them, and for a client that rum has no descriptor for, rum asks
-   * `refusal`, as it does if this hook returns a negative value: no other hook is called then.
-   * Store your own state in *data. NULL hook: rum asks `refusal`. */
+  /* [worker] A client that rum refuses, in a protocol that has to read before it may write an
+   * error: leads it to that error. `reason` is as in `refusal`. Then client_data, tls_open,
+   * timeout, resumed, drained and side_end follow as in any session, and session_close with
+   * `reason`; the module ends it by close(), whatever reason it gives. There is no server and no
+   * user: connect, lookup, relay, relay_from, forward, admit, confirm, try_login, no_login and put
+   * return RUM_E_STATE, and login_failed does nothing. The session is counted as refused, and for
+   * no user. It is short and one of few, see BOUNDS; beyond them, and for a client that rum has no
+   * descriptor for, rum asks `refusal`, as it does if this hook returns a negative value: no other
+   * hook is called then. Store your own state in *data. NULL hook: rum asks `refusal`. */
   int32_t (*refused_open)(rum_session *session, const void *config, void *worker_data,
                           uint32_t reason, void **data);
 } rum_module;
