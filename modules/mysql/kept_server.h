@@ -30,7 +30,7 @@ struct ReuseKey {
   int32_t tls_mode = 0;  // toward servers
   bool client_tls = false;
   bool rewrites = false;
-  std::string_view user;  // that connections belong to meanwhile
+  std::string_view user = {};  // that connections belong to meanwhile
 };
 std::string WriteReuseKey(const ReuseKey& key);
 

@@ -630,57 +630,58 @@ typedef struct rum_shared {
   int32_t (*take)(const void *key, size_t key_size, void *value, size_t *value_size);
 } rum_shared;
 
-/* The group "rum.keep/1": connections to servers that outlive their session. A module that knows how
- * to bring a server's session back to its beginning gives its connection, with its TLS, to its
+/* The group "rum.keep/1": connections to servers that outlive their session. A module that knows
+ * how to bring a server's session back to its beginning gives its connection, with its TLS, to its
  * worker; a later session of that worker takes it in place of a new one. Meanwhile rum owns it: it
  * is closed when the server says or does anything, when its time is over, when the server is down,
  * disabled or has moved, when rum drains or hands over, at a reload, of the map and of certificates
- * too, and when descriptors or memory are short. What of one user another one may find there is
- * the module's to know. */
+ * too, and when descriptors or memory are short. What of one user another one may find there is the
+ * module's to know. */
 #define RUM_KEEP_1 "rum.keep/1"
 
 typedef struct rum_keep {
   uint32_t struct_size;
   uint32_t reserved;
-  /* [worker] In a watch of `side`: as forward() of all that it sends, but when a read of it ends with
-   * the bytes `tail`, the data hook gets that read, and nothing is forwarded any more. So it is when
-   * the side ends, which is not passed on: side_end follows. A side that has much to say is read in
-   * pieces, and some of these may not be looked at. RUM_E_STATE: the direction of the other side is
-   * not relayed (relay_from). */
+  /* [worker] In a watch of `side`: as forward() of all that it sends, but when a read of it ends
+   * with the bytes `tail`, the data hook gets that read, and nothing is forwarded any more. So it
+   * is when the side ends, which is not passed on: side_end follows. A side that has much to say is
+   * read in pieces, and some of these may not be looked at. RUM_E_STATE: the direction of the other
+   * side is not relayed (relay_from). */
   int32_t (*forward_until)(rum_session *session, uint32_t side, const void *tail, size_t size);
   /* [worker] 1: the other side has sent something since bytes of `side` were forwarded last. 0: it
    * has not. RUM_E_STATE: neither want() nor forward_until() was called. */
   int32_t (*answered)(rum_session *session, uint32_t side);
   /* [worker] The client has taken its leave: for the log, the statistics and all limits the session
-   * ends now, with RUM_CLOSE_CLIENT. The module goes on with the server, for two seconds at most, and
-   * can still send to the client; it hears nothing of it, and neither do limits. The client's
+   * ends now, with RUM_CLOSE_CLIENT. The module goes on with the server, for two seconds at most,
+   * and can still send to the client; it hears nothing of it, and neither do limits. The client's
    * connection is closed at the end. RUM_E_STATE: there is no upstream, a direction is relayed
    * (take_back() first), or want() was not called. */
   int32_t (*part)(rum_session *session);
-  /* [worker] After part(), when the server owes nothing: keeps the connection under a key for so long
-   * at most, and ends the session. `most`: of all workers so many are kept of this server. It is
-   * closed instead if the server says anything until the hook has returned. The key stands for all
-   * that makes two connections to a server differ; rum adds the server, and with --send-proxy the
-   * client's address. RUM_E_LIMIT: as many are kept as may. RUM_E_STATE: not after part(), the server
-   * is not one to send sessions to, rum drains, or settings, map or certificates have changed since
-   * the session was connected. Then take leave of the server. */
+  /* [worker] After part(), when the server owes nothing: keeps the connection under a key for so
+   * long at most, and ends the session. `most`: of all workers so many are kept of this server. It
+   * is closed instead if the server says anything until the hook has returned. The key stands for
+   * all that makes two connections to a server differ; rum adds the server, and with --send-proxy
+   * the client's address. RUM_E_LIMIT: as many are kept as may. RUM_E_STATE: not after part(), the
+   * server is not one to send sessions to, rum drains, or settings, map or certificates have
+   * changed since the session was connected. Then take leave of the server. */
   int32_t (*keep)(rum_session *session, const void *key, size_t key_size, const void *value,
                   size_t value_size, uint32_t most, uint64_t milliseconds);
   /* [worker] Before connect(): the newest connection that is kept under this key for a server of
    * connect() will do. upstream_open follows as for a new one. RUM_E_STATE: too late. */
   int32_t (*want)(rum_session *session, const void *key, size_t key_size);
-  /* [worker] From upstream_open on. RUM_FOUND: the connection was kept, and this is the value that it
-   * was kept with; its size and room as for get() of "rum.shared/1". RUM_NOT_FOUND: it is new. */
+  /* [worker] From upstream_open on. RUM_FOUND: the connection was kept, and this is the value
+   * that it was kept with; its size and room as for get() of "rum.shared/1". RUM_NOT_FOUND: it
+   * is new. */
   int32_t (*taken)(rum_session *session, void *value, size_t *value_size);
-  /* [worker] The connection that was taken is of no use: rum closes it and connects anew, to the same
-   * destinations; upstream_open follows. If it breaks before the server has said a byte, rum calls
-   * side_end for it, as if it had ended: RUM_KEEP and this call go on. RUM_E_STATE: it is new, or the
-   * session has logged in. */
+  /* [worker] The connection that was taken is of no use: rum closes it and connects anew, to the
+   * same destinations; upstream_open follows. If it breaks before the server has said a byte, rum
+   * calls side_end for it, as if it had ended: RUM_KEEP and this call go on. RUM_E_STATE: it is
+   * new, or the session has logged in. */
   int32_t (*renew)(rum_session *session);
-  /* [worker] Closes a connection that a session with connect() to `address` would take: for one that
-   * is refused without a server, and that must leave the same traces as one that was not. RUM_FOUND;
-   * RUM_NOT_FOUND: there is none. RUM_E_ARGUMENT: the address is malformed, or there is no default
-   * destination. */
+  /* [worker] Closes a connection that a session with connect() to `address` would take: for one
+   * that is refused without a server, and that must leave the same traces as one that was not.
+   * RUM_FOUND; RUM_NOT_FOUND: there is none. RUM_E_ARGUMENT: the address is malformed, or there is
+   * no default destination. */
   int32_t (*spend)(rum_session *session, const char *address, size_t address_size, const void *key,
                    size_t key_size);
 } rum_keep;
