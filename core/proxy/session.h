@@ -57,6 +57,7 @@ struct SessionRecord {
   uint32_t login_failures = 0;  // more than one if changes of user fail, too
   bool identified = false;
   bool no_login = false;  // the module called no_login()
+  bool disabled = false;  // admit() has refused a disabled user, and the module has not reported it
   std::vector<std::pair<std::string, std::string>> notes;
 };
 

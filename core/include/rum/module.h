@@ -455,7 +455,8 @@ typedef struct rum_limits {
 
   /* [worker] The client's login failed: a wrong password, whoever detected it, an unknown user, or
    * a refusal that looks like one. Each call counts once for the client's address
-   * (--login-failures). Not for logins that failed for any other reason. */
+   * (--login-failures), but the one after RUM_REFUSED_DISABLED does not: the operator caused it.
+   * Not for logins that failed for any other reason. */
   void (*login_failed)(rum_session *session);
 
   /* [worker] 1: the client's address is blocked, because too many logins failed from it since the
