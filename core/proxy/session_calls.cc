@@ -3,6 +3,7 @@
 // returned. TLS, pauses and timers are completely here.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/copy_out.h"
 #include "base/log.h"
@@ -58,10 +59,16 @@ int32_t Session::Send(uint32_t which, const void* data, size_t size) {
 
 void Session::LoginFailed() {
   if (refused_) return;
+  LoginGuard::Attempt* proof = dialogue_ ? dialogue_->proof() : nullptr;
+  // The operator's doing, not a guess: an application of such a user goes on trying, and would
+  // block its host for all other users.
+  if (std::exchange(record_.disabled, false)) {
+    if (proof) proof->Release();
+    return;
+  }
   worker_.counters.login_failures.Add(1);
   ++record_.login_failures;
   const LoginGuard::Settings& guard = worker_.settings().admission.guard;
-  LoginGuard::Attempt* proof = dialogue_ ? dialogue_->proof() : nullptr;
   if (!worker_.proxy().admission().guard().Failed(guard, address_, proof)) return;
   worker_.counters.login_blocks.Add(1);
   log::Warning("{}: too many failed logins ({}), blocked for {}", address_.host(),
@@ -228,6 +235,7 @@ int32_t Dialogue::Admit(std::string_view rules) {
   if (!changing) place.Release();
   int32_t verdict = admission.Admit(settings, visitor, rules, place, &candidate_);
   if (verdict > 0) worker_.counters.logins_refused[verdict].Add(1);
+  session_.record().disabled = verdict == RUM_REFUSED_DISABLED;
   return verdict;
 }
 

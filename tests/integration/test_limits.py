@@ -205,6 +205,29 @@ def guesses_at_once(t):
     same(sorted(codes), [1045] * 5 + [1129] * 35)
 
 
+@test("Refusals of a disabled user block no other user of the address", needs="mysql.so")
+def disabled_users(t):
+    server = t.keep(mysql_wire.FakeServer(password="right"))
+    path = write_map(t, row(t, "alice", server.address),
+                     row(t, "moved", server.address, rest=b"\x80disabled"),
+                     row(t, "told", server.address, rest=b"\x80disabled=back\\sat\\s14:00"))
+    rum, here = front(t, path, "--login-failures", "3/1h", "--mysql-auth", "relay")
+
+    def log_in(user, word):
+        with mysql_wire.Client(here, 30) as client:
+            try:
+                client.login(user, word)
+                return 0
+            except mysql_wire.ServerError as e:
+                return e.code
+    same([log_in("moved", "right") for _ in range(5)], [1045] * 5)
+    same([log_in("told", "right") for _ in range(5)], [1053] * 5)
+    same(rum.stats()["limits"]["login_failures"], 0)
+    same(log_in("alice", "right"), 0)
+    same([log_in("alice", "wrong") for _ in range(3)], [1045] * 3)
+    same(log_in("moved", "right"), 1129)
+
+
 @test("Strangers who begin logins as a user take neither its places nor its rate",
       needs="mysql.so")
 def strangers(t):

@@ -455,7 +455,8 @@ typedef struct rum_limits {
 
   /* [worker] The client's login failed: a wrong password, whoever detected it, an unknown user, or
    * a refusal that looks like one. Each call counts once for the client's address
-   * (--login-failures). Not for logins that failed for any other reason. */
+   * (--login-failures), but the one after RUM_REFUSED_DISABLED does not: the operator caused it.
+   * Not for logins that failed for any other reason. */
   void (*login_failed)(rum_session *session);
 
   /* [worker] 1: the client's address is blocked, because too many logins failed from it since the
@@ -559,7 +560,10 @@ typedef struct rum_records {
    * `value`; the call sets it to the size of the value. RUM_FOUND: the value was copied.
    * RUM_NOT_FOUND: the record has no such column, and `value_size` is 0. RUM_E_LIMIT: the buffer is
    * too small, or the record too large (then `value_size` is 0). RUM_E_FAILED: the rules cannot be
-   * read; admit() refuses the user. RUM_E_ARGUMENT: not a column's name. */
+   * read; admit() refuses the user. RUM_E_ARGUMENT: not a column's name. The name "disabled" is the
+   * text of the rule disabled=TEXT, printable and at most 480 bytes: after RUM_REFUSED_DISABLED, show
+   * it to the client as the protocol reports maintenance, in place of the error of a wrong password.
+   */
   int32_t (*column)(const void *record, size_t size, const char *name, void *value,
                     size_t *value_size);
 } rum_records;

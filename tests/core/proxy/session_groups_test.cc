@@ -76,6 +76,32 @@ TEST(Destination, IsWhatConnectTakes) {
   EXPECT_EQ(journal.Count("meanwhile -2"), 2u);
 }
 
+// Its application goes on trying, from the address of all other users of a web server.
+TEST(LoginFailed, DoesNotCountADisabledUser) {
+  Hooks hooks;
+  hooks.client_data = [](rum_session* s, std::string_view bytes) {
+    Identify(s, "alice");
+    const std::string record = std::string("\0tcp:a:1\0\x80", 10) + std::string(bytes);
+    EXPECT_GT(Limits().admit(s, record.data(), record.size()), 0);
+    Limits().login_failed(s);
+    Close(s, RUM_CLOSE_DENIED);
+    return static_cast<int64_t>(bytes.size());
+  };
+  RunningProxy proxy(hooks, [](Settings& s) { s.admission.guard.failures = {2, Millis(3600000)}; });
+  for (const auto& [rules, reason] : {std::pair("disabled", "denied"),
+                                      {"disabled", "denied"},
+                                      {"disabled", "denied"},
+                                      {"until=1", "denied"},
+                                      {"until=1", "denied"},
+                                      {"disabled", "blocked"}}) {
+    Peer client = proxy.Client();
+    client.Send(rules);
+    client.ReceiveAll();
+    EXPECT_EQ(proxy.NextReason(), reason) << rules;
+  }
+  EXPECT_EQ(proxy.Sum(&Counters::login_failures), 2u);
+}
+
 TEST(NoLogin, CountsNoLoginAndNoUser) {
   Server server;
   Journal journal;
