@@ -112,6 +112,11 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList
                  {"resident_bytes", ResidentBytes().value_or(0)},
                  {"ready", facts.why_not_ready.empty()},
                  {"draining", overview.draining}};
+  const Verdict verdict = Judge(facts);
+  json["verdict"] = {{"word", verdict.word}, {"reasons", nlohmann::ordered_json::array()}};
+  for (const Verdict::Reason& reason : verdict.reasons) {
+    json["verdict"]["reasons"].push_back(reason.text);
+  }
   json["listeners"] = nlohmann::ordered_json::array();
   for (const auto& listener : proxy.listeners()) {
     json["listeners"].push_back({{"address", listener->text()}});
