@@ -9,6 +9,7 @@
 
 #include "admin/page.h"
 #include "admin/page_style.h"
+#include "admin/readiness.h"
 #include "admin/request.h"
 #include "admin/totals.h"
 #include "limits/admission.h"

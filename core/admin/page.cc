@@ -14,14 +14,13 @@
 
 #include "admin/page_parts.h"
 #include "admin/page_style.h"
+#include "admin/readiness.h"
 #include "admin/servers.h"
 #include "admin/totals.h"
 #include "admin/verdict.h"
 #include "limits/admission.h"
-#include "proxy/hook_watch.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
-#include "settings/settings.h"
 
 namespace rum {
 namespace {
@@ -51,26 +50,11 @@ class Page {
       : proxy_(overview.proxy),
         samples_(history.samples()),
         servers_(ListServers(overview)),
-        stats_(StatisticsTree(overview, {})),
+        facts_(FactsOf(overview, servers_)),
+        verdict_(Judge(facts_)),
+        stats_(StatisticsTree(overview, {}, facts_)),
         host_(HostName()),
-        now_(::time(nullptr)) {
-    const auto& map = stats_["map"];
-    facts_ = {.why_not_ready = WhyNotReady(overview),
-              .draining = overview.draining,
-              .servers = &servers_,
-              .workers_stuck = Number("rum", "workers_stuck"),
-              .sessions = Number("sessions", "active"),
-              .most_sessions = proxy_.settings()->access_control.max_connections,
-              .memory = Number("rum", "resident_bytes"),
-              .most_memory = proxy_.settings()->access_control.max_memory,
-              .certificate_end = CertificateNotAfter(overview),
-              .has_map = overview.map != nullptr,
-              .map_loaded_at = overview.map ? map["loaded_at"].get<int64_t>() : 0,
-              .map_records = overview.map ? map["records"].get<uint64_t>() : 0,
-              .map_refused = overview.map && !map["last_error"].get<std::string>().empty(),
-              .now = now_};
-    verdict_ = Judge(facts_);
-  }
+        now_(facts_.now) {}
 
   std::string Write() {
     Head();
@@ -367,11 +351,11 @@ class Page {
   const Proxy& proxy_;
   const std::deque<Sample>& samples_;
   const ServerList servers_;
+  const VerdictFacts facts_;
+  const Verdict verdict_;
   const nlohmann::ordered_json stats_;
   const std::string host_;
   const time_t now_;
-  VerdictFacts facts_;
-  Verdict verdict_;
   std::string out_;
 };
 

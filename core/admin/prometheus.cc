@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "admin/prometheus_servers.h"
+#include "admin/readiness.h"
 #include "admin/statistics.h"
 #include "admin/totals.h"
 #include "base/clock.h"

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "admin/readiness.h"
 #include "admin/servers.h"
 #include "admin/totals.h"
 #include "base/clock.h"
@@ -98,13 +99,8 @@ int64_t CertificateNotAfter(const Overview& overview) {
   return overview.tls && overview.tls->server ? overview.tls->server->not_after() : 0;
 }
 
-std::string WhyNotReady(const Overview& overview) {
-  if (overview.draining) return "draining";
-  if (overview.map && overview.map->stats().loads == 0) return "no user map is loaded";
-  return overview.proxy.hook_watch().WhyNotReady();
-}
-
-nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList& servers) {
+nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList& servers,
+                                      const VerdictFacts& facts) {
   const Proxy& proxy = overview.proxy;
   nlohmann::ordered_json json;
   json["rum"] = {{"version", PACKAGE_VERSION},
@@ -114,8 +110,13 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList
                  {"workers_stuck", proxy.hook_watch().stuck()},
                  {"hook_stalls", proxy.hook_watch().stalls()},
                  {"resident_bytes", ResidentBytes().value_or(0)},
-                 {"ready", WhyNotReady(overview).empty()},
+                 {"ready", facts.why_not_ready.empty()},
                  {"draining", overview.draining}};
+  const Verdict verdict = Judge(facts);
+  json["verdict"] = {{"word", verdict.word}, {"reasons", nlohmann::ordered_json::array()}};
+  for (const Verdict::Reason& reason : verdict.reasons) {
+    json["verdict"]["reasons"].push_back(reason.text);
+  }
   json["listeners"] = nlohmann::ordered_json::array();
   for (const auto& listener : proxy.listeners()) {
     json["listeners"].push_back({{"address", listener->text()}});
@@ -175,7 +176,8 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList
 }
 
 std::string StatisticsJson(const Overview& overview) {
-  return ShowJson(StatisticsTree(overview, ListServers(overview))
+  const ServerList servers = ListServers(overview);
+  return ShowJson(StatisticsTree(overview, servers, FactsOf(overview, servers))
                       .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)) +
          "\n";
 }

@@ -14,6 +14,7 @@ class Prober;
 class Proxy;
 struct ServerList;
 struct TlsContexts;
+struct VerdictFacts;
 
 // The parts of the process that statistics read. `map` is null without -M; `tls` and its members
 // may be null.
@@ -31,10 +32,9 @@ struct Overview {
 // [main] Expiry of the certificate shown to clients, in seconds since 1970; 0: no certificate.
 int64_t CertificateNotAfter(const Overview& overview);
 
-// [main] Empty if clients can be served, otherwise the reason.
-std::string WhyNotReady(const Overview& overview);
 // [main] The statistics as a JSON tree, which lists these servers.
-nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList& servers);
+nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList& servers,
+                                      const VerdictFacts& facts);
 // [main] The documents of /stats and /metrics; rum(8) describes their fields.
 std::string StatisticsJson(const Overview& overview);
 std::string StatisticsPrometheus(const Overview& overview);

@@ -28,7 +28,26 @@ std::string Table(std::vector<std::vector<std::string>> rows) {
   return out;
 }
 
+// "degraded: 1 of 4 servers is down, 1 in drain".
+std::string State(const Json& s) {
+  std::string text = VerdictWord(s);
+  if (!s.contains("verdict")) return text;
+  const char* separator = ": ";
+  for (const Json& reason : s.at("verdict").at("reasons")) {
+    text += separator + Shown(reason);
+    separator = ", ";
+  }
+  return text;
+}
+
 }  // namespace
+
+std::string VerdictWord(const Json& stats) {
+  if (stats.contains("verdict")) return Shown(stats.at("verdict").at("word"));
+  const Json& rum = stats.at("rum");  // of a version without a verdict
+  if (rum.at("draining").get<bool>()) return "draining";
+  return rum.at("ready").get<bool>() ? "serving" : "down";
+}
 
 std::string Shown(const Json& value) {
   if (!value.is_string()) return value.is_null() ? "" : value.dump();
@@ -52,11 +71,10 @@ std::string ShownDuration(double seconds) {
 
 std::string ShowStatus(const Json& s) {
   const Json& sessions = s.at("sessions");
-  std::string state = s.at("rum").at("ready").get<bool>() ? "serving" : "NOT READY";
-  if (s.at("rum").at("draining").get<bool>()) state = "draining";
   return Table(
-      {{"rum", Shown(s.at("rum").at("version")) + ", process " + Shown(s.at("rum").at("pid")) +
-                   ", " + state},
+      {{"rum", Shown(s.at("rum").at("version")) + ", process " + Shown(s.at("rum").at("pid"))},
+       {"state", State(s)},
+       {"ready", s.at("rum").at("ready").get<bool>() ? "yes" : "no"},
        {"up", ShownDuration(s.at("rum").at("uptime_seconds").get<double>())},
        {"module", Shown(s.at("module").at("name"))},
        {"workers", Shown(s.at("rum").at("workers")) + ", " +

@@ -14,6 +14,9 @@ using Json = nlohmann::ordered_json;
 std::string Shown(const Json& value);
 std::string ShownDuration(double seconds);  // "3.2s", "5m12s", "7.5h"
 
+// "serving", "degraded", "draining" or "down", as on the status page.
+std::string VerdictWord(const Json& stats);
+
 // One for each command. They throw Json::exception if the answer lacks a field.
 std::string ShowStatus(const Json& stats);
 std::string ShowDestinations(const Json& stats);

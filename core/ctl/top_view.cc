@@ -180,7 +180,6 @@ void TopView::Update(const Json& stats, const Json& sessions, double seconds) {
 
 void TopView::TakeServers(const Json& stats) {
   const Json& rum = stats.at("rum");
-  const bool ready = rum.at("ready").get<bool>(), draining = rum.at("draining").get<bool>();
   std::vector<std::string> down;
   size_t servers = 0, disabled = 0;
   for (const Json& one : stats.at("destinations")) {
@@ -194,8 +193,7 @@ void TopView::TakeServers(const Json& stats) {
       down.push_back(Shown(one.at("address")) + " circuit " + Shown(one.at("circuit")));
     }
   }
-  const bool dead = servers > 0 && down.size() + disabled == servers;
-  state_ = draining ? "draining" : !ready || dead ? "down" : down.empty() ? "serving" : "degraded";
+  state_ = VerdictWord(stats);
   look_ = state_ == "serving" ? Look::kGood : state_ == "down" ? Look::kBad : Look::kWarning;
   process_ = "rum " + Shown(rum.at("version")) + "   up " +
              Age(rum.at("uptime_seconds").get<double>()) + "   " +

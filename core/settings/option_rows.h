@@ -138,6 +138,8 @@ inline constexpr OptionRow kOptionRows[] = {
 
     {"-m,--stats", "ADDR", kLogGroup,
      "statistics over HTTP: / (page), /stats (JSON), /metrics (Prometheus), /live, /ready"},
+    {"--ready-servers", "N|N%|off", kLogGroup,
+     "/ready answers 503 unless so many of the known servers are up (off)", true},
     {"--metrics-servers", "N", kLogGroup,
      "servers that have metrics of their own, by label; 0: none, at most 10000 (1000)"},
     {"--metrics-users", "N", kLogGroup,

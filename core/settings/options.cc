@@ -414,6 +414,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->log = fresh.log;
   settings->log_logins = fresh.log_logins;
   settings->metrics_users = fresh.metrics_users;
+  settings->ready_servers = fresh.ready_servers;
   settings->log_sessions = fresh.log_sessions;
   settings->tls = fresh.tls;
   settings->tls.state_dir = running.tls.state_dir;

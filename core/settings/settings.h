@@ -24,6 +24,12 @@ namespace rum {
 // Which sessions have a line in the log.
 enum class LogSessions { kAll, kFailed, kNone };
 
+// How many of the known servers must be up for /ready; 0: any number.
+struct ReadyServers {
+  uint32_t number = 0;
+  bool percent = false;
+};
+
 // The settings of one configuration; immutable once made.
 struct Settings {
   // The texts below were parsed from, by long name.
@@ -45,6 +51,7 @@ struct Settings {
   std::string geo_db;  // empty: no country database
   std::optional<Address> stats;
   std::optional<Address> control;
+  ReadyServers ready_servers;
 
   bool background = false;
   bool check = false;

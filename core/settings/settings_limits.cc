@@ -106,6 +106,19 @@ void SettingsReader::ReadNofile() {
   }
 }
 
+// Parses "2", "50%" or "off".
+void SettingsReader::ReadReadyServers() {
+  auto text = One("ready-servers");
+  if (!text || *text == "off") return;
+  ReadyServers& wanted = s_.ready_servers;
+  wanted.percent = text->ends_with('%');
+  if (!ReadNumber(text->substr(0, text->size() - (wanted.percent ? 1 : 0)), 1,
+                  wanted.percent ? 100 : UINT32_MAX, wanted.number)) {
+    Wrong("--ready-servers: '" + *text +
+          "' is not a number from 1 on, a share from 1% to 100%, or off");
+  }
+}
+
 // Bounds of the metrics with a label for each server or user.
 void SettingsReader::ReadMetricsBounds() {
   const std::tuple<const char*, uint32_t, uint32_t*> rows[] = {

@@ -66,6 +66,7 @@ void SettingsReader::ReadAll(const Module* module) {
   ReadClients();
   ReadSourceAddresses();
   ReadNofile();
+  ReadReadyServers();
   ReadMetricsBounds();
   ReadLimits();
   ReadLogForm();

@@ -62,6 +62,7 @@ class SettingsReader {
   void ReadAccess(const char* name, AccessList AccessLists::*list);
   void ReadSourceAddresses();
   void ReadNofile();
+  void ReadReadyServers();
   void ReadMetricsBounds();
   void ReadLoginFailures();
   void ReadLogForm();

@@ -49,6 +49,21 @@ def _(t):
     has(ctl(t, "map"), "no user map")
 
 
+@test("rumctl status and top say that no server is up, as the page does")
+def _(t):
+    rum, here, echo = start(t, "--health-check", "200ms")
+    net.until(lambda: rum.stats()["health_checks"]["up"] == 1, 10, "it is checked")
+    check(re.search("^state +serving: the server is up", ctl(t, "status"), re.M), ctl(t, "status"))
+    echo.close()
+    net.until(lambda: rum.stats()["health_checks"]["down"] == 1, 10, "it is down")
+    text = ctl(t, "status")
+    check(re.search("^state +down: the only server is down", text, re.M), text)
+    check(re.search("^ready +yes$", text, re.M), "without --ready-servers: " + text)
+    same(rum.stats()["verdict"]["word"], "down")
+    has(ctl(t, "top"), "down: the only server is down")
+    has(rum.get("/")[2].decode(), "the only server is down")
+
+
 @test("The log says which user gave a command, and reload which limits it takes back")
 def _(t):
     file = t.path("rum.conf")

@@ -8,6 +8,7 @@ from support import net, peers
 from support.harness import check, has, same, test
 from support.net import connect, http_get
 from support.peers import Echo, closed_port
+from test_control import ctl
 from test_redirect import ask, tcp
 
 
@@ -373,3 +374,31 @@ def _(t):
           "there is a second one")
     same(rum.metric("rum_servers_omitted_total"), 2)
     same((rum.metric("rum_servers_known"), rum.metric("rum_servers_listed")), (3, 1))
+
+
+@test("--ready-servers: /ready says 503 while too few servers are up, and a reload changes it",
+      seconds=60)
+def _(t):
+    with open(t.path("rum.conf"), "w") as f:
+        f.write("ready-servers = 50%\n")
+    echo, gone = t.keep(Echo()), t.keep(Echo())
+    rum = t.rum("-s", tcp(), "-d", echo.address, "-d", gone.address, "--health-check", "200ms",
+                "--control", "sock:" + t.path("control"), "--config", t.path("rum.conf"))
+    net.until(lambda: rum.stats()["health_checks"]["up"] == 2, 10, "both are checked")
+    same(rum.get("/ready")[0], 200)
+    gone.close()
+    net.until(lambda: rum.stats()["health_checks"]["down"] == 1, 10, "one is down")
+    same(rum.get("/ready")[0], 200, "one of two is half of them")
+    with open(t.path("rum.conf"), "w") as f:
+        f.write("ready-servers = 2\n")
+    ctl(t, "reload")
+    net.until(lambda: rum.get("/ready")[0] == 503, 5, "the reload is applied")
+    status, _, body = rum.get("/ready")
+    same(body, b"1 of 2 servers is up, --ready-servers wants 2\n")
+    same(rum.metric("rum_ready"), 0)
+    with open(t.path("rum.conf"), "w") as f:
+        f.write("ready-servers = 1\n")
+    ctl(t, "reload")
+    net.until(lambda: rum.get("/ready")[0] == 200, 5, "the reload is applied")
+    ctl(t, "drain", echo.address)
+    same(rum.get("/ready")[0], 503, "a server in drain is not up")

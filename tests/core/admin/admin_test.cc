@@ -210,6 +210,8 @@ TEST_F(Admin, StatsHasEveryFieldOfTheManual) {
   EXPECT_EQ(json["rum"]["workers"], 2);
   EXPECT_EQ(json["rum"]["ready"], true);
   EXPECT_EQ(json["rum"]["draining"], false);
+  EXPECT_EQ(json["verdict"]["word"], "serving");
+  EXPECT_EQ(json["verdict"]["reasons"][0], "2 servers, not checked");
   EXPECT_EQ(json["listeners"][0]["address"], proxy_->address());
   EXPECT_EQ(json["destinations"][0]["address"], "tcp:a:1");
   EXPECT_EQ(json["destinations"][1]["address"], "sock:/x");
@@ -456,6 +458,7 @@ TEST_F(Admin, IsReadyUntilItDrains) {
   EXPECT_EQ(ready.body, "draining\n");
   EXPECT_EQ(Ask("/live").code, 200);
   EXPECT_EQ(Stats()["rum"]["draining"], true);
+  EXPECT_EQ(Stats()["verdict"]["word"], "draining");
   EXPECT_EQ(Stats()["rum"]["ready"], false);
   EXPECT_EQ(ReadMetrics(Ask("/metrics").body)["rum_ready"], "0");
 }

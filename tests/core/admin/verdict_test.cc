@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "admin/page_parts.h"
+#include "admin/readiness.h"
+#include "settings/settings.h"
 
 namespace rum {
 namespace {
@@ -127,6 +129,32 @@ TEST_F(TheVerdict, WarnsOfTheCertificateTheMapAndStuckWorkers) {
   facts_.has_map = facts_.map_refused = true;
   facts_.map_loaded_at = facts_.now + 60;  // a clock that was set back
   EXPECT_EQ(Of(up_).Text(), "the new map was refused · all 4 servers are up · map 0 s old");
+}
+
+TEST(Readiness, NeedsSoManyServersThatAreUp) {
+  const ServerList mixed = Servers({{ServerState::kDown, 2},
+                                    {ServerState::kCircuitOpen, 1},
+                                    {ServerState::kMaint, 1},
+                                    {ServerState::kDrain, 1},
+                                    {ServerState::kHalfOpen, 1},
+                                    {ServerState::kUp, 3},
+                                    {ServerState::kUnknown, 1}});
+  EXPECT_EQ(WhyTooFewServers({0, false}, ServerList()), "");
+  EXPECT_EQ(WhyTooFewServers({5, false}, mixed), "");
+  EXPECT_EQ(WhyTooFewServers({6, false}, mixed), "5 of 10 servers are up, --ready-servers wants 6");
+  EXPECT_EQ(WhyTooFewServers({50, true}, mixed), "");
+  EXPECT_EQ(WhyTooFewServers({51, true}, mixed),
+            "5 of 10 servers are up, --ready-servers wants 51 %");
+  // A share is not rounded: 2 of 3 are less than 67 %.
+  const ServerList three = Servers({{ServerState::kDown, 1}, {ServerState::kUp, 2}});
+  EXPECT_EQ(WhyTooFewServers({66, true}, three), "");
+  EXPECT_NE(WhyTooFewServers({67, true}, three), "");
+  EXPECT_EQ(WhyTooFewServers({1, false}, Servers({{ServerState::kDown, 1}})),
+            "0 of 1 server is up, --ready-servers wants 1");
+  // All of no servers are up, but not one of them is.
+  EXPECT_EQ(WhyTooFewServers({100, true}, ServerList()), "");
+  EXPECT_EQ(WhyTooFewServers({1, false}, ServerList()),
+            "0 of 0 servers are up, --ready-servers wants 1");
 }
 
 TEST(PageParts, NumbersAreForPeople) {

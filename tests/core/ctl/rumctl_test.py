@@ -1,5 +1,6 @@
 """rumctl against a socket on which the test answers: what it asks, what it prints, how it ends."""
 
+import json
 import os
 import re
 import socket
@@ -15,6 +16,15 @@ TIMEOUT = 60
 
 def answer(body, status="200 OK"):
     return ("HTTP/1.1 %s\r\nContent-Type: application/json\r\n\r\n%s" % (status, body)).encode()
+
+
+def status_of(ready, draining):
+    """What status reads of /stats, without a verdict."""
+    return {"rum": {"version": "1", "pid": 7, "uptime_seconds": 1, "workers": 1,
+                    "workers_stuck": 0, "ready": ready, "draining": draining},
+            "module": {"name": "m"}, "health_checks": {"up": 1, "down": 1, "unknown": 0},
+            "sessions": dict.fromkeys(["active", "relaying", "connecting", "accepted", "logins"], 0),
+            "limits": dict.fromkeys(["login_failures", "users", "blocked_addresses"], 0)}
 
 
 class RumctlTest(unittest.TestCase):
@@ -130,6 +140,21 @@ class RumctlTest(unittest.TestCase):
         body = '{"users":[{"user":"a","sessions":1}],"active":1}\n'
         code, out, _ = self.ctl("--json", "users", answers=[answer(body)])
         self.assertEqual((code, out), (0, body))
+
+    def test_status_has_the_verdict_or_what_an_older_rum_says(self):
+        stats = status_of(True, False)
+        stats["verdict"] = {"word": "degraded", "reasons": ["1 of 2 servers is down: \x1b[2J", "b"]}
+        out = self.ctl("status", answers=[answer(json.dumps(stats))])[1]
+        self.assertRegex(out, r"(?m)^state +degraded: 1 of 2 servers is down: [^\x1b]+, b$")
+        self.assertRegex(out, "(?m)^ready +yes$")
+
+    def test_status_of_an_older_rum_has_no_reasons(self):
+        for ready, draining, word in ((True, False, "serving"), (False, False, "down"),
+                                      (False, True, "draining")):
+            stats = status_of(ready, draining)
+            self.use("control.sock")
+            out = self.ctl("status", answers=[answer(json.dumps(stats))])[1]
+            self.assertRegex(out, "(?m)^state +%s$" % word)
 
     def test_a_name_does_not_move_the_terminal(self):
         body = r'{"users":[{"user":"\u001b[2J\u0007\nevil","sessions":1}],"active":1}'

@@ -273,6 +273,8 @@ const std::map<std::string, Sample>& Samples() {
         }}},
       {"metrics-servers", {"50", [](auto& s) { return s.metrics_servers == 50; }}},
       {"metrics-users", {"5", [](auto& s) { return s.metrics_users == 5; }}},
+      {"ready-servers",
+       {"50%", [](auto& s) { return s.ready_servers.number == 50 && s.ready_servers.percent; }}},
       {"control", {"sock:/c", [](auto& s) { return s.control && s.control->host == "/c"; }}},
       {"max-connections-per-user", {"7", [](auto& s) { return s.admission.limit.max == 7; }}},
       {"user-rate",
@@ -575,6 +577,20 @@ TEST(Options, AReloadAppliesALevelABlockAndAPrefix) {
   EXPECT_EQ(by_hand.Over(reload.settings)->log.level, log::Level::kError);
   by_hand.Forget(reload.applied);
   EXPECT_EQ(by_hand.Over(reload.settings)->log.level, log::Level::kDebug);
+}
+
+TEST(Options, ReadyNeedsANumberOrAShareOfTheServers) {
+  const std::string rest = "-s tcp:a:1 -d tcp:b:2 --ready-servers ";
+  auto running = ReadLine(rest + "off"), fresh = ReadLine(rest + "2");
+  ASSERT_TRUE(Good(running) && Good(fresh));
+  EXPECT_EQ(Good(running)->ready_servers.number, 0u);
+  Reload reload = PlanReload(*running->settings, *fresh->settings);
+  EXPECT_EQ(reload.applied, std::vector<std::string>{"ready-servers"});
+  EXPECT_EQ(reload.settings->ready_servers.number, 2u);
+  EXPECT_FALSE(reload.settings->ready_servers.percent);
+  for (const char* wrong : {"0", "0%", "101%", "%", "-1", "1.5", "half", "5%%", "4294967296"}) {
+    EXPECT_TRUE(Has(ErrorOf(rest + wrong), "--ready-servers: '" + std::string(wrong) + "' is not"));
+  }
 }
 
 TEST(Options, ABlockWithoutATimeHasTheDefault) {
