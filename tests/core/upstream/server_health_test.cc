@@ -253,7 +253,7 @@ TEST_F(ServerHealthTest, SortsOpenCircuitsAndServersThatAreDownBehindTheOthers) 
   now += ServerHealth::kFirstPause;
   EXPECT_EQ(Sorted("tcp:b:1,tcp:c:1"), "tcp:b:1,tcp:c:1") << "somebody must try it again";
   ServerHealth::Attempt trial;
-  ASSERT_FALSE(server_health.Begin(settings, "tcp:b:1", &trial));
+  ASSERT_FALSE(server_health.Begin(settings, "tcp:b:1", others, &trial));
   EXPECT_EQ(Sorted("tcp:b:1,tcp:c:1"), "tcp:c:1,tcp:b:1") << "and one is enough";
 }
 
