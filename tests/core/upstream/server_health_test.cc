@@ -322,7 +322,7 @@ TEST_F(ServerHealthTest, ServersThatFailedOnceAreForgottenAndTheirNumberIsBounde
   }
   for (int i = 0; i < 10; ++i) {
     ServerHealth::Attempt attempt;
-    EXPECT_FALSE(full.Begin(settings, "tcp:new:1", &attempt));
+    EXPECT_FALSE(full.Begin(settings, "tcp:new:1", others, &attempt));
     attempt.Failed(settings, RUM_CLOSE_CONNECT_REFUSED);
   }
   EXPECT_EQ(full.open(), 0u);
@@ -331,7 +331,7 @@ TEST_F(ServerHealthTest, ServersThatFailedOnceAreForgottenAndTheirNumberIsBounde
   }
   for (int i = 0; i < 3; ++i) {
     ServerHealth::Attempt attempt;
-    EXPECT_FALSE(full.Begin(settings, "tcp:new:1", &attempt));
+    EXPECT_FALSE(full.Begin(settings, "tcp:new:1", others, &attempt));
     attempt.Failed(settings, RUM_CLOSE_CONNECT_REFUSED);
   }
   EXPECT_EQ(full.open(), 1u);
