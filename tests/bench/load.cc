@@ -43,6 +43,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
   ::signal(SIGALRM, OnAlarm);
+  ::signal(SIGPIPE, SIG_IGN);  // of OpenSSL's writes
   ::alarm(options->timeout);
   rlimit limit;
   ::getrlimit(RLIMIT_NOFILE, &limit);

@@ -28,9 +28,9 @@ defaults
 frontend bench
     bind 127.0.0.1:{front}
     tcp-request inspect-delay 4s
-    tcp-request content accept if {{ req.ssl_hello_type 1 }}
-    use_backend %[req.ssl_sni,lower,map_str({exact})]
-    use_backend %[req.ssl_sni,lower,field(2,.,0),map_str({wild})]
+    tcp-request content set-var(txn.to) req.ssl_sni,lower,map_str({exact}) if {{ req.ssl_hello_type 1 }}
+    tcp-request content set-var(txn.to) req.ssl_sni,lower,field(2,.,0),map_str({wild}) unless {{ var(txn.to) -m found }}
+    use_backend %[var(txn.to)]
 backend bench
     server backend 127.0.0.1:{back}
 """
