@@ -71,6 +71,7 @@ class Visit : public Watch {
 
  private:
   void Leave(const char* failure) {
+    if (!options_.server_cert.empty() && !failure) wire_.NotifyClose();
     End();
     failure ? window_.Failed(failure) : window_.Completed(began_);
     if (window_.MayStart()) loop().Make<Visit>(options_, window_, names_);

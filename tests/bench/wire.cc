@@ -99,6 +99,10 @@ ssize_t Wire::Receive(int fd, void* bytes, size_t size) {
   return Outcome(SSL_read(ssl_.get(), bytes, static_cast<int>(size)));
 }
 
+void Wire::NotifyClose() {
+  if (ssl_) SSL_shutdown(ssl_.get());
+}
+
 ssize_t Wire::Outcome(int result) {
   if (result > 0) return result;
   switch (SSL_get_error(ssl_.get(), result)) {

@@ -29,6 +29,9 @@ class Wire {
   // As send(2) and recv(2) on a socket that does not block.
   ssize_t Send(int fd, const void* bytes, size_t size);
   ssize_t Receive(int fd, void* bytes, size_t size);
+  // Announces the end, as browsers and curl do before they close; without it the server at the
+  // other end of the TLS session answers the close with an alert.
+  void NotifyClose();
 
  private:
   struct Free {
