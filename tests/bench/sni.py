@@ -28,8 +28,10 @@ defaults
 frontend bench
     bind 127.0.0.1:{front}
     tcp-request inspect-delay 4s
-    tcp-request content set-var(txn.to) req.ssl_sni,lower,map_str({exact}) if {{ req.ssl_hello_type 1 }}
-    tcp-request content set-var(txn.to) req.ssl_sni,lower,field(2,.,0),map_str({wild}) unless {{ var(txn.to) -m found }}
+    acl hello req.ssl_hello_type 1
+    acl known var(txn.to) -m found
+    tcp-request content set-var(txn.to) req.ssl_sni,lower,map_str({exact}) if hello
+    tcp-request content set-var(txn.to) req.ssl_sni,lower,field(2,.,0),map_str({wild}) unless known
     use_backend %[var(txn.to)]
 backend bench
     server backend 127.0.0.1:{back}
