@@ -9,6 +9,7 @@ import time
 
 from postgresql import run_pgbench
 from proxies import PASSWORD, USERS, Missing, free_port, program
+from sni import run_sni
 
 
 class Figure:
@@ -21,7 +22,8 @@ class Figure:
 
 
 class Load:
-    """`kind` is what is spoken: tcp, tls (to the proxy alone), mysql or pgsql."""
+    """`kind` is what is spoken: tcp, tls (to the proxy alone), sni (TLS through it), mysql
+    or pgsql."""
 
     def __init__(self, name, command, figures, kind="tcp", server="echo-server", fresh=False,
                  run=None):
@@ -158,6 +160,11 @@ LOADS = [
     Load("tls-bulk-down", ["bulk", "--tls", "full", "--direction", "down", "--connections", "4"],
          [Figure("cpu_each", "bulk to 4 clients with TLS to the proxy: CPU s per GB", 3),
           Figure("rate", "the same: GB a second", 2, high=True)], "tls"),
+    Load("sni", ["connect", "--tls", "full", "--connections", "8", "--size", "100"],
+         [Figure("cpu_us", "TLS routed by one of 100,000 names, not decrypted: CPU us per connection"),
+          Figure("rate", "the same: connections a second", 0, high=True),
+          Figure("pss_mb", "the same: MB of memory, all processes of the proxy", 2)], "sni",
+         run=run_sni),
     Load("idle", ["idle"],
          [Figure("private_each", "idle connection: bytes of process memory", 0)], fresh=True),
     Load("tls-idle", ["idle", "--tls", "full"],
@@ -229,12 +236,15 @@ class Comparison:
             names = [n for n in names if n != "mysqlrouter" and not n.startswith("pgbouncer")]
         if load.kind == "tls":
             return [n + "-tls" for n in names if "splice" not in n]
+        if load.kind == "sni":
+            names = [n + "-sni" for n in names if "splice" not in n]
         return names + ([] if load.fresh else ["direct"])
 
     def _start(self, load, name, back, database):
         if name != "direct":
             return self.bench.start(name, back)
-        return database or self.bench.start_server(load.server)
+        more = ["--server-cert", self.bench.certificate()] if load.kind == "sni" else []
+        return database or self.bench.start_server(load.server, more)
 
     def _run_once(self, load, name, process, back, database):
         arguments = list(load.command)

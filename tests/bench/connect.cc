@@ -3,6 +3,10 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
 
 #include "bench/loads.h"
 #include "bench/wire.h"
@@ -12,10 +16,35 @@ namespace {
 
 uint8_t buffer[1 << 20];
 
+// Other names in each run: what a proxy remembers of the last ones is no advantage.
+class Names {
+ public:
+  explicit Names(const std::string& path) : random_(std::random_device()()) {
+    if (path.empty()) return;
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) names_.push_back(line);
+    if (names_.empty()) GiveUp(path + ": no names");
+  }
+
+  const char* Draw() {
+    if (names_.empty()) return nullptr;
+    return names_[std::uniform_int_distribution<size_t>(0, names_.size() - 1)(random_)].c_str();
+  }
+
+ private:
+  std::vector<std::string> names_;
+  std::mt19937 random_;
+};
+
 class Visit : public Watch {
  public:
-  Visit(Loop& loop, const Options& options, Window& window)
-      : Watch(loop), options_(options), window_(window), wire_(options.tls), began_(NowNanos()) {
+  Visit(Loop& loop, const Options& options, Window& window, Names& names)
+      : Watch(loop),
+        options_(options),
+        window_(window),
+        names_(names),
+        wire_(options.tls, names.Draw()),
+        began_(NowNanos()) {
     Fd fd = BeginConnect(options.connect);
     if (!fd) GiveUp(std::string("connect: ") + std::strerror(errno));
     Begin(std::move(fd), EPOLLOUT);
@@ -42,13 +71,15 @@ class Visit : public Watch {
 
  private:
   void Leave(const char* failure) {
+    if (!options_.server_cert.empty() && !failure) wire_.NotifyClose();
     End();
     failure ? window_.Failed(failure) : window_.Completed(began_);
-    if (window_.MayStart()) loop().Make<Visit>(options_, window_);
+    if (window_.MayStart()) loop().Make<Visit>(options_, window_, names_);
   }
 
   const Options& options_;
   Window& window_;
+  Names& names_;
   Wire wire_;
   uint64_t began_;
   bool connected_ = false, sent_ = false;
@@ -58,11 +89,12 @@ class Visit : public Watch {
 }  // namespace
 
 int RunConnect(const Options& options) {
+  Names names(options.names);
   Loop loop;
-  if (options.backend) ServeEcho(loop, *options.backend);
+  if (options.backend) ServeEcho(loop, *options.backend, options.server_cert);
   Window window(options);
   for (unsigned i = 0; i < options.connections && window.MayStart(); ++i) {
-    loop.Make<Visit>(options, window);
+    loop.Make<Visit>(options, window, names);
   }
   while (!window.Over()) loop.Turn(100);
   return Finish(options, window);

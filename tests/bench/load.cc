@@ -37,11 +37,13 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr,
                  "\n  --connect HOST:PORT [--backend HOST:PORT] [--pid PID]..."
                  " [--connections N]\n  [--size BYTES] [--seconds S] [--warm S]"
-                 " [--operations N] [--direction up|down]\n  [--tls full|resume] [--user NAME]"
-                 " [--password TEXT] [--users N] [--timeout S]\n");
+                 " [--operations N] [--direction up|down]\n  [--tls full|resume] [--names FILE]"
+                 " [--server-cert FILE]\n  [--user NAME] [--password TEXT] [--users N]"
+                 " [--timeout S]\n");
     return 2;
   }
   ::signal(SIGALRM, OnAlarm);
+  ::signal(SIGPIPE, SIG_IGN);  // of OpenSSL's writes
   ::alarm(options->timeout);
   rlimit limit;
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -62,7 +64,7 @@ int Finish(const Options& options, Window& window) {
 int RunServer(const Options& options) {
   Loop loop;
   const sockaddr_in& address = options.backend ? *options.backend : options.connect;
-  if (options.what == "echo-server") ServeEcho(loop, address);
+  if (options.what == "echo-server") ServeEcho(loop, address, options.server_cert);
   if (options.what == "bulk-server") ServeSource(loop, address);
   if (options.what == "mysql-server") ServeMysql(loop, address, options);
   std::puts("ready");

@@ -11,7 +11,8 @@ namespace rum::bench {
 int RunRoundtrip(const Options& options);
 // Streams as fast as they go, counted where they arrive.
 int RunBulk(const Options& options);
-// Connect, one message and its echo, close.
+// Connect, one message and its echo, close. With --names each visit is for another server name, and
+// with --server-cert the handshake is with the backend.
 int RunConnect(const Options& options);
 // Many connections that have said one message each and then nothing: memory of the proxy.
 int RunIdle(const Options& options);
@@ -22,7 +23,8 @@ int RunMysqlLogin(const Options& options);
 int RunServer(const Options& options);
 
 // Serve a backend on the loop.
-void ServeEcho(Loop& loop, const sockaddr_in& address);
+// With TLS if there is a certificate.
+void ServeEcho(Loop& loop, const sockaddr_in& address, const std::string& certificate = {});
 void ServeSource(Loop& loop, const sockaddr_in& address);                // sends without end
 void ServeSink(Loop& loop, const sockaddr_in& address, Window* window);  // counts what comes
 void ServeMysql(Loop& loop, const sockaddr_in& address, const Options& options);

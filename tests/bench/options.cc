@@ -55,6 +55,8 @@ Result<Options> ReadOptions(int argc, char** argv) {
       {"--users", [&](auto& text) { return ReadNumber(text, 1, 10000, o.users); }},
       {"--user", [&](auto& text) { return o.user = text, !text.empty(); }},
       {"--password", [&](auto& text) { return o.password = text, true; }},
+      {"--names", [&](auto& text) { return o.names = text, !text.empty(); }},
+      {"--server-cert", [&](auto& text) { return o.server_cert = text, !text.empty(); }},
       {"--tls",
        [&](auto& text) {
          o.tls = text == "full" ? Options::Tls::kFull : Options::Tls::kResume;

@@ -28,7 +28,9 @@ struct Options {
   bool upload = false;   // bulk: from the client to the backend
   unsigned timeout = 0;  // seconds until the program gives up; 0: the window and 30 s
   std::string user = "bench", password = "bench-secret";
-  unsigned users = 1;  // logins take turns as user0, user1, ...
+  std::string names;        // connect: a file of server names, one a line; each visit draws one
+  std::string server_cert;  // PEM, with key: the backend that is served here speaks TLS
+  unsigned users = 1;       // logins take turns as user0, user1, ...
 };
 
 Result<Options> ReadOptions(int argc, char** argv);

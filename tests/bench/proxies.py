@@ -39,11 +39,12 @@ pid {folder}/nginx-{front}.pid;
 error_log {folder}/nginx-{front}.err;
 events {{ worker_connections 19000; }}
 stream {{
+    {before}
     log_format session '$time_iso8601 $remote_addr $upstream_addr $session_time '
                        '$bytes_received $bytes_sent $status';
     server {{
         listen 127.0.0.1:{front} backlog=4096{alive}{tls};
-        proxy_pass 127.0.0.1:{back};
+        proxy_pass {to};
         proxy_connect_timeout 6s;
         proxy_timeout 1h;
         {options}
@@ -329,7 +330,7 @@ class Bench:
         path = self.write("router-%d.conf" % front, text)
         return tree.command("usr/bin/mysqlrouter", "-c", path), None
 
-    def _nginx(self, front, back, tls="", options=""):
+    def _nginx(self, front, back, tls="", options="", before="", to=""):
         if not os.path.exists("/usr/lib/nginx/modules/ngx_stream_module.so"):
             raise Missing("nginx has no stream module (libnginx-mod-stream)")
         alive = ""
@@ -337,8 +338,8 @@ class Bench:
             options += " proxy_socket_keepalive on; access_log %s session;" % os.path.join(
                 self.folder, "nginx-%d.log" % front)
             alive = " so_keepalive=on"
-        text = NGINX.format(front=front, back=back, folder=self.folder, options=options, tls=tls,
-                            alive=alive)
+        text = NGINX.format(front=front, to=to or "127.0.0.1:%d" % back, folder=self.folder, options=options,
+                            tls=tls, alive=alive, before=before)
         path = self.write("nginx-%d.conf" % front, text)
         return [self._need("nginx"), "-p", self.folder, "-e", os.path.join(self.folder, "e"),
                 "-c", path], None
@@ -351,10 +352,11 @@ class Bench:
 
     # Backends of their own, for what goes direct.
 
-    def start_server(self, kind):
+    def start_server(self, kind, more=()):
         port = free_port()
         log = os.path.join(self.folder, "%s-%d.out" % (kind, port))
-        return Process([self.load, kind, "--backend", "127.0.0.1:%d" % port, "--timeout", "7200"],
+        return Process([self.load, kind, "--backend", "127.0.0.1:%d" % port, "--timeout", "7200",
+                        *more],
                        self.beside_proxy, port, log).wait()
 
     def start_mariadb(self, tls=False, more_users=()):

@@ -8,6 +8,7 @@
 
 #include "bench/loads.h"
 #include "bench/stream.h"
+#include "bench/wire.h"
 
 namespace rum::bench {
 namespace {
@@ -37,6 +38,30 @@ class Echo : public Watch {
   std::string waiting_;
 };
 
+// Messages must fit into the socket's buffer, as those of RunConnect do.
+class TlsEcho : public Watch {
+ public:
+  TlsEcho(Loop& loop, Fd fd, const std::string& certificate) : Watch(loop), wire_(certificate) {
+    Begin(std::move(fd), EPOLLIN);
+  }
+
+  void OnEvents(uint32_t) override {
+    if (!open_) {
+      uint32_t awaited = 0;
+      if (wire_.Open(fd(), &awaited)) return End();
+      open_ = awaited == 0;
+      return Await(open_ ? EPOLLIN : awaited);
+    }
+    ssize_t n = wire_.Receive(fd(), buffer, sizeof buffer);
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0 || wire_.Send(fd(), buffer, static_cast<size_t>(n)) != n) End();
+  }
+
+ private:
+  Wire wire_;
+  bool open_ = false;
+};
+
 }  // namespace
 
 Source::Source(Loop& loop, Fd fd) : Watch(loop) { Begin(std::move(fd), EPOLLOUT | EPOLLRDHUP); }
@@ -62,8 +87,13 @@ void Sink::OnEvents(uint32_t) {
   }
 }
 
-void ServeEcho(Loop& loop, const sockaddr_in& address) {
-  loop.Make<Acceptor>(address, [&loop](Fd fd) { loop.Make<Echo>(std::move(fd)); });
+void ServeEcho(Loop& loop, const sockaddr_in& address, const std::string& certificate) {
+  if (certificate.empty()) {
+    loop.Make<Acceptor>(address, [&loop](Fd fd) { loop.Make<Echo>(std::move(fd)); });
+    return;
+  }
+  loop.Make<Acceptor>(
+      address, [&loop, certificate](Fd fd) { loop.Make<TlsEcho>(std::move(fd), certificate); });
 }
 
 void ServeSource(Loop& loop, const sockaddr_in& address) {

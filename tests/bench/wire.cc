@@ -32,7 +32,25 @@ SSL_CTX* Context() {
   return context;
 }
 
+SSL_CTX* ServerContext(const std::string& certificate) {
+  static SSL_CTX* context = [&certificate] {
+    SSL_CTX* made = SSL_CTX_new(TLS_server_method());
+    if (!made || SSL_CTX_use_certificate_chain_file(made, certificate.c_str()) != 1 ||
+        SSL_CTX_use_PrivateKey_file(made, certificate.c_str(), SSL_FILETYPE_PEM) != 1) {
+      GiveUp(certificate + ": no certificate with its key");
+    }
+    return made;
+  }();
+  return context;
+}
+
 }  // namespace
+
+Wire::Wire(const std::string& certificate) : tls_(Options::Tls::kFull) {
+  ssl_.reset(SSL_new(ServerContext(certificate)));
+  if (!ssl_) GiveUp("no TLS");
+  SSL_set_accept_state(ssl_.get());
+}
 
 void Wire::Free::operator()(ssl_st* ssl) const {
   SSL_set_quiet_shutdown(ssl, 1);
@@ -45,7 +63,7 @@ const char* Wire::Open(int fd, uint32_t* events) {
   if (tls_ == Options::Tls::kOff) return nullptr;
   if (!ssl_) {
     ssl_.reset(SSL_new(Context()));
-    if (!ssl_ || !SSL_set_fd(ssl_.get(), fd)) GiveUp("no TLS");
+    if (!ssl_ || (name_ && !SSL_set_tlsext_host_name(ssl_.get(), name_))) GiveUp("no TLS");
     SSL_set_connect_state(ssl_.get());
     resumes_ = tls_ == Options::Tls::kResume && !sessions.empty();
     if (resumes_) {
@@ -54,6 +72,7 @@ const char* Wire::Open(int fd, uint32_t* events) {
       sessions.pop_back();
     }
   }
+  if (SSL_get_fd(ssl_.get()) != fd && !SSL_set_fd(ssl_.get(), fd)) GiveUp("no TLS");
   int result = SSL_do_handshake(ssl_.get());
   if (result != 1) {
     switch (SSL_get_error(ssl_.get(), result)) {
@@ -78,6 +97,10 @@ ssize_t Wire::Send(int fd, const void* bytes, size_t size) {
 ssize_t Wire::Receive(int fd, void* bytes, size_t size) {
   if (!ssl_) return ::recv(fd, bytes, size, 0);
   return Outcome(SSL_read(ssl_.get(), bytes, static_cast<int>(size)));
+}
+
+void Wire::NotifyClose() {
+  if (ssl_) SSL_shutdown(ssl_.get());
 }
 
 ssize_t Wire::Outcome(int result) {

@@ -1,14 +1,16 @@
 """sni.so: TLS routed by the name of the server, with real TLS clients and servers at both ends."""
 
+import functools
 import os
 import shutil
 import socket
 import ssl
 import subprocess
 
+from support.build import program
 from support.certificates import Authority
 from support.harness import Skipped, check, has, same, test
-from support.net import connect
+from support.net import connect, free_port
 from test_redirect import tcp
 from test_tls import TlsEcho, client_context, connect_tls
 
@@ -24,14 +26,14 @@ def build_map(t, lines):
 class Names:
     """Two servers, each with a certificate for its own names, and rum in front of both."""
 
-    def __init__(self, t, *options):
+    def __init__(self, t, *options, here=None, one=TlsEcho, two=TlsEcho):
         self.authority = Authority(t.folder)
-        self.one = t.keep(TlsEcho(*self.authority.sign("one", "DNS:one.example")))
-        self.two = t.keep(TlsEcho(*self.authority.sign("two", "DNS:*.two.example,DNS:two.example")))
+        self.one = t.keep(one(*self.authority.sign("one", "DNS:one.example")))
+        self.two = t.keep(two(*self.authority.sign("two", "DNS:*.two.example,DNS:two.example")))
         plain = [echo.address.replace("tls:", "tcp:") for echo in (self.one, self.two)]
         self.map = build_map(t, ["one.example - " + plain[0], "*.two.example - " + plain[1],
                                  "down.example - tcp:127.0.0.1:1"])
-        self.here = tcp()
+        self.here = here or tcp()
         self.rum = t.rum("-s", self.here, "-P", "sni.so", "-M", self.map, *options)
 
     def ask(self, name, context=None):
@@ -158,3 +160,104 @@ def _(t):
          "--resolve", "one.example:%s:127.0.0.1" % port, "https://one.example:%s/" % port],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, no_proxy="*"))
     has(done.stdout.decode(errors="replace"), "SSL certificate verify ok", "curl -v")
+
+
+class Web(TlsEcho):
+    """Answers each request with one text."""
+
+    def __init__(self, text, *certificate):
+        self.text = text
+        super().__init__(*certificate)
+
+    def handle(self, connection):
+        try:
+            with self.context.wrap_socket(connection, server_side=True) as s:
+                request = b""
+                while b"\r\n\r\n" not in request:
+                    more = s.recv(4096)
+                    if not more:
+                        return
+                    request += more
+                s.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n"
+                          b"Content-Length: %d\r\n\r\n%s" % (len(self.text), self.text))
+        except ssl.SSLError:
+            connection.close()
+
+
+def lands_right(t, command, request=None):
+    """`command(port, name, authority)`: a client that prints what the server of the name answers."""
+    names = Names(t, one=functools.partial(Web, b"served by one"),
+                  two=functools.partial(Web, b"served by two"))
+    port = names.here.rsplit(":", 1)[1]
+    for number, (name, text) in enumerate((("one.example", "served by one"),
+                                           ("a.two.example", "served by two"))):
+        done = subprocess.run(command(port, name, names.authority.certificate), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=30 * t.scale,
+                              input=request and request % name.encode())
+        has(done.stdout.decode(errors="replace"), text, name)
+        same(names.rum.session(number)["user"], name, "the user in the log")
+
+
+def installed(name, package):
+    found = program(name)
+    if not found:
+        raise Skipped("no %s here: apt-get install %s" % (name, package))
+    return found
+
+
+def script(name):
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "support", "clients", name)
+
+
+@test("GnuTLS lands on the server of the name", needs="sni.so")
+def _(t):
+    client = installed("gnutls-cli", "gnutls-bin")
+    lands_right(t, lambda port, name, authority: [
+        client, "--port", port, "--sni-hostname", name, "--verify-hostname", name, "--x509cafile",
+        authority, "127.0.0.1"], b"GET / HTTP/1.0\r\nHost: %s\r\n\r\n")
+
+
+@test("node lands on the server of the name", needs="sni.so")
+def _(t):
+    client = installed("node", "nodejs")
+    lands_right(t, lambda *arguments: [client, script("tls.js"), *arguments])
+
+
+@test("Java lands on the server of the name", needs="sni.so", seconds=120)
+def _(t):
+    quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+    subprocess.run([installed("javac", "default-jdk-headless"), *("-J" + word for word in quick), "-d",
+                    t.folder, script("TlsClient.java")], check=True, timeout=60 * t.scale)
+    lands_right(t, lambda *arguments: [installed("java", "default-jre-headless"), *quick, "-cp",
+                                       t.folder, "TlsClient", *arguments])
+
+
+@test("Go lands on the server of the name", needs="sni.so", seconds=120)
+def _(t):
+    client = t.path("tls")
+    subprocess.run([installed("go", "golang-go"), "build", "-o", client, script("tls.go")], check=True,
+                   env=dict(os.environ, GOCACHE=t.path("go-cache"), GOPROXY="off", GO111MODULE="off",
+                            GOTOOLCHAIN="local", HOME=t.folder), timeout=100 * t.scale)
+    lands_right(t, lambda *arguments: [client, *arguments])
+
+
+@test("Chromium lands on the servers of two names", needs="sni.so", seconds=120)
+def _(t):
+    client = installed("chromium", "chromium")
+    # The page of one server has a script of the other.
+    here = free_port()
+    names = Names(t, here="tcp:127.0.0.1:%d" % here, one=functools.partial(
+        Web, b'<p>served by one</p><script src="https://a.two.example:%d/"></script>' % here),
+        two=functools.partial(Web, b'document.write("<p>served by " + "two</p>")'))
+    done = subprocess.run(
+        [client, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+         "--disable-component-update", "--no-first-run", "--no-proxy-server",
+         "--ignore-certificate-errors", "--host-resolver-rules=MAP * 127.0.0.1",
+         "--user-data-dir=" + t.path("browser"), "--dump-dom", "https://one.example:%d/" % here],
+        env=dict(os.environ, HOME=t.path("home"), XDG_CONFIG_HOME=t.path("home")),
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=100 * t.scale)
+    page = done.stdout.decode(errors="replace")
+    has(page, "<p>served by one</p>", "the page")
+    has(page, "<p>served by two</p>", "what the script of the other server wrote")
+    users = {record["user"] for record in names.rum.wait_sessions(2)}
+    same(users, {"one.example", "a.two.example"}, "the users in the log")
