@@ -131,44 +131,46 @@ struct Word {
 
 using ReadWord = Status (*)(const Word& word, MapRules& rules);
 
+enum class Value : uint8_t { kNone, kNeeded, kOptional };
+
 struct Attribute {
   std::string_view name;
-  bool valued;
+  Value value;
   ReadWord read;
 };
 
 constexpr std::string_view kNot = "not";  // the part before the dash in the name of a rule
 
 constexpr Attribute kAttributes[] = {
-    {"allow", true,
+    {"allow", Value::kNeeded,
      [](const Word& word, MapRules& rules) -> Status {
        auto set = CidrSet::Parse(word.value);
        if (!set) return Inside(word.name, set.error());
        rules.allow = std::move(*set);
        return Ok();
      }},
-    {"deny", true,
+    {"deny", Value::kNeeded,
      [](const Word& word, MapRules& rules) -> Status {
        auto set = CidrSet::Parse(word.value);
        if (!set) return Inside(word.name, set.error());
        rules.deny = std::move(*set);
        return Ok();
      }},
-    {"country", true,
+    {"country", Value::kNeeded,
      [](const Word& word, MapRules& rules) -> Status {
        auto set = CountrySet::Parse(word.value);
        if (!set) return Inside(word.name, set.error());
        rules.country = std::move(*set);
        return Ok();
      }},
-    {"not-country", true,
+    {"not-country", Value::kNeeded,
      [](const Word& word, MapRules& rules) -> Status {
        auto set = CountrySet::Parse(word.value);
        if (!set) return Inside(word.name, set.error());
        rules.not_country = std::move(*set);
        return Ok();
      }},
-    {"max", true,
+    {"max", Value::kNeeded,
      [](const Word& word, MapRules& rules) -> Status {
        uint32_t number = 0;
        const char* last = word.value.data() + word.value.size();
@@ -179,39 +181,44 @@ constexpr Attribute kAttributes[] = {
        rules.max = number;
        return Ok();
      }},
-    {"rate", true,
+    {"rate", Value::kNeeded,
      [](const Word& word, MapRules& rules) -> Status {
        auto rate = ParseRate(word.value);
        if (!rate) return Inside(word.name, rate.error());
        rules.rate = *rate;
        return Ok();
      }},
-    {"tls", true,
+    {"tls", Value::kNeeded,
      [](const Word& word, MapRules& rules) -> Status {
        if (word.value != "require") return Bad("tls=" + Quote(word.value) + " is not tls=require");
        rules.needs_tls = true;
        return Ok();
      }},
-    {"from", true,
+    {"from", Value::kNeeded,
      [](const Word& word, MapRules& rules) -> Status {
        auto time = ReadTime(word.name, word.value);
        if (!time) return time.error();
        rules.from = *time;
        return Ok();
      }},
-    {"until", true,
+    {"until", Value::kNeeded,
      [](const Word& word, MapRules& rules) -> Status {
        auto time = ReadTime(word.name, word.value);
        if (!time) return time.error();
        rules.until = *time;
        return Ok();
      }},
-    {"disabled", false,
-     [](const Word&, MapRules& rules) -> Status {
+    {kMapDisabled, Value::kOptional,
+     [](const Word& word, MapRules& rules) -> Status {
+       if (word.valued && (word.value.empty() || word.value.size() > kMapDisabledTextMost)) {
+         return Bad("the text of disabled= is not of 1 to " + std::to_string(kMapDisabledTextMost) +
+                    " bytes");
+       }
        rules.disabled = true;
+       rules.disabled_text = word.value;
        return Ok();
      }},
-    {"note", true,
+    {"note", Value::kNeeded,
      [](const Word& word, MapRules& rules) -> Status {
        rules.note = word.value;
        return Ok();
@@ -263,15 +270,14 @@ Result<MapRules> ParseText(std::string_view text, std::vector<Column>& columns) 
       for (const Attribute& a : kAttributes) (all += all.empty() ? "" : ", ") += a.name;
       return Bad(Quote(name) + " is not one of " + all);
     }
-    if (found->valued != (sign != word.npos)) {
-      return Bad(std::string(name) + (found->valued
-                                          ? " needs a value: " + std::string(name) + "=..."
-                                          : " takes no value"));
+    const bool valued = sign != word.npos;
+    if (!valued && found->value == Value::kNeeded) {
+      return Bad(std::string(name) + " needs a value: " + std::string(name) + "=...");
     }
     uint32_t bit = 1u << (found - kAttributes);
     if (seen & bit) return Bad(std::string(name) + " is given twice");
     seen |= bit;
-    return found->read({name, value, found->valued}, rules);
+    return found->read({name, value, valued}, rules);
   });
   if (!status) return status.error();
   if (rules.from && rules.until && *rules.until <= *rules.from) {
@@ -395,6 +401,11 @@ Result<std::optional<std::string>> FindMapColumn(std::string_view tail, std::str
   if (!tail.empty()) {
     auto rules = IsText(tail) ? ParseText(tail.substr(1), columns) : ParseOlder(tail);
     if (!rules) return rules.error();
+    if (name == kMapDisabled && !rules->disabled_text.empty()) {
+      std::string text;
+      AppendPrintable(text, rules->disabled_text);
+      return std::optional(std::move(text));
+    }
   }
   for (auto& [known, value] : columns) {
     if (known == name) return std::optional(std::move(value));
@@ -456,7 +467,12 @@ std::vector<std::string> DescribeMapRules(std::string_view tail) {
       lines.push_back(std::move(line));
     }
   }
-  if (rules->disabled) lines.push_back("disabled");
+  if (rules->disabled) {
+    std::string line = "disabled";
+    if (!rules->disabled_text.empty())
+      AppendEscaped(line += ", clients see: ", rules->disabled_text);
+    lines.push_back(std::move(line));
+  }
   if (rules->allow) {
     lines.push_back(allow.empty() ? "refused from every address" : "allowed only from " + allow);
   }

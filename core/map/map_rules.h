@@ -17,6 +17,7 @@ namespace rum {
 
 struct MapRules {
   bool disabled = false;
+  std::string disabled_text;  // for the client; empty: it sees the error of a wrong password
   bool needs_tls = false;
   std::optional<CidrSet> allow;       // if set, the only client addresses accepted
   CidrSet deny;                       // takes precedence over allow
@@ -35,6 +36,9 @@ struct MapRules {
 // Bounds of a record's module columns: their number, and the bytes of a name.
 inline constexpr uint32_t kMapColumnsMost = 16;
 inline constexpr size_t kMapColumnNameMost = 64;
+// Bytes of the text of disabled=TEXT: it must fit the errors of all protocols.
+inline constexpr size_t kMapDisabledTextMost = 120;
+inline constexpr std::string_view kMapDisabled = "disabled";
 
 // `tail`: the bytes of a record after its second NUL. Empty: no rules. First byte 0x80: text, the
 // words of a rum-map line separated by blanks. First byte below 0x80: version 6.7, with these
@@ -55,8 +59,8 @@ std::string FormatMapRules(std::string_view tail);
 // column begins with a rule's name or with not-, so a mistyped rule is never a column.
 bool IsMapColumnName(std::string_view name);
 
-// The value of a module's column, or nullopt if the record does not have it. Errors are those of
-// ParseMapRules.
+// The value of a module's column, or the text of kMapDisabled, escaped as a line for a terminal;
+// nullopt if the record does not have it. Errors are those of ParseMapRules.
 Result<std::optional<std::string>> FindMapColumn(std::string_view tail, std::string_view name);
 
 // One line per rule and column for operators: "at most 5 connections".

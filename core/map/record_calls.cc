@@ -29,11 +29,12 @@ int32_t Parse(const void* record, size_t size, rum_record* parts) {
 int32_t Column(const void* record, size_t size, const char* name, void* value, size_t* value_size) {
   if (!record || !name || !value_size || (!value && *value_size)) return RUM_E_ARGUMENT;
   const size_t room = std::exchange(*value_size, 0);
-  if (!IsMapColumnName({name, ::strnlen(name, kMapColumnNameMost + 1)})) return RUM_E_ARGUMENT;
+  const std::string_view key(name, ::strnlen(name, kMapColumnNameMost + 1));
+  if (key != kMapDisabled && !IsMapColumnName(key)) return RUM_E_ARGUMENT;
   if (size > RUM_MOST_RECORD) return RUM_E_LIMIT;
   auto parts = ParseMapRecord({static_cast<const char*>(record), size});
   if (!parts) return RUM_E_FAILED;
-  auto column = FindMapColumn(parts->tail, name);
+  auto column = FindMapColumn(parts->tail, key);
   if (!column) return RUM_E_FAILED;
   if (!*column) return RUM_NOT_FOUND;
   const std::string& bytes = **column;

@@ -338,7 +338,7 @@ constexpr char kFooter[] =
   carol    -                                          sock:/run/db/db.sock  max=20 allow=10.0.0.0/8
 
 Rules: allow=NETWORK,... deny=NETWORK,... max=N rate=N/s tls=require from=TIME until=TIME
-disabled note=TEXT. Unknown rules are errors. MODULE-NAME=VALUE is a column for a module, such as
+disabled disabled=TEXT note=TEXT. Unknown rules are errors. MODULE-NAME=VALUE is a column for a module, such as
 pgsql-db=app1.
 
 The secret is the output of `rum-map hash`, a verifier (SCRAM-SHA-256$...), an MD5 hash

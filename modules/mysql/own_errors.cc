@@ -105,6 +105,8 @@ ServerError UserLimitReached(std::string_view user, std::string_view resource) {
   return {1226, "42000", text.append("' resource")};
 }
 
+ServerError UserDisabled(std::string_view text) { return {1053, kNetwork, std::string(text)}; }
+
 ServerError ServerLacks(std::string_view capabilities) {
   std::string text = "The database server of this account is too old for this login: it lacks ";
   return {1105, kGeneral, text.append(capabilities)};

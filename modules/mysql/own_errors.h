@@ -23,6 +23,8 @@ ServerError CannotEncrypt();
 ServerError AccessDenied(std::string_view user, std::string_view host, bool with_password);
 // The user has reached a limit: connections, or logins per time.
 ServerError UserLimitReached(std::string_view user, std::string_view resource);
+// `text`: printable, from the map.
+ServerError UserDisabled(std::string_view text);
 ServerError ServerLacks(std::string_view capabilities);
 ServerError ServerWantsOldPassword();
 ServerError CannotCompress();

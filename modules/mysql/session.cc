@@ -177,12 +177,12 @@ Task<bool> Session::ProveToRum() {
   const int32_t verdict = co_await d_.TryLogin();
   if (verdict == RUM_OK) co_return JudgeToken(AsBytes(response_.auth));
   if (verdict < 0) co_return false;
-  verdict_ = verdict;
+  TakeVerdict(verdict, {});
   co_return RefuseAsVerdict();
 }
 
 Task<bool> Session::RefuseByVerdict() {
-  if (!LooksLikeAWrongPassword(verdict_)) co_return RefuseAsVerdict();
+  if (!RefusalIsHidden()) co_return RefuseAsVerdict();
   // A client that has proved the password is refused at once, as for a wrong one.
   if (rewriting_) co_return Deny();
   co_return co_await RefuseAsUnknown();
@@ -234,7 +234,7 @@ Task<bool> Session::Connect() {
   // returned, and not if the session is closed by then: servers must not see unused connections,
   // and a refused client gets its answer at once.
   if (!known_ && !Admitted({})) {
-    co_return LooksLikeAWrongPassword(verdict_) ? Deny() : RefuseAsVerdict();
+    co_return RefusalIsHidden() ? Deny() : RefuseAsVerdict();
   }
   // Until the login is complete, a client that leaves does not end the server's connection.
   d_.client.GoOnAfterEnd(true);
@@ -322,7 +322,7 @@ Task<bool> Session::Enter(Bytes ok) {
     co_return Refuse(Denied(), RUM_CLOSE_DENIED,
                      "the server accepted rum's own system user as a proof");
   }
-  verdict_ = d_.Confirm();
+  TakeVerdict(d_.Confirm(), {});
   if (verdict_ != RUM_OK) {
     farewell_ = Farewell::kQuit;
     co_return RefuseAsVerdict();
@@ -389,7 +389,7 @@ Task<Payload> Session::ReadClient(Proof proof) {
   if (verdict < 0) co_return std::nullopt;
   ++front_;
   if (verdict != RUM_OK) {
-    verdict_ = verdict;
+    TakeVerdict(verdict, {});
     RefuseAsVerdict();
     co_return std::nullopt;
   }

@@ -102,6 +102,10 @@ class Session {
   bool TakeRecord(Bytes value);
   // Asks rum to admit the user; empty: one that is not in the map.
   bool Admitted(Bytes record);
+  // `record`: that of the user, for the text of a disabled one.
+  void TakeVerdict(int32_t verdict, Bytes record);
+  bool RefusalIsHidden() const;
+  ServerError VerdictError() const;
   bool SendOwnSwitch();
   bool JudgeToken(Bytes token);
   Task<bool> Delay(Pace::Step step);
@@ -283,6 +287,7 @@ class Session {
   std::string destination_;                 // from the user's record; empty: the default one
   std::string record_;                      // from the map, until the token was checked
   int32_t verdict_ = RUM_OK;                // from rum.limits/1
+  std::string disabled_text_;               // of the record, for a client that is refused for it
   std::optional<Hash> stored_;              // SHA1(SHA1(password)) from the map
   std::optional<PublicKey> public_key_;     // from the map
   std::optional<Hash> password_hash_;       // SHA1(password): wiped right after use

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mysql/admission.h"
 #include "mysql/session.h"
 
 namespace rum::mysql {
@@ -92,9 +93,25 @@ bool Session::TakeRecord(Bytes value) {
 }
 
 bool Session::Admitted(Bytes record) {
-  verdict_ = d_.Admit(AsText(record));
+  TakeVerdict(d_.Admit(AsText(record)), record);
   if (verdict_ == RUM_OK && rewriting_) verdict_ = d_.Confirm();  // rum has checked the proof
   return verdict_ == RUM_OK;
+}
+
+void Session::TakeVerdict(int32_t verdict, Bytes record) {
+  verdict_ = verdict;
+  disabled_text_.clear();
+  if (verdict != RUM_REFUSED_DISABLED) return;
+  disabled_text_ = dialogue::RecordParts(AsText(record)).Column("disabled").value_or("");
+}
+
+bool Session::RefusalIsHidden() const {
+  return LooksLikeAWrongPassword(verdict_) && disabled_text_.empty();
+}
+
+ServerError Session::VerdictError() const {
+  if (!disabled_text_.empty()) return UserDisabled(disabled_text_);
+  return ErrorForVerdict(verdict_, response_.user);
 }
 
 bool Session::SendOwnSwitch() {

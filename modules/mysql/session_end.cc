@@ -30,8 +30,7 @@ bool Session::RefuseFor(uint32_t reason, std::string_view log_text) {
 }
 
 bool Session::RefuseAsVerdict() {
-  return Refuse(ErrorForVerdict(verdict_, response_.user), ReasonForVerdict(verdict_),
-                TextForVerdict(verdict_));
+  return Refuse(VerdictError(), ReasonForVerdict(verdict_), TextForVerdict(verdict_));
 }
 
 // Sending all at once, as Refuse() does, fails for accounts with the native plugin: the server does

@@ -238,7 +238,7 @@ Task<bool> Session::AdmitNewUser() {
   if (ServerCutsName()) name_fault_ = kCutName;
   if (!HasName()) co_return co_await RefuseChange();
   if (user.empty()) {  // no map has an empty name
-    verdict_ = AdmitAnew(user, {});
+    TakeVerdict(AdmitAnew(user, {}), {});
   } else {
     dialogue::Record record = co_await d_.Lookup(user);
     if (d_.closed()) co_return false;
@@ -248,7 +248,7 @@ Task<bool> Session::AdmitNewUser() {
       GoOnAsBefore(ErrorForReason(RUM_CLOSE_MAP_UNAVAILABLE));
       co_return false;
     }
-    verdict_ = AdmitAnew(user, AsBytes(record.value()));
+    TakeVerdict(AdmitAnew(user, AsBytes(record.value())), AsBytes(record.value()));
     if (verdict_ == RUM_OK && record.status() == dialogue::Record::kFound) {
       KeepSecretOf(AsBytes(record.value()));
     }
@@ -313,8 +313,9 @@ bool Session::RefuseUnquiet() {
 Task<bool> Session::RefuseChange() {
   d_.Count(kDeniedUserChanges);
   d_.Note("change_refused", HasName() ? TextForVerdict(verdict_) : name_fault_);
-  if (HasName() && !LooksLikeAWrongPassword(verdict_)) {
-    GoOnAsBefore(ErrorForVerdict(verdict_, response_.user));
+  if (HasName() && !RefusalIsHidden()) {
+    if (!disabled_text_.empty()) d_.LoginFailed();  // not counted; the next failure is
+    GoOnAsBefore(VerdictError());
     co_return false;
   }
   bool answered = false;
@@ -377,7 +378,7 @@ bool Session::GoOnAsBefore(const ServerError& error) {
   response_.user = std::move(former_user_);
   name_fault_ = nullptr;
   change_.reset();
-  verdict_ = RUM_OK;
+  TakeVerdict(RUM_OK, {});
   if (LetFlow()) return true;
   reported_ = true;
   return Close(RUM_CLOSE_MODULE, "cannot start the relay");

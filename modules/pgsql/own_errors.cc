@@ -94,6 +94,8 @@ uint32_t ReasonForVerdict(int32_t verdict) { return RowOf(verdict).reason; }
 
 std::string_view TextForVerdict(int32_t verdict) { return RowOf(verdict).text; }
 
+OwnError UserDisabled(std::string_view text) { return {kCannotConnectNow, std::string(text)}; }
+
 OwnError WrongPassword(std::string_view user) {
   return {"28P01", "password authentication failed for user " + Quoted(user)};
 }

@@ -22,6 +22,9 @@ OwnError ErrorForVerdict(int32_t verdict, std::string_view user);
 uint32_t ReasonForVerdict(int32_t verdict);
 std::string_view TextForVerdict(int32_t verdict);  // for the log
 
+// `text`: printable, from the map.
+OwnError UserDisabled(std::string_view text);
+
 // As a server says it to a wrong password and to an unknown name.
 OwnError WrongPassword(std::string_view user);
 

@@ -152,8 +152,15 @@ Task<bool> Session::AdmitKnown(bool names_user) {
   // Only now, so that a guess costs the user none of the limits.
   int32_t verdict = d_.Admit(record_);
   if (verdict == RUM_OK && rewrites) verdict = d_.Confirm();
+  std::string text;
+  if (verdict == RUM_REFUSED_DISABLED) {
+    text = dialogue::RecordParts(record_).Column("disabled").value_or("");
+  }
   OPENSSL_cleanse(record_.data(), record_.size());
   if (verdict == RUM_OK) co_return true;
+  if (!text.empty()) {
+    co_return Refuse(UserDisabled(text), RUM_CLOSE_DENIED, TextForVerdict(verdict));
+  }
   if (!LooksLikeAWrongPassword(verdict)) co_return RefuseByVerdict(verdict);
   if (!rewrites) co_return co_await RefuseAsUnknown();
   d_.LoginFailed();

@@ -209,7 +209,8 @@ def guesses_at_once(t):
 def disabled_users(t):
     server = t.keep(mysql_wire.FakeServer(password="right"))
     path = write_map(t, row(t, "alice", server.address),
-                     row(t, "moved", server.address, rest=b"\x80disabled"))
+                     row(t, "moved", server.address, rest=b"\x80disabled"),
+                     row(t, "told", server.address, rest=b"\x80disabled=back\\sat\\s14:00"))
     rum, here = front(t, path, "--login-failures", "3/1h", "--mysql-auth", "relay")
 
     def log_in(user, word):
@@ -220,6 +221,7 @@ def disabled_users(t):
             except mysql_wire.ServerError as e:
                 return e.code
     same([log_in("moved", "right") for _ in range(5)], [1045] * 5)
+    same([log_in("told", "right") for _ in range(5)], [1053] * 5)
     same(rum.stats()["limits"]["login_failures"], 0)
     same(log_in("alice", "right"), 0)
     same([log_in("alice", "wrong") for _ in range(3)], [1045] * 3)

@@ -560,7 +560,10 @@ typedef struct rum_records {
    * `value`; the call sets it to the size of the value. RUM_FOUND: the value was copied.
    * RUM_NOT_FOUND: the record has no such column, and `value_size` is 0. RUM_E_LIMIT: the buffer is
    * too small, or the record too large (then `value_size` is 0). RUM_E_FAILED: the rules cannot be
-   * read; admit() refuses the user. RUM_E_ARGUMENT: not a column's name. */
+   * read; admit() refuses the user. RUM_E_ARGUMENT: not a column's name. The name "disabled" is the
+   * text of the rule disabled=TEXT, printable and at most 480 bytes: after RUM_REFUSED_DISABLED, show
+   * it to the client as the protocol reports maintenance, in place of the error of a wrong password.
+   */
   int32_t (*column)(const void *record, size_t size, const char *name, void *value,
                     size_t *value_size);
 } rum_records;

@@ -70,6 +70,18 @@ TEST(MapRules, AreReadFromText) {
   EXPECT_EQ(rules.note, "see ticket 7");
 }
 
+TEST(MapRules, HaveATextForTheClientsOfADisabledUser) {
+  EXPECT_EQ(Rules(Text("disabled")).disabled_text, "");
+  const std::string tail = Text("disabled=moving,\\sback\\sat\\s14:00\\x1b");
+  EXPECT_TRUE(Rules(tail).disabled);
+  EXPECT_EQ(Rules(tail).disabled_text, "moving, back at 14:00\x1b");
+  EXPECT_EQ(FindMapColumn(tail, "disabled")->value(), "moving, back at 14:00\\x1b");
+  EXPECT_FALSE(FindMapColumn(Text("disabled"), "disabled")->has_value());
+  EXPECT_EQ(DescribeMapRules(tail),
+            std::vector<std::string>{"disabled, clients see: moving, back at 14:00\\x1b"});
+  EXPECT_TRUE(Rules(Text("disabled=" + std::string(120, 'x'))).disabled);
+}
+
 TEST(MapRules, CountUnixSocketsOnlyWhereTheyAreNamed) {
   EXPECT_TRUE(Allows(Rules(Text("allow=unix")), "unix"));
   EXPECT_FALSE(Allows(Rules(Text("allow=unix")), "127.0.0.1"));
@@ -115,7 +127,10 @@ TEST(MapRules, AreRefusedWhenTheyAreNotUnderstood) {
       "has rules that cannot be read: 'alow' is not one of allow, deny, country, not-country, "
       "max, rate, tls, from, until, disabled, note");
   EXPECT_EQ(Why(Text("max=5 max=6")), "has rules that cannot be read: max is given twice");
-  EXPECT_EQ(Why(Text("disabled=no")), "has rules that cannot be read: disabled takes no value");
+  for (const std::string& bad : {""s, std::string(121, 'x')}) {
+    EXPECT_EQ(Why(Text("disabled=" + bad)),
+              "has rules that cannot be read: the text of disabled= is not of 1 to 120 bytes");
+  }
   EXPECT_EQ(Why(Text("max")), "has rules that cannot be read: max needs a value: max=...");
   EXPECT_EQ(Why(Text("from=10 until=10")),
             "has rules that cannot be read: until is not after from");
@@ -259,10 +274,9 @@ TEST(MapRules, StandInALineAsFurtherColumns) {
   EXPECT_EQ(Build("alice - tcp:a:1 note=z\xc3\xa9"), Text("note=z\\xc3\\xa9"));
   EXPECT_EQ(Build("alice - tcp:a:1 tail=\\x01\\x00"), "\x01\0"s);
   EXPECT_EQ(Build("alice - tcp:a:1 -"), "");
-  EXPECT_EQ(
-      Build("alice - tcp:a:1 mx=5"),
-      "user 'alice' has rules that cannot be read: 'mx' is not one of allow, deny, country, "
-      "not-country, max, rate, tls, from, until, disabled, note");
+  EXPECT_EQ(Build("alice - tcp:a:1 mx=5"),
+            "user 'alice' has rules that cannot be read: 'mx' is not one of allow, deny, country, "
+            "not-country, max, rate, tls, from, until, disabled, note");
   EXPECT_EQ(Build("alice - tcp:a:1 max=5 tail=x").find("user 'alice' has rules"), 0u);
   EXPECT_EQ(Build("alice - tcp:a:1 tail=\\x04").find("user 'alice' has rules"), 0u);
 }

@@ -68,6 +68,14 @@ TEST(RecordCalls, GiveAColumn) {
   Column("\0tcp:db1:5432\0\x01\0"s, "pgsql-db", RUM_NOT_FOUND);  // rules of the older form
   Column("\0tcp:db1:5432\0\x80pgsql-db=a later=1"s, "pgsql-db", RUM_E_FAILED);
   Column(kRecord, "max", RUM_E_ARGUMENT);
+  EXPECT_EQ(Column("\0tcp:db1:5432\0\x80"
+                   "disabled=back\\sat\\s2"s,
+                   "disabled"),
+            "back at 2");
+  Column(
+      "\0tcp:db1:5432\0\x80"
+      "disabled"s,
+      "disabled", RUM_NOT_FOUND);
   Column(kRecord, (std::string(RUM_MOST_RECORD, 'p') + "-x").c_str(), RUM_E_ARGUMENT);
 }
 

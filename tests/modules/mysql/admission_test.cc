@@ -157,6 +157,23 @@ TEST_P(AdmissionByMode, RefusedByALimitIsToldAsServersDo) {
   EXPECT_EQ(CountOf(host, Deed::Kind::kLoginFailed), 0u);
 }
 
+TEST_F(Admission, ShowsTheTextOfADisabledUser) {
+  host.AddToMap("moving",
+                "\0tcp:192.0.2.9:3306\0\x80"
+                "disabled=back\\sat\\s14:00"s);
+  host.admission = RUM_REFUSED_DISABLED;
+  Greet();
+  Respond("moving", TokenFor(greeting.nonce));
+  EXPECT_FALSE(host.connecting());
+  ExpectError(2, 1053, "08S01", RUM_CLOSE_DENIED);
+  EXPECT_EQ(error.text, "back at 14:00");
+  host.admission = RUM_REFUSED_TIME;  // of which the text says nothing
+  Greet();
+  Respond("moving", TokenFor(greeting.nonce));
+  host.Advance(10000);
+  EXPECT_EQ(ClientHears().find("back"), std::string::npos);
+}
+
 TEST_F(Admission, IsAskedAfterThePasswordWhereRumChecksIt) {
   Start({{"mysql-auth", "rewrite"}});
   host.admission = RUM_REFUSED_CONNECTIONS;

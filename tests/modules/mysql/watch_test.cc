@@ -752,6 +752,21 @@ TEST_F(ChangeOfUser, AgainstTheRulesLooksLikeAWrongPassword) {
   Prove();
 }
 
+TEST_F(ChangeOfUser, ToADisabledOneShowsItsText) {
+  host.AddToMap("moving",
+                "\0tcp:192.0.2.9:3306\0\x80"
+                "disabled=back\\sat\\s14:00"s);
+  Begin();
+  host.admission = RUM_REFUSED_DISABLED;
+  Goes("moving");
+  ExpectRefusal(1, "back at 14:00", 1053);
+  ExpectUntouched();
+  host.admission = RUM_OK;
+  Goes("bob");
+  ExpectDemand("bob");
+  Prove();
+}
+
 TEST_F(ChangeOfUser, AgainstTheRulesOfAClientWithoutPluginsEndsAsItsServerWould) {
   host.AddToMap("bob", kBob.substr(5));
   Start();

@@ -107,6 +107,7 @@ TEST(OwnErrors, HideTheRulesBehindAWrongPassword) {
     EXPECT_STREQ(ErrorForVerdict(verdict, "alice").sqlstate, "53300");
   }
   EXPECT_STREQ(ErrorForVerdict(RUM_REFUSED_BLOCKED, "alice").sqlstate, "28000");
+  EXPECT_STREQ(UserDisabled("back at 14:00").sqlstate, "57P03");
 }
 
 }  // namespace
