@@ -109,7 +109,10 @@ uint32_t Connector::MayTry(const Address& destination) {
   }
   if (session_.probing()) return 0;
   Proxy& proxy = worker.proxy();
-  if (auto rest = proxy.server_health().Begin(worker.settings().breaker, server_, &attempt_)) {
+  const auto others =
+      destinations_.size() > 1 ? ServerHealth::Others::kSome : ServerHealth::Others::kNone;
+  if (auto rest =
+          proxy.server_health().Begin(worker.settings().breaker, server_, others, &attempt_)) {
     detail_ = rest->detail;
     return rest->reason;
   }

@@ -38,6 +38,7 @@ ServerHealth::Attempt& ServerHealth::Attempt::operator=(Attempt&& other) noexcep
   Drop();
   server_health_ = std::exchange(other.server_health_, nullptr);
   server_ = std::move(other.server_);
+  others_ = other.others_;
   trial_ = other.trial_;
   answered_ = other.answered_;
   return *this;
@@ -73,7 +74,8 @@ void ServerHealth::Attempt::Failed(const BreakerSettings& settings, uint32_t rea
     // Attempts that started before the circuit opened may still fail; only the trial counts.
     if (!trial_) return;
     entry->trial = false;
-    entry->pause = std::min(entry->pause * 2, kLongestPause);
+    // Not shortened: other sessions of this server may have another one.
+    if (others_ == Others::kSome) entry->pause = std::min(entry->pause * 2, kLongestPause);
     entry->until = now + entry->pause;
     return;
   }
@@ -88,7 +90,7 @@ void ServerHealth::Attempt::Failed(const BreakerSettings& settings, uint32_t rea
   server_health->opened_.fetch_add(1, std::memory_order_relaxed);
   log::Warning(
       "server {} failed {} times in a row, the last time by {}: its circuit is open for a second, "
-      "and longer if failures continue",
+      "and longer for clients with another server if failures continue",
       server_, entry->failures, CloseReasonWord(reason));
 }
 
@@ -100,7 +102,8 @@ void ServerHealth::Attempt::Drop() {
 }
 
 std::optional<Refused> ServerHealth::Begin(const BreakerSettings& settings,
-                                           const std::string& server, Attempt* attempt) {
+                                           const std::string& server, Others others,
+                                           Attempt* attempt) {
   attempt->Drop();
   bool trial = false;
   if (!none()) {
@@ -111,7 +114,9 @@ std::optional<Refused> ServerHealth::Begin(const BreakerSettings& settings,
                      entry->admin == AdminState::kDrain ? "rumctl drain" : "rumctl maint"};
     }
     if (entry && entry->pause && settings.failures) {
-      if (entry->trial || clock_() < entry->until) {
+      uint64_t until = entry->until;
+      if (others == Others::kNone) until -= entry->pause - kFirstPause;
+      if (entry->trial || clock_() < until) {
         skipped_.fetch_add(1, std::memory_order_relaxed);
         return Refused{entry->reason, "--breaker"};
       }
@@ -120,6 +125,7 @@ std::optional<Refused> ServerHealth::Begin(const BreakerSettings& settings,
   }
   attempt->server_health_ = this;
   attempt->server_ = server;
+  attempt->others_ = others;
   attempt->trial_ = trial;
   attempt->answered_ = false;
   return std::nullopt;

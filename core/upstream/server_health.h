@@ -47,6 +47,10 @@ class ServerHealth {
   static constexpr size_t kDisabledMost = 256;  // of these, disabled by an operator
   static constexpr uint64_t kFirstPause = 1000, kLongestPause = 30000;  // ms
 
+  // Whether a session has another server. Without one, a pause protects nobody and only delays it:
+  // its pauses are kFirstPause.
+  enum class Others : uint8_t { kNone, kSome };
+
   using Clock = uint64_t (*)();  // ms; monotonic
   explicit ServerHealth(Clock clock = NowMillis) : clock_(clock) {}
   ServerHealth(const ServerHealth&) = delete;
@@ -69,13 +73,14 @@ class ServerHealth {
     friend class ServerHealth;
     ServerHealth* server_health_ = nullptr;
     std::string server_;
+    Others others_ = Others::kSome;
     bool trial_ = false;  // the single trial of a half-open circuit
     bool answered_ = false;
   };
 
   // Begins an attempt. Returns a value if the server must not be tried.
   std::optional<Refused> Begin(const BreakerSettings& settings, const std::string& server,
-                               Attempt* attempt);
+                               Others others, Attempt* attempt);
   // Moves servers that are down, disabled or have an open circuit behind the others; otherwise
   // keeps the order.
   void Sort(std::vector<Address>* servers) const;

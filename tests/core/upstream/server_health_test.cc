@@ -21,19 +21,19 @@ class ServerHealthTest : public testing::Test {
   // One attempt that fails. False: it was not let through.
   bool Fail(const std::string& server, uint32_t reason = RUM_CLOSE_CONNECT_REFUSED) {
     ServerHealth::Attempt attempt;
-    if (server_health.Begin(settings, server, &attempt)) return false;
+    if (server_health.Begin(settings, server, others, &attempt)) return false;
     attempt.Failed(settings, reason);
     return true;
   }
   bool Succeed(const std::string& server) {
     ServerHealth::Attempt attempt;
-    if (server_health.Begin(settings, server, &attempt)) return false;
+    if (server_health.Begin(settings, server, others, &attempt)) return false;
     attempt.Succeeded();
     return true;
   }
   bool LetThrough(const std::string& server) {
     ServerHealth::Attempt attempt;
-    return !server_health.Begin(settings, server, &attempt);
+    return !server_health.Begin(settings, server, others, &attempt);
   }
   void Open(const std::string& server) {
     for (uint32_t i = 0; i < settings.failures; ++i) ASSERT_TRUE(Fail(server));
@@ -47,6 +47,7 @@ class ServerHealthTest : public testing::Test {
     return text;
   }
 
+  ServerHealth::Others others = ServerHealth::Others::kSome;
   ServerHealth server_health{Clock};
   BreakerSettings settings{.failures = 3, .within = Millis(10000)};
 };
@@ -54,7 +55,7 @@ class ServerHealthTest : public testing::Test {
 TEST_F(ServerHealthTest, TheCircuitOfAServerThatAnswersAndThenFailsByTlsOpensToo) {
   auto fail_by_tls = [&](const std::string& server) {
     ServerHealth::Attempt attempt;
-    if (server_health.Begin(settings, server, &attempt)) return false;
+    if (server_health.Begin(settings, server, others, &attempt)) return false;
     attempt.Answered();
     attempt.Answered();
     attempt.Failed(settings, RUM_CLOSE_TLS);
@@ -71,10 +72,35 @@ TEST_F(ServerHealthTest, TheCircuitOfAServerThatAnswersAndThenFailsByTlsOpensToo
   EXPECT_EQ(server_health.open(), 0u);
 }
 
+TEST_F(ServerHealthTest, PausesForASecondAtMostWithoutAnotherServer) {
+  others = ServerHealth::Others::kNone;
+  Open("tcp:a:1");
+  for (int i = 0; i < 5; ++i) {
+    now += ServerHealth::kFirstPause - 1;
+    EXPECT_FALSE(LetThrough("tcp:a:1"));
+    ++now;
+    EXPECT_TRUE(Fail("tcp:a:1"));
+  }
+  // Of sessions with another server it is the usual one.
+  now += ServerHealth::kFirstPause;
+  others = ServerHealth::Others::kSome;
+  EXPECT_TRUE(Fail("tcp:a:1"));
+  now += 2 * ServerHealth::kFirstPause - 1;
+  EXPECT_FALSE(LetThrough("tcp:a:1"));
+  others = ServerHealth::Others::kNone;
+  EXPECT_TRUE(Fail("tcp:a:1")) << "after a second";
+  others = ServerHealth::Others::kSome;
+  now += ServerHealth::kFirstPause;
+  EXPECT_FALSE(LetThrough("tcp:a:1"));
+  others = ServerHealth::Others::kNone;
+  EXPECT_TRUE(Succeed("tcp:a:1"));
+  EXPECT_EQ(server_health.open(), 0u);
+}
+
 TEST_F(ServerHealthTest, WhatFollowsTheFirstAnswerIsNoFailureButForTls) {
   for (int i = 0; i < 10; ++i) {
     ServerHealth::Attempt attempt;
-    ASSERT_FALSE(server_health.Begin(settings, "tcp:a:1", &attempt));
+    ASSERT_FALSE(server_health.Begin(settings, "tcp:a:1", others, &attempt));
     attempt.Answered();
     attempt.Failed(settings, RUM_CLOSE_UPSTREAM_GONE);
   }
@@ -85,7 +111,7 @@ TEST_F(ServerHealthTest, AnAnswerIsEnoughForAServerThatFailedOtherwise) {
   Open("tcp:a:1");
   now += ServerHealth::kFirstPause;
   ServerHealth::Attempt attempt;
-  ASSERT_FALSE(server_health.Begin(settings, "tcp:a:1", &attempt));
+  ASSERT_FALSE(server_health.Begin(settings, "tcp:a:1", others, &attempt));
   attempt.Answered();
   EXPECT_EQ(server_health.open(), 0u);
   EXPECT_TRUE(LetThrough("tcp:a:1"));
@@ -97,7 +123,7 @@ TEST_F(ServerHealthTest, AnAttemptThatEndsBetweenAnswerAndTlsGivesTheTrialBack) 
   now += ServerHealth::kFirstPause;
   {
     ServerHealth::Attempt attempt;
-    ASSERT_FALSE(server_health.Begin(settings, "tcp:a:1", &attempt));
+    ASSERT_FALSE(server_health.Begin(settings, "tcp:a:1", others, &attempt));
     attempt.Answered();
     EXPECT_EQ(server_health.open(), 1u);
     EXPECT_FALSE(LetThrough("tcp:a:1"));
@@ -123,7 +149,7 @@ TEST_F(ServerHealthTest, TheCircuitOpensAfterSoManyFailuresInARow) {
   EXPECT_EQ(server_health.open(), 0u);
   EXPECT_TRUE(Fail("tcp:a:1", RUM_CLOSE_CONNECT_TIMEOUT));
   ServerHealth::Attempt attempt;
-  auto rest = server_health.Begin(settings, "tcp:a:1", &attempt);
+  auto rest = server_health.Begin(settings, "tcp:a:1", others, &attempt);
   ASSERT_TRUE(rest);
   EXPECT_EQ(rest->reason, static_cast<uint32_t>(RUM_CLOSE_CONNECT_TIMEOUT))
       << "of the last failure";
@@ -159,7 +185,7 @@ TEST_F(ServerHealthTest, AfterThePauseOneAttemptIsLetThroughAndTheOthersWaitForI
   EXPECT_FALSE(LetThrough("tcp:a:1"));
   now += 1;
   ServerHealth::Attempt trial;
-  ASSERT_FALSE(server_health.Begin(settings, "tcp:a:1", &trial));
+  ASSERT_FALSE(server_health.Begin(settings, "tcp:a:1", others, &trial));
   EXPECT_FALSE(LetThrough("tcp:a:1"));
   trial.Succeeded();
   EXPECT_TRUE(LetThrough("tcp:a:1"));
@@ -192,13 +218,14 @@ TEST_F(ServerHealthTest, ATrialThatEndsWithoutAVerdictIsGivenToTheNext) {
 
 TEST_F(ServerHealthTest, WhatWasUnderWayWhenItOpenedChangesNothingByFailing) {
   std::vector<ServerHealth::Attempt> attempts(50);
-  for (auto& attempt : attempts) ASSERT_FALSE(server_health.Begin(settings, "tcp:a:1", &attempt));
+  for (auto& attempt : attempts)
+    ASSERT_FALSE(server_health.Begin(settings, "tcp:a:1", others, &attempt));
   for (auto& attempt : attempts) attempt.Failed(settings, RUM_CLOSE_CONNECT_TIMEOUT);
   EXPECT_EQ(server_health.opened(), 1u);
   EXPECT_EQ(server_health.List(1)[0].milliseconds, ServerHealth::kFirstPause);
   ServerHealth::Attempt late;
   now += ServerHealth::kFirstPause;
-  ASSERT_FALSE(server_health.Begin(settings, "tcp:a:1", &late));
+  ASSERT_FALSE(server_health.Begin(settings, "tcp:a:1", others, &late));
   late.Succeeded();
   late.Failed(settings, RUM_CLOSE_UPSTREAM_GONE);
   EXPECT_TRUE(LetThrough("tcp:a:1")) << "the first verdict counts";
@@ -226,7 +253,7 @@ TEST_F(ServerHealthTest, SortsOpenCircuitsAndServersThatAreDownBehindTheOthers) 
   now += ServerHealth::kFirstPause;
   EXPECT_EQ(Sorted("tcp:b:1,tcp:c:1"), "tcp:b:1,tcp:c:1") << "somebody must try it again";
   ServerHealth::Attempt trial;
-  ASSERT_FALSE(server_health.Begin(settings, "tcp:b:1", &trial));
+  ASSERT_FALSE(server_health.Begin(settings, "tcp:b:1", others, &trial));
   EXPECT_EQ(Sorted("tcp:b:1,tcp:c:1"), "tcp:c:1,tcp:b:1") << "and one is enough";
 }
 
@@ -257,7 +284,7 @@ TEST_F(ServerHealthTest, OneThatIsNotAskedAnyMoreIsForgottenAndNotCalledWell) {
 TEST_F(ServerHealthTest, AnOperatorTakesAServerOutAndGivesItBack) {
   ASSERT_TRUE(server_health.Set("tcp:a:1", AdminState::kDrain));
   ServerHealth::Attempt attempt;
-  auto rest = server_health.Begin(settings, "tcp:a:1", &attempt);
+  auto rest = server_health.Begin(settings, "tcp:a:1", others, &attempt);
   ASSERT_TRUE(rest);
   EXPECT_EQ(rest->reason, uint32_t{RUM_CLOSE_MAINTENANCE});
   EXPECT_EQ(rest->detail, "rumctl drain");
@@ -295,7 +322,7 @@ TEST_F(ServerHealthTest, ServersThatFailedOnceAreForgottenAndTheirNumberIsBounde
   }
   for (int i = 0; i < 10; ++i) {
     ServerHealth::Attempt attempt;
-    EXPECT_FALSE(full.Begin(settings, "tcp:new:1", &attempt));
+    EXPECT_FALSE(full.Begin(settings, "tcp:new:1", others, &attempt));
     attempt.Failed(settings, RUM_CLOSE_CONNECT_REFUSED);
   }
   EXPECT_EQ(full.open(), 0u);
@@ -304,7 +331,7 @@ TEST_F(ServerHealthTest, ServersThatFailedOnceAreForgottenAndTheirNumberIsBounde
   }
   for (int i = 0; i < 3; ++i) {
     ServerHealth::Attempt attempt;
-    EXPECT_FALSE(full.Begin(settings, "tcp:new:1", &attempt));
+    EXPECT_FALSE(full.Begin(settings, "tcp:new:1", others, &attempt));
     attempt.Failed(settings, RUM_CLOSE_CONNECT_REFUSED);
   }
   EXPECT_EQ(full.open(), 1u);
