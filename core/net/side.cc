@@ -74,6 +74,12 @@ bool Side::Quiet() {
   return n < 0 && errno == EAGAIN;
 }
 
+bool Side::EndHasArrived() const {
+  if (!fd_ || ended_ || broken_) return ended_;
+  pollfd one = {.fd = fd_.get(), .events = POLLRDHUP, .revents = 0};
+  return ::poll(&one, 1, 0) == 1 && (one.revents & POLLRDHUP);
+}
+
 SocketAddress Side::LocalAddress() const { return AskAddress(fd_.get(), ::getsockname); }
 SocketAddress Side::PeerAddress() const { return AskAddress(fd_.get(), ::getpeername); }
 

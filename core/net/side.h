@@ -44,6 +44,9 @@ class Side {
   // Nothing has come that was not read, nothing waits to be sent, and the peer has not ended: by a
   // look into the socket.
   bool Quiet();
+  // The peer will send no more, though its last bytes may not have been read: by a look into the
+  // socket.
+  bool EndHasArrived() const;
   // Records a pending socket error, for a side that is not being read.
   void AskError();
 

@@ -341,6 +341,7 @@ bool Dialogue::Fill(uint32_t which) {
   if (room == 0) return false;
   size_t n = s.Read(worker_.buffer(), room);
   if (n == 0) return s.ended() || s.broken();
+  session_.Spoke(which);
   (which == RUM_CLIENT ? worker_.counters.client_bytes : worker_.counters.upstream_bytes).Add(n);
   w.bytes.Append(worker_.buffer(), n);
   w.fresh = true;

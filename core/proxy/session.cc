@@ -172,6 +172,7 @@ bool Session::MoveFrom(uint32_t which, uint64_t most) {
 }
 
 void Session::CountBytes(uint32_t from, uint64_t moved) {
+  if (moved) Spoke(from);
   Counters& all = worker_.counters;
   ServerCounters& server = server_counters();
   (from == RUM_CLIENT ? all.client_bytes : all.upstream_bytes).Add(moved);
@@ -203,7 +204,7 @@ void Session::JudgeRelay() {
     return;
   }
   if (client.broken()) return LoseClientInRelay();
-  if (upstream.broken()) return Finish(RUM_CLOSE_UPSTREAM_RESET, {});
+  if (upstream.broken()) return LoseUpstreamInRelay();
   // Neither accepts the other's bytes: nothing more can be passed on.
   if (client.write_failed() && upstream.write_failed()) return Finish(RUM_CLOSE_CLIENT_RESET, {});
   // A side that accepts no more may have sent something before it broke: pass that on first.
@@ -211,8 +212,9 @@ void Session::JudgeRelay() {
   if (upstream.write_failed() && Flow::Done(upstream, client)) {
     return Finish(RUM_CLOSE_UPSTREAM_RESET, {});
   }
-  if (!ended_first_) {
-    ended_first_ = client.ended() ? 1 + RUM_CLIENT : upstream.ended() ? 1 + RUM_UPSTREAM : 0;
+  // After a farewell both close at once: whichever end is read first, it was the client's wish.
+  if (!ended_first_ && (client.ended() || upstream.ended())) {
+    ended_first_ = 1 + (client.EndHasArrived() ? RUM_CLIENT : RUM_UPSTREAM);
   }
   if (LooksFor() != looks_for_) ArmLooks();
   if (Flow::Done(client, upstream) && Flow::Done(upstream, client)) {
@@ -229,6 +231,19 @@ void Session::LoseClientInRelay() {
     return Finish(RUM_CLOSE_CLIENT_RESET, {});
   }
   Finish(by_client ? RUM_CLOSE_CLIENT : RUM_CLOSE_UPSTREAM, {});
+}
+
+// A server may close at the client's farewell without reading TLS's close_notify behind it, which
+// causes a reset. It is none if the client had the last word and nothing waits for it: a server
+// that breaks while it answers has had it.
+void Session::LoseUpstreamInRelay() {
+  const Side& client = side(RUM_CLIENT);
+  const Side& upstream = side(RUM_UPSTREAM);
+  const bool over = !upstream.plain() && Flow::Done(client, upstream) && !client.cut();
+  if (!over || !client_spoke_last_ || flows_[RUM_UPSTREAM].blocked(client)) {
+    return Finish(RUM_CLOSE_UPSTREAM_RESET, {});
+  }
+  Finish(RUM_CLOSE_CLIENT, {});
 }
 
 // -- deadlines and answers from outside -----------------------------------------------------------

@@ -151,6 +151,7 @@ class Session final : public rum_session, private Loop::Watcher {
   bool MoveUntil(uint32_t side, std::string_view tail, Buffer* held);
   bool parted() const { return parted_; }
   void QueueFor(uint32_t side, const void* bytes, size_t size);
+  void Spoke(uint32_t side) { client_spoke_last_ = side == RUM_CLIENT; }  // bytes of it were read
   bool MoveFrom(uint32_t side, uint64_t most);  // true: more than a turn's share is left
   bool Turning() const { return sides_[0].turning() || sides_[1].turning(); }
   HookPlace& hook_place() const;  // the worker's
@@ -203,6 +204,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void MoveBoth(bool from_client, bool from_upstream);
   void JudgeRelay();
   void LoseClientInRelay();
+  void LoseUpstreamInRelay();
   void ArmLooks();
   Looks LooksFor() const;
   uint64_t Moved() const;
@@ -258,7 +260,8 @@ class Session final : public rum_session, private Loop::Watcher {
   bool shares_ : 1 = false;            // has put an entry that ends with it
   bool relaying_ : 1 = false;          // counted as relaying, since a direction was first relayed
   bool logged_in_ : 1 = false;         // likewise, unless the module called no_login()
-  uint16_t counted_for_ = 0;           // place of the server in the worker's counters
+  bool client_spoke_last_ : 1 = false;
+  uint16_t counted_for_ = 0;  // place of the server in the worker's counters
 };
 
 }  // namespace rum

@@ -203,6 +203,27 @@ TEST(TlsFromTheFirstByte, AServerThatResetsInTheHandshakeEndsASessionThatIsToBeR
   EXPECT_EQ(client.WaitForEnd(), Ending::kEnd);
 }
 
+// Blocks.
+class ServerTls {
+ public:
+  explicit ServerTls(const Folder& folder) : context_(SSL_CTX_new(TLS_server_method())) {
+    const std::string path = folder / "own.pem";
+    EXPECT_TRUE(WriteSelfSignedCertificate(path).ok());
+    EXPECT_EQ(SSL_CTX_use_certificate_chain_file(context_, path.c_str()), 1);
+    EXPECT_EQ(SSL_CTX_use_PrivateKey_file(context_, path.c_str(), SSL_FILETYPE_PEM), 1);
+  }
+  ~ServerTls() { SSL_CTX_free(context_); }
+  SSL* Accept(const Peer& peer) {  // the caller frees it
+    SSL* ssl = SSL_new(context_);
+    SSL_set_fd(ssl, peer.fd());
+    EXPECT_EQ(SSL_accept(ssl), 1);
+    return ssl;
+  }
+
+ private:
+  SSL_CTX* context_;
+};
+
 // A server with TLS 1.2 that sends `out`, takes `size` bytes, and begins the handshake anew after
 // each megabyte that it has sent.
 class RestlessServer {
@@ -297,6 +318,39 @@ TEST(TlsFromTheFirstByte, BulkIsExactBothWaysWhileTheServerBeginsTheHandshakeAne
   client.Close();
   upstream.Close();
   proxy.NextEnd();
+}
+
+// The end of the connection's client is TLS's close_notify, which stays unread at the server: its
+// kernel resets. After a farewell nothing is lost; in the middle of an answer it is a break.
+TEST(TlsFromTheFirstByte, AServerThatClosesWithTheClientsEndUnreadHasBrokenOnlyWhenItWasAnswering) {
+  Folder folder;
+  ServerTls server_tls(folder);
+  Server server;
+  Hooks hooks;
+  hooks.session_open = [&](rum_session* s) {
+    Connect(s, "tls:" + server.address().substr(4));
+    return host->relay(s);
+  };
+  RunningProxy proxy(hooks, [](Settings& s) { s.tls.first = true; });
+  for (bool answers : {false, true}) {
+    Peer client = proxy.Client();
+    client.Send("farewell");
+    Peer upstream = server.Accept();
+    SSL* ssl = server_tls.Accept(upstream);
+    char bytes[8];
+    EXPECT_EQ(SSL_read(ssl, bytes, sizeof bytes), 8);
+    if (answers) {
+      EXPECT_EQ(SSL_write(ssl, "half", 4), 4);
+      EXPECT_EQ(client.Receive(4), "half");
+    }
+    client.ShutWrite();
+    pollfd one = {upstream.fd(), POLLIN, 0};
+    EXPECT_EQ(::poll(&one, 1, 10000), 1) << "close_notify";
+    SSL_free(ssl);
+    upstream.Close();
+    EXPECT_EQ(proxy.NextReason(), answers ? "upstream_reset" : "client_closed");
+    EXPECT_EQ(client.WaitForEnd(), answers ? Ending::kReset : Ending::kEnd);
+  }
 }
 
 }  // namespace

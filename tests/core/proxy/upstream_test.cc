@@ -584,6 +584,22 @@ TEST(Relay, AServerThatEndsFirstIsTheReason) {
   EXPECT_EQ(proxy.NextReason(), "upstream_closed");
 }
 
+TEST(Relay, AFarewellIsOneReasonWhicheverEndIsReadFirst) {
+  Server server;
+  RunningProxy proxy(RelayTo(server.address()));
+  for (bool client_first : {false, true}) {
+    Peer client = proxy.Client();
+    client.Send("farewell");
+    Peer upstream = server.Accept();
+    EXPECT_EQ(upstream.Receive(8), "farewell");
+    HeldWorker held(proxy);
+    (client_first ? client : upstream).ShutWrite();
+    (client_first ? upstream : client).ShutWrite();
+    held.Go();
+    EXPECT_EQ(proxy.NextReason(), "client_closed") << client_first;
+  }
+}
+
 TEST(Relay, AReplyOfTenMegabytesAfterTheClientsEndArrives) {
   Server server;
   RunningProxy proxy(RelayTo(server.address()));
