@@ -201,6 +201,9 @@ bool Prober::TakeGreeting(Bytes payload) {
   Fleet& fleet = *config_.fleet;
   fleet.Saw(worker_.view(), {peer, std::min(size, sizeof peer - 1)}, greeting.value,
             question_.is_default, ::time(nullptr));
+  if ((capabilities_ & kSsl) && !question_.has_user && d_.TlsMode(d_.client) == RUM_TLS_OFF) {
+    worker_.ServerHasTls(config_);
+  }
   // Clients use these if offered, without checking the server.
   uint64_t promised = PromiseNow(config_, worker_.view().Look(fleet)).capabilities &
                       (kDeprecateEof | kChangesWhatFollows);

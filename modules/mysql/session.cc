@@ -93,8 +93,14 @@ bool Session::Greet() {
 }
 
 Task<bool> Session::ReadResponse() {
+  const bool offers_tls = d_.TlsMode(d_.client) != RUM_TLS_OFF || d_.TlsActive(d_.client);
   for (;;) {
     Payload payload = co_await ReadClient(Proof::kPerhaps);
+    // A client that requires TLS sends nothing if the greeting does not offer it.
+    if (!payload && !offers_tls && d_.failed() == Reason(RUM_CLOSE_CLIENT_GONE)) {
+      co_return Close(RUM_CLOSE_CLIENT_GONE,
+                      "it left at the greeting, which offers no TLS (--tls): it may require TLS");
+    }
     if (!payload) co_return false;
     switch (KindOfResponse(*payload, greeted_as_mysql_)) {
       case ResponseKind::kTooOld:

@@ -46,6 +46,15 @@ void Worker::Reload(const Config& config) {
   host.calls->log(nullptr, RUM_LOG_WARNING, kText, sizeof kText - 1);
 }
 
+void Worker::ServerHasTls(const Config& config) {
+  static std::atomic<const Config*> warned = nullptr;
+  if (warned.exchange(&config) == &config) return;
+  constexpr char kText[] =
+      "mysql: servers offer TLS, and rum offers none to clients: those that require TLS leave, and "
+      "logins by caching_sha2_password that need it fail with 1045; give --tls on";
+  host.calls->log(nullptr, RUM_LOG_WARNING, kText, sizeof kText - 1);
+}
+
 bool Worker::TakesOwnUser(const std::string& server, uint64_t now) const {
   auto found = refuses_own_user_.find(server);
   return found == refuses_own_user_.end() || found->second <= now;

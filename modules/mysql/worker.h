@@ -27,6 +27,9 @@ class Worker {
   // A new configuration applies to later sessions.
   void Reload(const Config& config);
 
+  // A server offers TLS, and rum offers none to clients: warns once per configuration.
+  void ServerHasTls(const Config& config);
+
   Pace& pace() { return *pace_; }
   Fleet::View& view() { return view_; }
 

@@ -407,3 +407,21 @@ def _(t):
                                                " USER = '%s'" % user), 20 * t.scale, "all left")
             same(aborted(), before)
         server_side.close()
+
+
+@test("A client that leaves because rum has no TLS is told apart, and rum warns where servers have TLS",
+      needs="mysql.so")
+def _(t):
+    with_tls = 0x81FFF7FF | 1 << 11
+    for more, said in (([], True), (["--tls", "on"], False)):
+        server = t.keep(FakeServer(capabilities=with_tls))
+        path = write_map(t, ("alice", "", server.address))
+        rum, here = front(t, path, "--health-check", "1s", *more)
+        with connect(here) as s:
+            net.read_exact(s, 4)
+        record = rum.session()
+        same((record["reason"], "may require TLS" in record.get("detail", "")), ("client_gone", said))
+        net.until(lambda: len(server.responses) > 0, 20, "the server is checked")
+        if said:
+            rum.wait_log("servers offer TLS, and rum offers none")
+        same(rum.log().count("servers offer TLS"), int(said))

@@ -29,6 +29,23 @@ TEST_F(Tls, IsOfferedWhenRumHasIt) {
   EXPECT_EQ(greeting.capabilities & kSsl, uint32_t{kSsl});
 }
 
+TEST_F(Tls, AClientThatLeavesWhereItIsNotOfferedMayRequireIt) {
+  for (uint32_t mode : {RUM_TLS_OFF, RUM_TLS_ON}) {
+    Offer(mode);
+    Greet();
+    host.End(RUM_CLIENT);
+    EXPECT_EQ(host.closed(), RUM_CLOSE_CLIENT_GONE);
+    EXPECT_EQ(host.close_text().find("may require TLS") != std::string::npos, mode == RUM_TLS_OFF);
+  }
+  // One that has answered wants what it gets.
+  Offer(RUM_TLS_OFF);
+  Greet();
+  Respond("nobody", "12345678901234567890");
+  host.End(RUM_CLIENT);
+  host.Advance(10000);
+  EXPECT_EQ(host.close_text().find("may require TLS"), std::string::npos);
+}
+
 TEST_F(Tls, IsNotOfferedInsideTls) {
   for (uint32_t mode : {RUM_TLS_ON, RUM_TLS_REQUIRE}) {
     Offer(mode);
