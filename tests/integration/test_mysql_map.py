@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 
 from mysql_setup import front, row, write_map
@@ -13,6 +14,7 @@ from support.mariadb import password
 from support.certificates import Authority
 from support.mysql_wire import Client, ServerError
 from support.rum import run_once
+from test_control import ctl
 
 BOTH = ("mysql.so", "mariadb")
 
@@ -358,3 +360,59 @@ def _(t):
         time.sleep(0.005)
     outcome = result()
     same((outcome["ok"], outcome["failed"]), (2000, 0), str(outcome))
+
+
+# The order of contrib/doc/operations.md, "Moving a user".
+@test("A user who moves to another server as the guide says loses no write", needs=BOTH, seconds=60)
+def _(t):
+    a, b = t.run.servers.a, t.run.servers.b
+    for server in (a, b):
+        # admin() does not commit.
+        server.admin("CREATE OR REPLACE TABLE rumtest.moves (id INT PRIMARY KEY) ENGINE=MyISAM")
+        t.on_end(lambda server=server: server.admin("DROP TABLE rumtest.moves"))
+    path = write_map(t, row(t, "shared", "A"))
+    rum, here = front(t, path, "--control", "sock:" + t.path("control"))
+    written, refusals, stop = [], set(), threading.Event()
+
+    def write(first):
+        number = first
+        while not stop.is_set():
+            try:
+                with Client(here) as c:
+                    c.login("shared", password("shared"))
+                    while not stop.is_set():
+                        number += 4
+                        c.command(b"\x03INSERT INTO rumtest.moves VALUES (%d)" % number)
+                        c.result()
+                        written.append(number)
+            except ServerError as e:
+                refusals.add(e.code)
+                stop.wait(0.02)
+            except (OSError, EOFError):
+                pass
+    writers = [threading.Thread(target=write, args=(i,)) for i in range(4)]
+    for one in writers:
+        one.start()
+    try:
+        net.until(lambda: len(written) > 100, 20, "they write")
+        write_map(t, row(t, "shared", "A", rest=b"\x80disabled=moving,\\sback\\sin\\sa\\sminute"))
+        ctl(t, "reload")
+        has(ctl(t, "explain", "shared", code=1), "disabled, clients see: moving, back in a minute")
+        ctl(t, "kill", "user=shared")
+        net.until(lambda: a.admin("SELECT COUNT(*) FROM information_schema.processlist "
+                                  "WHERE user = 'shared'")[0][0] == 0, 20, "none is at the old server")
+        rows = a.admin("SELECT id FROM rumtest.moves")
+        before = len(written)
+        b.admin("INSERT INTO rumtest.moves VALUES " + ",".join("(%d)" % one for one in rows))
+        net.until(lambda: 1053 in refusals, 10, "clients see the text")
+        write_map(t, row(t, "shared", "B"))
+        ctl(t, "reload")
+        net.until(lambda: len(written) > before + 100, 20, "they write again")
+    finally:
+        stop.set()
+        for one in writers:
+            one.join(30)
+    same(refusals - {1927}, {1053})  # 1927: killed in its login
+    there = {one for one, in b.admin("SELECT id FROM rumtest.moves")}
+    same(sorted(set(written) - there), [], "writes that were confirmed and are lost")
+    same(a.admin("SELECT COUNT(*) FROM rumtest.moves")[0][0], len(rows), "at the old server")
