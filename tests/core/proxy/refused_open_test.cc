@@ -175,7 +175,7 @@ TEST(RefusedOpen, AFloodOpensNoMoreThanTheBound) {
 TEST(RefusedOpen, ComesBehindTheHandshakeOfATlsListener) {
   Journal journal;
   RunningProxy proxy(Polite(journal), [](Settings& s) {
-    s.access_control.deny = *CidrSet::Parse("127.0.0.0/8");
+    s.access_control.deny = *AccessList::Parse("127.0.0.0/8");
     s.listeners[0].tls = true;
     s.tls.first = true;
   });
