@@ -367,7 +367,8 @@ def _(t):
 def _(t):
     a, b = t.run.servers.a, t.run.servers.b
     for server in (a, b):
-        server.admin("CREATE OR REPLACE TABLE rumtest.moves (id INT PRIMARY KEY)")
+        # admin() does not commit.
+        server.admin("CREATE OR REPLACE TABLE rumtest.moves (id INT PRIMARY KEY) ENGINE=MyISAM")
         t.on_end(lambda server=server: server.admin("DROP TABLE rumtest.moves"))
     path = write_map(t, row(t, "shared", "A"))
     rum, here = front(t, path, "--control", "sock:" + t.path("control"))

@@ -416,7 +416,7 @@ def _(t):
     for more, said in (([], True), (["--tls", "on"], False)):
         server = t.keep(FakeServer(capabilities=with_tls))
         path = write_map(t, ("alice", "", server.address))
-        rum, here = front(t, path, *more)
+        rum, here = front(t, path, "--health-check", "1s", *more)
         with connect(here) as s:
             net.read_exact(s, 4)
         record = rum.session()
@@ -425,3 +425,23 @@ def _(t):
         if said:
             rum.wait_log("servers offer TLS, and rum offers none")
         same(rum.log().count("servers offer TLS"), int(said))
+
+
+# mysqlnd says COM_QUIT and close_notify, and the server closes with the latter unread.
+@test("Ordinary sessions of PHP over TLS all end as client_closed", needs=NEEDS, seconds=60)
+def _(t):
+    php = clients.need("php", "php-cli php-mysql")
+    authority = Authority(t.folder)
+    server = tls_server(t, authority)
+    path = write_map(t, row(t, "alice", server.address))
+    rum, here = front_tls(t, path, authority)
+    code = ("for ($i = 0; $i < 40; $i++) { $m = mysqli_init();"
+            "$m->ssl_set(null, null, '%s', null, null);"
+            "$m->real_connect('127.0.0.1', 'alice', '%s', '', %d, null,"
+            " MYSQLI_CLIENT_SSL | MYSQLI_CLIENT_SSL_DONT_VERIFY_SERVER_CERT);"
+            "$m->query('SELECT 1'); $m->close(); }"
+            % (authority.certificate, password("alice"), port_of(here)))
+    done = subprocess.run([php, "-r", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=50)
+    same((done.returncode, done.stdout), (0, ""))
+    same([s["reason"] for s in rum.wait_sessions(40)], ["client_closed"] * 40)

@@ -106,13 +106,13 @@ def _(t):
     _, one, _ = servers(t)
     rum = Front(t, map=["alice - %s max=1" % one.address, "bob - %s allow=192.0.2.1" % one.address,
                         stored("legacy", one, "disabled"),
-                        "moving - %s disabled=back\\sat\\s14:00" % one.address])
+                        "clear - %s disabled=back\\sat\\s14:00" % one.address])
     held = rum.log_in("alice")
     same(where(rum, "alice"), "53300")
     held.close()
     same(where(rum, "bob"), "28P01")
     same(where(rum, "legacy"), "28P01")
-    same(where(rum, "moving"), "57P03")
+    same(where(rum, "clear"), "57P03")
     rum.rum.wait_sessions(5)
     same(where(rum, "alice"), one.port)
 
