@@ -140,7 +140,7 @@ def _(t):
         for extra in ((), (("_pq_.test", "1"),)):
             said = []
             for address in (rum.here, kind.plain.address):
-                client = t.keep(Client(address))
+                client = rum.client() if address == rum.here else t.keep(Client(address))
                 client.send(startup([("user", "trusted"), ("database", "rumtest"), *extra], version))
                 said.append(client.read_message())
             same(said[0], said[1], "%x %s" % (version, extra))
