@@ -260,7 +260,9 @@ class Validator {
 
 Status CheckMapSize(uint64_t bytes) {
   if (bytes < kMapHeaderBytes) {
-    return Bad("has " + Number(bytes) + " bytes, less than the header of a CDB file (2048)");
+    return Bad(
+        "has " + Number(bytes) +
+        " bytes, less than the header of a CDB file (2048); rum-map build makes one of a text");
   }
   if (bytes > std::numeric_limits<uint32_t>::max()) {
     return Bad("is larger than 4 GiB, the limit of a CDB file");

@@ -37,7 +37,7 @@ std::string AddressOf(Dialogue& d) {
 
 Task<bool> AwaitTurn(Dialogue& d, Worker::Turn& turn) {
   for (uint64_t waited = 0; !turn.Take(); waited += kTurnTime) {
-    if (waited >= kCancelTime) {
+    if (waited >= kCancelTime || !turn.joined()) {
       d.Count(kRefusedCancels);
       d.Close(RUM_CLOSE_LIMIT, "too many cancel requests of the address are under way");
       co_return false;

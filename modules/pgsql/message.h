@@ -13,6 +13,8 @@ namespace rum::pgsql {
 constexpr size_t kHeaderSize = 5;  // the type, and the length of all but the type
 // Of any message in a login, header included. Servers take passwords and tokens of 64 KiB at most.
 constexpr size_t kMaxMessage = 66000;
+// Of all that a server says in a login: rum keeps it for a client that reads nothing.
+constexpr size_t kMaxServerSaid = 1 << 20;
 
 // What the front of a window of bytes holds.
 struct Frame {

@@ -65,6 +65,8 @@ std::vector<RouteKey> FindKeys(KeyRule rule, const Startup& startup, std::string
   std::string prefix(host);
   std::transform(prefix.begin(), prefix.end(), prefix.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+  // Clients may send any bytes as a server name.
+  prefix = Escape(prefix, "/");
   std::vector<RouteKey> all = keys;
   for (RouteKey& key : all) key.key.insert(0, prefix + "/");
   all.insert(all.end(), keys.begin(), keys.end());

@@ -219,6 +219,10 @@ Task<bool> Session::Enter() {
       case 'E':
         co_return PassError(*said);
       case 'K':
+        // One session has one: keys that a server makes up would fill the table of all.
+        if (std::exchange(has_key_, true)) {
+          co_return RefuseServer("the server sent a second key for cancel requests");
+        }
         KeepCancelKey(said->body());
         break;
       case 'S':
@@ -262,6 +266,11 @@ Task<Said> Session::ReadServer() {
     co_return std::nullopt;
   }
   if (!bytes) co_return std::nullopt;
+  server_said_ += frame.size;
+  if (server_said_ > kMaxServerSaid) {
+    RefuseServer("the server says too much before the session begins");
+    co_return std::nullopt;
+  }
   co_return Message{bytes.text()};
 }
 

@@ -143,6 +143,8 @@ class Session {
   bool known_ = false;          // the map has the client
   bool client_is_due_ = false;  // the server waits for an answer
   bool proof_passed_ = false;   // to the server, by the client
+  bool has_key_ = false;        // the server has sent the session's key for cancels
+  size_t server_said_ = 0;      // bytes of its messages
   std::optional<Auth> asked_;   // what the server asked for last
   uint64_t since_ = 0;          // when the step began that the pace is taken of
   Metric method_ = kTrustLogins;

@@ -39,14 +39,15 @@ bool Session::RefuseRequest(std::string_view code) {
                 RUM_CLOSE_CLIENT_PROTOCOL, "the client asks for encryption twice");
 }
 
-// The server's own words, but for those that name what it sees: rum's address, and the encryption
-// of rum's link.
+// The server's own words, but for a wrong password, and for those that name what it sees: rum's
+// address, and the encryption of rum's link.
 bool Session::PassError(const Message& message) {
   std::optional<ServerError> error = ParseError(message.body());
   if (!error) return RefuseServer("the server's error has no end");
   d_.Count(kServerDenials);
   d_.Note("error", error->sqlstate.substr(0, 5));
-  const bool denied = error->sqlstate == "28P01" || error->sqlstate == "28000";
+  // 08P01 is what PgBouncer says of a wrong password.
+  const bool denied = error->sqlstate.starts_with("28") || error->sqlstate == "08P01";
   if (denied && proof_passed_ && !authenticated_) {
     worker_.pace().Add(Pace::kDenial, d_.Now() - since_);
     d_.LoginFailed();
@@ -54,6 +55,11 @@ bool Session::PassError(const Message& message) {
   const std::string why = "the server refused the login with error " + error->sqlstate.substr(0, 5);
   if (error->sqlstate == "28000" && !authenticated_) {
     return Refuse(NoEntry(startup_.user, startup_.database), RUM_CLOSE_UPSTREAM_DENIED, why);
+  }
+  // In rum's words: the server's have its language and version, and would tell a wrong password
+  // from a name that nobody has.
+  if (error->sqlstate == "28P01" && !authenticated_) {
+    return Refuse(WrongPassword(startup_.user), RUM_CLOSE_UPSTREAM_DENIED, why);
   }
   d_.client.Send(message.bytes);
   reported_ = true;

@@ -90,18 +90,25 @@ bool Session::PassRequest(const Message& message) {
   return true;
 }
 
-// A client without TLS takes an offer of PLUS for an attack.
+// A client without TLS takes an offer of PLUS for an attack; and a server without TLS has no
+// certificate: a proof bound to the one that the client sees is good only for somebody else.
 bool Session::PassMechanisms(const AuthRequest& request, const Message& message) {
   auto names = ListMechanisms(request.data);
   if (!names) return RefuseServer("the server's list of mechanisms has no end");
   if (std::find(names->begin(), names->end(), kOauth) != names->end() && !MayAskForPassword()) {
     return false;
   }
-  if (!ServerHasTls() || ClientHasTls()) {
+  const bool has_plus = std::find(names->begin(), names->end(), kScramPlus) != names->end();
+  const bool passes_plus = ServerHasTls() && ClientHasTls();
+  if (ClientHasTls()) worker_.RememberOffer(has_plus && passes_plus);
+  if (!has_plus || passes_plus) {
     d_.client.Send(message.bytes);
     return true;
   }
   std::erase(*names, kScramPlus);
+  if (names->empty() && !ServerHasTls()) {
+    return RefuseServer("the server offers channel binding only, and has no TLS");
+  }
   if (names->empty()) {
     return Refuse({"28000", "this login needs TLS: use sslmode=require"}, RUM_CLOSE_UNSUPPORTED,
                   "the server offers channel binding only, and the client came without TLS");
@@ -154,7 +161,7 @@ bool Session::JudgeMechanism(std::string_view body) {
   const std::string_view mechanism = body.substr(0, body.find('\0'));
   if (mechanism == kOauth) {
     method_ = kOauthLogins;
-    return true;
+    return MayAskForPassword();  // a client may send a token unasked
   }
   method_ = mechanism == kScramPlus ? kScramPlusLogins : kScramLogins;
   auto initial = ParseSaslInitial(body);

@@ -75,7 +75,8 @@ Task<bool> Session::ProveByScram(ScramEdge& edge, bool known) {
 Task<bool> Session::RefuseAsUnknown() {
   known_ = false;
   Negotiate();
-  ScramEdge edge = ScramEdge::MakeMock(config_.mock_secret, startup_.user, d_.EndPoint(d_.client));
+  const std::string binding = worker_.offers_plus() ? d_.EndPoint(d_.client) : std::string();
+  ScramEdge edge = ScramEdge::MakeMock(config_.mock_secret, startup_.user, binding);
   co_return co_await ProveByScram(edge, false);
 }
 
@@ -137,7 +138,8 @@ bool Session::AnswerServer(const AuthRequest& request) {
   ScramBack::Step step;
   switch (request.kind) {
     case Auth::kMd5: {
-      auto answer = md5_ ? MakeMd5Answer(*md5_, request.data) : std::nullopt;
+      // Once: the salt is the server's choice, and each answer may be one for another's salt.
+      auto answer = md5_ && !asked_ ? MakeMd5Answer(*md5_, request.data) : std::nullopt;
       if (!answer) break;
       d_.upstream.Send(BuildMessage('p', answer->append(1, '\0')));
       return true;

@@ -15,41 +15,63 @@ class Worker {
  public:
   Pace& pace() { return pace_; }
 
+  // Whether clients with TLS were offered channel binding lately, by a server: a name that nobody
+  // has is offered the same.
+  void RememberOffer(bool plus) { offers_plus_ = plus; }
+  bool offers_plus() const { return offers_plus_; }
+
   // A cancel request of one address, until it is destroyed.
   class Turn {
    public:
-    Turn(Worker& worker, std::string address) : worker_(worker), address_(std::move(address)) {}
+    Turn(Worker& worker, std::string address)
+        : worker_(worker), address_(std::move(address)), joined_(worker_.Join(address_)) {}
     ~Turn() {
-      if (taken_) worker_.Leave(address_);
+      if (joined_) worker_.Leave(address_, taken_);
     }
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
+    // False: as many as may wait do.
+    bool joined() const { return joined_; }
     // False: as many as may are under way.
-    bool Take() { return taken_ = taken_ || worker_.Enter(address_); }
+    bool Take() { return taken_ = taken_ || (joined_ && worker_.Enter(address_)); }
 
    private:
     Worker& worker_;
     const std::string address_;
+    const bool joined_;
     bool taken_ = false;
   };
 
  private:
-  // Each takes a connection of a server, for a moment.
+  // Each takes a connection of a server, for a moment. Those that wait take time of the worker.
   static constexpr size_t kCancelsMost = 16;
+  static constexpr size_t kWaitMost = 112;
 
-  bool Enter(const std::string& address) {
-    size_t& count = cancels_[address];
-    if (count == kCancelsMost) return false;
-    ++count;
+  struct Cancels {
+    size_t all = 0, under_way = 0;
+  };
+
+  bool Join(const std::string& address) {
+    Cancels& of = cancels_[address];
+    if (of.all == kCancelsMost + kWaitMost) return false;
+    ++of.all;
     return true;
   }
-  void Leave(const std::string& address) {
+  bool Enter(const std::string& address) {
+    Cancels& of = cancels_[address];
+    if (of.under_way == kCancelsMost) return false;
+    ++of.under_way;
+    return true;
+  }
+  void Leave(const std::string& address, bool was_under_way) {
     auto found = cancels_.find(address);
-    if (--found->second == 0) cancels_.erase(found);
+    if (was_under_way) --found->second.under_way;
+    if (--found->second.all == 0) cancels_.erase(found);
   }
 
   Pace pace_;
-  std::unordered_map<std::string, size_t> cancels_;  // of addresses that have some
+  bool offers_plus_ = true;
+  std::unordered_map<std::string, Cancels> cancels_;  // of addresses that have some
 };
 
 }  // namespace rum::pgsql

@@ -59,6 +59,16 @@ TEST(RouteKeys, OfDifferentNamesDiffer) {
   EXPECT_EQ(FindKeys({KeyKind::kUser, false}, Of("a@b/c\\", "x"), "").front().key, "a@b/c\\");
 }
 
+// Or the name would be read as one with a / in it.
+TEST(RouteKeys, OfAServerNameWithSeparatorsLeadToNoOtherName) {
+  const KeyRule rule{KeyKind::kUser, true};
+  const List plain = Names(FindKeys(rule, Of("db1/x", "app"), ""));
+  EXPECT_EQ(plain.front(), "db1\\/x!");
+  EXPECT_EQ(Names(FindKeys(rule, Of("x", "app"), "db1\\")),
+            (List{"db1\\\\/x!", "db1\\\\/*", "x!", "*"}));
+  EXPECT_EQ(Names(FindKeys(rule, Of("x", "app"), "a/b")), (List{"a\\/b/x!", "a\\/b/*", "x!", "*"}));
+}
+
 TEST(RouteKeys, OfANameOfTheLogAreTheSame) {
   for (KeyKind kind : {KeyKind::kUser, KeyKind::kDatabase, KeyKind::kUserAtDatabase}) {
     const Startup startup = Of("a@b", "c\\d@e");
