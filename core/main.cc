@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -44,26 +46,46 @@ std::string Lines(const std::string& text) {
   return out;
 }
 
+// The error of a file that the user of --user cannot read, as it does at a reload; empty: none.
+std::string Unreadable(const Settings& settings, const Identity& identity) {
+  for (const std::string& path :
+       {settings.map, settings.geo_db, settings.tls.files.certificate, settings.tls.files.key,
+        settings.tls.files.authorities, settings.tls.upstream_authorities}) {
+    const int error = path.empty() ? 0 : ErrorOfReadingAs(identity, path);
+    if (error == 0 || error == ENOENT) continue;  // reported where it is read
+    return path + ": the user of --user cannot read it, as at a reload: " + std::strerror(error);
+  }
+  return {};
+}
+
 // --check: looks for errors that would prevent a start, without binding or serving.
 int Check(const CommandLine& line) {
+  const Settings& settings = *line.settings;
   std::string mistakes;
-  auto identity = FindIdentity(line.settings->user, line.settings->group);
-  if (!identity) mistakes += Lines(identity.error().text);
-  auto config = ModuleConfig::Make(line.module, line.settings->module_values);
-  if (!config) mistakes += Lines(config.error().text);
-  if (auto tls = TlsContexts::Look(line.settings->tls); !tls) mistakes += Lines(tls.error().text);
-  if (!line.settings->map.empty()) {
-    auto map = MapFile::Load(line.settings->map);
-    if (!map) mistakes += Lines(map.error().text);
-    const bool has_countries = !line.settings->geo_db.empty();
+  auto add = [&](const std::string& text) { mistakes += Lines(line.origins.Locate(text)); };
+  auto identity = FindIdentity(settings.user, settings.group);
+  if (!identity) add(identity.error().text);
+  if (!settings.chroot.empty() && ::geteuid() == 0) {  // the files are inside
+    if (auto entered = EnterRoot(settings.chroot); !entered) add(entered.error().text);
+  }
+  auto config = ModuleConfig::Make(line.module, settings.module_values);
+  if (!config) add(config.error().text);
+  if (auto tls = TlsContexts::Look(settings.tls); !tls) add(tls.error().text);
+  if (!settings.map.empty()) {
+    auto map = MapFile::Load(settings.map);
+    if (!map) add(map.error().text);
+    const bool has_countries = !settings.geo_db.empty();
     if (map && ((*map)->rules().refused || (!has_countries && (*map)->rules().needing_countries))) {
-      mistakes += Lines(line.settings->map + ": " + Complaints(**map, has_countries).front());
+      add(settings.map + ": " + Complaints(**map, has_countries).front());
     }
   }
-  if (!line.settings->geo_db.empty()) {
-    if (auto geo = GeoDatabase::Load(line.settings->geo_db); !geo) {
-      mistakes += Lines("--geo-db: " + geo.error().text);
+  if (!settings.geo_db.empty()) {
+    if (auto geo = GeoDatabase::Load(settings.geo_db); !geo) {
+      add("--geo-db: " + geo.error().text);
     }
+  }
+  if (identity && *identity) {
+    if (std::string text = Unreadable(settings, **identity); !text.empty()) add(text);
   }
   std::fputs(mistakes.empty() ? "rum: the configuration is good\n" : mistakes.c_str(),
              mistakes.empty() ? stdout : stderr);
@@ -189,13 +211,14 @@ int Main(int argc, char** argv) {
   if (auto opened = log::Open(line->settings->log); !opened) return fail(opened.error());
   int code = 0;
   {
+    const OptionOrigins origins = line->origins;
     Daemon daemon(
         {argc, argv, std::move(program), std::move(inherited->sockets), takes_over, *identity,
          inherited->has_map, std::move(inherited->admin_states), std::move(inherited->pidfile)},
         std::move(*line), background, service);
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();
-    if (!ended) code = fail(ended.error());
+    if (!ended) code = fail({ended.error().fault, origins.Locate(ended.error().text)});
     if (!daemon.Join()) {
       log::Close();
       ::_exit(code);

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "admin/statistics.h"
+#include "base/natural_order.h"
 #include "map/map_watcher.h"
 #include "proxy/proxy.h"
 #include "settings/settings.h"
@@ -34,7 +35,9 @@ bool Before(const ServerView& a, const ServerView& b) {
   const ServerState left = std::min(a.state, ServerState::kUp);
   const ServerState right = std::min(b.state, ServerState::kUp);
   if (left != right) return left < right;
-  return a.sessions > b.sessions;
+  if (a.sessions != b.sessions) return a.sessions > b.sessions;
+  if (a.is_default || b.is_default) return a.is_default > b.is_default;
+  return NaturalLess(a.address, b.address);
 }
 
 // The servers of the map, which the prober knows only if it checks them.

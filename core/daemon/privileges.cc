@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
@@ -115,6 +116,25 @@ Status Become(const Identity& identity) {
     return Error{Fault::kSystem, "--user: cannot drop the rights of root"};
   }
   return Ok();
+}
+
+int ErrorOfReadingAs(const Identity& identity, const std::string& path) {
+  if (::geteuid() != 0) return 0;
+  const gid_t own_group = ::getegid();
+  std::vector<gid_t> own_groups(static_cast<size_t>(std::max(0, ::getgroups(0, nullptr))));
+  if (::getgroups(static_cast<int>(own_groups.size()), own_groups.data()) < 0) return errno;
+  int error = 0;
+  if (::setgroups(identity.groups.size(), identity.groups.data()) != 0 ||
+      ::setegid(identity.gid) != 0 || ::seteuid(identity.uid) != 0) {
+    error = errno;
+  } else if (!Fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC))) {
+    error = errno;
+  }
+  if (::seteuid(0) != 0 || ::setegid(own_group) != 0 ||
+      ::setgroups(own_groups.size(), own_groups.data()) != 0) {
+    return errno;
+  }
+  return error;
 }
 
 void GiveTo(const Identity& identity, const std::string& path) {

@@ -35,6 +35,10 @@ void ForbidNewPrivileges();
 // identity.
 Status Become(const Identity& identity);
 
+// [main] The errno of opening `path` for reading as `identity`; 0: it can be read. Only root can
+// find out; for others it is 0.
+int ErrorOfReadingAs(const Identity& identity, const std::string& path);
+
 // [main] Changes the owner of root's file, folder or socket to `identity`, so that the process can
 // open it by name later. Skips files of other users and files with several names, which may be an
 // attack.

@@ -45,20 +45,35 @@ bool ReadValue(std::string_view text, std::string& value) {
   return true;
 }
 
-// Parses a line into `item`. Returns an error as a sentence, or nullptr.
-const char* ReadLine(std::string_view line, ConfigItem& item) {
+// As options are spelled: `connect-timeout` for `Connect_Timeout`.
+std::string Spelled(std::string_view name) {
+  std::string out;
+  for (char c : name) {
+    out += c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return out;
+}
+
+// Parses a line into `item`. Returns an error as a sentence, or an empty text.
+std::string ReadLine(std::string_view line, ConfigItem& item) {
+  if (line.find('\0') != line.npos)
+    return "the line has a NUL byte; write the file as text, in UTF-8";
   if (line[0] == '[') return "sections are not supported; write each option by its long name";
   size_t equals = line.find('=');
   item.bare = equals == line.npos;
   std::string_view name = Trim(line.substr(0, equals));
   if (item.bare) name = Trim(name.substr(0, name.find('#')));
   if (name.starts_with("--")) return "write options without dashes here";
-  if (!IsName(name)) return "the line is not of the form: name = value";
+  if (!IsName(name)) {
+    const std::string spelled = Spelled(name);
+    if (IsName(spelled)) return "write this option as " + spelled;
+    return "the line is not of the form: name = value";
+  }
   item.name = name;
   if (!item.bare && !ReadValue(Trim(line.substr(equals + 1)), item.value)) {
     return "the quotes around the value do not match";
   }
-  return nullptr;
+  return {};
 }
 
 void ReadFile(const std::string& path, std::vector<ConfigItem>& items,
@@ -78,11 +93,15 @@ void ReadFile(const std::string& path, std::vector<ConfigItem>& items,
   for (size_t number = 1; std::getline(file, line); ++number) {
     // Skip the UTF-8 byte order mark that some editors write.
     if (number == 1 && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
+    if (number == 1 && (line.starts_with("\xff\xfe") || line.starts_with("\xfe\xff"))) {
+      errors.push_back(path + ":1: the file is in UTF-16; write it in UTF-8");
+      return;
+    }
     std::string_view text = Trim(line);
     if (text.empty() || text[0] == '#' || text[0] == ';') continue;
     ConfigItem item;
     item.where = path + ":" + std::to_string(number);
-    if (const char* why = ReadLine(text, item)) {
+    if (std::string why = ReadLine(text, item); !why.empty()) {
       errors.push_back(item.where + ": " + why);
     } else {
       items.push_back(std::move(item));

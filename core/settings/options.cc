@@ -337,6 +337,7 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   }
   auto module = loaded ? Result<std::shared_ptr<const Module>>(std::move(loaded))
                        : Module::Load(settings->protocol, settings->module_dir, host);
+  const size_t of_module = errors.size();  // the place of its error
   if (module) {
     line.module = *module;
   } else {
@@ -366,6 +367,8 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   }
   Places places;
   AddConfig(items, app, line.module != nullptr, texts, places, errors);
+  line.origins = OptionOrigins(texts, places);
+  if (!module) errors[of_module] = line.origins.Locate(errors[of_module]);
   SettingsReader reader(texts, places, *settings);
   reader.ReadAll(line.module.get());
   reader.Judge(line.module.get());

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "settings/option_origins.h"
 #include "settings/settings.h"
 
 namespace rum {
@@ -21,6 +22,7 @@ class Module;
 struct CommandLine {
   std::shared_ptr<const Settings> settings;
   std::shared_ptr<const Module> module;
+  OptionOrigins origins;
   std::string text;  // the output of --help or --version: print it and exit with 0
 };
 

@@ -58,7 +58,7 @@ void SettingsReader::ReadClients() {
 // Networks and countries for all listeners, or "LISTENER=NET[,NET...]" for one.
 void SettingsReader::ReadAccess(const char* name, AccessList AccessLists::*list) {
   for (size_t i = 0; i < Many(name).size(); ++i) {
-    std::string text = Many(name)[i];
+    std::string text = Joined(Many(name)[i]);
     AccessLists* lists = &s_.access_control;
     if (size_t equals = text.rfind('='); equals != text.npos) {
       auto address = Take(ParseAddress(text.substr(0, equals), true), name, i);
@@ -84,13 +84,13 @@ void SettingsReader::ReadAccess(const char* name, AccessList AccessLists::*list)
 
 void SettingsReader::ReadNetworks(const char* name, CidrSet& set) {
   for (size_t i = 0; i < Many(name).size(); ++i) {
-    if (auto networks = Take(CidrSet::Parse(Many(name)[i]), name, i)) set.Add(*networks);
+    if (auto networks = Take(CidrSet::Parse(Joined(Many(name)[i])), name, i)) set.Add(*networks);
   }
 }
 
 void SettingsReader::ReadSourceAddresses() {
   for (size_t i = 0; i < Many("source-address").size(); ++i) {
-    for (std::string rest = Many("source-address")[i] + ","; !rest.empty();) {
+    for (std::string rest = Joined(Many("source-address")[i]) + ","; !rest.empty();) {
       size_t comma = rest.find(',');
       auto address = Take(SocketAddress::Numeric(rest.substr(0, comma), 0), "source-address", i);
       if (address) s_.source_addresses.push_back(*address);
@@ -177,6 +177,7 @@ void SettingsReader::ReadLoginFailures() {
   constexpr std::string_view kBlock = "block=";
   auto text = One("login-failures");
   if (!text) return;
+  text = Joined(*text);
   LoginGuard::Settings& guard = s_.admission.guard;
   const size_t comma = text->find(',');
   auto rate = Take(ParseRate(text->substr(0, comma)), "login-failures");

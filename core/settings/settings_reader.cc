@@ -17,13 +17,20 @@ namespace {
 
 constexpr unsigned kWorkersMost = 256;
 
-// Whether the module neither sees data nor handles connections or TLS.
+}  // namespace
+
 bool OnlyRelays(const rum_module& table) {
   return !table.session_open ||
          (!table.client_data && !table.upstream_data && !table.upstream_open && !table.tls_open);
 }
 
-}  // namespace
+std::string Joined(std::string_view list) {
+  std::string all;
+  for (char c : list) {
+    if (c != ' ' || !all.ends_with(',')) all += c;
+  }
+  return all;
+}
 
 void SettingsReader::ReadAll(const Module* module) {
   ReadAddresses();
@@ -87,7 +94,7 @@ void SettingsReader::ReadAddresses() {
     BindOnce("listen", address, i);
   }
   for (size_t i = 0; i < Many("destination").size(); ++i) {
-    auto addresses = Take(ParseAddresses(Many("destination")[i]), "destination", i);
+    auto addresses = Take(ParseAddresses(Joined(Many("destination")[i])), "destination", i);
     if (!addresses) continue;
     s_.destinations.insert(s_.destinations.end(), addresses->begin(), addresses->end());
   }
@@ -141,17 +148,7 @@ void SettingsReader::Judge(const Module* module) {
     JudgeNamesToVerify();
   }
   if (s_.background && s_.log.target == "stderr") s_.log.target = "syslog";
-  if (!s_.check) return;
-  for (const std::string& path : {s_.pidfile, s_.log.target}) {
-    if (path.empty() || path == "stderr" || path == "syslog") continue;
-    std::string folder = path.find('/') == path.npos ? "." : path.substr(0, path.rfind('/') + 1);
-    bool writable = ::access(path.c_str(), W_OK) == 0 ||
-                    (errno == ENOENT && ::access(folder.c_str(), W_OK) == 0);
-    if (!writable) Wrong("'" + path + "' cannot be written: " + std::strerror(errno));
-  }
-  if (!s_.chroot.empty() && ::access((s_.chroot + "/.").c_str(), X_OK) != 0) {
-    Wrong("--chroot: '" + s_.chroot + "' cannot be the root directory: " + std::strerror(errno));
-  }
+  if (s_.check) JudgeFiles(module);
 }
 
 // Rejects options that a module which only relays cannot implement, so that nobody relies on them.
@@ -187,7 +184,13 @@ void SettingsReader::JudgeNamesToVerify() {
 
 std::optional<std::string> SettingsReader::One(const std::string& name) {
   auto& values = Many(name);
-  if (values.size() > 1) Wrong("--" + name + " is given more than once", 1);
+  if (values.size() > 1) {
+    auto places = places_.find(name);
+    Wrong("--" + name + " is given more than once" +
+          (places == places_.end() || places->second.empty()
+               ? ""
+               : ", first at " + places->second.front()));
+  }
   return values.empty() ? std::nullopt : std::optional(values.back());
 }
 
@@ -200,10 +203,11 @@ const std::vector<std::string>& SettingsReader::Many(const std::string& name) {
 void SettingsReader::Wrong(const std::string& text, size_t index) {
   size_t end = text.find_first_of(": ");
   auto place = text.starts_with("--") ? places_.find(text.substr(2, end - 2)) : places_.end();
-  if (place == places_.end() || index >= place->second.size()) {
+  if (place == places_.end() || place->second.empty()) {
     errors.push_back(text);
   } else {
-    errors.push_back(place->second[index] + ": " + text.substr(2));
+    errors.push_back(place->second[std::min(index, place->second.size() - 1)] + ": " +
+                     text.substr(2));
   }
 }
 

@@ -1,9 +1,13 @@
 // Parses the texts of options, from the command line and files, into settings.
 #pragma once
 
+#include <rum/module.h>
+
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +22,12 @@ class Module;
 using OptionTexts = std::map<std::string, std::vector<std::string>>;
 // Positions ("FILE:LINE") of the values from a configuration file, in the same order.
 using OptionPlaces = std::map<std::string, std::vector<std::string>>;
+
+// Whether the module neither sees data nor handles connections or TLS.
+bool OnlyRelays(const rum_module& table);
+
+// A list without the blanks after its commas.
+std::string Joined(std::string_view list);
 
 // [main] Fills `settings`, once. Its arguments must outlive it.
 class SettingsReader {
@@ -41,18 +51,19 @@ class SettingsReader {
   const std::vector<std::string>& Many(const std::string& name);
 
   // Adds an error. `text` begins with the option at fault, if there is one; an option from a file
-  // is reported by its position. `index`: which of the option's values.
-  void Wrong(const std::string& text, size_t index = 0);
+  // is reported by its position. `index`: which of the option's values; by default the last one,
+  // which is the one in use if an option may be given once only.
+  void Wrong(const std::string& text, size_t index = SIZE_MAX);
 
   template <class T>
-  std::optional<T> Take(Result<T> result, const std::string& name, size_t index = 0) {
+  std::optional<T> Take(Result<T> result, const std::string& name, size_t index = SIZE_MAX) {
     if (result) return std::move(*result);
     Wrong("--" + name + ": " + result.error().text, index);
     return std::nullopt;
   }
 
   void ReadAddresses();
-  void BindOnce(const char* name, const std::optional<Address>& address, size_t index = 0);
+  void BindOnce(const char* name, const std::optional<Address>& address, size_t index = SIZE_MAX);
   void ReadBalance();
   void ReadTls();
   void ReadTlsMode(const char* name, const std::map<std::string, TlsMode>& modes, TlsMode& mode);
@@ -71,6 +82,11 @@ class SettingsReader {
   void ReadWorkers();
   void ReadModule(const Module& module);
   void JudgeNamesToVerify();
+  // settings_files.cc
+  void JudgeFiles(const Module* module);
+  void JudgeSocket(const char* name, const Address& address, size_t index);
+  void JudgeCertificate(const Module* module);
+  std::string InRoot(const std::string& path) const;
   void JudgeWithoutConversation(const std::string& module);
 
   const OptionTexts& texts_;

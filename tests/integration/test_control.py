@@ -12,7 +12,7 @@ import threading
 from support import net
 from support.harness import check, has, same, test
 from support.net import connect
-from support.peers import Echo
+from support.peers import Echo, closed_port
 from test_redirect import tcp
 
 
@@ -49,13 +49,11 @@ def _(t):
     has(ctl(t, "map"), "no user map")
 
 
-@test("rumctl status and top say that no server is up, as the page does")
+@test("rumctl status and top say that no server is up, as the page does", needs="mysql.so")
 def _(t):
-    rum, here, echo = start(t, "--health-check", "200ms")
-    net.until(lambda: rum.stats()["health_checks"]["up"] == 1, 10, "it is checked")
-    check(re.search("^state +serving: the server is up", ctl(t, "status"), re.M), ctl(t, "status"))
-    echo.close()
-    net.until(lambda: rum.stats()["health_checks"]["down"] == 1, 10, "it is down")
+    rum = t.rum("-s", tcp(), "-P", "mysql.so", "-d", closed_port(), "--health-check", "1s",
+                "--control", "sock:" + t.path("control"))
+    net.until(lambda: rum.stats()["health_checks"]["down"] == 1, 20, "it is down")
     text = ctl(t, "status")
     check(re.search("^state +down: the only server is down", text, re.M), text)
     check(re.search("^ready +yes$", text, re.M), "without --ready-servers: " + text)

@@ -10,7 +10,7 @@ import signal
 import stat
 import subprocess
 
-from support import net
+from support import cdb, net
 from support.harness import Skipped, check, end_with_parent, has, same, test
 from support.net import free_port
 from support.peers import Echo
@@ -402,6 +402,43 @@ def _(t):
     same(code, 1, "exit code: " + out + err)
     for part in ("99999", "nohost", "nothing.so", log):
         has(out + err, part, "what --check says")
+
+
+@test("--check names the line of each file that is missing, and one that --user cannot read")
+def _(t):
+    cert = t.path("none.pem")
+    config = t.path("rum.conf")
+
+    def check_config(*lines):
+        with open(config, "w") as f:
+            f.write("\n".join(lines) + "\n")
+        return run_once(t, "--check", "--config", config)
+    code, _, err = check_config("listen = " + tcp().replace("tcp:", "tls:"),
+                                "destination = " + tcp(), "tls-cert = " + cert,
+                                "map = " + t.path("none.cdb"), "protocol = passthrough.so")
+    same(code, 1)
+    has(err, "rum.conf:4: map: %s: " % t.path("none.cdb"))
+    has(err, "rum.conf:3: tls-cert: ")
+    code, _, err = check_config("listen = " + tcp(), "destination = " + tcp(), "protocol = none.so")
+    same(code, 1)
+    has(err, "rum.conf:3: protocol: ")
+    code, _, err = check_config("listen = sock:" + t.path("none/s"), "destination = " + tcp())
+    same(code, 1)
+    has(err, "rum.conf:1: listen: cannot listen on sock:")
+    if os.geteuid() != 0:
+        return
+    path = t.path("users.cdb")
+    cdb.replace(path, cdb.users(("alice", "", "tcp:127.0.0.1:1")))
+    os.chmod(path, 0o600)
+    lines = ["listen = " + tcp(), "destination = " + tcp(), "map = " + path, "user = nobody",
+             "protocol = passthrough.so"]
+    code, _, err = check_config(*lines)
+    same(code, 1)
+    has(err, "rum.conf:3: map: %s: the user of --user cannot read it" % path)
+    for folder in (t.folder, os.path.dirname(t.folder)):
+        os.chmod(folder, 0o755)
+    os.chmod(path, 0o644)
+    same(check_config(*lines)[0], 0)
 
 
 @test("--check of a good command line ends with 0 and binds nothing")

@@ -377,28 +377,32 @@ def _(t):
 
 
 @test("--ready-servers: /ready says 503 while too few servers are up, and a reload changes it",
-      seconds=60)
+      needs="mysql.so", seconds=60)
 def _(t):
-    with open(t.path("rum.conf"), "w") as f:
-        f.write("ready-servers = 50%\n")
-    echo, gone = t.keep(Echo()), t.keep(Echo())
-    rum = t.rum("-s", tcp(), "-d", echo.address, "-d", gone.address, "--health-check", "200ms",
-                "--control", "sock:" + t.path("control"), "--config", t.path("rum.conf"))
-    net.until(lambda: rum.stats()["health_checks"]["up"] == 2, 10, "both are checked")
-    same(rum.get("/ready")[0], 200)
-    gone.close()
-    net.until(lambda: rum.stats()["health_checks"]["down"] == 1, 10, "one is down")
+    from support.mysql_wire import FakeServer
+    server, path = t.keep(FakeServer("pw")), t.path("rum.conf")
+
+    def config(text):
+        with open(path, "w") as f:
+            f.write("ready-servers = %s\n" % text)
+    config("50%")
+    rum = t.rum("-s", tcp(), "-P", "mysql.so", "-d", server.address, "-d", closed_port(),
+                "--health-check", "1s", "--control", "sock:" + t.path("control"), "--config", path)
+    net.until(lambda: rum.stats()["health_checks"]["down"] == 1
+              and rum.stats()["health_checks"]["up"] == 1, 20, "both are checked")
     same(rum.get("/ready")[0], 200, "one of two is half of them")
-    with open(t.path("rum.conf"), "w") as f:
-        f.write("ready-servers = 2\n")
+    config("2")
     ctl(t, "reload")
-    net.until(lambda: rum.get("/ready")[0] == 503, 5, "the reload is applied")
     status, _, body = rum.get("/ready")
-    same(body, b"1 of 2 servers is up, --ready-servers wants 2\n")
+    same((status, body), (503, b"1 of 2 servers is up, --ready-servers wants 2\n"))
     same(rum.metric("rum_ready"), 0)
-    with open(t.path("rum.conf"), "w") as f:
-        f.write("ready-servers = 1\n")
+    same(rum.stats()["verdict"]["reasons"][0], body.decode().strip())
+    has(ctl(t, "status"), "ready     no")
+    config("1")
     ctl(t, "reload")
-    net.until(lambda: rum.get("/ready")[0] == 200, 5, "the reload is applied")
-    ctl(t, "drain", echo.address)
+    same(rum.get("/ready")[0], 200)
+    ctl(t, "drain", server.address)
     same(rum.get("/ready")[0], 503, "a server in drain is not up")
+    config("off")
+    ctl(t, "reload")
+    same(rum.get("/ready")[0], 200)

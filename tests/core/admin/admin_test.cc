@@ -237,6 +237,20 @@ TEST_F(Admin, StatsHasEveryFieldOfTheManual) {
   EXPECT_EQ(json["module"]["version"], "1.0");
 }
 
+TEST_F(Admin, ListsServersByTheirNumbersAndThoseOfTheOptionsAsWritten) {
+  Start({}, [](Settings& s) { s.destinations = *ParseAddresses("tcp:b10:1,tcp:b2:1"); });
+  proxy_->OnMain([](Proxy& proxy) {
+    for (const char* name :
+         {"tcp:a10:1", "tcp:a2:1", "tcp:a1:1", "tcp:10.0.0.10:1", "tcp:10.0.0.9:1"}) {
+      EXPECT_TRUE(proxy.server_health().Set(name, AdminState::kDrain));
+    }
+  });
+  std::vector<std::string> listed;
+  for (const auto& one : Stats()["destinations"]) listed.push_back(one["address"]);
+  EXPECT_EQ(listed, (std::vector<std::string>{"tcp:10.0.0.9:1", "tcp:10.0.0.10:1", "tcp:a1:1",
+                                              "tcp:a2:1", "tcp:a10:1", "tcp:b10:1", "tcp:b2:1"}));
+}
+
 TEST_F(Admin, BothDocumentsTellWhatHappened) {
   Server server;
   Hooks hooks;

@@ -2,6 +2,7 @@
 // others.
 #include "daemon/privileges.h"
 
+#include <errno.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -153,6 +154,25 @@ TEST_F(GiveTest, MakesAFolderAndGivesItWithItsFiles) {
   EXPECT_EQ(OwnerOf(next), kSomebody);
   EXPECT_EQ(OwnerOf(next + "/file"), kSomebody);
   EXPECT_EQ(OwnerOf(next + "/below"), 0u);
+}
+
+TEST(ErrorOfReadingAs, IsThatOfTheOtherUserAndLeavesThisOne) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can find out";
+  test::Folder folder;
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0755), 0);
+  const std::string path = folder / "map";
+  std::ofstream(path) << "x";
+  const Identity somebody{kSomebody, kSomeGroup, {kSomeGroup}};
+  ASSERT_EQ(::chmod(path.c_str(), 0600), 0);
+  EXPECT_EQ(ErrorOfReadingAs(somebody, path), EACCES);
+  ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+  EXPECT_EQ(ErrorOfReadingAs(somebody, path), 0);
+  ASSERT_EQ(::chmod(path.c_str(), 0640), 0);
+  ASSERT_EQ(::chown(path.c_str(), 0, kSomeGroup), 0);
+  EXPECT_EQ(ErrorOfReadingAs(somebody, path), 0) << "by its group";
+  EXPECT_EQ(ErrorOfReadingAs({kSomebody, 0, {0}}, path), EACCES);
+  EXPECT_EQ(ErrorOfReadingAs(somebody, folder / "none"), ENOENT);
+  EXPECT_EQ(::geteuid(), 0u);
 }
 
 }  // namespace

@@ -96,6 +96,73 @@ TEST_F(ConfigFile, TellsEachMistakeWithItsPlace) {
   }
 }
 
+TEST_F(ConfigFile, SaysHowANameOrAFileIsToBeWritten) {
+  Write("rum.conf",
+        std::string("connect_timeout = 1s\nConnect-Timeout = 1s\nlog = a\0b\nx y = 1\n", 59));
+  EXPECT_EQ(Items(), Words{});
+  ASSERT_EQ(errors_.size(), 4u);
+  for (size_t i : {0, 1}) {
+    EXPECT_TRUE(errors_[i].ends_with(": write this option as connect-timeout")) << errors_[i];
+  }
+  EXPECT_TRUE(
+      errors_[2].ends_with("rum.conf:3: the line has a NUL byte; write the file as text, in "
+                           "UTF-8"))
+      << errors_[2];
+  EXPECT_TRUE(errors_[3].ends_with("not of the form: name = value")) << errors_[3];
+  for (const char* mark : {"\xff\xfe", "\xfe\xff"}) {
+    Write("rum.conf", std::string(mark) + std::string("l\0o\0g\0\n\0", 8));
+    EXPECT_EQ(Items(), Words{});
+    ASSERT_EQ(errors_.size(), 1u);
+    EXPECT_TRUE(errors_[0].ends_with("rum.conf:1: the file is in UTF-16; write it in UTF-8"));
+  }
+}
+
+TEST_F(ConfigFile, MayHaveBlanksAfterTheCommasOfAList) {
+  Write("rum.conf",
+        "listen = tcp:127.0.0.1:1\ndestination = tcp:a:1, tcp:b:2\nallow = 192.0.2.1,  unix\n"
+        "deny = 192.0.2.2, 192.0.2.3\nsource-address = 127.0.0.1, 127.0.0.2\n"
+        "login-exempt = 192.0.2.4, 192.0.2.5\nlogin-failures = 5/m, block=9m\n"
+        "proxy-from = 192.0.2.6, unix\n");
+  std::string mistakes = MistakesOf();
+  EXPECT_EQ(mistakes.find("not a"), mistakes.npos) << mistakes;
+  Write("rum.conf", "listen = tcp:127.0.0.1:1\ndestination = tcp:a:1, tcp:b:2\n");
+  auto line = Start({});
+  ASSERT_TRUE(line.ok()) << line.error().text;
+  ASSERT_EQ(line->settings->destinations.size(), 2u);
+  EXPECT_EQ(line->settings->destinations[1].text(), "tcp:b:2");
+}
+
+TEST_F(ConfigFile, NamesTheLineOfTheValueAtFault) {
+  Write("rum.conf",
+        "listen = tcp:127.0.0.1:1\ndestination = tcp:a:1\nidle-timeout = 5s\n\n"
+        "idle-timeout = 6s\nidle-timeout = 7q\nprotocol = none.so\n");
+  const std::string mistakes = MistakesOf();
+  for (const char* part : {"rum.conf:6: idle-timeout is given more than once, first at rum.conf:3",
+                           "rum.conf:6: idle-timeout: '7q'", "rum.conf:7: protocol: "}) {
+    EXPECT_NE(mistakes.find(part), std::string::npos) << part << "\n  is not in\n" << mistakes;
+  }
+  // A value of an earlier file does not count.
+  Write("rum.conf", "listen = tcp:127.0.0.1:1\ndestination = tcp:a:1\nidle-timeout = 5s\n");
+  Write("rum.conf.d/a.conf", "\nidle-timeout = 7q\n");
+  EXPECT_EQ(MistakesOf().substr(0, 37), "rum.conf.d/a.conf:2: idle-timeout: '7");
+}
+
+TEST_F(ConfigFile, CheckNamesThePlaceOfAPathAtFault) {
+  Write("rum.conf",
+        "listen = tcp:127.0.0.1:1\ndestination = tcp:a:1\nlisten = sock:/none/a\n"
+        "stats = sock:/none/b\ncontrol = sock:/none/c\npidfile = /none/d\nlog = /none/e\n"
+        "tls-cert = /none/f\n");
+  const std::string mistakes = MistakesOf({"--check"});
+  for (const char* part :
+       {"rum.conf:3: listen: cannot listen on sock:/none/a: its folder: No such file",
+        "rum.conf:4: stats: cannot listen on sock:/none/b: its folder: ",
+        "rum.conf:5: control: cannot listen on sock:/none/c: its folder: ",
+        "rum.conf:6: pidfile: '/none/d' cannot be written: ", "rum.conf:7: log: '/none/e' cannot ",
+        "rum.conf:8: tls-cert: no client can use TLS"}) {
+    EXPECT_NE(mistakes.find(part), std::string::npos) << part << "\n  is not in\n" << mistakes;
+  }
+}
+
 TEST_F(ConfigFile, GoesOnInItsFolderInTheOrderOfNames) {
   Write("rum.conf", "workers = 1\n");
   Write("rum.conf.d/20-b.conf", "workers = 3\n");

@@ -830,6 +830,39 @@ TEST(Options, CheckLooksForTheRootFolder) {
   EXPECT_TRUE(Good(ReadLine("-s tcp:a:1 -d tcp:b:2 --chroot /nope")));
 }
 
+TEST(Options, CheckLooksForTheFoldersOfSockets) {
+  Folder folder;
+  std::ofstream(folder / "file") << "x";
+  auto check = [&](const std::string& path) {
+    auto line = ReadLine("--check -d tcp:b:2 -s sock:" + path);
+    return line.ok() ? "good" : line.error().text;
+  };
+  EXPECT_EQ(check(folder / "s"), "good");
+  EXPECT_TRUE(Has(check(folder / "none/s"), "/none/s: its folder: No such file"));
+  EXPECT_TRUE(Has(check(folder / "file/s"), "/file/s: its folder: Not a directory"));
+  EXPECT_TRUE(Has(check(folder / "file"), "/file: the path exists and is not a socket"));
+  // Made when the service starts.
+  EXPECT_EQ(check("/run/there-is-none/s"), "good");
+  // Paths are inside of the root directory.
+  std::filesystem::create_directories(folder / "inside");
+  const std::string rest = "--check -d tcp:b:2 --chroot " + folder.path() + " -s sock:";
+  EXPECT_TRUE(ReadLine(rest + "/inside/s -p /inside/pid").ok());
+  EXPECT_TRUE(Has(ErrorOf(rest + "/none/s", Fault::kConfig), "/none/s: its folder"));
+  EXPECT_TRUE(Has(ErrorOf(rest + "/s -p /none/pid", Fault::kConfig), "--pidfile: '/none/pid'"));
+}
+
+TEST(Options, CheckFindsACertificateThatNoClientSees) {
+  const std::string rest = "--check -d tcp:b:2 --tls-cert /c -s ";
+  EXPECT_TRUE(
+      Has(ErrorOf(rest + "tcp:a:1", Fault::kConfig), "--tls-cert: no client can use TLS; add "));
+  EXPECT_FALSE(Has(ErrorOf(rest + "tcp:a:1 -P relays.so", Fault::kConfig), "add --tls"));
+  for (const char* fine : {"tcp:a:1 --tls on", "tcp:a:1 --tls off", "tls:a:1"}) {
+    EXPECT_TRUE(ReadLine(rest + fine).ok()) << fine;
+  }
+  EXPECT_TRUE(ReadLine("-d tcp:b:2 --tls-cert /c -s tcp:a:1").ok())
+      << "it does not prevent a start";
+}
+
 TEST(Options, HelpIsGroupedAndShowsTheModulesOptions) {
   for (const char* line : {"--help", "-h", "-P good.so --help", "--help -s nonsense --wrong"}) {
     auto result = ReadLine(line);
