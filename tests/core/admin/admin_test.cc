@@ -246,7 +246,8 @@ TEST_F(Admin, ListsServersByTheirNumbersAndThoseOfTheOptionsAsWritten) {
     }
   });
   std::vector<std::string> listed;
-  for (const auto& one : Stats()["destinations"]) listed.push_back(one["address"]);
+  const auto stats = Stats();
+  for (const auto& one : stats["destinations"]) listed.push_back(one["address"]);
   EXPECT_EQ(listed, (std::vector<std::string>{"tcp:10.0.0.9:1", "tcp:10.0.0.10:1", "tcp:a1:1",
                                               "tcp:a2:1", "tcp:a10:1", "tcp:b10:1", "tcp:b2:1"}));
 }

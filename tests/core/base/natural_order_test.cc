@@ -21,14 +21,14 @@ TEST(NaturalOrder, NumbersCompareAsNumbers) {
                                            "tcp:10.0.10.1:3306",
                                            "tcp:[fd00::9]:1",
                                            "tcp:[fd00::10]:1",
-                                           "tcp:db:1",
                                            "tcp:db001:1",
                                            "tcp:db1:1",
                                            "tcp:db2:1",
                                            "tcp:db2a:1",
                                            "tcp:db10:1",
                                            "tcp:db99999999999999999999999999:1",
-                                           "tcp:db100000000000000000000000000:1"};
+                                           "tcp:db100000000000000000000000000:1",
+                                           "tcp:db:1"};
   for (size_t i = 0; i < sorted.size(); ++i) {
     for (size_t j = 0; j < sorted.size(); ++j) {
       EXPECT_EQ(NaturalLess(sorted[i], sorted[j]), i < j) << sorted[i] << " and " << sorted[j];
