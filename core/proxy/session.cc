@@ -165,6 +165,11 @@ std::string_view Session::destination() const {
 // Moves one direction. True: more than a turn's share is left.
 bool Session::MoveFrom(uint32_t which, uint64_t most) {
   Side& from = side(which);
+  // Before the server's end is passed on, at which the client may end too.
+  if (which == RUM_UPSTREAM && !from.ended() && !ended_first_ &&
+      (from.read_on() || side(RUM_CLIENT).ended())) {
+    client_left_ = side(RUM_CLIENT).EndHasArrived();
+  }
   uint64_t before = from.received();
   bool more = flows_[which].Move(from, side(Other(which)), worker_, most) == Flow::Moved::kSome;
   CountBytes(which, from.received() - before);
@@ -214,7 +219,7 @@ void Session::JudgeRelay() {
   }
   // After a farewell both close at once: whichever end is read first, it was the client's wish.
   if (!ended_first_ && (client.ended() || upstream.ended())) {
-    ended_first_ = 1 + (client.EndHasArrived() ? RUM_CLIENT : RUM_UPSTREAM);
+    ended_first_ = 1 + (client_left_ || !upstream.ended() ? RUM_CLIENT : RUM_UPSTREAM);
   }
   if (LooksFor() != looks_for_) ArmLooks();
   if (Flow::Done(client, upstream) && Flow::Done(upstream, client)) {

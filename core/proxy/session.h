@@ -261,7 +261,8 @@ class Session final : public rum_session, private Loop::Watcher {
   bool relaying_ : 1 = false;          // counted as relaying, since a direction was first relayed
   bool logged_in_ : 1 = false;         // likewise, unless the module called no_login()
   bool client_spoke_last_ : 1 = false;
-  uint16_t counted_for_ = 0;  // place of the server in the worker's counters
+  bool client_left_ : 1 = false;  // its end had arrived before that of the server was passed on
+  uint16_t counted_for_ = 0;      // place of the server in the worker's counters
 };
 
 }  // namespace rum

@@ -78,8 +78,12 @@ def from_help():
     if os.path.exists("mysql.la"):
         mysql = options(help_of("rum", "-P", "mysql.so"))
         check(len(mysql) > len(rum), "the options of mysql.so could not be read")
-        for before in ("-P mysql", "--protocol=mysql.so", "-M users.cdb", "--config rum.conf"):
+        for before in ("-P mysql", "--protocol=mysql.so"):
             cases["rum %s -" % before] = mysql
+        # The module is not on the line: those of all modules may come.
+        either = mysql | (options(help_of("rum", "-P", "pgsql.so")) if os.path.exists("pgsql.la") else set())
+        for before in ("-M users.cdb", "--config rum.conf"):
+            cases["rum %s -" % before] = either
         cases["rum -P mysql.so --mysql-auth "] = {"auto", "relay", "rewrite"}
         cases["rum --protocol my"] = {"mysql.so"}
     for program in ("rumctl", "rum-map"):
