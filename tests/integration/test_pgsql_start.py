@@ -21,7 +21,9 @@ def _(t):
     same(rum.log_in("alice").ask("SELECT session_user || '@' || current_database()"),
          ["alice@rumtest"])
     record = rum.rum.session()
-    same((record["user"], record["reason"]), ("alice", "client_closed"))
+    same(record["user"], "alice")
+    # psql may be held up between its Terminate and its end.
+    check(record["reason"] in ("client_closed", "upstream_closed"), str(record))
 
 
 @test("A Startup may come in any pieces, and what is behind it reaches the server", needs=NEEDS)
