@@ -125,7 +125,9 @@ def ended(s, seconds=10):
 
 
 def readable(s, seconds):
-    return bool(select.select([s], [], [], seconds)[0])
+    poll = select.poll()  # select() takes no descriptor above 1,023
+    poll.register(s, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
 def reset(s):
