@@ -78,8 +78,9 @@ class OperationsTest(unittest.TestCase):
         cls.texts = {name: read(name) for name in [
             *files("deploy"), "doc/operations.md", "doc/security.md"]}
         cls.options = set(program.options(program.run("--help")[1]))
-        if os.path.exists(os.path.join(".libs", "mysql.so")):
-            cls.options |= set(program.options(program.run("-P", "mysql.so", "--help")[1]))
+        for module in ("mysql.so", "pgsql.so"):
+            if os.path.exists(os.path.join(".libs", module)):
+                cls.options |= set(program.options(program.run("-P", module, "--help")[1]))
         help_text = subprocess.run(["./rumctl", "--help"], stdout=subprocess.PIPE, text=True,
                                    timeout=program.TIMEOUT, check=True).stdout
         cls.commands = set(re.findall(r"^  (\w+) ", help_text.split("Subcommands:")[1], re.M))
