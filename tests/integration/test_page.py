@@ -296,11 +296,11 @@ def _(t):
         same(seen["first"][0], addresses[299])
         same(len(set(seen["tints"][state] for state in ("down", "drain", "up"))), 3, seen["tints"])
         photograph(t, "http://" + stats[4:] + "/", *more, wide=wide, high=1600)
-    for c in held:
-        c.close()
     plain = net.http_get(stats, "/")[2].decode()
     check(plain.index(addresses[299]) < plain.index(addresses[9]) < plain.index(addresses[5])
           < plain.index(addresses[0]), "down, drain, busy, others")
+    for c in held:
+        c.close()
 
 
 @test("The page with no server, with four, and with 300 that are all down", needs="mysql.so",
