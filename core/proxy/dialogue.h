@@ -153,7 +153,7 @@ class Dialogue {
     Dialogue& dialogue;
     uint64_t ticket;
   };
-  // TLS of a side: requested, started, and by whom.
+  // TLS of a side: requested, started, and who asked for it.
   struct TlsRequest {
     bool asked = false;
     bool begun = false;

@@ -49,7 +49,7 @@ int32_t Session::TlsFact(TlsFactOf fact, uint32_t which, void* to, size_t* size)
   const TlsStream* tls = OpenTls(which);
   if (!tls) {
     const bool of_own = fact == TlsFactOf::kEndPoint && which == RUM_CLIENT && probing();
-    // A probe has no client: it is told of the certificate that clients are shown.
+    // A probe has no client: it gets the certificate that clients are shown.
     const TlsContext* server = of_own ? worker_.tls()->server.get() : nullptr;
     const auto shown = server ? ServerEndPoint(server->get()) : std::nullopt;
     if (shown) return CopyOut(*shown, to, size);

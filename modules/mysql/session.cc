@@ -205,7 +205,7 @@ Task<bool> Session::RefuseAsUnknown() {
 // Asks for the plugin that servers ask for, and takes as long as they do to reject the answer.
 // True: send the refusal now.
 Task<bool> Session::PretendToAsk() {
-  // The time to the refusal would distinguish an unknown user from one whom a server refuses.
+  // The time to the refusal would distinguish an unknown user from one that a server refuses.
   const bool goes_on = !logged_in_;
   d_.client.GoOnAfterEnd(goes_on);
   const bool kept = goes_on && SpendKept();

@@ -35,7 +35,7 @@ std::vector<RouteKey> FindKeys(KeyRule rule, const Startup& startup, std::string
 // The same for a name as the log and --explain have it: "alice", "app" or "alice@app".
 std::vector<RouteKey> FindKeysOf(KeyRule rule, std::string_view name);
 
-// Whom the log names, and whom limits count.
+// The user in the log and in the limits.
 std::string NameOf(KeyRule rule, const Startup& startup);
 
 }  // namespace rum::pgsql

@@ -241,7 +241,7 @@ Task<bool> Session::Enter() {
   }
 }
 
-// Before the client is told. Who is refused here has the server's acceptance already.
+// Before the client hears of it. A client refused here already has the server's acceptance.
 bool Session::Accept() {
   authenticated_ = true;
   const int32_t verdict = d_.Confirm();
