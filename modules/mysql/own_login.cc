@@ -56,6 +56,10 @@ std::optional<std::string> Sha2Token(Bytes word, const Nonce& nonce) {
 
 }  // namespace
 
+std::optional<std::string> OwnLogin::Prove(const Nonce& nonce) const {
+  return NativeToken(word(), nonce);
+}
+
 std::optional<std::string> OwnLogin::Answer(Bytes payload) {
   switch (KindOfReply(payload)) {
     case ReplyKind::kSwitch:

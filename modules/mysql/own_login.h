@@ -17,6 +17,8 @@ class OwnLogin {
   // `safe`: who listens on the way reads nothing there. `password` outlives this.
   OwnLogin(const Secret& password, bool safe) : password_(password), safe_(safe) {}
 
+  // The proof of mysql_native_password for `nonce`, before the server has asked for it.
+  std::optional<std::string> Prove(const Nonce& nonce) const;
   // The payload that answers what the server says: a switch of the plugin, or more for it. Wipe it.
   // Nothing: the account has a plugin that rum cannot speak for, or the server does not keep to it.
   std::optional<std::string> Answer(Bytes payload);

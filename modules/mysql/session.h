@@ -172,7 +172,9 @@ class Session {
   void WantKept();
   bool SpendKept() const;
   Task<Payload> ChangeOver(const std::string& value);
-  void SendChangeOver(uint64_t in_force);
+  bool SendChangeOver(uint64_t in_force);
+  bool KeepsNonce() const;
+  bool TakesSentProof(Bytes payload);
   Task<Payload> AnswerForClient(Bytes payload);
   Task<bool> RenewServer();
   bool MayKeep() const;
@@ -185,7 +187,8 @@ class Session {
   Task<Payload> ReadAnswerTo();
   std::optional<uint16_t> StatusOf(Bytes payload) const;
   Task<bool> BecomeOwnUser();
-  Task<bool> WipeSession();
+  std::string BuildWipe() const;
+  Task<bool> ReadWiped();
   Script PassRest();
   void SayQuit();
 

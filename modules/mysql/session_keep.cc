@@ -34,6 +34,11 @@ constexpr unsigned kOwnAnswersMost = 4;
 // what compression holds back.
 constexpr uint64_t kNeverKept = kIgnoreSpace | kCompresses;
 
+// The answer to the switch that follows COM_CHANGE_USER.
+std::string BuildProof(std::string_view proof) {
+  return BuildHeader(proof.size(), 2) + std::string(proof);
+}
+
 std::string BuildSetOption(uint16_t option) {
   return PacketWriter().WriteU8(kSetOption).WriteU16(option).Finish(0);
 }
@@ -95,9 +100,11 @@ Task<Payload> Session::ChangeOver(const std::string& value) {
   const bool fits = kept.ok() && !asked_for_tls_ &&
                     ((outgoing_->capabilities ^ kept.value.in_force) & ~kOfLogin) == 0;
   if (fits) {
-    SendChangeOver(kept.value.in_force);
+    const bool proved = SendChangeOver(kept.value.in_force);
     Payload said = co_await ReadServer();
-    if (d_.closed() || (said && KindOfReply(*said) != ReplyKind::kError)) co_return said;
+    if (d_.closed()) co_return std::nullopt;
+    if (said && proved && TakesSentProof(*said)) co_return co_await ReadServer();
+    if (said && !proved && KindOfReply(*said) != ReplyKind::kError) co_return said;
     if (!said && !d_.upstream.ended()) co_return std::nullopt;
   }
   if (Left()) {
@@ -111,7 +118,8 @@ Task<Payload> Session::ChangeOver(const std::string& value) {
   co_return std::nullopt;
 }
 
-void Session::SendChangeOver(uint64_t in_force) {
+// True: with the proof, as KeepsNonce() says.
+bool Session::SendChangeOver(uint64_t in_force) {
   Response response = std::move(*outgoing_);
   outgoing_.reset();
   upstream_capabilities_ = in_force;
@@ -126,9 +134,34 @@ void Session::SendChangeOver(uint64_t in_force) {
   exchange_ = Exchange(PluginKind::kClear);
   switched_ = false;
   reused_ = true;
-  SendToUpstream(BuildChangeUser(change, upstream_capabilities_));
+  std::optional<Hash> token;
+  if (rewriting_ && KeepsNonce()) token = MakeToken(*password_hash_, upstream_nonce_, *stored_);
+  std::string all = BuildChangeUser(change, upstream_capabilities_);
+  if (token) all += BuildProof(AsText(*token));
+  SendToUpstream(all);
   back_ = 1;
   farewell_ = Farewell::kAnswer;
+  return token.has_value();
+}
+
+// MariaDB has one nonce for the whole connection, that of its greeting. As it also asks for the
+// proof in each change of the user, the answer can be sent with the change.
+bool Session::KeepsNonce() const { return mariadb_upstream_; }
+
+// Whether the server asks for what has been sent already.
+bool Session::TakesSentProof(Bytes payload) {
+  if (KindOfReply(payload) != ReplyKind::kSwitch) return false;
+  Parsed<PluginRequest> request = ParsePluginRequest(payload);
+  if (!request.ok() || KindOfPlugin(request.value.plugin) != PluginKind::kNative ||
+      request.value.data.size() < kNonceSize ||
+      !std::equal(upstream_nonce_.begin(), upstream_nonce_.end(), request.value.data.begin())) {
+    return false;
+  }
+  Wipe(&*password_hash_);
+  password_hash_.reset();
+  exchange_ = Exchange(PluginKind::kNative);
+  ++back_;
+  return true;
 }
 
 // The server asks for the plugin of the account: where the proof is judged already, rum answers.
@@ -236,7 +269,7 @@ Script Session::Retire() {
   }
   const bool own = co_await BecomeOwnUser();
   bool wiped = false;
-  if (own) wiped = co_await WipeSession();
+  if (own) wiped = co_await ReadWiped();
   std::optional<std::string> value;
   if (wiped) {
     value = WriteKeptServer({.greeting = *kept_greeting_, .in_force = upstream_capabilities_});
@@ -258,15 +291,15 @@ void Session::SayQuit() { d_.upstream.Send(PacketWriter().WriteU8(1).Finish(0));
 // answers something else: a client may have it swallow as much as it likes, and say what it likes
 // before it, but cannot repeat the mark. It stands at the very end of its statement, so that who
 // has answered it has read all of that; and of what is sent with it nothing more can be read as
-// something else without an answer missing, for which we wait before we say more. COM_PING shows a
-// transaction that XA has prepared.
+// something else without an answer missing, for which we wait before we say more. The status of the
+// second answer shows a transaction that XA has prepared. MariaDB alone keeps roles when the user
+// changes; elsewhere COM_PING costs less.
 Task<bool> Session::ProveClean() {
   std::optional<std::string> mark = MakeMark();
   if (!mark) co_return false;
-  std::string all = BuildQuery("rum " + *mark, HasUpstream(kQueryAttributes));
-  all += PacketWriter().WriteU8(kPing).Finish(0);
-  if (mariadb_upstream_) all += BuildQuery("SET ROLE NONE", false);
-  d_.upstream.Send(all);
+  d_.upstream.Send(BuildQuery("rum " + *mark, HasUpstream(kQueryAttributes)) +
+                   (mariadb_upstream_ ? BuildQuery("SET ROLE NONE", false)
+                                      : PacketWriter().WriteU8(kPing).Finish(0)));
   // Not consumed, if it is something else: it is the client's.
   Frame frame;
   for (size_t wanted = kHeaderSize; wanted > 0;) {
@@ -279,16 +312,11 @@ Task<bool> Session::ProveClean() {
                       ParseError(frame.payload).value.code == kParseError;
   if (!marked) co_return false;
   d_.upstream.Consume(frame.size);
-  Payload ping = co_await ReadAnswerTo();
-  if (!ping) co_return false;
-  std::optional<uint16_t> status = StatusOf(*ping);
+  Payload said = co_await ReadAnswerTo();
+  if (!said) co_return false;
+  std::optional<uint16_t> status = StatusOf(*said);
   if (!status) co_return false;
   const bool idle = (*status & kInTransaction) == 0;
-  if (mariadb_upstream_) {
-    Payload role = co_await ReadAnswerTo();
-    const bool ok = role && StatusOf(*role).has_value();
-    if (!ok) co_return false;
-  }
   if (idle) co_return true;
   co_return co_await RollBack();
 }
@@ -328,13 +356,21 @@ std::optional<uint16_t> Session::StatusOf(Bytes payload) const {
   return reader.ok() ? std::optional(status) : std::nullopt;
 }
 
+// Where KeepsNonce(), the proof is sent at once, as no plugin of MariaDB but mysql_native_password
+// can be answered here; and behind it what wipes the session. If the proof is refused, MariaDB runs
+// that as the former user, and the connection is closed.
 Task<bool> Session::BecomeOwnUser() {
+  OwnLogin login(*config_.reuse.password, IsSafe(links().server));
   ChangeUser change;
   change.user = config_.reuse.user;
   change.charset = kUtf8Mb4;
   change.plugin = no_plugin_;
-  d_.upstream.Send(BuildChangeUser(change, upstream_capabilities_));
-  OwnLogin login(*config_.reuse.password, IsSafe(links().server));
+  std::string all = BuildChangeUser(change, upstream_capabilities_);
+  std::optional<std::string> proof;
+  if (KeepsNonce()) proof = login.Prove(kept_greeting_->nonce);
+  if (proof) all += BuildProof(*proof) + BuildWipe();
+  d_.upstream.Send(all);
+  Wipe(&all);
   back_ = 1;
   std::string why =
       "it asks for a plugin other than mysql_native_password and "
@@ -346,7 +382,10 @@ Task<bool> Session::BecomeOwnUser() {
     if (!packet) co_return false;
     ++back_;
     const ReplyKind kind = KindOfReply(frame.payload);
-    if (kind == ReplyKind::kOk) co_return true;
+    if (kind == ReplyKind::kOk) {
+      if (!proof) d_.upstream.Send(BuildWipe());
+      co_return true;
+    }
     if (kind == ReplyKind::kFastAuthOk) continue;
     if (kind == ReplyKind::kError) {
       Parsed<ServerError> error = ParseError(frame.payload);
@@ -356,8 +395,13 @@ Task<bool> Session::BecomeOwnUser() {
     std::optional<std::string> answer = login.Answer(frame.payload);
     if (!answer) break;
     ++answers;
-    d_.upstream.Send(BuildHeader(answer->size(), back_++));
-    d_.upstream.Send(*answer);
+    const bool sent = proof == answer;
+    if (!sent) {
+      if (proof) break;
+      d_.upstream.Send(BuildHeader(answer->size(), back_));
+      d_.upstream.Send(*answer);
+    }
+    ++back_;
     Wipe(&*answer);
   }
   worker_.OwnUserRefused(upstream_, d_.Now(), why);
@@ -366,17 +410,20 @@ Task<bool> Session::BecomeOwnUser() {
 
 // What a change of the user leaves as it was: whether there may be several statements at once, the
 // profiles of MariaDB, and the optimizer's trace of MySQL. And init_connect would not be run for
-// the next client: a server that has one is left alone. The first statement fails then; what is
-// set goes with the next change.
-Task<bool> Session::WipeSession() {
+// the next client: a server that has one is left alone. The first statement fails then, as its sum
+// is out of range; what is set goes with the next change.
+std::string Session::BuildWipe() const {
   const bool multi = HasUpstream(kMultiStatements);
   const bool attributes = HasUpstream(kQueryAttributes);
   std::string set =
-      "SET @rum = IF(@@global.init_connect = '', 0, (SELECT 1 UNION SELECT 2)), "
+      "SET @rum = IF(@@global.init_connect = '', 0, ~0 + 1), "
       "profiling = 1, profiling_history_size = 0";
   if (!mariadb_upstream_) set += ", optimizer_trace_offset = -2";
-  d_.upstream.Send(BuildSetOption(multi ? kMultiStatementsOn : kMultiStatementsOff) +
-                   BuildQuery(set, attributes) + BuildQuery("SET profiling = 0", attributes));
+  return BuildSetOption(multi ? kMultiStatementsOn : kMultiStatementsOff) +
+         BuildQuery(set, attributes) + BuildQuery("SET profiling = 0", attributes);
+}
+
+Task<bool> Session::ReadWiped() {
   Payload option = co_await ReadAnswerTo();
   const bool is_set = option && !option->empty() && ((*option)[0] == 0 || (*option)[0] == kEofMark);
   if (!is_set) co_return false;

@@ -33,8 +33,8 @@ class Load:
         self.run = run or run_load
 
 
-def run_load(bench, arguments, front, back=None, pids=(), timeout=120):
-    command = [bench.load, *arguments, "--connect", "127.0.0.1:%d" % front]
+def run_load(bench, arguments, front, back=None, pids=(), timeout=120, host="127.0.0.1"):
+    command = [bench.load, *arguments, "--connect", "%s:%d" % (host, front)]
     if back:
         command += ["--backend", "127.0.0.1:%d" % back]
     for pid in pids:

@@ -145,8 +145,8 @@ def place(cpu, nice=0):
 class Process:
     """A program that serves on a port until stop()."""
 
-    def __init__(self, command, placed, port, log, env=None):
-        self.port, self.log = port, log
+    def __init__(self, command, placed, port, log, env=None, host="127.0.0.1"):
+        self.host, self.port, self.log = host, port, log
         with open(log, "ab") as out:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out,
                                             stderr=out, preexec_fn=placed,
@@ -159,7 +159,7 @@ class Process:
             if self.process.poll() is not None:
                 break
             with socket.socket() as s:
-                if s.connect_ex(("127.0.0.1", self.port)) == 0:
+                if s.connect_ex((self.host, self.port)) == 0:
                     return self
             time.sleep(0.05)
         with open(self.log, errors="replace") as f:
@@ -196,6 +196,7 @@ class Bench:
     def __init__(self, build, folder, alike=False, nice=0, before=None):
         self.build, self.folder, self.alike, self.nice = build, folder, alike, nice
         self.before = before  # the build of an older rum
+        self.wire = None      # to servers; none: this network
         cpus = sorted(os.sched_getaffinity(0))
         self.proxy_cpu, self.load_cpu = (cpus[0], cpus[1]) if len(cpus) > 1 else (None, None)
         self.beside_proxy = place(self.proxy_cpu, nice)
@@ -245,7 +246,8 @@ class Bench:
                           env=self._environment(build), stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT).returncode != 0:
             raise NotBuilt("rum is built without mysql.so")
-        users = "".join("bench%d %s tcp:127.0.0.1:%d\n" % (i, secret, back) for i in range(USERS))
+        users = "".join("bench%d %s tcp:%s:%d\n" % (i, secret, self.server_host(), back)
+                        for i in range(USERS))
         text = self.write("users-%d.txt" % front, users)
         cdb = os.path.join(self.folder, "users-%d.cdb" % front)
         subprocess.run([self.built("rum-map", build), "build", cdb, text], check=True,
@@ -359,6 +361,14 @@ class Bench:
                         *more],
                        self.beside_proxy, port, log).wait()
 
+    def server_host(self):
+        return self.wire.there if self.wire else "127.0.0.1"
+
+    def _beside_server(self):
+        if self.wire:
+            self.wire.go_there()
+        self.beside_load()
+
     def start_mariadb(self, tls=False, more_users=()):
         data, port = os.path.join(self.folder, "data"), free_port()
         user = ["--user=root"] if os.getuid() == 0 else []
@@ -379,12 +389,13 @@ class Bench:
         return Process([self._need("mariadbd"), "--no-defaults", "--datadir=" + data,
                         "--socket=" + os.path.join(self.folder, "mariadb.sock"),
                         "--pid-file=" + os.path.join(self.folder, "mariadb.pid"),
-                        "--port=%d" % port, "--bind-address=127.0.0.1", "--init-file=" + init,
+                        "--port=%d" % port, "--bind-address=" + self.server_host(),
+                        "--init-file=" + init,
                         "--skip-name-resolve", "--skip-log-bin", "--performance-schema=0",
                         "--innodb-buffer-pool-size=32M", "--thread-cache-size=64",
                         "--max-connections=500", "--back-log=500", *certificate, *user],
-                       self.beside_load, port,
-                       os.path.join(self.folder, "mariadb.out")).wait(60)
+                       self._beside_server, port, os.path.join(self.folder, "mariadb.out"),
+                       host=self.server_host()).wait(60)
 
 
 USERS = 2

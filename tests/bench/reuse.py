@@ -1,6 +1,7 @@
 """Logins as a PHP page makes them, connect, query, quit: direct and through rum, with connections that
 are new and that are kept (--mysql-reuse), server links plain and with TLS, relayed and rewritten: CPU
 of rum and of the server for a login, and the time that it takes. "direct" is by a plain link.
+With --round-trip the server is behind a wire that takes so long, in a network of its own.
 """
 
 import os
@@ -37,14 +38,15 @@ WAYS = [Way(auth, tls, kept) for tls in (False, True) for auth in ("relay", "rew
         for kept in (False, True)]
 
 
-def count(bench, front, pids, seconds):
+def count(bench, process, pids, seconds):
     return run_load(bench, ["mysql-login", "--connections", "1", "--users", str(USERS),
-                            "--seconds", str(seconds)], front, pids=pids)
+                            "--seconds", str(seconds)], process.port, pids=pids,
+                    host=process.host)
 
 
 def log_in(bench, rum, server, seconds):
     """(rum's CPU, the server's, the client's p50, in microseconds; logins)"""
-    front = rum.port if rum else server.port
+    front = rum or server
     own = count(bench, front, rum.pids(), seconds)["cpu_us"] if rum else None
     found = count(bench, front, server.pids(), seconds)
     return own, found["cpu_us"], found["p50_us"], found["operations"]

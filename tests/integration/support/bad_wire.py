@@ -45,6 +45,7 @@ def _end(address):
 
 class BadWire:
     """loss and reorder: shares of the packets; delay: seconds each way."""
+    there = THERE
 
     def __init__(self, loss=0.0, delay=0.0, reorder=0.0):
         if os.geteuid() != 0 or not os.path.exists("/dev/net/tun") or not shutil.which("ip"):
