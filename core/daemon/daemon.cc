@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/trusted_file.h"
+#include "base/units.h"
 #include "config.h"
 #include "limits/access_control.h"
 #include "limits/resident.h"
@@ -388,9 +389,9 @@ void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
   bool full = bytes > most;
   if (full) daemon.proxy_->DropKept();
   if (full != std::exchange(daemon.memory_full_, full)) {
-    full ? log::Warning("--max-memory is reached, the process has {} MiB: clients are refused",
-                        bytes >> 20)
-         : log::Info("the process has {} MiB: clients are accepted again", bytes >> 20);
+    const std::string size = ShowSize(static_cast<double>(bytes));
+    full ? log::Warning("--max-memory is reached, the process has {}: clients are refused", size)
+         : log::Info("the process has {}: clients are accepted again", size);
   }
   daemon.proxy_->access_control().set_memory(bytes);
 }
