@@ -13,6 +13,7 @@
 #include <new>
 #include <utility>
 
+#include "admin/token.h"
 #include "base/log.h"
 #include "daemon/background.h"
 #include "daemon/daemon.h"
@@ -48,9 +49,9 @@ std::string Lines(const std::string& text) {
 
 // The error of a file that the user of --user cannot read, as it does at a reload; empty: none.
 std::string Unreadable(const Settings& settings, const Identity& identity) {
-  for (const std::string& path :
-       {settings.map, settings.geo_db, settings.tls.files.certificate, settings.tls.files.key,
-        settings.tls.files.authorities, settings.tls.upstream_authorities}) {
+  for (const std::string& path : {settings.map, settings.geo_db, settings.tls.files.certificate,
+                                  settings.tls.files.key, settings.tls.files.authorities,
+                                  settings.tls.upstream_authorities, settings.stats_token_file}) {
     const int error = path.empty() ? 0 : ErrorOfReadingAs(identity, path);
     if (error == 0 || error == ENOENT) continue;  // reported where it is read
     return path + ": the user of --user cannot read it, as at a reload: " + std::strerror(error);
@@ -71,6 +72,9 @@ int Check(const CommandLine& line) {
   auto config = ModuleConfig::Make(line.module, settings.module_values);
   if (!config) add(config.error().text);
   if (auto tls = TlsContexts::Look(settings.tls); !tls) add(tls.error().text);
+  if (const std::string& path = settings.stats_token_file; !path.empty()) {
+    if (auto token = StatisticsToken::Read(path); !token) add(token.error().text);
+  }
   if (!settings.map.empty()) {
     auto map = MapFile::Load(settings.map);
     if (!map) add(map.error().text);

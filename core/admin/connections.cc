@@ -1,8 +1,10 @@
 #include "admin/connections.h"
 
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/http.h>
 #include <event2/listener.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -32,6 +34,17 @@ void End(bufferevent* stream) {
   bufferevent_enable(stream, EV_READ);
 }
 
+// nullptr: no memory.
+bufferevent* NewTlsStream(event_base* base, const TlsContext& context) {
+  SSL* ssl = SSL_new(context.get());
+  if (!ssl) return nullptr;
+  SSL_set_read_ahead(ssl, 0);  // libevent would not see what is read ahead
+  bufferevent* stream = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING,
+                                                       BEV_OPT_CLOSE_ON_FREE);
+  if (stream) bufferevent_openssl_set_allow_dirty_shutdown(stream, 1);
+  return stream;
+}
+
 }  // namespace
 
 size_t Connections::MostFor(uint64_t descriptors) {
@@ -54,11 +67,12 @@ void Connections::SetListener(evconnlistener* listener) { listener_ = listener; 
 // answered: a client that sends its request quickly gets through, however many idle ones there are.
 bufferevent* Connections::OnNew(event_base* base, void* self) {
   auto& connections = *static_cast<Connections*>(self);
-  bufferevent* stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+  bufferevent* stream = connections.tls_ ? NewTlsStream(base, *connections.tls_) : nullptr;
+  if (!stream) stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
   bufferevent_setwatermark(stream, EV_READ, 0, kUnreadMost);
   bufferevent_incref(stream);
   connections.DropClosed();
-  connections.all_.push_back({stream, NowMillis(), State::kReads});
+  connections.all_.push_back({stream, NowMillis(), State::kReads, connections.tls_});
   connections.full_ = connections.all_.size() >= connections.most_;
   if (connections.full_) {
     if (connections.listener_) evconnlistener_disable(connections.listener_);
@@ -112,6 +126,11 @@ Connections::Connection* Connections::Find(evhttp_request* request) {
   auto found = std::find_if(all_.begin(), all_.end(),
                             [&](const Connection& one) { return one.stream == stream; });
   return found == all_.end() ? nullptr : &*found;
+}
+
+bool Connections::IsSafe(evhttp_request* request) const {
+  return !tls_ || bufferevent_openssl_get_ssl(
+                      evhttp_connection_get_bufferevent(evhttp_request_get_connection(request)));
 }
 
 // Stops reading: evhttp would treat the end of the client's stream as a disconnected client.

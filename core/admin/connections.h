@@ -6,9 +6,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/clock.h"
+#include "tls/tls_context.h"
 
 struct bufferevent;
 struct evconnlistener;
@@ -19,8 +21,9 @@ namespace rum {
 
 // Timeouts for the states of a connection.
 struct ConnectionTimes {
-  Millis request{10000};  // from the connection or the last answer until a request is complete
-  Millis answer{30000};   // to send a whole answer
+  // From the connection or the last answer until a request is complete; includes the TLS handshake.
+  Millis request{10000};
+  Millis answer{30000};  // to send a whole answer
 };
 
 class Connections {
@@ -39,6 +42,12 @@ class Connections {
   // The listener of the connections; nullptr: it no longer listens.
   void SetListener(evconnlistener* listener);
 
+  // Future connections use TLS; nullptr: plain text.
+  void SetTls(std::shared_ptr<const TlsContext> tls) { tls_ = std::move(tls); }
+  // Whether a request came by TLS, or need not. False if memory was short: evhttp cannot refuse a
+  // connection at that point.
+  bool IsSafe(evhttp_request* request) const;
+
   // A request has arrived. Until Answered() the connection has no timeout, and further bytes or the
   // end of its client's stream are ignored.
   void Asked(evhttp_request* request);
@@ -51,6 +60,7 @@ class Connections {
     bufferevent* stream;  // referenced here too: the socket is closed when both references are gone
     uint64_t since;       // start of the state, monotonic ms
     State state;
+    std::shared_ptr<const TlsContext> tls;  // that its handshake uses
   };
 
   static bufferevent* OnNew(event_base* base, void* self);
@@ -63,6 +73,7 @@ class Connections {
 
   const size_t most_;
   const ConnectionTimes times_;
+  std::shared_ptr<const TlsContext> tls_;
   evconnlistener* listener_ = nullptr;
   event* look_;
   bool full_ = false;  // the limit is reached; the listener is paused

@@ -12,6 +12,7 @@
 #include "admin/readiness.h"
 #include "admin/request.h"
 #include "admin/totals.h"
+#include "base/log.h"
 #include "limits/admission.h"
 #include "limits/descriptors.h"
 #include "net/listening_socket.h"
@@ -29,8 +30,27 @@ constexpr ev_ssize_t kMostBytes = 16 * 1024;  // limit of a request's header, an
 
 }  // namespace
 
+// False: the request was answered with 401. It offers both schemes: browsers only ask for
+// passwords.
+bool StatisticsServer::Admits(Request& request) const {
+  const std::string_view what = request.path();
+  if (!token_ || what == "/live" || what == "/ready") return true;
+  const std::string_view sent = request.Header("Authorization");
+  if (token_->IsIn(sent)) return true;
+  if (!sent.empty()) log::Warning("statistics: {} sent a wrong token", request.peer());
+  request.AddHeader("WWW-Authenticate", "Bearer realm=\"rum\"");
+  request.AddHeader("WWW-Authenticate", "Basic realm=\"rum\", charset=\"UTF-8\"");
+  request.Reply(
+      401, kPlainText,
+      "unauthorized: send the token of --stats-token-file as 'Authorization: Bearer TOKEN', "
+      "or as the password of any user\n");
+  return false;
+}
+
 void StatisticsServer::Serve(evhttp_request* raw) {
   auto request = std::make_shared<Request>(raw, &handed_over_, *connections_);
+  if (!connections_->IsSafe(raw)) return request->Reply(503, kPlainText, "no memory for TLS\n");
+  if (!Admits(*request)) return;
   const std::string_view what = request->path();
   const Overview overview = overview_();
   if (request->post()) {  // commands require POST, so that no link can give one

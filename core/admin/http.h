@@ -15,6 +15,7 @@
 #include "admin/connections.h"
 #include "admin/history.h"
 #include "admin/statistics.h"
+#include "admin/token.h"
 #include "admin/user_history.h"
 #include "base/address.h"
 #include "base/result.h"
@@ -26,6 +27,8 @@ struct evhttp_bound_socket;
 struct evhttp_request;
 
 namespace rum {
+
+class Request;
 
 class StatisticsServer {
  public:
@@ -40,6 +43,11 @@ class StatisticsServer {
   ~StatisticsServer();
   StatisticsServer(const StatisticsServer&) = delete;
 
+  // [main] Requires the token for everything but the two paths of probes, /live and /ready.
+  void SetToken(std::optional<StatisticsToken> token) { token_ = std::move(token); }
+  // [main] The certificate of future connections, for an address with TLS.
+  void SetTls(std::shared_ptr<const TlsContext> tls) { connections_->SetTls(std::move(tls)); }
+
   // [main] The socket, for another process that will also listen on it.
   SharedSocket ForHandover() const;
   // [main] Stops listening, since the other process does; requests already received are answered.
@@ -50,6 +58,7 @@ class StatisticsServer {
   StatisticsServer() = default;
 
   void Serve(evhttp_request* request);
+  bool Admits(Request& request) const;
   static void OnAcceptError(evconnlistener*, void* self);
   static void OnPauseOver(evutil_socket_t, short, void* self);
 
@@ -64,6 +73,7 @@ class StatisticsServer {
   bool handed_over_ = false;
   std::function<Overview()> overview_;
   std::optional<Actions> actions_;
+  std::optional<StatisticsToken> token_;
   std::unique_ptr<History> history_;
   std::unique_ptr<UserHistory> user_history_;
 };

@@ -18,6 +18,7 @@
 #include "admin/servers.h"
 #include "admin/totals.h"
 #include "admin/verdict.h"
+#include "base/units.h"
 #include "limits/admission.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
@@ -81,7 +82,7 @@ class Page {
     return stats_.at(group).at(name).get<uint64_t>();
   }
   std::string Ago(int64_t time) const {
-    return Duration(static_cast<uint64_t>(std::max<int64_t>(0, now_ - time)));
+    return ShowDuration(static_cast<double>(std::max<int64_t>(0, now_ - time)));
   }
 
   void Head() {
@@ -97,7 +98,7 @@ class Page {
         "</header>\n",
         Html(host_), Html(rum["version"].get<std::string>()),
         Html(stats_["module"]["name"].get<std::string>()),
-        Duration(rum["uptime_seconds"].get<uint64_t>()));
+        ShowDuration(rum["uptime_seconds"].get<double>()));
     out_ += "<div id=\"lost\" role=\"alert\" hidden><b>no answer</b> <span></span></div>\n";
     Add("<div id=\"verdict\" class=\"{0}\" role=\"status\" data-live><b class=\"{0}\">{1}</b> "
         "<span>",
@@ -137,10 +138,10 @@ class Page {
     const auto bytes = Series([&](size_t i) {
       return RateAt(i, &Sample::client_bytes) + RateAt(i, &Sample::upstream_bytes);
     });
-    Card({"Traffic, both ways", Bytes(bytes.empty() ? 0 : bytes.back()), "/s", bytes,
-          "max " + Bytes(Most(bytes)) + "/s",
-          Bytes(static_cast<double>(Number("bytes", "client_received") +
-                                    Number("bytes", "upstream_received"))) +
+    Card({"Traffic, both ways", ShowSize(bytes.empty() ? 0 : bytes.back()), "/s", bytes,
+          "max " + ShowSize(Most(bytes)) + "/s",
+          ShowSize(static_cast<double>(Number("bytes", "client_received") +
+                                       Number("bytes", "upstream_received"))) +
               " in all"});
     RateCard("Refused", &Sample::refused, SumRefused(proxy_), true);
     RateCard("Failed logins", &Sample::login_failures, Number("limits", "login_failures"), true);
@@ -230,7 +231,7 @@ class Page {
         usable ? "" : ClassOf(server.state), folded ? " more" : "", address, address,
         ClassOf(server.state), ServerStateWord(server.state), Grouped(server.sessions),
         since ? Ago(since) : "",
-        timed ? fmt::format("{:.1f} ms", static_cast<double>(server.check->micros) / 1000) : "",
+        timed ? ShowDuration(static_cast<double>(server.check->micros) / 1e6) : "",
         Html(What(server)));
   }
 
@@ -245,8 +246,8 @@ class Page {
     if (server.refused && server.refused->open) {
       what = CloseReasonWord(server.refused->reason);
       if (server.state == ServerState::kCircuitOpen) {
-        what += fmt::format("; half-open in {:.0f} s",
-                            std::ceil(static_cast<double>(server.refused->milliseconds) / 1000));
+        what += "; half-open in " +
+                ShowDuration(std::ceil(static_cast<double>(server.refused->milliseconds) / 1000));
       }
     }
     if (!server.check) return what;
@@ -314,7 +315,7 @@ class Page {
     Line("workers", Grouped(proxy_.workers().size()), true);
     Line("per worker", least == most ? Grouped(most) : Grouped(least) + " to " + Grouped(most),
          true);
-    Line("memory", Bytes(static_cast<double>(facts_.memory)), true);
+    Line("memory", ShowSize(static_cast<double>(facts_.memory)), true);
     Line("addresses blocked", Grouped(Number("limits", "blocked_addresses")), true);
     EndBox();
   }
@@ -329,7 +330,7 @@ class Page {
     const std::string error = map["last_error"].get<std::string>();
     if (!error.empty()) Trouble(error);
     Line("records", Grouped(map["records"].get<uint64_t>()), true);
-    Line("size", Bytes(static_cast<double>(map["bytes"].get<uint64_t>())), true);
+    Line("size", ShowSize(static_cast<double>(map["bytes"].get<uint64_t>())), true);
     Line("loaded", facts_.map_loaded_at ? Ago(facts_.map_loaded_at) + " ago" : "never", true);
     Line("lookups", Grouped(map["lookups"].get<uint64_t>()), true);
     Line("unknown users", Grouped(map["misses"].get<uint64_t>()), true);

@@ -1,4 +1,4 @@
-// Small parts of the status page: escaped text, numbers and durations for people, a chart.
+// Small parts of the status page: escaped text, numbers for people, a chart.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,8 @@ namespace rum {
 // Escapes untrusted text for HTML content and attributes in double quotes.
 std::string Html(std::string_view text);
 
-std::string Duration(uint64_t seconds);  // "90 s", "3 min", "5 h 20 min", "12 days"
-std::string Bytes(double bytes);         // "12.3 MB"
-std::string Grouped(uint64_t number);    // "1,234,567"
-std::string PerSecond(double rate);      // "0.2", "12.5", "1,240"
+std::string Grouped(uint64_t number);  // "1,234,567"
+std::string PerSecond(double rate);    // "0.2", "12.5", "1,240"
 
 // The values as an SVG curve on a scale from 0 to their maximum. The newest is at the right;
 // `room` values fill the width.

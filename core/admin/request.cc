@@ -41,6 +41,21 @@ Request::~Request() {
 
 bool Request::post() const { return evhttp_request_get_command(request_) == EVHTTP_REQ_POST; }
 
+std::string_view Request::Header(const char* name) const {
+  const char* value =
+      request_ ? evhttp_find_header(evhttp_request_get_input_headers(request_), name) : nullptr;
+  return value ? value : "";
+}
+
+std::string Request::peer() const {
+  char* address = nullptr;
+  ev_uint16_t port = 0;
+  if (request_) {
+    evhttp_connection_get_peer(evhttp_request_get_connection(request_), &address, &port);
+  }
+  return address && port ? address : "unix";
+}
+
 std::optional<uid_t> Request::peer_uid() const {
   if (!request_) return std::nullopt;
   bufferevent* stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request_));

@@ -34,6 +34,9 @@ class Request {
   // The value of a query parameter.
   std::optional<std::string> Get(const char* key) const;
   Result<std::optional<uint64_t>> Number(const char* key) const;  // nullopt: not given
+  // The value of a request header; empty: not sent.
+  std::string_view Header(const char* name) const;
+  std::string peer() const;  // the address of the other end, without the port
   // The user of the process at the other end of a unix socket.
   std::optional<uid_t> peer_uid() const;
   // The first query parameter not in `words`.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "admin/page_parts.h"
+#include "base/units.h"
 
 namespace rum {
 namespace {
@@ -122,14 +123,14 @@ class Judgement {
     const int64_t left = facts_.certificate_end - facts_.now;
     if (left <= 0) return Add(Level::kWarning, "the certificate has expired");
     if (left > kExpiresSoon) return;
-    Add(Level::kWarning, "the certificate expires in " + Duration(static_cast<uint64_t>(left)));
+    Add(Level::kWarning, "the certificate expires in " + ShowDuration(static_cast<double>(left)));
   }
 
   void Map() {
     if (!facts_.has_map || !facts_.map_loaded_at) return;  // never loaded: not ready
     if (facts_.map_refused) Add(Level::kWarning, "the new map was refused");
     Add(Level::kGood, "map " +
-                          Duration(static_cast<uint64_t>(
+                          ShowDuration(static_cast<double>(
                               std::max<int64_t>(0, facts_.now - facts_.map_loaded_at))) +
                           " old");
   }
@@ -137,7 +138,7 @@ class Judgement {
   void Memory() {
     if (!facts_.memory) return;
     if (!facts_.most_memory) {
-      return Add(Level::kGood, "memory " + Bytes(static_cast<double>(facts_.memory)));
+      return Add(Level::kGood, "memory " + ShowSize(static_cast<double>(facts_.memory)));
     }
     const uint64_t percent = facts_.memory * 100 / facts_.most_memory;
     Add(percent >= kNearlyFull ? Level::kWarning : Level::kGood,

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/escape.h"
+#include "base/units.h"
 
 namespace rum {
 namespace {
@@ -56,26 +57,13 @@ std::string Shown(const Json& value) {
   return out;
 }
 
-std::string ShownDuration(double seconds) {
-  char text[32];
-  if (seconds < 60) {
-    std::snprintf(text, sizeof text, "%.1fs", seconds);
-  } else if (seconds < 3600) {
-    std::snprintf(text, sizeof text, "%dm%02ds", static_cast<int>(seconds) / 60,
-                  static_cast<int>(seconds) % 60);
-  } else {
-    std::snprintf(text, sizeof text, "%.1fh", seconds / 3600);
-  }
-  return text;
-}
-
 std::string ShowStatus(const Json& s) {
   const Json& sessions = s.at("sessions");
   return Table(
       {{"rum", Shown(s.at("rum").at("version")) + ", process " + Shown(s.at("rum").at("pid"))},
        {"state", State(s)},
        {"ready", s.at("rum").at("ready").get<bool>() ? "yes" : "no"},
-       {"up", ShownDuration(s.at("rum").at("uptime_seconds").get<double>())},
+       {"up", ShowDuration(s.at("rum").at("uptime_seconds").get<double>())},
        {"module", Shown(s.at("module").at("name"))},
        {"workers", Shown(s.at("rum").at("workers")) + ", " +
                        Shown(s.at("rum").at("workers_stuck")) + " stuck"},
@@ -101,7 +89,7 @@ std::string ShowDestinations(const Json& s) {
       state = "circuit " + circuit;
       what = Shown(one.at("circuit_reason"));
       if (circuit == "open") {
-        what += ", half-open in " + ShownDuration(one.at("circuit_seconds").get<double>());
+        what += ", half-open in " + ShowDuration(one.at("circuit_seconds").get<double>());
       }
     }
     if (one.contains("admin")) state = Shown(one.at("admin"));
@@ -112,7 +100,7 @@ std::string ShowDestinations(const Json& s) {
     }
     rows.push_back(
         {Shown(one.at("address")), Shown(one.at("sessions")), state,
-         one.contains("check_seconds") ? ShownDuration(one.at("check_seconds").get<double>()) : "-",
+         one.contains("check_seconds") ? ShowDuration(one.at("check_seconds").get<double>()) : "-",
          what});
   }
   return Table(rows);
@@ -138,8 +126,13 @@ std::string ShowUsers(const Json& s) {
 std::string ShowLimits(const Json& s) {
   std::vector<std::vector<std::string>> rows = {{"LIMIT", "VALUE", "NOW", "REFUSED"}};
   for (const Json& one : s.at("limits")) {
-    rows.push_back({Shown(one.at("name")), Shown(one.at("value")),
-                    one.contains("now") ? Shown(one.at("now")) : "-",
+    const std::string name = Shown(one.at("name"));
+    std::string now = "-";
+    if (one.contains("now")) {
+      now = name == "max-memory" ? ShowSizeBriefly(one.at("now").get<double>())
+                                 : Shown(one.at("now"));
+    }
+    rows.push_back({name, Shown(one.at("value")), now,
                     one.contains("refused") ? Shown(one.at("refused")) : "-"});
   }
   return Table(rows);
@@ -155,7 +148,7 @@ std::string ShowMap(const Json& s) {
   const Json& map = s.at("map");
   if (!map.at("configured").get<bool>()) return "there is no user map\n";
   return Table({{"records", Shown(map.at("records"))},
-                {"bytes", Shown(map.at("bytes"))},
+                {"size", ShowSize(map.at("bytes").get<double>())},
                 {"loads", Shown(map.at("loads")) + ", refused " + Shown(map.at("load_failures"))},
                 {"look-ups", Shown(map.at("lookups")) + ", misses " + Shown(map.at("misses"))},
                 {"last error", Shown(map.at("last_error"))}});
@@ -168,8 +161,9 @@ std::string ShowSessions(const Json& s) {
     rows.push_back({Shown(one.at("id")), Shown(one.at("client")),
                     one.contains("user") ? Shown(one.at("user")) : "-",
                     one.contains("destination") ? Shown(one.at("destination")) : "-",
-                    Shown(one.at("state")), ShownDuration(one.at("seconds").get<double>()),
-                    Shown(one.at("received")), Shown(one.at("sent"))});
+                    Shown(one.at("state")), ShowDuration(one.at("seconds").get<double>()),
+                    ShowSizeBriefly(one.at("received").get<double>()),
+                    ShowSizeBriefly(one.at("sent").get<double>())});
   }
   std::string more = s.at("matched").get<size_t>() > s.at("sessions").size()
                          ? "and more: " + Shown(s.at("matched")) + " in all\n"

@@ -12,7 +12,6 @@ using Json = nlohmann::ordered_json;
 
 // A value of an answer, without what could change the terminal: names are untrusted.
 std::string Shown(const Json& value);
-std::string ShownDuration(double seconds);  // "3.2s", "5m12s", "7.5h"
 
 // "serving", "degraded", "draining" or "down", as on the status page.
 std::string VerdictWord(const Json& stats);

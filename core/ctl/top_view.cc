@@ -8,6 +8,8 @@
 #include <iterator>
 #include <utility>
 
+#include "base/units.h"
+
 namespace rum {
 namespace {
 
@@ -68,22 +70,6 @@ std::wstring Join(const std::vector<size_t>& widths, const std::vector<std::stri
 
 uint64_t Number(const Json& json, const char* group, const char* name) {
   return json.at(group).at(name).get<uint64_t>();
-}
-
-std::string Age(double seconds) {
-  char text[32];
-  const auto whole = static_cast<uint64_t>(seconds);
-  if (whole < 60) {
-    std::snprintf(text, sizeof text, "%.1fs", seconds);
-  } else if (whole < 3600) {
-    std::snprintf(text, sizeof text, "%um%02us", static_cast<unsigned>(whole / 60),
-                  static_cast<unsigned>(whole % 60));
-  } else if (whole < 86400) {
-    std::snprintf(text, sizeof text, "%.1fh", seconds / 3600);
-  } else {
-    std::snprintf(text, sizeof text, "%.1fd", seconds / 86400);
-  }
-  return text;
 }
 
 }  // namespace
@@ -162,15 +148,16 @@ void TopView::Update(const Json& stats, const Json& sessions, double seconds) {
     if (passed > 0 && moved >= had) row.rate = static_cast<double>(moved - had) / passed;
     rows.push_back(std::move(row));
   }
-  auto rate = [&](uint64_t Counts::*member) {
+  auto rate = [&](uint64_t Counts::*member, std::string (*show)(double)) {
     if (passed <= 0 || now.*member < last_.*member) return std::string("-");
-    return ShortNumber(static_cast<double>(now.*member - last_.*member) / passed);
+    return show(static_cast<double>(now.*member - last_.*member) / passed);
   };
   std::string activity = "sessions " + Shown(stats.at("sessions").at("active")) + " (" +
                          Shown(stats.at("sessions").at("connecting")) + " connecting)   logins " +
-                         rate(&Counts::logins) + "/s, failed " + rate(&Counts::failures) +
-                         "/s   from clients " + rate(&Counts::client) + "B/s, from servers " +
-                         rate(&Counts::upstream) + "B/s";
+                         rate(&Counts::logins, ShortNumber) + "/s, failed " +
+                         rate(&Counts::failures, ShortNumber) + "/s   from clients " +
+                         rate(&Counts::client, ShowSize) + "/s, from servers " +
+                         rate(&Counts::upstream, ShowSize) + "/s";
   TakeServers(stats);
   activity_ = std::move(activity);
   rows_ = std::move(rows);
@@ -196,7 +183,7 @@ void TopView::TakeServers(const Json& stats) {
   state_ = VerdictWord(stats);
   look_ = state_ == "serving" ? Look::kGood : state_ == "down" ? Look::kBad : Look::kWarning;
   process_ = "rum " + Shown(rum.at("version")) + "   up " +
-             Age(rum.at("uptime_seconds").get<double>()) + "   " +
+             ShowDuration(rum.at("uptime_seconds").get<double>()) + "   " +
              Shown(stats.at("module").at("name"));
   const size_t known = stats.contains("servers") ? Number(stats, "servers", "known") : servers;
   servers_ = "servers " + std::to_string(known) + "   down " + std::to_string(down.size()) +
@@ -261,9 +248,9 @@ std::vector<TopLine> TopView::Lines(size_t wide, size_t high) const {
   for (size_t i = 0; i < shown; ++i) {
     const Row& row = *sorted[i];
     cells.push_back({std::to_string(row.id), row.client, row.user, row.destination, row.state,
-                     Age(row.age), row.rate < 0 ? "-" : ShortNumber(row.rate),
-                     ShortNumber(static_cast<double>(row.received)),
-                     ShortNumber(static_cast<double>(row.sent))});
+                     ShowDuration(row.age), row.rate < 0 ? "-" : ShowSizeBriefly(row.rate),
+                     ShowSizeBriefly(static_cast<double>(row.received)),
+                     ShowSizeBriefly(static_cast<double>(row.sent))});
     for (size_t k = 0; k < kColumns; ++k) wants[k] = std::max(wants[k], cells.back()[k].size());
   }
   const std::vector<size_t> widths = Widths(wide, wants);

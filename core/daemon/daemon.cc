@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/trusted_file.h"
+#include "base/units.h"
 #include "config.h"
 #include "limits/access_control.h"
 #include "limits/resident.h"
@@ -50,6 +51,24 @@ void LogKept(const std::vector<std::string>& kept) {
   if (kept.empty()) return;
   log::Warning("these options have changed, too, and need a new process: {}; USR2 starts one",
                Names(kept));
+}
+
+bool IsLocal(const Address& address) {
+  return address.kind == Address::Kind::kUnix || address.host == "localhost" ||
+         address.host == "::1" || address.host.starts_with("127.");
+}
+
+// nullopt: none is required.
+Result<std::optional<StatisticsToken>> ReadToken(const Settings& settings) {
+  if (settings.stats_token_file.empty()) return std::optional<StatisticsToken>();
+  auto token = StatisticsToken::Read(settings.stats_token_file);
+  if (!token) return token.error();
+  if (settings.stats && !settings.stats->tls && !IsLocal(*settings.stats)) {
+    log::Warning(
+        "--stats-token-file: the token crosses the network in clear text; use --stats "
+        "tls:HOST:PORT, or an address of this machine only");
+  }
+  return std::optional(*token);
 }
 
 std::string DateOf(int64_t seconds) {
@@ -142,8 +161,8 @@ Status Daemon::JudgeStateDirectory(uid_t owner) const {
   if (::geteuid() != 0 || TrustedFolder(tls.state_dir, owner)) return Ok();
   const std::string what =
       "--state-dir: '" + tls.state_dir + "' belongs to another user, or others may write to it";
-  const bool own_certificate =
-      (tls.clients != TlsMode::kOff || tls.first) && tls.files.certificate.empty();
+  const bool own_certificate = (tls.clients != TlsMode::kOff || tls.first || tls.statistics) &&
+                               tls.files.certificate.empty();
   auto given = settings_->given.find("state-dir");
   const bool asked_for = given != settings_->given.end() && !given->second.empty();
   if (origin_.identity || own_certificate || asked_for) {
@@ -279,7 +298,13 @@ Status Daemon::OpenAdmin() {
       .set_log_level = [this](log::Level level) { return SetLogLevel(level); },
       .set_limit = [this](const std::string& option,
                           const std::string& value) { return SetLimit(option, value); }};
+  auto token = ReadToken(*settings_);
+  if (!token) return token.error();
   auto opened = open(settings_->stats, settings_->socket_mode, {}, statistics_);
+  if (opened && statistics_) {
+    statistics_->SetToken(std::move(*token));
+    statistics_->SetTls(tls_->statistics);
+  }
   return opened ? open(settings_->control, kControlMode, std::move(actions), control_) : opened;
 }
 
@@ -352,6 +377,7 @@ void Daemon::OnServiceTick(evutil_socket_t, short, void* self) {
 
 void Daemon::UseTls(std::shared_ptr<const TlsContexts> tls) {
   tls_ = tls;
+  if (statistics_) statistics_->SetTls(tls->statistics);
   proxy_->SetTls(std::move(tls));
 }
 
@@ -388,9 +414,9 @@ void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
   bool full = bytes > most;
   if (full) daemon.proxy_->DropKept();
   if (full != std::exchange(daemon.memory_full_, full)) {
-    full ? log::Warning("--max-memory is reached, the process has {} MiB: clients are refused",
-                        bytes >> 20)
-         : log::Info("the process has {} MiB: clients are accepted again", bytes >> 20);
+    const std::string size = ShowSize(static_cast<double>(bytes));
+    full ? log::Warning("--max-memory is reached, the process has {}: clients are refused", size)
+         : log::Info("the process has {}: clients are accepted again", size);
   }
   daemon.proxy_->access_control().set_memory(bytes);
 }
@@ -430,7 +456,10 @@ Result<Daemon::Reloaded> Daemon::Reload() {
   auto line = ReadCommandLine(origin_.argc, origin_.argv, kHost, module_);
   if (!line) return RefuseReload(line.error());
   rum::Reload plan = PlanReload(*configured_, *line->settings);
+  auto token = ReadToken(*plan.settings);
+  if (!token) return RefuseReload(token.error());
   if (plan.applied.empty()) {
+    if (statistics_) statistics_->SetToken(std::move(*token));
     LookAtTls(true);
     LogKept(plan.kept);
     return Reloaded{.kept = plan.kept, .taken_back = {}};
@@ -450,6 +479,7 @@ Result<Daemon::Reloaded> Daemon::Reload() {
     next_geo = std::move(*geo);
   }
   if (auto changed = log::Change(settings->log); !changed) return RefuseReload(changed.error());
+  if (statistics_) statistics_->SetToken(std::move(*token));
   configured_ = plan.settings;
   by_hand_ = std::move(by_hand);
   settings_ = std::move(settings);

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/units.h"
 #include "config.h"
 #ifdef HAVE_MAXMINDDB
 #include "geo/geo_reader.h"
@@ -18,7 +19,7 @@ constexpr const char* kLabel = "country database";
 
 Status CheckSize(uint64_t bytes) {
   if (bytes <= kGeoBytesMost) return Ok();
-  return Error{Fault::kMap, "is larger than " + std::to_string(kGeoBytesMost >> 20) + " MiB"};
+  return Error{Fault::kMap, "is larger than " + ShowSize(kGeoBytesMost)};
 }
 
 }  // namespace

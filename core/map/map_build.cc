@@ -196,7 +196,7 @@ class Builder {
     bool going = true;
     hooks.progress = [&](uint32_t position) {
       map.Forget(position);
-      return going = Going("verifying, MB", position >> 20);
+      return going = Going("verifying, MiB", position >> 20);
     };
     hooks.duplicate = [&](uint32_t found, uint32_t hidden) {
       hidden_by_[found].push_back(hidden);

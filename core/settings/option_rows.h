@@ -137,7 +137,12 @@ inline constexpr OptionRow kOptionRows[] = {
      "explain what would happen to a login of USER, from IP or from the word unix, and exit"},
 
     {"-m,--stats", "ADDR", kLogGroup,
-     "statistics over HTTP: / (page), /stats (JSON), /metrics (Prometheus), /live, /ready"},
+     "statistics over HTTP, with tls:HOST:PORT over HTTPS: / (page), /stats (JSON), /metrics "
+     "(Prometheus), /live, /ready"},
+    {"--stats-token-file", "FILE", kLogGroup,
+     "token that readers of --stats must send, except for /live and /ready; read again by a reload "
+     "(none)",
+     true},
     {"--ready-servers", "N|N%|off", kLogGroup,
      "/ready answers 503 unless so many of the known servers are up (off)", true},
     {"--metrics-servers", "N", kLogGroup,

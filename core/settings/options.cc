@@ -418,11 +418,13 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->log_logins = fresh.log_logins;
   settings->metrics_users = fresh.metrics_users;
   settings->ready_servers = fresh.ready_servers;
+  settings->stats_token_file = fresh.stats_token_file;
   settings->log_sessions = fresh.log_sessions;
   settings->tls = fresh.tls;
   settings->tls.state_dir = running.tls.state_dir;
   settings->tls.first = running.tls.first;
   settings->tls.plain = running.tls.plain;
+  settings->tls.statistics = running.tls.statistics;
   settings->module_values = fresh.module_values;
   for (const DurationRow& row : kDurationRows) {
     if (row.reload) (*settings).*row.member = fresh.*row.member;

@@ -50,6 +50,7 @@ struct Settings {
   std::string map;     // empty: no map
   std::string geo_db;  // empty: no country database
   std::optional<Address> stats;
+  std::string stats_token_file;  // empty: the statistics need no token
   std::optional<Address> control;
   ReadyServers ready_servers;
 

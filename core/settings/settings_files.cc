@@ -69,7 +69,7 @@ void SettingsReader::JudgeSocket(const char* name, const Address& address, size_
 
 // A certificate that no client sees is harmless, but may be taken for protection.
 void SettingsReader::JudgeCertificate(const Module* module) {
-  if (!Given("tls-cert") || Given("tls") || s_.tls.first) return;
+  if (!Given("tls-cert") || Given("tls") || s_.tls.first || s_.tls.statistics) return;
   const bool inside = !module || !OnlyRelays(module->table());
   Wrong(std::string("--tls-cert: no client can use TLS; ") +
         (inside ? "add --tls on or require, listen on tls:HOST:PORT, or say --tls off"

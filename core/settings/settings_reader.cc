@@ -37,6 +37,7 @@ void SettingsReader::ReadAll(const Module* module) {
   ReadBalance();
   if (auto text = One("stats")) s_.stats = Take(ParseAddress(*text, true), "stats");
   BindOnce("stats", s_.stats);
+  if (auto text = One("stats-token-file")) s_.stats_token_file = *text;
   if (auto text = One("control")) {
     s_.control = Take(ParseAddress(*text, true), "control");
     if (s_.control && s_.control->kind != Address::Kind::kUnix) {
@@ -147,6 +148,9 @@ void SettingsReader::Judge(const Module* module) {
   } else {
     JudgeNamesToVerify();
   }
+  if (Given("stats-token-file") && !Given("stats")) {
+    Wrong("--stats-token-file: no statistics are served; give their address by --stats");
+  }
   if (s_.background && s_.log.target == "stderr") s_.log.target = "syslog";
   if (s_.check) JudgeFiles(module);
 }
@@ -234,6 +238,7 @@ void SettingsReader::ReadTls() {
   if (Given("tls-key") && !Given("tls-cert")) {
     Wrong("--tls-key: set the certificate by --tls-cert, too");
   }
+  tls.statistics = s_.stats && s_.stats->tls;
   for (const Address& address : s_.listeners) {
     tls.first |= address.tls;
     tls.plain |= !address.tls && address.kind == Address::Kind::kTcp;

@@ -80,6 +80,7 @@ Result<std::shared_ptr<const TlsContexts>> TlsContexts::Look(TlsSettings setting
   if (settings.files.certificate.empty() && ::access(OwnCertificate(settings).c_str(), F_OK) != 0) {
     settings.clients = TlsMode::kOff;
     settings.first = false;
+    settings.statistics = false;
   }
   return Make(settings);
 }
@@ -90,13 +91,20 @@ Result<std::shared_ptr<const TlsContexts>> TlsContexts::Make(const TlsSettings& 
   contexts->clients = settings.clients;
   contexts->upstreams = settings.upstreams;
   contexts->upstream_name = settings.upstream_name;
-  if (settings.clients != TlsMode::kOff || settings.first) {
+  const bool for_clients = settings.clients != TlsMode::kOff || settings.first;
+  if (for_clients || settings.statistics) {
     auto files = ChooseFiles(settings);
     if (!files) return files.error();
     auto server = TlsContext::Server(*files);
     if (!server) return server.error();
     WarnOfDates(**server, files->certificate);
-    contexts->server = std::move(*server);
+    if (for_clients) contexts->server = std::move(*server);
+    if (settings.statistics) {
+      files->authorities.clear();
+      auto statistics = TlsContext::Server(*files);
+      if (!statistics) return statistics.error();
+      contexts->statistics = std::move(*statistics);
+    }
   }
   TlsFiles files;
   files.authorities = settings.upstream_authorities;

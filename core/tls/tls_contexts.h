@@ -23,6 +23,7 @@ struct TlsSettings {
   std::string state_dir;      // for rum's self-signed certificate
   bool first = false;         // at least one listener is tls:HOST:PORT
   bool plain = false;         // at least one listener is tcp:HOST:PORT
+  bool statistics = false;    // --stats is tls:HOST:PORT
 };
 
 struct TlsContexts {
@@ -31,6 +32,9 @@ struct TlsContexts {
   std::string upstream_name;
   std::shared_ptr<const TlsContext> server;  // nullptr: clients are not offered TLS
   std::shared_ptr<const TlsContext> client;
+  // As `server`, but asks for no certificate of the client, even with --tls-ca: probes and scrapers
+  // have none. nullptr: the statistics are plain.
+  std::shared_ptr<const TlsContext> statistics;
 
   // [main] Reads the files, which blocks. Without --tls-cert it uses the self-signed certificate of
   // the state directory and creates it on first use. Logs a warning if the certificate has expired

@@ -214,6 +214,78 @@ def units():
         shutil.rmtree(folder)
 
 
+class Machine:
+    """A folder that the maintainer scripts take for the root of a machine, with a systemctl that notes
+    what it is asked."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in ("run/systemd/system", "var/lib/rum/mx", "var/log/rum", "usr/bin", "etc/rum", "tools"):
+            os.makedirs(self.path(name))
+        with open(self.path("tools/systemctl"), "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\necho \"$*\" >>%s\n" % self.path("asked"))
+        os.chmod(f.name, 0o755)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def script(self, name, *words):
+        text = re.sub(r"(?<![\w/])/(run|var|usr|etc)/", self.folder + r"/\1/",
+                      read("contrib", "debian", name))
+        done = subprocess.run(["sh", "-euc", text, name, *words], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=TIMEOUT, env={"PATH": self.path("tools") + ":" + os.environ["PATH"]})
+        check(done.returncode == 0, "%s %s ends with %d" % (name, words, done.returncode))
+        return done.stdout
+
+    def asked(self):
+        if not os.path.exists(self.path("asked")):
+            return []
+        with open(self.path("asked"), encoding="utf-8") as f:
+            asked = f.read().splitlines()
+        os.remove(self.path("asked"))
+        return asked
+
+    def has_state(self):
+        return [os.path.exists(self.path("var/%s/rum" % name)) for name in ("lib", "log")]
+
+
+def maintainer_scripts():
+    """A removal stops the instances; a purge removes what they wrote, but never under a running rum."""
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="rum-packaging."))
+    try:
+        machine = Machine(folder)
+        for words in (("upgrade", "1.1.0"), ("deconfigure",), ("failed-upgrade", "1.1.0")):
+            machine.script("rum.prerm", *words)
+            check(machine.asked() == [], "prerm %s stops something" % (words,))
+        machine.script("rum.prerm", "remove")
+        told = machine.asked()
+        check(told == ["stop rum@*.socket", "stop rum@*.service"], "prerm remove asks for %s" % told)
+        machine.script("rum.postrm", "remove")
+        check(machine.has_state() == [True, True], "postrm remove removes what instances wrote")
+        program = machine.path("usr/bin/rum")
+        shutil.copy(shutil.which("sleep"), program)
+        running = subprocess.Popen([program, "600"])
+        try:
+            for gone in (False, True):
+                if gone:
+                    os.remove(program)
+                told = machine.script("rum.postrm", "purge")
+                check("as process %d" % running.pid in told, "postrm purge says: " + told)
+                check(machine.has_state() == [True, True], "postrm purge removes a running rum's files")
+        finally:
+            running.kill()
+            running.wait()
+        told = machine.script("rum.postrm", "purge")
+        check((told, machine.has_state()) == ("", [False, False]), "postrm purge leaves files: " + told)
+        check(os.path.isdir(machine.path("etc/rum")), "postrm purge removes configurations")
+        os.rmdir(machine.path("run/systemd/system"))
+        machine.script("rum.prerm", "remove")
+        check(machine.asked() == [], "prerm asks a systemd that does not run")
+    finally:
+        shutil.rmtree(folder)
+
+
 STAND_INS = {
     "dpkg-query": "echo 'install ok installed'",
     "dpkg-buildpackage": "test -x debian/rules && test -f debian/control && test -f configure.ac &&\n"
@@ -365,7 +437,8 @@ def packages_script():
 
 
 def main():
-    for part in (image, debian, debian_lists, units, package_script, packages_script):
+    for part in (image, debian, debian_lists, units, maintainer_scripts, package_script,
+                 packages_script):
         part()
     for text in failures:
         print("packaging_test: " + text)

@@ -179,11 +179,9 @@ def _(t):
         s.close()
 
 
-@test("Hundreds of slow readers of the statistics take no client's place, and quick ones are answered",
-      seconds=90)
-def _(t):
-    echo, here, stats = t.keep(Echo()), tcp(), tcp()
-    rum = t.rum("-s", here, "-d", echo.address, "-m", stats, stats=stats, descriptors=200)
+def crowd_in(t, rum, here, stats, *words):
+    """600 connections to the statistics, each of which sends one of the words again and again. Clients
+    are served meanwhile. Returns the connections, and the most descriptors that rum had."""
     crowd, most = [], 0
     for n in range(600):
         s = t.keep(socket.socket())
@@ -191,13 +189,22 @@ def _(t):
         s.connect_ex(net.parse(stats)[1])
         crowd.append(s)
         if n % 20 == 19:
-            for s in crowd:
+            for i, s in enumerate(crowd):
                 try:
-                    s.send(b"G")
+                    s.send(words[i % len(words)])
                 except OSError:
                     pass
             most = max(most, sum(rum.descriptors().values()))
             same(ask(here), b"hello")
+    return crowd, most
+
+
+@test("Hundreds of slow readers of the statistics take no client's place, and quick ones are answered",
+      seconds=90)
+def _(t):
+    echo, here, stats = t.keep(Echo()), tcp(), tcp()
+    rum = t.rum("-s", here, "-d", echo.address, "-m", stats, stats=stats, descriptors=200)
+    crowd, most = crowd_in(t, rum, here, stats, b"G")
     for path in ("/live", "/stats", "/metrics"):
         same(http_get(stats, path)[0], 200)
     most = max(most, sum(rum.descriptors().values()))

@@ -117,7 +117,7 @@ def _(t):
     has(text, dead + " connect_refused")
     has(text, "degraded")
     has(text.split("\n")[-1], "of 41 sessions")
-    check("1.5M" in table(text)[0], "human units: " + table(text)[0])
+    check("1.4M" in table(text)[0], "human units: " + table(text)[0])
     same([line for line in text.split("\n") if len(line) > 120], [])
     # Numbers are right-aligned: the column ends at the same place in each row.
     same(len(set(len(line.rstrip()) for line in table(text))), 1, "right-aligned: " + text)
@@ -175,7 +175,7 @@ def _(t):
             same(top.screen.title, "")
             # The columns behind the names are where the head says.
             lines = text.split("\n")
-            check(all(line.rstrip()[-1] in "0123456789kM-" for line in table(text)), text)
+            check(all(line.rstrip()[-1] in "0123456789KM-" for line in table(text)), text)
             check(lines[-1].startswith("b bytes"), text)
             top.type("q")
             net.until(top.ended, 10, "it ends")

