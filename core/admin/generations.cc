@@ -59,7 +59,13 @@ GenerationState* Generations::Find(pid_t pid) {
 }
 
 void Generations::Command(const std::string& what, Done done) {
-  Ask(HttpRequest("POST", what), true, std::move(done));
+  Ask(HttpRequest("POST", what), true,
+      [this, done = std::move(done)](std::shared_ptr<const Answers> answers) {
+        // What was kept is from before the command.
+        std::erase_if(lists_, [](const auto& entry) { return entry.second.answers != nullptr; });
+        refreshed_at_ = 0;
+        done(std::move(answers));
+      });
 }
 
 void Generations::List(const std::string& what, Done done) {

@@ -34,7 +34,7 @@ struct HandoverNote {
   int shared = -1;        // the memory of the modules' shared table; -1: none
   std::vector<SharedSocket> sockets;
   std::vector<ServerAdmin> admin_states;  // servers that an operator has disabled
-  std::vector<Generation> generations;    // the older processes, the oldest first
+  std::vector<Generation> generations{};  // the older processes, the oldest first
   uint64_t ids_above = 0;                 // the new process gives its sessions greater ids
 };
 
