@@ -98,9 +98,11 @@ int Check(const CommandLine& line) {
 
 struct Inheritance {
   InheritedSockets sockets;
-  std::vector<HandoverNote::ServerAdmin> admin_states;
+  std::vector<HandoverNote::ServerAdmin> admin_states{};
   bool has_map = false;
-  Fd pidfile;
+  Fd pidfile{};
+  std::vector<Generation> generations{};
+  uint64_t ids_above = 0;
 };
 
 // Inherits from the process that hands over to this one, or from systemd.
@@ -109,7 +111,7 @@ Result<Inheritance> Inherit(Background& background) {
   if (!text) {
     auto sockets = InheritedSockets::FromSystemd();
     if (!sockets) return sockets.error();
-    return Inheritance{std::move(*sockets), {}, false, {}};
+    return Inheritance{.sockets = std::move(*sockets)};
   }
   auto note = ReadHandoverNote(text);
   ::unsetenv(kHandoverVariable);
@@ -128,7 +130,7 @@ Result<Inheritance> Inherit(Background& background) {
   auto sockets = InheritedSockets::Of(note->sockets);
   if (!sockets) return sockets.error();
   return Inheritance{std::move(*sockets), std::move(note->admin_states), note->has_map,
-                     std::move(pidfile)};
+                     std::move(pidfile),  std::move(note->generations),  note->ids_above};
 }
 
 // Linux rarely reports that memory is exhausted; if it does, the process ends, since a session may
@@ -218,7 +220,8 @@ int Main(int argc, char** argv) {
     const OptionOrigins origins = line->origins;
     Daemon daemon(
         {argc, argv, std::move(program), std::move(inherited->sockets), takes_over, *identity,
-         inherited->has_map, std::move(inherited->admin_states), std::move(inherited->pidfile)},
+         inherited->has_map, std::move(inherited->admin_states), std::move(inherited->pidfile),
+         std::move(inherited->generations), inherited->ids_above},
         std::move(*line), background, service);
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();

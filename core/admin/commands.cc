@@ -1,5 +1,8 @@
 #include "admin/commands.h"
 
+#include <event2/http.h>
+#include <stdlib.h>
+
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -9,6 +12,7 @@
 #include <vector>
 
 #include "admin/limits_list.h"
+#include "admin/merge.h"
 #include "admin/statistics.h"
 #include "admin/user_history.h"
 #include "base/clock.h"
@@ -37,6 +41,7 @@ struct Call {
   const Actions* actions;    // nullptr for lists
   const UserHistory* users;  // nullptr for commands
   std::shared_ptr<Request> request;
+  std::string same;  // the same request, for an older process
 };
 
 struct Row {
@@ -49,9 +54,37 @@ void Refuse(const Call& call, const std::string& why) {
   call.request->Reply(400, kPlainText, why + "\n");
 }
 
+// For a query.
+std::string Encoded(const std::string& text) {
+  std::unique_ptr<char, void (*)(void*)> encoded(
+      evhttp_uriencode(text.data(), static_cast<ev_ssize_t>(text.size()), 0), ::free);
+  return encoded.get();
+}
+
+// The path with all its parameters.
+std::string Repeated(const Row& row, const Request& request) {
+  std::string what(row.path);
+  for (std::string_view word : row.words) {
+    auto value = request.Get(std::string(word).c_str());
+    if (!value) continue;
+    what += what.size() == row.path.size() ? '?' : '&';
+    what.append(word).append("=").append(Encoded(*value));
+  }
+  return what;
+}
+
 void ReplyJson(Request& request, const Json& json) {
   request.Reply(200, "application/json",
                 ShowJson(json.dump(1, ' ', false, Json::error_handler_t::replace)) + "\n");
+}
+
+// What asks the older processes the same. It may be called once `call` is gone.
+std::function<void(Generations::Done)> AskOlder(const Call& call) {
+  return [older = call.overview.older, command = call.actions != nullptr,
+          what = call.same](Generations::Done done) {
+    if (!older) return done(std::make_shared<Generations::Answers>());
+    command ? older->Command(what, std::move(done)) : older->List(what, std::move(done));
+  };
 }
 
 // -- lists ----------------------------------------------------------------------------------------
@@ -89,9 +122,15 @@ void ListSessions(const Call& call, uint32_t end) {
   if (end && !filter.user && !filter.ip && !filter.destination && !filter.id) {
     return Refuse(call, "specify id, user, ip or destination");
   }
+  const size_t bound = std::min<uint64_t>(most->value_or(kListed), SessionLister::kMost);
   call.overview.proxy.lister().Ask(
-      std::move(filter), most->value_or(kListed), end,
-      [request = call.request](SessionList list) { ReplyJson(*request, SessionsJson(list)); });
+      std::move(filter), bound, end,
+      [request = call.request, bound, ask = AskOlder(call)](SessionList list) {
+        ask([request, bound, json = SessionsJson(list)](const auto& answers) mutable {
+          MergeSessions(json, *answers, bound);
+          ReplyJson(*request, json);
+        });
+      });
 }
 
 void Sessions(const Call& call) { ListSessions(call, 0); }
@@ -104,22 +143,25 @@ void UsersSince(const Call& call, Millis time, uint64_t most, Json json) {
     json["users"].push_back(
         {{"user", one.user}, {"sessions_mean", one.mean}, {"sessions_most", one.most}});
   }
-  ReplyJson(*call.request, json);
+  AskOlder(call)([request = call.request, most, json](const auto& answers) mutable {
+    MergeHistory(json, *answers, most);
+    ReplyJson(*request, json);
+  });
 }
 
 void Users(const Call& call) {
   auto most = call.request->Number("limit");
   if (!most) return Refuse(call, "limit must be a number");
   const auto& users = call.overview.proxy.admission().users();
-  Json json = {{"active", users.active()}, {"users", Json::array()}};
+  const Generations* older = call.overview.older;
+  Json json = {{"active", CountUsers(users, older)}, {"users", Json::array()}};
   if (auto since = call.request->Get("since")) {
     auto time = ParseDuration(*since);
     if (!time) return Refuse(call, "since: " + time.error().text);
     return UsersSince(call, *time, most->value_or(kListed), std::move(json));
   }
-  size_t bound = std::min<uint64_t>(most->value_or(kListed), SessionLister::kMost);
-  if (bound == 0) return ReplyJson(*call.request, json);
-  for (const auto& [user, sessions] : users.Top(bound)) {
+  const size_t bound = std::min<uint64_t>(most->value_or(kListed), SessionLister::kMost);
+  for (const auto& [user, sessions] : TopUsers(users, older, bound)) {
     json["users"].push_back({{"user", user}, {"sessions", sessions}});
   }
   ReplyJson(*call.request, json);
@@ -151,11 +193,23 @@ void Stop(const Call& call) {
   call.actions->stop();
 }
 
+// Answers a command that this process has executed, once the older ones have.
+void ReplyForAll(const std::function<void(Generations::Done)>& ask_older,
+                 const std::shared_ptr<Request>& request, const std::string& done) {
+  ask_older([request, done](const auto& answers) {
+    const Result<std::string> also = AlsoDone(*answers);
+    if (also) return request->Reply(Ok(), done + *also);
+    request->Reply(Error{Fault::kSystem, done + also.error().text}, "");
+  });
+}
+
 void SetLog(const Call& call) {
   std::string word = call.request->Get("level").value_or("");
   auto level = log::FindLevel(word);
   if (!level) return Refuse(call, "level must be error, warning, info or debug");
-  call.request->Reply(call.actions->set_log_level(*level), "level " + word);
+  auto set = call.actions->set_log_level(*level);
+  if (!set) return call.request->Reply(set, "");
+  ReplyForAll(AskOlder(call), call.request, "level " + word);
 }
 
 void SetLimit(const Call& call) {
@@ -169,6 +223,7 @@ bool InUse(const Overview& overview, const Address& server) {
   const auto& defaults = overview.proxy.settings()->destinations;
   if (std::find(defaults.begin(), defaults.end(), server) != defaults.end()) return true;
   if (overview.proxy.loads().Sessions(server.text()) > 0) return true;
+  if (overview.older && overview.older->SessionsAt(server.text()) > 0) return true;
   if (!overview.map) return false;
   const auto& mapped = overview.map->destinations();
   return std::any_of(mapped.begin(), mapped.end(), [&](const std::string& text) {
@@ -190,12 +245,12 @@ void SetAdminState(const Call& call, AdminState state) {
   std::string done = text + std::string(kDone[static_cast<size_t>(state)]);
   log::Info("by an operator: {}", done);
   if (!InUse(call.overview, *server)) done += "; no option and no record of the map names it";
-  if (state != AdminState::kMaintenance) return call.request->Reply(Ok(), done);
+  if (state != AdminState::kMaintenance) return ReplyForAll(AskOlder(call), call.request, done);
   SessionFilter filter;
   filter.destination = text;
-  call.overview.proxy.lister().Ask(
-      std::move(filter), 0, RUM_CLOSE_MAINTENANCE,
-      [request = call.request, done](SessionList) { request->Reply(Ok(), done); });
+  call.overview.proxy.lister().Ask(std::move(filter), 0, RUM_CLOSE_MAINTENANCE,
+                                   [request = call.request, done, ask = AskOlder(call)](
+                                       SessionList) { ReplyForAll(ask, request, done); });
 }
 
 void Ready(const Call& call) { SetAdminState(call, AdminState::kReady); }
@@ -205,12 +260,20 @@ void Maintain(const Call& call) { SetAdminState(call, AdminState::kMaintenance);
 void Explain(const Call& call) {
   UserAtAddress who = SplitUserAtAddress(call.request->Get("user").value_or(""));
   if (who.user.empty()) return Refuse(call, "give a user name");
+  const std::string sessions = "/sessions?limit=0&user=" + Encoded(who.user);
   ExplainQuestion question{std::move(who.user), who.address};
   call.overview.explainer.Ask(
-      std::move(question), [request = call.request](Explanation explanation) {
+      std::move(question),
+      [request = call.request, sessions, older = call.overview.older](Explanation explanation) {
         Json json = {{"possible", explanation.possible}, {"lines", Json::array()}};
         for (const auto& [key, value] : explanation.lines) json["lines"].push_back({key, value});
-        ReplyJson(*request, json);
+        if (!older) return ReplyJson(*request, json);
+        older->List(sessions, [request, json](const auto& answers) mutable {
+          for (auto& line : ExplainOlder(*answers)) {
+            json["lines"].push_back({"older process", std::move(line)});
+          }
+          ReplyJson(*request, json);
+        });
       });
 }
 
@@ -242,7 +305,7 @@ void LogCommand(const Row& row, const Request& request) {
 
 // Rejects unknown parameters, so that a typo in a filter cannot widen the selection.
 template <size_t kCount>
-bool Answer(const Row (&rows)[kCount], const Call& call) {
+bool Answer(const Row (&rows)[kCount], Call call) {
   auto row = std::find_if(std::begin(rows), std::end(rows),
                           [&](const Row& r) { return r.path == call.request->path(); });
   if (row == std::end(rows)) return false;
@@ -253,6 +316,7 @@ bool Answer(const Row (&rows)[kCount], const Call& call) {
                      "' is not a parameter; known parameters:" + (words.empty() ? " none" : words));
   } else {
     if (call.actions && row->answer != Explain) LogCommand(*row, *call.request);
+    if (call.overview.older) call.same = Repeated(*row, *call.request);
     row->answer(call);
   }
   return true;
@@ -262,12 +326,12 @@ bool Answer(const Row (&rows)[kCount], const Call& call) {
 
 bool AnswerList(const Overview& overview, const UserHistory& users,
                 const std::shared_ptr<Request>& request) {
-  return Answer(kLists, {overview, nullptr, &users, request});
+  return Answer(kLists, {overview, nullptr, &users, request, {}});
 }
 
 bool AnswerCommand(const Overview& overview, const Actions& actions,
                    const std::shared_ptr<Request>& request) {
-  return Answer(kCommands, {overview, &actions, nullptr, request});
+  return Answer(kCommands, {overview, &actions, nullptr, request, {}});
 }
 
 }  // namespace rum

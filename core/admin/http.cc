@@ -2,11 +2,17 @@
 
 #include <event2/http.h>
 #include <event2/listener.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "admin/generations.h"
 #include "admin/page.h"
 #include "admin/page_style.h"
 #include "admin/readiness.h"
@@ -51,12 +57,21 @@ void StatisticsServer::Serve(evhttp_request* raw) {
   auto request = std::make_shared<Request>(raw, &handed_over_, *connections_);
   if (!connections_->IsSafe(raw)) return request->Reply(503, kPlainText, "no memory for TLS\n");
   if (!Admits(*request)) return;
-  const std::string_view what = request->path();
   const Overview overview = overview_();
   if (request->post()) {  // commands require POST, so that no link can give one
     if (actions_ && AnswerCommand(overview, *actions_, request)) return;
     return request->Reply(404, kPlainText, "no such command\n");
   }
+  constexpr std::string_view kOfAll[] = {"/", "/stats", "/metrics", "/users"};
+  const bool of_all =
+      std::find(std::begin(kOfAll), std::end(kOfAll), request->path()) != std::end(kOfAll);
+  if (!overview.older || !of_all) return Answer(request);
+  overview.older->Refresh([this, request] { Answer(request); });
+}
+
+void StatisticsServer::Answer(const std::shared_ptr<Request>& request) {
+  const Overview overview = overview_();
+  const std::string_view what = request->path();
   if (what == "/stats") {
     request->Reply(200, "application/json", StatisticsJson(overview));
   } else if (what == "/metrics") {
@@ -84,19 +99,21 @@ Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(
   auto socket = OpenListeningSocket(address, socket_mode, inherited);
   if (!socket) return socket.error();
   auto server = std::unique_ptr<StatisticsServer>(new StatisticsServer);
+  server->mode_ = socket_mode;
   server->overview_ = std::move(overview);
   server->actions_ = std::move(actions);
-  server->history_ = std::make_unique<History>(
-      base, [self = server.get()] { return TakeSample(self->overview_().proxy); });
+  server->history_ = std::make_unique<History>(base, [self = server.get()] {
+    const Overview overview = self->overview_();
+    Sample sample = TakeSample(overview.proxy);
+    if (overview.older) sample.active += overview.older->SumOf(&GenerationState::sessions);
+    return sample;
+  });
   server->user_history_ = std::make_unique<UserHistory>(base, [self = server.get()](size_t most) {
     return self->overview_().proxy.admission().users().Top(most);
   });
   server->http_ = evhttp_new(base);
   server->connections_ = std::make_unique<Connections>(
       base, server->http_, Connections::MostFor(DescriptorLimit()), times);
-  server->address_ = address;
-  server->keep_file_ = socket->keep_file;
-  server->file_ = socket->file;
   evhttp_set_allowed_methods(
       server->http_,
       static_cast<ev_uint16_t>(EVHTTP_REQ_GET | EVHTTP_REQ_HEAD |
@@ -110,16 +127,24 @@ Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(
         static_cast<StatisticsServer*>(self)->Serve(request);
       },
       server.get());
-  server->bound_ = evhttp_accept_socket_with_handle(server->http_, socket->fd.get());
-  if (!server->bound_) return Error{Fault::kBind, "cannot serve statistics on " + address.text()};
-  (void)socket->fd.release();  // evhttp owns it
   server->resume_event_ = evtimer_new(base, OnPauseOver, server.get());
-  server->listener_ = evhttp_bound_socket_get_listener(server->bound_);
-  // The callback's argument is evhttp's own, so it finds the server in the_servers.
-  the_servers[server->listener_] = server.get();
-  evconnlistener_set_error_cb(server->listener_, OnAcceptError);
-  server->connections_->SetListener(server->listener_);
+  if (auto listens = server->Listen(std::move(*socket), address); !listens) return listens.error();
   return server;
+}
+
+Status StatisticsServer::Listen(ListeningSocket socket, const Address& address) {
+  address_ = address;
+  keep_file_ = socket.keep_file;
+  file_ = socket.file;
+  bound_ = evhttp_accept_socket_with_handle(http_, socket.fd.get());
+  if (!bound_) return Error{Fault::kBind, "cannot serve statistics on " + address.text()};
+  (void)socket.fd.release();  // evhttp owns it
+  listener_ = evhttp_bound_socket_get_listener(bound_);
+  // The callback's argument is evhttp's own, so it finds the server in the_servers.
+  the_servers[listener_] = this;
+  evconnlistener_set_error_cb(listener_, OnAcceptError);
+  connections_->SetListener(listener_);
+  return Ok();
 }
 
 // Without free descriptors libevent would call this again at once, endlessly.
@@ -136,6 +161,28 @@ SharedSocket StatisticsServer::ForHandover() const {
   return {evhttp_bound_socket_get_fd(bound_), keep_file_, address_};
 }
 
+Address StatisticsServer::OwnAddress() const {
+  Address beside = address_;
+  beside.host += "." + std::to_string(::getpid());
+  return beside;
+}
+
+Result<std::string> StatisticsServer::PrepareHandOver() {
+  const Address beside = OwnAddress();
+  if (beside.host.size() >= sizeof(sockaddr_un::sun_path)) {
+    return Error{Fault::kBind, "the path '" + beside.host + "' is longer than 107 bytes"};
+  }
+  auto socket = OpenListeningSocket(beside, mode_);
+  if (!socket) return socket.error();
+  own_ = std::move(*socket);
+  return beside.host;
+}
+
+void StatisticsServer::CancelHandOver() {
+  if (own_) own_->file.Remove(OwnAddress().host);
+  own_.reset();
+}
+
 void StatisticsServer::HandOver() {
   event_del(resume_event_);
   the_servers.erase(listener_);
@@ -144,10 +191,12 @@ void StatisticsServer::HandOver() {
   handed_over_ = true;
   bound_ = nullptr;
   listener_ = nullptr;
+  if (own_) (void)Listen(std::move(*std::exchange(own_, {})), OwnAddress());
 }
 
 // Removes the file while still listening, so that no other process treats it as stale.
 StatisticsServer::~StatisticsServer() {
+  CancelHandOver();
   the_servers.erase(listener_);
   if (bound_ && !keep_file_) file_.Remove(address_.host);
   if (connections_) connections_->SetListener(nullptr);

@@ -50,15 +50,24 @@ class StatisticsServer {
 
   // [main] The socket, for another process that will also listen on it.
   SharedSocket ForHandover() const;
-  // [main] Stops listening, since the other process does; requests already received are answered.
+  // [main] Binds a socket of its own beside the first, on which this server goes on after a
+  // hand-over; returns its path. Only for unix sockets.
+  Result<std::string> PrepareHandOver();
+  // [main] There is no hand-over: closes and removes that socket.
+  void CancelHandOver();
+  // [main] Stops listening on the first socket, since the other process does; requests already
+  // received are answered.
   void HandOver();
   bool handed_over() const { return handed_over_; }
 
  private:
   StatisticsServer() = default;
 
+  Address OwnAddress() const;
+  Status Listen(ListeningSocket socket, const Address& address);
   void Serve(evhttp_request* request);
   bool Admits(Request& request) const;
+  void Answer(const std::shared_ptr<Request>& request);
   static void OnAcceptError(evconnlistener*, void* self);
   static void OnPauseOver(evutil_socket_t, short, void* self);
 
@@ -68,9 +77,11 @@ class StatisticsServer {
   evconnlistener* listener_ = nullptr;        // of bound_
   event* resume_event_ = nullptr;
   Address address_;
+  mode_t mode_ = 0;
   bool keep_file_ = false;  // keep the unix socket's file
   SocketFile file_;
   bool handed_over_ = false;
+  std::optional<ListeningSocket> own_;  // for the time after the hand-over
   std::function<Overview()> overview_;
   std::optional<Actions> actions_;
   std::optional<StatisticsToken> token_;

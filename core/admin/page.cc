@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "admin/merge.h"
 #include "admin/page_parts.h"
 #include "admin/page_style.h"
 #include "admin/readiness.h"
@@ -49,6 +50,7 @@ class Page {
  public:
   Page(const Overview& overview, const History& history)
       : proxy_(overview.proxy),
+        older_(overview.older),
         samples_(history.samples()),
         servers_(ListServers(overview)),
         facts_(FactsOf(overview, servers_)),
@@ -63,6 +65,7 @@ class Page {
     Cards();
     Servers();
     out_ += "<div class=\"boxes\" id=\"boxes\" data-live>\n";
+    Older();
     Users();
     Ends();
     Process();
@@ -268,9 +271,23 @@ class Page {
     Add("<tr><td class=\"bad wide\" colspan=\"2\">{}\n", Html(text));
   }
 
+  void Older() {
+    const auto& generations = stats_["generations"];
+    if (generations.empty()) return;
+    Box("Processes from before a hand-over");
+    for (const auto& one : generations) {
+      const std::string pid = one["pid"].dump();
+      if (one["state"] == "no answer") Trouble("process " + pid + " does not answer");
+      Line(pid + ", draining " + Ago(one["since"].get<int64_t>()),
+           Grouped(one["sessions"].get<uint64_t>()) + " sessions");
+    }
+    EndBox();
+  }
+
   void Users() {
     Box("Users with the most sessions");
-    for (const auto& [user, sessions] : proxy_.admission().users().Top(kUsersListed)) {
+    for (const auto& [user, sessions] :
+         TopUsers(proxy_.admission().users(), older_, kUsersListed)) {
       Line(user, Grouped(sessions));
     }
     Line("all users with sessions", Grouped(Number("limits", "users")), true);
@@ -350,6 +367,7 @@ class Page {
   }
 
   const Proxy& proxy_;
+  const Generations* const older_;
   const std::deque<Sample>& samples_;
   const ServerList servers_;
   const VerdictFacts facts_;

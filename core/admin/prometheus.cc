@@ -131,6 +131,7 @@ std::string StatisticsPrometheus(const Overview& overview) {
       proxy.server_health().skipped());
   WriteServerMetrics(overview, out);
   WriteUserMetrics(overview, out);
+  WriteGenerationMetrics(overview, out);
   one("rum_process_resident_bytes", "gauge", "Memory of the process", ResidentBytes().value_or(0));
   if (int64_t end = CertificateNotAfter(overview)) {
     one("rum_tls_certificate_not_after_seconds", "gauge",

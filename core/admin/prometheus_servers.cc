@@ -1,9 +1,13 @@
 #include "admin/prometheus_servers.h"
 
 #include <fmt/format.h>
+#include <time.h>
 
+#include <algorithm>
 #include <iterator>
 
+#include "admin/generations.h"
+#include "admin/merge.h"
 #include "admin/servers.h"
 #include "admin/statistics.h"
 #include "limits/admission.h"
@@ -154,12 +158,33 @@ void WriteServerMetrics(const Overview& overview, std::string& out) {
   WriteCounters(overview.proxy, writer);
 }
 
+void WriteGenerationMetrics(const Overview& overview, std::string& out) {
+  Writer writer(out);
+  auto each = [&](std::string_view name, std::string_view help, auto get) {
+    writer.Head(name, "gauge", help);
+    if (!overview.older) return;
+    for (const GenerationState& state : overview.older->states()) {
+      writer.Sample(fmt::format("pid=\"{}\"", state.process.pid), get(state));
+    }
+  };
+  const int64_t now = ::time(nullptr);
+  each("rum_generation_sessions", "Sessions that a process from before a hand-over still has",
+       [](const GenerationState& state) { return state.sessions; });
+  each("rum_generation_draining_seconds", "Time since that process handed over",
+       [now](const GenerationState& state) {
+         return std::max<int64_t>(0, now - state.process.since);
+       });
+  each("rum_generation_answers", "Whether that process answers",
+       [](const GenerationState& state) { return state.silent ? 0 : 1; });
+}
+
 void WriteUserMetrics(const Overview& overview, std::string& out) {
   Writer writer(out);
   writer.Head("rum_user_sessions", "gauge", "Sessions of the users that have the most");
   const uint32_t most = overview.proxy.settings()->metrics_users;
   if (most == 0) return;
-  for (const auto& [user, sessions] : overview.proxy.admission().users().Top(most)) {
+  for (const auto& [user, sessions] :
+       TopUsers(overview.proxy.admission().users(), overview.older, most)) {
     writer.Sample("user=\"" + EscapeLabel(user) + "\"", sessions);
   }
 }

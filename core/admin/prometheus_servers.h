@@ -15,5 +15,7 @@ std::string EscapeLabel(std::string_view text);
 // [main] Append to `out`.
 void WriteServerMetrics(const Overview& overview, std::string& out);
 void WriteUserMetrics(const Overview& overview, std::string& out);
+// [main] Appends those of the older processes.
+void WriteGenerationMetrics(const Overview& overview, std::string& out);
 
 }  // namespace rum

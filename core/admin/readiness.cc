@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <time.h>
 
+#include <algorithm>
+
+#include "admin/generations.h"
 #include "admin/servers.h"
 #include "admin/statistics.h"
 #include "admin/totals.h"
@@ -51,6 +54,13 @@ VerdictFacts FactsOf(const Overview& overview, const ServerList& servers) {
                         .certificate_end = CertificateNotAfter(overview),
                         .has_map = overview.map != nullptr,
                         .now = ::time(nullptr)};
+  if (overview.older) {
+    const auto& states = overview.older->states();
+    facts.older = states.size();
+    facts.older_sessions = overview.older->SumOf(&GenerationState::sessions);
+    facts.older_silent = static_cast<size_t>(
+        std::count_if(states.begin(), states.end(), [](const auto& one) { return one.silent; }));
+  }
   if (overview.map) {
     const MapWatchStats& stats = overview.map->stats();
     const auto map = proxy.map();

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <unordered_map>
 
+#include "admin/generations.h"
 #include "admin/statistics.h"
 #include "base/natural_order.h"
 #include "map/map_watcher.h"
@@ -83,6 +84,11 @@ ServerList ListServers(const Overview& overview, size_t most) {
   for (const std::string& text : mapped) find(text);
   for (const auto& one : list.unavailable) find(one.server).refused = &one;
   for (const auto& [text, sessions] : busy) find(text).sessions = sessions;
+  if (overview.older) {
+    for (const GenerationState& state : overview.older->states()) {
+      for (const auto& [text, sessions] : state.servers) find(text).sessions += sessions;
+    }
+  }
   for (ServerView& server : servers) {
     server.state = Judge(server);
     ++list.states[static_cast<size_t>(server.state)];

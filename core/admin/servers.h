@@ -22,7 +22,7 @@ inline constexpr size_t kServerStates = 7;
 struct ServerView {
   std::string address;
   bool is_default = false;
-  uint32_t sessions = 0;
+  uint64_t sessions = 0;                     // of all processes
   const DestinationHealth* check = nullptr;  // nullptr: is not checked; owned by the prober
   const ServerHealth::Unavailable* refused = nullptr;  // owned by the list
   ServerState state = ServerState::kUnknown;

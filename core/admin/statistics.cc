@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "admin/generations.h"
+#include "admin/merge.h"
 #include "admin/readiness.h"
 #include "admin/servers.h"
 #include "admin/totals.h"
@@ -93,6 +95,25 @@ nlohmann::ordered_json DestinationsJson(const ServerList& list) {
   return json;
 }
 
+// Adds the older processes, and what they have now.
+void AddGenerations(const Generations& older, nlohmann::ordered_json& json) {
+  for (const GenerationState& state : older.states()) {
+    json["generations"].push_back({{"pid", state.process.pid},
+                                   {"version", state.version},
+                                   {"since", state.process.since},
+                                   {"uptime_seconds", state.uptime_seconds},
+                                   {"state", state.silent ? "no answer" : "draining"},
+                                   {"sessions", state.sessions}});
+  }
+  auto& sessions = json["sessions"];
+  auto add = [&](const char* name, uint64_t GenerationState::*member) {
+    sessions[name] = sessions[name].get<uint64_t>() + older.SumOf(member);
+  };
+  add("active", &GenerationState::sessions);
+  add("relaying", &GenerationState::relaying);
+  add("connecting", &GenerationState::connecting);
+}
+
 }  // namespace
 
 int64_t CertificateNotAfter(const Overview& overview) {
@@ -127,7 +148,9 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList
   for (const CloseReason& reason : kCloseReasons) {
     json["sessions"]["ended"][std::string(reason.word)] = SumEnded(proxy, reason.number);
   }
-  json["limits"]["users"] = proxy.admission().users().active();
+  json["generations"] = nlohmann::ordered_json::array();
+  if (overview.older) AddGenerations(*overview.older, json);
+  json["limits"]["users"] = CountUsers(proxy.admission().users(), overview.older);
   json["limits"]["blocked_addresses"] = proxy.admission().guard().blocked();
   for (const AdmissionVerdict& verdict : kAdmissionVerdicts) {
     json["limits"]["logins_refused"][std::string(verdict.word)] =

@@ -8,6 +8,7 @@
 namespace rum {
 
 class Explainer;
+class Generations;
 class GeoWatcher;
 class MapWatcher;
 class Prober;
@@ -27,6 +28,7 @@ struct Overview {
   bool draining;
   const TlsContexts* tls = nullptr;
   const GeoWatcher* geo = nullptr;
+  Generations* older = nullptr;  // nullptr: none
 };
 
 // [main] Expiry of the certificate shown to clients, in seconds since 1970; 0: no certificate.

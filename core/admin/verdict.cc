@@ -27,6 +27,7 @@ class Judgement {
                                        facts_.workers_stuck == 1 ? "worker is" : "workers are"));
     }
     Sessions();
+    Older();
     Certificate();
     Map();
     Memory();
@@ -116,6 +117,17 @@ class Judgement {
     if (percent >= kNearlyFull) {
       Add(Level::kWarning, fmt::format("sessions {} % of the limit", percent));
     }
+  }
+
+  void Older() {
+    if (facts_.older == 0) return;
+    Add(Level::kGood,
+        fmt::format("{} session{} in {} older process{}", Grouped(facts_.older_sessions),
+                    facts_.older_sessions == 1 ? "" : "s", facts_.older,
+                    facts_.older == 1 ? "" : "es"));
+    if (facts_.older_silent == 0) return;
+    Add(Level::kWarning, fmt::format("{} older process{} not answer", facts_.older_silent,
+                                     facts_.older_silent == 1 ? " does" : "es do"));
   }
 
   void Certificate() {

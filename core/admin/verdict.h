@@ -22,6 +22,9 @@ struct VerdictFacts {
   int64_t map_loaded_at = 0;  // 0: never
   uint64_t map_records = 0;
   bool map_refused = false;  // the newest file; the one before is in use
+  size_t older = 0;  // processes from before a hand-over, their sessions, and how many are silent
+  uint64_t older_sessions = 0;
+  size_t older_silent = 0;
   int64_t now = 0;
 };
 

@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "base/fd.h"
+#include "base/http_answer.h"
 
 namespace rum {
 namespace {
@@ -36,7 +36,7 @@ Result<std::string> Ask(const std::string& path, const char* method, const std::
                  "no rum answers on " + path + ": " + std::strerror(errno) +
                      " (rum --control sock:PATH creates it, -s PATH selects another)"};
   }
-  std::string request = std::string(method) + " " + what + " HTTP/1.0\r\nContent-Length: 0\r\n\r\n";
+  const std::string request = HttpRequest(method, what);
   if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(request.size())) {
     return Error{Fault::kSystem, path + ": " + std::strerror(errno)};
@@ -48,17 +48,10 @@ Result<std::string> Ask(const std::string& path, const char* method, const std::
       return Error{Fault::kSystem, path + ": the answer is incomplete"};
     answer.append(bytes, static_cast<size_t>(n));
   }
-  size_t head = answer.find("\r\n\r\n");
-  if (answer.compare(0, 5, "HTTP/") != 0 || head == answer.npos) {
-    return Error{Fault::kSystem, path + ": this is not the control socket of rum"};
-  }
-  std::string body = answer.substr(head + 4);
-  constexpr std::string_view kLength = "\r\nContent-Length: ";
-  if (size_t at = answer.find(kLength); at < head) {
-    size_t size = std::strtoull(answer.c_str() + at + kLength.size(), nullptr, 10);
-    if (body.size() < size) return Error{Fault::kSystem, path + ": the answer is incomplete"};
-  }
-  if (answer.compare(8, 5, " 200 ") == 0) return body;
+  auto read = ReadHttpAnswer(answer);
+  if (!read) return Error{Fault::kSystem, path + ": " + read.error().text};
+  std::string& body = read->body;
+  if (read->status == 200) return body;
   auto json = Json::parse(body, nullptr, false);
   auto error = json.is_object() ? json.find("error") : json.end();
   std::string why = error != json.end() && error->is_string() ? error->get<std::string>() : body;

@@ -209,7 +209,8 @@ int Run(const Command& command, const std::vector<std::string>& words, const std
   auto text = Show(command.show, *body, &tree);
   if (!text) return Fail(text.error());
   std::fputs(text->c_str(), stdout);
-  return tree.value("possible", Json(true)) == Json(false) ? kRefused : 0;
+  const bool partly = command.show == ShowKilled && tree.contains("no_answer");
+  return partly || tree.value("possible", Json(true)) == Json(false) ? kRefused : 0;
 }
 
 // The first word where a command is expected, if it is none; empty: it is one.

@@ -41,6 +41,16 @@ std::string State(const Json& s) {
   return text;
 }
 
+// A line for each process that has not answered the one that was asked.
+std::string Silent(const Json& s) {
+  std::string lines;
+  if (!s.contains("no_answer")) return lines;
+  for (const Json& pid : s.at("no_answer")) {
+    lines += "process " + Shown(pid) + " does not answer, its sessions are missing\n";
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::string VerdictWord(const Json& stats) {
@@ -59,24 +69,31 @@ std::string Shown(const Json& value) {
 
 std::string ShowStatus(const Json& s) {
   const Json& sessions = s.at("sessions");
-  return Table(
-      {{"rum", Shown(s.at("rum").at("version")) + ", process " + Shown(s.at("rum").at("pid"))},
-       {"state", State(s)},
-       {"ready", s.at("rum").at("ready").get<bool>() ? "yes" : "no"},
-       {"up", ShowDuration(s.at("rum").at("uptime_seconds").get<double>())},
-       {"module", Shown(s.at("module").at("name"))},
-       {"workers", Shown(s.at("rum").at("workers")) + ", " +
-                       Shown(s.at("rum").at("workers_stuck")) + " stuck"},
-       {"sessions", Shown(sessions.at("active")) + " now, " + Shown(sessions.at("relaying")) +
-                        " logged in, " + Shown(sessions.at("connecting")) + " connecting, " +
-                        Shown(sessions.at("accepted")) + " since the start"},
-       {"logins",
-        Shown(sessions.at("logins")) + ", failed " + Shown(s.at("limits").at("login_failures"))},
-       {"servers", Shown(s.at("health_checks").at("up")) + " up, " +
-                       Shown(s.at("health_checks").at("down")) + " down, " +
-                       Shown(s.at("health_checks").at("unknown")) + " unknown"},
-       {"users", Shown(s.at("limits").at("users")) + " with sessions, " +
-                     Shown(s.at("limits").at("blocked_addresses")) + " addresses blocked"}});
+  std::vector<std::vector<std::string>> rows = {
+      {"rum", Shown(s.at("rum").at("version")) + ", process " + Shown(s.at("rum").at("pid"))},
+      {"state", State(s)},
+      {"ready", s.at("rum").at("ready").get<bool>() ? "yes" : "no"},
+      {"up", ShowDuration(s.at("rum").at("uptime_seconds").get<double>())},
+      {"module", Shown(s.at("module").at("name"))},
+      {"workers",
+       Shown(s.at("rum").at("workers")) + ", " + Shown(s.at("rum").at("workers_stuck")) + " stuck"},
+      {"sessions", Shown(sessions.at("active")) + " now, " + Shown(sessions.at("relaying")) +
+                       " logged in, " + Shown(sessions.at("connecting")) + " connecting, " +
+                       Shown(sessions.at("accepted")) + " since the start"},
+      {"logins",
+       Shown(sessions.at("logins")) + ", failed " + Shown(s.at("limits").at("login_failures"))},
+      {"servers", Shown(s.at("health_checks").at("up")) + " up, " +
+                      Shown(s.at("health_checks").at("down")) + " down, " +
+                      Shown(s.at("health_checks").at("unknown")) + " unknown"},
+      {"users", Shown(s.at("limits").at("users")) + " with sessions, " +
+                    Shown(s.at("limits").at("blocked_addresses")) + " addresses blocked"}};
+  for (const Json& one : s.value("generations", Json::array())) {
+    rows.push_back({"older", "process " + Shown(one.at("pid")) + ", rum " +
+                                 Shown(one.at("version")) + ", " + Shown(one.at("state")) + ", " +
+                                 Shown(one.at("sessions")) + " sessions, up " +
+                                 ShowDuration(one.at("uptime_seconds").get<double>())});
+  }
+  return Table(rows);
 }
 
 std::string ShowDestinations(const Json& s) {
@@ -120,7 +137,8 @@ std::string ShowUsers(const Json& s) {
     rows.push_back({Shown(one.at("user")), mean, Shown(one.at("sessions_most"))});
   }
   return Table(rows) + Shown(s.at("active")) + " users in all\n" +
-         (over_time ? "sessions of " + Shown(s.at("samples")) + " samples, one a minute\n" : "");
+         (over_time ? "sessions of " + Shown(s.at("samples")) + " samples, one a minute\n" : "") +
+         Silent(s);
 }
 
 std::string ShowLimits(const Json& s) {
@@ -157,21 +175,26 @@ std::string ShowMap(const Json& s) {
 std::string ShowSessions(const Json& s) {
   std::vector<std::vector<std::string>> rows = {
       {"ID", "CLIENT", "USER", "DESTINATION", "STATE", "AGE", "RECEIVED", "SENT"}};
-  for (const Json& one : s.at("sessions")) {
+  const auto& list = s.at("sessions");
+  const bool older = std::any_of(list.begin(), list.end(),
+                                 [](const Json& one) { return one.contains("process"); });
+  if (older) rows[0].push_back("PROCESS");
+  for (const Json& one : list) {
     rows.push_back({Shown(one.at("id")), Shown(one.at("client")),
                     one.contains("user") ? Shown(one.at("user")) : "-",
                     one.contains("destination") ? Shown(one.at("destination")) : "-",
                     Shown(one.at("state")), ShowDuration(one.at("seconds").get<double>()),
                     ShowSizeBriefly(one.at("received").get<double>()),
                     ShowSizeBriefly(one.at("sent").get<double>())});
+    if (one.contains("process")) rows.back().push_back(Shown(one.at("process")));
   }
   std::string more = s.at("matched").get<size_t>() > s.at("sessions").size()
                          ? "and more: " + Shown(s.at("matched")) + " in all\n"
                          : "";
-  return Table(rows) + more;
+  return Table(rows) + more + Silent(s);
 }
 
-std::string ShowKilled(const Json& s) { return Shown(s.at("matched")) + " ended\n"; }
+std::string ShowKilled(const Json& s) { return Shown(s.at("matched")) + " ended\n" + Silent(s); }
 std::string ShowDone(const Json& s) { return Shown(s.at("done")) + "\n"; }
 
 Result<std::string> Show(std::string (*show)(const Json&), const std::string& answer, Json* tree) {

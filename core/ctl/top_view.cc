@@ -185,6 +185,8 @@ void TopView::TakeServers(const Json& stats) {
   process_ = "rum " + Shown(rum.at("version")) + "   up " +
              ShowDuration(rum.at("uptime_seconds").get<double>()) + "   " +
              Shown(stats.at("module").at("name"));
+  const Json older = stats.value("generations", Json::array());
+  if (!older.empty()) process_ += "   older processes " + std::to_string(older.size());
   const size_t known = stats.contains("servers") ? Number(stats, "servers", "known") : servers;
   servers_ = "servers " + std::to_string(known) + "   down " + std::to_string(down.size()) +
              "   drain or maint " + std::to_string(disabled);

@@ -138,6 +138,7 @@ Daemon::~Daemon() {
   for (event* e : events_) event_free(e);
   successor_.reset();
   if (shared_) HandOverAdmin();
+  generations_.reset();
   if (proxy_) {
     if (shared_) proxy_->Drain(true);
     proxy_->Join();
@@ -186,6 +187,10 @@ Status Daemon::Start() {
   auto config = ModuleConfig::Make(module_, settings_->module_values);
   if (!config) return config.error();
   proxy_ = std::make_unique<Proxy>(base_, settings_, *config);
+  proxy_->StartIdsAbove(origin_.ids_above);
+  if (!origin_.generations.empty()) {
+    generations_ = std::make_unique<Generations>(base_, std::move(origin_.generations));
+  }
   prober_ = std::make_unique<Prober>(base_, *proxy_, settings_->health_check);
   explainer_ = std::make_unique<Explainer>(*proxy_);
   auto tls = TlsContexts::Make(settings_->tls);

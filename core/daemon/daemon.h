@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "admin/generations.h"
 #include "admin/http.h"
 #include "daemon/background.h"
 #include "daemon/privileges.h"
@@ -44,7 +45,9 @@ class Daemon {
     std::optional<Identity> identity;  // the user to switch to
     bool has_map;                      // the previous process has a map
     std::vector<HandoverNote::ServerAdmin> admin_states;
-    Fd pidfile;  // the lock of the previous process
+    Fd pidfile;                           // the lock of the previous process
+    std::vector<Generation> generations;  // older processes, the previous one included
+    uint64_t ids_above;                   // of their sessions
   };
 
   // [main] This and all below.
@@ -75,8 +78,8 @@ class Daemon {
   void Serve();
   void UseTls(std::shared_ptr<const TlsContexts> tls);
   Overview overview() const {
-    return {*proxy_,  *prober_,  *explainer_, watcher_.get(),
-            started_, draining_, tls_.get(),  geo_.get()};
+    return {*proxy_,   *prober_,   *explainer_, watcher_.get(),    started_,
+            draining_, tls_.get(), geo_.get(),  generations_.get()};
   }
   void ReloadAll(Actions::Answer answer = {});  // for SIGHUP
   struct Reloaded {
@@ -101,6 +104,7 @@ class Daemon {
   void Stop();
   void HandOver(Actions::Answer answer = {});
   void HandOverAdmin();
+  std::vector<Generation> NextGenerations();
   void OnSuccessor(const std::string& failed);
   static void OnDelayOver(evutil_socket_t, short, void* self);
   static void OnIdleLook(evutil_socket_t, short, void* self);
@@ -122,8 +126,9 @@ class Daemon {
   std::unique_ptr<MapWatcher> watcher_;
   std::unique_ptr<GeoWatcher> geo_;
   std::unique_ptr<StatisticsServer> statistics_, control_;  // -m, --control
-  std::unique_ptr<Successor> successor_;                    // while it starts
-  Actions::Answer upgraded_;                                // called with its result
+  std::unique_ptr<Generations> generations_;  // nullptr: this process is the first one
+  std::unique_ptr<Successor> successor_;      // while it starts
+  Actions::Answer upgraded_;                  // called with its result
   Pidfile pidfile_;
   std::vector<event*> events_;
   std::shared_ptr<const TlsContexts> tls_;

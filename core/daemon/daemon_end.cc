@@ -1,5 +1,6 @@
 // The end of the daemon: draining after TERM, stopping, or handing over to a new process.
 #include <fmt/format.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -114,6 +115,7 @@ bool Daemon::Join() {
   log::Error("{}: the process ends without waiting any longer", proxy_->hook_watch().Describe());
   // Releases what the next process needs, and saves what would be lost.
   if (shared_) HandOverAdmin();
+  generations_.reset();
   control_.reset();
   statistics_.reset();
   Pidfile{std::move(pidfile_)};
@@ -150,12 +152,34 @@ void Daemon::HandOver(Actions::Answer answer) {
   for (const auto& one : proxy_->server_health().List(ServerHealth::kMost)) {
     if (one.admin != AdminState::kReady) note.admin_states.push_back({one.server, one.admin});
   }
+  note.generations = NextGenerations();
+  note.ids_above = proxy_->IdsAbove();
   auto successor = Successor::Start(base_, origin_.program, std::move(note),
                                     [this](const std::string& failed) { OnSuccessor(failed); });
-  if (!successor) return refuse(successor.error().text);
+  if (!successor) {
+    if (control_) control_->CancelHandOver();
+    return refuse(successor.error().text);
+  }
   successor_ = std::move(*successor);
   upgraded_ = std::move(answer);
   log::Info("hand-over: process {} is starting, {}", successor_->pid(), origin_.program.path);
+}
+
+// The older processes that the next one speaks for. This one is among them if it will have a
+// control socket of its own.
+std::vector<Generation> Daemon::NextGenerations() {
+  std::vector<Generation> all;
+  if (generations_) all = generations_->processes();
+  if (!control_) return all;
+  auto path = control_->PrepareHandOver();
+  if (!path) {
+    log::Warning("hand-over: rumctl will not reach the sessions that stay in this process: {}",
+                 path.error().text);
+    return all;
+  }
+  all.push_back({::getpid(), ::time(nullptr), *path});
+  if (all.size() > Generations::kMost) all.erase(all.begin());
+  return all;
 }
 
 void Daemon::HandOverAdmin() {
@@ -169,12 +193,14 @@ void Daemon::OnSuccessor(const std::string& failed) {
   auto answer = std::exchange(upgraded_, {});
   if (!failed.empty()) {
     pidfile_.Restore();
+    if (control_) control_->CancelHandOver();
     log::Error("the hand-over has failed, this process continues to serve: {}", failed);
     if (answer) answer(Error{Fault::kConfig, "the old process continues to serve: " + failed}, "");
     return;
   }
-  log::Info("hand-over: process {} serves; {} sessions continue in this process until they end",
-            successor->pid(), proxy_->Load());
+  log::Info("hand-over: process {} serves; {} sessions continue in this process until they end{}",
+            successor->pid(), proxy_->Load(),
+            control_ ? "" : "; nothing reaches them, since there is no --control");
   if (answer) {
     answer(Ok(), fmt::format("process {} serves; {} sessions are left in the old one",
                              successor->pid(), proxy_->Load()));
@@ -183,6 +209,7 @@ void Daemon::OnSuccessor(const std::string& failed) {
   service_.HandOverTo(successor->pid());
   state_->GiveUp();
   HandOverAdmin();
+  if (generations_) generations_->Forget();  // the new process speaks for them
   // The process that rotates the log only signals the process that serves.
   Every(kLogLook, [](evutil_socket_t, short, void*) { log::Reopen(); });
   Drain();

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <climits>
+#include <cstdint>
 #include <cstring>
 #include <optional>
 
@@ -15,6 +17,7 @@ namespace {
 
 constexpr size_t kVariableMost = 32 * 1024;  // also readable by older versions
 constexpr size_t kRestMost = 64 * 1024 * 1024;
+constexpr uint64_t kIdsMost = uint64_t{1} << 53;  // JSON readers know no greater integers
 
 std::string Escape(std::string_view text) {
   std::string out;
@@ -49,6 +52,23 @@ std::string_view Cut(std::string_view& rest, char mark) {
   return part;
 }
 
+template <class Number>
+bool ReadNumber(std::string_view text, Number most, Number& number) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() && number > 0 && number <= most;
+}
+
+bool ReadGeneration(std::string_view entry, HandoverNote& note) {
+  Generation one;
+  const bool good = ReadNumber(Cut(entry, ':'), INT_MAX, one.pid) &&
+                    ReadNumber(Cut(entry, ':'), INT64_MAX, one.since);
+  auto socket = Unescape(entry);
+  if (!good || !socket || socket->empty()) return false;
+  one.socket = std::move(*socket);
+  note.generations.push_back(std::move(one));
+  return note.generations.size() <= Generations::kMost;
+}
+
 // Parses one entry into the note; false: it is invalid. `rest` receives the file with further
 // entries; nullptr in that file, which may not name another.
 bool ReadEntry(std::string_view entry, HandoverNote& note, Fd* rest) {
@@ -64,6 +84,8 @@ bool ReadEntry(std::string_view entry, HandoverNote& note, Fd* rest) {
         {*server, kind == kAdminStateWords[1] ? AdminState::kDrain : AdminState::kMaintenance});
     return true;
   }
+  if (kind == "older") return ReadGeneration(entry, note);
+  if (kind == "ids") return ReadNumber(entry, kIdsMost, note.ids_above);
   std::string_view number = Cut(entry, ':');
   int fd = -1;
   auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), fd);
@@ -121,6 +143,10 @@ std::string WriteHandoverNote(const HandoverNote& note) {
     out +=
         fmt::format(",{}:{}", kAdminStateWords[static_cast<size_t>(one.state)], Escape(one.server));
   }
+  for (const Generation& one : note.generations) {
+    out += fmt::format(",older:{}:{}:{}", one.pid, one.since, Escape(one.socket));
+  }
+  if (note.ids_above) out += fmt::format(",ids:{}", note.ids_above);
   return out;
 }
 

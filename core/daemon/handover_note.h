@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "admin/generations.h"
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/result.h"
@@ -19,7 +20,8 @@ inline constexpr const char* kHandoverVariable = "RUM_HANDOVER";
 // "ready:7,stderr:8,map:,pidfile:9,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x,drain:tcp:db1:3306";
 // in addresses ',', '%' and control characters are written as %XX. "shared:10" is the memory of the
 // modules' shared table. "rest:9" is a file with further entries, since an environment variable is
-// limited to 128 KiB.
+// limited to 128 KiB. "older:71:1700000000:/run/rum/control.sock.71" is a process that ends with
+// its sessions, "ids:4194308" an id that no session of an older process has or exceeds.
 struct HandoverNote {
   struct ServerAdmin {
     std::string server;
@@ -32,6 +34,8 @@ struct HandoverNote {
   int shared = -1;        // the memory of the modules' shared table; -1: none
   std::vector<SharedSocket> sockets;
   std::vector<ServerAdmin> admin_states;  // servers that an operator has disabled
+  std::vector<Generation> generations{};  // the older processes, the oldest first
+  uint64_t ids_above = 0;                 // the new process gives its sessions greater ids
 };
 
 std::string WriteHandoverNote(const HandoverNote& note);

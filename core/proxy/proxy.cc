@@ -33,6 +33,9 @@ void WarnOfDescriptors(const Settings& settings) {
   if (missing) log::Warning("{}", *missing);
 }
 
+// More sessions than a worker can begin while a new process starts (Successor::kTimeout).
+constexpr uint64_t kIdsOfHandover = 1 << 20;
+
 // A pipe has two ends.
 int64_t PipesToSpare(uint64_t spare) {
   return static_cast<int64_t>(std::min<uint64_t>(spare / 2, INT64_MAX));
@@ -71,6 +74,12 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       hook_watch_(std::make_unique<HookWatch>(*this)),
       base_(base) {}
 
+uint64_t Proxy::IdsAbove() const {
+  uint64_t most = ids_above_ / settings_->workers + 1;
+  for (const auto& worker : workers_) most = std::max(most, worker->ids_given.get());
+  return (most + kIdsOfHandover + 1) * settings_->workers;
+}
+
 Proxy::~Proxy() {
   {
     std::lock_guard lock(mutex);
@@ -96,6 +105,7 @@ Status Proxy::Start() {
   ShareDescriptors(*settings_);
   for (unsigned i = 0; i < settings_->workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
+    if (ids_above_) workers_.back()->ids_given.Add(ids_above_ / settings_->workers + 1);
     workers_.back()->set_map(map_);
     workers_.back()->set_geo(geo_);
     workers_.back()->set_tls(tls_);

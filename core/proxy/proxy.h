@@ -61,6 +61,10 @@ class Proxy {
   // [main] Accepts no new clients; sessions continue. `handed_over`: another process has the
   // sockets, too.
   void Drain(bool handed_over = false);
+  // [main] Before Start(): all ids of sessions will be greater.
+  void StartIdsAbove(uint64_t id) { ids_above_ = id; }
+  // [main] An id that no session will have until a hand-over that begins now is over.
+  uint64_t IdsAbove() const;
   // [main] The number of client connections, and of probes.
   size_t Load() const;
   // [main] Ends every session.
@@ -153,6 +157,7 @@ class Proxy {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   event_base* const base_;
+  uint64_t ids_above_ = 0;
   size_t next_prober_ = 0;  // worker for the next probe
   bool draining_ = false;
   bool serves_ = false;

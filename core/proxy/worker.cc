@@ -51,6 +51,7 @@ Worker::Worker(Proxy& proxy, unsigned index)
       dialogues(sizeof(Dialogue)),
       proxy_(proxy),
       index_(index),
+      workers_(proxy.settings()->workers),
       buffer_(std::make_unique_for_overwrite<uint8_t[]>(kBufferSize)),
       settings_(proxy.settings()),
       module_config_(proxy.module_config()) {

@@ -127,7 +127,11 @@ class Worker final : public rum_worker, private Loop::Watcher {
     tls_ = std::move(tls);
     kept.NextGeneration();
   }
-  uint64_t NextSessionId() { return (++last_session_id_) * 1024 + index_; }
+  // Ids of one process differ, since the workers take turns; see Proxy::StartIdsAbove().
+  uint64_t NextSessionId() {
+    ids_given.Add(1);
+    return ids_given.get() * workers_ + index_;
+  }
 
   // [worker] The current address of --source-address; moves on when its ports are used up.
   size_t source = 0;
@@ -141,6 +145,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
 
   WorkerCalls module_calls{*this};
   Counters counters;
+  Counter ids_given;
   WorkerServers servers;
   Pipes pipes;
   Freelist dialogues;
@@ -159,7 +164,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
   static void OnCallBacks(void* self);
 
   Proxy& proxy_;
-  const unsigned index_;
+  const unsigned index_, workers_;  // and how many there are
   bool stopped_ = false;  // the loop ends with this turn
   std::unique_ptr<uint8_t[]> buffer_;
   std::shared_ptr<const Settings> settings_;
@@ -168,7 +173,6 @@ class Worker final : public rum_worker, private Loop::Watcher {
   std::shared_ptr<const GeoDatabase> geo_;
   std::shared_ptr<const TlsContexts> tls_;
   void* module_data_ = nullptr;
-  uint64_t last_session_id_ = 0;
   uint64_t last_ticket_ = 0;
   std::unordered_map<uint64_t, Session*> tickets_;
   Session* sessions_ = nullptr;

@@ -23,6 +23,8 @@ HandoverNote Example() {
   note.shared = 21;
   note.admin_states = {{"tcp:db1:3306", AdminState::kDrain},
                        {"sock:/run/a,b", AdminState::kMaintenance}};
+  note.generations = {{71, 1700000000, "/run/a,b:c.71"}, {72, 1700000001, "/run/c.72"}};
+  note.ids_above = 4194308;
   return note;
 }
 
@@ -46,6 +48,12 @@ TEST(HandoverNote, SaysWhatWasWritten) {
   EXPECT_EQ(read->admin_states[0].state, AdminState::kDrain);
   EXPECT_EQ(read->admin_states[1].server, "sock:/run/a,b");
   EXPECT_EQ(read->admin_states[1].state, AdminState::kMaintenance);
+  ASSERT_EQ(read->generations.size(), 2u);
+  EXPECT_EQ(read->generations[0].pid, 71);
+  EXPECT_EQ(read->generations[0].since, 1700000000);
+  EXPECT_EQ(read->generations[0].socket, "/run/a,b:c.71");
+  EXPECT_EQ(read->generations[1].socket, "/run/c.72");
+  EXPECT_EQ(read->ids_above, 4194308u);
 }
 
 TEST(HandoverNote, IsOneReadableLine) {
@@ -96,16 +104,43 @@ TEST(HandoverNote, TheFileWithTheRestHasNoRestItselfAndIsRead) {
 }
 
 TEST(HandoverNote, IsRefusedWhenItCannotBeRead) {
-  for (const char* text :
-       {"", "ready:7", "stderr:8", "ready:7,stderr:8,map:1", "ready:7,stderr:8,own:5",
-        "ready:7,stderr:8,own:5:nonsense", "ready:7,stderr:8,own:x:tcp:a:1",
-        "ready:7,stderr:8,other:5:tcp:a:1", "ready:-1,stderr:8", "ready:2,stderr:8",
-        "ready:7:x,stderr:8", "ready:7,stderr:8,pidfile:x", "ready:7,stderr:8,own:5:sock:/a%2",
-        "ready:7,stderr:8,own:5:sock:/a%GG", "ready:7,stderr:8,,", "ready:7,stderr:8,drain",
-        "ready:7,stderr:8,maint:db1", "ready:99999999999,stderr:8"}) {
+  for (const char* text : {"",
+                           "ready:7",
+                           "stderr:8",
+                           "ready:7,stderr:8,map:1",
+                           "ready:7,stderr:8,own:5",
+                           "ready:7,stderr:8,own:5:nonsense",
+                           "ready:7,stderr:8,own:x:tcp:a:1",
+                           "ready:7,stderr:8,other:5:tcp:a:1",
+                           "ready:-1,stderr:8",
+                           "ready:2,stderr:8",
+                           "ready:7:x,stderr:8",
+                           "ready:7,stderr:8,pidfile:x",
+                           "ready:7,stderr:8,own:5:sock:/a%2",
+                           "ready:7,stderr:8,own:5:sock:/a%GG",
+                           "ready:7,stderr:8,,",
+                           "ready:7,stderr:8,drain",
+                           "ready:7,stderr:8,older:0:1:/c",
+                           "ready:7,stderr:8,older:7:1:",
+                           "ready:7,stderr:8,older:7",
+                           "ready:7,stderr:8,older:-7:1:/c",
+                           "ready:7,stderr:8,older:7:x:/c",
+                           "ready:7,stderr:8,ids:",
+                           "ready:7,stderr:8,ids:0",
+                           "ready:7,stderr:8,ids:18446744073709551615",
+                           "ready:7,stderr:8,maint:db1",
+                           "ready:99999999999,stderr:8"}) {
     auto read = ReadHandoverNote(text);
     EXPECT_FALSE(read.ok()) << text;
   }
+}
+
+TEST(HandoverNote, ListsABoundedNumberOfOlderProcesses) {
+  HandoverNote note = Example();
+  note.generations.resize(Generations::kMost, note.generations[0]);
+  EXPECT_TRUE(ReadHandoverNote(WriteHandoverNote(note)).ok());
+  note.generations.push_back(note.generations[0]);
+  EXPECT_FALSE(ReadHandoverNote(WriteHandoverNote(note)).ok());
 }
 
 TEST(HandoverNote, ThatWasCutAnywhereDoesNoHarm) {
