@@ -169,8 +169,8 @@ bool InUse(const Overview& overview, const Address& server) {
   const auto& defaults = overview.proxy.settings()->destinations;
   if (std::find(defaults.begin(), defaults.end(), server) != defaults.end()) return true;
   if (overview.proxy.loads().Sessions(server.text()) > 0) return true;
-  if (!overview.map) return false;
-  const auto& mapped = overview.map->destinations();
+  if (!overview.map_destinations) return false;
+  const auto& mapped = *overview.map_destinations;
   return std::any_of(mapped.begin(), mapped.end(), [&](const std::string& text) {
     auto address = ParseAddress(text);
     return address && *address == server;

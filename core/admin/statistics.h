@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 namespace rum {
 
@@ -17,7 +18,7 @@ struct TlsContexts;
 struct VerdictFacts;
 
 // The parts of the process that statistics read. `map` is null without -M; `tls` and its members
-// may be null.
+// may be null, and so may the map if all its sources are on other machines.
 struct Overview {
   Proxy& proxy;
   const Prober& prober;
@@ -27,6 +28,7 @@ struct Overview {
   bool draining;
   const TlsContexts* tls = nullptr;
   const GeoWatcher* geo = nullptr;
+  const std::vector<std::string>* map_destinations = nullptr;  // servers of records
 };
 
 // [main] Expiry of the certificate shown to clients, in seconds since 1970; 0: no certificate.
