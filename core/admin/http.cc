@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "admin/map_sources.h"
 #include "admin/page.h"
 #include "admin/page_style.h"
 #include "admin/readiness.h"
@@ -45,7 +46,12 @@ void StatisticsServer::Serve(evhttp_request* raw) {
     request->Reply(200, kPlainText, "alive\n");
   } else if (what == "/ready") {
     std::string why = WhyNotReady(overview);
-    request->Reply(why.empty() ? 200 : 503, kPlainText, (why.empty() ? "ready" : why) + "\n");
+    const int code = why.empty() ? 200 : 503;
+    if (why.empty()) {
+      why = "ready";
+      for (const std::string& fault : SourceFaults(overview.proxy)) why += "; down: " + fault;
+    }
+    request->Reply(code, kPlainText, why + "\n");
   } else if (what == "/") {
     request->AddHeader("Content-Security-Policy", PagePolicy().c_str());
     request->AddHeader("Referrer-Policy", "no-referrer");

@@ -1,5 +1,7 @@
 #include "daemon/remote_map_start.h"
 
+#include <event2/event.h>
+#include <event2/thread.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -7,6 +9,7 @@
 #include <utility>
 
 #include "base/trusted_file.h"
+#include "upstream/resolver.h"
 
 namespace rum {
 namespace {
@@ -62,6 +65,35 @@ Result<std::unique_ptr<RemoteMap>> MakeRemoteMap(const Settings& settings, Resol
     remote.source.tls = std::move(*tls);
   }
   return std::make_unique<RemoteMap>(resolver, settings.map_sources, std::move(remote));
+}
+
+Result<std::vector<std::string>> FindDownSources(const Settings& settings) {
+  constexpr timeval kLook = {0, 20000};
+  evthread_use_pthreads();
+  std::unique_ptr<event_base, decltype(&event_base_free)> base(event_base_new(), event_base_free);
+  Resolver resolver(base.get(), Millis(0), settings.dns_timeout, settings.resolv_conf);
+  auto remote = MakeRemoteMap(settings, resolver);
+  if (!remote) return remote.error();
+  std::vector<std::string> down;
+  if (!*remote) return down;
+  if (auto started = (*remote)->Start({}); !started) return started.error();
+  const uint64_t end = NowMillis() + Of(settings.map_timeout) + Of(settings.dns_timeout);
+  std::vector<RemoteMap::SourceState> states;
+  for (bool known = false; !known && NowMillis() < end;) {
+    event_base_loopexit(base.get(), &kLook);
+    event_base_dispatch(base.get());
+    states = (*remote)->States();
+    known = true;
+    for (size_t i = 0; i < states.size(); ++i) {
+      known &= !settings.map_sources[i].remote() || states[i].known;
+    }
+  }
+  for (size_t i = 0; i < states.size(); ++i) {
+    if (!settings.map_sources[i].remote() || states[i].up) continue;
+    const std::string why = states[i].known ? states[i].fault : "no answer";
+    down.push_back(settings.map_sources[i].text + ": " + why);
+  }
+  return down;
 }
 
 }  // namespace rum

@@ -147,6 +147,7 @@ void RemoteMap::Report(size_t source, bool usable, const std::string& fault) {
   SourceState& state = states_[source];
   if (!state.known || state.up != up) state.since = ::time(nullptr);
   state.known = true;
+  state.answered |= usable;
   state.up = up;
   state.fault = fault;
 }

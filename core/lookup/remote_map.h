@@ -65,6 +65,7 @@ class RemoteMap final : private SourceHost {
 
   struct SourceState {
     bool known = false;  // a first connection was made, or has failed
+    bool answered = false;  // it was usable at least once
     bool up = false;     // it answers
     std::string fault;   // what is wrong; also of a source that answers
     int64_t since = 0;   // seconds since 1970, of `up`
