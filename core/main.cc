@@ -19,6 +19,7 @@
 #include "daemon/daemon.h"
 #include "daemon/explain.h"
 #include "daemon/privileges.h"
+#include "daemon/remote_map_start.h"
 #include "daemon/service.h"
 #include "daemon/successor.h"
 #include "geo/geo_database.h"
@@ -49,9 +50,11 @@ std::string Lines(const std::string& text) {
 
 // The error of a file that the user of --user cannot read, as it does at a reload; empty: none.
 std::string Unreadable(const Settings& settings, const Identity& identity) {
-  for (const std::string& path : {settings.map, settings.geo_db, settings.tls.files.certificate,
-                                  settings.tls.files.key, settings.tls.files.authorities,
-                                  settings.tls.upstream_authorities, settings.stats_token_file}) {
+  for (const std::string& path :
+       {settings.map, settings.map_password_file, settings.map_token_file, settings.map_ca,
+        settings.geo_db, settings.tls.files.certificate, settings.tls.files.key,
+        settings.tls.files.authorities, settings.tls.upstream_authorities,
+        settings.stats_token_file}) {
     const int error = path.empty() ? 0 : ErrorOfReadingAs(identity, path);
     if (error == 0 || error == ENOENT) continue;  // reported where it is read
     return path + ": the user of --user cannot read it, as at a reload: " + std::strerror(error);
@@ -82,6 +85,12 @@ int Check(const CommandLine& line) {
     if (map && ((*map)->rules().refused || (!has_countries && (*map)->rules().needing_countries))) {
       add(settings.map + ": " + Complaints(**map, has_countries).front());
     }
+  }
+  // rum starts without them; so this is no mistake.
+  auto down = FindDownSources(settings);
+  if (!down) add(down.error().text);
+  for (const std::string& source : down ? *down : std::vector<std::string>()) {
+    std::fputs(Lines("warning: the source is down: " + source).c_str(), stderr);
   }
   if (!settings.geo_db.empty()) {
     if (auto geo = GeoDatabase::Load(settings.geo_db); !geo) {

@@ -19,7 +19,7 @@
 #include "base/escape.h"
 #include "base/log.h"
 #include "limits/admission.h"
-#include "map/map_watcher.h"
+#include "lookup/remote_map.h"
 #include "probe/explainer.h"
 #include "proxy/proxy.h"
 #include "proxy/session_list.h"
@@ -224,8 +224,8 @@ bool InUse(const Overview& overview, const Address& server) {
   if (std::find(defaults.begin(), defaults.end(), server) != defaults.end()) return true;
   if (overview.proxy.loads().Sessions(server.text()) > 0) return true;
   if (overview.older && overview.older->SessionsAt(server.text()) > 0) return true;
-  if (!overview.map) return false;
-  const auto& mapped = overview.map->destinations();
+  if (!overview.map_destinations) return false;
+  const auto& mapped = *overview.map_destinations;
   return std::any_of(mapped.begin(), mapped.end(), [&](const std::string& text) {
     auto address = ParseAddress(text);
     return address && *address == server;
@@ -277,11 +277,23 @@ void Explain(const Call& call) {
       });
 }
 
+// One user, or all=1.
+void ForgetMap(const Call& call) {
+  const auto user = call.request->Get("user"), all = call.request->Get("all");
+  if (user.has_value() == all.has_value()) return Refuse(call, "name a user, or say --all");
+  RemoteMap* remote = call.overview.proxy.remote_map();
+  if (!remote) return Refuse(call, "the user map has no source on another machine: nothing is cached");
+  user ? remote->Forget(*user) : remote->ForgetAll();
+  call.request->Reply(Ok(), user ? "forgotten: the next login of this user asks the source"
+                                 : "forgotten: the next logins ask the sources");
+}
+
 const Row kCommands[] = {
     {"/kill", {"id", "user", "ip", "destination"}, Kill},
     {"/drain", {"destination"}, Drain},
     {"/maint", {"destination"}, Maintain},
     {"/ready", {"destination"}, Ready},
+    {"/map/forget", {"user", "all"}, ForgetMap},
     {"/set", {"name", "value"}, SetLimit},
     {"/explain", {"user"}, Explain},
     {"/log", {"level"}, SetLog},

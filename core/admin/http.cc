@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "admin/generations.h"
+#include "admin/map_sources.h"
 #include "admin/page.h"
 #include "admin/page_style.h"
 #include "admin/readiness.h"
@@ -80,7 +81,12 @@ void StatisticsServer::Answer(const std::shared_ptr<Request>& request) {
     request->Reply(200, kPlainText, "alive\n");
   } else if (what == "/ready") {
     std::string why = WhyNotReady(overview);
-    request->Reply(why.empty() ? 200 : 503, kPlainText, (why.empty() ? "ready" : why) + "\n");
+    const int code = why.empty() ? 200 : 503;
+    if (why.empty()) {
+      why = "ready";
+      for (const std::string& fault : SourceFaults(overview.proxy)) why += "; down: " + fault;
+    }
+    request->Reply(code, kPlainText, why + "\n");
   } else if (what == "/") {
     request->AddHeader("Content-Security-Policy", PagePolicy().c_str());
     request->AddHeader("Referrer-Policy", "no-referrer");

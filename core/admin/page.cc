@@ -349,6 +349,11 @@ class Page {
     Line("records", Grouped(map["records"].get<uint64_t>()), true);
     Line("size", ShowSize(static_cast<double>(map["bytes"].get<uint64_t>())), true);
     Line("loaded", facts_.map_loaded_at ? Ago(facts_.map_loaded_at) + " ago" : "never", true);
+    if (map.contains("cache")) {
+      const auto& cache = map["cache"];
+      Line("users cached", Grouped(cache["entries"].get<uint64_t>()), true);
+      Line("answered by the cache", Grouped(cache["hits"].get<uint64_t>()), true);
+    }
     Line("lookups", Grouped(map["lookups"].get<uint64_t>()), true);
     Line("unknown users", Grouped(map["misses"].get<uint64_t>()), true);
     EndBox();

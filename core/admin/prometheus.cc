@@ -3,6 +3,7 @@
 
 #include <iterator>
 
+#include "admin/map_sources.h"
 #include "admin/prometheus_servers.h"
 #include "admin/readiness.h"
 #include "admin/statistics.h"
@@ -151,6 +152,7 @@ std::string StatisticsPrometheus(const Overview& overview) {
     one("rum_map_loaded_timestamp_seconds", "gauge", "When the user map was loaded",
         static_cast<uint64_t>(stats.loaded_at));
   }
+  WriteMapSourceMetrics(proxy, out);
   const FileWatchStats geo = overview.geo ? overview.geo->stats() : FileWatchStats();
   one("rum_geo_ranges", "gauge", "Ranges of addresses in the country database",
       overview.geo ? overview.geo->current()->ranges() : 0);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "admin/generations.h"
+#include "admin/map_sources.h"
 #include "admin/servers.h"
 #include "admin/statistics.h"
 #include "admin/totals.h"
@@ -30,8 +31,11 @@ std::string WhyTooFewServers(const ReadyServers& wanted, const ServerList& serve
 
 std::string WhyNotReady(const Overview& overview, const ServerList& servers) {
   if (overview.draining) return "draining";
-  if (overview.map && overview.map->stats().loads == 0) return "no user map is loaded";
-  auto why = overview.proxy.hook_watch().WhyNotReady();
+  const bool loaded = overview.map && overview.map->stats().loads > 0;
+  auto why = loaded ? std::string() : WhyNoSource(overview.proxy);
+  if (!why.empty()) return why;
+  if (overview.map && !loaded && !overview.proxy.remote_map()) return "no user map is loaded";
+  why = overview.proxy.hook_watch().WhyNotReady();
   if (!why.empty()) return why;
   return WhyTooFewServers(overview.proxy.settings()->ready_servers, servers);
 }
@@ -53,6 +57,7 @@ VerdictFacts FactsOf(const Overview& overview, const ServerList& servers) {
                         .most_memory = proxy.settings()->access_control.max_memory,
                         .certificate_end = CertificateNotAfter(overview),
                         .has_map = overview.map != nullptr,
+                        .source_faults = SourceFaults(proxy),
                         .now = ::time(nullptr)};
   if (overview.older) {
     const auto& states = overview.older->states();

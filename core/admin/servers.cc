@@ -44,8 +44,8 @@ bool Before(const ServerView& a, const ServerView& b) {
 // The servers of the map, which the prober knows only if it checks them.
 std::vector<std::string> Unchecked(const Overview& overview) {
   std::vector<std::string> servers;
-  if (!overview.map || overview.prober.on()) return servers;
-  for (const std::string& text : overview.map->destinations()) {
+  if (!overview.map_destinations || overview.prober.on()) return servers;
+  for (const std::string& text : *overview.map_destinations) {
     if (servers.size() == Prober::kDestinationsMost) break;
     if (auto address = ParseAddress(text)) servers.push_back(address->text());
   }

@@ -9,6 +9,7 @@
 
 #include "admin/generations.h"
 #include "admin/merge.h"
+#include "admin/map_sources.h"
 #include "admin/readiness.h"
 #include "admin/servers.h"
 #include "admin/totals.h"
@@ -171,9 +172,9 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList
       {"open", health.open()}, {"opened", health.opened()}, {"skipped", health.skipped()}};
   json["admin"] = {{"disabled", health.disabled()}};
   if (int64_t end = CertificateNotAfter(overview)) json["tls"]["certificate_not_after"] = end;
-  json["map"]["configured"] = overview.map != nullptr;
-  if (overview.map) {
-    const MapWatchStats& stats = overview.map->stats();
+  json["map"]["configured"] = overview.map || proxy.remote_map();
+  if (overview.map || proxy.remote_map()) {
+    const MapWatchStats stats = overview.map ? overview.map->stats() : MapWatchStats();
     auto map = proxy.map();
     json["map"]["loaded"] = map != nullptr;
     json["map"]["records"] = map ? map->records() : 0;
@@ -185,6 +186,7 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList
     json["map"]["loaded_at"] = stats.loaded_at;
     json["map"]["last_error"] = stats.last_error;
   }
+  AddMapSources(proxy, json["map"]);
   json["geo"]["configured"] = overview.geo != nullptr;
   const FileWatchStats geo = overview.geo ? overview.geo->stats() : FileWatchStats();
   json["geo"]["ranges"] = overview.geo ? overview.geo->current()->ranges() : 0;

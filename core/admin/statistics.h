@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 namespace rum {
 
@@ -18,7 +19,7 @@ struct TlsContexts;
 struct VerdictFacts;
 
 // The parts of the process that statistics read. `map` is null without -M; `tls` and its members
-// may be null.
+// may be null, and so may the map if all its sources are on other machines.
 struct Overview {
   Proxy& proxy;
   const Prober& prober;
@@ -29,6 +30,7 @@ struct Overview {
   const TlsContexts* tls = nullptr;
   const GeoWatcher* geo = nullptr;
   Generations* older = nullptr;  // nullptr: none
+  const std::vector<std::string>* map_destinations = nullptr;  // servers of records
 };
 
 // [main] Expiry of the certificate shown to clients, in seconds since 1970; 0: no certificate.

@@ -139,6 +139,9 @@ class Judgement {
   }
 
   void Map() {
+    for (const std::string& fault : facts_.source_faults) {
+      Add(Level::kWarning, "a source of the map is down: " + fault);
+    }
     if (!facts_.has_map || !facts_.map_loaded_at) return;  // never loaded: not ready
     if (facts_.map_refused) Add(Level::kWarning, "the new map was refused");
     Add(Level::kGood, "map " +

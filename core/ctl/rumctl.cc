@@ -33,6 +33,9 @@ struct Command {
   const char* help;
 };
 
+// A command of two words, which "map" stands for.
+constexpr const char* kMapForget = "map forget";
+
 constexpr Command kCommands[] = {
     {"status", "", "GET", "/stats", {}, ShowStatus, "show a summary"},
     {"sessions",
@@ -57,7 +60,20 @@ constexpr Command kCommands[] = {
      {},
      ShowLimits,
      "list the limits, their use and their refusals"},
-    {"map", "", "GET", "/stats", {}, ShowMap, "show the state of the user map"},
+    {"map",
+     "[forget USER | forget --all]",
+     "GET",
+     "/stats",
+     {},
+     ShowMap,
+     "show the state of the user map; forget: ask its source again at the next login"},
+    {kMapForget,
+     "USER | all=1",
+     "POST",
+     "/map/forget",
+     {"user"},
+     ShowDone,
+     ""},
     {"explain",
      "USER[@IP]",
      "POST",
@@ -246,9 +262,12 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   std::vector<std::string> words;
+  bool all = false;
   for (const Command& command : kCommands) {
+    if (command.name == kMapForget) continue;
     auto* sub = app.add_subcommand(command.name, command.help);
     if (*command.words) sub->add_option("words", words, "")->type_name(command.words);
+    if (command.show == ShowMap) sub->add_flag("--all", all, "forget all users");
   }
   try {
     app.parse(argc, argv);
@@ -270,6 +289,11 @@ int Main(int argc, char** argv) {
   }
   if (socket.starts_with("sock:")) socket.erase(0, 5);
   std::string name = app.get_subcommands().front()->get_name();
+  if (name == "map" && !words.empty() && words.front() == "forget") {
+    name = kMapForget;
+    words.erase(words.begin());
+    if (all) words.push_back("all=1");
+  }
   auto command = std::find_if(std::begin(kCommands), std::end(kCommands),
                               [&](const Command& c) { return name == c.name; });
   return Run(*command, words, socket, json);

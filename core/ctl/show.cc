@@ -165,11 +165,23 @@ std::string ShowExplained(const Json& s) {
 std::string ShowMap(const Json& s) {
   const Json& map = s.at("map");
   if (!map.at("configured").get<bool>()) return "there is no user map\n";
-  return Table({{"records", Shown(map.at("records"))},
-                {"size", ShowSize(map.at("bytes").get<double>())},
-                {"loads", Shown(map.at("loads")) + ", refused " + Shown(map.at("load_failures"))},
-                {"look-ups", Shown(map.at("lookups")) + ", misses " + Shown(map.at("misses"))},
-                {"last error", Shown(map.at("last_error"))}});
+  std::vector<std::vector<std::string>> rows = {
+      {"records", Shown(map.at("records"))},
+      {"size", ShowSize(map.at("bytes").get<double>())},
+      {"loads", Shown(map.at("loads")) + ", refused " + Shown(map.at("load_failures"))},
+      {"look-ups", Shown(map.at("lookups")) + ", misses " + Shown(map.at("misses"))},
+      {"last error", Shown(map.at("last_error"))}};
+  if (!map.contains("sources")) return Table(rows);
+  for (const Json& source : map.at("sources")) {
+    const std::string fault = Shown(source.at("fault"));
+    rows.push_back({source.at("up").get<bool>() ? "up" : "down",
+                    Shown(source.at("source")) + (fault.empty() ? "" : ": " + fault)});
+  }
+  const Json& cache = map.at("cache");
+  rows.push_back({"cache", Shown(cache.at("entries")) + " users, " +
+                               ShowSize(cache.at("bytes").get<double>()) + ", " + Shown(cache.at("hits")) + " answers, " +
+                               Shown(cache.at("stale")) + " stale"});
+  return Table(rows);
 }
 
 std::string ShowSessions(const Json& s) {

@@ -15,6 +15,7 @@
 #include "base/trusted_file.h"
 #include "base/units.h"
 #include "config.h"
+#include "daemon/remote_map_start.h"
 #include "limits/access_control.h"
 #include "limits/resident.h"
 #include "map/column.h"
@@ -202,6 +203,9 @@ Status Daemon::Start() {
   if (!geo) return geo.error();
   UseGeo(std::move(*geo));
   if (auto watched = WatchMap(); !watched) return watched;
+  auto remote = MakeRemoteMap(*settings_, proxy_->resolver());
+  if (!remote) return remote.error();
+  proxy_->SetRemoteMap(std::move(*remote));
   if (auto opened = OpenAdmin(); !opened) return opened;
   if (!origin_.takes_over) {  // otherwise the old process owns it until this one serves
     auto pidfile = Pidfile::Write(settings_->pidfile);
@@ -220,6 +224,7 @@ Status Daemon::Start() {
     proxy_->server_health().Set(server, state);
   }
   if (auto dropped = DropPrivileges(); !dropped) return dropped;
+  if (auto started = StartRemoteMap(); !started) return started;
   return proxy_->Start();
 }
 
@@ -253,7 +258,7 @@ Status Daemon::WatchMap() {
           log::Warning("{}: {}", settings_->map, text);
         }
         proxy_->SetMap(std::move(map));
-        prober_->SetMapDestinations(watcher_->destinations());
+        SetDestinations();
       },
       [](const Error& error) { log::Error("{}", error.text); });
   if (auto started = watcher_->Start(); !started) return started;
@@ -262,6 +267,25 @@ Status Daemon::WatchMap() {
     return Error{Fault::kMap, watcher_->stats().last_error};
   }
   return Ok();
+}
+
+Status Daemon::StartRemoteMap() {
+  RemoteMap* remote = proxy_->remote_map();
+  if (!remote) return Ok();
+  return remote->Start([this](std::vector<std::string> servers) {
+    proxy_->main_queue().Post([this, servers = std::move(servers)]() mutable {
+      remote_destinations_ = std::move(servers);
+      SetDestinations();
+    });
+  });
+}
+
+// The servers that the file names, and those of the records that other sources have answered.
+void Daemon::SetDestinations() {
+  map_destinations_ = watcher_ ? watcher_->destinations() : std::vector<std::string>();
+  map_destinations_.insert(map_destinations_.end(), remote_destinations_.begin(),
+                           remote_destinations_.end());
+  prober_->SetMapDestinations(map_destinations_);
 }
 
 Result<std::unique_ptr<GeoWatcher>> Daemon::WatchGeo(const Settings& settings) {

@@ -68,6 +68,8 @@ class Daemon {
   // daemon.cc
   Status JudgeStateDirectory(uid_t owner) const;
   Status WatchMap();
+  Status StartRemoteMap();
+  void SetDestinations();
   // nullptr without --geo-db. Proxy::SetGeo() is left to the caller.
   Result<std::unique_ptr<GeoWatcher>> WatchGeo(const Settings& settings);
   void UseGeo(std::unique_ptr<GeoWatcher> geo);
@@ -78,8 +80,8 @@ class Daemon {
   void Serve();
   void UseTls(std::shared_ptr<const TlsContexts> tls);
   Overview overview() const {
-    return {*proxy_,   *prober_,   *explainer_, watcher_.get(),    started_,
-            draining_, tls_.get(), geo_.get(),  generations_.get()};
+    return {*proxy_,   *prober_,   *explainer_, watcher_.get(),     started_,
+            draining_, tls_.get(), geo_.get(),  generations_.get(), &map_destinations_};
   }
   void ReloadAll(Actions::Answer answer = {});  // for SIGHUP
   struct Reloaded {
@@ -124,6 +126,7 @@ class Daemon {
   std::unique_ptr<Prober> prober_;
   std::unique_ptr<Explainer> explainer_;
   std::unique_ptr<MapWatcher> watcher_;
+  std::vector<std::string> remote_destinations_, map_destinations_;
   std::unique_ptr<GeoWatcher> geo_;
   std::unique_ptr<StatisticsServer> statistics_, control_;  // -m, --control
   std::unique_ptr<Generations> generations_;  // nullptr: this process is the first one

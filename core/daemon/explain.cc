@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "daemon/remote_map_start.h"
 #include "geo/geo_database.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
@@ -30,6 +31,12 @@ Result<Explanation> Answer(std::shared_ptr<const Settings> settings,
   proxy.SetMap(std::move(map));
   proxy.SetGeo(std::move(geo));
   proxy.SetTls(std::move(tls));
+  auto remote = MakeRemoteMap(*settings, proxy.resolver());
+  if (!remote) return remote.error();
+  proxy.SetRemoteMap(std::move(*remote));
+  if (proxy.remote_map()) {
+    if (auto started = proxy.remote_map()->Start({}); !started) return started.error();
+  }
   if (auto started = proxy.Start(); !started) return started.error();
   Explainer explainer(proxy);
   std::optional<Explanation> answer;

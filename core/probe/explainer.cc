@@ -10,6 +10,7 @@
 #include "limits/access_control.h"
 #include "limits/admission.h"
 #include "limits/verdicts.h"
+#include "lookup/map_walk.h"
 #include "map/map_file.h"
 #include "map/map_record.h"
 #include "map/map_rules.h"
@@ -52,6 +53,7 @@ void Explainer::Ask(ExplainQuestion question, Done done) {
   open_.push_back({.question = std::move(question),
                    .done = std::move(done),
                    .explanation = {},
+                   .walk = nullptr,
                    .allowed = true,
                    .servers = {},
                    .server = 0});
@@ -61,8 +63,7 @@ void Explainer::Ask(ExplainQuestion question, Done done) {
 void Explainer::Begin() {
   AddLine("user", open_.front().question.user);
   DescribeClient();
-  DescribeRecord();
-  DescribeRoute();
+  FindRecord();
 }
 
 void Explainer::Finish() {
@@ -110,14 +111,44 @@ void Explainer::DescribeClient() {
   o.allowed &= open;
 }
 
-void Explainer::DescribeRecord() {
+// Asks the sources as a session does.
+void Explainer::FindRecord() {
+  if (!proxy_.map() && !proxy_.remote_map()) return DescribeRoute();
   Open& o = open_.front();
-  const auto& map = proxy_.map();
-  if (!map) return;
-  std::string_view value;
-  if (map->Find(o.question.user, &value) != MapFile::Answer::kFound) {
-    return AddLine("map", "does not know this user");
+  if (!o.walk) o.walk = std::make_unique<MapWalk>(o.question.user);
+  const auto map = proxy_.map();
+  auto make_waiter = [this] {
+    return [this, &queue = queue_](RemoteAnswer answer) {
+      queue.Post([this, answer = std::move(answer)]() mutable {
+        open_.front().walk->Take(std::move(answer));
+        FindRecord();
+      });
+    };
+  };
+  const MapWalk::Kind kind = o.walk->Go(map.get(), proxy_.remote_map(), make_waiter);
+  if (kind == MapWalk::Kind::kWait) return;
+  if (proxy_.remote_map()) DescribeSource(kind);
+  if (kind == MapWalk::Kind::kFound) {
+    DescribeRecord(o.walk->value());
+  } else if (kind == MapWalk::Kind::kNotFound) {
+    AddLine("map", "does not know this user");
+  } else {
+    o.allowed = false;
+    AddLine("map", "UNAVAILABLE: it cannot be said whether there is this user");
   }
+  o.walk.reset();
+  DescribeRoute();
+}
+
+void Explainer::DescribeSource(MapWalk::Kind kind) {
+  const MapWalk& walk = *open_.front().walk;
+  if (!walk.why().empty()) AddLine("source", "DOWN: " + walk.why());
+  if (kind != MapWalk::Kind::kFound) return;
+  AddLine("source", proxy_.remote_map()->sources()[walk.source()].text);
+}
+
+void Explainer::DescribeRecord(std::string_view value) {
+  Open& o = open_.front();
   auto record = ParseMapRecord(value);
   // The module decides what happens to an invalid record.
   if (!record) return AddLine("map", "the record " + record.error().text);

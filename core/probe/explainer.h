@@ -9,11 +9,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/address.h"
 #include "base/main_queue.h"
+#include "lookup/map_walk.h"
 
 namespace rum {
 
@@ -47,6 +49,7 @@ class Explainer {
     ExplainQuestion question;
     Done done;
     Explanation explanation;
+    std::unique_ptr<MapWalk> walk;  // while the record is looked up
     bool allowed = true;           // result of the checks that need no server
     std::vector<Address> servers;  // of the route
     size_t server = 0;             // index of the server being checked
@@ -56,7 +59,9 @@ class Explainer {
   void Finish();
   void AddLine(std::string key, std::string value);
   void DescribeClient();
-  void DescribeRecord();
+  void FindRecord();
+  void DescribeSource(MapWalk::Kind kind);
+  void DescribeRecord(std::string_view value);
   void DescribeRoute();
   void DescribeServer();
   void ProbeFor(std::optional<Address> server, void (Explainer::*then)(ProbeOutcome));

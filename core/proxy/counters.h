@@ -9,8 +9,8 @@
 #include "base/close_reasons.h"
 #include "limits/refusals.h"
 #include "limits/verdicts.h"
-#include "proxy/counter.h"
-#include "proxy/histogram.h"
+#include "base/counter.h"
+#include "base/histogram.h"
 
 namespace rum {
 

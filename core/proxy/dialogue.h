@@ -11,6 +11,8 @@
 
 #include "base/address.h"
 #include "limits/admission.h"
+#include "lookup/record_cache.h"
+#include "map/map_file.h"
 #include "net/buffer.h"
 #include "net/loop.h"
 #include "net/side.h"
@@ -21,6 +23,7 @@
 
 namespace rum {
 
+class MapWalk;
 class Session;
 class Worker;
 struct Probe;
@@ -68,6 +71,7 @@ class Dialogue {
     connector_.OnResolved(std::move(addresses));
   }
   void OnResumed(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* payload));
+  void OnLookedUp(RemoteAnswer answer);
   void OnPhaseDeadline();  // for connecting, TLS with a server, or the server's first byte
   void OnAnswered();       // bytes were queued for the server, or it has sent some
   void OnLoggedIn() { connector_.LoggedIn(); }  // a direction is relayed for the first time
@@ -168,7 +172,7 @@ class Dialogue {
   };
 
   Dialogue(Session& session, Worker& worker);
-  ~Dialogue() = default;
+  ~Dialogue();
   static void OnTimer(void* timer);
 
   bool ReadHeader();  // the PROXY headers: session_open.cc
@@ -182,7 +186,9 @@ class Dialogue {
   void KeepAtLast();
   bool FindReset();
   bool DeliverOutcome();
-  bool DeliverLookup();
+  bool LookUp();
+  bool LookUpRemotely();
+  void DeliverLookup(MapFile::Answer answer, std::string_view value);
   bool DeliverResumed();
   bool DeliverTimer();
   bool DeliverDrained();
@@ -223,6 +229,8 @@ class Dialogue {
 
   // Requests of the module, performed when its hook has returned.
   std::optional<std::string> lookup_;
+  std::unique_ptr<MapWalk> walk_;  // the look-up, if a source is on another machine
+  uint64_t asked_map_ = 0;         // the ticket while it waits for an answer
   std::optional<std::vector<Address>> connect_;
   bool gives_up_ = false;  // the upstream that is there, for the one of connect_
   uint8_t connects_ = 0;   // accepted calls of connect()

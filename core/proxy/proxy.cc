@@ -9,6 +9,7 @@
 #include "limits/access_control.h"
 #include "limits/admission.h"
 #include "limits/descriptors.h"
+#include "lookup/remote_map.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "net/listening_socket.h"
@@ -253,6 +254,8 @@ void Proxy::SetMap(std::shared_ptr<const MapFile> map) {
   map_ = map;
   for (auto& worker : workers_) worker->Post([w = worker.get(), map] { w->set_map(map); });
 }
+
+void Proxy::SetRemoteMap(std::unique_ptr<RemoteMap> remote) { remote_map_ = std::move(remote); }
 
 void Proxy::SetGeo(std::shared_ptr<const GeoDatabase> geo) {
   geo_ = geo;

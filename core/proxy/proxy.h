@@ -31,6 +31,7 @@ class Listener;
 class MapFile;
 class ModuleConfig;
 class ServerHealth;
+class RemoteMap;
 class Resolver;
 class SessionLister;
 class Worker;
@@ -87,6 +88,10 @@ class Proxy {
   // [main] Gives the workers a new map; allowed before Start().
   void SetMap(std::shared_ptr<const MapFile> map);
   const std::shared_ptr<const MapFile>& map() const { return map_; }
+  // [main] The map's sources on other machines; before Start(). nullptr: there are none.
+  void SetRemoteMap(std::unique_ptr<RemoteMap> remote);
+  RemoteMap* remote_map() { return remote_map_.get(); }
+  const RemoteMap* remote_map() const { return remote_map_.get(); }
   // [main] Gives the workers a new country database, nullptr: none; allowed before Start().
   void SetGeo(std::shared_ptr<const GeoDatabase> geo);
   const std::shared_ptr<const GeoDatabase>& geo() const { return geo_; }
@@ -138,6 +143,7 @@ class Proxy {
   std::shared_ptr<const ModuleConfig> module_config_;
   MainQueue queue_;
   std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<RemoteMap> remote_map_;  // uses the resolver
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<AccessControl> access_control_;
   std::unique_ptr<ServerHealth> server_health_;

@@ -15,7 +15,7 @@
 
 #include "base/close_reasons.h"
 #include "base/keyed_hash.h"
-#include "proxy/counter.h"
+#include "base/counter.h"
 
 namespace rum {
 

@@ -336,6 +336,11 @@ void Session::OnResumed(uint64_t ticket, int32_t status, void* payload,
   Converse();
 }
 
+void Session::OnLookedUp(RemoteAnswer answer) {
+  dialogue_->OnLookedUp(std::move(answer));
+  Converse();
+}
+
 void Session::End(uint32_t reason, std::string_view text) {
   if (state_ == State::kDialogue) {
     dialogue_->Close(reason, text);

@@ -33,6 +33,7 @@ class ModuleConfig;
 class Worker;
 struct ServerCounters;
 struct Probe;
+struct RemoteAnswer;
 struct ProxyEnds;
 struct SessionEntry;
 struct SessionFilter;
@@ -107,6 +108,7 @@ class Session final : public rum_session, private Loop::Watcher {
   // [worker] Events; each may destroy the session at the end of the turn.
   void OnResolved(std::vector<SocketAddress> addresses);  // the addresses of the connector's name
   void OnResumed(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* payload));
+  void OnLookedUp(RemoteAnswer answer);
   void OnSettled();
   void OnLoginDeadline();
   void OnPhaseDeadline();  // for the PROXY header, connecting, or the server's first byte

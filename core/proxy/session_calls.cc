@@ -168,7 +168,7 @@ int32_t Dialogue::TakeBack(uint32_t which) {
 
 int32_t Dialogue::Lookup(std::string_view key) {
   if (lookup_ || session_.refused()) return RUM_E_STATE;
-  if (worker_.settings().map.empty()) return RUM_E_UNSUPPORTED;
+  if (worker_.settings().map_sources.empty()) return RUM_E_UNSUPPORTED;
   lookup_.emplace(key);
   return RUM_OK;
 }
@@ -379,6 +379,7 @@ void Dialogue::OnResumed(uint64_t ticket, int32_t status, void* payload,
 // A pending answer finds no session; one that arrived too late is dropped.
 void Dialogue::DropAnswers() {
   if (pause_) worker_.DropTicket(pause_);
+  if (asked_map_) worker_.DropTicket(asked_map_);
   if (!resumed_ || !resumed_->drop) return;
   InHook in(worker_.hook_place, Hook::kDrop, session_.id());
   resumed_->drop(resumed_->payload);

@@ -13,6 +13,7 @@ inline constexpr const char* kAddressGroup =
     "Addresses (tcp:HOST:PORT, tls:HOST:PORT, tcp:[IPV6]:PORT, sock:PATH)";
 inline constexpr const char* kTimeoutGroup = "Timeouts (250ms, 6s, 5m, 1h, off)";
 inline constexpr const char* kNamesGroup = "Host names";
+inline constexpr const char* kMapGroup = "User map on another machine (redis:, http:)";
 inline constexpr const char* kLogGroup = "Log and statistics";
 
 struct OptionRow {
@@ -53,11 +54,26 @@ inline constexpr OptionRow kOptionRows[] = {
 
     {"-P,--protocol", "MODULE", "Protocol",
      "the protocol module (passthrough.so; with -M " RUM_MAP_MODULE ")"},
-    {"-M,--map", "FILE", "Protocol",
-     "the user map, a CDB file made by rum-map; read again when it is replaced"},
+    {"-M,--map", "SOURCE[,SOURCE...]", "Protocol",
+     "the user map: a CDB file made by rum-map, read again when it is replaced; "
+     "redis://HOST:PORT/DB?key=rum:user:{user}; http://HOST:PORT/PATH/{user}; or several, asked in "
+     "this order"},
     {"--module-dir", "DIR", "Protocol", "directory of the modules (" RUM_MODULE_DIR ")"},
     {"--state-dir", "DIR", "Protocol",
      "directory for what rum learns about servers and for its own certificate (" RUM_STATE_DIR ")"},
+
+    {"--map-ttl", "TIME", kMapGroup, "use a record for so long before asking for it again (60s)"},
+    {"--map-negative-ttl", "TIME", kMapGroup,
+     "believe for so long that a user does not exist (5s)"},
+    {"--map-stale", "TIME", kMapGroup,
+     "use records of this age while their source is down; off: never (1h)"},
+    {"--map-timeout", "TIME", kMapGroup, "one look-up in one source (2s)"},
+    {"--map-cache", "BYTES", kMapGroup, "memory for the records of remote sources (64M)"},
+    {"--map-password-file", "FILE", kMapGroup, "the password for Redis, in the first line of FILE"},
+    {"--map-token-file", "FILE", kMapGroup,
+     "the bearer token for HTTP sources, in the first line of FILE"},
+    {"--map-ca", "FILE", kMapGroup,
+     "CA certificates for rediss: and https:, PEM (the system's)"},
 
     {"--tls", "off|on|require", "TLS",
      "TLS inside the protocol, for clients: off, offered or required (off)", true},
@@ -201,6 +217,10 @@ inline constexpr DurationRow kDurationRows[] = {
     {"drain-timeout", &Settings::drain_timeout},
     {"handover-timeout", &Settings::handover_timeout},
     {"health-check", &Settings::health_check, false},
+    {"map-ttl", &Settings::map_ttl, false},
+    {"map-negative-ttl", &Settings::map_negative_ttl, false},
+    {"map-stale", &Settings::map_stale, false},
+    {"map-timeout", &Settings::map_timeout, false},
     {"dns-refresh", &Settings::dns_refresh, false},
     {"dns-timeout", &Settings::dns_timeout, false},
 };
@@ -242,9 +262,10 @@ struct GoneOption {
 inline constexpr GoneOption kGoneOptions[] = {
     {"ssl-max-proto", 0, "6.7", "remove it; TLS 1.3 is used if both sides support it"},
     {"ext", 'E', "6.7",
-     "external look-ups of users are not supported; put the users into the map, see rum-map(1)"},
+     "write --map with the address of the service, such as http://127.0.0.1:8080/users/{user}; see "
+     "OLDER VERSIONS in rum(8)"},
     {"ext-timeout", 0, "6.7",
-     "external look-ups of users are not supported; put the users into the map, see rum-map(1)"},
+     "write --map-timeout"},
     {RUM_GONE_MAP_OPTION, 0, "6.7", "it has no module; -P selects a module now"},
     {"from", 0, nullptr, "write --explain USER@IP"},
     {"group", 0, nullptr, "write --user NAME:GROUP"},

@@ -15,6 +15,7 @@
 #include "base/proxy_header.h"
 #include "limits/access_control.h"
 #include "limits/admission.h"
+#include "lookup/map_source.h"
 #include "tls/tls_contexts.h"
 #include "upstream/balance.h"
 #include "upstream/server_health.h"
@@ -47,7 +48,10 @@ struct Settings {
 
   std::string protocol;  // file of the module
   std::string module_dir;
-  std::string map;     // empty: no map
+  std::vector<MapSource> map_sources;  // of -M, in order; empty: no map
+  std::string map;                     // the one that is a file; empty: none is
+  uint64_t map_cache = 64 << 20;       // bytes, for records of remote sources
+  std::string map_password_file, map_token_file, map_ca;
   std::string geo_db;  // empty: no country database
   std::optional<Address> stats;
   std::string stats_token_file;  // empty: the statistics need no token
@@ -85,6 +89,10 @@ struct Settings {
   Millis health_check{10000};
   Millis dns_refresh{30000};
   Millis dns_timeout{4000};
+  Millis map_ttl{60000};
+  Millis map_negative_ttl{5000};
+  Millis map_stale{3600000};
+  Millis map_timeout{2000};
   std::string resolv_conf = "/etc/resolv.conf";
 
   // In the order of the module's option table.

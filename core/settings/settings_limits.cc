@@ -18,7 +18,8 @@ bool ReadNumber(const std::string& text, uint32_t least, uint32_t most, uint32_t
          number <= most;
 }
 
-// Parses "512M" into bytes; nullopt: invalid, or less than 1M.
+}  // namespace
+
 std::optional<uint64_t> ReadSize(std::string_view text) {
   constexpr std::string_view kUnits = "KMGT";
   uint64_t number = 0;
@@ -30,8 +31,6 @@ std::optional<uint64_t> ReadSize(std::string_view text) {
   if (number > UINT64_MAX >> 1 >> shift || number << shift < 1 << 20) return std::nullopt;
   return number << shift;
 }
-
-}  // namespace
 
 void SettingsReader::ReadClients() {
   if (auto file = One("geo-db")) {

@@ -45,7 +45,7 @@ void SettingsReader::ReadAll(const Module* module) {
     }
     BindOnce("control", s_.control);
   }
-  if (auto text = One("map")) s_.map = *text;
+  ReadMap();
   for (const char* name : {"protocol", "module-dir", "config"})
     One(name);  // read before; only check that it is given once
   if (auto text = One("pidfile")) s_.pidfile = *text;
@@ -135,9 +135,10 @@ void SettingsReader::Judge(const Module* module) {
   if (Many("listen").empty() && !Given("explain")) {
     Wrong("no address to listen on: give one, as in -s tcp:0.0.0.0:3306");
   }
-  if (!Given("destination") && s_.map.empty() && !Given("protocol")) {
+  if (!Given("destination") && !Given("map") && !Given("protocol")) {
     Wrong("no destination: give one, as in -d tcp:db0:3306, or a user map with -M");
   }
+  JudgeMap();
   if (module && (module->table().lacks & RUM_LACKS_PROXY_HEADER) != 0 &&
       s_.send_proxy != ProxyVersion::kOff) {
     Wrong("--send-proxy: servers of " + s_.protocol +

@@ -30,6 +30,9 @@ bool OnlyRelays(const rum_module& table);
 std::string Joined(std::string_view list);
 
 // [main] Fills `settings`, once. Its arguments must outlive it.
+// Parses "512M" into bytes; nullopt: invalid, or less than 1M.
+std::optional<uint64_t> ReadSize(std::string_view text);
+
 class SettingsReader {
  public:
   SettingsReader(const OptionTexts& texts, const OptionPlaces& places, Settings& settings)
@@ -65,6 +68,9 @@ class SettingsReader {
   void ReadAddresses();
   void BindOnce(const char* name, const std::optional<Address>& address, size_t index = SIZE_MAX);
   void ReadBalance();
+  // settings_map.cc
+  void ReadMap();
+  void JudgeMap();
   void ReadTls();
   void ReadTlsMode(const char* name, const std::map<std::string, TlsMode>& modes, TlsMode& mode);
   // settings_limits.cc

@@ -14,7 +14,7 @@ probe
 proxy
 settings
 module
-net limits
+net limits lookup
 tls map upstream geo
 base
 """

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "proxy/counter.h"
+#include "base/counter.h"
 
 namespace rum {
 

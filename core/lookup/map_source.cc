@@ -1,0 +1,255 @@
+#include "lookup/map_source.h"
+
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "base/address.h"
+#include "config.h"
+
+namespace rum {
+namespace {
+
+constexpr std::string_view kUser = "{user}";
+constexpr uint16_t kRedisPort = 6379;
+constexpr size_t kTextMost = 4096;
+
+Error Bad(std::string text) { return Error{Fault::kConfig, std::move(text)}; }
+
+struct Scheme {
+  std::string_view prefix;
+  MapSource::Kind kind;
+  bool tls, local;
+};
+constexpr Scheme kSchemes[] = {
+    {"redis://", MapSource::Kind::kRedis, false, false},
+    {"rediss://", MapSource::Kind::kRedis, true, false},
+    {"redis+sock:", MapSource::Kind::kRedis, false, true},
+    {"http://", MapSource::Kind::kHttp, false, false},
+    {"https://", MapSource::Kind::kHttp, true, false},
+    {"http+unix:", MapSource::Kind::kHttp, false, true},
+};
+
+const Scheme* SchemeOf(std::string_view text) {
+  auto found = std::find_if(std::begin(kSchemes), std::end(kSchemes),
+                            [&](const Scheme& one) { return text.starts_with(one.prefix); });
+  return found == std::end(kSchemes) ? nullptr : found;
+}
+
+// A file's name may have commas only if it is the only source.
+std::vector<std::string_view> Split(std::string_view text) {
+  std::vector<std::string_view> parts;
+  while (true) {
+    const size_t comma = text.find(',');
+    parts.push_back(text.substr(0, comma));
+    if (comma == text.npos) break;
+    text.remove_prefix(comma + 1);
+  }
+  if (std::none_of(parts.begin(), parts.end(), [](auto part) { return SchemeOf(part); })) return {};
+  return parts;
+}
+
+std::string_view Cut(std::string_view& rest, char mark) {
+  const size_t at = rest.find(mark);
+  const std::string_view part = rest.substr(0, at);
+  rest = at == rest.npos ? std::string_view() : rest.substr(at + 1);
+  return part;
+}
+
+std::optional<std::string> Decoded(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    unsigned byte = 0;
+    const std::string_view digits = text.substr(i + 1, 2);
+    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
+    if (digits.size() != 2 || error != std::errc() || end != digits.data() + 2) return {};
+    out += static_cast<char>(byte);
+    i += 2;
+  }
+  return out;
+}
+
+template <class T>
+bool ReadNumber(std::string_view text, T& number) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// HOST, HOST:PORT or [IPV6]:PORT.
+Status ReadHost(std::string_view text, uint16_t port, MapSource& source) {
+  std::string address = "tcp:" + std::string(text);
+  const bool has_port = text.rfind(':') != text.npos && text.rfind(':') + 1 < text.size() &&
+                        !text.ends_with(']');
+  if (!has_port) address += ":" + std::to_string(port);
+  auto parsed = ParseAddress(address);
+  if (!parsed) return parsed.error();
+  source.host = parsed->host;
+  source.port = parsed->port;
+  return Ok();
+}
+
+Status ReadPath(std::string_view path, MapSource& source) {
+  if (!path.starts_with('/') || path.size() >= sizeof(sockaddr_un::sun_path)) {
+    return Bad("the path of the socket is no absolute path of less than 108 bytes");
+  }
+  source.path = path;
+  return Ok();
+}
+
+Status ReadQuery(std::string_view query, MapSource& source, bool local) {
+  while (!query.empty()) {
+    std::string_view value = Cut(query, '&');
+    const std::string name(Cut(value, '='));
+    auto text = Decoded(value);
+    if (!text) return Bad(name + "= has a % that two hexadecimal digits do not follow");
+    if (name == "db" && local) {
+      if (!ReadNumber(*text, source.database)) return Bad("db= is no number");
+      continue;
+    }
+    std::string* target = name == "key"       ? &source.key
+                          : name == "field"   ? &source.field
+                          : name == "marker"  ? &source.marker
+                          : name == "channel" ? &source.channel
+                                              : nullptr;
+    if (!target) return Bad("'" + name + "' is not one of key, field, marker and channel");
+    *target = std::move(*text);
+  }
+  if (source.key.find(kUser) == std::string::npos &&
+      source.field.find(kUser) == std::string::npos) {
+    return Bad("there is no {user} in key= or field=, as in ?key=rum:user:{user}");
+  }
+  if (source.key.empty()) return Bad("key= is missing, as in ?key=rum:user:{user}");
+  if (source.marker.empty() || source.channel.empty()) return Bad("marker= or channel= is empty");
+  return Ok();
+}
+
+Status ReadRedis(std::string_view rest, bool local, MapSource& source) {
+  std::string_view place = Cut(rest, '?');
+  if (local) {
+    if (Status s = ReadPath(place, source); !s) return s;
+    return ReadQuery(rest, source, true);
+  }
+  const size_t slash = place.find('/');
+  if (slash != place.npos) {
+    const std::string_view number = place.substr(slash + 1);
+    if (!number.empty() && !ReadNumber(number, source.database)) {
+      return Bad("the database behind the / is no number");
+    }
+    place = place.substr(0, slash);
+  }
+  if (const size_t at = place.rfind('@'); at != place.npos) {
+    auto user = Decoded(place.substr(0, at));
+    if (!user || user->empty()) return Bad("the user before the @ is malformed");
+    source.user = std::move(*user);
+    place = place.substr(at + 1);
+  }
+  if (Status s = ReadHost(place, kRedisPort, source); !s) return s;
+  return ReadQuery(rest, source, false);
+}
+
+Status ReadHttp(std::string_view rest, const Scheme& scheme, MapSource& source) {
+#ifndef HAVE_CURL
+  return Bad("this build has no HTTP: it was made without libcurl");
+#endif
+  if (scheme.local) {
+    if (Status s = ReadPath(Cut(rest, ':'), source); !s) return s;
+    source.target = rest;
+  } else {
+    const size_t slash = rest.find('/');
+    const std::string_view host = rest.substr(0, slash);
+    if (slash != rest.npos) source.target = rest.substr(slash);
+    if (Status s = ReadHost(host, scheme.tls ? 443 : 80, source); !s) return s;
+  }
+  if (!source.target.starts_with('/') || source.target.find(kUser) == std::string::npos) {
+    return Bad("the path has no {user}, as in http://HOST/users/{user}");
+  }
+  const bool plain = std::all_of(source.target.begin(), source.target.end(),
+                                 [](unsigned char c) { return c > ' ' && c < 0x7f && c != '#'; });
+  if (!plain) return Bad("the path has a character that must be written as %XX");
+  return Ok();
+}
+
+// The part of a URL that may have a user and a password: before the first / or ?.
+bool HasPassword(std::string_view rest) {
+  const std::string_view place = rest.substr(0, rest.find_first_of("/?"));
+  const size_t at = place.rfind('@');
+  return at != place.npos && place.substr(0, at).find(':') != place.npos;
+}
+
+Result<MapSource> Parse(std::string_view text) {
+  MapSource source;
+  const Scheme* scheme = SchemeOf(text);
+  if (!scheme) {
+    if (text.empty()) return Bad("a source between two commas is empty");
+    source.text = source.path = text;
+    return source;
+  }
+  std::string_view rest = text.substr(scheme->prefix.size());
+  if (!scheme->local && HasPassword(rest)) {
+    return Bad(std::string(scheme->prefix) +
+               "... has a password, which ps would show to everybody: write it to a file, and give " +
+               (scheme->kind == MapSource::Kind::kRedis ? "--map-password-file"
+                                                        : "--map-token-file"));
+  }
+  if (text.size() > kTextMost) return Bad("a source has more than 4096 bytes");
+  source.kind = scheme->kind;
+  source.text = text;
+  source.tls = scheme->tls;
+  Status read = source.kind == MapSource::Kind::kRedis ? ReadRedis(rest, scheme->local, source)
+                                                       : ReadHttp(rest, *scheme, source);
+  if (!read) return Bad("'" + source.text + "': " + read.error().text);
+  return source;
+}
+
+}  // namespace
+
+Result<std::vector<MapSource>> ParseMapSources(std::string_view text) {
+  std::vector<std::string_view> parts = Split(text);
+  if (parts.empty()) parts.push_back(text);
+  if (parts.size() > kMapSourcesMost) return Bad("more than 8 sources");
+  std::vector<MapSource> sources;
+  for (std::string_view part : parts) {
+    auto source = Parse(part);
+    if (!source) return source.error();
+    for (const MapSource& other : sources) {
+      if (other.text == source->text) return Bad("'" + other.text + "' is given twice");
+      if (!other.remote() && !source->remote()) {
+        return Bad("'" + source->text + "' is a second file: one source may be a file");
+      }
+    }
+    sources.push_back(std::move(*source));
+  }
+  return sources;
+}
+
+std::string ForUser(std::string_view pattern, std::string_view user) {
+  std::string out;
+  for (size_t at; (at = pattern.find(kUser)) != pattern.npos;) {
+    out.append(pattern.substr(0, at)).append(user);
+    pattern.remove_prefix(at + kUser.size());
+  }
+  return out.append(pattern);
+}
+
+std::string PercentEncoded(std::string_view bytes) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string out;
+  for (unsigned char c : bytes) {
+    if (std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_' || c == '~') {
+      out += static_cast<char>(c);
+    } else {
+      out += {'%', kDigits[c >> 4], kDigits[c & 15]};
+    }
+  }
+  return out;
+}
+
+}  // namespace rum

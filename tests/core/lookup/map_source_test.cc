@@ -1,0 +1,108 @@
+#include "lookup/map_source.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "config.h"
+
+namespace rum {
+namespace {
+
+using Kind = MapSource::Kind;
+
+MapSource One(const std::string& text) {
+  auto sources = ParseMapSources(text);
+  EXPECT_TRUE(sources) << text << ": " << sources.error().text;
+  return sources && sources->size() == 1 ? (*sources)[0] : MapSource();
+}
+
+std::string FaultOf(const std::string& text) {
+  auto sources = ParseMapSources(text);
+  return sources ? "good" : sources.error().text;
+}
+
+TEST(MapSource, AFileIsAsBefore) {
+  for (const char* name : {"users.cdb", "/a,b/users.cdb", "a,b", "redis:file", "a b"}) {
+    EXPECT_EQ(One(name).path, name);
+    EXPECT_FALSE(One(name).remote());
+  }
+}
+
+TEST(MapSource, RedisHasHostDatabaseUserAndKey) {
+  MapSource s = One("redis://rum@db.example:6380/2?key=rum:user:{user}&marker=m&channel=c");
+  EXPECT_EQ(s.kind, Kind::kRedis);
+  EXPECT_EQ(s.host, "db.example");
+  EXPECT_EQ(s.port, 6380);
+  EXPECT_EQ(s.user, "rum");
+  EXPECT_EQ(s.database, 2u);
+  EXPECT_EQ(s.key, "rum:user:{user}");
+  EXPECT_EQ(s.marker, "m");
+  EXPECT_EQ(s.channel, "c");
+  s = One("redis://[::1]?key=users&field={user}");
+  EXPECT_EQ(s.host, "::1");
+  EXPECT_EQ(s.port, 6379);
+  EXPECT_EQ(s.field, "{user}");
+  EXPECT_EQ(s.marker, "rum:map:id");
+  s = One("redis://[::1]:7000/?key=a%26b%2c{user}");
+  EXPECT_EQ(s.port, 7000);
+  EXPECT_EQ(s.key, "a&b,{user}");
+  EXPECT_TRUE(One("rediss://h/?key={user}").tls);
+  s = One("redis+sock:/run/redis.sock?key={user}&db=3");
+  EXPECT_EQ(s.path, "/run/redis.sock");
+  EXPECT_EQ(s.database, 3u);
+}
+
+#ifdef HAVE_CURL
+TEST(MapSource, HttpHasHostAndPath) {
+  MapSource s = One("http://h:8080/users/{user}?x=1");
+  EXPECT_EQ(s.kind, Kind::kHttp);
+  EXPECT_EQ(s.port, 8080);
+  EXPECT_EQ(s.target, "/users/{user}?x=1");
+  s = One("https://h/{user}");
+  EXPECT_TRUE(s.tls);
+  EXPECT_EQ(s.port, 443);
+  s = One("http+unix:/run/users.sock:/u/{user}");
+  EXPECT_EQ(s.path, "/run/users.sock");
+  EXPECT_EQ(s.target, "/u/{user}");
+}
+#endif
+
+TEST(MapSource, SourcesAreSeparatedByCommas) {
+  auto sources = ParseMapSources("redis://a/?key={user},redis+sock:/b?key={user},/var/users.cdb");
+  ASSERT_TRUE(sources);
+  ASSERT_EQ(sources->size(), 3u);
+  EXPECT_EQ((*sources)[2].path, "/var/users.cdb");
+}
+
+TEST(MapSource, RefusesMistakes) {
+  for (const char* text :
+       {"redis://h/", "redis://h/?key=x", "redis://h/x?key={user}", "redis://h:0/?key={user}",
+        "redis://?key={user}", "redis://h/?key={user}&db=1", "redis://h/?key={user}&foo=1",
+        "redis://h/?key=%zz{user}", "redis://@h/?key={user}", "redis+sock:run?key={user}",
+        "redis://h/?field={user}", "redis://h/?key={user}&marker=", "redis://a/?key={user},",
+        "redis://a/?key={user},redis://a/?key={user}", "a.cdb,b.cdb,redis://a/?key={user}",
+        "http://h/", "http://u:p@h/{user}"}) {
+    EXPECT_NE(FaultOf(text), "good") << text;
+  }
+}
+
+TEST(MapSource, NoErrorShowsAPassword) {
+  for (const char* text : {"redis://:s3cr3t@h/?key={user}", "redis://u:s3cr3t@h/?key=x",
+                           "http://u:s3cr3t@h/x", "redis://h/?key={user}&password=s3cr3t"}) {
+    EXPECT_EQ(FaultOf(text).find("redis://h/?") == std::string::npos
+                  ? FaultOf(text).find("s3cr3t")
+                  : std::string::npos,
+              std::string::npos)
+        << FaultOf(text);
+  }
+}
+
+TEST(MapSource, PutsTheUserIntoKeysAndPaths) {
+  EXPECT_EQ(ForUser("a:{user}:{user}", "{user}"), "a:{user}:{user}");
+  EXPECT_EQ(ForUser("a:{user}", std::string_view("x\0y", 3)), std::string("a:x\0y", 5));
+  EXPECT_EQ(PercentEncoded("a/../b?%\xff~"), "a%2F..%2Fb%3F%25%FF~");
+}
+
+}  // namespace
+}  // namespace rum

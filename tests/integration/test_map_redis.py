@@ -1,0 +1,348 @@
+"""The user map in Redis: a real server with its faults, and fake ones with worse."""
+
+import signal
+import time
+
+from map_setup import UNAVAILABLE, UNKNOWN, Storm, front, letter_server, login
+from support import net
+from support.certificates import Authority
+from support.harness import check, has, same, test
+from support.net import until
+from support.redis import CHANNEL, MARKER, FakeRedis, Redis, bulk
+from support.rum import run_once
+from test_control import ctl
+from test_sni import build_map
+
+NEEDS = ("sni.so",)
+
+
+def two_servers(t):
+    return letter_server(t, "A"), letter_server(t, "B")
+
+
+def up(rum, source, value=1):
+    until(lambda: rum.metrics().get('rum_map_source_up{source="%s"}' % source) == value, 10,
+          "the source is %s" % ("up" if value else "down"))
+
+
+def ready(rum):
+    status, _, body = rum.get("/ready")
+    return status, body.decode().strip()
+
+
+def source_of(rum):
+    return rum.stats()["map"]["sources"][0]
+
+
+@test("Users in Redis are found, and those that are not there are unknown", needs=NEEDS)
+def _(t):
+    a, b = two_servers(t)
+    redis = Redis(t)
+    redis.set("a.example", a)
+    redis.set("b.example", b)
+    rum, here = front(t, [redis.source()])
+    up(rum, redis.source())
+    for _ in range(3):
+        same(login(here, "a.example"), "A")
+        same(login(here, "b.example"), "B")
+        same(login(here, "c.example"), UNKNOWN)
+    stats = rum.stats()["map"]
+    # a, b, c and c's wildcard: one question each.
+    same(source_of(rum)["questions"], 4, "questions")
+    same(stats["cache"]["hits"], 8, "answers of the cache")
+    same(stats["misses"], 6, "look-ups without a record")
+    has(ctl(t, "map"), "up")
+    same(ready(rum), (200, "ready"))
+
+
+@test("A changed record is used at once: by SET alone, by PUBLISH, and by rumctl", needs=NEEDS)
+def _(t):
+    a, b = two_servers(t)
+    redis = Redis(t)
+    rum, here = front(t, [redis.source()], "--map-ttl", "1h", "--map-negative-ttl", "1h")
+    up(rum, redis.source())
+    same(login(here, "u.example"), UNKNOWN)
+    for where, letter in ((a, "A"), (b, "B"), (a, "A")):
+        redis.set("u.example", where)
+        until(lambda: login(here, "u.example") == letter, 2, "SET was noticed")
+    redis.ask("DEL", "rum:user:u.example")
+    until(lambda: login(here, "u.example") == UNKNOWN, 2, "DEL was noticed")
+    redis.set("u.example", b)
+    until(lambda: login(here, "u.example") == "B", 2, "SET was noticed")
+    redis.ask("FLUSHALL")
+    until(lambda: login(here, "u.example") == UNAVAILABLE, 2, "FLUSHALL was noticed")
+    has(source_of(rum)["fault"], "rum:map:id is missing")
+
+    hashes = redis.source().replace("rum:user:{user}", "rum:users") + "&field={user}"
+    rum2, here2 = front(t, [hashes], "--map-ttl", "1h", "--map-negative-ttl", "1h")
+    redis.ask("SET", MARKER, "1")
+    redis.ask("HSET", "rum:users", "u.example", "u.example - " + a)
+    up(rum2, hashes)
+    same(login(here2, "u.example"), "A")
+    redis.ask("HSET", "rum:users", "u.example", "u.example - " + b)
+    same(login(here2, "u.example"), "A", "nobody has announced the change")
+    redis.ask("PUBLISH", CHANNEL, "u.example")
+    until(lambda: login(here2, "u.example") == "B", 2, "PUBLISH was noticed")
+    redis.ask("HSET", "rum:users", "u.example", "u.example - " + a)
+    redis.ask("PUBLISH", CHANNEL, "*")
+    until(lambda: login(here2, "u.example") == "A", 2, "PUBLISH * was noticed")
+    redis.ask("HSET", "rum:users", "u.example", "u.example - " + b)
+    has(ctl(t, "map", "forget", "u.example"), "forgotten")
+    same(login(here2, "u.example"), "B", "after rumctl map forget")
+    redis.ask("HSET", "rum:users", "u.example", "u.example - " + a)
+    has(ctl(t, "map", "forget", "--all"), "forgotten")
+    same(login(here2, "u.example"), "A", "after rumctl map forget --all")
+
+
+@test("Nil is no answer without the marker, nor is an error, a wrong type or a bad record",
+      needs=NEEDS)
+def _(t):
+    a, _ = two_servers(t)
+    redis = Redis(t, fill=False)
+    rum, here = front(t, [redis.source()])
+    until(lambda: "is missing" in source_of(rum)["fault"], 10, "the fault is seen")
+    same(login(here, "a.example"), UNAVAILABLE, "no marker")
+    has(ready(rum)[1], "is missing")
+    redis.set("a.example", a)
+    same(login(here, "a.example"), "A", "a record is believed without the marker")
+    redis.ask("SET", MARKER, "1")
+    same(login(here, "b.example"), UNKNOWN, "the marker is there")
+    redis.ask("LPUSH", "rum:user:list.example", "x")
+    same(login(here, "list.example"), UNAVAILABLE, "WRONGTYPE")
+    for name, record in (("empty", ""), ("other", "a.example - " + a), ("short", "short.example -"),
+                         ("lines", "lines.example - %s\nx - %s" % (a, a)),
+                         ("bad", "bad.example - nowhere"), ("plain", "plain.example Wonder-7Kd0q " + a),
+                         ("big", "big.example - %s note=%s" % (a, "x" * 70000))):
+        redis.ask("SET", "rum:user:%s.example" % name, record)
+        same(login(here, name + ".example"), UNAVAILABLE, name)
+        same(login(here, "a.example"), "A", "the next one, after " + name)
+    has(rum.log(), "has the record of 'a.example'")
+
+
+@test("A password is used, and a wrong one or none makes the source unavailable", needs=NEEDS)
+def _(t):
+    a, _ = two_servers(t)
+    redis = Redis(t, "--requirepass", "Wonder-7Kd0q", "--user", "rum on >Builder-e41Zz ~rum:* &* "
+                  "+@read +@connection +@transaction +subscribe +client", fill=False)
+    for key, value in ((MARKER, "1"), ("rum:user:a.example", "a.example - " + a)):
+        redis.ask("SET", key, value, password="Wonder-7Kd0q")
+    words = {}
+    for name, word in (("right", "Wonder-7Kd0q"), ("wrong", "nothing"), ("acl", "Builder-e41Zz")):
+        words[name] = t.path(name)
+        with open(words[name], "w") as f:
+            f.write(word + "\n")
+    as_user = redis.source().replace("redis://", "redis://rum@")
+    for source, arguments, outcome, fault in (
+            (redis.source(), ("--map-password-file", words["right"]), "A", ""),
+            (as_user, ("--map-password-file", words["acl"]), "A", ""),
+            (redis.source(), ("--map-password-file", words["wrong"]), UNAVAILABLE, "AUTH: WRONGPASS"),
+            (redis.source(), (), UNAVAILABLE, "NOAUTH")):
+        rum, here = front(t, [source], *arguments)
+        up(rum, source, 0 if fault else 1)
+        same(login(here, "a.example"), outcome)
+        has(source_of(rum)["fault"], fault)
+        check("nothing" not in rum.log(), "the password is in no log")
+        rum.finish()
+    code, _, err = run_once(t, "-s", "tcp:127.0.0.1:1", "-P", "sni.so", "-M",
+                            redis.source().replace("redis://", "redis://:Wonder-7Kd0q@"))
+    same(code, 1)
+    has(err, "--map-password-file")
+    check("Wonder" not in err, "the password is in no error")
+
+
+@test("TLS to Redis: a certificate of the right name, and of no other", needs=NEEDS)
+def _(t):
+    a, _ = two_servers(t)
+    authority = Authority(t.folder)
+    port = net.free_port()
+    certificate, key = authority.sign("redis", "DNS:localhost")
+    redis = Redis(t, "--tls-port", str(port), "--tls-cert-file", certificate, "--tls-key-file", key,
+                  "--tls-auth-clients", "no")
+    redis.set("a.example", a)
+    good = "rediss://localhost:%d/?key=rum:user:{user}" % port
+    rum, here = front(t, [good], "--map-ca", authority.certificate)
+    up(rum, good)
+    same(login(here, "a.example"), "A")
+    same(login(here, "b.example"), UNKNOWN)
+    for source, arguments, fault in (
+            (good.replace("localhost", "127.0.0.1"), ("--map-ca", authority.certificate), "mismatch"),
+            (good, (), "certificate"),
+            (good.replace(str(port), str(redis.port)), ("--map-ca", authority.certificate), "TLS")):
+        rum, here = front(t, [source], *arguments)
+        up(rum, source, 0)
+        same(login(here, "a.example"), UNAVAILABLE, source)
+        has(source_of(rum)["fault"], fault)
+
+
+@test("The sources are asked in order; a file after Redis serves while that is down", needs=NEEDS)
+def _(t):
+    a, b = two_servers(t)
+    redis = Redis(t)
+    redis.set("a.example", a)
+    path = build_map(t, ["a.example - " + b, "f.example - " + b])
+    rum, here = front(t, ["redis+sock:%s?key=rum:user:{user}" % redis.socket, path],
+                      "--map-ttl", "100ms", "--map-stale", "off")
+    until(lambda: source_of(rum)["up"], 10, "the source is up")
+    same(login(here, "a.example"), "A", "the first source that knows")
+    same(login(here, "f.example"), "B", "the second one")
+    same(login(here, "c.example"), UNKNOWN, "none")
+    redis.kill()
+    until(lambda: not source_of(rum)["up"], 10, "the source is down")
+    same(login(here, "a.example"), "B", "the file, while Redis is down")
+    same(login(here, "c.example"), UNAVAILABLE, "Redis may know this one")
+    has(ready(rum)[1], "ready; down: redis+sock:")
+    has(rum.stats()["verdict"]["word"], "degraded")
+    redis.start()
+    redis.ask("SET", MARKER, "1")
+    redis.set("a.example", a)
+    until(lambda: login(here, "a.example") == "A", 10, "Redis is asked again")
+    has(ctl(t, "explain", "a.example"), "redis+sock:")
+
+    rum, here = front(t, [path, redis.source()])
+    same(login(here, "a.example"), "B", "the file is first")
+    up(rum, redis.source())
+    redis.set("r.example", a)
+    same(login(here, "r.example"), "A", "Redis is second")
+
+
+@test("rum starts without its Redis, says so, and uses it when it comes", needs=NEEDS)
+def _(t):
+    a, _ = two_servers(t)
+    port = net.free_port()
+    source = "redis://127.0.0.1:%d/?key=rum:user:{user}" % port
+    rum, here = front(t, [source], ready=False)
+    until(lambda: ready(rum)[0] == 503 and "refused" in ready(rum)[1], 10,
+          "/ready names the source")
+    same(login(here, "a.example"), UNAVAILABLE)
+    redis = Redis(t, port=port)
+    redis.set("a.example", a)
+    up(rum, source)
+    same(login(here, "a.example"), "A")
+    has(run_once(t, "-s", "tcp:127.0.0.1:1", "-P", "sni.so", "-M", source, "--check")[1], "is good")
+    redis.kill()
+    code, out, err = run_once(t, "-s", "tcp:127.0.0.1:1", "-P", "sni.so", "-M", source, "--check")
+    same(code, 0, "a source that is down does not prevent a start: " + err)
+    has(out + err, "refused")
+
+
+@test("Redis is killed, stopped and flushed under logins: none is wrong, those in the cache go on",
+      needs=NEEDS, seconds=120)
+def _(t):
+    a, b = two_servers(t)
+    redis = Redis(t)
+    expected = {}
+    for i in range(100):
+        user, (where, letter) = "u%d.example" % i, ((a, "A"), (b, "B"))[i % 2]
+        redis.set(user, where)
+        expected[user] = letter
+    rum, here = front(t, [redis.source()], "--map-ttl", "1s", "--map-timeout", "500ms")
+    up(rum, redis.source())
+    for user in expected:
+        login(here, user)
+    storm = Storm(here, expected, 200)
+    time.sleep(2)
+    redis.kill()
+    time.sleep(3)
+    redis.start()
+    time.sleep(1)  # empty: nothing is believed
+    for i in range(100):
+        user = "u%d.example" % i
+        redis.set(user, a if expected[user] == "A" else b)
+    redis.ask("SET", MARKER, "1")
+    time.sleep(2)
+    redis.signal(signal.SIGSTOP)
+    time.sleep(3)
+    redis.signal(signal.SIGCONT)
+    time.sleep(2)
+    outcomes = storm.stop()
+    t.say("%r, slowest %.2f s" % (outcomes, storm.slowest))
+    same(storm.wrong, [], "wrong outcomes")
+    same(set(outcomes), {"A", "B"}, "outcomes")
+    check(storm.slowest < 5, "no login waits long: %.1f s" % storm.slowest)
+
+
+@test("A replica that has not synced makes no user unknown", needs=NEEDS)
+def _(t):
+    a, _ = two_servers(t)
+    master = Redis(t, "--repl-diskless-sync-delay", "3")
+    master.set("a.example", a)
+    replica = Redis(t, "--replicaof", "127.0.0.1 %d" % master.port, fill=False)
+    rum, here = front(t, [replica.source()])
+    seen = set()
+
+    def synced():
+        seen.add(login(here, "a.example"))
+        return "A" in seen
+    until(synced, 20, "the replica has synced")
+    check(seen <= {"A", UNAVAILABLE}, "outcomes: %r" % seen)
+    has(seen, UNAVAILABLE)
+    replica.ask("CONFIG", "SET", "replica-serve-stale-data", "no")
+    master.kill()
+    until(lambda: "MASTERDOWN" in replica.ask("GET", MARKER), 20, "the master is missed")
+    same(login(here, "new.example"), UNAVAILABLE, "MASTERDOWN")
+
+
+@test("A fake Redis that answers junk, too much, too slowly or twice confuses no user", needs=NEEDS,
+      seconds=120)
+def _(t):
+    a, b = two_servers(t)
+    records = {"a.example": "a.example - " + a, "b.example": "b.example - " + b}
+
+    def twice(user, send):
+        return bulk(records[user]) * 2
+
+    def swapped(user, send):
+        return bulk(records["b.example" if user == "a.example" else "a.example"])
+
+    def slow(user, send):
+        for byte in bulk(records[user]):
+            time.sleep(0.1)
+            send(bytes([byte]))
+
+    answers = {
+        "junk": lambda user, send: b"HTTP/1.1 200 OK\r\n\r\n",
+        "a huge bulk": lambda user, send: b"$1000000000\r\n",
+        "a huge array": lambda user, send: b"*1000000000\r\n",
+        "nested arrays": lambda user, send: b"*1\r\n" * 10000,
+        "a bad length": lambda user, send: b"$-5\r\n",
+        "no end": lambda user, send: b"+" + b"x" * 100000,
+        "nothing": lambda user, send: None,
+        "nil": lambda user, send: b"$-1\r\n",
+        "an error": lambda user, send: b"-ERR no\r\n",
+        "an array": lambda user, send: b"*1\r\n" + bulk(records[user]),
+        "another user's": swapped,
+        "one byte at a time": slow,
+    }
+    for name, answer in answers.items():
+        fake = FakeRedis(t, answer)
+        rum, here = front(t, [fake.source()], "--map-timeout", "300ms", "--map-ttl", "off")
+        until(lambda: source_of(rum)["up"], 10, "the source is up")
+        for user in ("a.example", "b.example"):
+            same(login(here, user), UNAVAILABLE, name)
+        rum.finish()
+    fake = FakeRedis(t, twice)
+    rum, here = front(t, [fake.source()], "--map-ttl", "off")
+    until(lambda: source_of(rum)["up"], 10, "the source is up")
+    for i in range(20):
+        user, letter = (("a.example", "A"), ("b.example", "B"))[i % 2]
+        check(login(here, user) in (letter, UNAVAILABLE), "the reply of another question")
+        time.sleep(0.05)
+
+
+@test("A late answer goes to nobody", needs=NEEDS)
+def _(t):
+    a, b = two_servers(t)
+    records = {"a.example": "a.example - " + a, "b.example": "b.example - " + b}
+
+    def answer(user, send):
+        if user == "a.example":
+            time.sleep(1)
+        return bulk(records[user])
+    fake = FakeRedis(t, answer)
+    rum, here = front(t, [fake.source()], "--map-timeout", "300ms")
+    until(lambda: source_of(rum)["up"], 10, "the source is up")
+    for _ in range(3):
+        same(login(here, "a.example"), UNAVAILABLE, "too late")
+        until(lambda: source_of(rum)["up"], 10, "the source is up")
+        same(login(here, "b.example"), "B")
+        time.sleep(1)
