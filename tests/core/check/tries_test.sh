@@ -48,6 +48,7 @@ fi
 
 # The good ones.
 expect 0 "ok: 60 tries" --tries 60 --seed 1 $modules/postbox.so
+expect 0 "ok: 40 tries" --tries 40 $modules/posting.so
 expect 0 "ok: 60 tries" --tries 60 --seed 1 --samples "$here/transcripts" $modules/postbox.so
 grep -q "reached:.*lookup.*connect.*relay" "$work/out" || fail "samples lead to the relay"
 expect 0 "ok: 30 tries" --tries 30 $modules/postbox.so "$here/transcripts/login.transcript"

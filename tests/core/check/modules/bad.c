@@ -33,6 +33,27 @@ static rum_session* last;
 static const uint8_t* kept;
 #endif
 
+#ifdef POSTING
+/* Posts a job in each session, which is no fault. */
+static const rum_worker_calls* work;
+static uint64_t ticket;
+static int32_t worker_start(rum_worker* worker, const void* config, void** worker_data) {
+  (void)config;
+  (void)worker_data;
+  work = rum->extension(RUM_WORKER_1);
+  if (!work) return RUM_E_FAILED;
+  ticket = work->ticket(worker);
+  return RUM_OK;
+}
+static void posted(void* worker_data, void* argument) {
+  (void)worker_data;
+  free(argument);
+}
+#define WORKER_START worker_start
+#else
+#define WORKER_START NULL
+#endif
+
 static int32_t session_open(rum_session* session, const void* config, void* worker_data,
                             void** data) {
   (void)config;
@@ -50,6 +71,12 @@ static int32_t session_open(rum_session* session, const void* config, void* work
 #endif
 #ifdef SPINNING
   rum->lookup(session, "again", 5);
+#endif
+#ifdef POSTING
+  {
+    void* argument = malloc(100);
+    if (work->post(ticket, posted, argument, free) != RUM_OK) free(argument);
+  }
 #endif
 #ifdef LEAKING
   *data = malloc(100); /* no session_close frees it */
@@ -169,6 +196,7 @@ RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL = {
     .option_size = sizeof(rum_option),
     .metric_size = sizeof(rum_metric),
     .init = init,
+    .worker_start = WORKER_START,
     .session_open = session_open,
     .client_data = client_data,
     .looked_up = looked_up,
