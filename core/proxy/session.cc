@@ -18,10 +18,9 @@ namespace {
 // A peer that sends more than this after its session ended is cut off.
 constexpr size_t kLingerReads = 16;
 constexpr unsigned kWatchRounds = 8;  // windows of a watched side per turn
-// Few words of the client that a server answers by its end only are a farewell: MySQL's COM_QUIT
-// and PostgreSQL's Terminate have 5 bytes. This leaves room for compression, and for a statement
-// that is closed before. A query, which a server fails to answer because it breaks, is mostly
-// longer.
+// A last message of the client that the server answers only by closing is a farewell. Those of
+// databases have 5 bytes; this leaves room for compression, and for a statement that is closed
+// before. A query, which a server fails to answer because it breaks, is mostly longer.
 constexpr uint32_t kFarewellMost = 16;
 
 }  // namespace
