@@ -198,6 +198,12 @@ Status Daemon::Start() {
   if (!tls) return tls.error();
   UseTls(std::move(*tls));
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
+  if (settings_->map.empty() && settings_->destinations.empty()) {
+    log::Warning(
+        "neither --map nor --destination is given: all clients are refused, unless {} knows "
+        "servers of its own",
+        settings_->protocol);
+  }
   if (auto bound = proxy_->Bind(&origin_.sockets); !bound) return bound;
   auto geo = WatchGeo(*settings_);
   if (!geo) return geo.error();

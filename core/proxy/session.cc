@@ -18,6 +18,10 @@ namespace {
 // A peer that sends more than this after its session ended is cut off.
 constexpr size_t kLingerReads = 16;
 constexpr unsigned kWatchRounds = 8;  // windows of a watched side per turn
+// A last message of the client that the server answers only by closing is a farewell. Those of
+// databases have 5 bytes; this leaves room for compression, and for a statement that is closed
+// before. A query, which a server fails to answer because it breaks, is mostly longer.
+constexpr uint32_t kFarewellMost = 16;
 
 }  // namespace
 
@@ -219,7 +223,9 @@ void Session::JudgeRelay() {
   }
   // After a farewell both close at once: whichever end is read first, it was the client's wish.
   if (!ended_first_ && (client.ended() || upstream.ended())) {
-    ended_first_ = 1 + (client_left_ || !upstream.ended() ? RUM_CLIENT : RUM_UPSTREAM);
+    const bool farewell =
+        upstream.received() > 0 && Unanswered() > 0 && Unanswered() <= kFarewellMost;
+    ended_first_ = 1 + (farewell || client_left_ || !upstream.ended() ? RUM_CLIENT : RUM_UPSTREAM);
   }
   if (LooksFor() != looks_for_) ArmLooks();
   if (Flow::Done(client, upstream) && Flow::Done(upstream, client)) {
@@ -245,7 +251,7 @@ void Session::LoseUpstreamInRelay() {
   const Side& client = side(RUM_CLIENT);
   const Side& upstream = side(RUM_UPSTREAM);
   const bool over = !upstream.plain() && Flow::Done(client, upstream) && !client.cut();
-  if (!over || !client_spoke_last_ || flows_[RUM_UPSTREAM].blocked(client)) {
+  if (!over || Unanswered() == 0 || flows_[RUM_UPSTREAM].blocked(client)) {
     return Finish(RUM_CLOSE_UPSTREAM_RESET, {});
   }
   Finish(RUM_CLOSE_CLIENT, {});

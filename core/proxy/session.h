@@ -153,7 +153,10 @@ class Session final : public rum_session, private Loop::Watcher {
   bool MoveUntil(uint32_t side, std::string_view tail, Buffer* held);
   bool parted() const { return parted_; }
   void QueueFor(uint32_t side, const void* bytes, size_t size);
-  void Spoke(uint32_t side) { client_spoke_last_ = side == RUM_CLIENT; }  // bytes of it were read
+  // Bytes of this side were read.
+  void Spoke(uint32_t which) {
+    if (which == RUM_UPSTREAM) answered_ = static_cast<uint32_t>(side(RUM_CLIENT).received());
+  }
   bool MoveFrom(uint32_t side, uint64_t most);  // true: more than a turn's share is left
   bool Turning() const { return sides_[0].turning() || sides_[1].turning(); }
   HookPlace& hook_place() const;  // the worker's
@@ -207,6 +210,9 @@ class Session final : public rum_session, private Loop::Watcher {
   void JudgeRelay();
   void LoseClientInRelay();
   void LoseUpstreamInRelay();
+  uint32_t Unanswered() const {
+    return static_cast<uint32_t>(side(RUM_CLIENT).received()) - answered_;
+  }
   void ArmLooks();
   Looks LooksFor() const;
   uint64_t Moved() const;
@@ -262,9 +268,9 @@ class Session final : public rum_session, private Loop::Watcher {
   bool shares_ : 1 = false;            // has put an entry that ends with it
   bool relaying_ : 1 = false;          // counted as relaying, since a direction was first relayed
   bool logged_in_ : 1 = false;         // likewise, unless the module called no_login()
-  bool client_spoke_last_ : 1 = false;
   bool client_left_ : 1 = false;  // its end had arrived before that of the server was passed on
   uint16_t counted_for_ = 0;      // place of the server in the worker's counters
+  uint32_t answered_ = 0;         // bytes of the client before the server's last ones, modulo 2^32
 };
 
 }  // namespace rum

@@ -1,5 +1,5 @@
-// A CancelRequest: the client proves nothing but that it knows the key, and is answered by the end
-// of the connection, which it waits for.
+// A CancelRequest: its key is the only proof. The end of the connection is the answer, and clients
+// wait for it.
 #include <algorithm>
 #include <utility>
 
@@ -13,7 +13,7 @@ using dialogue::host;
 using dialogue::Reason;
 using dialogue::View;
 
-// For its turn, and again for the server's end.
+// Until a turn is free, and again until the server closes.
 constexpr uint64_t kCancelTime = 5000;  // ms
 constexpr uint64_t kTurnTime = 20;      // ms
 
@@ -82,8 +82,8 @@ Script Cancel(Dialogue& d, Worker& worker, std::string_view id_and_key) {
   }
   d.upstream.Send(BuildCancel(id_and_key));
   d.Count(kCancels);
-  // The server ends the connection when it has passed the cancel on. What it says instead is no
-  // matter of the client.
+  // The server closes when it has passed the cancel on. Anything that it sends is not passed to the
+  // client.
   co_await d.First().Upstream(1).After(kCancelTime);
   d.Close(RUM_CLOSE_UPSTREAM, "cancel request");
 }

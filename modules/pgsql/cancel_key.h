@@ -13,11 +13,11 @@ struct CancelTarget {
   bool asks_for_tls = false;  // the session has TLS by an SSLRequest, and so has its cancel
 };
 
-// As large as the table takes: what is longer is hashed.
+// At most the size of a key in the table; longer ones are hashed.
 std::string SharedKeyOf(std::string_view id_and_key);
 
 std::string BuildCancelTarget(const CancelTarget& target);
-// Nothing: another version of the module has put it.
+// nullopt: written by another version of the module.
 std::optional<CancelTarget> ParseCancelTarget(std::string_view value);
 
 }  // namespace rum::pgsql

@@ -13,16 +13,16 @@
 namespace rum::pgsql {
 
 enum class UpstreamTls : uint8_t {
-  kAsRum,    // --upstream-tls, of which mirror, the default, is kPrefer
-  kPrefer,   // where the server has it; a client that came by TLS never goes on without
-  kMirror,   // just for clients that came by TLS
+  kAsRum,    // as --upstream-tls, whose default, mirror, means kPrefer here
+  kPrefer,   // if the server has it; clients that use TLS are refused without
+  kMirror,   // only for clients that use TLS
   kOff,      // never
   kRequire,  // always
 };
 
 struct Config {
   KeyRule keys;
-  bool unknown_to_default = true;  // names that the map does not know go to -d
+  bool unknown_to_default = true;  // users without a record go to -d
   bool rewrites = true;            // where a verifier or a hash is stored
   UpstreamTls upstream_tls = UpstreamTls::kAsRum;
   bool clear_text = false;    // passwords may go to servers by TCP without TLS
@@ -36,8 +36,8 @@ struct Config {
 constexpr size_t kOptionCount = 9;
 extern const rum_option kOptions[kOptionCount];
 
-// `values` are in the order of kOptions, NULL for what was not given and has no default. Nothing is
-// wrong with any of them: rum has checked the choices. Without the secret.
+// `values` are in the order of kOptions, NULL if not given and without a default. rum has checked
+// the choices. Does not set mock_secret.
 Config ReadConfig(const char* const* values);
 
 }  // namespace rum::pgsql

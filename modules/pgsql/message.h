@@ -13,7 +13,7 @@ namespace rum::pgsql {
 constexpr size_t kHeaderSize = 5;  // the type, and the length of all but the type
 // Of any message in a login, header included. Servers take passwords and tokens of 64 KiB at most.
 constexpr size_t kMaxMessage = 66000;
-// Of all that a server says in a login: rum keeps it for a client that reads nothing.
+// All bytes of a server in a login: rum buffers them for a client that does not read.
 constexpr size_t kMaxServerSaid = 1 << 20;
 
 // What the front of a window of bytes holds.
@@ -53,19 +53,19 @@ struct AuthRequest {
   Auth kind;
   std::string_view data;  // of the message that was parsed
 };
-// Nothing: a kind that rum does not know, so that nobody can say who speaks next.
+// nullopt: a kind that rum does not know, so that it cannot tell who sends next.
 std::optional<AuthRequest> ParseAuth(std::string_view body);
 std::string BuildAuth(Auth kind, std::string_view data = {});
 const char* NameOf(Auth kind);
 
-// Its first answer is a token, which is worth a password to who reads it.
+// Its first answer is a token, which is as valuable as a password.
 constexpr std::string_view kOauth = "OAUTHBEARER";
 
 // The names in the list of kSasl. Nothing: the list has no end, or is too long.
 std::optional<std::vector<std::string_view>> ListMechanisms(std::string_view data);
 std::string BuildMechanisms(const std::vector<std::string_view>& mechanisms);
 
-// What a password message holds: the text before its NUL. Nothing: it has none, or bytes behind.
+// The text of a password message. nullopt: it does not end with its only NUL.
 std::optional<std::string_view> ParsePassword(std::string_view body);
 
 // Of an ErrorResponse.
@@ -74,7 +74,7 @@ struct ServerError {
   std::string text;
 };
 std::optional<ServerError> ParseError(std::string_view body);
-// A FATAL one of rum's own.
+// An ErrorResponse of rum, FATAL.
 std::string BuildError(std::string_view sqlstate, std::string_view text);
 // For clients of the protocol before 3.0.
 std::string BuildOldError(std::string_view text);

@@ -23,7 +23,7 @@ using rum::pgsql::Key;
 
 constexpr char kKeptAs[] = "pgsql-mock";
 
-// Kept between two processes: an unknown user's salt that changes would tell that it is one.
+// Kept across restarts: a salt that changes would show that the user does not exist.
 bool ShareMockSecret(Key* secret) {
   auto* state = static_cast<const rum_state*>(host.calls->extension(RUM_STATE_1));
   uint8_t* bytes = secret->bytes.data();

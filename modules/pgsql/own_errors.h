@@ -1,4 +1,4 @@
-// What rum itself tells clients: SQLSTATE and text for each end of a login. Pure.
+// rum's own errors: SQLSTATE and text for each end of a login. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ struct OwnError {
   std::string text;
 };
 
-// For an end reason of rum/module.h. What cannot be reached is 57P03: at that libpq goes on to its
-// next host, and does not try once more without TLS.
+// For an end reason of rum/module.h. An unreachable server is 57P03: libpq then tries its next
+// host, and does not retry without TLS.
 OwnError ErrorForReason(uint32_t reason);
 
 // For a verdict of "rum.limits/1"; those that look like a wrong password are WrongPassword()'s.
@@ -25,11 +25,10 @@ std::string_view TextForVerdict(int32_t verdict);  // for the log
 // `text`: printable, from the map.
 OwnError UserDisabled(std::string_view text);
 
-// As a server says it to a wrong password and to an unknown name.
+// The same for a wrong password and for an unknown name, as servers do.
 OwnError WrongPassword(std::string_view user);
 
-// A message that servers write with the address and the encryption of the link that they see, which
-// is rum's.
+// Replaces a message in which servers name the address and encryption of rum's link.
 OwnError NoEntry(std::string_view user, std::string_view database);
 
 }  // namespace rum::pgsql

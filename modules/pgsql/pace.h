@@ -21,7 +21,7 @@ class Pace {
     ring.kept[ring.next++ % kKept] = std::min(micros, kMost);
     ring.size = std::min(ring.size + 1, kKept);
   }
-  // One of those that were kept, each time another; 0: no server was asked yet.
+  // The next of the stored times, in turn; 0: none is stored yet.
   uint64_t Pick(Step step) {
     Ring& ring = rings_[step];
     return ring.size == 0 ? 0 : ring.kept[ring.picked++ % ring.size];

@@ -20,7 +20,7 @@ using dialogue::Reason;
 using dialogue::View;
 
 constexpr std::string_view kNobody = "none";  // --pgsql-probe-user
-// A server that says one of these is up, and takes no logins.
+// SQLSTATEs of a server that is up but accepts no logins.
 constexpr std::string_view kNotNow[] = {"57P03", "53300"};
 constexpr size_t kMaxNote = 256;
 
@@ -31,14 +31,14 @@ std::string Printable(std::string_view text) {
   return plain;
 }
 
-// As a login goes, see Session::Route(). rum ends the probe with the address that is connected to.
+// Same order as Session::Route(). rum ends the probe with the address of the connection.
 Script FindWay(Dialogue& d, const Config& config, const std::string& name) {
   const std::vector<RouteKey> keys = FindKeysOf(config.keys, name);
   for (const RouteKey& route : keys) {
     dialogue::Record record = co_await d.Lookup(route.key);
     if (record.status() == dialogue::Record::kNotFound) continue;
     if (record.status() != dialogue::Record::kFound) {
-      co_return d.Close(RUM_CLOSE_MAP_UNAVAILABLE, "the map could not be asked");
+      co_return d.Close(RUM_CLOSE_MAP_UNAVAILABLE, "the lookup in the map failed");
     }
     const bool stored = route.names_user && config.rewrites &&
                         (ParseScramVerifier(record.secret()) || ParseMd5Hash(record.secret()));
@@ -50,7 +50,7 @@ Script FindWay(Dialogue& d, const Config& config, const std::string& name) {
     }
     auto connection = d.Connect(destination);
     if (connection.Begin()) {
-      co_return d.Close(RUM_CLOSE_BAD_DESTINATION, "the map's destination is written wrong");
+      co_return d.Close(RUM_CLOSE_BAD_DESTINATION, "the destination in the map is malformed");
     }
     (void)co_await connection;
     co_return;
@@ -72,7 +72,7 @@ bool IsUnix(Dialogue& d) {
   return std::string_view(text).starts_with("unix");
 }
 
-// A server that is there answers whether it has GSSAPI, and logs nothing.
+// Any live server answers a GSSENCRequest, and logs nothing.
 Script AskWhetherAlive(Dialogue& d) {
   d.upstream.Send(BuildGssRequest());
   View answer = co_await d.upstream.Read(1);
@@ -82,7 +82,7 @@ Script AskWhetherAlive(Dialogue& d) {
   d.Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server does not speak the protocol");
 }
 
-// As logins of clients have it.
+// The same TLS as for clients.
 bool WantsTls(Dialogue& d, const Config& config) {
   const int32_t mode = d.TlsMode(d.upstream);
   if (d.TlsActive(d.upstream) || mode == RUM_TLS_OFF || config.upstream_tls == UpstreamTls::kOff) {
@@ -113,7 +113,7 @@ Task<bool> StartTls(Dialogue& d, const Config& config) {
   co_return false;
 }
 
-// The first time of a destination, for this process. Bounded: the map has the destinations.
+// True once per destination and process. Bounded by the destinations of the map.
 bool IsNews(const std::string& destination) {
   constexpr size_t kMost = 1024;
   static std::mutex mutex;
@@ -122,8 +122,8 @@ bool IsNews(const std::string& destination) {
   return told->size() < kMost && told->insert(destination).second;
 }
 
-// With TLS on both links, clients bind their proof to rum's certificate, and the server has its
-// own.
+// With TLS on both links, clients bind their proof to rum's certificate, but the server checks it
+// against its own.
 void WarnOfCertificates(Dialogue& d, const std::string& destination) {
   const std::string own = d.EndPoint(d.client), server = d.EndPoint(d.upstream);
   if (d.TlsMode(d.client) == RUM_TLS_OFF && own.empty()) return;  // no client comes by TLS
@@ -141,8 +141,8 @@ void WarnOfCertificates(Dialogue& d, const std::string& destination) {
 
 }  // namespace
 
-// The first answer to a Startup tells whether the server takes logins. Who leaves then, as
-// pg_isready does, leaves no line in the log; a login that is denied would.
+// The first answer to a Startup shows whether the server accepts logins. Closing then, as
+// pg_isready does, leaves no line in the server's log; a denied login would.
 Script Probe(Dialogue& d, const Config& config, Worker&, ProbeQuestion question) {
   if (!question.has_destination) {
     co_await FindWay(d, config, question.user);
@@ -151,7 +151,7 @@ Script Probe(Dialogue& d, const Config& config, Worker&, ProbeQuestion question)
   d.SetAlpn(d.upstream, {kAlpn});
   Reason failed = co_await d.Connected();
   if (failed) co_return;
-  // By its socket a server knows at once that the system's user is another, and logs that.
+  // On a unix socket the server compares the system user at once, and logs a mismatch.
   if (IsUnix(d) || config.probe_user == kNobody) {
     co_await AskWhetherAlive(d);
     co_return;

@@ -1,5 +1,5 @@
-// Asks a server whether it takes logins, without a line in its log; and says where a login would go
-// (--explain).
+// Checks whether a server accepts logins, without a line in its log; and explains where a login
+// would go (--explain).
 #pragma once
 
 #include <rum/dialogue.hpp>

@@ -18,7 +18,7 @@ struct Names {
   std::string user, database;  // escaped
 };
 
-// The database is not cut off a name that is escaped.
+// An escaped @ does not separate user and database.
 size_t FindAt(std::string_view name) {
   for (size_t i = 0; i < name.size(); ++i) {
     if (name[i] == '\\') {

@@ -1,4 +1,4 @@
-// The keys under which the map is asked for a client, in their order. Pure.
+// The keys of a client in the map, in the order of the lookups. Pure.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct KeyRule {
   bool hosts = false;  // the server name of TLS is a key, too
 };
 
-// The record for all that have none of their own.
+// The record of clients without one of their own.
 constexpr std::string_view kFallback = "*";
 
 struct RouteKey {

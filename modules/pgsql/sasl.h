@@ -20,7 +20,7 @@ constexpr size_t kMaxScramMessage = 1024;
 
 enum class ScramFault : uint8_t {
   kNone,
-  kInternal,           // the library failed, or a step was asked for out of order
+  kInternal,           // the library failed, or a step was called out of order
   kMechanism,          // the client's mechanism was not offered
   kTooLong,            // more than kMaxScramMessage
   kMalformed,          // not a message of SCRAM, or not for the mechanism

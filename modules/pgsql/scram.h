@@ -1,4 +1,4 @@
-// Logs a client in by a stored verifier, and logs in to a server by what that login proved:
+// Authenticates a client by a stored verifier, and logs in to a server with the proved keys:
 // SCRAM-SHA-256 and -PLUS (RFC 5802, 5929, 7677), as PostgreSQL speaks it. Sees no password.
 // Pure: messages in, messages out. Throws nothing but std::bad_alloc.
 #pragma once
@@ -73,7 +73,7 @@ class ScramBack {
 
   enum class Fault : uint8_t {
     kNone,
-    kInternal,       // the library failed, or a step was asked for out of order
+    kInternal,       // the library failed, or a step was called out of order
     kNoMechanism,    // the server offers no SCRAM-SHA-256
     kMalformed,      // not a message of SCRAM, or longer than kMaxScramMessage
     kOtherNonce,     // the server's nonce does not begin with rum's
@@ -103,8 +103,8 @@ class ScramBack {
   std::string_view mechanism() const { return plus_ ? kScramPlus : kScram; }
   // server-first in, client-final out.
   Step Continue(std::string_view server_first);
-  // server-final in: kNone if the server knows the verifier, too. AuthenticationOk is believed only
-  // after that.
+  // server-final in: kNone if the server knows the verifier, too. Only then is AuthenticationOk
+  // valid.
   Fault Finish(std::string_view server_final);
 
  private:

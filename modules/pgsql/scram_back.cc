@@ -27,14 +27,14 @@ ScramBack::Step ScramBack::Start(std::string_view mechanisms, Link link, std::st
   if (!offered.well_formed) return Fail(Fault::kMalformed);
   plus_ = offered.plus && link == Link::kTlsWithHash;
   if (!plus_ && !offered.scram) return Fail(Fault::kNoMechanism);
-  // "y" lets a server that did offer PLUS notice that somebody took it off the list.
+  // "y" lets a server that did offer PLUS detect that somebody removed it from the list.
   const std::string_view header = plus_                        ? kPlusHeader
                                   : link == Link::kTlsWithHash ? std::string_view("y,,")
                                                                : std::string_view("n,,");
   channel_ = header;
   if (plus_) channel_.append(binding);
   nonce_ = nonce;
-  // Servers ignore the name here, as libpq knows, which leaves it empty.
+  // Servers ignore the name here; libpq leaves it empty, too.
   exchange_ = "n=,r=" + nonce_;
   state_ = State::kStarted;
   return {Fault::kNone, std::string(header) + exchange_};
@@ -61,7 +61,7 @@ ScramBack::Step ScramBack::Continue(std::string_view server_first) {
   if (!nonce->starts_with(nonce_) || nonce->size() == nonce_.size()) {
     return Fail(Fault::kOtherNonce);
   }
-  // Of another salt the keys are others: the proof would be wrong, and count as a failed login.
+  // With another salt the proof would be wrong, and would count as a failed login.
   if (*salt != EncodeBase64(verifier_.salt) ||
       *iterations != std::to_string(verifier_.iterations)) {
     return Fail(Fault::kOtherVerifier);

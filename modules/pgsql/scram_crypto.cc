@@ -20,8 +20,8 @@ const uint8_t* Start(std::string_view text) {
   return reinterpret_cast<const uint8_t*>(text.data());
 }
 
-// How many bytes the text stands for; nothing if it is not base64. The library itself accepts
-// blanks, and padding in the middle.
+// The decoded size; nullopt if the text is not base64. The library itself accepts blanks, and
+// padding in the middle.
 std::optional<size_t> SizeOfBase64(std::string_view text) {
   if (text.size() % 4 != 0) return std::nullopt;
   const size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;

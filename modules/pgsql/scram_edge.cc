@@ -14,7 +14,7 @@ ScramEdge ScramEdge::MakeMock(const Key& secret, std::string_view user, std::str
   ScramVerifier verifier;
   Key salt;
   const std::string name(user);
-  // Each with a purpose before the name, so that the salt, which is sent, tells nothing of the
+  // Each with a purpose before the name, so that the salt, which is sent, reveals nothing about the
   // keys.
   bool computed = HmacSha256(secret, "salt," + name, &salt) &&
                   HmacSha256(secret, "stored," + name, &verifier.stored_key) &&
@@ -26,7 +26,7 @@ ScramEdge ScramEdge::MakeMock(const Key& secret, std::string_view user, std::str
   return edge;
 }
 
-// The gs2 header, which is taken off the message.
+// Removes the gs2 header from the message and returns it.
 ScramFault ScramEdge::ReadHeader(std::string_view* message, bool plus) {
   const std::string_view all = *message;
   if (all.empty()) return ScramFault::kMalformed;

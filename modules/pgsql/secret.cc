@@ -16,7 +16,7 @@ constexpr std::string_view kMd5 = "md5";
 
 bool IsHexDigit(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
 
-// What is before `mark`, which is taken off `rest` with it. Nothing if there is no mark.
+// Removes the text up to `mark`, and the mark, from `rest`. Returns the text; nullopt: no mark.
 std::optional<std::string_view> CutAt(std::string_view* rest, char mark) {
   const size_t end = rest->find(mark);
   if (end == rest->npos) return std::nullopt;
@@ -25,7 +25,7 @@ std::optional<std::string_view> CutAt(std::string_view* rest, char mark) {
   return part;
 }
 
-// Digits only, without a zero before them; 0 if it is no number of iterations.
+// Digits only, without leading zeros; 0 if it is not a number of iterations.
 uint32_t ParseIterations(std::string_view text) {
   uint32_t number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

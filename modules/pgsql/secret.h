@@ -34,8 +34,8 @@ struct Wiped {
 
 using Key = Wiped<uint8_t, kKeySize>;
 
-// StoredKey and ServerKey do not log in. With StoredKey, a proof that was recorded gives ClientKey,
-// which does.
+// StoredKey and ServerKey are not enough to log in. StoredKey and a recorded proof yield ClientKey,
+// which is.
 struct ScramVerifier {
   uint32_t iterations = 0;
   std::string salt;  // bytes, 1 to kMaxSalt

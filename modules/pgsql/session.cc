@@ -42,7 +42,7 @@ Script Session::Run() {
   co_await Enter();
 }
 
-// What encrypts may be asked for once each, and before the Startup only.
+// TLS and GSSAPI may be requested once each, and only before the Startup.
 Task<bool> Session::ReadStartup() {
   using Kind = FirstPacket::Kind;
   unix_client_ = PeerOf(d_.client).starts_with("unix");
@@ -52,7 +52,7 @@ Task<bool> Session::ReadStartup() {
   Kind kind = Kind::kPartial;
   for (;;) {
     const bool may_be_tls = kind == Kind::kPartial && !tls_is_over;
-    // Without an answer, as a server: none would be understood.
+    // Without an answer, as servers do: the client would not understand one.
     if (!co_await ReadFirstPacket(&kind, may_be_tls)) co_return false;
     if (kind == Kind::kStartup) co_return TakeStartup();
     if (kind == Kind::kCancel) co_return co_await PassCancel();
@@ -94,7 +94,8 @@ Task<bool> Session::ReadFirstPacket(FirstPacket::Kind* kind, bool may_be_tls) {
 // Ends the session.
 Task<bool> Session::PassCancel() {
   auto key = ReadCancel(packet_);
-  if (!key) co_return Close(RUM_CLOSE_CLIENT_PROTOCOL, "no key of a cancel has this length");
+  if (!key)
+    co_return Close(RUM_CLOSE_CLIENT_PROTOCOL, "a cancel request cannot have a key of this length");
   if (refused_) co_return Close(RUM_CLOSE_LIMIT, {});
   co_await Cancel(d_, worker_, *key);
   co_return false;
@@ -129,7 +130,7 @@ Task<bool> Session::Route() {
     dialogue::Record record = co_await d_.Lookup(route.key);
     if (record.status() == dialogue::Record::kNotFound) continue;
     if (record.status() == dialogue::Record::kUnavailable) {
-      co_return RefuseFor(RUM_CLOSE_MAP_UNAVAILABLE, "the map could not be asked");
+      co_return RefuseFor(RUM_CLOSE_MAP_UNAVAILABLE, "the lookup in the map failed");
     }
     if (record.status() == dialogue::Record::kEnded) co_return false;
     known_ = true;
@@ -149,7 +150,7 @@ Task<bool> Session::AdmitKnown(bool names_user) {
   if (rewrites) {
     if (!co_await ProveToRum()) co_return false;
   }
-  // Only now, so that a guess costs the user none of the limits.
+  // Only now, so that wrong guesses do not use up the user's limits.
   int32_t verdict = d_.Admit(record_);
   if (verdict == RUM_OK && rewrites) verdict = d_.Confirm();
   std::string text;
@@ -173,12 +174,12 @@ Task<bool> Session::Connect() {
   Reason failed = connection.Begin();
   if (failed == Reason(RUM_CLOSE_NO_DESTINATION)) co_return co_await RefuseAsUnknown();
   if (failed == Reason(RUM_CLOSE_BAD_DESTINATION)) {
-    co_return RefuseFor(failed.number(), "the map's destination is written wrong");
+    co_return RefuseFor(failed.number(), "the destination in the map is malformed");
   }
   if (failed == Reason(RUM_CLOSE_LIMIT)) {
     co_return RefuseFor(failed.number(), "the destination takes no more connections");
   }
-  if (failed) co_return RefuseFor(RUM_CLOSE_MODULE, "the connection could not be begun");
+  if (failed) co_return RefuseFor(RUM_CLOSE_MODULE, "the connection could not be started");
   d_.Note("auth", client_key_ || md5_ ? "stored" : "relay");
   if (!known_) {
     if (int32_t verdict = d_.Admit({}); verdict != RUM_OK) {
@@ -209,8 +210,8 @@ Task<bool> Session::MeetServer() {
   co_return true;
 }
 
-// The server has accepted the proof. What is left is its own to say: parameters, the key for
-// cancels, and perhaps yet an error.
+// The server has accepted the proof. It still sends parameters, the key for cancels, and perhaps an
+// error.
 Task<bool> Session::Enter() {
   for (;;) {
     Said said = co_await ReadServer();
@@ -219,7 +220,7 @@ Task<bool> Session::Enter() {
       case 'E':
         co_return PassError(*said);
       case 'K':
-        // One session has one: keys that a server makes up would fill the table of all.
+        // One per session: a hostile server could fill the shared table with keys.
         if (std::exchange(has_key_, true)) {
           co_return RefuseServer("the server sent a second key for cancel requests");
         }
@@ -233,15 +234,15 @@ Task<bool> Session::Enter() {
         d_.client.Send(said->bytes);
         d_.Count(method_);
         flows_ = d_.Relay() == RUM_OK;
-        co_return flows_ || Close(RUM_CLOSE_MODULE, "the relay did not begin");
+        co_return flows_ || Close(RUM_CLOSE_MODULE, "the relay could not be started");
       default:
-        co_return RefuseServer("the server's message does not belong into a login");
+        co_return RefuseServer("the server sent an unexpected message in the login");
     }
     d_.client.Send(said->bytes);
   }
 }
 
-// Before the client hears of it. A client refused here already has the server's acceptance.
+// Before the client gets the result. A client refused here was already accepted by the server.
 bool Session::Accept() {
   authenticated_ = true;
   const int32_t verdict = d_.Confirm();
@@ -268,7 +269,7 @@ Task<Said> Session::ReadServer() {
   if (!bytes) co_return std::nullopt;
   server_said_ += frame.size;
   if (server_said_ > kMaxServerSaid) {
-    RefuseServer("the server says too much before the session begins");
+    RefuseServer("the server sent too many bytes before the session began");
     co_return std::nullopt;
   }
   co_return Message{bytes.text()};
@@ -276,7 +277,7 @@ Task<Said> Session::ReadServer() {
 
 Task<Said> Session::ReadClient(bool proof) {
   Frame frame;
-  // The proof stays where it is until it is this client's turn.
+  // The proof is not read until it is this client's turn.
   auto look = [&frame](std::string_view bytes) {
     Parse found = MessageParser{&frame}(bytes);
     return found.kind == Parse::kWhole ? Parse::Whole(0) : found;
@@ -303,7 +304,7 @@ Task<Said> Session::ReadClient(bool proof) {
     co_return std::nullopt;
   }
   if (message.type() != 'p') {
-    RefuseClient("the client sent no answer where one was due");
+    RefuseClient("the client sent another message than the answer that was due");
     co_return std::nullopt;
   }
   co_return message;

@@ -1,5 +1,6 @@
-// One login as a script: learns who the client is and where it goes, lets client and server agree
-// or logs both in by what the map stores, and steps aside. session.cc has it from top to bottom.
+// One login as a script: reads the Startup, finds the server, relays the authentication or checks
+// the password by the secret in the map, and starts the relay. session.cc has it from top to
+// bottom.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +25,13 @@ using dialogue::Script;
 using dialogue::Side;
 using dialogue::Task;
 
-// By ALPN, TLS is for this protocol and no other.
+// The protocol's name in ALPN.
 constexpr std::string_view kAlpn = "postgresql";
 
 // [worker], as all of this file. `config` and `worker` outlive it.
 Script Login(Dialogue& d, const Config& config, Worker& worker);
-// A client that rum refuses hears it after TLS and its Startup: before that, clients hide an error,
-// or come back without TLS.
+// Leads a refused client through TLS and its Startup: before that, clients do not show an error, or
+// retry without TLS.
 Script Refused(Dialogue& d, const Config& config, Worker& worker, dialogue::Reason reason);
 
 // For Side::Frame(). After a failed wait `frame` says whether the bytes were no message.
@@ -44,12 +45,12 @@ struct MessageParser {
   }
 };
 
-// Good until the next co_await. Nothing: there is none, and the login is over.
+// Valid until the next co_await. nullopt: none came, and the login is over.
 using Said = std::optional<Message>;
 
-// What the parts of a login share; it lives in the frame of Login(). Of what returns bool or Said,
-// false and nothing mean that the script is to return: the login is over, and who had to be told
-// was told, or a wait has failed, and SayLastWords() says what is due.
+// What the parts of a login share; it lives in the frame of Login(). A result of false or nullopt
+// means that the script must return: either the error was sent, or a wait has failed and
+// SayLastWords() sends it.
 class Session {
  public:
   Session(Dialogue& d, const Config& config, Worker& worker)
@@ -59,7 +60,7 @@ class Session {
 
   Script Run();
   Script Refuse(dialogue::Reason reason);
-  // What the client must hear of a session that ends before it flows, if it has not.
+  // Sends the error of a session that ends before the relay, unless it was sent.
   void SayLastWords();
 
  private:
@@ -104,6 +105,7 @@ class Session {
   bool RefuseByFault(ScramFault fault);        // of the client
   bool RefuseByFault(ScramBack::Fault fault);  // of the server
   bool RefuseOtherVerifier(std::string_view why);
+  bool RefuseOtherMethod(std::string_view method);
   bool RefuseOrPass(const Message& message);
   bool DenyPassword();
 
@@ -133,8 +135,8 @@ class Session {
   const Config& config_;
   Worker& worker_;
 
-  bool reported_ = true;  // nothing is to be said: the client has its error, or cannot yet
-  bool flows_ = false;    // nothing can be said any more
+  bool reported_ = true;  // no error to send: the client has one, or cannot read one yet
+  bool flows_ = false;    // the relay has begun: no error can be sent
   bool refused_ = false;  // before there was a session
   bool authenticated_ = false;
   bool unix_client_ = false;
@@ -146,7 +148,7 @@ class Session {
   bool has_key_ = false;        // the server has sent the session's key for cancels
   size_t server_said_ = 0;      // bytes of its messages
   std::optional<Auth> asked_;   // what the server asked for last
-  uint64_t since_ = 0;          // when the step began that the pace is taken of
+  uint64_t since_ = 0;          // start of the step that is measured for Pace
   Metric method_ = kTrustLogins;
 
   std::string packet_;  // the Startup, as it came, or the one before it
@@ -164,7 +166,7 @@ class Session {
   bool server_proved_ = false;
 };
 
-// A CancelRequest: goes where the session of its key is (cancel.cc). `id_and_key` outlives it.
+// Sends a CancelRequest to the server of its session (cancel.cc). `id_and_key` outlives it.
 Script Cancel(Dialogue& d, Worker& worker, std::string_view id_and_key);
 
 }  // namespace rum::pgsql

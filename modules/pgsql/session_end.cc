@@ -1,5 +1,4 @@
-// The ends of a login: what a refused client hears, and what rum says when a session ends by
-// itself.
+// The ends of a login: the errors of refused clients, and of sessions that end for other reasons.
 #include <utility>
 
 #include "pgsql/session.h"
@@ -39,14 +38,14 @@ bool Session::RefuseRequest(std::string_view code) {
                 RUM_CLOSE_CLIENT_PROTOCOL, "the client asks for encryption twice");
 }
 
-// The server's own words, but for a wrong password, and for those that name what it sees: rum's
-// address, and the encryption of rum's link.
+// Passes the server's error on. Errors about a wrong password, and those that name rum's address
+// and the encryption of rum's link, are replaced.
 bool Session::PassError(const Message& message) {
   std::optional<ServerError> error = ParseError(message.body());
-  if (!error) return RefuseServer("the server's error has no end");
+  if (!error) return RefuseServer("the server's error is malformed");
   d_.Count(kServerDenials);
   d_.Note("error", error->sqlstate.substr(0, 5));
-  // 08P01 is what PgBouncer says of a wrong password.
+  // PgBouncer reports a wrong password as 08P01.
   const bool denied = error->sqlstate.starts_with("28") || error->sqlstate == "08P01";
   if (denied && proof_passed_ && !authenticated_) {
     worker_.pace().Add(Pace::kDenial, d_.Now() - since_);
@@ -56,8 +55,8 @@ bool Session::PassError(const Message& message) {
   if (error->sqlstate == "28000" && !authenticated_) {
     return Refuse(NoEntry(startup_.user, startup_.database), RUM_CLOSE_UPSTREAM_DENIED, why);
   }
-  // In rum's words: the server's have its language and version, and would tell a wrong password
-  // from a name that nobody has.
+  // Replaced: the server's text has its language and version, and would distinguish a wrong
+  // password from an unknown name.
   if (error->sqlstate == "28P01" && !authenticated_) {
     return Refuse(WrongPassword(startup_.user), RUM_CLOSE_UPSTREAM_DENIED, why);
   }

@@ -1,5 +1,5 @@
-// Client and server agree on a proof of the password, and rum passes on what they say. Which of
-// them speaks next is known from the server's request only; both are listened to.
+// Client and server agree on a proof of the password, and rum relays their messages. Only the
+// server's request determines who sends next, so rum reads from both.
 #include <algorithm>
 
 #include "pgsql/sasl.h"
@@ -37,12 +37,12 @@ Task<bool> Session::LetAgree() {
         break;
       case 'E':
         co_return PassError(*said);
-      case 'N':  // of what a server says before its request clients take little, but it is theirs
+      case 'N':  // clients accept few messages before the request, but these are for them
       case 'v':
         d_.client.Send(said->bytes);
         break;
       default:
-        co_return RefuseServer("the server does not speak about the login");
+        co_return RefuseServer("the server sent an unexpected message in the login");
     }
   }
   co_return true;
@@ -50,7 +50,8 @@ Task<bool> Session::LetAgree() {
 
 bool Session::PassRequest(const Message& message) {
   std::optional<AuthRequest> request = ParseAuth(message.body());
-  if (!request) return RefuseServer("the server asks for a proof that is not known here");
+  if (!request)
+    return RefuseServer("the server requests an authentication method that rum does not know");
   const bool is_first = !asked_;
   if (is_first) worker_.pace().Add(Pace::kRequest, d_.Now() - since_);
   asked_ = request->kind;
@@ -58,11 +59,11 @@ bool Session::PassRequest(const Message& message) {
   switch (request->kind) {
     case Auth::kOk:
       client_is_due_ = false;
-      // A server that trusts the system takes whoever comes through rum for rum's own user.
+      // A server that trusts the system user would take every client for rum's own user.
       if (is_first && unix_upstream_ && !config_.socket_trust) {
         d_.Count(kServerDenials);
         return Refuse(WrongPassword(startup_.user), RUM_CLOSE_DENIED,
-                      "the server asks for no proof by its socket; --pgsql-socket-trust allow");
+                      "the server requests no password on its socket; --pgsql-socket-trust allow");
       }
       if (!Accept()) return false;
       break;
@@ -90,11 +91,11 @@ bool Session::PassRequest(const Message& message) {
   return true;
 }
 
-// A client without TLS takes an offer of PLUS for an attack; and a server without TLS has no
-// certificate: a proof bound to the one that the client sees is good only for somebody else.
+// A client without TLS treats an offer of PLUS as an attack. A server without TLS has no
+// certificate: a proof bound to the one that the client sees would only be valid elsewhere.
 bool Session::PassMechanisms(const AuthRequest& request, const Message& message) {
   auto names = ListMechanisms(request.data);
-  if (!names) return RefuseServer("the server's list of mechanisms has no end");
+  if (!names) return RefuseServer("the server's list of SASL mechanisms is malformed");
   if (std::find(names->begin(), names->end(), kOauth) != names->end() && !MayAskForPassword()) {
     return false;
   }
@@ -117,15 +118,16 @@ bool Session::PassMechanisms(const AuthRequest& request, const Message& message)
   return true;
 }
 
-// What the password itself is asked for by is a safe link, or the operator's choice.
+// A server may ask for the password itself over a safe link, or if the operator allows it.
 bool Session::MayAskForPassword() {
   if (ServerHasTls() || unix_upstream_ || config_.clear_text) return true;
   d_.Count(kRefusedClearText);
-  return Refuse({"28000",
-                 "the password would have to go to the database server in clear text; it was not "
-                 "asked for"},
-                RUM_CLOSE_UNSUPPORTED,
-                "the server asks for the password itself and has no TLS; --pgsql-clear-text allow");
+  return Refuse(
+      {"28000",
+       "the database server requests the password in clear text without TLS, which the proxy "
+       "does not allow"},
+      RUM_CLOSE_UNSUPPORTED,
+      "the server requests the password in clear text without TLS; --pgsql-clear-text allow");
 }
 
 Task<bool> Session::PassAnswer() {

@@ -1,5 +1,5 @@
-// The client proves its password to rum by what the map stores, and rum logs in to the server with
-// what that proof gives. A wrong password reaches no server.
+// The client proves its password to rum against the secret in the map, and rum logs in to the
+// server with the keys that the proof reveals. A wrong password reaches no server.
 #include <openssl/rand.h>
 
 #include <utility>
@@ -17,7 +17,7 @@ bool Session::TakeSecret() {
   return verifier_ || md5_;
 }
 
-// What the server would say; it is not known yet which one that is, and of which version.
+// In place of the server, which is not connected yet.
 void Session::Negotiate() {
   if (startup_.NeedsNegotiation()) {
     d_.client.Send(BuildNegotiation(kVersion3, startup_.extensions));
@@ -44,7 +44,7 @@ Task<bool> Session::ProveByMd5() {
   co_return true;
 }
 
-// For a name that is not known the same words and the same work, and nothing but a wrong password.
+// For an unknown name: the same messages and the same work, but the password is always wrong.
 Task<bool> Session::ProveByScram(ScramEdge& edge, bool known) {
   if (!known) {
     if (!co_await Delay(Pace::kRequest)) co_return false;
@@ -104,7 +104,7 @@ bool Session::RefuseByFault(ScramFault fault) {
   return Refuse({error.sqlstate, error.message}, RUM_CLOSE_CLIENT_PROTOCOL, error.message);
 }
 
-// The client hears nothing of this login until the server has accepted it.
+// The client gets no result until the server has accepted the login.
 Task<bool> Session::LogIn() {
   method_ = kStoredLogins;
   for (;;) {
@@ -112,9 +112,11 @@ Task<bool> Session::LogIn() {
     if (!said) co_return false;
     if (said->type() == 'E') co_return RefuseOrPass(*said);
     if (said->type() == 'N' || said->type() == 'v') continue;
-    if (said->type() != 'R') co_return RefuseServer("the server does not speak about the login");
+    if (said->type() != 'R')
+      co_return RefuseServer("the server sent an unexpected message in the login");
     auto request = ParseAuth(said->body());
-    if (!request) co_return RefuseServer("the server asks for a proof that is not known here");
+    if (!request)
+      co_return RefuseServer("the server requests an authentication method that rum does not know");
     if (request->kind == Auth::kOk) break;
     if (!AnswerServer(*request)) co_return false;
     asked_ = request->kind;
@@ -122,10 +124,10 @@ Task<bool> Session::LogIn() {
   if (!asked_ && unix_upstream_ && !config_.socket_trust) {
     d_.Count(kServerDenials);
     co_return Refuse(WrongPassword(startup_.user), RUM_CLOSE_DENIED,
-                     "the server asks for no proof by its socket; --pgsql-socket-trust allow");
+                     "the server requests no password on its socket; --pgsql-socket-trust allow");
   }
   if (back_ && !server_proved_) {
-    co_return RefuseServer("the server accepted the login before it proved to be the right one");
+    co_return RefuseServer("the server accepted the login without its own SCRAM proof");
   }
   client_key_.reset();
   if (!Accept()) co_return false;
@@ -138,7 +140,7 @@ bool Session::AnswerServer(const AuthRequest& request) {
   ScramBack::Step step;
   switch (request.kind) {
     case Auth::kMd5: {
-      // Once: the salt is the server's choice, and each answer may be one for another's salt.
+      // Once: a hostile server could request answers for the salts of another server.
       auto answer = md5_ && !asked_ ? MakeMd5Answer(*md5_, request.data) : std::nullopt;
       if (!answer) break;
       d_.upstream.Send(BuildMessage('p', answer->append(1, '\0')));
@@ -172,19 +174,25 @@ bool Session::AnswerServer(const AuthRequest& request) {
     default:
       break;
   }
-  return RefuseOtherVerifier(
-      "the server asks for another proof than the map's secret can give; --pgsql-auth relay");
+  if (request.kind == Auth::kClearText) return RefuseOtherMethod("the password in clear text");
+  if (request.kind == Auth::kGss || request.kind == Auth::kSspi) return RefuseOtherMethod("GSSAPI");
+  if (request.kind == Auth::kMd5 && !md5_) return RefuseOtherMethod("an MD5 proof");
+  if (request.kind == Auth::kSasl && !verifier_)
+    return RefuseOtherMethod("SCRAM or another SASL mechanism");
+  return RefuseServer("the server sent an unexpected authentication request");
 }
 
 bool Session::RefuseByFault(ScramBack::Fault fault) {
   switch (fault) {
     case ScramBack::Fault::kOtherVerifier:
     case ScramBack::Fault::kRefused:
-      return RefuseOtherVerifier("the server does not hold the map's verifier of this user");
+      return RefuseOtherVerifier(
+          "the server has another verifier for this user than the map: export it again");
     case ScramBack::Fault::kNoMechanism:
-      return RefuseOtherVerifier("the server offers no SCRAM-SHA-256");
+      return RefuseOtherMethod("another SASL mechanism than SCRAM-SHA-256");
     case ScramBack::Fault::kOtherServer:
-      return RefuseServer("the server does not know the password: is it the right one?");
+      return RefuseServer(
+          "the server's SCRAM proof is wrong: another server may answer at its address");
     default:
       return RefuseServer("the server's SCRAM message is malformed");
   }
@@ -195,6 +203,18 @@ bool Session::RefuseOtherVerifier(std::string_view why) {
   d_.Count(kOtherVerifiers);
   return Refuse({"57P03", "the database server has another password for this user than the proxy"},
                 RUM_CLOSE_UPSTREAM_DENIED, why);
+}
+
+// rum can only prove the password by what the map has.
+bool Session::RefuseOtherMethod(std::string_view method) {
+  d_.Count(kOtherVerifiers);
+  const std::string_view secret = verifier_ ? "a SCRAM-SHA-256 verifier" : "an MD5 hash";
+  return Refuse({"57P03",
+                 "the database server requests an authentication method that the proxy cannot use "
+                 "for this user"},
+                RUM_CLOSE_UPSTREAM_DENIED,
+                "the server requests " + std::string(method) + ", but the map has " +
+                    std::string(secret) + " for the user: remove it, or give --pgsql-auth relay");
 }
 
 bool Session::RefuseOrPass(const Message& message) {

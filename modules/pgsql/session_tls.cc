@@ -1,5 +1,5 @@
-// TLS on both sides, and what channel binding makes of that: SCRAM ties a login to the certificate
-// that the client sees, and a server knows only its own.
+// TLS on both sides, and channel binding: SCRAM binds a login to the certificate that the client
+// sees, and the server compares it with its own.
 #include "pgsql/session.h"
 
 namespace rum::pgsql {
@@ -14,10 +14,10 @@ Task<bool> Session::StartClientTls() {
   co_return true;
 }
 
-// A client of version 17 or later may begin with TLS itself. As its servers do, rum goes on only
-// where both mean PostgreSQL (ALPN).
+// Clients of version 17 or later may begin with TLS. As servers do, rum continues only if ALPN has
+// selected PostgreSQL.
 Task<bool> Session::StartDirectTls() {
-  // handshake_failure: clients show it, and not just that the connection has ended.
+  // Clients show this alert; otherwise they would only report a closed connection.
   if (d_.TlsMode(d_.client) == RUM_TLS_OFF) {
     d_.client.Send(std::string_view("\x15\x03\x01\x00\x02\x02\x28", 7));
     co_return Close(RUM_CLOSE_UNSUPPORTED, "the client began with TLS");
@@ -53,8 +53,9 @@ Task<bool> Session::StartUpstreamTls(Wish wish) {
   d_.upstream.Send(BuildSslRequest());
   View answer = co_await d_.upstream.Peek(1);
   if (!answer) co_return false;
-  // What is behind the answer was not said by the server that the handshake will prove.
-  if (answer.size() > 1) co_return RefuseServer("the server said more than whether it has TLS");
+  // Bytes after the answer are not authenticated by the handshake.
+  if (answer.size() > 1)
+    co_return RefuseServer("the server sent more than one byte in answer to the SSLRequest");
   const char word = answer.text().front();
   d_.upstream.Consume(1);
   if (word == 'S') {
@@ -62,14 +63,15 @@ Task<bool> Session::StartUpstreamTls(Wish wish) {
     Reason failed = co_await d_.upstream.StartTls();
     co_return !failed;
   }
-  if (word != 'N') co_return RefuseServer("the server does not say whether it has TLS");
+  if (word != 'N')
+    co_return RefuseServer("the server's answer to the SSLRequest is neither S nor N");
   if (wish == Wish::kIfOffered) co_return true;
   co_return Refuse({"57P03", "the database server has no TLS, which this login needs"},
                    RUM_CLOSE_UNSUPPORTED,
-                   "the server has no TLS; --pgsql-upstream-tls off goes there without");
+                   "the server has no TLS; --pgsql-upstream-tls off connects without");
 }
 
-// A certificate without a hash for it, as one signed by Ed25519, cannot be bound to at all.
+// Channel binding is undefined for certificates signed by Ed25519.
 bool Session::BindsToAnotherCertificate() const {
   if (!ClientHasTls() || !ServerHasTls()) return false;
   const std::string own = d_.EndPoint(d_.client);

@@ -22,7 +22,7 @@ bool SameWord(std::string_view text, std::string_view word) {
                     [](char a, char b) { return Lower(a) == b; });
 }
 
-// As the server's parse_bool(), for what is true: words may be cut, but not before they differ.
+// As the server's parse_bool() for true values: unambiguous prefixes are accepted.
 bool IsTrue(std::string_view text) {
   if (text == "1" || SameWord(text, "on")) return true;
   if (text.empty()) return false;
@@ -125,7 +125,7 @@ ParsedStartup ParseStartup(std::string_view packet) {
     } else if (name == "database") {
       startup.database = value.substr(0, kMaxName);
     } else if (name == "replication") {
-      // Once a walsender is one of a database, it stays that.
+      // A walsender of a database cannot become one without.
       of_database |= value == "database";
       walsender = value == "database" || IsTrue(value);
     } else if (name.starts_with(kExtension)) {

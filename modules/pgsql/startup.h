@@ -1,5 +1,5 @@
-// What a client says first: a request for TLS or GSSAPI, a cancel request, or the Startup. Pure;
-// the bounds are those of PostgreSQL's servers.
+// The first packet of a client: a request for TLS or GSSAPI, a cancel request, or the Startup.
+// Pure; the bounds are those of PostgreSQL's servers.
 #pragma once
 
 #include <cstddef>
@@ -38,7 +38,7 @@ struct FirstPacket {
 };
 FirstPacket ReadFirst(std::string_view bytes);
 
-// The process id and the key of a whole CancelRequest. Nothing: its length is none that keys have.
+// The process id and the key of a complete CancelRequest. nullopt: keys cannot have this length.
 std::optional<std::string_view> ReadCancel(std::string_view packet);
 std::string BuildCancel(std::string_view id_and_key);
 
@@ -77,7 +77,7 @@ struct StartupChange {
 // longer than a server reads. `packet` was parsed without a fault.
 std::string ChangeStartup(std::string_view packet, const StartupChange& change);
 
-// `name` with " - `address`" behind it, shortened so that a server cuts none of the address.
+// Appends " - `address`" to `name`, which is shortened so that the server keeps the whole address.
 std::string AppendAddress(std::string_view name, std::string_view address);
 
 }  // namespace rum::pgsql

@@ -15,8 +15,8 @@ class Worker {
  public:
   Pace& pace() { return pace_; }
 
-  // Whether clients with TLS were offered channel binding lately, by a server: a name that nobody
-  // has is offered the same.
+  // Whether servers lately offered channel binding to clients with TLS: unknown names get the same
+  // offer.
   void RememberOffer(bool plus) { offers_plus_ = plus; }
   bool offers_plus() const { return offers_plus_; }
 
@@ -30,9 +30,9 @@ class Worker {
     }
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
-    // False: as many as may wait do.
+    // False: the limit of waiting requests is reached.
     bool joined() const { return joined_; }
-    // False: as many as may are under way.
+    // False: the limit of concurrent requests is reached.
     bool Take() { return taken_ = taken_ || (joined_ && worker_.Enter(address_)); }
 
    private:
@@ -43,7 +43,7 @@ class Worker {
   };
 
  private:
-  // Each takes a connection of a server, for a moment. Those that wait take time of the worker.
+  // A request occupies a server connection for a moment. Waiting ones cost the worker time.
   static constexpr size_t kCancelsMost = 16;
   static constexpr size_t kWaitMost = 112;
 

@@ -25,8 +25,8 @@ except ImportError:
 
 CONTRIB = os.path.join(SOURCE, "contrib")
 # Options of other programs that the pages mention.
-FOREIGN = {"--chmod", "--chown", "--dry-run", "--fail", "--from-file", "--jobs", "--keep-failed",
-           "--max-time", "--output", "--set", "--silent"}
+FOREIGN = {"--cacert", "--chmod", "--chown", "--dry-run", "--fail", "--from-file", "--jobs",
+           "--keep-failed", "--max-time", "--output", "--set", "--silent"}
 # Nobody can do anything about these: they are how sessions end.
 NO_ACTION = {"client_closed", "upstream_closed", "probed"}
 

@@ -172,7 +172,7 @@ def slow(t):
     logins = len(before) + len(during)
     net.until(lambda: rum.stats()["sessions"]["active"] == 0, 10, "all are gone")
     records = rum.wait_sessions(count + logins, 30)
-    same(Counter(r["reason"] for r in records), {"login_timeout": count, "upstream_closed": logins})
+    same(Counter(r["reason"] for r in records), {"login_timeout": count, "client_closed": logins})
     lives = [r["duration"] for r in records if r["reason"] == "login_timeout"]
     check(limit - 0.1 <= min(lives) and max(lives) < limit + tolerance,
           "ended after %.2f to %.2f s" % (min(lives), max(lives)))
@@ -237,7 +237,7 @@ def guessing(t, addresses, each):
     records = rum.wait_sessions(logins + sum(heard.values()), 60)
     same(Counter(r["reason"] for r in records),
          {"denied": heard[DENIED] - seen["strangers"], "no_destination": seen["strangers"],
-          "blocked": heard[BLOCKED], "upstream_closed": logins})
+          "blocked": heard[BLOCKED], "client_closed": logins})
     same(rum.log().count("too many failed logins (20/m), blocked for 1h"), addresses, "warnings")
     say(t, before, during, "%d guesses at %.0f a second from %d addresses: %s" % (
         sum(heard.values()), sum(heard.values()) / seen["seconds"], addresses, heard))
@@ -285,7 +285,7 @@ def noisy(t):
           stats["sessions"]["logins"], stats["limits"]["users"]), (times, times, logins, 1))
     records = rum.wait_sessions(times + logins - most, 30)
     same(Counter((r["reason"], r["user"] == "noisy") for r in records),
-         {("limit", True): times, ("upstream_closed", False): logins - most})
+         {("limit", True): times, ("client_closed", False): logins - most})
     # The place of one who leaves is free.
     same(held[0].quit(), "closed")
     net.until(lambda: attempt(here, "noisy", PASSWORD) == 0, 10, "there is a place")

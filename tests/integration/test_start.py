@@ -709,3 +709,11 @@ def _(t):
     here = tcp()
     t.rum("-s", here, "-d", echo.address, "-P", module(t, "plain"))
     same(ask(here), b"hello")
+
+
+@test("A module without a map and a default destination starts with a warning")
+def _(t):
+    warning = "neither --map nor --destination is given: all clients are refused"
+    for arguments, warned in (((), True), (("-d", tcp()), False)):
+        rum = t.rum("-s", tcp(), "-P", module(t, "alone-%d" % warned), *arguments)
+        same(warning in rum.log(), warned, arguments)

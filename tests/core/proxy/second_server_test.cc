@@ -47,8 +47,8 @@ TEST(SecondServer, TakesOverWhenTheFirstHasEnded) {
   EXPECT_EQ(proxy.proxy().loads().Sessions(second.address()), 1u);
   two.Send("second");
   EXPECT_EQ(client.Receive(6), "second");
-  client.Send("ping");
-  EXPECT_EQ(two.Receive(4), "ping");
+  client.Send("ping, and no farewell");
+  EXPECT_EQ(two.Receive(21), "ping, and no farewell");
   two.Close();
   EXPECT_EQ(client.ReceiveAll(), "");
   client.Close();
@@ -127,12 +127,13 @@ TEST(SecondServer, ASessionHasEightConnects) {
 
 TEST(SecondServer, IsRefusedAfterTheRelayBegan) {
   Server server;
-  std::atomic<bool> tried = false;
+  std::atomic<bool> began = false, tried = false;
   Hooks hooks;
   hooks.session_open = [&](rum_session* s) { return Connect(s, server.address()); };
   hooks.upstream_open = [&](rum_session* s, uint32_t) {
     EXPECT_EQ(host->relay_from(s, RUM_UPSTREAM), RUM_OK);
     EXPECT_EQ(Connect(s, server.address()), RUM_E_STATE);
+    began = true;
   };
   hooks.client_data = [&](rum_session* s, std::string_view bytes) {
     EXPECT_EQ(Connect(s, server.address()), RUM_E_STATE);
@@ -146,6 +147,7 @@ TEST(SecondServer, IsRefusedAfterTheRelayBegan) {
   RunningProxy proxy(hooks);
   Peer client = proxy.Client();
   Peer peer = server.Accept();
+  EXPECT_TRUE(Eventually([&] { return began.load(); }));
   client.Send("x");
   EXPECT_TRUE(Eventually([&] { return tried.load(); }));
 }

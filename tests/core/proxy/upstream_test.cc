@@ -600,6 +600,33 @@ TEST(Relay, AFarewellIsOneReasonWhicheverEndIsReadFirst) {
   }
 }
 
+// The client closes only when it has seen the server's end.
+TEST(Relay, AServersEndAfterAFarewellIsTheClientsWishAndAfterAnythingElseItsOwn) {
+  Server server;
+  RunningProxy proxy(RelayTo(server.address()));
+  struct Case {
+    std::string greeting, last_words, reason;
+  };
+  for (const Case& c : {Case{"hello", "QUIT!", "client_closed"},
+                        {"hello", std::string(16, 'x'), "client_closed"},
+                        {"hello", std::string(17, 'x'), "upstream_closed"},
+                        {"hello", "", "upstream_closed"},
+                        {"", "QUIT!", "upstream_closed"}}) {
+    Peer client = proxy.Client();
+    client.Send("request");
+    Peer upstream = server.Accept();
+    EXPECT_EQ(upstream.Receive(7), "request");
+    upstream.Send(c.greeting);
+    EXPECT_EQ(client.Receive(c.greeting.size()), c.greeting);
+    client.Send(c.last_words);
+    EXPECT_EQ(upstream.Receive(c.last_words.size()), c.last_words);
+    upstream.Close();
+    EXPECT_EQ(client.WaitForEnd(), Ending::kEnd);
+    client.Close();
+    EXPECT_EQ(proxy.NextReason(), c.reason) << c.greeting << " " << c.last_words;
+  }
+}
+
 TEST(Relay, AReplyOfTenMegabytesAfterTheClientsEndArrives) {
   Server server;
   RunningProxy proxy(RelayTo(server.address()));

@@ -103,8 +103,8 @@ TEST(Watch, EitherSideMayBeTheOneThatIsSeen) {
   upstream.Send("answer");
   EXPECT_EQ(client.Receive(8), "<answer>");
   size_t before = shown;
-  client.Send("ask again");
-  EXPECT_EQ(upstream.Receive(9), "ask again");
+  client.Send("ask again, no farewell");
+  EXPECT_EQ(upstream.Receive(22), "ask again, no farewell");
   EXPECT_EQ(shown, before);
   upstream.Close();
   EXPECT_EQ(client.WaitForEnd(), Ending::kEnd);

@@ -305,6 +305,7 @@ const std::map<std::string, Sample>& Samples() {
       {"workers", {"3", [](auto& s) { return s.workers == 3; }}},
       {"check", {"", [](auto& s) { return s.check; }}},
       {"stats", {"sock:/x", [](auto& s) { return s.stats->text() == "sock:/x"; }}},
+      {"stats-token-file", {"/t", [](auto& s) { return s.stats_token_file == "/t"; }}},
       {"log", {"/var/log/x", [](auto& s) { return s.log.target == "/var/log/x"; }}},
       {"log-format", {"json", [](auto& s) { return s.log.json; }}},
       {"log-level", {"warning", [](auto& s) { return s.log.level == log::Level::kWarning; }}},
@@ -354,6 +355,7 @@ TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
       std::vector<std::string> arguments = {spelling};
       if (row.value) arguments.push_back(sample->second.value);
       if (name != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
+      if (name == "stats-token-file") arguments.insert(arguments.end(), {"-m", "sock:/x"});
       if (name == "tls-key") arguments.insert(arguments.end(), {"--tls-cert", "/c"});
       if (name != "destination") arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
       auto line = Read(arguments);
@@ -856,7 +858,8 @@ TEST(Options, CheckFindsACertificateThatNoClientSees) {
   EXPECT_TRUE(
       Has(ErrorOf(rest + "tcp:a:1", Fault::kConfig), "--tls-cert: no client can use TLS; add "));
   EXPECT_FALSE(Has(ErrorOf(rest + "tcp:a:1 -P relays.so", Fault::kConfig), "add --tls"));
-  for (const char* fine : {"tcp:a:1 --tls on", "tcp:a:1 --tls off", "tls:a:1"}) {
+  for (const char* fine :
+       {"tcp:a:1 --tls on", "tcp:a:1 --tls off", "tls:a:1", "tcp:a:1 -m tls:c:3"}) {
     EXPECT_TRUE(ReadLine(rest + fine).ok()) << fine;
   }
   EXPECT_TRUE(ReadLine("-d tcp:b:2 --tls-cert /c -s tcp:a:1").ok())

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "login_fixture.h"
@@ -61,21 +62,47 @@ TEST_F(PgsqlHostile, KeepsOneKeyOfAServer) {
   ExpectError("08P01", RUM_CLOSE_UPSTREAM_PROTOCOL);
 }
 
-TEST_F(PgsqlHostile, AnswersOneSaltOfAServerByAStoredHash) {
-  const std::string hash = "md5" + std::string(32, 'a');
-  host.AddToMap("alice", hash + "\0tcp:db1.internal:5432\0"s);
-  host.Open();
-  host.Feed(RUM_CLIENT, kStartup);
-  const std::string asked = ClientHears();
-  auto answer = MakeMd5Answer(*ParseMd5Hash(hash), asked.substr(asked.size() - kMd5Salt));
-  host.Feed(RUM_CLIENT, BuildMessage('p', *answer + '\0'));
-  host.ConnectOutcome(0);
-  EXPECT_EQ(ServerHears(), kStartup);
+class PgsqlStoredHash : public PgsqlLogin {
+ protected:
+  // The client has proved its password, and the server has the Startup.
+  void ProveToRum() {
+    const std::string hash = "md5" + std::string(32, 'a');
+    host.AddToMap("alice", hash + "\0tcp:db1.internal:5432\0"s);
+    host.Open();
+    host.Feed(RUM_CLIENT, kStartup);
+    const std::string asked = ClientHears();
+    auto answer = MakeMd5Answer(*ParseMd5Hash(hash), asked.substr(asked.size() - kMd5Salt));
+    host.Feed(RUM_CLIENT, BuildMessage('p', *answer + '\0'));
+    host.ConnectOutcome(0);
+    EXPECT_EQ(ServerHears(), kStartup);
+  }
+};
+
+TEST_F(PgsqlStoredHash, AnswersOneSaltOfAServer) {
+  ProveToRum();
   ServerSays(kMd5Request);
   EXPECT_NE(ServerHears(), "");
   ServerSays(BuildAuth(Auth::kMd5, "tlas"));
-  ExpectError("57P03", RUM_CLOSE_UPSTREAM_DENIED);
+  ExpectError("08P01", RUM_CLOSE_UPSTREAM_PROTOCOL);
   EXPECT_EQ(ServerHears(), "");
+}
+
+TEST_F(PgsqlStoredHash, NamesTheMethodForWhichItHasNothing) {
+  const std::pair<std::string, const char*> requests[] = {
+      {kClearTextRequest, "the password in clear text"},
+      {BuildAuth(Auth::kGss), "GSSAPI"},
+      {kList, "SCRAM or another SASL mechanism"},
+  };
+  for (const auto& [request, name] : requests) {
+    ProveToRum();
+    ServerSays(request);
+    ExpectError("57P03", RUM_CLOSE_UPSTREAM_DENIED);
+    EXPECT_EQ(host.close_text(), "the server requests " + std::string(name) +
+                                     ", but the map has an MD5 hash for the user: remove it, or "
+                                     "give --pgsql-auth relay");
+    EXPECT_EQ(ServerHears(), "");
+  }
+  EXPECT_EQ(host.metric("pgsql_other_verifiers"), 3u);
 }
 
 TEST_F(PgsqlHostile, OffersNoBindingForAServerWithoutTls) {
