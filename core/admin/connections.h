@@ -39,6 +39,9 @@ class Connections {
   // The listener of the connections; nullptr: it no longer listens.
   void SetListener(evconnlistener* listener);
 
+  // Whether a request has no complete answer yet.
+  bool busy() const;
+
   // A request has arrived. Until Answered() the connection has no timeout, and further bytes or the
   // end of its client's stream are ignored.
   void Asked(evhttp_request* request);
