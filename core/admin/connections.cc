@@ -82,6 +82,12 @@ bufferevent* Connections::OnNew(event_base* base, void* self) {
   return stream;
 }
 
+bool Connections::busy() const {
+  return std::any_of(all_.begin(), all_.end(), [](const Connection& one) {
+    return one.state != State::kReads && !Closed(one.stream);
+  });
+}
+
 void Connections::EndOldest() {
   auto oldest = std::find_if(all_.begin(), all_.end() - 1,
                              [](const Connection& one) { return one.state == State::kReads; });

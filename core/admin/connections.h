@@ -47,6 +47,8 @@ class Connections {
   // Whether a request came by TLS, or need not. False if memory was short: evhttp cannot refuse a
   // connection at that point.
   bool IsSafe(evhttp_request* request) const;
+  // Whether a request has no complete answer yet.
+  bool busy() const;
 
   // A request has arrived. Until Answered() the connection has no timeout, and further bytes or the
   // end of its client's stream are ignored.

@@ -59,6 +59,8 @@ class StatisticsServer {
   // received are answered.
   void HandOver();
   bool handed_over() const { return handed_over_; }
+  // [main] Whether a client waits for an answer.
+  bool busy() const { return connections_->busy(); }
 
  private:
   StatisticsServer() = default;

@@ -96,7 +96,7 @@ std::map<std::string, uint64_t> ReadUsers(const Json& users) {
 
 void MergeSessions(Ordered& own, const Generations::Answers& answers, size_t most) {
   if (answers.empty()) return;
-  Ordered& sessions = own["sessions"];
+  auto sessions = std::move(own["sessions"].get_ref<Ordered::array_t&>());
   uint64_t matched = own["matched"].get<uint64_t>();
   for (const GenerationAnswer& answer : answers) {
     const Json* list = answer.status == 200 ? Member(answer.json, "sessions") : nullptr;
@@ -111,11 +111,12 @@ void MergeSessions(Ordered& own, const Generations::Answers& answers, size_t mos
       }
     }
   }
-  own["matched"] = matched;
-  std::stable_sort(sessions.begin(), sessions.end(), [](const Ordered& a, const Ordered& b) {
-    return a["id"].get<uint64_t>() < b["id"].get<uint64_t>();
+  std::sort(sessions.begin(), sessions.end(), [](const Ordered& a, const Ordered& b) {
+    return a.at("id").get<uint64_t>() < b.at("id").get<uint64_t>();
   });
-  while (sessions.size() > most) sessions.erase(sessions.size() - 1);
+  sessions.resize(std::min(sessions.size(), most));
+  own["sessions"] = std::move(sessions);
+  own["matched"] = matched;
 }
 
 void MergeHistory(Ordered& own, const Generations::Answers& answers, size_t most) {

@@ -27,8 +27,11 @@ bool IsServedBy(int fd, pid_t pid) {
 
 SocketQuery::SocketQuery(event_base* base, const Target& target, const std::string& request,
                          Bounds bounds, Done done)
-    : bytes_most_(bounds.bytes), done_(std::move(done)), time_(evtimer_new(base, OnTime, this)) {
-  failed_ = Begin(target, request);
+    : target_(target),
+      bytes_most_(bounds.bytes),
+      done_(std::move(done)),
+      time_(evtimer_new(base, OnTime, this)) {
+  failed_ = Begin(request);
   const timeval wait = TimevalOf(bounds.time);
   if (failed_ != Outcome::kAnswered) {
     event_add(time_, &kAtOnce);
@@ -45,19 +48,23 @@ SocketQuery::~SocketQuery() {
   event_free(time_);
 }
 
-// kAnswered: the request is sent. Connecting to a unix socket and sending so little to it succeeds
-// at once, or fails: nobody has taken the last requests.
-Outcome SocketQuery::Begin(const Target& target, const std::string& request) {
+Outcome SocketQuery::Connect() {
   sockaddr_un where = {};
   where.sun_family = AF_UNIX;
-  if (target.socket.size() >= sizeof where.sun_path) return Outcome::kGone;
-  target.socket.copy(where.sun_path, target.socket.size());
+  if (target_.socket.size() >= sizeof where.sun_path) return Outcome::kGone;
+  target_.socket.copy(where.sun_path, target_.socket.size());
   socket_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket_) return Outcome::kNone;
   if (::connect(socket_.get(), reinterpret_cast<sockaddr*>(&where), sizeof where) != 0) {
     return errno == ENOENT || errno == ECONNREFUSED ? Outcome::kGone : Outcome::kNone;
   }
-  if (!IsServedBy(socket_.get(), target.pid)) return Outcome::kGone;
+  return IsServedBy(socket_.get(), target_.pid) ? Outcome::kAnswered : Outcome::kGone;
+}
+
+// kAnswered: the request is sent. Connecting to a unix socket and sending so little to it succeeds
+// at once, or fails: nobody has taken the last requests.
+Outcome SocketQuery::Begin(const std::string& request) {
+  if (const Outcome connected = Connect(); connected != Outcome::kAnswered) return connected;
   const ssize_t sent = ::send(socket_.get(), request.data(), request.size(), MSG_NOSIGNAL);
   return sent == static_cast<ssize_t>(request.size()) ? Outcome::kAnswered : Outcome::kNone;
 }
@@ -68,6 +75,11 @@ void SocketQuery::OnReadable(evutil_socket_t, short, void* self) {
   const ssize_t n = ::read(query.socket_.get(), bytes, sizeof bytes);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n > 0) query.received_.append(bytes, static_cast<size_t>(n));
+  if (n <= 0 && query.received_.empty()) {  // it may have ended before it took the request
+    event_del(query.readable_);
+    const bool gone = query.Connect() == Outcome::kGone;
+    return query.Finish({gone ? Outcome::kGone : Outcome::kNone, 0, {}});
+  }
   if (n < 0 || query.received_.size() > query.bytes_most_) return query.Finish({});
   if (n > 0) return;
   auto answer = ReadHttpAnswer(query.received_);

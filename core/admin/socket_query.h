@@ -46,11 +46,13 @@ class SocketQuery {
   SocketQuery(const SocketQuery&) = delete;
 
  private:
-  QueryAnswer::Outcome Begin(const Target& target, const std::string& request);
+  QueryAnswer::Outcome Connect();
+  QueryAnswer::Outcome Begin(const std::string& request);
   void Finish(QueryAnswer answer);
   static void OnReadable(evutil_socket_t, short, void* self);
   static void OnTime(evutil_socket_t, short, void* self);
 
+  const Target target_;
   const size_t bytes_most_;
   Done done_;
   Fd socket_;

@@ -143,6 +143,7 @@ class Daemon {
   uint64_t started_ = NowMillis();
   // Progress reports of the drain: monotonic ms, interval in ms.
   uint64_t report_at_ = 0, report_every_ = 0;
+  uint64_t idle_since_ = 0;  // monotonic ms; 0: has sessions, or does not drain
   Status result_ = Ok();
   bool shared_;               // another process uses the sockets, so their files are kept
   bool memory_full_ = false;  // --max-memory is exceeded

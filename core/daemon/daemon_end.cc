@@ -21,6 +21,7 @@ constexpr timeval kLogLook = {5, 0};
 constexpr Millis kJoinMost(3000);            // for the workers' current hooks and worker_stop
 constexpr Millis kStuckMost(30000);          // longest hook that a drain waits for
 constexpr timeval kAfterCut = {3, 0};        // long enough for the modules' last messages
+constexpr uint64_t kLastAnswer = 1000;       // ms
 constexpr uint64_t kProgress = 10000;        // ms until a drain's first progress line
 constexpr uint64_t kProgressMost = 3600000;  // upper bound of the interval, which doubles
 
@@ -75,7 +76,11 @@ void Daemon::EndDrainIn(Millis most) {
 void Daemon::OnIdleLook(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   if (daemon.proxy_->Idle()) {
-    event_base_loopbreak(daemon.base_);
+    if (!daemon.idle_since_) daemon.idle_since_ = NowMillis();
+    // The command that has ended the last sessions is answered.
+    const bool waits = daemon.control_ && daemon.control_->busy() &&
+                       NowMillis() - daemon.idle_since_ < kLastAnswer;
+    if (!waits) event_base_loopbreak(daemon.base_);
   } else if (daemon.proxy_->hook_watch().OnlyStuckLeft(kStuckMost)) {
     log::Warning("draining: only workers that are stuck in the module are left");
     daemon.Stop();

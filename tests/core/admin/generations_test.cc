@@ -243,12 +243,14 @@ TEST_F(OlderProcesses, MayBeAskedWhenThereIsNoneAndBeGivenUpWhileTheyAreAsked) {
 
 TEST(MergedSessions, AreSortedBoundedAndOfTheExpectedForm) {
   Ordered own = Ordered::parse(R"({"matched":1,"sessions":[{"id":900,"client":"own"}]})");
-  Generations::Answers answers = {{7, 200, Json::parse(R"({"matched":4,"sessions":[
+  Generations::Answers answers = {
+      {7, 200, Json::parse(R"({"matched":4,"sessions":[
          {"id":3,"client":"c","listener":"l","state":"relay","seconds":1.5,"received":1,"sent":2,
-          "user":"u","extra":"<script>"},
-         {"id":"3"}, 7, {"client":"no id"}, {"id":2,"client":[],"seconds":"x"}]})")},
-                                  {8, 0, nullptr},
-                                  {9, 500, Json::parse(R"({"error":"no"})")}};
+          "user":"u","extra":"<script>"}, {"id":2,"client":[],"seconds":"x"}]})")},
+      {8, 0, nullptr},
+      {9, 500, Json::parse(R"({"error":"no"})")},
+      {10, 200, Json::parse(R"({"matched":"x","sessions":[{"id":"3"}, 7]})")},
+      {11, 200, Json::parse(R"({"sessions":[{"client":"no id"}, []]})")}};
   MergeSessions(own, answers, 2);
   EXPECT_EQ(own["matched"], 5);
   ASSERT_EQ(own["sessions"].size(), 2u);

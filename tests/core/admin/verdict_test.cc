@@ -101,6 +101,19 @@ TEST_F(TheVerdict, SaysWhyClientsCannotBeServed) {
   EXPECT_EQ(Of(up_).level, Level::kWarning);
 }
 
+TEST_F(TheVerdict, CountsOlderProcessesAndWarnsOfOneThatIsSilent) {
+  facts_.older = 1;
+  facts_.older_sessions = 500;
+  EXPECT_EQ(Of(up_).Text(), "all 4 servers are up · 500 sessions in 1 older process");
+  EXPECT_EQ(Of(up_).word, "serving");
+  facts_.older = 3;
+  facts_.older_silent = 1;
+  EXPECT_EQ(Of(up_).Text(),
+            "1 older process does not answer · all 4 servers are up · 500 sessions in 3 older "
+            "processes");
+  EXPECT_EQ(Of(up_).word, "degraded");
+}
+
 TEST_F(TheVerdict, WarnsBeforeALimitIsReached) {
   facts_.most_sessions = 1000;
   facts_.sessions = 899;

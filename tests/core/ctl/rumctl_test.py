@@ -126,6 +126,30 @@ class RumctlTest(unittest.TestCase):
         self.assertEqual(self.asked,
                          ["POST /explain?user=a%20b%3Dc%26d%25%40192.0.2.7 HTTP/1.0"])
 
+    def test_status_has_a_line_for_each_older_process(self):
+        stats = status_of(True, False)
+        stats["generations"] = [{"pid": 71, "version": "1\x1b[2J", "state": "draining",
+                                 "sessions": 500, "uptime_seconds": 9000, "since": 1},
+                                {"pid": 72, "version": "", "state": "no answer", "sessions": 0,
+                                 "uptime_seconds": 0, "since": 2}]
+        code, out, err = self.ctl("status", answers=[answer(json.dumps(stats))])
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("older     process 71, rum 1\\x1b[2J, draining, 500 sessions, up 2.5h\n", out)
+        self.assertIn("older     process 72, rum , no answer, 0 sessions, up 0.0s\n", out)
+
+    def test_sessions_and_kill_name_the_older_processes(self):
+        one = {"id": 5, "client": "c", "state": "relay", "seconds": 1, "received": 2, "sent": 3}
+        text = json.dumps({"matched": 2, "sessions": [dict(one, process=71), dict(one, id=6)],
+                           "no_answer": [72]})
+        _, out, _ = self.ctl("sessions", answers=[answer(text)])
+        lines = out.splitlines()
+        self.assertRegex(lines[0], " SENT +PROCESS$")
+        self.assertRegex(lines[1], "^5 .* 3 +71$")
+        self.assertRegex(lines[2], "^6 .* 3$")
+        self.assertEqual(lines[3], "process 72 does not answer, its sessions are missing")
+        code, out, _ = self.ctl("kill", "ip=::1", answers=[answer(text)])
+        self.assertEqual((code, out), (REFUSED, "2 ended\n" + lines[3] + "\n"))
+
     def test_a_login_that_is_not_possible_is_a_failure(self):
         code, out, _ = self.ctl("explain", "bob",
                                 answers=[answer('{"lines":[["map","no"]],"possible":false}')])
