@@ -65,6 +65,7 @@ class Daemon {
   // daemon.cc
   Status JudgeStateDirectory(uid_t owner) const;
   Status WatchMap();
+  void UseMap(std::shared_ptr<const MapFile> map);
   // nullptr without --geo-db. Proxy::SetGeo() is left to the caller.
   Result<std::unique_ptr<GeoWatcher>> WatchGeo(const Settings& settings);
   void UseGeo(std::unique_ptr<GeoWatcher> geo);
@@ -133,6 +134,7 @@ class Daemon {
   event* reload_ = nullptr;  // added by SIGHUP
   event* drain_over_ = nullptr;
   uint64_t started_ = NowMillis();
+  uint64_t next_map_line_ = 0;  // when changes of the map may be logged again
   // Progress reports of the drain: monotonic ms, interval in ms.
   uint64_t report_at_ = 0, report_every_ = 0;
   Status result_ = Ok();
