@@ -151,6 +151,14 @@ std::string StatisticsPrometheus(const Overview& overview) {
     one("rum_map_load_failures_total", "counter", "User maps refused", stats.failures);
     one("rum_map_loaded_timestamp_seconds", "gauge", "When the user map was loaded",
         static_cast<uint64_t>(stats.loaded_at));
+    one("rum_map_changes", "gauge", "Users whose records the map's journal has changed",
+        map ? map->changes() : 0);
+    one("rum_map_changed_timestamp_seconds", "gauge",
+        "When changes of the map's journal were last applied",
+        static_cast<uint64_t>(overview.map->changed_at()));
+    one("rum_map_journal_bad", "gauge",
+        "1 if the map's journal cannot be read, is damaged, or does not belong to the map",
+        overview.map->journal_error().empty() ? 0 : 1);
   }
   WriteMapSourceMetrics(proxy, out);
   const FileWatchStats geo = overview.geo ? overview.geo->stats() : FileWatchStats();

@@ -63,11 +63,13 @@ FileState LookAt(const std::string& path) {
 // The helper thread: shared state and the thread's own state.
 class FileWatcher::Thread {
  public:
-  Thread(std::string path, std::string noun, Load load, std::chrono::milliseconds interval)
+  Thread(std::string path, std::string noun, Load load, std::chrono::milliseconds interval,
+         Kind kind)
       : path_(std::move(path)),
         noun_(std::move(noun)),
         load_(std::move(load)),
-        interval_(interval) {}
+        interval_(interval),
+        kind_(kind) {}
 
   ~Thread() {
     {
@@ -122,12 +124,16 @@ class FileWatcher::Thread {
     wake_.notify_all();
   }
 
+  // [main]
+  void Forget() { forget_ = true; }
+
   // [helper], or [main] before the thread starts. Looks once and returns an outcome if there is
   // something to report. `urgent`: do not wait for the file to settle, and retry a failed version.
   std::optional<Outcome> Look(bool urgent) {
     FileState file = LookAt(path_);
     const bool changed = file != seen_;
     seen_ = file;
+    if (forget_.exchange(false)) tried_ = {-1, {}};
     if (file != tried_) {
       if (MustSettle(file) && changed && !urgent && ++waits_ <= kMaxWaits) return std::nullopt;
     } else if (unreported_ && !changed) {
@@ -146,8 +152,8 @@ class FileWatcher::Thread {
   // A new inode (placed by rename) is complete. The same inode with a new time may still be being
   // written.
   bool MustSettle(const FileState& file) const {
-    return file.error == 0 && tried_.error == 0 && file.stamp.inode == tried_.stamp.inode &&
-           file.stamp.device == tried_.stamp.device;
+    return kind_ == Kind::kReplaced && file.error == 0 && tried_.error == 0 &&
+           file.stamp.inode == tried_.stamp.inode && file.stamp.device == tried_.stamp.device;
   }
 
   bool RetryIsDue() { return looks_until_retry_ > 0 && --looks_until_retry_ == 0; }
@@ -160,8 +166,10 @@ class FileWatcher::Thread {
     tried_ = file;
     waits_ = 0;
     looks_until_retry_ = 0;  // a bad file is retried only if urgent or changed
-    auto loaded = file.error != 0 ? Error{Fault::kMap, path_ + ": " + std::strerror(file.error)}
-                                  : load_(path_, stop_);
+    const bool empty = kind_ == Kind::kAppended && file.error == ENOENT;
+    auto loaded = file.error != 0 && !empty
+                      ? Error{Fault::kMap, path_ + ": " + std::strerror(file.error)}
+                      : load_(path_, stop_);
     failed_ = !loaded.ok();
     unreported_.reset();
     if (loaded.ok()) {
@@ -207,6 +215,8 @@ class FileWatcher::Thread {
   const std::string noun_;
   const Load load_;
   const std::chrono::milliseconds interval_;
+  const Kind kind_;
+  std::atomic<bool> forget_ = false;
   Fd ready_;
   event* event_ = nullptr;
 
@@ -232,12 +242,13 @@ class FileWatcher::Thread {
 };
 
 FileWatcher::FileWatcher(event_base* base, std::string path, std::string noun, Load load,
-                         OnLoaded on_loaded, OnError on_error, std::chrono::milliseconds interval)
+                         OnLoaded on_loaded, OnError on_error, std::chrono::milliseconds interval,
+                         Kind kind)
     : base_(base),
       noun_(std::move(noun)),
       on_loaded_(std::move(on_loaded)),
       on_error_(std::move(on_error)),
-      thread_(std::make_unique<Thread>(std::move(path), noun_, std::move(load), interval)) {}
+      thread_(std::make_unique<Thread>(std::move(path), noun_, std::move(load), interval, kind)) {}
 
 FileWatcher::~FileWatcher() = default;
 
@@ -252,6 +263,8 @@ void FileWatcher::check_now(std::function<void()> done) {
   asked_.push_back(std::move(done));
   thread_->CheckNow();
 }
+
+void FileWatcher::Forget() { thread_->Forget(); }
 
 void FileWatcher::Take() {
   size_t checked = 0;

@@ -36,14 +36,18 @@ class FileWatcher {
   // [helper], or [main] in Start(). Setting `stop` aborts it.
   using Load =
       std::function<Result<Loaded>(const std::string& path, const std::atomic<bool>& stop)>;
+  enum class Kind : uint8_t {
+    kReplaced,  // a version is whole, once it does not change for two looks
+    kAppended,  // each look may load what is there, and a file that does not exist is empty
+  };
   using OnLoaded = std::function<void(std::shared_ptr<const void>)>;
   using OnError = std::function<void(const Error&)>;
 
   // [main] Both callbacks run on the thread of `base`. Construct after fork(), since it starts a
   // thread. `noun`: what the file holds, for errors. `interval`: time between looks at the file.
   FileWatcher(event_base* base, std::string path, std::string noun, Load load, OnLoaded on_loaded,
-              OnError on_error,
-              std::chrono::milliseconds interval = std::chrono::milliseconds(500));
+              OnError on_error, std::chrono::milliseconds interval = std::chrono::milliseconds(500),
+              Kind kind = Kind::kReplaced);
   // [main] Aborts a load in progress and waits for the thread; no callback runs afterwards.
   ~FileWatcher();
   FileWatcher(const FileWatcher&) = delete;
@@ -57,6 +61,9 @@ class FileWatcher {
   // [main] For SIGHUP: looks now and retries a failed version. `done` runs on the main loop after
   // the other callbacks, or never if this is destroyed first.
   void check_now(std::function<void()> done = {});
+
+  // [main] Loads the file at the next look, even if it has not changed.
+  void Forget();
 
   // [main]
   const FileWatchStats& stats() const { return stats_; }

@@ -34,6 +34,7 @@ constexpr timeval kTlsLook = {2, 0};
 constexpr timeval kFirstProbes = {1, 0};  // longest wait before clients are accepted
 constexpr timeval kAtOnce = {0, 0};
 constexpr timeval kMemoryLook = {0, 500000};
+constexpr uint64_t kMapLines = 1000;  // ms: how often changes of the map are logged at most
 constexpr Millis kServiceTick(5000);  // the longest interval of systemd's status line
 
 std::string Names(const std::vector<std::string>& names) {
@@ -257,15 +258,7 @@ Status Daemon::DropPrivileges() {
 Status Daemon::WatchMap() {
   if (settings_->map.empty()) return Ok();
   watcher_ = std::make_unique<MapWatcher>(
-      base_, settings_->map,
-      [this](std::shared_ptr<const MapFile> map) {
-        log::Info("{}: the map is loaded, {} records", settings_->map, map->records());
-        for (const std::string& text : Complaints(*map, geo_ != nullptr)) {
-          log::Warning("{}: {}", settings_->map, text);
-        }
-        proxy_->SetMap(std::move(map));
-        SetDestinations();
-      },
+      base_, settings_->map, [this](std::shared_ptr<const MapFile> map) { UseMap(std::move(map)); },
       [](const Error& error) { log::Error("{}", error.text); });
   if (auto started = watcher_->Start(); !started) return started;
   // Without its map a process cannot serve; the process that it takes over from still can.
@@ -273,6 +266,28 @@ Status Daemon::WatchMap() {
     return Error{Fault::kMap, watcher_->stats().last_error};
   }
   return Ok();
+}
+
+void Daemon::UseMap(std::shared_ptr<const MapFile> map) {
+  const auto before = proxy_->map();
+  const bool loaded = !before || before->cdb() != map->cdb();
+  if (loaded) {
+    log::Info("{}: the map is loaded, {} records", settings_->map, map->records());
+    for (const std::string& text : Complaints(*map, geo_ != nullptr)) {
+      log::Warning("{}: {}", settings_->map, text);
+    }
+  }
+  if (map->changes() && NowMillis() >= next_map_line_) {
+    next_map_line_ = NowMillis() + kMapLines;
+    log::Info("{}: its journal has changes of {} users, the last is number {}", settings_->map,
+              map->changes(), map->sequence());
+  }
+  if (const std::string& fault = map->journal_warning();
+      !fault.empty() && (loaded || fault != before->journal_warning())) {
+    log::Warning("{}", fault);
+  }
+  proxy_->SetMap(std::move(map));
+  SetDestinations();
 }
 
 Status Daemon::StartRemoteMap() {

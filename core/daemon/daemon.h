@@ -68,6 +68,7 @@ class Daemon {
   // daemon.cc
   Status JudgeStateDirectory(uid_t owner) const;
   Status WatchMap();
+  void UseMap(std::shared_ptr<const MapFile> map);
   Status StartRemoteMap();
   void SetDestinations();
   // nullptr without --geo-db. Proxy::SetGeo() is left to the caller.
@@ -141,6 +142,7 @@ class Daemon {
   event* reload_ = nullptr;  // added by SIGHUP
   event* drain_over_ = nullptr;
   uint64_t started_ = NowMillis();
+  uint64_t next_map_line_ = 0;  // when changes of the map may be logged again
   // Progress reports of the drain: monotonic ms, interval in ms.
   uint64_t report_at_ = 0, report_every_ = 0;
   uint64_t idle_since_ = 0;  // monotonic ms; 0: has sessions, or does not drain

@@ -61,9 +61,13 @@ AtomicFile::~AtomicFile() {
 Status AtomicFile::PublishAlike(mode_t mode_if_new) {
   struct stat old;
   if (stat(path_.c_str(), &old) != 0) return Publish(mode_if_new);
-  mode_t mode = old.st_mode & 0777;
-  if (fchown(fd_.get(), old.st_uid, old.st_gid) != 0 &&
-      fchown(fd_.get(), static_cast<uid_t>(-1), old.st_gid) != 0) {
+  return PublishLike(old);
+}
+
+Status AtomicFile::PublishLike(const struct stat& model) {
+  mode_t mode = model.st_mode & 0777;
+  if (fchown(fd_.get(), model.st_uid, model.st_gid) != 0 &&
+      fchown(fd_.get(), static_cast<uid_t>(-1), model.st_gid) != 0) {
     mode &= ~static_cast<mode_t>(070);  // the group changed
   }
   return Publish(mode);

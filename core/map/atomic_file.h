@@ -1,6 +1,7 @@
 // Replaces a file atomically: writes a temporary file in the same folder and renames it.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <string>
@@ -29,6 +30,8 @@ class AtomicFile {
   // As Publish(), but keeps the mode of a replaced file, and its owner and group if the process may
   // set them; otherwise the group's permissions are dropped.
   Status PublishAlike(mode_t mode_if_new);
+  // As PublishAlike(), with mode, owner and group of another file.
+  Status PublishLike(const struct stat& model);
 
  private:
   AtomicFile() = default;

@@ -19,6 +19,8 @@
 #include "base/fd.h"
 #include "map/atomic_file.h"
 #include "map/column.h"
+#include "map/journal_writer.h"
+#include "map/map_file.h"
 #include "map/map_text.h"
 #include "map/map_validate.h"
 
@@ -106,7 +108,7 @@ class Builder {
     if (Status s = MayReplace(); !s) return s.error();
     auto file = AtomicFile::Make(options_.out);
     if (!file) return file.error();
-    if (Status s = ReadText(file->fd()); !s) return s.error();
+    if (Status s = options_.fold ? ReadMap(file->fd()) : ReadText(file->fd()); !s) return s.error();
     auto map = Mapped::Open(*file);
     if (!map) return map.error();
     auto shape = Verify(*map);
@@ -118,7 +120,7 @@ class Builder {
                                        ": not written: the input has no user; "
                                        "--allow-empty makes an empty map"};
     }
-    return Publish(*file, *shape);
+    return Publish(*file, *shape, map->bytes());
   }
 
  private:
@@ -141,7 +143,32 @@ class Builder {
             ": not written: the existing file is not a map; remove it first to replace it"};
   }
 
+  Status ReadMap(int fd) {
+    auto map = MapFile::Load(options_.out);
+    if (!map) return map.error();
+    if (!(*map)->journal_applies()) {
+      const std::string& why = (*map)->journal_warning();
+      return Error{Fault::kMap, why.empty() ? options_.out + ": has no journal to fold" : why};
+    }
+    replacement_ = MapReplacement::OfItself(options_.out, (*map)->sequence(), (*map)->stamp());
+    Writer writer(fd);
+    Status status = Ok();
+    (*map)->Visit([&](std::string_view user, std::string_view value) {
+      if (!(*map)->Hides(value)) status = AddRecord(writer, user, value, writer.records() + 1);
+      if (writer.records() % kLinesPerProgress == 0 && !Going("writing, users", writer.records())) {
+        status = GivenUp();
+      }
+      return status.ok();
+    });
+    if (!status) return status;
+    if (!writer.Finish()) return SystemError(options_.out, errno);
+    return Ok();
+  }
+
   Status ReadText(int fd) {
+    auto replacement = MapReplacement::Begin(options_.out);
+    if (!replacement) return replacement.error();
+    replacement_ = std::move(*replacement);
     std::unique_ptr<FILE, int (*)(FILE*)> opened(nullptr, fclose);
     FILE* in = stdin;
     if (options_.in != "-") {
@@ -177,16 +204,20 @@ class Builder {
     if (!entry) {
       Problem(number, entry.error().text);
     } else if (*entry) {
-      const auto& [user, value] = **entry;
-      if (!writer.HasRoomFor(user.size(), value.size())) {
-        return Error{Fault::kMap, name_ + ":" + std::to_string(number) +
-                                      ": the map would be larger than 4 GiB, the limit of a CDB "
-                                      "file"};
-      }
-      lines_.push_back({writer.position(), static_cast<uint32_t>(number)});
-      odd_names_.Add(user);
-      if (!writer.Add(user, value)) return SystemError(options_.out, errno);
+      return AddRecord(writer, (*entry)->user, (*entry)->value, number);
     }
+    return Ok();
+  }
+
+  Status AddRecord(Writer& writer, std::string_view user, std::string_view value, uint64_t number) {
+    if (!writer.HasRoomFor(user.size(), value.size())) {
+      return Error{Fault::kMap, name_ + ":" + std::to_string(number) +
+                                    ": the map would be larger than 4 GiB, the limit of a CDB "
+                                    "file"};
+    }
+    lines_.push_back({writer.position(), static_cast<uint32_t>(number)});
+    odd_names_.Add(user);
+    if (!writer.Add(user, value)) return SystemError(options_.out, errno);
     return Ok();
   }
 
@@ -241,14 +272,14 @@ class Builder {
     auto shape = Verify(*clean);
     if (!shape) return shape.error();
     dropped_ = dropped.size();
-    return Publish(*file, *shape);
+    return Publish(*file, *shape, clean->bytes());
   }
 
-  Result<MapBuilt> Publish(AtomicFile& file, const MapShape& shape) {
+  Result<MapBuilt> Publish(AtomicFile& file, const MapShape& shape, std::string_view bytes) {
     struct stat st;
     if (fstat(file.fd(), &st) != 0) return SystemError(file.temporary(), errno);
     if (!Going("writing, users", shape.records)) return GivenUp().error();
-    if (Status s = file.PublishAlike(kMode); !s) return s.error();
+    if (Status s = replacement_.Publish(file, bytes, kMode); !s) return s.error();
     return MapBuilt{shape.records, dropped_,    static_cast<uint64_t>(st.st_size),
                     odd_names_,    shape.alike, shape.alike_key};
   }
@@ -290,6 +321,7 @@ class Builder {
   uint64_t dropped_ = 0;
   std::vector<Line> lines_;  // the position and the line of each record
   OddNames odd_names_;
+  MapReplacement replacement_;
   // Positions of records with the same key, by position.
   std::map<uint32_t, std::vector<uint32_t>> hidden_by_;
 };

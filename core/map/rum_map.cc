@@ -24,6 +24,7 @@
 #include "map/atomic_file.h"
 #include "map/column.h"
 #include "map/map_build.h"
+#include "map/map_changes.h"
 #include "map/map_file.h"
 #include "map/map_record.h"
 #include "map/map_rules.h"
@@ -114,6 +115,11 @@ int Build(MapBuildOptions options, bool quiet) {
   return kDone;
 }
 
+void WarnOfJournal(const MapFile& map) {
+  if (map.journal_warning().empty()) return;
+  fprintf(stderr, "rum-map: warning: %s\n", map.journal_warning().c_str());
+}
+
 // Writes all lines; false if the disk is full or the reader is gone.
 bool WriteLines(const MapFile& map, FILE* out) {
   map.Visit([out](std::string_view user, std::string_view value) {
@@ -126,6 +132,7 @@ bool WriteLines(const MapFile& map, FILE* out) {
 int Dump(const std::string& path, const std::string& out) {
   auto map = MapFile::Load(path);
   if (!map) return Complain(map.error());
+  WarnOfJournal(**map);
   if (out.empty()) {
     if (WriteLines(**map, stdout)) return kDone;
     return Complain({Fault::kSystem, std::string("standard output: ") + std::strerror(errno)});
@@ -187,6 +194,8 @@ int Check(const std::string& path, bool quiet) {
   }
   WarnOfAlike(path, (*map)->alike(), (*map)->alike_user());
   Counts counts;
+  WarnOfJournal(**map);
+  counts.problems += !(*map)->journal_warning().empty();
   (*map)->Visit([&](std::string_view user, std::string_view value) {
     CheckRecord(path, **map, user, value, counts);
     return true;
@@ -206,6 +215,7 @@ int Check(const std::string& path, bool quiet) {
     if (counts.rules) {
       printf(", %llu with rules", static_cast<unsigned long long>(counts.rules));
     }
+    if ((*map)->changes()) printf(", %zu changed by the journal", (*map)->changes());
     printf("; %llu problems\n", static_cast<unsigned long long>(counts.problems));
   }
   return counts.problems == 0 ? kDone : kNo;
@@ -214,6 +224,7 @@ int Check(const std::string& path, bool quiet) {
 int Get(const std::string& path, const std::string& user) {
   auto map = MapFile::Load(path);
   if (!map) return Complain(map.error());
+  WarnOfJournal(**map);
   std::string_view value;
   switch ((*map)->Find(user, &value)) {
     case MapFile::Answer::kFound:
@@ -234,6 +245,57 @@ int Get(const std::string& path, const std::string& user) {
   printf("secret %s\n", record->secret.empty() ? "none" : "stored");
   for (const std::string& rule : DescribeMapRules(record->tail)) puts(rule.c_str());
   return kDone;
+}
+
+// Reads standard input to its end.
+Result<std::string> ReadText() {
+  std::string text;
+  char chunk[65536];
+  for (;;) {
+    ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error{Fault::kSystem, std::string("standard input: ") + std::strerror(errno)};
+    if (n == 0) return text;
+    text.append(chunk, static_cast<size_t>(n));
+    if (text.size() > kJournalMostBytes) {
+      return Error{Fault::kConfig, "more than 64 MiB: use rum-map build"};
+    }
+  }
+}
+
+struct Change {
+  std::string map, user, destination;
+  std::vector<std::string> rules;
+};
+
+int Report(const Change& change, const Result<size_t>& made, bool quiet) {
+  if (!made) return Complain(made.error());
+  if (*made == 0) {
+    fprintf(stderr, "rum-map: %s: no user %s\n", change.map.c_str(),
+            QuoteBytes(change.user).c_str());
+    return kNo;
+  }
+  if (!quiet) {
+    printf("%s: %zu %s\n", change.map.c_str(), *made, *made == 1 ? "change" : "changes");
+  }
+  return kDone;
+}
+
+int Set(const Change& change, bool quiet) {
+  if (!change.user.empty()) {
+    if (change.destination.empty()) {
+      return Complain({Fault::kUsage, "give a destination, or whole lines on standard input"});
+    }
+    return Report(change, SetUser(change.map, change.user, change.destination, change.rules),
+                  quiet);
+  }
+  auto text = ReadText();
+  if (!text) return Complain(text.error());
+  std::vector<std::string> problems;
+  auto made = SetUsers(change.map, *text, &problems);
+  OPENSSL_cleanse(text->data(), text->size());
+  for (const std::string& problem : problems) fprintf(stderr, "%s\n", problem.c_str());
+  return Report(change, made, quiet);
 }
 
 // Disables the terminal's echo.
@@ -347,6 +409,10 @@ In names, write \s for a blank, \\ for a backslash and \xHH for other bytes.
 Lines that begin with # are comments.
 
   rum-map build users.cdb users.txt    build the map; rum loads it within two seconds
+  rum-map set users.cdb alice tcp:db2.example.net:3306
+                                       move alice; rum knows it within 200 milliseconds
+  rum-map unset users.cdb alice        remove alice
+  rum-map fold users.cdb               build the map again, with these changes in it
   rum-map check users.cdb              report its problems
   rum-map dump users.cdb               print the text form
   rum-map get users.cdb alice          print alice's server
@@ -374,6 +440,27 @@ int Run(int argc, char** argv) {
                   "accept an input without users (default: an error)");
   build->add_flag("-q,--quiet", quiet, "print problems only");
 
+  auto* fold = app.add_subcommand("fold", "Make a new map of a map and its journal, atomically");
+  fold->add_option("FILE", build_options.out, "the map")->required();
+  fold->add_flag("-q,--quiet", quiet, "print problems only");
+
+  Change change;
+  auto* set = app.add_subcommand("set", "Change or add single users, without building the map");
+  set->add_option("FILE", change.map, "the map")->required();
+  set->add_option(
+      "USER", change.user,
+      "the user's name, byte for byte; without it, lines of the text form are read from "
+      "standard input");
+  set->add_option("DESTINATION", change.destination, "as in the text form; the secret is kept");
+  set->add_option("RULE", change.rules, "as in the text form; default: the rules are kept");
+  set->add_flag("-q,--quiet", quiet, "print problems only");
+  set->footer("Pass secrets on standard input only: every user of this machine sees arguments.");
+
+  auto* unset = app.add_subcommand("unset", "Remove one user, without building the map");
+  unset->add_option("FILE", change.map, "the map")->required();
+  unset->add_option("USER", change.user, "the user's name, byte for byte")->required();
+  unset->add_flag("-q,--quiet", quiet, "print problems only");
+
   std::string map, text_out, user;
   auto* dump = app.add_subcommand("dump", "Print the text form of a map, including its secrets");
   dump->add_option("FILE", map, "the map")->required();
@@ -396,7 +483,9 @@ int Run(int argc, char** argv) {
   if (argc > 1 && argv[1][0] != '-' &&
       std::none_of(commands.begin(), commands.end(),
                    [&](CLI::App* command) { return command->check_name(argv[1]); })) {
-    fprintf(stderr, "rum-map: %s is not one of build, dump, check, get and hash (rum-map --help)\n",
+    fprintf(stderr,
+            "rum-map: %s is not one of build, fold, set, unset, dump, check, get and hash (rum-map "
+            "--help)\n",
             QuoteBytes(argv[1]).c_str());
     return kUsage;
   }
@@ -407,7 +496,10 @@ int Run(int argc, char** argv) {
     fprintf(stderr, "rum-map: %s (see rum-map --help)\n", e.what());
     return kUsage;
   }
-  if (*build) return Build(build_options, quiet);
+  build_options.fold = static_cast<bool>(*fold);
+  if (*build || *fold) return Build(build_options, quiet);
+  if (*set) return Set(change, quiet);
+  if (*unset) return Report(change, UnsetUser(change.map, change.user), quiet);
   if (*dump) return Dump(map, text_out);
   if (*check) return Check(map, quiet);
   if (*get) return Get(map, user);

@@ -42,6 +42,7 @@ void Prober::Stop() {
 }
 
 void Prober::SetMapDestinations(std::vector<std::string> texts) {
+  if (texts == map_destinations_) return;
   map_destinations_ = std::move(texts);
   Follow();
 }

@@ -190,6 +190,7 @@ void Dialogue::BeginConnect() {
   connect_.reset();
   if (keeping_) {
     keeping_->generation = worker_.kept.generation();
+    keeping_->sequence = worker_.map() ? worker_.map()->sequence() : 0;
     keeping_->value.reset();
   }
   Probe* probe = session_.probe();

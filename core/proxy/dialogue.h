@@ -266,6 +266,7 @@ class Dialogue {
     KeptConnections::Label label;  // to be kept under it
     KeptBudget::Lease lease;       // the same
     uint64_t generation = 0;       // when it was connected
+    uint64_t sequence = 0;         // of the map's last change, likewise
   };
   Keeping& keeping();
   std::unique_ptr<Keeping> keeping_;

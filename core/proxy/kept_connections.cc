@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "map/map_file.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
 #include "upstream/resolver.h"
@@ -127,10 +128,15 @@ void KeptConnections::NextGeneration() {
   DropAll();
 }
 
+bool KeptConnections::UserHasChanged(uint64_t sequence, const std::string& user) const {
+  return worker_.map() && worker_.map()->ChangedAfter(sequence, user);
+}
+
 // The server takes sessions, and its name still has this address.
 bool KeptConnections::MayBeUsed(const Kept& kept) {
   Proxy& proxy = worker_.proxy();
   if (!proxy.server_health().IsUp(kept.label.server)) return false;
+  if (UserHasChanged(kept.label.sequence, kept.label.user)) return false;
   auto server = ParseAddress(kept.label.server);
   if (!server) return false;
   if (server->kind == Address::Kind::kUnix || SocketAddress::Numeric(server->host, server->port)) {

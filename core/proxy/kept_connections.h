@@ -74,6 +74,8 @@ class KeptConnections {
     std::string key;
     std::string value;
     SocketAddress address;      // no IP address: a unix socket
+    std::string user;           // who has logged in there
+    uint64_t sequence = 0;      // of the map's last change when it was connected
     uint64_t milliseconds = 0;  // then it is closed
   };
   // Takes the connection of `side`. False: it is not one to keep, and stays where it is.
@@ -92,6 +94,8 @@ class KeptConnections {
   // The connections that there are, kept or used, are not to be kept any more: settings, the map,
   // or certificates have changed. A session remembers the generation that it connected in.
   void NextGeneration();
+  // Likewise those of a user whose record has changed since.
+  bool UserHasChanged(uint64_t sequence, const std::string& user) const;
   uint64_t generation() const { return generation_; }
 
  private:

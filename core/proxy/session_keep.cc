@@ -126,9 +126,12 @@ int32_t Dialogue::Spend(std::string_view wanted, std::string_view key) {
 
 int32_t Dialogue::Keep(KeptConnections::Label label, uint32_t most) {
   if (!keeping_ || (!keeping_->part && !session_.parted()) || !upstream_open_ || keeping_->lease ||
-      worker_.draining() || keeping_->generation != worker_.kept.generation()) {
+      worker_.draining() || keeping_->generation != worker_.kept.generation() ||
+      worker_.kept.UserHasChanged(keeping_->sequence, session_.record().user)) {
     return RUM_E_STATE;
   }
+  label.user = session_.record().user;
+  label.sequence = keeping_->sequence;
   label.server = connector_.server();
   label.address = connector_.address();
   label.key = KeyOf(label.key);

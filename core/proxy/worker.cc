@@ -305,6 +305,13 @@ std::vector<Address> Worker::DefaultDestinations(const SocketAddress& client) {
   return destinations;
 }
 
+// Of changes of single users, KeptConnections asks the map.
+void Worker::set_map(std::shared_ptr<const MapFile> map) {
+  const bool extends = map && map_ && map->Extends(*map_);
+  map_ = std::move(map);
+  if (!extends) kept.NextGeneration();
+}
+
 uint64_t Worker::TakeTicket(Session& session) {
   uint64_t ticket = NewTicketNumber();
   tickets_[ticket] = &session;

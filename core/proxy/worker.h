@@ -116,10 +116,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
   void* module_data() { return module_data_; }
   const std::shared_ptr<const ModuleConfig>& module_config() const { return module_config_; }
   const std::shared_ptr<const MapFile>& map() const { return map_; }
-  void set_map(std::shared_ptr<const MapFile> map) {
-    map_ = std::move(map);
-    kept.NextGeneration();
-  }
+  void set_map(std::shared_ptr<const MapFile> map);
   const GeoDatabase* geo() const { return geo_.get(); }  // nullptr: no --geo-db
   void set_geo(std::shared_ptr<const GeoDatabase> geo) { geo_ = std::move(geo); }
   const std::shared_ptr<const TlsContexts>& tls() const { return tls_; }

@@ -481,11 +481,70 @@ class RumMap(unittest.TestCase):
             self.assertEqual(code, 6)
             self.assertIn("no password was read", shown)
 
+    # set, unset and fold
+
+    def dump(self):
+        return self.run_tool("dump", self.cdb).stdout.decode()
+
+    def test_moves_one_user_and_keeps_secret_and_rules(self):
+        self.build(f"alice {SECRET} tcp:a:1 max=5 note=x\nbob - tcp:b:1\n")
+        before = self.read(self.cdb)
+        done = self.run_tool("set", self.cdb, "alice", "tcp:a:2,tcp:a:3")
+        self.assertEqual(done.stdout.decode(), f"{self.cdb}: 1 change\n")
+        self.assertEqual(self.dump(), f"alice {SECRET} tcp:a:2,tcp:a:3 max=5 note=x\nbob - tcp:b:1\n")
+        self.assertEqual(self.read(self.cdb), before)
+        self.run_tool("set", "-q", self.cdb, "alice", "tcp:a:4", "max=6")
+        self.run_tool("set", "-q", self.cdb, "new one", "tcp:n:1")
+        self.assertEqual(self.dump(), f"alice {SECRET} tcp:a:4 max=6\nbob - tcp:b:1\n"
+                                      "new\\sone - tcp:n:1\n")
+        self.assertIn(b"destination tcp:a:4\nsecret stored", self.run_tool("get", self.cdb, "alice").stdout)
+        self.assertIn(b"2 changed by the journal; 0 problems", self.run_tool("check", self.cdb).stdout)
+
+    def test_sets_whole_lines_of_standard_input_together(self):
+        self.build("alice - tcp:a:1 max=5\n")
+        done = self.run_tool("set", self.cdb, stdin=f"# x\nalice {SECRET} tcp:a:2\nbob - tcp:b:1\n".encode())
+        self.assertEqual(done.stdout.decode(), f"{self.cdb}: 2 changes\n")
+        text = f"alice {SECRET} tcp:a:2\nbob - tcp:b:1\n"
+        self.assertEqual(self.dump(), text)
+        done = self.run_tool("set", self.cdb, code=1, stdin=b"carol - tcp:c:1\nbob - nowhere\n")
+        self.assertIn(b"<stdin>:2: user 'bob' has a bad destination", done.stderr)
+        self.run_tool("set", self.cdb, code=1, stdin=b"\n")
+        self.assertEqual(self.dump(), text)
+
+    def test_unset_removes_a_user_that_is_there(self):
+        self.build("alice - tcp:a:1\nbob - tcp:b:1\n")
+        self.run_tool("unset", self.cdb, "bob")
+        self.assertEqual(self.dump(), "alice - tcp:a:1\n")
+        done = self.run_tool("unset", self.cdb, "bob", code=1)
+        self.assertIn(b"no user 'bob'", done.stderr)
+        self.run_tool("get", self.cdb, "bob", code=1)
+
+    def test_fold_makes_a_map_without_a_journal_of_the_same_users(self):
+        self.build("alice - tcp:a:1\nbob - tcp:b:1\n")
+        self.run_tool("fold", self.cdb, code=4)
+        self.run_tool("set", self.cdb, "alice", "tcp:a:2")
+        self.run_tool("unset", self.cdb, "bob")
+        done = self.run_tool("fold", self.cdb)
+        self.assertIn(b": 1 users, ", done.stdout)
+        os.unlink(self.cdb + ".log")
+        self.assertEqual(self.dump(), "alice - tcp:a:2\n")
+
+    def test_set_refuses_what_it_cannot_use(self):
+        self.run_tool("set", self.cdb, "alice", "tcp:a:1", code=4)
+        self.build("alice - tcp:a:1\n")
+        self.run_tool("set", self.cdb, "alice", code=2)
+        for words in (["nowhere"], ["tcp:a:1", "maxx=5"], ["tcp:a:1", "max=x"]):
+            self.run_tool("set", self.cdb, "alice", *words, code=1)
+        for words in (["tcp:a:1 max=5"], ["tcp:a:1", "max=5 tls=require"], ["tcp:a:1\tmax=5"], ["tcp:a:1 #"]):
+            self.run_tool("set", self.cdb, "alice", *words, code=2)
+        self.run_tool("set", self.cdb, "x" * 513, "tcp:a:1", code=1)
+        self.assertFalse(os.path.exists(self.cdb + ".log"))
+
     # the command line
 
     def test_help_teaches_with_an_example_that_works(self):
         text = self.run_tool("--help").stdout.decode()
-        for command in ("build", "dump", "check", "get", "hash"):
+        for command in ("build", "fold", "set", "unset", "dump", "check", "get", "hash"):
             self.assertIn(f"\n  {command} ", text)
             self.assertIn("Usage: rum-map " + command, self.run_tool(command, "--help").stdout.decode())
         example = [line.strip() for line in text.splitlines()

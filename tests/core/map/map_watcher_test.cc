@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "map/journal_writer.h"
 #include "map_test_files.h"
 
 namespace rum {
@@ -334,6 +335,117 @@ TEST_F(MapWatcherTest, EndsWhileALoadIsUnderWayAndTellsNothingMore) {
     EXPECT_EQ(maps_, maps);
     SwapFile(path_, MakeUsers("tcp:a:1"));
   }
+}
+
+// -- the journal ----------------------------------------------------------------------------------
+
+Status Change(const std::string& map, const std::vector<MapEdit>& edits) {
+  auto writer = JournalWriter::Open(map);
+  return writer ? writer->Append(edits) : Status(writer.error());
+}
+
+// One user of MakeUsers() goes elsewhere.
+void Move(const std::string& map, const std::string& destination) {
+  Status s = Change(map, {{"user1", UserValue(destination)}});
+  ASSERT_TRUE(s.ok()) << s.error().text;
+}
+
+TEST_F(MapWatcherTest, AppliesChangesOfTheJournalWithoutLoadingTheMapAgain) {
+  WriteFile(path_, MakeUsers("tcp:a:1"));
+  Start();
+  for (int i = 2; i < 10; ++i) {
+    const std::string destination = "tcp:b:" + std::to_string(i);
+    Move(path_, destination);
+    ASSERT_TRUE(Await([&] { return Destination() == destination; })) << i;
+    const auto& servers = watcher_->destinations();
+    EXPECT_EQ(std::set(servers.begin(), servers.end()),
+              (std::set<std::string>{"tcp:a:1", destination}));
+  }
+  EXPECT_GT(watcher_->changed_at(), 0);
+  ASSERT_TRUE(Change(path_, {{"user1", std::nullopt}}).ok());
+  EXPECT_TRUE(Await([&] { return Destination().empty(); }));
+  ASSERT_EQ(unlink((path_ + ".log").c_str()), 0);
+  EXPECT_TRUE(Await([&] { return Destination() == "tcp:a:1"; }));
+  EXPECT_EQ(watcher_->stats().loads, 1u);
+  EXPECT_TRUE(errors_.empty());
+}
+
+TEST_F(MapWatcherTest, TakesAJournalThatIsThereAtTheStartOrIsCopied) {
+  WriteFile(path_, MakeUsers("tcp:a:1"));
+  Move(path_, "tcp:b:1");
+  const std::string first = test::ReadFile(path_ + ".log");
+  Start();
+  EXPECT_EQ(Destination(), "tcp:b:1");
+  Move(path_, "tcp:b:2");
+  const std::string second = test::ReadFile(path_ + ".log");
+  ASSERT_TRUE(Await([&] { return Destination() == "tcp:b:2"; }));
+  WriteFile(path_ + ".log", first);  // shorter, in place
+  EXPECT_TRUE(Await([&] { return Destination() == "tcp:b:1"; }));
+  SwapFile(path_ + ".log", second);  // by renaming
+  EXPECT_TRUE(Await([&] { return Destination() == "tcp:b:2"; }));
+  WriteFile(path_ + ".log", second.substr(0, second.size() - 1));
+  EXPECT_TRUE(Await([&] { return Destination() == "tcp:b:1"; }));
+  WriteFile(path_ + ".log", second);
+  EXPECT_TRUE(Await([&] { return Destination() == "tcp:b:2"; }));
+  EXPECT_EQ(watcher_->stats().loads, 1u);
+  EXPECT_TRUE(errors_.empty());
+}
+
+// rsync may bring the journal before the map, or the map before the journal.
+TEST_F(MapWatcherTest, KeepsItsChangesUntilTheMapOfANewJournalComes) {
+  const std::string other = folder_ / "other.cdb";
+  WriteFile(path_, MakeUsers("tcp:a:1"));
+  WriteFile(other, MakeUsers("tcp:c:1"));
+  Move(path_, "tcp:b:1");
+  Move(other, "tcp:d:1");
+  Start();
+  SwapFile(path_ + ".log", test::ReadFile(other + ".log"));
+  RunForManyLooks();
+  EXPECT_EQ(Destination(), "tcp:b:1");
+  SwapFile(path_, test::ReadFile(other));
+  EXPECT_TRUE(Await([&] { return Destination() == "tcp:d:1"; }));
+  EXPECT_TRUE(map_->journal_warning().empty());
+
+  const std::string log = test::ReadFile(path_ + ".log");
+  SwapFile(path_, MakeUsers("tcp:e:1"));
+  EXPECT_TRUE(Await([&] { return Destination() == "tcp:e:1"; }));
+  EXPECT_FALSE(map_->journal_warning().empty());
+  Move(path_, "tcp:f:1");
+  EXPECT_TRUE(Await([&] { return Destination() == "tcp:f:1"; }));
+  EXPECT_TRUE(map_->journal_warning().empty());
+}
+
+TEST_F(MapWatcherTest, LosesNoChangeWhileMapsAreBuilt) {
+  WriteFile(path_, MakeUsers("tcp:a:1", 2000));
+  Start();
+  const auto replacement = MapReplacement::Begin(path_);
+  ASSERT_TRUE(replacement.ok());
+  std::atomic<bool> done = false;
+  std::atomic<int> made = 0;
+  std::thread writer([&] {
+    while (!done) {
+      const std::string number = std::to_string(++made);
+      EXPECT_TRUE(Change(path_, {{"new" + number, UserValue("tcp:n:1")}}).ok());
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+  });
+  for (int i = 0; i < 20; ++i) {
+    // As a build that began before the first change.
+    auto file = AtomicFile::Make(path_);
+    ASSERT_TRUE(file.ok());
+    const std::string bytes = MakeUsers("tcp:b:" + std::to_string(i + 1), 2000);
+    ASSERT_EQ(write(file->fd(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    auto build = *replacement;
+    ASSERT_TRUE(build.Publish(*file, bytes, 0600).ok());
+    RunFor(milliseconds(10));
+  }
+  done = true;
+  writer.join();
+  EXPECT_TRUE(Await([&] {
+    return map_->changes() == static_cast<size_t>(made) && Destination() == "tcp:b:20";
+  })) << map_->changes()
+      << " of " << made;
+  EXPECT_TRUE(errors_.empty());
 }
 
 TEST_F(MapWatcherTest, LeavesNoDescriptorBehind) {
