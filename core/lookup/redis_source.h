@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/resp.h"
 #include "lookup/remote_source.h"
-#include "lookup/resp.h"
 #include "lookup/source_stream.h"
 
 namespace rum {

@@ -96,6 +96,7 @@ class RemoteMap final : private SourceHost {
   void Suspect(size_t source) override { cache_.Suspect(source); }
   void Report(size_t source, bool usable, const std::string& fault) override;
 
+  std::unique_ptr<RemoteSource> Make(size_t source);
   void Run();
   void AskSource(size_t source, const std::string& user);
   void Remember(const std::string& value);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "config.h"
 #include "lookup/map_source.h"
 #include "lookup/record_cache.h"
 #include "tls/tls_context.h"
@@ -59,5 +60,12 @@ class RemoteSource {
 std::unique_ptr<RemoteSource> MakeRedisSource(SourceHost& host, size_t index,
                                               const MapSource& source,
                                               const SourceOptions& options);
+
+#ifdef HAVE_CURL
+std::unique_ptr<RemoteSource> MakeHttpSource(SourceHost& host, size_t index,
+                                             const MapSource& source,
+                                             const SourceOptions& options);
+void StartHttp();  // [main] before the first of them
+#endif
 
 }  // namespace rum
