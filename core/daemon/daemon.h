@@ -77,8 +77,8 @@ class Daemon {
   void Serve();
   void UseTls(std::shared_ptr<const TlsContexts> tls);
   Overview overview() const {
-    return {*proxy_,  *prober_,  *explainer_, watcher_.get(),    started_,
-            draining_, tls_.get(), geo_.get(), &map_destinations_};
+    return {*proxy_,   *prober_,   *explainer_, watcher_.get(),    started_,
+            draining_, tls_.get(), geo_.get(),  &map_destinations_};
   }
   void ReloadAll(Actions::Answer answer = {});  // for SIGHUP
   struct Reloaded {

@@ -18,16 +18,17 @@ constexpr size_t kBodyMost = 64 * 1024;
 constexpr size_t kHeadMost = 32 * 1024;
 constexpr long kConnectionsMost = 16;
 constexpr size_t kSpareMost = 64;
-constexpr uint64_t kResolveEvery = 1000;      // ms
+constexpr uint64_t kResolveEvery = 1000;  // ms
 constexpr timeval kCheckEvery = {2, 0};
-constexpr long kConnectionSeconds = 60;       // then the next one uses the newest address
+constexpr long kConnectionSeconds = 60;  // then the next one uses the newest address
 constexpr unsigned kFailuresMost = 3;
 constexpr const char* kCheckUser = "rum-check";  // whether there is such a user does not matter
 
 bool StartsWithWord(std::string_view line, std::string_view word) {
   return line.size() > word.size() &&
-         std::equal(word.begin(), word.end(), line.begin(),
-                    [](char a, char b) { return a == std::tolower(static_cast<unsigned char>(b)); });
+         std::equal(word.begin(), word.end(), line.begin(), [](char a, char b) {
+           return a == std::tolower(static_cast<unsigned char>(b));
+         });
 }
 
 }  // namespace
@@ -38,8 +39,8 @@ struct HttpSource::Transfer {
   CURL* easy = nullptr;
   std::string url, body;
   std::shared_ptr<curl_slist> addresses;  // until libcurl has read them
-  size_t head = 0;         // bytes of headers
-  bool framed = false;     // the end of the body is marked, so that a cut one is noticed
+  size_t head = 0;                        // bytes of headers
+  bool framed = false;  // the end of the body is marked, so that a cut one is noticed
   bool too_large = false;
   char error[CURL_ERROR_SIZE] = "";
 };
@@ -189,8 +190,8 @@ size_t HttpSource::OnHeader(char* bytes, size_t, size_t size, void* of) {
   transfer.head += size;
   const std::string_view line(bytes, size);
   if (line.starts_with("HTTP/")) transfer.framed = false;  // after an interim answer
-  const bool chunks = StartsWithWord(line, "transfer-encoding:") &&
-                      line.find("chunked") != line.npos;
+  const bool chunks =
+      StartsWithWord(line, "transfer-encoding:") && line.find("chunked") != line.npos;
   transfer.framed |= chunks || StartsWithWord(line, "content-length:");
   return transfer.head > kHeadMost ? 0 : size;
 }

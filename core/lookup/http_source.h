@@ -14,8 +14,7 @@ namespace rum {
 
 class HttpSource final : public RemoteSource {
  public:
-  HttpSource(SourceHost& host, size_t index, const MapSource& source,
-             const SourceOptions& options);
+  HttpSource(SourceHost& host, size_t index, const MapSource& source, const SourceOptions& options);
   ~HttpSource() override;
 
   void Start() override;

@@ -17,9 +17,9 @@ namespace {
 
 using Type = RespReply::Type;
 
-constexpr uint64_t kCheckEvery = 2000;                     // ms
+constexpr uint64_t kCheckEvery = 2000;                    // ms
 constexpr uint64_t kRetryFirst = 100, kRetryMost = 5000;  // ms between attempts to connect
-constexpr uint64_t kSteady = 1000;                         // ms
+constexpr uint64_t kSteady = 1000;                        // ms
 // Records of other users in a row: the server's replies are out of step with the questions.
 constexpr unsigned kStrangersMost = 3;
 
@@ -295,8 +295,7 @@ void RedisSource::OnRecord(const Pending& question, const RespReply& reply) {
 // this question.
 void RedisSource::OnConfirmed(const Pending& question, const RespReply& reply) {
   if (reply.type == Type::kError) return Unavailable(question.user, Describe(reply));
-  if (reply.type != Type::kArray || reply.items.size() != 3 ||
-      !reply.items[2].is(question.user)) {
+  if (reply.type != Type::kArray || reply.items.size() != 3 || !reply.items[2].is(question.user)) {
     Unavailable(question.user, "its replies do not fit the questions");
     return Lose("its replies do not fit the questions", false);
   }

@@ -148,7 +148,7 @@ def _(t):
         rum.finish()
     code, _, err = run_once(t, "-s", "tcp:127.0.0.1:1", "-P", "sni.so", "-M",
                             redis.source().replace("redis://", "redis://:Wonder-7Kd0q@"))
-    same(code, 1)
+    same(code, 2)
     has(err, "--map-password-file")
     check("Wonder" not in err, "the password is in no error")
 
@@ -170,7 +170,8 @@ def _(t):
     for source, arguments, fault in (
             (good.replace("localhost", "127.0.0.1"), ("--map-ca", authority.certificate), "mismatch"),
             (good, (), "certificate"),
-            (good.replace(str(port), str(redis.port)), ("--map-ca", authority.certificate), "TLS")):
+            (good.replace(str(port), str(redis.port)), ("--map-ca", authority.certificate),
+             "no connection within")):
         rum, here = front(t, [source], *arguments, ready=False)
         up(rum, source, 0)
         same(login(here, "a.example"), UNAVAILABLE, source)
