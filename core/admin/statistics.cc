@@ -186,8 +186,8 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList
     json["map"]["loaded_at"] = stats.loaded_at;
     json["map"]["last_error"] = stats.last_error;
     json["map"]["changes"] = map ? map->changes() : 0;
-    json["map"]["changed_at"] = overview.map->changed_at();
-    json["map"]["journal_error"] = overview.map->journal_error();
+    json["map"]["changed_at"] = overview.map ? overview.map->changed_at() : 0;
+    json["map"]["journal_error"] = overview.map ? overview.map->journal_error() : std::string();
   }
   AddMapSources(proxy, json["map"]);
   json["geo"]["configured"] = overview.geo != nullptr;

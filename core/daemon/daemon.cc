@@ -199,7 +199,7 @@ Status Daemon::Start() {
   if (!tls) return tls.error();
   UseTls(std::move(*tls));
   tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
-  if (settings_->map.empty() && settings_->destinations.empty()) {
+  if (settings_->map_sources.empty() && settings_->destinations.empty()) {
     log::Warning(
         "neither --map nor --destination is given: all clients are refused, unless {} knows "
         "servers of its own",

@@ -196,7 +196,7 @@ def _(t):
             for header in (bearer(TOKEN), bearer(TOKEN, "bearer"), bearer(" " + TOKEN, "BEARER"),
                            basic(TOKEN), basic(TOKEN, ""), basic(TOKEN, "a user \u00e9")):
                 same(status(stats, path, header), 404 if path == "/nothing" else 200, header)
-        has(rum.log(), "sent a wrong token")
+        rum.wait_log("sent a wrong token")
         has(ctl(t, "status"), "serving")
         check(TOKEN not in rum.log() and OTHER not in rum.log(), "a token is in the log")
         rum.finish()
@@ -302,6 +302,6 @@ def _(t):
 def _(t):
     token = write(t, "token", TOKEN)
     rum, _ = start(t, "tcp:0.0.0.0:%d" % net.free_port(), "--stats-token-file", token)
-    has(rum.log(), "the token crosses the network in clear text")
+    rum.wait_log("the token crosses the network in clear text")
     rum, _ = start(t, tcp(), "--stats-token-file", token)
     check("clear text" not in rum.log(), "a loopback address is no network")
