@@ -10,8 +10,7 @@ use CDB_File;
 use Cwd ();
 use DBI;
 use Digest::SHA ();
-use Errno qw(EACCES EPERM EWOULDBLOCK);
-use Fcntl qw(:DEFAULT :flock :mode);
+use Fcntl qw(:DEFAULT :mode);
 use File::Basename qw(dirname);
 use File::Compare ();
 use File::Temp ();
@@ -20,16 +19,17 @@ use IO::Handle;
 use JSON::PP ();
 use POSIX ();
 
+use lib dirname(Cwd::abs_path(__FILE__)) . '/perl';
+use Rum::Export;
+
 our $VERSION = '1.0.0';
 our $SCHEMA = 'mysql';    # the tests put tables of other server versions elsewhere
 
-use constant { DONE => 0, FAILED => 1, USAGE => 2, PARTIAL => 3 };
+use constant PARTIAL => 3;    # an exit code beside those of Rum::Export
 use constant MAX_WARNINGS => 20;
 use constant TELL_AFTER => 86_400;    # seconds until what has not changed is reported again
 use constant MAX_TOLD => 10_000;      # warnings that are remembered as reported
 use constant MAX_JOBS => 200;         # each takes three descriptors
-use constant MAX_LOCK_AGE => 600;    # seconds until a run that never ends is worth an error
-use constant TOUCH_AFTER => 3600;    # seconds until an unchanged map gets a new date
 
 # Bounds of what a server may send.
 use constant MAX_PACKET => 1 << 24;      # bytes of a row, or of an error
@@ -38,7 +38,6 @@ use constant MAX_NAME => 512;            # bytes of a user name, as for rum
 use constant SSL_FAILED => 2026;         # CR_SSL_CONNECTION_ERROR
 use constant MAX_ANSWER => 1 << 29;      # bytes of names and secrets
 use constant MAX_REPORTS => 1000;        # warnings about one server
-use constant MAX_SHOWN => 500;           # characters of a message
 
 # Accounts that every server has for its own use, or for its administrators. They are never exported:
 # whoever owns one server of the list must not become the destination of the root of another.
@@ -52,21 +51,11 @@ my %KEYS = map { $_ => 1 }
 # (mysql_clear_password, dialog, mysql_old_password), a hostile server would only have to ask.
 my @PLUGINS = qw(mysql_native_password caching_sha2_password sha256_password client_ed25519 parsec);
 
-my %OPTIONS;
-my ($Temporary, $Lock, $Notes, $Report, $State);
+$Name = 'export_mysql_cdb';
+my ($Notes, $Report, $State);
 my ($Warnings, $Reported) = (0, 0);    # all, and those that are news
 
 # --- Messages -------------------------------------------------------------------------------------
-
-sub say_verbose { print STDERR "@_\n" if $OPTIONS{verbose} }
-
-# Names come from the servers: nothing in them may move a terminal.
-sub shown {
-    my ($text) = @_;
-    $text =~ s/([^\x20-\x7e])/sprintf '\\x%02x', ord $1/ge;
-    $text = substr($text, 0, MAX_SHOWN) . '...' if length $text > MAX_SHOWN;
-    return $text;
-}
 
 # A warning that was reported within a day is only counted, as cron runs this every minute. The
 # process that asks one server leaves its warnings to the one that asks them all.
@@ -92,52 +81,9 @@ sub is_news {
 
 # --- The list of servers --------------------------------------------------------------------------
 
-sub is_address {
-    my ($text) = @_;
-    return 1 if $text =~ m{^sock:[^\0,;]{1,107}$};
-    my ($host, $port) = $text =~ /^tcp:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})$/;
-    return defined $port && $port > 0 && $port < 65536;
-}
-
-# Whether nobody but this machine sees, or can answer, what goes to the address.
-sub is_local {
-    my ($address) = @_;
-    return $address =~ /^sock:|^tcp:(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]):[0-9]+$/i;
-}
-
-# Returns the servers in their order, each a hash of its settings; dies with the line of an error.
-sub read_config {
-    my ($path) = @_;
-    open my $in, '<', $path or die "$path: $!\n";
-    my (@servers, %defaults, %known);
-    my $settings = \%defaults;
-    while (my $line = <$in>) {
-        my $at = "$path:$.:";
-        $line =~ s/^\s+|\s+$//g;
-        next if $line eq '' || $line =~ /^[#;]/;
-        if ($line =~ /^\[(.*)\]$/) {
-            (my $destination = $1) =~ s/\s*,\s*/,/g;
-            is_address($_) or die "$at '$_' is not tcp:HOST:PORT, tcp:[IPV6]:PORT or sock:PATH\n"
-              for split(/,/, $destination, -1), ($destination eq '' ? '' : ());
-            $known{$destination}++ and die "$at [$destination] is given twice\n";
-            push @servers, $settings = { %defaults, destination => $destination };
-            next;
-        }
-        my ($key, $value) = $line =~ /^([a-z-]+)\s*=\s*(.*)$/
-          or die "$at this is neither 'key = value' nor [destination]\n";
-        $KEYS{$key} or die "$at there is no '$key'; there are: @{[sort keys %KEYS]}\n";
-        $value = $2 if $value =~ /^(["'])(.*)\1$/;
-        $settings->{$key} = $value;
-    }
-    die "$path: no server is listed: write [tcp:HOST:PORT] for each\n" if !@servers;
-    check_server($path, $_) for @servers;
-    refuse_open_secrets($path, $in) if grep { defined $_->{password} } @servers;
-    return @servers;
-}
-
+# `at`: the beginning of an error's text.
 sub check_server {
-    my ($path, $server) = @_;
-    my $at = "$path: [$server->{destination}]:";
+    my ($at, $server) = @_;
     $server->{connect} //= $server->{destination};
     is_address($_) or die "$at connect: '$_' is not an address\n"
       for split /,/, $server->{connect}, -1;
@@ -155,21 +101,10 @@ sub check_server {
       or die "$at neither user nor defaults-file is given\n";
     if (defined(my $file = $server->{'defaults-file'})) {
         open my $in, '<', $file or die "$file: $!\n";
-        refuse_open_secrets($file, $in);
+        refuse_open_secrets($file, $in, S_IROTH | S_IWOTH, 'o=');
         $server->{'defaults-file'} = Cwd::abs_path($file);
     }
-    return if $server->{tls} eq 'verify' || $server->{insecure} eq 'yes';
-    for my $address (grep { !is_local($_) } split /,/, $server->{connect}) {
-        die "$at $address could be anybody, who would get the password: set tls = verify and ca = FILE,"
-          . " or connect = an address of this machine, or accept that by insecure = yes\n";
-    }
-}
-
-sub refuse_open_secrets {
-    my ($path, $handle) = @_;
-    my $mode = (stat $handle)[2];
-    die "$path: holds passwords, and every user of this machine can read or write it: chmod o= $path\n"
-      if $mode & (S_IROTH | S_IWOTH);
+    refuse_strangers($at, $server);
 }
 
 # --- Accounts: each becomes a hash {user, host, secret, usable} -----------------------------------
@@ -290,6 +225,7 @@ sub library_options {
 # that about could also say that the server has no TLS.
 sub connect_to {
     my ($server, $address) = @_;
+    watch_the_clock($server, $server->{timeout} + 2);
     my $tls = $server->{tls};
     return connect_by($server, $address, $tls) if $tls ne 'auto';
     return connect_by($server, $address, 'no') if $address =~ /^sock:/;
@@ -334,19 +270,6 @@ sub connect_by {
         $cipher or die "the connection is not encrypted: the server has no TLS\n";
     }
     return $db;
-}
-
-# The first of the addresses that answers, as rum itself does with a list.
-sub connect_to_first {
-    my ($server) = @_;
-    my @errors;
-    for my $address (split /,/, $server->{connect}) {
-        watch_the_clock($server, $server->{timeout} + 2);
-        my $db = eval { connect_to($server, $address) };
-        return $db if $db;
-        push @errors, "$address: " . ($DBI::err ? $DBI::errstr : $@);
-    }
-    die join('; ', @errors) . "\n";
 }
 
 # The names of a table's columns, in lower case; none if it is not there or not for us.
@@ -396,7 +319,7 @@ sub limit_memory {
 sub export_server {
     my ($server) = @_;
     limit_memory($server);
-    my $db = connect_to_first($server);
+    my $db = connect_to_first($server, \&connect_to);
     # The driver's timeout is for each read: a long answer may take longer.
     watch_the_clock($server, $server->{timeout} * 20);
     report('exporter', unpack 'H*', own_name($server, $db));
@@ -442,15 +365,6 @@ sub export_server {
 sub patterns_of {
     my ($server) = @_;
     return (pattern_of(@SYSTEM, words($server->{skip})), pattern_of(words($server->{users} // '*')));
-}
-
-sub words { defined $_[0] ? grep { $_ ne '' } split /[\s,]+/, $_[0] : () }
-
-# What matches one of the names, in which * and ? have their usual meaning.
-sub pattern_of {
-    my @patterns = map { my $p = quotemeta; $p =~ s/\\\*/.*/g; $p =~ s/\\\?/./g; $p } @_;
-    my $any = join '|', @patterns;
-    return qr/\A(?:$any)\z/s;
 }
 
 # The account of the export itself, without its host.
@@ -762,15 +676,6 @@ sub sync_to_disk {
     $handle->sync;    # fails for folders of some file systems, which is no failure of ours
 }
 
-# rum tells how old its map is by when it has read the file, and an alert goes by that: a map that is
-# as it should be must not look old. rum then reads all of it, so not at each run. Returns false when
-# the file is not ours to date.
-sub keep_young {
-    my ($path) = @_;
-    return 1 if $OPTIONS{'dry-run'} || time - (stat $path)[9] < TOUCH_AFTER;
-    return utime undef, undef, $path;
-}
-
 sub publish {
     my ($new, $output, $users) = @_;
     if (-e $output && File::Compare::compare($new, $output) == 0 && keep_young($output)) {
@@ -786,42 +691,9 @@ sub publish {
     }
 }
 
-# Whoever owns a folder can put links in the way of what root writes there.
-sub refuse_foreign_folder {
-    my ($folder) = @_;
-    my ($owner) = (stat $folder)[4];
-    return if $> != 0 || !defined $owner || $owner == 0;
-    die "$folder belongs to " . (getpwuid($owner) // $owner) . ': run this as that user, not as root'
-      . "\n";
-}
-
-# One run at a time. Returns false when another one is under way.
-sub lock_output {
-    my ($output) = @_;
-    sysopen $Lock, "$output.lock", O_WRONLY | O_CREAT | O_NOFOLLOW, 0600 or die foreign_lock($output);
-    if (flock $Lock, LOCK_EX | LOCK_NB) {
-        utime undef, undef, $Lock;
-        return 1;
-    }
-    $! == EWOULDBLOCK or die "export_mysql_cdb: $output.lock: $!\n";
-    my $age = time - (stat $Lock)[9];
-    die "export_mysql_cdb: another run has been at work for $age s\n" if $age > MAX_LOCK_AGE;
-    say_verbose('another run is at work');
-    return 0;
-}
-
-sub foreign_lock {
-    my ($output) = @_;
-    my ($error, $is_denied) = ("$!", $! == EACCES || $! == EPERM);
-    my $owner = (lstat "$output.lock")[4];
-    return "export_mysql_cdb: $output.lock: $error\n" if !$is_denied || !defined $owner || $owner == $>;
-    return "export_mysql_cdb: $output.lock belongs to " . (getpwuid($owner) // "user $owner")
-      . ', who has run this before: run it as that user, or remove the file' . "\n";
-}
-
 sub run {
     my ($config, $output) = @_;
-    my @servers = read_config($config);
+    my @servers = read_config($config, \%KEYS, \&check_server);
     if (-l $output) {    # a link stays, what it leads to is replaced
         $output = Cwd::abs_path($output) // die "$output: this link leads nowhere\n";
     }
@@ -851,58 +723,6 @@ sub export_all {
     return $failed;
 }
 
-# The work is done by a child and its children, a group of processes. So a signal ends them at once,
-# even within a driver that waits for a server, and this process, which only waits, removes what is
-# left.
-sub in_a_child {
-    my ($work, $template) = @_;
-    my ($child, $stopped);
-    local @SIG{qw(INT TERM HUP)} = (sub { $stopped = 1; stop($child) if $child }) x 3;
-    my $file = File::Temp->new(TEMPLATE => $template, UNLINK => 0);
-    $Temporary = $file->filename;
-    my $pid = fork // die "fork: $!\n";
-    if ($pid == 0) {
-        setpgrp;
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP ALRM);
-        my $code = eval { $work->() } // complain($@);
-        STDOUT->flush or $code = FAILED;
-        POSIX::_exit($code);
-    }
-    $child = $pid;
-    stop($pid) if $stopped;
-    waitpid $pid, 0;
-    undef $child;
-    my $signal = $? & 127 or return $? >> 8;
-    return complain($stopped ? "stopped; the old map stays\n" : "ended by signal $signal; the old map stays\n");
-}
-
-# Of the group, if the child has made it, and else of the child alone.
-sub stop {
-    my ($pid) = @_;
-    kill KILL => -$pid;
-    kill KILL => $pid;
-}
-
-sub complain {
-    my ($error) = @_;
-    $error =~ s/^(?!export_mysql_cdb: )/export_mysql_cdb: /;
-    print STDERR $error;
-    return FAILED;
-}
-
-END {
-    my $code = $?;
-    unlink $Temporary, "$Temporary.part" if defined $Temporary;
-    $? = $code;
-}
-
-sub usage {
-    my ($handle, $verbose) = @_;
-    require Pod::Usage;
-    Pod::Usage::pod2usage(-input => __FILE__, -output => $handle, -exitval => 'NOEXIT',
-        -verbose => $verbose, -noperldoc => 1);
-}
-
 # Seconds of a duration such as 24h; undef for what is none.
 sub seconds_of {
     my ($text) = @_;
@@ -917,7 +737,7 @@ sub main {
     %OPTIONS = (jobs => 16, 'keep-failed' => '24h');
     my $known = Getopt::Long::GetOptions(\%OPTIONS, qw(verbose|v dry-run|n strict no-secrets
       allow-empty driver=s jobs=i keep-failed=s help|h version));
-    if ($OPTIONS{help}) { usage(\*STDOUT, 2); return DONE }
+    if ($OPTIONS{help}) { usage(__FILE__, \*STDOUT, 2); return DONE }
     if ($OPTIONS{version}) { print "export_mysql_cdb $VERSION\n"; return DONE }
     $OPTIONS{keep} = seconds_of($OPTIONS{'keep-failed'});
     if ($known && !defined $OPTIONS{keep}) {
@@ -928,7 +748,7 @@ sub main {
         print STDERR '--jobs is a number from 1 to ' . MAX_JOBS . "\n";
         $known = 0;
     }
-    if (!$known || @ARGV != 2) { usage(\*STDERR, 0); return USAGE }
+    if (!$known || @ARGV != 2) { usage(__FILE__, \*STDERR, 0); return USAGE }
     return eval { run(@ARGV) } // complain($@);
 }
 

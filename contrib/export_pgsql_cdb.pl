@@ -8,22 +8,19 @@ use warnings;
 
 use Cwd ();
 use DBI;
-use Errno qw(EWOULDBLOCK);
-use Fcntl qw(:DEFAULT :flock :mode);
+use Fcntl qw(:mode);
 use File::Basename qw(dirname);
 use File::Compare ();
-use File::Temp ();
 use Getopt::Long ();
 use IO::Handle;
 use POSIX ();
 
+use lib dirname(Cwd::abs_path(__FILE__)) . '/perl';
+use Rum::Export;
+
 our $VERSION = '1.0.0';
 
-use constant { DONE => 0, FAILED => 1, USAGE => 2 };
 use constant MAX_WARNINGS => 20;
-use constant MAX_LOCK_AGE => 600;    # seconds until a run that never ends is worth an error
-use constant TOUCH_AFTER => 3600;    # seconds until an unchanged map gets a new date
-use constant MAX_SHOWN => 500;       # characters of a message
 
 # Bounds of what a server may send.
 use constant MAX_KEY => 512;         # bytes, as for rum; names of servers have at most 63
@@ -37,20 +34,10 @@ my @SYSTEM_DATABASES = qw(template0 template1 rdsadmin cloudsqladmin azure_maint
 my %KEYS = map { $_ => 1 } qw(user password passfile connect database timeout tls ca insecure users
   skip databases skip-databases superusers secrets max-records);
 
-my %OPTIONS;
-my ($Temporary, $Lock, $Notes, $Warnings);
+$Name = 'export_pgsql_cdb';
+my ($Notes, $Warnings);
 
 # --- Messages -------------------------------------------------------------------------------------
-
-sub say_verbose { print STDERR "@_\n" if $OPTIONS{verbose} }
-
-# Names come from the servers: nothing in them may move a terminal.
-sub shown {
-    my ($text) = @_;
-    $text =~ s/([^\x20-\x7e])/sprintf '\\x%02x', ord $1/ge;
-    $text = substr($text, 0, MAX_SHOWN) . '...' if length $text > MAX_SHOWN;
-    return $text;
-}
 
 sub warn_about {
     my ($text) = @_;
@@ -60,13 +47,6 @@ sub warn_about {
 
 # --- The list of servers --------------------------------------------------------------------------
 
-sub is_address {
-    my ($text) = @_;
-    return 1 if $text =~ m{^sock:[^\0,;]{1,107}$};
-    my ($host, $port) = $text =~ /^tcp:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})$/;
-    return defined $port && $port > 0 && $port < 65536;
-}
-
 # Host and port for libpq, which takes a socket as its folder and a number.
 sub host_and_port {
     my ($address) = @_;
@@ -74,45 +54,9 @@ sub host_and_port {
       : $address =~ /^tcp:\[?(.*?)\]?:([0-9]+)$/ ? ($1, $2) : ();
 }
 
-# Whether nobody but this machine sees, or can answer, what goes to the address.
-sub is_local {
-    my ($address) = @_;
-    return $address =~ /^sock:|^tcp:(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]):[0-9]+$/i;
-}
-
-# Returns the servers in their order, each a hash of its settings; dies with the line of an error.
-sub read_config {
-    my ($path) = @_;
-    open my $in, '<', $path or die "$path: $!\n";
-    my (@servers, %defaults, %known);
-    my $settings = \%defaults;
-    while (my $line = <$in>) {
-        my $at = "$path:$.:";
-        $line =~ s/^\s+|\s+$//g;
-        next if $line eq '' || $line =~ /^[#;]/;
-        if ($line =~ /^\[(.*)\]$/) {
-            (my $destination = $1) =~ s/\s*,\s*/,/g;
-            is_address($_) or die "$at '$_' is not tcp:HOST:PORT, tcp:[IPV6]:PORT or sock:PATH\n"
-              for split(/,/, $destination, -1), ($destination eq '' ? '' : ());
-            $known{$destination}++ and die "$at [$destination] is given twice\n";
-            push @servers, $settings = { %defaults, destination => $destination };
-            next;
-        }
-        my ($key, $value) = $line =~ /^([a-z-]+)\s*=\s*(.*)$/
-          or die "$at this is neither 'key = value' nor [destination]\n";
-        $KEYS{$key} or die "$at there is no '$key'; there are: @{[sort keys %KEYS]}\n";
-        $value = $2 if $value =~ /^(["'])(.*)\1$/;
-        $settings->{$key} = $value;
-    }
-    die "$path: no server is listed: write [tcp:HOST:PORT] for each\n" if !@servers;
-    check_server($path, $_) for @servers;
-    refuse_open_secrets($path, $in, S_IROTH | S_IWOTH, 'o=') if grep { defined $_->{password} } @servers;
-    return @servers;
-}
-
+# `at`: the beginning of an error's text.
 sub check_server {
-    my ($path, $server) = @_;
-    my $at = "$path: [$server->{destination}]:";
+    my ($at, $server) = @_;
     my $check = sub {
         my ($key, $default, $pattern, $forms) = @_;
         $server->{$key} //= $default;
@@ -139,18 +83,7 @@ sub check_server {
         open my $in, '<', $file or die "$file: $!\n";
         refuse_open_secrets($file, $in, S_IRWXG | S_IRWXO, 'go=');
     }
-    return if $server->{tls} eq 'verify' || $server->{insecure} eq 'yes';
-    for my $address (grep { !is_local($_) } split /,/, $server->{connect}) {
-        die "$at $address could be anybody, who would get the password: set tls = verify and ca = FILE,"
-          . " or connect = an address of this machine, or accept that by insecure = yes\n";
-    }
-}
-
-sub refuse_open_secrets {
-    my ($path, $handle, $bits, $remedy) = @_;
-    my $mode = (stat $handle)[2];
-    die "$path: holds passwords and others on this machine may read or write it: chmod $remedy $path\n"
-      if $mode & $bits;
+    refuse_strangers($at, $server);
 }
 
 # --- Asking a server ------------------------------------------------------------------------------
@@ -167,6 +100,7 @@ sub watch_the_clock {
 
 sub connect_to {
     my ($server, $address) = @_;
+    watch_the_clock($server, $server->{timeout} + 2);
     my ($host, $port) = host_and_port($address);
     my %environment = (
         PGSSLMODE => { no => 'disable', yes => 'require', verify => 'verify-full' }->{ $server->{tls} },
@@ -184,19 +118,6 @@ sub connect_to {
     return DBI->connect("dbi:Pg:dbname=$server->{database};host=$host;port=$port", $server->{user},
         $server->{password} // '', { RaiseError => 1, PrintError => 0, AutoCommit => 1,
           pg_enable_utf8 => 0, pg_server_prepare => 0 });
-}
-
-# The first of the addresses that answers, as rum itself does with a list.
-sub connect_to_first {
-    my ($server) = @_;
-    my @errors;
-    for my $address (split /,/, $server->{connect}) {
-        watch_the_clock($server, $server->{timeout} + 2);
-        my $db = eval { connect_to($server, $address) };
-        return $db if $db;
-        push @errors, "$address: " . ($DBI::err ? $DBI::errstr : $@);
-    }
-    die join('; ', @errors) . "\n";
 }
 
 # Whether the secrets of the roles can be read, as the settings say.
@@ -245,7 +166,7 @@ sub is_secret {
 # `exporters`.
 sub export_server {
     my ($server, $exporters, $found) = @_;
-    my $db = connect_to_first($server);
+    my $db = connect_to_first($server, \&connect_to);
     watch_the_clock($server, $server->{timeout} * 20);
     # Names are bytes, in an encoding that nobody has written down: no conversion.
     $db->do("SET client_encoding = 'SQL_ASCII'");
@@ -280,15 +201,6 @@ sub export_server {
     die $rows->errstr . "\n" if $rows->err;
     $db->disconnect;
     say_verbose("[$server->{destination}]: $count names, $exported exported");
-}
-
-sub words { defined $_[0] ? grep { $_ ne '' } split /[\s,]+/, $_[0] : () }
-
-# What matches one of the names, in which * and ? have their usual meaning.
-sub pattern_of {
-    my @patterns = map { my $p = quotemeta; $p =~ s/\\\*/.*/g; $p =~ s/\\\?/./g; $p } @_;
-    my $any = join '|', @patterns;
-    return qr/\A(?:$any)\z/s;
 }
 
 # --- The map --------------------------------------------------------------------------------------
@@ -406,15 +318,6 @@ sub build {
     die "$OPTIONS{'rum-map'} has not made $path; the old map stays\n" if $?;
 }
 
-# rum tells how old its map is by when it has read the file, and an alert goes by that: a map that is
-# as it should be must not look old. rum then reads all of it, so not at each run. Returns false when
-# the file is not ours to date.
-sub keep_young {
-    my ($path) = @_;
-    return 1 if $OPTIONS{'dry-run'} || time - (stat $path)[9] < TOUCH_AFTER;
-    return utime undef, undef, $path;
-}
-
 sub publish {
     my ($text, $output, $records) = @_;
     build($Temporary, $text);
@@ -428,34 +331,10 @@ sub publish {
     }
 }
 
-# Whoever owns a folder can put links in the way of what root writes there.
-sub refuse_foreign_folder {
-    my ($folder) = @_;
-    my ($owner) = (stat $folder)[4];
-    return if $> != 0 || !defined $owner || $owner == 0;
-    die "$folder belongs to " . (getpwuid($owner) // $owner) . ': run this as that user, not as root'
-      . "\n";
-}
-
-# One run at a time. Returns false when another one is under way.
-sub lock_output {
-    my ($output) = @_;
-    sysopen $Lock, "$output.lock", O_WRONLY | O_CREAT | O_NOFOLLOW, 0600 or die "$output.lock: $!\n";
-    if (flock $Lock, LOCK_EX | LOCK_NB) {
-        utime undef, undef, $Lock;
-        return 1;
-    }
-    $! == EWOULDBLOCK or die "$output.lock: $!\n";
-    my $age = time - (stat $Lock)[9];
-    die "another run has been at work for $age s\n" if $age > MAX_LOCK_AGE;
-    say_verbose('another run is at work');
-    return 0;
-}
-
 sub run {
     my ($config, $output) = @_;
     eval { DBI->install_driver('Pg') } or die "DBD::Pg cannot be loaded (Debian: libdbd-pg-perl)\n";
-    my @servers = read_config($config);
+    my @servers = read_config($config, \%KEYS, \&check_server);
     if (-l $output) {    # a link stays, what it leads to is replaced
         $output = Cwd::abs_path($output) // die "$output: this link leads nowhere\n";
     }
@@ -463,6 +342,7 @@ sub run {
     umask 077;    # nobody else holds the lock, or reads what is compared
     refuse_foreign_folder(dirname($output));
     lock_output($output) or return DONE;
+    open $Notes, '+>', undef or die "temporary file: $!\n";
     return in_a_child(sub {
         # Of util-linux, which every Linux has; without it a hostile server could take more memory.
         system "prlimit --pid=$$ --as=" . MAX_MEMORY . ' 2>/dev/null';
@@ -473,56 +353,16 @@ sub run {
         die "the old map stays, because of --strict\n" if $Warnings && $OPTIONS{strict};
         publish($text, $output, $records);
         return DONE;
-    }, "$output.XXXXXX");
+    }, "$output.XXXXXX", \&meaning_of);
 }
 
-# The work is done by a child. So a signal ends it at once, even within a driver that waits for a
-# server, and this process, which only waits, removes what is left.
-sub in_a_child {
-    my ($work, $template) = @_;
-    my ($child, $stopped);
-    local @SIG{qw(INT TERM HUP)} = (sub { $stopped = 1; kill KILL => $child if $child }) x 3;
-    my $file = File::Temp->new(TEMPLATE => $template, UNLINK => 0);
-    $Temporary = $file->filename;
-    open $Notes, '+>', undef or die "temporary file: $!\n";
-    my $pid = fork // die "fork: $!\n";
-    if ($pid == 0) {
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP ALRM);
-        my $code = eval { $work->() } // complain($@);
-        STDOUT->flush or $code = FAILED;
-        POSIX::_exit($code);
-    }
-    $child = $pid;
-    kill KILL => $pid if $stopped;
-    waitpid $pid, 0;
-    undef $child;
-    my $signal = $? & 127 or return $? >> 8;
-    return complain("stopped; the old map stays\n") if $stopped;
+# Which server was asked when the signal ended the process.
+sub meaning_of {
+    my ($signal) = @_;
     sysseek $Notes, 0, 0;
     sysread $Notes, my $note, 1000;
-    my ($seconds, $server) = $note =~ /^(\d+) (.*)/;
-    return complain(($server // '') . ($signal == POSIX::SIGALRM ? "no answer within $seconds s"
-          : "ended by signal $signal") . "; the old map stays\n");
-}
-
-sub complain {
-    my ($error) = @_;
-    $error =~ s/^(?!export_pgsql_cdb: )/export_pgsql_cdb: /;
-    print STDERR $error;
-    return FAILED;
-}
-
-END {
-    my $code = $?;
-    unlink $Temporary if defined $Temporary;
-    $? = $code;
-}
-
-sub usage {
-    my ($handle, $verbose) = @_;
-    require Pod::Usage;
-    Pod::Usage::pod2usage(-input => __FILE__, -output => $handle, -exitval => 'NOEXIT',
-        -verbose => $verbose, -noperldoc => 1);
+    my ($seconds, $server) = ($note // '') =~ /^(\d+) (.*)/ or return undef;
+    return $server . ($signal == POSIX::SIGALRM ? "no answer within $seconds s" : "ended by signal $signal");
 }
 
 sub main {
@@ -530,13 +370,13 @@ sub main {
     ($Warnings, $Temporary, %OPTIONS) = (0, undef, key => 'user', 'rum-map' => 'rum-map');
     my $known = Getopt::Long::GetOptions(\%OPTIONS, qw(key|k=s verbose|v dry-run|n strict no-secrets
           allow-empty rum-map=s help|h version));
-    if ($OPTIONS{help}) { usage(\*STDOUT, 2); return DONE }
+    if ($OPTIONS{help}) { usage(__FILE__, \*STDOUT, 2); return DONE }
     if ($OPTIONS{version}) { print "export_pgsql_cdb $VERSION\n"; return DONE }
     if ($known && $OPTIONS{key} !~ /^(?:user|database|user\@database)$/) {
         print STDERR "export_pgsql_cdb: --key is user, database or user\@database\n";
         return USAGE;
     }
-    if (!$known || @ARGV != 2) { usage(\*STDERR, 0); return USAGE }
+    if (!$known || @ARGV != 2) { usage(__FILE__, \*STDERR, 0); return USAGE }
     return eval { run(@ARGV) } // complain($@);
 }
 

@@ -336,7 +336,11 @@ subtest 'says whose the lock is' => sub {
     export($config, "$shared/users.cdb");
     ok(-e "$shared/users.cdb.lock");
     chmod 0755, $folder;
-    write_file("$folder/export.pl", slurp($script), 0644);    # the sources may be root's alone
+    # The sources may be root's alone.
+    write_file("$folder/export.pl", slurp($script), 0644);
+    mkdir "$folder/$_", 0755 for qw(perl perl/Rum);
+    my $shared_code = 'perl/Rum/Export.pm';
+    write_file("$folder/$shared_code", slurp(dirname($script) . "/$shared_code"), 0644);
     my ($code, $err) = export_as(65534, $config, "$shared/users.cdb");
     is($code, 1);
     is($err, "export_mysql_cdb: $shared/users.cdb.lock belongs to root, who has run this before: run it as"

@@ -87,7 +87,7 @@ subtest 'refuses passwords in a file that everybody can read' => sub {
         write_file($config, $text, $mode);
         my ($code, $out, $err) = export($config, $map);
         is($code, 1);
-        like($err, qr/holds passwords, and every user of this machine can read or write it/);
+        like($err, qr/holds passwords, and other users of this machine can read or write it: chmod o=/);
     }
     write_file($config, $text, 0640);
     unlike((export($config, $map))[2], qr/holds passwords/, 'a group may read it');

@@ -274,7 +274,7 @@ subtest 'refuses to send a password to a server that proves nothing' => sub {
 
 subtest 'refuses passwords in a file that others can read' => sub {
     my $text = "user = a\npassword = b\ntimeout = 1\n[tcp:127.0.0.1:1]\n";
-    my $refused = qr/holds passwords and others on this machine may read or write it: chmod/;
+    my $refused = qr/holds passwords, and other users of this machine can read or write it: chmod/;
     for my $mode (0644, 0602, 0604) {
         write_file($config, $text, $mode);
         like((export($config, $map))[2], $refused, sprintf 'mode %o', $mode);

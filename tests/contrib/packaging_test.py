@@ -123,7 +123,7 @@ def installed_names():
     """What `make install` installs, as it is named in .am files."""
     names = {"rum", "rumctl", "rum-map", "rum-check", "module.h", "rum.pc", "mysql.so",
              "passthrough.so", "pgsql.so", "sni.so", "completions", "_rum", "rum", "rum-module", "rum.m4",
-             "module.map", "rust", "skeleton"}
+             "module.map", "rust", "skeleton", "perl"}
     for folder, _, files in os.walk(SOURCE):
         names |= {name for name in files if re.search(r"\.(\d|pl)$", name)}
     am = read("contrib", "contrib.am")

@@ -263,7 +263,7 @@ TEST_F(MapBuildTest, KeepsTheOldMapWhenTheDiskIsFull) {
 TEST_F(MapBuildTest, LeavesNothingBehindWhenItIsGivenUp) {
   std::string text;
   for (int i = 0; i < 200000; ++i) text += "u" + std::to_string(i) + " - tcp:a:1\n";
-  for (const char* step : {"reading, lines", "verifying, MB"}) {
+  for (const char* step : {"reading, lines", "verifying, MiB"}) {
     progress_ = [step](const char* doing, uint64_t) { return std::string(doing) != step; };
     auto built = Build(text);
     ASSERT_FALSE(built.ok()) << step;
@@ -278,7 +278,7 @@ TEST_F(MapBuildTest, KeepsTheOldMapWhenAShortTextIsGivenUp) {
   progress_ = [](const char*, uint64_t) { return false; };
   EXPECT_EQ(Build("").error().text, out_ + ": not written: interrupted");
   EXPECT_EQ(ReadFile(out_), old);
-  for (const char* step : {"reading, lines", "verifying, MB", "writing, users"}) {
+  for (const char* step : {"reading, lines", "verifying, MiB", "writing, users"}) {
     progress_ = [step](const char* doing, uint64_t) { return std::string(doing) != step; };
     auto built = Build("alice - tcp:a:1\nalice - tcp:b:1\n", true);
     ASSERT_FALSE(built.ok()) << step;

@@ -50,6 +50,23 @@ TEST_F(TlsContextsTest, NeedsNoCertificateWhenClientsGetNoTls) {
   EXPECT_TRUE((*made)->server);
 }
 
+TEST_F(TlsContextsTest, TheStatisticsHaveTheCertificateAndAskForNone) {
+  EXPECT_FALSE((*TlsContexts::Make(settings_))->statistics);
+  settings_.statistics = true;
+  settings_.files.certificate = settings_.files.authorities = own();
+  settings_.clients = TlsMode::kRequire;
+  auto made = TlsContexts::Make(settings_);
+  ASSERT_TRUE(made.ok()) << made.error().text;
+  EXPECT_TRUE((*made)->server->verify());
+  EXPECT_FALSE((*made)->statistics->verify());
+  EXPECT_EQ((*made)->statistics->fingerprint(), (*made)->server->fingerprint());
+  settings_.clients = TlsMode::kOff;
+  made = TlsContexts::Make(settings_);
+  ASSERT_TRUE(made.ok()) << made.error().text;
+  EXPECT_FALSE((*made)->server) << "no client is offered TLS";
+  EXPECT_TRUE((*made)->statistics);
+}
+
 TEST_F(TlsContextsTest, WhoOnlyLooksMakesNoFile) {
   auto looked = TlsContexts::Look(settings_);
   ASSERT_TRUE(looked.ok()) << looked.error().text;
