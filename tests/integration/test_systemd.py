@@ -16,7 +16,7 @@ from test_stop import echo_works
 
 # Of the unit that is installed: what the namespace, or the place of the test's files, does not allow.
 NOT_HERE = ("User", "Group", "ExecStart", "ProtectHome", "ProtectSystem", "PrivateTmp", "StateDirectory",
-            "RuntimeDirectory")
+            "RuntimeDirectory", "PrivateDevices")
 
 
 UNIT = os.path.join(SUPPORT, "../../../contrib/systemd/rum.service.in")
