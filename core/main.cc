@@ -127,6 +127,9 @@ Result<Inheritance> Inherit(Background& background) {
   if (!note) return note.error();
   ::fcntl(note->ready, F_SETFD, FD_CLOEXEC);
   background.ReportTo(Fd(note->ready));
+  if (note->detach) {
+    if (auto detached = background.Detach(); !detached) return detached.error();
+  }
   // Until here standard error was a pipe to the old process, for errors of the dynamic loader.
   ::dup2(note->error_output, STDERR_FILENO);
   ::close(note->error_output);

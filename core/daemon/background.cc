@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -82,6 +83,19 @@ Status Background::Enter() {
     ::dup2(null_.get(), STDOUT_FILENO);
   }
   return Ok();
+}
+
+Status Background::Detach() {
+  const pid_t child = ::fork();
+  if (child < 0) return System("fork");
+  if (child == 0) return Ok();
+  const std::string text = std::to_string(child) + "\n";
+  (void)!::write(report_.get(), text.data(), text.size());
+  // Until then it keeps the process id of a child that ends at once from being used again. It is
+  // killed; or the pipe has no reader any more.
+  pollfd reader = {report_.get(), 0, 0};
+  (void)TEMP_FAILURE_RETRY(::poll(&reader, 1, -1));
+  ::_exit(0);
 }
 
 void Background::Ready() {

@@ -167,7 +167,7 @@ void Daemon::HandOver(Actions::Answer answer) {
   }
   successor_ = std::move(*successor);
   upgraded_ = std::move(answer);
-  log::Info("hand-over: process {} is starting, {}", successor_->pid(), origin_.program.path);
+  log::Info("hand-over: a new process is starting, {}", origin_.program.path);
 }
 
 // The older processes that the next one speaks for. This one is among them if it will have a

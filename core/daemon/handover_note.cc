@@ -73,8 +73,8 @@ bool ReadGeneration(std::string_view entry, HandoverNote& note) {
 // entries; nullptr in that file, which may not name another.
 bool ReadEntry(std::string_view entry, HandoverNote& note, Fd* rest) {
   std::string_view kind = Cut(entry, ':');
-  if (kind == "map") {
-    note.has_map = true;
+  if (kind == "map" || kind == "detach") {
+    (kind == "map" ? note.has_map : note.detach) = true;
     return entry.empty();
   }
   if (kind == kAdminStateWords[1] || kind == kAdminStateWords[2]) {
@@ -132,6 +132,7 @@ std::optional<std::string> ReadWhole(int fd) {
 
 std::string WriteHandoverNote(const HandoverNote& note) {
   std::string out = fmt::format("ready:{},stderr:{}", note.ready, note.error_output);
+  if (note.detach) out += ",detach:";
   if (note.has_map) out += ",map:";
   if (note.pidfile >= 0) out += fmt::format(",pidfile:{}", note.pidfile);
   if (note.shared >= 0) out += fmt::format(",shared:{}", note.shared);

@@ -17,7 +17,7 @@ namespace rum {
 inline constexpr const char* kHandoverVariable = "RUM_HANDOVER";
 
 // Text form:
-// "ready:7,stderr:8,map:,pidfile:9,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x,drain:tcp:db1:3306";
+// "ready:7,stderr:8,detach:,map:,pidfile:9,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/x,drain:tcp:db1:3306";
 // in addresses ',', '%' and control characters are written as %XX. "shared:10" is the memory of the
 // modules' shared table. "rest:9" is a file with further entries, since an environment variable is
 // limited to 128 KiB. "older:71:1700000000:/run/rum/control.sock.71" is a process that ends with
@@ -29,6 +29,7 @@ struct HandoverNote {
   };
   int ready = -1;         // the pipe for the new process's report
   int error_output = -1;  // becomes its standard error
+  bool detach = false;    // the new process becomes the child of the nearest subreaper
   bool has_map = false;   // the old process has a map: the new one must not take over without one
   int pidfile = -1;       // the lock; -1: none
   int shared = -1;        // the memory of the modules' shared table; -1: none

@@ -2,14 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cctype>
+#include <charconv>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "base/escape.h"
 
@@ -20,6 +25,7 @@ namespace {
 
 constexpr size_t kOutputMost = 4096;  // the last bytes of its standard error are kept
 constexpr size_t kLoggedMost = 400;   // bytes in a log line
+constexpr int kEndMost = 1000;        // ms that a killed process may take to end
 
 struct Pipe {
   Fd out, in;
@@ -154,6 +160,7 @@ Result<std::unique_ptr<Successor>> Successor::Start(event_base* base, const Prog
   if (!words) return words.error();
   note.ready = report->in.get();
   note.error_output = error_output.get();
+  note.detach = true;
   Fd rest;
   auto text = WriteShortHandoverNote(note, &rest);
   if (!text) return text.error();
@@ -187,17 +194,41 @@ Successor::~Successor() {
 
 // Kills the process and describes its end. If it was ending already, that is its own exit code.
 std::string Successor::End() {
+  const pid_t pid = std::exchange(pid_, -1);
+  if (!child_) {
+    pidfd_ ? (void)::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0)
+           : (void)::kill(pid, SIGKILL);
+    pollfd ended = {pidfd_.get(), POLLIN, 0};
+    ::poll(&ended, 1, kEndMost);
+    return "it ended";
+  }
   int status = 0;
-  ::kill(pid_, SIGKILL);
-  TEMP_FAILURE_RETRY(::waitpid(pid_, &status, 0));
-  pid_ = -1;
+  ::kill(pid, SIGKILL);
+  TEMP_FAILURE_RETRY(::waitpid(pid, &status, 0));
   if (WIFEXITED(status)) return "it exited with status " + std::to_string(WEXITSTATUS(status));
   return "it was killed by signal " + std::to_string(WTERMSIG(status));
+}
+
+// The first line of the report, if the process that was started has forked. A report without it
+// begins with an exit code, which is no digit.
+void Successor::TakePid() {
+  const size_t end = reported_.find('\n');
+  if (!child_ || end == reported_.npos || !std::isdigit(static_cast<uint8_t>(reported_[0]))) return;
+  pid_t pid = 0;
+  std::from_chars(reported_.data(), reported_.data() + end, pid);
+  reported_.erase(0, end + 1);
+  if (pid <= 1) return;
+  // Its parent still waits, so it is not another process of the same id.
+  pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  End();
+  pid_ = pid;
+  child_ = false;
 }
 
 void Successor::OnReport(evutil_socket_t, short, void* self) {
   auto& successor = *static_cast<Successor*>(self);
   bool closed = ReadAll(successor.report_.get(), successor.reported_);
+  successor.TakePid();
   // A single zero: ready. Otherwise the exit code and the reason, complete when the pipe is closed.
   if (successor.reported_ == std::string(1, '\0')) {
     successor.ready_ = true;

@@ -1,4 +1,6 @@
-// The new process of a hand-over, as seen by the old one: starts it, passes the sockets, waits.
+// The new process of a hand-over, as seen by the old one: starts it, passes the sockets, waits. The
+// process that it starts forks, and leaves the new one to the nearest subreaper: the main process
+// of a service must be a child of systemd.
 #pragma once
 
 #include <event2/event.h>
@@ -42,6 +44,7 @@ class Successor {
   Successor(const Successor&) = delete;
   Successor& operator=(const Successor&) = delete;
 
+  // Of the process that was started, until that has reported the new one.
   pid_t pid() const { return pid_; }
 
  private:
@@ -49,12 +52,15 @@ class Successor {
   static void OnReport(evutil_socket_t, short, void* self);
   static void OnOutput(evutil_socket_t, short, void* self);
   static void OnLate(evutil_socket_t, short, void* self);
+  void TakePid();
   void Judge();
   std::string End();
   void Finish(const std::string& failed);
 
   Over over_;
   pid_t pid_ = -1;
+  bool child_ = true;  // it can be waited for
+  Fd pidfd_;           // if it is no child; none before Linux 5.3
   bool ready_ = false;
   Fd report_, output_pipe_;
   std::string reported_, output_;  // from its report pipe, and from its standard error

@@ -12,8 +12,12 @@ namespace rum {
 namespace {
 
 HandoverNote Example() {
-  HandoverNote note{
-      .ready = 7, .error_output = 8, .has_map = true, .sockets = {}, .admin_states = {}};
+  HandoverNote note{.ready = 7,
+                    .error_output = 8,
+                    .detach = true,
+                    .has_map = true,
+                    .sockets = {},
+                    .admin_states = {}};
   int fd = 9;
   for (const char* text : {"tcp:0.0.0.0:3306", "tcp:[::1]:1", "tls:localhost:0",
                            "sock:/run/a,b%c:d\n\te", "sock:relative"}) {
@@ -34,6 +38,7 @@ TEST(HandoverNote, SaysWhatWasWritten) {
   ASSERT_TRUE(read.ok()) << read.error().text;
   EXPECT_EQ(read->ready, 7);
   EXPECT_EQ(read->error_output, 8);
+  EXPECT_TRUE(read->detach);
   EXPECT_TRUE(read->has_map);
   EXPECT_EQ(read->pidfile, 20);
   EXPECT_EQ(read->shared, 21);
@@ -57,12 +62,16 @@ TEST(HandoverNote, SaysWhatWasWritten) {
 }
 
 TEST(HandoverNote, IsOneReadableLine) {
-  HandoverNote note{
-      .ready = 7, .error_output = 8, .has_map = true, .sockets = {}, .admin_states = {}};
+  HandoverNote note{.ready = 7,
+                    .error_output = 8,
+                    .detach = true,
+                    .has_map = true,
+                    .sockets = {},
+                    .admin_states = {}};
   note.sockets.push_back({5, false, *ParseAddress("tcp:0.0.0.0:3306")});
   note.sockets.push_back({6, true, *ParseAddress("sock:/run/a,b")});
   EXPECT_EQ(WriteHandoverNote(note),
-            "ready:7,stderr:8,map:,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/a%2Cb");
+            "ready:7,stderr:8,detach:,map:,own:5:tcp:0.0.0.0:3306,given:6:sock:/run/a%2Cb");
   EXPECT_EQ(ReadHandoverNote(WriteHandoverNote(note))->pidfile, -1);
 }
 
@@ -108,6 +117,7 @@ TEST(HandoverNote, IsRefusedWhenItCannotBeRead) {
                            "ready:7",
                            "stderr:8",
                            "ready:7,stderr:8,map:1",
+                           "ready:7,stderr:8,detach:1",
                            "ready:7,stderr:8,own:5",
                            "ready:7,stderr:8,own:5:nonsense",
                            "ready:7,stderr:8,own:x:tcp:a:1",

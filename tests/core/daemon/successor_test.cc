@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include <filesystem>
 #include <optional>
@@ -79,6 +81,25 @@ TEST(Successor, ThatIsNotThereIsToldAtOnce) {
   ASSERT_FALSE(successor.ok());
   EXPECT_EQ(successor.error().text, "'/nowhere/rum' cannot be started: No such file or directory");
   event_base_free(base);
+}
+
+// A shell that forks as rum does: its child is the new process, and belongs to this test.
+std::string Detached(const std::string& child) {
+  std::string script = kReady + "(" + child + ") & printf '%d\\n' $! >/proc/self/fd/$r; ";
+  return script + "exec sleep 3600 >/dev/null 2>&1";
+}
+
+TEST(Successor, MayForkAndIsThenKnownByItsReport) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  EXPECT_EQ(Outcome(Detached("sleep 0.2; printf '\\0' >/proc/self/fd/$r")), "");
+  EXPECT_EQ(Outcome(Detached("sleep 0.2; printf '\\003rum: one\\n' >/proc/self/fd/$r")), "one");
+  EXPECT_EQ(Outcome(Detached("sleep 0.2; echo why >&2")), "it ended before it was ready: why");
+  EXPECT_EQ(Outcome(Detached("echo still here >&2; exec sleep 3600"), Millis(700)),
+            "it was not ready in time: still here");
+  // All of them have ended, and none is left to be waited for by another than this subreaper.
+  int ended = 0;
+  while (::waitpid(-1, nullptr, 0) > 0) ++ended;
+  EXPECT_EQ(ended, 4);
 }
 
 TEST(Program, IsFoundAsItWasStarted) {
