@@ -122,14 +122,7 @@ class Reader {
       folded = base.folded;
     });
     std::erase_if(news.changes, [&](const MapChange& c) { return c.sequence <= folded; });
-    if (!news.position.based) {
-      news.ignored = std::exchange(news.changes, {}).size();
-      if (news.ignored) {
-        news.warning = path_ +
-                       ": was made for another version of the map: its changes are ignored: " +
-                       std::to_string(news.ignored);
-      }
-    }
+    if (!news.position.based) news.ignored = std::exchange(news.changes, {}).size();
     return news;
   }
 

@@ -97,6 +97,11 @@ Result<MapFile::Pointer> MapFile::Load(const std::string& path, const std::atomi
   auto news = ReadJournal(JournalOf(path), nullptr,
                           [&]() -> const MapIdentity& { return (*map)->cdb_->Identity(); });
   if (!news) return news.error();
+  if (news->ignored && news->warning.empty()) {
+    news->warning = JournalOf(path) +
+                    ": was made for another version of the map: its changes are ignored: " +
+                    std::to_string(news->ignored);
+  }
   (*map)->Apply(std::move(*news), **map);
   return Pointer(std::move(*map));
 }
@@ -156,10 +161,7 @@ Result<MapFile::Pointer> MapFile::Refresh(const Pointer& map) {
     // Of a journal that does not know this CDB, nothing applies: it is that of the next CDB, which
     // is about to be loaded. Until then this map stays as it is.
     const bool exists = news->position.stamp != FileStamp();
-    if (exists && !news->position.based) {
-      news->anew = false;
-      news->warning.clear();
-    }
+    if (exists && !news->position.based) news->anew = false;
     if (!exists && map->journal_.stamp == FileStamp()) return map;
   }
   if (!news->anew && news->changes.empty() && news->position.stamp == map->journal_.stamp) {
