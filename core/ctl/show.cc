@@ -69,26 +69,43 @@ std::string ShownDuration(double seconds) {
   return text;
 }
 
+namespace {
+
+// "user alice, 3 logins wait, 12.0s left"
+void AddPauses(const Json& s, std::vector<std::vector<std::string>>* rows) {
+  if (!s.contains("pauses")) return;  // of an older version
+  for (const Json& one : s.at("pauses").at("list")) {
+    const char* kind = one.contains("user") ? "user" : "server";
+    rows->push_back({"paused", kind + (" " + Shown(one.at(kind))) + ", " + Shown(one.at("held")) +
+                                   " logins wait, " +
+                                   ShownDuration(one.at("seconds").get<double>()) + " left"});
+  }
+}
+
+}  // namespace
+
 std::string ShowStatus(const Json& s) {
   const Json& sessions = s.at("sessions");
-  return Table(
-      {{"rum", Shown(s.at("rum").at("version")) + ", process " + Shown(s.at("rum").at("pid"))},
-       {"state", State(s)},
-       {"ready", s.at("rum").at("ready").get<bool>() ? "yes" : "no"},
-       {"up", ShownDuration(s.at("rum").at("uptime_seconds").get<double>())},
-       {"module", Shown(s.at("module").at("name"))},
-       {"workers", Shown(s.at("rum").at("workers")) + ", " +
-                       Shown(s.at("rum").at("workers_stuck")) + " stuck"},
-       {"sessions", Shown(sessions.at("active")) + " now, " + Shown(sessions.at("relaying")) +
-                        " logged in, " + Shown(sessions.at("connecting")) + " connecting, " +
-                        Shown(sessions.at("accepted")) + " since the start"},
-       {"logins",
-        Shown(sessions.at("logins")) + ", failed " + Shown(s.at("limits").at("login_failures"))},
-       {"servers", Shown(s.at("health_checks").at("up")) + " up, " +
-                       Shown(s.at("health_checks").at("down")) + " down, " +
-                       Shown(s.at("health_checks").at("unknown")) + " unknown"},
-       {"users", Shown(s.at("limits").at("users")) + " with sessions, " +
-                     Shown(s.at("limits").at("blocked_addresses")) + " addresses blocked"}});
+  std::vector<std::vector<std::string>> rows = {
+      {"rum", Shown(s.at("rum").at("version")) + ", process " + Shown(s.at("rum").at("pid"))},
+      {"state", State(s)},
+      {"ready", s.at("rum").at("ready").get<bool>() ? "yes" : "no"},
+      {"up", ShownDuration(s.at("rum").at("uptime_seconds").get<double>())},
+      {"module", Shown(s.at("module").at("name"))},
+      {"workers",
+       Shown(s.at("rum").at("workers")) + ", " + Shown(s.at("rum").at("workers_stuck")) + " stuck"},
+      {"sessions", Shown(sessions.at("active")) + " now, " + Shown(sessions.at("relaying")) +
+                       " logged in, " + Shown(sessions.at("connecting")) + " connecting, " +
+                       Shown(sessions.at("accepted")) + " since the start"},
+      {"logins",
+       Shown(sessions.at("logins")) + ", failed " + Shown(s.at("limits").at("login_failures"))},
+      {"servers", Shown(s.at("health_checks").at("up")) + " up, " +
+                      Shown(s.at("health_checks").at("down")) + " down, " +
+                      Shown(s.at("health_checks").at("unknown")) + " unknown"},
+      {"users", Shown(s.at("limits").at("users")) + " with sessions, " +
+                    Shown(s.at("limits").at("blocked_addresses")) + " addresses blocked"}};
+  AddPauses(s, &rows);
+  return Table(std::move(rows));
 }
 
 std::string ShowDestinations(const Json& s) {

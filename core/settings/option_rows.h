@@ -55,6 +55,10 @@ inline constexpr OptionRow kOptionRows[] = {
      "the protocol module (passthrough.so; with -M " RUM_MAP_MODULE ")"},
     {"-M,--map", "FILE", "Protocol",
      "the user map, a CDB file made by rum-map; read again when it is replaced"},
+    {"--map-moved", "keep|end-idle|end", "Protocol",
+     "sessions of users whom the map sends to another server now: keep them, end each once it is "
+     "idle, or end all (keep)",
+     true},
     {"--module-dir", "DIR", "Protocol", "directory of the modules (" RUM_MODULE_DIR ")"},
     {"--state-dir", "DIR", "Protocol",
      "directory for what rum learns about servers and for its own certificate (" RUM_STATE_DIR ")"},

@@ -419,6 +419,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->metrics_users = fresh.metrics_users;
   settings->ready_servers = fresh.ready_servers;
   settings->log_sessions = fresh.log_sessions;
+  settings->map_moved = fresh.map_moved;
   settings->tls = fresh.tls;
   settings->tls.state_dir = running.tls.state_dir;
   settings->tls.first = running.tls.first;
