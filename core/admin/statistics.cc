@@ -149,8 +149,10 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList
       {"open", health.open()}, {"opened", health.opened()}, {"skipped", health.skipped()}};
   json["admin"] = {{"disabled", health.disabled()}};
   json["pauses"]["held"] = proxy.pauses().held();
+  const auto pauses = proxy.pauses().List();
+  json["pauses"]["active"] = pauses.size();
   json["pauses"]["list"] = nlohmann::ordered_json::array();
-  for (const LoginPauses::Entry& pause : proxy.pauses().List()) {
+  for (const LoginPauses::Entry& pause : pauses) {
     json["pauses"]["list"].push_back(
         {{pause.kind == LoginPauses::Kind::kUser ? "user" : "server", pause.name},
          {"held", pause.held},

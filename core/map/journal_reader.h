@@ -30,7 +30,7 @@ struct JournalPosition {
 
 struct JournalNews {
   JournalPosition position;
-  bool anew = false;               // `changes` are all that apply, not only those since
+  bool whole = false;              // `changes` are all that apply, not only those since
   std::vector<MapChange> changes;  // in order; none if the journal does not know the CDB
   uint64_t ignored = 0;            // changes that do not apply as it does not
   std::string warning;             // where the journal is damaged; names the file

@@ -1,4 +1,5 @@
-// Ends sessions whose user the map sends to another server since (--map-moved), on all workers.
+// Ends sessions at a server that the map does not name for their user any more (--map-moved), on
+// all workers.
 #pragma once
 
 #include <event2/event.h>

@@ -26,7 +26,7 @@ struct SessionFilter {
   std::optional<std::string> user;
   std::optional<std::string> ip;           // "192.0.2.7", "2001:db8::1", "unix"
   std::optional<std::string> destination;  // as in the options or the map
-  std::shared_ptr<const MapFile> moved;    // whose users this map sends elsewhere
+  std::shared_ptr<const MapFile> moved;    // those that this map sends elsewhere
   bool only_idle = false;                  // end only those that are idle
 };
 

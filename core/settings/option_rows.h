@@ -56,8 +56,8 @@ inline constexpr OptionRow kOptionRows[] = {
     {"-M,--map", "FILE", "Protocol",
      "the user map, a CDB file made by rum-map; read again when it is replaced"},
     {"--map-moved", "keep|end-idle|end", "Protocol",
-     "sessions of users whom the map sends to another server now: keep them, end each once it is "
-     "idle, or end all (keep)",
+     "sessions at a server that the map does not name for their user any more: keep them, end each "
+     "once it is idle, or end all (keep)",
      true},
     {"--module-dir", "DIR", "Protocol", "directory of the modules (" RUM_MODULE_DIR ")"},
     {"--state-dir", "DIR", "Protocol",
