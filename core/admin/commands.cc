@@ -21,6 +21,7 @@
 #include "limits/admission.h"
 #include "lookup/remote_map.h"
 #include "probe/explainer.h"
+#include "proxy/login_pauses.h"
 #include "proxy/proxy.h"
 #include "proxy/session_list.h"
 #include "rum/module.h"
@@ -257,6 +258,60 @@ void Ready(const Call& call) { SetAdminState(call, AdminState::kReady); }
 void Drain(const Call& call) { SetAdminState(call, AdminState::kDrain); }
 void Maintain(const Call& call) { SetAdminState(call, AdminState::kMaintenance); }
 
+struct PauseOf {
+  LoginPauses::Kind kind;
+  std::string name;
+};
+
+// What a pause is of; nullopt: the call was refused.
+std::optional<PauseOf> ReadPause(const Call& call) {
+  auto user = call.request->Get("user"), server = call.request->Get("server");
+  if (user.has_value() == server.has_value() || (user && user->empty())) {
+    Refuse(call, "give either user=NAME or server=ADDRESS");
+    return std::nullopt;
+  }
+  if (user) return PauseOf{LoginPauses::Kind::kUser, std::move(*user)};
+  auto address = ParseAddress(*server);
+  if (!address) {
+    Refuse(call, "server: " + address.error().text);
+    return std::nullopt;
+  }
+  return PauseOf{LoginPauses::Kind::kServer, address->text()};
+}
+
+void Pause(const Call& call) {
+  const auto of = ReadPause(call);
+  if (!of) return;
+  Millis time = LoginPauses::kDefault;
+  if (auto text = call.request->Get("time")) {
+    auto parsed = ParseDuration(*text);
+    if (!parsed || parsed->count() <= 0 || *parsed > LoginPauses::kLongest) {
+      return Refuse(call, "the time is at most 10m, such as 30s");
+    }
+    time = *parsed;
+  }
+  const Status begun = call.overview.proxy.pauses().Begin(of->kind, of->name, time);
+  const std::string done =
+      Describe(of->kind, of->name) + ": new logins wait, at most " + FormatDuration(time);
+  if (begun) log::Info("by an operator: {}", done);
+  call.request->Reply(begun, done);
+}
+
+// After a look at the map, as the user may have been moved just now.
+void Resume(const Call& call) {
+  auto of = ReadPause(call);
+  if (!of) return;
+  LoginPauses& pauses = call.overview.proxy.pauses();
+  call.actions->look_at_map([request = call.request, of = std::move(*of), &pauses] {
+    const std::string name = Describe(of.kind, of.name);
+    const auto held = pauses.End(of.kind, of.name);
+    if (!held) return request->Reply(400, kPlainText, name + " is not paused\n");
+    const std::string done = fmt::format("{}: resumed, {} logins go on", name, *held);
+    log::Info("by an operator: {}", done);
+    request->Reply(Ok(), done);
+  });
+}
+
 void Explain(const Call& call) {
   UserAtAddress who = SplitUserAtAddress(call.request->Get("user").value_or(""));
   if (who.user.empty()) return Refuse(call, "give a user name");
@@ -295,6 +350,8 @@ const Row kCommands[] = {
     {"/maint", {"destination"}, Maintain},
     {"/ready", {"destination"}, Ready},
     {"/map/forget", {"user", "all"}, ForgetMap},
+    {"/pause", {"user", "server", "time"}, Pause},
+    {"/resume", {"user", "server"}, Resume},
     {"/set", {"name", "value"}, SetLimit},
     {"/explain", {"user"}, Explain},
     {"/log", {"level"}, SetLog},

@@ -22,6 +22,8 @@ struct Actions {
   std::function<void(Answer)> reload;   // like SIGHUP
   std::function<void(Answer)> upgrade;  // like SIGUSR2
   std::function<void()> stop;           // like SIGTERM
+  // Calls `done` when a change of the map that was made before is in use.
+  std::function<void(std::function<void()> done)> look_at_map;
   std::function<Status(log::Level)> set_log_level;
   // Holds until a reload finds another value in the configuration, or the process ends.
   std::function<Status(const std::string& option, const std::string& value)> set_limit;

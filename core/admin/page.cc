@@ -21,6 +21,7 @@
 #include "admin/verdict.h"
 #include "base/units.h"
 #include "limits/admission.h"
+#include "proxy/login_pauses.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
 
@@ -291,6 +292,9 @@ class Page {
       Line(user, Grouped(sessions));
     }
     Line("all users with sessions", Grouped(Number("limits", "users")), true);
+    for (const LoginPauses::Entry& pause : proxy_.pauses().List()) {
+      Line("paused: " + Describe(pause.kind, pause.name), Grouped(pause.held) + " wait");
+    }
     EndBox();
   }
 
@@ -346,9 +350,12 @@ class Page {
     }
     const std::string error = map["last_error"].get<std::string>();
     if (!error.empty()) Trouble(error);
+    const std::string journal_error = map["journal_error"].get<std::string>();
+    if (!journal_error.empty()) Trouble(journal_error);
     Line("records", Grouped(map["records"].get<uint64_t>()), true);
     Line("size", ShowSize(static_cast<double>(map["bytes"].get<uint64_t>())), true);
     Line("loaded", facts_.map_loaded_at ? Ago(facts_.map_loaded_at) + " ago" : "never", true);
+    Line("changed users", Grouped(map["changes"].get<uint64_t>()), true);
     if (map.contains("cache")) {
       const auto& cache = map["cache"];
       Line("users cached", Grouped(cache["entries"].get<uint64_t>()), true);

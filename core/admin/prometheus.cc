@@ -19,6 +19,7 @@
 #include "map/map_watcher.h"
 #include "module/module_config.h"
 #include "proxy/hook_watch.h"
+#include "proxy/login_pauses.h"
 #include "proxy/proxy.h"
 #include "upstream/server_health.h"
 
@@ -125,6 +126,9 @@ std::string StatisticsPrometheus(const Overview& overview) {
       proxy.server_health().open());
   one("rum_destinations_disabled", "gauge", "Servers in drain or maint",
       proxy.server_health().disabled());
+  one("rum_pauses", "gauge", "Users and servers whose new logins are held",
+      proxy.pauses().List().size());
+  one("rum_pause_held", "gauge", "Logins that wait for the end of a pause", proxy.pauses().held());
   one("rum_circuit_opened_total", "counter", "Times that the circuit of a server opened",
       proxy.server_health().opened());
   one("rum_circuit_skipped_total", "counter",

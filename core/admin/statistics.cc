@@ -26,6 +26,7 @@
 #include "module/module_config.h"
 #include "proxy/hook_watch.h"
 #include "proxy/listener.h"
+#include "proxy/login_pauses.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
 #include "settings/settings.h"
@@ -171,6 +172,16 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList
   json["circuit_breaker"] = {
       {"open", health.open()}, {"opened", health.opened()}, {"skipped", health.skipped()}};
   json["admin"] = {{"disabled", health.disabled()}};
+  json["pauses"]["held"] = proxy.pauses().held();
+  const auto pauses = proxy.pauses().List();
+  json["pauses"]["active"] = pauses.size();
+  json["pauses"]["list"] = nlohmann::ordered_json::array();
+  for (const LoginPauses::Entry& pause : pauses) {
+    json["pauses"]["list"].push_back(
+        {{pause.kind == LoginPauses::Kind::kUser ? "user" : "server", pause.name},
+         {"held", pause.held},
+         {"seconds", static_cast<double>(pause.milliseconds) / 1e3}});
+  }
   if (int64_t end = CertificateNotAfter(overview)) json["tls"]["certificate_not_after"] = end;
   json["map"]["configured"] = overview.map || proxy.remote_map();
   if (overview.map || proxy.remote_map()) {

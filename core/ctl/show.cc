@@ -67,6 +67,21 @@ std::string Shown(const Json& value) {
   return out;
 }
 
+namespace {
+
+// "user alice, 3 logins wait, 12.0s left"
+void AddPauses(const Json& s, std::vector<std::vector<std::string>>* rows) {
+  if (!s.contains("pauses")) return;  // of an older version
+  for (const Json& one : s.at("pauses").at("list")) {
+    const char* kind = one.contains("user") ? "user" : "server";
+    rows->push_back({"paused", kind + (" " + Shown(one.at(kind))) + ", " + Shown(one.at("held")) +
+                                   " logins wait, " +
+                                   ShowDuration(one.at("seconds").get<double>()) + " left"});
+  }
+}
+
+}  // namespace
+
 std::string ShowStatus(const Json& s) {
   const Json& sessions = s.at("sessions");
   std::vector<std::vector<std::string>> rows = {
@@ -93,7 +108,8 @@ std::string ShowStatus(const Json& s) {
                                  Shown(one.at("sessions")) + " sessions, up " +
                                  ShowDuration(one.at("uptime_seconds").get<double>())});
   }
-  return Table(rows);
+  AddPauses(s, &rows);
+  return Table(std::move(rows));
 }
 
 std::string ShowDestinations(const Json& s) {

@@ -345,6 +345,10 @@ Status Daemon::OpenAdmin() {
       .reload = [this](Actions::Answer answer) { ReloadAll(std::move(answer)); },
       .upgrade = [this](Actions::Answer answer) { HandOver(std::move(answer)); },
       .stop = [this] { OnTerm(); },
+      .look_at_map =
+          [this](std::function<void()> done) {
+            watcher_ ? watcher_->check_now(std::move(done)) : done();
+          },
       .set_log_level = [this](log::Level level) { return SetLogLevel(level); },
       .set_limit = [this](const std::string& option,
                           const std::string& value) { return SetLimit(option, value); }};

@@ -26,7 +26,7 @@ class Reader {
     struct stat st;
     if (lstat(path_.c_str(), &st) != 0) {
       if (errno != ENOENT) return Bad(std::strerror(errno));
-      return JournalNews{.position = {}, .anew = true, .changes = {}, .ignored = 0, .warning = {}};
+      return JournalNews{.position = {}, .whole = true, .changes = {}, .ignored = 0, .warning = {}};
     }
     auto opened = OpenTrusted(path_, O_RDONLY | O_NOFOLLOW, 0);
     if (!opened) return Bad("cannot be opened: " + opened.error().text);
@@ -66,7 +66,7 @@ class Reader {
     if (since) news.position = *since;
     news.position.stamp = stamp_;
     news.position.offset = 0;
-    news.anew = !since;
+    news.whole = !since;
     return news;
   }
 
@@ -111,7 +111,7 @@ class Reader {
 
   Result<JournalNews> All(JournalPosition start) {
     JournalNews news;
-    news.anew = true;
+    news.whole = true;
     news.position = std::move(start);
     auto bytes = ReadRest(&news.position);
     if (!bytes) return bytes.error();
@@ -122,14 +122,7 @@ class Reader {
       folded = base.folded;
     });
     std::erase_if(news.changes, [&](const MapChange& c) { return c.sequence <= folded; });
-    if (!news.position.based) {
-      news.ignored = std::exchange(news.changes, {}).size();
-      if (news.ignored) {
-        news.warning = path_ +
-                       ": was made for another version of the map: its changes are ignored: " +
-                       std::to_string(news.ignored);
-      }
-    }
+    if (!news.position.based) news.ignored = std::exchange(news.changes, {}).size();
     return news;
   }
 

@@ -97,6 +97,11 @@ Result<MapFile::Pointer> MapFile::Load(const std::string& path, const std::atomi
   auto news = ReadJournal(JournalOf(path), nullptr,
                           [&]() -> const MapIdentity& { return (*map)->cdb_->Identity(); });
   if (!news) return news.error();
+  if (news->ignored && news->warning.empty()) {
+    news->warning = JournalOf(path) +
+                    ": was made for another version of the map: its changes are ignored: " +
+                    std::to_string(news->ignored);
+  }
   (*map)->Apply(std::move(*news), **map);
   return Pointer(std::move(*map));
 }
@@ -152,17 +157,14 @@ Result<MapFile::Pointer> MapFile::Refresh(const Pointer& map) {
   auto news = ReadJournal(JournalOf(map->path_), &map->journal_,
                           [&]() -> const MapIdentity& { return map->cdb_->Identity(); });
   if (!news) return news.error();
-  if (news->anew) {
+  if (news->whole) {
     // Of a journal that does not know this CDB, nothing applies: it is that of the next CDB, which
     // is about to be loaded. Until then this map stays as it is.
     const bool exists = news->position.stamp != FileStamp();
-    if (exists && !news->position.based) {
-      news->anew = false;
-      news->warning.clear();
-    }
+    if (exists && !news->position.based) news->whole = false;
     if (!exists && map->journal_.stamp == FileStamp()) return map;
   }
-  if (!news->anew && news->changes.empty() && news->position.stamp == map->journal_.stamp) {
+  if (!news->whole && news->changes.empty() && news->position.stamp == map->journal_.stamp) {
     return map;
   }
   std::shared_ptr<MapFile> next(new MapFile);
@@ -188,7 +190,7 @@ void MapFile::Apply(JournalNews news, const MapFile& before) {
     return cdb_->Find(user, value) == Answer::kFound ? value : nullptr;
   };
   std::string_view value;
-  if (news.anew && overlay_) {
+  if (news.whole && overlay_) {
     overlay_->Visit([&](const MapChange& change) {
       exchange(change.user, change.value ? &*change.value : nullptr, in_cdb(change.user, &value));
       return true;
@@ -209,14 +211,14 @@ void MapFile::Apply(JournalNews news, const MapFile& before) {
              change->value ? &*change->value : nullptr);
   }
   overlay_ = next->size() ? std::move(next) : nullptr;
-  if (!news.anew) {
+  if (!news.whole) {
     added_ = std::move(news.changes);
     before_ = before.number_;
   }
   journal_ = std::move(news.position);
-  // What was wrong stays wrong until the journal is read anew.
+  // What was wrong stays wrong until the journal is read again.
   journal_warning_ =
-      news.anew || !news.warning.empty() ? std::move(news.warning) : before.journal_warning_;
+      news.whole || !news.warning.empty() ? std::move(news.warning) : before.journal_warning_;
 }
 
 bool MapFile::ChangedAfter(uint64_t sequence, std::string_view user) const {

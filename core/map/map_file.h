@@ -57,7 +57,7 @@ class MapFile {
   // cannot occur in a loaded map, but must never be treated as "no such user".
   Answer Find(std::string_view key, std::string_view* value) const;
 
-  // [any] Calls `visit` for each record, until it returns false: in file order, then users whom
+  // [any] Calls `visit` for each record, until it returns false: in file order, then users that
   // only the journal has.
   void Visit(const std::function<bool(std::string_view key, std::string_view value)>& visit) const;
 

@@ -30,6 +30,8 @@ struct alignas(64) Counters {
   Counter connects;          // connections made to servers
   Counter connect_failures;  // failed attempts on one address
   Counter throttled;         // sessions that waited for the connect throttle
+  Counter paused;            // logins that a pause has held
+  Counter pause_refused;     // logins refused as a pause held too many
   Counter lookups, lookup_misses, lookup_failures;
   Counter client_bytes;     // received from clients
   Counter upstream_bytes;   // received from servers

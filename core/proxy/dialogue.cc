@@ -66,7 +66,7 @@ void Dialogue::OnReady(uint32_t which, uint32_t what) {
     if (fault && (s.ended() || Unread(which))) s.AskError();
   } else if (which == RUM_UPSTREAM && connector_.active()) {
     connector_.OnSocketReady(what);
-  } else if (fault && (relay_ || pause_) && !s.handshaking()) {
+  } else if (fault && (relay_ || pause_ || held_) && !s.handshaking()) {
     s.AskError();  // here, too; but a handshake reads, and reports the outcome
   }
 }
@@ -89,7 +89,8 @@ void Dialogue::OnAnswered() {
 
 // Deadlines that were off are not armed.
 void Dialogue::Rearm() {
-  if (!login_.armed() && !relay_ && !session_.probing()) worker_.login->Arm(login_, session_);
+  if (!login_.armed() && !relay_ && !held_ && !session_.probing())
+    worker_.login->Arm(login_, session_);
   if (phase_.armed() || header_) return;
   if (connector_.active()) {
     ArmPhase(*worker_.connecting);
@@ -142,6 +143,9 @@ bool Dialogue::Flush() {
 bool Dialogue::Step() {
   if (gives_up_) DropServer();
   if (AdvanceTls(RUM_CLIENT) || AdvanceTls(RUM_UPSTREAM)) return true;
+  if (lookup_ || connect_) {
+    if (auto held = Hold()) return *held;
+  }
   if (connect_) {
     BeginConnect();
     return true;
@@ -493,6 +497,7 @@ void Dialogue::BlameServer(uint32_t reason) {
 
 // A client that leaves before the verdict on its password may already know it.
 void Dialogue::ReleaseLeases(uint32_t reason) {
+  LeavePause();
   connector_.LeaveQueue();
   candidate_.Drop();
   const bool left = reason == RUM_CLOSE_CLIENT_GONE || reason == RUM_CLOSE_CLIENT_RESET ||

@@ -19,6 +19,7 @@
 #include "proxy/connector.h"
 #include "proxy/deadlines.h"
 #include "proxy/kept_connections.h"
+#include "proxy/login_pauses.h"
 #include "rum/module.h"
 
 namespace rum {
@@ -77,6 +78,7 @@ class Dialogue {
   void OnLoggedIn() { connector_.LoggedIn(); }  // a direction is relayed for the first time
   void Rearm();                                 // the settings have changed, as in Session
   void Recount() { connector_.Recount(); }
+  void OnPauseEnded();  // of a login that waits: session_move.cc
 
   // [worker] At the end, in this order: BlameServer(), the module's last hook, ReleaseLeases(), and
   // DropAnswers(). Before a relay: PassOn() and DropAnswers().
@@ -121,6 +123,7 @@ class Dialogue {
   void Close(uint32_t reason, std::string_view text);
 
   bool awaits_header() const { return header_; }
+  bool held() const { return held_ != nullptr; }
   std::string_view refused_for() const { return refused_for_; }
   bool upstream_open() const { return upstream_open_; }
   bool holds(uint32_t side) const { return !windows_[side].bytes.empty(); }
@@ -179,6 +182,9 @@ class Dialogue {
   void SendHeader();
   bool Step();  // performs one thing that is due; false: nothing is
   std::optional<bool> StepKeeping();
+  std::optional<bool> Hold();
+  std::optional<bool> Hold(std::string_view record);
+  void LeavePause();
   bool LoseTaken();
   void GiveUpServer();
   Moved MoveUntil(uint32_t seen);
@@ -231,6 +237,7 @@ class Dialogue {
   std::optional<std::string> lookup_;
   std::unique_ptr<MapWalk> walk_;  // the look-up, if a source is on another machine
   uint64_t asked_map_ = 0;         // the ticket while it waits for an answer
+  bool looked_up_ = false;
   std::optional<std::vector<Address>> connect_;
   bool gives_up_ = false;  // the upstream that is there, for the one of connect_
   uint8_t connects_ = 0;   // accepted calls of connect()
@@ -255,6 +262,13 @@ class Dialogue {
   std::optional<Resumed> resumed_;
   std::vector<std::unique_ptr<Timer>> timers_;
   std::vector<uint64_t> rung_;  // timers whose hook is due
+
+  // A login that waits for the end of a pause.
+  struct Held {
+    uint64_t ticket = 0;  // 0: the pause has ended
+    LoginPauses::Place place;
+  };
+  std::unique_ptr<Held> held_;
 
   // What "rum.keep/1" needs, as few sessions use it.
   struct Keeping {

@@ -19,6 +19,7 @@ bool Dialogue::LookUp() {
   std::string_view value;
   // The worker may get another map later, but not before the hook has returned.
   auto answer = worker_.map() ? worker_.map()->Find(key, &value) : MapFile::Answer::kBroken;
+  if (answer == MapFile::Answer::kFound) session_.Remember(key, value);
   DeliverLookup(answer, value);
   return true;
 }
@@ -42,8 +43,13 @@ bool Dialogue::LookUpRemotely() {
     return true;
   }
   if (asked_map_) worker_.DropTicket(std::exchange(asked_map_, 0));
-  lookup_.reset();
+  const bool found = kind == MapWalk::Kind::kFound;
+  if (auto held = found ? Hold(walk_->value()) : std::nullopt) return *held;
   auto walk = std::move(walk_);
+  if (found && !worker_.proxy().remote_map()->sources()[walk->source()].remote()) {
+    session_.Remember(*lookup_, walk->value());
+  }
+  lookup_.reset();
   if (kind == MapWalk::Kind::kUnavailable) session_.Trace("{}", walk->why());
   DeliverLookup(kind == MapWalk::Kind::kFound      ? MapFile::Answer::kFound
                 : kind == MapWalk::Kind::kNotFound ? MapFile::Answer::kNotFound
@@ -58,6 +64,7 @@ void Dialogue::OnLookedUp(RemoteAnswer answer) {
 }
 
 void Dialogue::DeliverLookup(MapFile::Answer answer, std::string_view value) {
+  looked_up_ = true;
   worker_.counters.lookups.Add(1);
   session_.Trace("the map {}", answer == MapFile::Answer::kFound      ? "has a record"
                                : answer == MapFile::Answer::kNotFound ? "has no record"

@@ -15,6 +15,8 @@
 #include "net/listening_socket.h"
 #include "proxy/hook_watch.h"
 #include "proxy/listener.h"
+#include "proxy/login_pauses.h"
+#include "proxy/moved_sessions.h"
 #include "proxy/probe.h"
 #include "proxy/session.h"
 #include "proxy/session_list.h"
@@ -60,6 +62,12 @@ void Proxy::ResumeFor(uint64_t ticket) {
   });
 }
 
+void Proxy::EndPauseFor(uint64_t ticket) {
+  PostFor(ticket, [ticket](Worker& worker) {
+    if (Session* session = worker.Redeem(ticket)) session->OnPauseEnded();
+  });
+}
+
 Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
              std::shared_ptr<const ModuleConfig> module_config)
     : settings_(std::move(settings)),
@@ -71,7 +79,9 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       access_control_(std::make_unique<AccessControl>()),
       server_health_(std::make_unique<ServerHealth>()),
       server_places_(settings_->metrics_servers),
+      pauses_(std::make_unique<LoginPauses>(base, EndPauseFor)),
       lister_(std::make_unique<SessionLister>(*this)),
+      moved_(std::make_unique<MovedSessions>(*this, base)),
       hook_watch_(std::make_unique<HookWatch>(*this)),
       base_(base) {}
 
@@ -253,6 +263,7 @@ bool Proxy::JoinWithin(Millis most) {
 void Proxy::SetMap(std::shared_ptr<const MapFile> map) {
   map_ = map;
   for (auto& worker : workers_) worker->Post([w = worker.get(), map] { w->set_map(map); });
+  moved_->OnMap();
 }
 
 void Proxy::SetRemoteMap(std::unique_ptr<RemoteMap> remote) { remote_map_ = std::move(remote); }

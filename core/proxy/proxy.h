@@ -28,8 +28,10 @@ class HookWatch;
 class InheritedSockets;
 class GeoDatabase;
 class Listener;
+class LoginPauses;
 class MapFile;
 class ModuleConfig;
+class MovedSessions;
 class ServerHealth;
 class RemoteMap;
 class Resolver;
@@ -52,6 +54,8 @@ class Proxy {
   static bool PostFor(uint64_t ticket, std::function<void(Worker& worker)> task);
   // [any] Ends the pause of a session that waited for its turn to log in.
   static void ResumeFor(uint64_t ticket);
+  // [any] A pause of new logins has ended for this one.
+  static void EndPauseFor(uint64_t ticket);
 
   // [main] Binds every address, or takes its socket from `inherited`; accepts nothing yet.
   Status Bind(InheritedSockets* inherited = nullptr);
@@ -109,6 +113,8 @@ class Proxy {
   const Admission& admission() const { return *admission_; }
   ServerHealth& server_health() { return *server_health_; }
   const ServerHealth& server_health() const { return *server_health_; }
+  LoginPauses& pauses() { return *pauses_; }
+  const LoginPauses& pauses() const { return *pauses_; }
   DeadAddresses& dead_addresses() { return dead_addresses_; }
   // [any] Sessions by server, including those that are connecting.
   ConnectThrottle& connect_throttle() { return connect_throttle_; }
@@ -155,7 +161,9 @@ class Proxy {
   ServerPlaces server_places_;
   KeptBudget kept_;
   std::atomic<uint32_t> turn_ = 0;
+  std::unique_ptr<LoginPauses> pauses_;
   std::unique_ptr<SessionLister> lister_;
+  std::unique_ptr<MovedSessions> moved_;
   std::unique_ptr<HookWatch> hook_watch_;
   std::shared_ptr<const MapFile> map_;
   std::shared_ptr<const GeoDatabase> geo_;

@@ -29,6 +29,7 @@ namespace rum {
 
 class Dialogue;
 class Listener;
+class MapFile;
 class ModuleConfig;
 class Worker;
 struct ServerCounters;
@@ -84,6 +85,11 @@ class Session final : public rum_session, private Loop::Watcher {
   // [worker] For the list of sessions; not for probes.
   bool Matches(const SessionFilter& filter) const;
   SessionEntry Describe() const;
+  bool held() const;  // by a pause
+  // For --map-moved: whether the map sends its user elsewhere now; and whether such a session may
+  // end as it is idle.
+  bool HasMoved(const MapFile& map) const;
+  bool IdleForMoving();
 
   // [worker] The host calls of rum/module.h that a session serves at any time.
   int32_t Send(uint32_t side, const void* data, size_t size);
@@ -109,6 +115,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void OnResolved(std::vector<SocketAddress> addresses);  // the addresses of the connector's name
   void OnResumed(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* payload));
   void OnLookedUp(RemoteAnswer answer);
+  void OnPauseEnded();  // of new logins of its user or server
   void OnSettled();
   void OnLoginDeadline();
   void OnPhaseDeadline();  // for the PROXY header, connecting, or the server's first byte
@@ -136,7 +143,8 @@ class Session final : public rum_session, private Loop::Watcher {
   NamedLimiter::Lease& server_place() { return load_; }
   bool logged_in() const { return logged_in_; }
   bool relaying() const { return relaying_; }
-  uint64_t opened() const { return opened_; }  // monotonic microseconds
+  uint64_t opened() const { return opened_; }                   // monotonic microseconds
+  void Remember(std::string_view key, std::string_view value);  // what the map has said
   // From now on it counts for this server (WorkerServers::Find); 0: for none.
   void CountFor(uint16_t place) { counted_for_ = place; }
   ServerCounters& server_counters() const;
@@ -240,6 +248,13 @@ class Session final : public rum_session, private Loop::Watcher {
   // Empty: none was tried yet, or the session is closing.
   std::string_view destination() const;
 
+  // Which record of the map led it to its server, for --map-moved.
+  struct Found {
+    std::string key;
+    uint64_t destination = 0;       // its hash
+    uint64_t bytes = 0, since = 0;  // how many it had moved, and when (ms) that was first seen
+  };
+
   Worker& worker_;
   Listener* listener_;  // nullptr: a probe, which has no client
   uint64_t id_;
@@ -250,6 +265,7 @@ class Session final : public rum_session, private Loop::Watcher {
   Deadline deadline_;  // in the relay: settled, idle or half-close; closing: linger
   std::unique_ptr<Dialogue, DeleteDialogue> dialogue_;
   SessionRecord record_;
+  std::unique_ptr<Found> found_;  // nullptr: none, or --map-moved keep
   std::unique_ptr<Probe> probe_;  // nullptr: a client's session
   std::shared_ptr<const ModuleConfig> config_;
   void* data_ = nullptr;  // the module's

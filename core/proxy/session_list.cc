@@ -14,6 +14,7 @@ namespace rum {
 
 bool Session::Matches(const SessionFilter& filter) const {
   if (filter.id && id_ != *filter.id) return false;
+  if (filter.moved && !HasMoved(*filter.moved)) return false;
   if (filter.user && (!record_.identified || record_.user != *filter.user)) return false;
   if (filter.destination && destination() != *filter.destination) return false;
   return !filter.ip || (address_.ip() ? address_.host() : "unix") == *filter.ip;
@@ -27,7 +28,7 @@ SessionEntry Session::Describe() const {
   if (record_.identified) entry.user = record_.user;
   entry.destination = destination();
   const bool closing = refused_ || parted_ || (!hooked() && state_ != State::kRelay);
-  entry.state = closing ? "closing" : relaying_ ? "relay" : "login";
+  entry.state = closing ? "closing" : relaying_ ? "relay" : held() ? "held" : "login";
   entry.micros = NowMicros() - opened_;
   entry.received = sides_[RUM_CLIENT].received();
   entry.sent = sides_[RUM_CLIENT].sent();
@@ -45,8 +46,12 @@ void Worker::GoOnListing(std::shared_ptr<SessionLister::Request> request) {
   for (size_t i = 0; list_next_ && i < SessionLister::kSlice; ++i) {
     Session& session = *std::exchange(list_next_, list_next_->next);
     if (session.probing() || !session.Matches(request->filter)) continue;
+    if (request->end_reason && session.held() && !request->filter.id) continue;
     if (++part.matched <= request->most) part.entries.push_back(session.Describe());
-    if (request->end_reason) session.End(request->end_reason, "by an operator");
+    if (!request->end_reason || (request->filter.only_idle && !session.IdleForMoving())) continue;
+    ++part.ended;
+    session.End(request->end_reason,
+                request->filter.moved ? "the map sends the user elsewhere" : "by an operator");
   }
   bool more = list_next_ != nullptr;
   {
@@ -60,6 +65,7 @@ void Worker::GoOnListing(std::shared_ptr<SessionLister::Request> request) {
 void SessionLister::Request::Add(SessionList part) {
   std::lock_guard lock(mutex);
   list.matched += part.matched;
+  list.ended += part.ended;
   size_t room = most - std::min(most, list.entries.size());
   std::move(part.entries.begin(),
             part.entries.begin() + static_cast<ptrdiff_t>(std::min(room, part.entries.size())),

@@ -17,6 +17,7 @@
 
 namespace rum {
 
+class MapFile;
 class Proxy;
 
 // Selects sessions; all given members must match.
@@ -25,6 +26,8 @@ struct SessionFilter {
   std::optional<std::string> user;
   std::optional<std::string> ip;           // "192.0.2.7", "2001:db8::1", "unix"
   std::optional<std::string> destination;  // as in the options or the map
+  std::shared_ptr<const MapFile> moved;    // those that this map sends elsewhere
+  bool only_idle = false;                  // end only those that are idle
 };
 
 // A session at the time when its worker was asked.
@@ -34,7 +37,7 @@ struct SessionEntry {
   std::string listener;
   std::optional<std::string> user;
   std::string destination;  // empty: none yet
-  std::string_view state;   // "login", "relay", "closing"
+  std::string_view state;   // "login", "held", "relay", "closing"
   uint64_t micros = 0;      // since accept
   uint64_t received = 0;    // from the client
   uint64_t sent = 0;        // to the client
@@ -43,6 +46,7 @@ struct SessionEntry {
 struct SessionList {
   std::vector<SessionEntry> entries;  // by id, at most as many as requested
   uint64_t matched = 0;               // number of matching sessions
+  uint64_t ended = 0;                 // of these
 };
 
 class SessionLister {
@@ -56,7 +60,8 @@ class SessionLister {
   SessionLister(const SessionLister&) = delete;
 
   // [main] Requests run one at a time, so a busy poller delays only itself. Calls `done` on this
-  // thread, unless the process ends before. With a reason in `end`, the listed sessions end.
+  // thread, unless the process ends before. With a reason in `end`, the listed sessions end; not
+  // those that a pause holds, unless the filter has their id.
   void Ask(SessionFilter filter, size_t most, uint32_t end, Done done);
 
   // The result that the workers fill.

@@ -58,6 +58,10 @@ inline constexpr OptionRow kOptionRows[] = {
      "the user map: a CDB file made by rum-map, read again when it is replaced; "
      "redis://HOST:PORT/DB?key=rum:user:{user}; http://HOST:PORT/PATH/{user}; or several, each for "
      "the users that those before do not know"},
+    {"--map-moved", "keep|end-idle|end", "Protocol",
+     "sessions at a server that the map does not name for their user any more: keep them, end each "
+     "once it is idle, or end all (keep)",
+     true},
     {"--module-dir", "DIR", "Protocol", "directory of the modules (" RUM_MODULE_DIR ")"},
     {"--state-dir", "DIR", "Protocol",
      "directory for what rum learns about servers and for its own certificate (" RUM_STATE_DIR ")"},

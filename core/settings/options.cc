@@ -420,6 +420,7 @@ Reload PlanReload(const Settings& running, const Settings& fresh) {
   settings->ready_servers = fresh.ready_servers;
   settings->stats_token_file = fresh.stats_token_file;
   settings->log_sessions = fresh.log_sessions;
+  settings->map_moved = fresh.map_moved;
   settings->tls = fresh.tls;
   settings->tls.state_dir = running.tls.state_dir;
   settings->tls.first = running.tls.first;

@@ -24,6 +24,8 @@ namespace rum {
 
 // Which sessions have a line in the log.
 enum class LogSessions { kAll, kFailed, kNone };
+// What becomes of sessions whose user the map sends elsewhere.
+enum class MapMoved { kKeep, kEndIdle, kEnd };
 
 // How many of the known servers must be up for /ready; 0: any number.
 struct ReadyServers {
@@ -72,6 +74,7 @@ struct Settings {
   log::Options log;
   bool log_logins = false;
   LogSessions log_sessions = LogSessions::kAll;
+  MapMoved map_moved = MapMoved::kKeep;
 
   TlsSettings tls;
 

@@ -70,6 +70,14 @@ void SettingsReader::ReadAll(const Module* module) {
       Wrong("--log-sessions: '" + *text + "' is not all, failed or none");
     }
   }
+  if (auto text = One("map-moved")) {
+    s_.map_moved = *text == "end"        ? MapMoved::kEnd
+                   : *text == "end-idle" ? MapMoved::kEndIdle
+                                         : MapMoved::kKeep;
+    if (*text != "keep" && *text != "end-idle" && *text != "end") {
+      Wrong("--map-moved: '" + *text + "' is not keep, end-idle or end");
+    }
+  }
   ReadTls();
   ReadClients();
   ReadSourceAddresses();
