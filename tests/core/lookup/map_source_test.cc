@@ -81,9 +81,9 @@ TEST(MapSource, SentinelsNameTheMaster) {
   EXPECT_EQ(s.database, 3u);
   EXPECT_EQ(s.user, "u");
   EXPECT_EQ(One("sentinel://a/main?key={user}").database, 0u);
-  for (const char* text : {"sentinel://a?key={user}", "sentinel://a/?key={user}",
-                           "sentinel://a,/m?key={user}", "sentinel:///m?key={user}",
-                           "sentinel://a,b", "sentinel://a/m/x?key={user}"}) {
+  for (const char* text :
+       {"sentinel://a?key={user}", "sentinel://a/?key={user}", "sentinel://a,/m?key={user}",
+        "sentinel:///m?key={user}", "sentinel://a,b", "sentinel://a/m/x?key={user}"}) {
     EXPECT_NE(FaultOf(text), "good") << text;
   }
 }
