@@ -15,7 +15,9 @@ namespace rum {
 namespace {
 
 constexpr std::string_view kUser = "{user}";
-constexpr uint16_t kRedisPort = 6379;
+constexpr std::string_view kSentinel = "sentinel://";
+constexpr uint16_t kRedisPort = 6379, kSentinelPort = 26379;
+constexpr size_t kSentinelsMost = 16;
 constexpr size_t kTextMost = 4096;
 
 Error Bad(std::string text) { return Error{Fault::kConfig, std::move(text)}; }
@@ -29,6 +31,7 @@ constexpr Scheme kSchemes[] = {
     {"redis://", MapSource::Kind::kRedis, false, false},
     {"rediss://", MapSource::Kind::kRedis, true, false},
     {"redis+sock:", MapSource::Kind::kRedis, false, true},
+    {kSentinel, MapSource::Kind::kRedis, false, false},
     {"http://", MapSource::Kind::kHttp, false, false},
     {"https://", MapSource::Kind::kHttp, true, false},
     {"http+unix:", MapSource::Kind::kHttp, false, true},
@@ -40,11 +43,13 @@ const Scheme* SchemeOf(std::string_view text) {
   return found == std::end(kSchemes) ? nullptr : found;
 }
 
-// A file's name may have commas only if it is the only source.
+// A file's name may have commas only if it is the only source. Those of a list of Sentinels are
+// before its first slash.
 std::vector<std::string_view> Split(std::string_view text) {
   std::vector<std::string_view> parts;
   while (true) {
-    const size_t comma = text.find(',');
+    const size_t hosts = text.starts_with(kSentinel) ? text.find('/', kSentinel.size()) : 0;
+    const size_t comma = hosts == text.npos ? hosts : text.find(',', hosts);
     parts.push_back(text.substr(0, comma));
     if (comma == text.npos) break;
     text.remove_prefix(comma + 1);
@@ -84,15 +89,35 @@ bool ReadNumber(std::string_view text, T& number) {
 }
 
 // HOST, HOST:PORT or [IPV6]:PORT.
-Status ReadHost(std::string_view text, uint16_t port, MapSource& source) {
+Result<MapSource::Host> ReadHost(std::string_view text, uint16_t port) {
   std::string address = "tcp:" + std::string(text);
   const bool has_port =
       text.rfind(':') != text.npos && text.rfind(':') + 1 < text.size() && !text.ends_with(']');
   if (!has_port) address += ":" + std::to_string(port);
   auto parsed = ParseAddress(address);
   if (!parsed) return parsed.error();
-  source.host = parsed->host;
-  source.port = parsed->port;
+  return MapSource::Host{parsed->host, parsed->port};
+}
+
+Status ReadServer(std::string_view text, uint16_t port, MapSource& source) {
+  auto host = ReadHost(text, port);
+  if (!host) return host.error();
+  source.host = std::move(host->name);
+  source.port = host->port;
+  return Ok();
+}
+
+// HOST,HOST.../MASTER, of which the slash and the master are in `name`.
+Status ReadSentinels(std::string_view hosts, std::string_view name, MapSource& source) {
+  source.master = name;
+  if (name.empty()) return Bad("the name of the master is missing, as in sentinel://HOST/mymaster");
+  for (bool more = true; more;) {
+    more = hosts.find(',') != hosts.npos;
+    auto host = ReadHost(Cut(hosts, ','), kSentinelPort);
+    if (!host) return host.error();
+    source.sentinels.push_back(std::move(*host));
+  }
+  if (source.sentinels.size() > kSentinelsMost) return Bad("more than 16 Sentinels");
   return Ok();
 }
 
@@ -131,28 +156,26 @@ Status ReadQuery(std::string_view query, MapSource& source, bool local) {
   return Ok();
 }
 
-Status ReadRedis(std::string_view rest, bool local, MapSource& source) {
+Status ReadRedis(std::string_view rest, bool local, bool sentinel, MapSource& source) {
   std::string_view place = Cut(rest, '?');
   if (local) {
     if (Status s = ReadPath(place, source); !s) return s;
     return ReadQuery(rest, source, true);
   }
-  const size_t slash = place.find('/');
-  if (slash != place.npos) {
-    const std::string_view number = place.substr(slash + 1);
-    if (!number.empty() && !ReadNumber(number, source.database)) {
-      return Bad("the database behind the / is no number");
-    }
-    place = place.substr(0, slash);
+  std::string_view hosts = Cut(place, '/');
+  const std::string_view master = sentinel ? Cut(place, '/') : std::string_view();
+  if (!place.empty() && !ReadNumber(place, source.database)) {
+    return Bad("the database behind the / is no number");
   }
-  if (const size_t at = place.rfind('@'); at != place.npos) {
-    auto user = Decoded(place.substr(0, at));
+  if (const size_t at = hosts.rfind('@'); at != hosts.npos) {
+    auto user = Decoded(hosts.substr(0, at));
     if (!user || user->empty()) return Bad("the user before the @ is malformed");
     source.user = std::move(*user);
-    place = place.substr(at + 1);
+    hosts = hosts.substr(at + 1);
   }
-  if (Status s = ReadHost(place, kRedisPort, source); !s) return s;
-  return ReadQuery(rest, source, false);
+  Status read =
+      sentinel ? ReadSentinels(hosts, master, source) : ReadServer(hosts, kRedisPort, source);
+  return read ? ReadQuery(rest, source, false) : read;
 }
 
 Status ReadHttp(std::string_view rest, const Scheme& scheme, MapSource& source) {
@@ -166,7 +189,7 @@ Status ReadHttp(std::string_view rest, const Scheme& scheme, MapSource& source) 
     const size_t slash = rest.find('/');
     const std::string_view host = rest.substr(0, slash);
     if (slash != rest.npos) source.target = rest.substr(slash);
-    if (Status s = ReadHost(host, scheme.tls ? 443 : 80, source); !s) return s;
+    if (Status s = ReadServer(host, scheme.tls ? 443 : 80, source); !s) return s;
   }
   if (!source.target.starts_with('/') || source.target.find(kUser) == std::string::npos) {
     return Bad("the path has no {user}, as in http://HOST/users/{user}");
@@ -203,8 +226,9 @@ Result<MapSource> Parse(std::string_view text) {
   source.kind = scheme->kind;
   source.text = text;
   source.tls = scheme->tls;
-  Status read = source.kind == MapSource::Kind::kRedis ? ReadRedis(rest, scheme->local, source)
-                                                       : ReadHttp(rest, *scheme, source);
+  Status read = source.kind == MapSource::Kind::kRedis
+                    ? ReadRedis(rest, scheme->local, scheme->prefix == kSentinel, source)
+                    : ReadHttp(rest, *scheme, source);
   if (!read) return Bad("'" + source.text + "': " + read.error().text);
   return source;
 }

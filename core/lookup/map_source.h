@@ -27,6 +27,14 @@ struct MapSource {
   std::string marker = "rum:map:id";    // a key that is there while the map is complete
   std::string channel = "rum:changed";  // names users whose record has changed
 
+  // The server is the one that these Sentinels name as the master.
+  struct Host {
+    std::string name;
+    uint16_t port = 0;
+  };
+  std::vector<Host> sentinels;  // empty: `host` is the server
+  std::string master;
+
   std::string target;  // HTTP: the path
 
   bool remote() const { return kind != Kind::kFile; }
@@ -36,7 +44,8 @@ struct MapSource {
 inline constexpr size_t kMapSourcesMost = 8;
 
 // Parses the value of -M: sources separated by commas, at most one of them a file. A text without a
-// scheme is one file, whatever is in its name. Errors name the source, and never show a password.
+// scheme is one file, whatever is in its name; commas between Sentinels separate no sources. Errors
+// name the source, and never show a password.
 Result<std::vector<MapSource>> ParseMapSources(std::string_view text);
 
 // `{user}` replaced by these bytes, wherever it stands.

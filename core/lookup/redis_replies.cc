@@ -29,6 +29,14 @@ std::string Describe(const RespReply& reply) {
   return reply.type == Type::kError ? Printable(reply.text) : "an unexpected reply";
 }
 
+// As the reply of HELLO says, a map.
+bool IsReplica(const RespReply& hello) {
+  for (size_t i = 0; i + 1 < hello.items.size(); i += 2) {
+    if (hello.items[i].is("role")) return !hello.items[i + 1].is("master");
+  }
+  return false;
+}
+
 }  // namespace
 
 void RedisSource::OnBytes(std::string& bytes) {
@@ -78,6 +86,7 @@ void RedisSource::OnGreeting(Expected what, const RespReply& reply) {
       return Hello();
     case Expected::kHello:
       if (!error) {
+        if (sentinels_ && IsReplica(reply)) return Lose("it is a replica, not the master", false);
         resp2_ = false;
         return Subscribe();
       }

@@ -32,9 +32,18 @@ RedisSource::RedisSource(SourceHost& host, size_t index, const MapSource& source
     prefix_ = source_.key.substr(0, at);
     suffix_ = source_.key.substr(at + kUser.size());
   }
+  if (source_.sentinels.empty()) return;
+  sentinels_ = std::make_unique<SentinelWatch>(
+      host, source, options.timeout, [this](const SocketAddress& master) { OnMaster(master); },
+      [this](const std::string& why) {
+        if (state_ == State::kResolving) Lose(why, false);
+      });
 }
 
-void RedisSource::Start() { Resolve(); }
+void RedisSource::Start() {
+  if (sentinels_) sentinels_->Start();
+  Resolve();
+}
 
 // -- the connection -------------------------------------------------------------------------------
 
@@ -44,11 +53,16 @@ void RedisSource::Resolve() {
   address_ = 0;
   addresses_.clear();
   if (!source_.path.empty()) return Connect();
-  if (auto number = SocketAddress::Numeric(source_.host, source_.port)) {
+  if (auto number = SocketAddress::Numeric(source_.host, source_.port); number && !sentinels_) {
     addresses_ = {*number};
     return Connect();
   }
   state_ = State::kResolving;
+  if (master_) {
+    addresses_ = {*master_};
+    return Connect();
+  }
+  if (sentinels_) return Arm();
   host_.Resolve(source_.host, [this, generation](std::vector<SocketAddress> found) {
     if (generation != generation_ || state_ != State::kResolving) return;
     addresses_ = std::move(found);
@@ -57,6 +71,21 @@ void RedisSource::Resolve() {
     Connect();
   });
   Arm();
+}
+
+// The one before may still answer, and take changes that will be lost.
+void RedisSource::OnMaster(const SocketAddress& master) {
+  const bool other = master_.has_value();
+  master_ = master;
+  if (other) log::Info("{}: the master is {}", source_.text, master.text());
+  if (state_ == State::kResolving) {
+    Resolve();
+  } else if (state_ == State::kIdle) {
+    retry_at_ = 0;
+    Arm();
+  } else {
+    Lose("Sentinel names another master", true);
+  }
 }
 
 void RedisSource::Connect() {

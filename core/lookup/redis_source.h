@@ -4,6 +4,8 @@
 
 #include <deque>
 #include <initializer_list>
+#include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -11,6 +13,7 @@
 
 #include "base/resp.h"
 #include "lookup/remote_source.h"
+#include "lookup/sentinel_watch.h"
 #include "lookup/source_stream.h"
 
 namespace rum {
@@ -61,6 +64,7 @@ class RedisSource final : public RemoteSource, private SourceStream::Owner {
   void OnLost(const std::string& why) override;
 
   void Resolve();
+  void OnMaster(const SocketAddress& master);
   void Connect();
   void Hello();
   void Subscribe();
@@ -92,6 +96,8 @@ class RedisSource final : public RemoteSource, private SourceStream::Owner {
   // Around {user} in the key, if it is there once: for the server's announcements.
   std::string prefix_, suffix_;
   SourceStream stream_;
+  std::unique_ptr<SentinelWatch> sentinels_;  // nullptr: the server has an address
+  std::optional<SocketAddress> master_;       // as they say
   std::unique_ptr<event, decltype(&event_free)> timer_;
   uint64_t armed_ = 0;  // when the timer rings; 0: not set
   State state_ = State::kIdle;

@@ -1,14 +1,17 @@
 """The user map in Redis: a real server with its faults, and fake ones with worse."""
 
 import signal
+import subprocess
 import time
 
-from map_setup import UNAVAILABLE, UNKNOWN, Storm, front, letter_server, login
-from support import net
+import mysql_setup
+from map_setup import UNAVAILABLE, UNKNOWN, Storm, front, hello, letter_server, login
+from support import mariadb, net
 from support.certificates import Authority
 from support.harness import check, has, same, test
+from support.mysql_wire import Client, ServerError
 from support.net import until
-from support.redis import CHANNEL, MARKER, FakeRedis, Redis, bulk
+from support.redis import CHANNEL, MARKER, FakeRedis, Redis, Sentinel, bulk
 from support.rum import run_once
 from test_control import ctl
 from test_sni import build_map
@@ -289,6 +292,41 @@ def _(t):
     same(login(here, "new.example"), UNAVAILABLE, "MASTERDOWN")
 
 
+@test("With Sentinel, rum follows the master, and leaves one that has come back", needs=NEEDS,
+      seconds=120)
+def _(t):
+    a, b = two_servers(t)
+    one = Redis(t, name="one")
+    two = Redis(t, "--replicaof", "127.0.0.1 %d" % one.port, fill=False, name="two")
+    expected = {}
+    for i in range(50):
+        user, (where, letter) = "u%d.example" % i, ((a, "A"), (b, "B"))[i % 2]
+        one.set(user, where)
+        expected[user] = letter
+    until(lambda: two.ask("GET", MARKER) == "1", 20, "the replica has synced")
+    sentinel = Sentinel(t, one)
+    source = "sentinel://127.0.0.1:%d,127.0.0.1:%d/main?key=rum:user:{user}" % (
+        net.free_port(), sentinel.port)
+    rum, here = front(t, [source], "--map-ttl", "1s", "--map-timeout", "500ms")
+    up(rum, source)
+    for user in expected:
+        same(login(here, user), expected[user])
+    storm = Storm(here, expected, 100)
+    one.signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    until(lambda: sentinel.master_port() == two.port, 30, "the replica is the master")
+    two.set("new.example", a)
+    until(lambda: login(here, "new.example") == "A", 10, "rum asks the new master")
+    t.say("%.1f s until the new master was asked" % (time.monotonic() - begun))
+    one.signal(signal.SIGCONT)
+    one.ask("SET", "rum:user:late.example", "late.example - " + b)  # into the old master
+    same(login(here, "late.example"), UNKNOWN, "the old master is asked no more")
+    outcomes = storm.stop()
+    same(storm.wrong, [], "wrong outcomes")
+    same(set(outcomes), {"A", "B"}, "outcomes")
+    same(source_of(rum)["source"], source)
+
+
 @test("A fake Redis that answers junk, too much, too slowly or twice confuses no user", needs=NEEDS,
       seconds=120)
 def _(t):
@@ -334,6 +372,92 @@ def _(t):
         user, letter = (("a.example", "A"), ("b.example", "B"))[i % 2]
         check(login(here, user) in (letter, UNAVAILABLE), "the reply of another question")
         time.sleep(0.05)
+
+
+@test("A server that loads its data is down until it is done, and an old one serves without changes",
+      needs=NEEDS)
+def _(t):
+    a, b = two_servers(t)
+    where = [a]
+    fake = FakeRedis(t, lambda user, send: bulk("%s - %s" % (user, where[0])),
+                     {"GET": b"-LOADING Redis is loading the dataset in memory\r\n"})
+    rum, here = front(t, [fake.source()], ready=False)
+    until(lambda: "LOADING" in source_of(rum)["fault"], 10, "the fault is seen")
+    same(login(here, "a.example"), UNAVAILABLE)
+    del fake.greeting["GET"]
+    up(rum, fake.source())
+    same(login(here, "a.example"), "A")
+
+    fake = FakeRedis(t, lambda user, send: bulk("%s - %s" % (user, where[0])),
+                     {"HELLO": b"-ERR unknown command 'HELLO'\r\n"})
+    rum, here = front(t, [fake.source()], "--map-ttl", "500ms")
+    up(rum, fake.source())
+    has(rum.log(), "no RESP3")
+    same(login(here, "a.example"), "A")
+    where[0] = b
+    until(lambda: login(here, "a.example") == "B", 5, "--map-ttl is over")
+
+
+@test("A server that may evict users is told so in the log", needs=NEEDS)
+def _(t):
+    redis = Redis(t, "--maxmemory-policy", "allkeys-lru")
+    rum, _ = front(t, [redis.source()])
+    up(rum, redis.source())
+    rum.wait_log("maxmemory-policy is allkeys-lru")
+
+
+@test("MySQL logins by a Redis that rum-map has filled", needs=("mysql.so", "mariadb"))
+def _(t):
+    redis = Redis(t, fill=False)
+    path = mysql_setup.usual_map(t)
+    dump = subprocess.run([t.run.build.rum_map, "dump", "--redis", "rum:user:", path],
+                          stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(["redis-cli", "-p", str(redis.port), "--pipe"], input=dump.stdout,
+                          stdout=subprocess.PIPE, check=True)
+    has(done.stdout.decode(), "errors: 0, replies: 9")
+    rum, here = mysql_setup.front(t, redis.source(), "--mysql-unknown-user", "deny",
+                                  check_descriptors=False)  # that to Redis is lost
+    servers = t.run.servers
+    for user, server in (("alice", servers.a), ("bob", servers.b), (mariadb.UTF8_USER, servers.a),
+                         (mariadb.LONG_USER, servers.a)):
+        with Client(here) as c:
+            c.login(user, mariadb.password(user))
+            same("tcp:127.0.0.1:" + c.query("SELECT @@port")[0], server.address, user)
+    redis.kill()
+    with Client(here) as c:
+        c.login("alice", mariadb.password("alice"))
+    for user in ("shared", "nobody"):
+        try:
+            with Client(here) as c:
+                c.login(user, "x")
+        except ServerError:
+            continue
+        raise AssertionError(user + " was served")
+    rum.wait_sessions(7)
+    same({r["reason"] for r in rum.sessions() if r["user"] in ("shared", "nobody")},
+         {"map_unavailable"}, "reasons")
+
+
+@test("Clients that leave while their look-up is under way leave nothing behind", needs=NEEDS)
+def _(t):
+    fake = FakeRedis(t, lambda user, send: None)
+    rum, here = front(t, [fake.source()], "--map-timeout", "1s")
+    until(lambda: source_of(rum)["up"], 10, "the source is up")
+    clients = [net.connect(here) for _ in range(60)]
+    for i, s in enumerate(clients):
+        s.sendall(hello("u%d.example" % (i % 20)))
+    until(lambda: len(fake.asked) == 20, 10, "each user has one question")
+    same(rum.stats()["map"]["cache"]["under_way"], 20, "questions under way")
+    for i, s in enumerate(clients):
+        s.close() if i % 2 else net.reset(s)
+    until(lambda: rum.stats()["map"]["cache"]["under_way"] == 0, 10, "the questions have ended")
+    until(lambda: rum.stats()["sessions"]["active"] == 0, 10, "the sessions have ended")
+    clients = [net.connect(here) for _ in range(5)]
+    until(lambda: source_of(rum)["up"], 10, "the source is up")
+    for s in clients:
+        s.sendall(hello("w.example"))
+    until(lambda: "w.example" in fake.asked, 10, "the user is asked for")
+    rum.finish()  # by TERM, with a question under way
 
 
 @test("A late answer goes to nobody", needs=NEEDS)

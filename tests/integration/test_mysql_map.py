@@ -73,8 +73,9 @@ def _(t):
     with open(config, "w") as f:
         f.write("dbtype = mariadb55\next = tcp:127.0.0.1:5\n")
     code, _, err = run_once(t, "-s", "tcp:127.0.0.1:1", "-M", path, "--config", config, "--check")
-    same((code, err), (1, "rum: %s:2: --ext of version 6.7 was removed: external look-ups of users "
-                          "are not supported; put the users into the map, see rum-map(1)\n" % config))
+    same((code, err), (1, "rum: %s:2: --ext of version 6.7 was removed: write --map with the address "
+                          "of the service, such as http://127.0.0.1:8080/users/{user}; see MAPS "
+                          "ON OTHER MACHINES in rum(8)\n" % config))
 
 
 @test("A new map is taken within 2 s and decides all further logins", needs=BOTH)

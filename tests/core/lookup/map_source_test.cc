@@ -68,6 +68,26 @@ TEST(MapSource, HttpHasHostAndPath) {
 }
 #endif
 
+TEST(MapSource, SentinelsNameTheMaster) {
+  auto sources = ParseMapSources("sentinel://u@a:1,b,[::1]:2/main/3?key={user},users.cdb");
+  ASSERT_TRUE(sources) << sources.error().text;
+  ASSERT_EQ(sources->size(), 2u);
+  const MapSource& s = (*sources)[0];
+  ASSERT_EQ(s.sentinels.size(), 3u);
+  EXPECT_EQ(s.sentinels[0].port, 1);
+  EXPECT_EQ(s.sentinels[1].port, 26379);
+  EXPECT_EQ(s.sentinels[2].name, "::1");
+  EXPECT_EQ(s.master, "main");
+  EXPECT_EQ(s.database, 3u);
+  EXPECT_EQ(s.user, "u");
+  EXPECT_EQ(One("sentinel://a/main?key={user}").database, 0u);
+  for (const char* text :
+       {"sentinel://a?key={user}", "sentinel://a/?key={user}", "sentinel://a,/m?key={user}",
+        "sentinel:///m?key={user}", "sentinel://a,b", "sentinel://a/m/x?key={user}"}) {
+    EXPECT_NE(FaultOf(text), "good") << text;
+  }
+}
+
 TEST(MapSource, SourcesAreSeparatedByCommas) {
   auto sources = ParseMapSources("redis://a/?key={user},redis+sock:/b?key={user},/var/users.cdb");
   ASSERT_TRUE(sources);

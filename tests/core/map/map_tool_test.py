@@ -254,6 +254,15 @@ class RumMap(unittest.TestCase):
         self.assertEqual(self.read(out).decode(), f"alice {SECRET} tcp:a:1\n")
         self.assertEqual(stat.S_IMODE(os.stat(out).st_mode), 0o600)
 
+    def test_dumps_commands_for_redis_with_the_marker_last(self):
+        self.build("alice - tcp:db1:3306 max=3\na\\sb - sock:/x\n")
+        out = self.run_tool("dump", "--redis", "u:", self.cdb).stdout
+        commands = [("u:alice", "alice - tcp:db1:3306 max=3"), ("u:a b", "a\\sb - sock:/x"),
+                    ("rum:map:id", "2")]
+        self.assertEqual(out.decode(), "".join(
+            "*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n" % (len(k), k, len(v), v)
+            for k, v in commands))
+
     def test_says_that_the_output_is_full(self):
         self.build("alice - tcp:a:1\n")
         with open("/dev/full", "wb") as full:

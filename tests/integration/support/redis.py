@@ -75,6 +75,41 @@ class Redis:
             self.process.wait()
 
 
+class Sentinel:
+    """One Sentinel, which alone decides that the master is down."""
+
+    def __init__(self, t, master):
+        self.port = net.free_port()
+        folder = t.path("sentinel-%d" % self.port)
+        os.makedirs(folder)
+        conf = os.path.join(folder, "conf")
+        with open(conf, "w") as f:
+            f.write("port %d\nbind 127.0.0.1\ndir %s\nlogfile %s/log\n"
+                    "sentinel monitor main 127.0.0.1 %d 1\n"
+                    "sentinel down-after-milliseconds main 1000\n"
+                    "sentinel failover-timeout main 3000\n"
+                    % (self.port, folder, folder, master.port))
+        self.process = subprocess.Popen([master.program, conf, "--sentinel"],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        preexec_fn=end_with_parent)
+        t.on_end(self.close)
+        net.until(lambda: "num-slaves\n1" in self.ask("SENTINEL", "MASTER", "main"), 30,
+                  "Sentinel knows the replica")
+
+    def ask(self, *words):
+        done = subprocess.run(["redis-cli", "-p", str(self.port), "--raw", *words],
+                              capture_output=True, text=True, timeout=20)
+        return done.stdout
+
+    def master_port(self):
+        return int(self.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main").split()[1])
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
 def bulk(text):
     data = text.encode()
     return b"$%d\r\n%s\r\n" % (len(data), data)
