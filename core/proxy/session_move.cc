@@ -134,7 +134,7 @@ bool Session::HasMoved(const MapFile& map) const {
 // No byte either way for a while, and the server had the last word: a client that waits for an
 // answer is not idle.
 bool Session::IdleForMoving() {
-  if (!relaying_ || client_spoke_last_) return false;
+  if (!relaying_ || Unanswered() > 0) return false;
   const uint64_t bytes = sides_[RUM_CLIENT].received() + sides_[RUM_UPSTREAM].received();
   const uint64_t now = NowMillis();
   if (found_->bytes != bytes || found_->since == 0) {

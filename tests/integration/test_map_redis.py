@@ -477,3 +477,22 @@ def _(t):
         until(lambda: source_of(rum)["up"], 10, "the source is up")
         same(login(here, "b.example"), "B")
         time.sleep(1)
+
+
+@test("A pause of a server holds logins that a remote source sends there, and asks anew at its end")
+def _(t):
+    redis = Redis(t)
+    old, new = letter_server(t, "A"), letter_server(t, "B")
+    redis.set("moves.example", old)
+    rum, here = front(t, [redis.source()], "--control", "sock:" + t.path("control.sock"))
+    same(login(here, "moves.example"), "A")
+    ctl(t, "pause", "server=" + old, "20s")
+    redis.ask("SET", "rum:other", "1")
+    got = []
+    waiting = threading.Thread(target=lambda: got.append(login(here, "moves.example")))
+    waiting.start()
+    until(lambda: rum.stats()["pauses"]["held"] == 1, 5, "the login waits")
+    redis.set("moves.example", new)
+    ctl(t, "resume", "server=" + old)
+    waiting.join(20)
+    same(got, ["B"])
