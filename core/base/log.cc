@@ -328,7 +328,7 @@ bool Writer::MayWrite(const Line& line) {
 void Writer::ReportRepeats(bool all) {
   for (const auto& again : repeats.Take(std::chrono::steady_clock::now(), all)) {
     std::string text =
-        fmt::format("{} ({} more in {} s)", again.text, again.more, Repeats::kSpan.count());
+        fmt::format("{} ({} more in {}s)", again.text, again.more, Repeats::kSpan.count());
     target.Use(as_json);
     target.logger->log(Spd(static_cast<Level>(again.level)), MakeLine(as_json, text));
   }

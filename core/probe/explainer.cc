@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/close_reasons.h"
+#include "base/units.h"
 #include "geo/geo_database.h"
 #include "limits/access_control.h"
 #include "limits/admission.h"
@@ -198,8 +199,8 @@ void Explainer::OnServer(ProbeOutcome found) {
   Open& o = open_.front();
   const std::string server = o.servers[o.server].text();
   if (!found.peer.empty()) {
-    AddLine("  connected", fmt::format("to {}, check time {:.3f} s", found.peer,
-                                       static_cast<double>(found.micros) / 1e6));
+    AddLine("  connected", fmt::format("to {}, check time {}", found.peer,
+                                       ShowDuration(static_cast<double>(found.micros) / 1e6)));
   }
   for (auto& [key, value] : found.notes) AddLine("  " + key, value);
   bool up = found.reason == RUM_CLOSE_PROBED;

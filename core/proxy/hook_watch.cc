@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/units.h"
 #include "module/module_config.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
@@ -12,8 +13,8 @@
 namespace rum {
 namespace {
 
-std::string Seconds(uint64_t milliseconds) {
-  return fmt::format("{:.1f} s", static_cast<double>(milliseconds) / 1e3);
+std::string Shown(uint64_t milliseconds) {
+  return ShowDuration(static_cast<double>(milliseconds) / 1e3);
 }
 
 std::string SessionOf(const HookPlace::Seen& seen) {
@@ -70,14 +71,14 @@ void HookWatch::SeeAgain(Worker& worker, State& state, uint64_t now) {
   ++stalls_;
   log::Warning("module {}: hook {} blocks worker {} for {} so far{}: it gets no new clients",
                proxy_.module_config()->module().name, HookName(state.seen.hook), worker.index(),
-               Seconds(now - state.since), SessionOf(state.seen));
+               Shown(now - state.since), SessionOf(state.seen));
 }
 
 void HookWatch::SeeOther(Worker& worker, State& state, HookPlace::Seen seen, uint64_t now) {
   if (state.logged) {
     log::Warning("module {}: hook {} has blocked worker {} for {}{}",
                  proxy_.module_config()->module().name, HookName(state.seen.hook), worker.index(),
-                 Seconds(now - state.since), SessionOf(state.seen));
+                 Shown(now - state.since), SessionOf(state.seen));
   }
   state.logged = false;
   state.seen = seen;
@@ -94,7 +95,7 @@ std::string HookWatch::WhyNotReady() const {
       std::find_if(states_.begin(), states_.end(), [](const State& s) { return s.logged; });
   if (first == states_.end()) return why;  // one has just returned
   return fmt::format("{}: hook {} for {}", why, HookName(first->seen.hook),
-                     Seconds(NowMillis() - first->since));
+                     Shown(NowMillis() - first->since));
 }
 
 bool HookWatch::OnlyStuckLeft(Millis at_least) const {

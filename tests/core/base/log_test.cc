@@ -543,10 +543,10 @@ TEST_F(Log, WhatGoesWrongAgainAndAgainIsGatheredWhatHappensIsNot) {
     for (size_t i : {1, 2, 3}) EXPECT_TRUE(lines[i].find("a line") != std::string::npos);
     if (json) {
       auto last = nlohmann::json::parse(lines[4]);
-      EXPECT_EQ(last["message"], "the \"disk\" is full (99 more in 10 s)");
+      EXPECT_EQ(last["message"], "the \"disk\" is full (99 more in 10s)");
       EXPECT_EQ(last["level"], "error");
     } else {
-      EXPECT_TRUE(lines[4].ends_with("error the \"disk\" is full (99 more in 10 s)")) << lines[4];
+      EXPECT_TRUE(lines[4].ends_with("error the \"disk\" is full (99 more in 10s)")) << lines[4];
     }
   }
 }

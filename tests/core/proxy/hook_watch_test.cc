@@ -208,11 +208,11 @@ TEST_F(HookWatchTest, TheLogNamesModuleHookSessionAndTime) {
   const std::string text = Contents(folder / "log");
   const std::string module = proxy_->module_config()->module().name;
   EXPECT_NE(text.find("module " + module +
-                      ": hook client_data blocks worker 1 for 0.6 s so far (session 7)"),
+                      ": hook client_data blocks worker 1 for 600ms so far (session 7)"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find("module " + module +
-                      ": hook client_data has blocked worker 1 for 0.8 s (session 7)"),
+                      ": hook client_data has blocked worker 1 for 800ms (session 7)"),
             std::string::npos)
       << text;
 }
