@@ -162,7 +162,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
 
   Proxy& proxy_;
   const unsigned index_, workers_;  // and how many there are
-  bool stopped_ = false;  // the loop ends with this turn
+  bool stopped_ = false;            // the loop ends with this turn
   std::unique_ptr<uint8_t[]> buffer_;
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const ModuleConfig> module_config_;

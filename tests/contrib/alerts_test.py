@@ -64,6 +64,8 @@ class Served:
             self.names.add(name)
             self.values.setdefault((name, "server"), set()).update(
                 ["$server", *("tcp:db%d:3306" % n for n in (1, 2, 3))])
+        # These are there after a hand-over.
+        self.names.update(re.findall(r"^# TYPE (rum_generation_\w+) ", text, re.M))
         self.values["rum_server_failures_total", "reason"] = self.values[
             "rum_sessions_ended_total", "reason"]
 

@@ -185,7 +185,7 @@ def serve(module):
 
 def paths(value, before=""):
     """Every path into a JSON object, down to what depends on the module or is a table of its own."""
-    if before in ("sessions.ended", "module.counters", "module.details", "destinations"):
+    if before in ("sessions.ended", "module.counters", "module.details", "destinations", "generations"):
         return {before}
     if isinstance(value, dict):
         return set().union(*(paths(v, before + "." + k if before else k) for k, v in value.items()))

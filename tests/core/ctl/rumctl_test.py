@@ -137,18 +137,23 @@ class RumctlTest(unittest.TestCase):
         self.assertIn("older     process 71, rum 1\\x1b[2J, draining, 500 sessions, up 2.5h\n", out)
         self.assertIn("older     process 72, rum , no answer, 0 sessions, up 0.0s\n", out)
 
-    def test_sessions_and_kill_name_the_older_processes(self):
+    def test_sessions_name_the_older_processes(self):
         one = {"id": 5, "client": "c", "state": "relay", "seconds": 1, "received": 2, "sent": 3}
         text = json.dumps({"matched": 2, "sessions": [dict(one, process=71), dict(one, id=6)],
                            "no_answer": [72]})
-        _, out, _ = self.ctl("sessions", answers=[answer(text)])
+        code, out, _ = self.ctl("sessions", answers=[answer(text)])
+        self.assertEqual(code, 0)
         lines = out.splitlines()
         self.assertRegex(lines[0], " SENT +PROCESS$")
         self.assertRegex(lines[1], "^5 .* 3 +71$")
         self.assertRegex(lines[2], "^6 .* 3$")
         self.assertEqual(lines[3], "process 72 does not answer, its sessions are missing")
-        code, out, _ = self.ctl("kill", "ip=::1", answers=[answer(text)])
-        self.assertEqual((code, out), (REFUSED, "2 ended\n" + lines[3] + "\n"))
+
+    def test_a_kill_that_a_process_has_missed_is_a_failure(self):
+        code, out, _ = self.ctl("kill", "ip=::1", answers=[
+            answer('{"matched":2,"sessions":[],"no_answer":[72]}')])
+        self.assertEqual((code, out), (REFUSED, "2 ended\nprocess 72 does not answer, its sessions "
+                                                "are missing\n"))
 
     def test_a_login_that_is_not_possible_is_a_failure(self):
         code, out, _ = self.ctl("explain", "bob",
