@@ -171,11 +171,17 @@ std::string ShowExplained(const Json& s) {
 std::string ShowMap(const Json& s) {
   const Json& map = s.at("map");
   if (!map.at("configured").get<bool>()) return "there is no user map\n";
-  return Table({{"records", Shown(map.at("records"))},
-                {"bytes", Shown(map.at("bytes"))},
-                {"loads", Shown(map.at("loads")) + ", refused " + Shown(map.at("load_failures"))},
-                {"look-ups", Shown(map.at("lookups")) + ", misses " + Shown(map.at("misses"))},
-                {"last error", Shown(map.at("last_error"))}});
+  std::vector<std::vector<std::string>> rows = {
+      {"records", Shown(map.at("records"))},
+      {"bytes", Shown(map.at("bytes"))},
+      {"loads", Shown(map.at("loads")) + ", refused " + Shown(map.at("load_failures"))},
+      {"look-ups", Shown(map.at("lookups")) + ", misses " + Shown(map.at("misses"))},
+      {"last error", Shown(map.at("last_error"))}};
+  if (map.contains("changes")) {  // not of an older version
+    rows.push_back({"journal", "changes of " + Shown(map.at("changes")) + " users"});
+    rows.push_back({"journal error", Shown(map.at("journal_error"))});
+  }
+  return Table(std::move(rows));
 }
 
 std::string ShowSessions(const Json& s) {
