@@ -81,6 +81,7 @@ int Check(const CommandLine& line) {
   if (!settings.map.empty()) {
     auto map = MapFile::Load(settings.map);
     if (!map) add(map.error().text);
+    if (map && !(*map)->journal_warning().empty()) add((*map)->journal_warning());
     const bool has_countries = !settings.geo_db.empty();
     if (map && ((*map)->rules().refused || (!has_countries && (*map)->rules().needing_countries))) {
       add(settings.map + ": " + Complaints(**map, has_countries).front());

@@ -187,6 +187,10 @@ std::string ShowMap(const Json& s) {
       {"loads", Shown(map.at("loads")) + ", refused " + Shown(map.at("load_failures"))},
       {"look-ups", Shown(map.at("lookups")) + ", misses " + Shown(map.at("misses"))},
       {"last error", Shown(map.at("last_error"))}};
+  if (map.contains("changes")) {  // not of an older version
+    rows.push_back({"journal", "changes of " + Shown(map.at("changes")) + " users"});
+    rows.push_back({"journal error", Shown(map.at("journal_error"))});
+  }
   if (!map.contains("sources")) return Table(rows);
   for (const Json& source : map.at("sources")) {
     const std::string fault = Shown(source.at("fault"));

@@ -115,12 +115,14 @@ class Reader {
     news.position = std::move(start);
     auto bytes = ReadRest(&news.position);
     if (!bytes) return bytes.error();
-    uint64_t folded = 0;
+    uint64_t folded = 0, folded_somewhere = 0;
     Parse(*bytes, &news, [&](const JournalBase& base) {
+      folded_somewhere = std::max(folded_somewhere, base.folded);
       if (base.identity != identity_()) return;
       news.position.based = true;
       folded = base.folded;
     });
+    if (!news.position.based) folded = folded_somewhere;
     std::erase_if(news.changes, [&](const MapChange& c) { return c.sequence <= folded; });
     if (!news.position.based) news.ignored = std::exchange(news.changes, {}).size();
     return news;

@@ -32,8 +32,8 @@ struct JournalNews {
   JournalPosition position;
   bool whole = false;              // `changes` are all that apply, not only those since
   std::vector<MapChange> changes;  // in order; none if the journal does not know the CDB
-  uint64_t ignored = 0;            // changes that do not apply as it does not
-  std::string warning;             // where the journal is damaged; names the file
+  uint64_t ignored = 0;  // changes that do not apply as it does not, and that no map contains
+  std::string warning;   // where the journal is damaged; names the file
 };
 
 // [helper] Blocks. `since`: nullptr to read all. `identity` returns the CDB's. A missing journal is

@@ -4,6 +4,7 @@ next one sees what a new connection shows.
 
 import signal
 import struct
+import subprocess
 import time
 
 import mysql_reuse as reuse
@@ -621,6 +622,13 @@ def _(t):
     write_map(t, ("leaver", "", server.address, b""), ("other", "", server.address, b""),
               ("next", "", server.address, b""))
     wait_kept(rum, 0)
+    fill(2)
+    wait_kept(rum, 2)
+    # A change in the journal concerns its user only.
+    for user, left in (("other", 2), ("leaver", 0)):
+        subprocess.run([t.run.build.rum_map, "set", "-q", users, user, server.address], check=True)
+        net.until(lambda: rum.stats()["map"]["changes"] == 2 - left // 2, 5, "the change")
+        wait_kept(rum, left)
     fill(2)
     wait_kept(rum, 2)
     # A session that began before the reload leaves nothing.

@@ -214,6 +214,15 @@ TEST_F(JournalTest, DoesNotApplyToAnotherMap) {
   EXPECT_EQ(warning_, "");
 }
 
+TEST_F(JournalTest, DoesNotWarnOfChangesThatWereFolded) {
+  Build("alice - tcp:a:1\n");
+  Set("alice", "tcp:a:2");
+  ASSERT_TRUE(Fold().ok());
+  test::SwapFile(map_, test::MakeUsers("tcp:x:1"));
+  EXPECT_EQ(Users().size(), 20u);
+  EXPECT_EQ(warning_, "");
+}
+
 TEST_F(JournalTest, AppliesToACopyOfItsMap) {
   Build("alice - tcp:a:1\n");
   Set("alice", "tcp:a:2");
