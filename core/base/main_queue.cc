@@ -22,6 +22,7 @@ void MainQueue::Post(std::function<void()> task) {
   {
     std::lock_guard lock(mutex_);
     posted_.push_back(std::move(task));
+    if (posted_.size() > 1) return;  // the first one has woken the loop
   }
   uint64_t one = 1;
   (void)!::write(wake_.get(), &one, sizeof one);

@@ -265,8 +265,8 @@ struct GoneOption {
 inline constexpr GoneOption kGoneOptions[] = {
     {"ssl-max-proto", 0, "6.7", "remove it; TLS 1.3 is used if both sides support it"},
     {"ext", 'E', "6.7",
-     "write --map with the address of the service, such as http://127.0.0.1:8080/users/{user}; see MAPS "
-     "ON OTHER MACHINES in rum(8)"},
+     "write --map with the address of the service, such as http://127.0.0.1:8080/users/{user}; see "
+     "MAPS ON OTHER MACHINES in rum(8)"},
     {"ext-timeout", 0, "6.7", "write --map-timeout"},
     {RUM_GONE_MAP_OPTION, 0, "6.7", "it has no module; -P selects a module now"},
     {"from", 0, nullptr, "write --explain USER@IP"},
