@@ -27,6 +27,7 @@ std::string WhyTooFewServers(const ReadyServers& wanted, const ServerList& serve
 
 std::string WhyNotReady(const Overview& overview, const ServerList& servers) {
   if (overview.draining) return "draining";
+  if (overview.starting) return "starting";
   if (overview.map && overview.map->stats().loads == 0) return "no user map is loaded";
   auto why = overview.proxy.hook_watch().WhyNotReady();
   if (!why.empty()) return why;

@@ -27,6 +27,7 @@ struct Overview {
   bool draining;
   const TlsContexts* tls = nullptr;
   const GeoWatcher* geo = nullptr;
+  bool starting = false;  // nobody serves the listeners: neither this process nor one before it
 };
 
 // [main] Expiry of the certificate shown to clients, in seconds since 1970; 0: no certificate.

@@ -75,8 +75,9 @@ class Daemon {
   void Serve();
   void UseTls(std::shared_ptr<const TlsContexts> tls);
   Overview overview() const {
-    return {*proxy_,  *prober_,  *explainer_, watcher_.get(),
-            started_, draining_, tls_.get(),  geo_.get()};
+    return {*proxy_,        *prober_,   *explainer_,
+            watcher_.get(), started_,   draining_,
+            tls_.get(),     geo_.get(), !serving_ && !origin_.takes_over};
   }
   void ReloadAll(Actions::Answer answer = {});  // for SIGHUP
   struct Reloaded {
