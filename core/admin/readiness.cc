@@ -31,6 +31,7 @@ std::string WhyTooFewServers(const ReadyServers& wanted, const ServerList& serve
 
 std::string WhyNotReady(const Overview& overview, const ServerList& servers) {
   if (overview.draining) return "draining";
+  if (overview.starting) return "starting";
   const bool loaded = overview.map && overview.map->stats().loads > 0;
   auto why = loaded ? std::string() : WhyNoSource(overview.proxy);
   if (!why.empty()) return why;

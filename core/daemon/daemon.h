@@ -81,8 +81,17 @@ class Daemon {
   void Serve();
   void UseTls(std::shared_ptr<const TlsContexts> tls);
   Overview overview() const {
-    return {*proxy_,   *prober_,   *explainer_, watcher_.get(),     started_,
-            draining_, tls_.get(), geo_.get(),  generations_.get(), &map_destinations_};
+    return {.proxy = *proxy_,
+            .prober = *prober_,
+            .explainer = *explainer_,
+            .map = watcher_.get(),
+            .started = started_,
+            .draining = draining_,
+            .tls = tls_.get(),
+            .geo = geo_.get(),
+            .older = generations_.get(),
+            .map_destinations = &map_destinations_,
+            .starting = !serving_ && !origin_.takes_over};
   }
   void ReloadAll(Actions::Answer answer = {});  // for SIGHUP
   struct Reloaded {

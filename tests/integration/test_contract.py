@@ -20,11 +20,9 @@ from test_sni import build_map
 
 def build_module(t, *defines):
     path = t.path("contract-%d.so" % t.number())
-    sanitizer = {"": [], "address": ["-fsanitize=address"], "thread": ["-fsanitize=thread"]}
-    subprocess.run(["cc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
-                    "-pthread", "-I" + os.path.join(SOURCE, "core", "include"), *defines,
-                    *sanitizer[t.run.build.sanitizer], os.path.join(SUPPORT, "contract.c"),
-                    "-o", path], check=True)
+    subprocess.run([*t.run.build.module_compiler(), "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror",
+                    "-shared", "-fPIC", "-pthread", "-I" + os.path.join(SOURCE, "core", "include"),
+                    *defines, os.path.join(SUPPORT, "contract.c"), "-o", path], check=True)
     return path
 
 

@@ -245,12 +245,17 @@ def _(t):
 def _(t):
     import signal
     rum, here = front(t, usual_map(t), "--drain-timeout", "60s")
-    with Client(here) as c:
+    server = t.run.servers.a
+    with Client(here) as c, Client(server.address) as other:
+        other.login("alice", password("alice"))
+        same(other.query("SELECT GET_LOCK('drain', 9)"), ["1"])
         c.login("alice", password("alice"))
-        join = background(c.query, "SELECT SLEEP(0.7), 'done'")
-        net.until(lambda: "SLEEP" in str(t.run.servers.a.admin("SHOW PROCESSLIST")), 5, "it runs")
+        join = background(c.query, "SELECT GET_LOCK('drain', 60)")
+        net.until(lambda: "User lock" in str(server.admin("SHOW PROCESSLIST")), 5, "it runs")
         rum.signal(signal.SIGTERM)
-        same(join(), ["0"])
+        net.until(lambda: rum.get("/ready")[0] == 503, 5, "rum drains")
+        same(other.query("SELECT RELEASE_LOCK('drain')"), ["1"])
+        same(join(), ["1"])
         same(c.query("SELECT 'still here'"), ["still here"])
         c.quit()
     same(rum.wait_exit(10), 0, "exit code")

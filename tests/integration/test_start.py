@@ -13,7 +13,7 @@ import subprocess
 from support import cdb, net
 from support.harness import Skipped, check, end_with_parent, has, same, test
 from support.net import free_port
-from support.peers import Echo
+from support.peers import Echo, Holds
 from support.rum import check_reports, check_reports_in, environment, run_once
 from test_redirect import ask, tcp
 
@@ -716,4 +716,20 @@ def _(t):
     warning = "neither --map nor --destination is given: all clients are refused"
     for arguments, warned in (((), True), (("-d", tcp()), False)):
         rum = t.rum("-s", tcp(), "-P", module(t, "alone-%d" % warned), *arguments)
+        if warned:
+            rum.wait_log(warning)
+        rum.stop()
         same(warning in rum.log(), warned, arguments)
+
+
+@test("/ready says 503 until clients are served, which silent servers put off for a second",
+      needs=("mysql.so",))
+def _(t):
+    silent = t.keep(Holds())
+    for _ in range(5):  # on a slow machine the second can be over before the first answer
+        rum = t.rum("-s", tcp(), "-d", silent.address, "-P", "mysql.so", ready=False)
+        status, _, body = rum.get("/ready")
+        net.until(lambda: rum.get("/ready")[0] == 200, 10, "/ready says 200")
+        if status == 503:
+            break
+    same((status, body), (503, b"starting\n"))

@@ -52,12 +52,23 @@ class Build:
         return done.returncode == 0
 
     def _find_sanitizer(self):
-        needed = subprocess.run(["ldd", self.rum], stdout=subprocess.PIPE).stdout
-        if b"libtsan" in needed:
+        # gcc links a library, clang the sanitizer itself: both leave these names in the program.
+        with open(self.rum, "rb") as f:
+            program = f.read()
+        if b"__tsan_init" in program:
             return "thread"
-        if b"libasan" in needed or b"libubsan" in needed:
+        if b"__asan_init" in program:
             return "address"
         return ""
+
+    def module_compiler(self):
+        """Compiles modules with the sanitizer of the program, thus with its compiler: two sanitizers in
+        one process refuse each other."""
+        if not self.sanitizer:
+            return ["cc"]
+        needed = subprocess.run(["ldd", self.rum], stdout=subprocess.PIPE).stdout
+        linked = b"libasan" in needed or b"libtsan" in needed
+        return ["cc" if linked else "clang", "-fsanitize=" + self.sanitizer]
 
     # Programs and libraries for tests; built once per run, before the first test.
 
