@@ -86,7 +86,8 @@ class Login : public Watch {
     state_ = State::kOver;
     End();
     failure.empty() ? window_.Completed(began_) : window_.Failed(failure);
-    if (window_.MayStart()) loop().Make<Login>(options_, window_, turn_ + 1);
+    // Each user's turn comes once in --users logins, however many connections there are.
+    if (window_.MayStart()) loop().Make<Login>(options_, window_, turn_ + options_.connections);
   }
 
   const Options& options_;

@@ -52,7 +52,7 @@ Result<Options> ReadOptions(int argc, char** argv) {
       {"--warm", [&](auto& text) { return ReadNumber(text, 0, 60, o.warm); }},
       {"--operations", [&](auto& text) { return ReadNumber(text, 1, 1e12, o.operations); }},
       {"--timeout", [&](auto& text) { return ReadNumber(text, 1, 7200, o.timeout); }},
-      {"--users", [&](auto& text) { return ReadNumber(text, 1, 10000, o.users); }},
+      {"--users", [&](auto& text) { return ReadNumber(text, 1, 1e7, o.users); }},
       {"--user", [&](auto& text) { return o.user = text, !text.empty(); }},
       {"--password", [&](auto& text) { return o.password = text, true; }},
       {"--names", [&](auto& text) { return o.names = text, !text.empty(); }},
