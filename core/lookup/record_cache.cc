@@ -7,6 +7,8 @@ namespace {
 
 // Of one entry, beside its texts: nodes of the list and the table, and the shared value.
 constexpr uint64_t kEntryBytes = 240;
+// Of the bytes, for users that do not exist.
+constexpr uint64_t kUnknownPart = 8;
 
 }  // namespace
 
@@ -40,7 +42,8 @@ bool RecordCache::FindLocked(Shard& shard, size_t source, const std::string& key
   const Entry& entry = *found->second;
   const uint64_t ttl = entry.value ? limits_.ttl : limits_.negative_ttl;
   if (entry.epoch != epochs_[source] || now - entry.at >= ttl) return false;
-  shard.list.splice(shard.list.begin(), shard.list, found->second);
+  Entries& list = shard.HalfOf(entry).list;
+  list.splice(list.begin(), list, found->second);
   answer->kind = entry.value ? RemoteAnswer::Kind::kFound : RemoteAnswer::Kind::kNotFound;
   answer->value = entry.value;
   hits_.fetch_add(1, std::memory_order_relaxed);
@@ -108,26 +111,29 @@ void RecordCache::Store(Shard& shard, const std::string& key, uint64_t now, uint
                         std::shared_ptr<const std::string> value) {
   auto known = shard.entries.find(key);
   if (known != shard.entries.end()) Remove(shard, known->second);
-  known = shard.entries.emplace(key, shard.list.end()).first;
-  shard.list.push_front({known->first, std::move(value), now, epoch});
-  known->second = shard.list.begin();
-  const uint64_t bytes = BytesOf(shard.list.front());
-  shard.bytes += bytes;
+  Half& half = value ? shard.known : shard.unknown;
+  const uint64_t most = limits_.bytes / kShards / (value ? 1 : kUnknownPart);
+  known = shard.entries.emplace(key, half.list.end()).first;
+  half.list.push_front({known->first, std::move(value), now, epoch});
+  known->second = half.list.begin();
+  const uint64_t bytes = BytesOf(half.list.front());
+  half.bytes += bytes;
   bytes_.fetch_add(bytes, std::memory_order_relaxed);
   entries_.fetch_add(1, std::memory_order_relaxed);
-  while (shard.bytes > limits_.bytes / kShards && !shard.list.empty()) {
-    Remove(shard, std::prev(shard.list.end()));
+  while (half.bytes > most) {
+    Remove(shard, std::prev(half.list.end()));
     evicted_.fetch_add(1, std::memory_order_relaxed);
   }
 }
 
 void RecordCache::Remove(Shard& shard, Entries::iterator entry) {
   const uint64_t bytes = BytesOf(*entry);
-  shard.bytes -= bytes;
+  Half& half = shard.HalfOf(*entry);
+  half.bytes -= bytes;
   bytes_.fetch_sub(bytes, std::memory_order_relaxed);
   entries_.fetch_sub(1, std::memory_order_relaxed);
   const auto place = shard.entries.find(entry->key);
-  shard.list.erase(entry);
+  half.list.erase(entry);
   shard.entries.erase(place);
 }
 
@@ -148,10 +154,12 @@ void RecordCache::ForgetAll(size_t source) {
   Suspect(source);
   for (Shard& shard : shards_) {
     std::lock_guard lock(shard.mutex);
-    for (auto entry = shard.list.begin(); entry != shard.list.end();) {
-      const auto next = std::next(entry);
-      if (static_cast<unsigned char>(entry->key[0]) == source) Remove(shard, entry);
-      entry = next;
+    for (Half* half : {&shard.known, &shard.unknown}) {
+      for (auto entry = half->list.begin(); entry != half->list.end();) {
+        const auto next = std::next(entry);
+        if (static_cast<unsigned char>(entry->key[0]) == source) Remove(shard, entry);
+        entry = next;
+      }
     }
   }
 }

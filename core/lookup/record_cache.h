@@ -90,12 +90,17 @@ class RecordCache {
     std::vector<Waiter> waiters;
   };
   using Entries = std::list<Entry>;  // the one used last is first
+  // Users that do not exist have a list of their own: names that clients make up drop no records.
+  struct Half {
+    Entries list;
+    uint64_t bytes = 0;
+  };
   struct Shard {
     std::mutex mutex;
-    Entries list;
+    Half known, unknown;
     std::unordered_map<std::string, Entries::iterator, NameHash, std::equal_to<>> entries;
     std::unordered_map<std::string, Question, NameHash, std::equal_to<>> questions;
-    uint64_t bytes = 0;
+    Half& HalfOf(const Entry& entry) { return entry.value ? known : unknown; }
   };
 
   static std::string KeyOf(size_t source, std::string_view user);

@@ -133,6 +133,18 @@ TEST_F(RecordCacheTest, BytesAreBoundedAndTheOldestGoFirst) {
   EXPECT_FALSE(Knows("huge", 0)) << "larger than a shard: used once";
 }
 
+TEST_F(RecordCacheTest, NamesThatClientsMakeUpDropNoRecords) {
+  Begin("a", 0);
+  End("a", 0, Found("x"));
+  for (int i = 0; i < 20000; ++i) {
+    const std::string user = "made-up-" + std::to_string(i);
+    Begin(user, 0);
+    End(user, 0, {Kind::kNotFound, nullptr, {}});
+  }
+  EXPECT_TRUE(Knows("a", 0));
+  EXPECT_LE(cache_.bytes(), uint64_t{(1 << 20) / 8 + 1000});
+}
+
 TEST_F(RecordCacheTest, ThreadsMayUseItTogether) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
