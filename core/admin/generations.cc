@@ -1,6 +1,7 @@
 #include "admin/generations.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "admin/merge.h"
@@ -11,7 +12,8 @@
 namespace rum {
 namespace {
 
-constexpr Millis kAnswerTime(2000);
+constexpr Millis kCommandTime(2000);
+constexpr Millis kListTime(1500);       // rumctl top waits 2 s for one
 constexpr Millis kSilentTime(200);      // for lists of one that did not answer the last time
 constexpr size_t kBytesMost = 8 << 20;  // of an answer: 10,000 sessions have less
 constexpr uint64_t kFresh = 1000;       // ms
@@ -59,13 +61,12 @@ GenerationState* Generations::Find(pid_t pid) {
 }
 
 void Generations::Command(const std::string& what, Done done) {
-  Ask(HttpRequest("POST", what), true,
-      [this, done = std::move(done)](std::shared_ptr<const Answers> answers) {
-        // What was kept is from before the command.
-        std::erase_if(lists_, [](const auto& entry) { return entry.second.answers != nullptr; });
-        refreshed_at_ = 0;
-        done(std::move(answers));
-      });
+  Ask("POST", what, [this, done = std::move(done)](std::shared_ptr<const Answers> answers) {
+    // What was kept is from before the command.
+    std::erase_if(lists_, [](const auto& entry) { return entry.second.answers != nullptr; });
+    refreshed_at_ = 0;
+    done(std::move(answers));
+  });
 }
 
 void Generations::List(const std::string& what, Done done) {
@@ -75,7 +76,7 @@ void Generations::List(const std::string& what, Done done) {
   if (kept.answers) return done(kept.answers);
   kept.waiting.push_back(std::move(done));
   if (kept.waiting.size() > 1) return;
-  Ask(HttpRequest("GET", what), false, [this, what](std::shared_ptr<const Answers> answers) {
+  Ask("GET", what, [this, what](std::shared_ptr<const Answers> answers) {
     Kept& complete = lists_[what];
     complete.at = NowMillis();
     complete.answers = std::move(answers);
@@ -100,8 +101,8 @@ void Generations::DropOld() {
   }
 }
 
-// Asks all at the same time. `patient`: does not give up early on one that was silent.
-void Generations::Ask(const std::string& request, bool patient, Done done) {
+// Asks all at the same time.
+void Generations::Ask(const char* method, const std::string& what, Done done) {
   struct Round {
     Answers answers;
     size_t missing;
@@ -109,10 +110,12 @@ void Generations::Ask(const std::string& request, bool patient, Done done) {
   };
   auto round = std::make_shared<Round>(Round{{}, states_.size(), std::move(done)});
   if (round->missing == 0) return round->done(std::make_shared<Answers>());
+  const std::string request = HttpRequest(method, what);
+  const bool command = std::string_view(method) == "POST";
   round->answers.resize(states_.size());
   for (size_t i = 0; i < states_.size(); ++i) {
     const Generation& process = states_[i].process;
-    const Millis time = states_[i].silent && !patient ? kSilentTime : kAnswerTime;
+    const Millis time = command ? kCommandTime : states_[i].silent ? kSilentTime : kListTime;
     auto place = open_.emplace(open_.end());
     *place = std::make_unique<SocketQuery>(
         base_, SocketQuery::Target{process.pid, process.socket}, request,
@@ -142,13 +145,12 @@ void Generations::Refresh(std::function<void()> done) {
   if (states_.empty() || (fresh && !refreshing_)) return done();
   waiting_.push_back(std::move(done));
   if (std::exchange(refreshing_, true)) return;
-  Ask(HttpRequest("GET", "/stats"), false, [this](std::shared_ptr<const Answers> stats) {
+  Ask("GET", "/stats", [this](std::shared_ptr<const Answers> stats) {
     TakeStatistics(*stats);
-    Ask(HttpRequest("GET", "/users?limit=1000"), false,
-        [this](std::shared_ptr<const Answers> users) {
-          TakeUsers(*users);
-          OnRefreshed();
-        });
+    Ask("GET", "/users?limit=1000", [this](std::shared_ptr<const Answers> users) {
+      TakeUsers(*users);
+      OnRefreshed();
+    });
   });
 }
 

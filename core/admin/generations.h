@@ -3,7 +3,6 @@
 #pragma once
 
 #include <event2/event.h>
-#include <sys/types.h>
 
 #include <cstdint>
 #include <functional>
@@ -14,16 +13,11 @@
 #include <string>
 #include <vector>
 
+#include "admin/generation.h"
 #include "admin/socket_query.h"
 #include "net/inherited_sockets.h"
 
 namespace rum {
-
-struct Generation {
-  pid_t pid = 0;
-  int64_t since = 0;   // of the hand-over, seconds since 1970
-  std::string socket;  // its control socket
-};
 
 // What it last said. Untrusted: checked and bounded, but names may have any bytes.
 struct GenerationState {
@@ -45,7 +39,6 @@ struct GenerationAnswer {
 
 class Generations {
  public:
-  static constexpr size_t kMost = 64;
   static constexpr size_t kNamesMost = 4096;  // servers and users that are kept of each
   using Answers = std::vector<GenerationAnswer>;
   using Done = std::function<void(std::shared_ptr<const Answers>)>;
@@ -77,7 +70,7 @@ class Generations {
     std::vector<Done> waiting;
   };
 
-  void Ask(const std::string& request, bool patient, Done done);
+  void Ask(const char* method, const std::string& what, Done done);
   void OnAnswer(pid_t pid, QueryAnswer answer, GenerationAnswer& result);
   void TakeStatistics(const Answers& answers);
   void TakeUsers(const Answers& answers);

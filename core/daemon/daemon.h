@@ -115,6 +115,7 @@ class Daemon {
   void EndDrainIn(Millis most);
   void Stop();
   void HandOver(Actions::Answer answer = {});
+  void GiveUpHandOver();
   void HandOverAdmin();
   std::vector<Generation> NextGenerations();
   void OnSuccessor(const std::string& failed);

@@ -37,8 +37,7 @@ void Daemon::OnTerm() {
   }
   if (draining_) return Stop();
   draining_ = true;
-  successor_.reset();
-  upgraded_ = {};
+  GiveUpHandOver();
   service_.Stopping();
   if (settings_->drain_delay.count() == 0 || !serving_) return Drain();
   log::Info(
@@ -100,10 +99,15 @@ void Daemon::OnDrainOver(evutil_socket_t, short, void* self) {
   event_add(daemon.drain_over_, &kAfterCut);
 }
 
-void Daemon::Stop() {
-  draining_ = true;
+void Daemon::GiveUpHandOver() {
   successor_.reset();
   upgraded_ = {};
+  if (control_) control_->CancelHandOver();
+}
+
+void Daemon::Stop() {
+  draining_ = true;
+  GiveUpHandOver();
   prober_->Stop();
   proxy_->Drain(shared_);
   proxy_->Stop();
@@ -183,7 +187,7 @@ std::vector<Generation> Daemon::NextGenerations() {
     return all;
   }
   all.push_back({::getpid(), ::time(nullptr), *path});
-  if (all.size() > Generations::kMost) all.erase(all.begin());
+  if (all.size() > kGenerationsMost) all.erase(all.begin());
   return all;
 }
 

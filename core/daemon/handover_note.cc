@@ -66,7 +66,7 @@ bool ReadGeneration(std::string_view entry, HandoverNote& note) {
   if (!good || !socket || socket->empty()) return false;
   one.socket = std::move(*socket);
   note.generations.push_back(std::move(one));
-  return note.generations.size() <= Generations::kMost;
+  return note.generations.size() <= kGenerationsMost;
 }
 
 // Parses one entry into the note; false: it is invalid. `rest` receives the file with further

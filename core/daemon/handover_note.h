@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "admin/generations.h"
+#include "admin/generation.h"
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/result.h"

@@ -28,7 +28,7 @@ class Service:
         self.echo = t.keep(Echo("sock:" + t.path("echo.sock")))
         self.here, self.log_path = "sock:" + t.path("in.sock"), t.path("rum.log")
         with open(UNIT) as f:
-            service = f.read().split("[Service]")[1].split("[Install]")[0]
+            service = f.read().split("\n[Service]\n")[1].split("\n[Install]\n")[0]
         kept = [line for line in service.splitlines() if line.split("=")[0] not in NOT_HERE]
         self.program = shutil.copy(t.run.build.rum, t.path("rum"))
         command = [self.program, "-s", self.here, "-d", self.echo.address, "--health-check", "off",

@@ -147,7 +147,7 @@ TEST(HandoverNote, IsRefusedWhenItCannotBeRead) {
 
 TEST(HandoverNote, ListsABoundedNumberOfOlderProcesses) {
   HandoverNote note = Example();
-  note.generations.resize(Generations::kMost, note.generations[0]);
+  note.generations.resize(kGenerationsMost, note.generations[0]);
   EXPECT_TRUE(ReadHandoverNote(WriteHandoverNote(note)).ok());
   note.generations.push_back(note.generations[0]);
   EXPECT_FALSE(ReadHandoverNote(WriteHandoverNote(note)).ok());
