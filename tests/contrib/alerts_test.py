@@ -297,6 +297,20 @@ class OperationsTest(unittest.TestCase):
         for kind in ("Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "ConfigMap"):
             self.assertRegex(text, r"(?m)^kind: %s$" % kind)
 
+    @unittest.skipUnless(shutil.which("kubectl"), "there is no kubectl")
+    def test_kustomization(self):
+        """The patches fit rum.yaml, and the script in redis.yaml can be read."""
+        text = subprocess.run(["kubectl", "kustomize", os.path.join(CONTRIB, "deploy", "kubernetes")],
+                              stdout=subprocess.PIPE, text=True, timeout=program.TIMEOUT,
+                              check=True).stdout
+        self.assertIn("- redis+sock:/run/redis/redis.sock?key=rum:user:{user}\n", text)
+        self.assertNotIn("secretName: rum-map", text)
+        self.assertNotIn("mountPath: /etc/rum/map", text)
+        script = re.search(r"^  start: \|\n((?:    .*\n|\n)+)", text, re.M)[1]
+        script = re.sub(r"^    ", "", script, flags=re.M)
+        self.assertIn("exec redis-server", script)
+        subprocess.run(["sh", "-n"], input=script, text=True, check=True, timeout=program.TIMEOUT)
+
 
 if __name__ == "__main__":
     unittest.main()
