@@ -27,7 +27,7 @@ class Token : public testing::Test {
 
 TEST_F(Token, IsTheOnlyLineOfItsFile) {
   const std::string shortest(16, 'a'), longest(512, 'z');
-  for (const std::string& end : {"", "\n", "\r\n"}) {
+  for (const char* end : {"", "\n", "\r\n"}) {
     for (const std::string& token : {shortest, longest}) {
       auto read = Of(token + end);
       ASSERT_TRUE(read.ok()) << read.error().text;
