@@ -282,7 +282,8 @@ void ForgetMap(const Call& call) {
   const auto user = call.request->Get("user"), all = call.request->Get("all");
   if (user.has_value() == all.has_value()) return Refuse(call, "name a user, or say --all");
   RemoteMap* remote = call.overview.proxy.remote_map();
-  if (!remote) return Refuse(call, "the user map has no source on another machine: nothing is cached");
+  if (!remote)
+    return Refuse(call, "the user map has no source on another machine: nothing is cached");
   user ? remote->Forget(*user) : remote->ForgetAll();
   call.request->Reply(Ok(), user ? "forgotten: the next login of this user asks the source"
                                  : "forgotten: the next logins ask the sources");

@@ -16,7 +16,8 @@ namespace {
 using State = RemoteMap::SourceState;
 
 // Calls `visit` for each remote source.
-void Each(const RemoteMap& remote, const std::function<void(const MapSource&, const State&)>& visit) {
+void Each(const RemoteMap& remote,
+          const std::function<void(const MapSource&, const State&)>& visit) {
   const auto states = remote.States();
   for (size_t i = 0; i < states.size(); ++i) {
     if (remote.sources()[i].remote()) visit(remote.sources()[i], states[i]);
@@ -58,8 +59,8 @@ void AddMapSources(const Proxy& proxy, nlohmann::ordered_json& map) {
                               {"failures", state.failures}});
   });
   const RecordCache& cache = remote.cache();
-  map["cache"] = {{"entries", cache.entries()}, {"bytes", cache.bytes()},
-                  {"hits", cache.hits()},       {"questions", remote.questions()},
+  map["cache"] = {{"entries", cache.entries()},     {"bytes", cache.bytes()},
+                  {"hits", cache.hits()},           {"questions", remote.questions()},
                   {"under_way", cache.questions()}, {"stale", cache.stale()},
                   {"evicted", cache.evicted()}};
 }

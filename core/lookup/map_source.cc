@@ -86,8 +86,8 @@ bool ReadNumber(std::string_view text, T& number) {
 // HOST, HOST:PORT or [IPV6]:PORT.
 Status ReadHost(std::string_view text, uint16_t port, MapSource& source) {
   std::string address = "tcp:" + std::string(text);
-  const bool has_port = text.rfind(':') != text.npos && text.rfind(':') + 1 < text.size() &&
-                        !text.ends_with(']');
+  const bool has_port =
+      text.rfind(':') != text.npos && text.rfind(':') + 1 < text.size() && !text.ends_with(']');
   if (!has_port) address += ":" + std::to_string(port);
   auto parsed = ParseAddress(address);
   if (!parsed) return parsed.error();
@@ -194,10 +194,10 @@ Result<MapSource> Parse(std::string_view text) {
   }
   std::string_view rest = text.substr(scheme->prefix.size());
   if (!scheme->local && HasPassword(rest)) {
-    return Bad(std::string(scheme->prefix) +
-               "... has a password, which ps would show to everybody: write it to a file, and give " +
-               (scheme->kind == MapSource::Kind::kRedis ? "--map-password-file"
-                                                        : "--map-token-file"));
+    return Bad(
+        std::string(scheme->prefix) +
+        "... has a password, which ps would show to everybody: write it to a file, and give " +
+        (scheme->kind == MapSource::Kind::kRedis ? "--map-password-file" : "--map-token-file"));
   }
   if (text.size() > kTextMost) return Bad("a source has more than 4096 bytes");
   source.kind = scheme->kind;

@@ -24,7 +24,7 @@ struct MapSource {
   std::string user;  // of AUTH; empty: the default user
   uint32_t database = 0;
   std::string key, field;
-  std::string marker = "rum:map:id";   // a key that is there while the map is complete
+  std::string marker = "rum:map:id";    // a key that is there while the map is complete
   std::string channel = "rum:changed";  // names users whose record has changed
 
   std::string target;  // HTTP: the path

@@ -79,7 +79,7 @@ class RecordCache {
  private:
   static constexpr size_t kShards = 32;
   struct Entry {
-    std::string_view key;  // of its place in `entries`
+    std::string_view key;                      // of its place in `entries`
     std::shared_ptr<const std::string> value;  // nullptr: there is no such user
     uint64_t at = 0;                           // when the source answered
     uint64_t epoch = 0;                        // of the source then

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/resp.h"
 #include "lookup/remote_source.h"
-#include "lookup/resp.h"
 #include "lookup/source_stream.h"
 
 namespace rum {
@@ -36,12 +36,12 @@ class RedisSource final : public RemoteSource, private SourceStream::Owner {
     kHello,
     kSubscribe,
     kSelect,
-    kOptional,    // an error is no fault
-    kPolicy,      // of eviction
-    kFirstMark,   // the last one of the greeting
-    kMark,        // a check
-    kRecord,      // of `user`
-    kMulti,       // the five below and this confirm that there is no such user
+    kOptional,   // an error is no fault
+    kPolicy,     // of eviction
+    kFirstMark,  // the last one of the greeting
+    kMark,       // a check
+    kRecord,     // of `user`
+    kMulti,      // the five below and this confirm that there is no such user
     kQueued,
     kConfirmed,
   };
@@ -101,14 +101,14 @@ class RedisSource final : public RemoteSource, private SourceStream::Owner {
   uint64_t retry_at_ = 0;
   unsigned failures_ = 0;  // in a row
   std::vector<SocketAddress> addresses_;
-  size_t address_ = 0;  // the one in use
-  bool down_ = false;   // as reported
+  size_t address_ = 0;           // the one in use
+  bool down_ = false;            // as reported
   std::deque<Pending> pending_;  // replies to come, in order
   std::deque<Question> held_;    // questions that wait for the connection
   uint64_t checked_ = 0;         // when the last check was sent
   bool checking_ = false;
   unsigned strangers_ = 0;  // records of other users in a row
-  bool resp2_ = false;  // the server has no RESP3
+  bool resp2_ = false;      // the server has no RESP3
   bool policy_logged_ = false, channel_logged_ = false;
   std::minstd_rand random_{std::random_device{}()};
 };

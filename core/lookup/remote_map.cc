@@ -57,6 +57,9 @@ Status RemoteMap::Start(OnDestinations on_destinations) {
   for (size_t i = 0; i < sources_.size(); ++i) {
     remotes_.push_back(sources_[i].remote() ? std::make_unique<Source>() : nullptr);
   }
+#ifdef HAVE_CURL
+  StartHttp();
+#endif
   sigset_t all, old;
   sigfillset(&all);
   for (int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&all, number);
@@ -66,12 +69,21 @@ Status RemoteMap::Start(OnDestinations on_destinations) {
   return Ok();
 }
 
+std::unique_ptr<RemoteSource> RemoteMap::Make(size_t source) {
+#ifdef HAVE_CURL
+  if (sources_[source].kind == MapSource::Kind::kHttp) {
+    return MakeHttpSource(*this, source, sources_[source], settings_.source);
+  }
+#endif
+  return MakeRedisSource(*this, source, sources_[source], settings_.source);
+}
+
 void RemoteMap::Run() {
   pthread_setname_np(pthread_self(), "rum-lookup");
   event_add(destinations_due_.get(), &kDestinationsEvery);
   for (size_t i = 0; i < sources_.size(); ++i) {
     if (!remotes_[i]) continue;
-    remotes_[i]->remote = MakeRedisSource(*this, i, sources_[i], settings_.source);
+    remotes_[i]->remote = Make(i);
     remotes_[i]->remote->Start();
   }
   event_base_dispatch(base_.get());

@@ -64,11 +64,11 @@ class RemoteMap final : private SourceHost {
   const RecordCache& cache() const { return cache_; }
 
   struct SourceState {
-    bool known = false;  // a first connection was made, or has failed
-    bool answered = false;  // it was usable at least once
-    bool up = false;     // it answers
-    std::string fault;   // what is wrong; also of a source that answers
-    int64_t since = 0;   // seconds since 1970, of `up`
+    bool known = false;                    // a first connection was made, or has failed
+    bool answered = false;                 // it was usable at least once
+    bool up = false;                       // it answers
+    std::string fault;                     // what is wrong; also of a source that answers
+    int64_t since = 0;                     // seconds since 1970, of `up`
     uint64_t questions = 0, failures = 0;  // asked, and answered with "unavailable"
   };
   // [any] By source of -M.
@@ -96,6 +96,7 @@ class RemoteMap final : private SourceHost {
   void Suspect(size_t source) override { cache_.Suspect(source); }
   void Report(size_t source, bool usable, const std::string& fault) override;
 
+  std::unique_ptr<RemoteSource> Make(size_t source);
   void Run();
   void AskSource(size_t source, const std::string& user);
   void Remember(const std::string& value);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "config.h"
 #include "lookup/map_source.h"
 #include "lookup/record_cache.h"
 #include "tls/tls_context.h"
@@ -40,11 +41,11 @@ class SourceHost {
 
 // What a source is made from, beside its own line of -M.
 struct SourceOptions {
-  std::string password;  // of Redis; empty: none
-  std::string token;     // for HTTP
+  std::string password;                   // of Redis; empty: none
+  std::string token;                      // for HTTP
   std::shared_ptr<const TlsContext> tls;  // verifies; nullptr: no source has TLS
   std::string authorities;                // the file that tls was made from; empty: the system's
-  uint64_t timeout = 2000;  // ms for a look-up, and for a connection
+  uint64_t timeout = 2000;                // ms for a look-up, and for a connection
 };
 
 class RemoteSource {
@@ -59,5 +60,11 @@ class RemoteSource {
 std::unique_ptr<RemoteSource> MakeRedisSource(SourceHost& host, size_t index,
                                               const MapSource& source,
                                               const SourceOptions& options);
+
+#ifdef HAVE_CURL
+std::unique_ptr<RemoteSource> MakeHttpSource(SourceHost& host, size_t index,
+                                             const MapSource& source, const SourceOptions& options);
+void StartHttp();  // [main] before the first of them
+#endif
 
 }  // namespace rum

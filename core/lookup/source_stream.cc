@@ -162,7 +162,8 @@ void SourceStream::Write() {
     ssize_t n;
     if (ssl_) {
       ERR_clear_error();
-      n = SSL_write(ssl_.get(), out_.data(), static_cast<int>(std::min<size_t>(out_.size(), kRead)));
+      n = SSL_write(ssl_.get(), out_.data(),
+                    static_cast<int>(std::min<size_t>(out_.size(), kRead)));
       const int why = n > 0 ? 0 : SSL_get_error(ssl_.get(), static_cast<int>(n));
       if (why == SSL_ERROR_WANT_WRITE) return AwaitWritable();
       if (why == SSL_ERROR_WANT_READ) return;

@@ -64,8 +64,8 @@ class SourceStream {
   std::shared_ptr<const TlsContext> tls_;
   std::unique_ptr<SSL, decltype(&SSL_free)> ssl_ = {nullptr, SSL_free};
   Event readable_ = {nullptr, event_free}, writable_ = {nullptr, event_free};
-  Event soon_;            // to send what waits, or to report the failure of Connect()
-  std::string failed_;    // why Connect() failed at once
+  Event soon_;          // to send what waits, or to report the failure of Connect()
+  std::string failed_;  // why Connect() failed at once
   std::string in_, out_;
 };
 

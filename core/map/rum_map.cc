@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/escape.h"
+#include "base/resp.h"
 #include "config.h"
 #include "map/atomic_file.h"
 #include "map/column.h"
@@ -38,6 +39,7 @@ constexpr int kNo = 1;  // not found, or the input or map has problems
 constexpr int kUsage = 2;
 constexpr size_t kMaxProblems = 20;
 constexpr size_t kMaxPassword = 65536;
+constexpr std::string_view kRedisMarker = "rum:map:id";  // as rum expects it
 
 volatile sig_atomic_t g_stopped = 0;
 
@@ -114,27 +116,48 @@ int Build(MapBuildOptions options, bool quiet) {
   return kDone;
 }
 
-// Writes all lines; false if the disk is full or the reader is gone.
-bool WriteLines(const MapFile& map, FILE* out) {
-  map.Visit([out](std::string_view user, std::string_view value) {
-    std::string line = FormatMapLine(user, value) + "\n";
-    return !g_stopped && fwrite(line.data(), 1, line.size(), out) == line.size();
+// How `dump` writes: as lines of text, or as commands of Redis.
+struct DumpForm {
+  bool redis = false;
+  std::string prefix;  // of the users' keys
+};
+
+// Writes all records; false if the disk is full or the reader is gone. For Redis the marker is
+// last, so that nobody believes in users that are not there before all are.
+bool WriteRecords(const MapFile& map, const DumpForm& form, FILE* out) {
+  uint64_t users = 0;
+  auto write = [out](const std::string& text) {
+    return !g_stopped && fwrite(text.data(), 1, text.size(), out) == text.size();
+  };
+  map.Visit([&](std::string_view user, std::string_view value) {
+    const std::string line = FormatMapLine(user, value);
+    if (!form.redis) return write(line + "\n");
+    if (map.Hides(value)) return true;
+    std::string command;
+    AppendResp(command, {"SET", form.prefix + std::string(user), line});
+    ++users;
+    return write(command);
   });
+  if (form.redis) {
+    std::string command;
+    AppendResp(command, {"SET", kRedisMarker, std::to_string(users)});
+    write(command);
+  }
   return fflush(out) == 0 && !ferror(out);
 }
 
-int Dump(const std::string& path, const std::string& out) {
+int Dump(const std::string& path, const std::string& out, const DumpForm& form) {
   auto map = MapFile::Load(path);
   if (!map) return Complain(map.error());
   if (out.empty()) {
-    if (WriteLines(**map, stdout)) return kDone;
+    if (WriteRecords(**map, form, stdout)) return kDone;
     return Complain({Fault::kSystem, std::string("standard output: ") + std::strerror(errno)});
   }
   CatchSignals();
   auto file = AtomicFile::Make(out);
   if (!file) return Complain(file.error());
   std::unique_ptr<FILE, int (*)(FILE*)> stream(fdopen(dup(file->fd()), "w"), fclose);
-  if (!stream || !WriteLines(**map, stream.get())) {
+  if (!stream || !WriteRecords(**map, form, stream.get())) {
     return Complain({Fault::kSystem, out + ": " + std::strerror(errno)});
   }
   if (g_stopped) return Complain({Fault::kSystem, out + ": not written: interrupted"});
@@ -350,6 +373,7 @@ Lines that begin with # are comments.
   rum-map check users.cdb              report its problems
   rum-map dump users.cdb               print the text form
   rum-map get users.cdb alice          print alice's server
+  rum-map dump --redis rum:user: users.cdb | redis-cli --pipe    fill Redis
 
 Exit codes: 0 success; 1 user not found, or problems in the map or the text; 2 invalid command
 line; 4 map broken or unreadable; 6 system error, such as a full disk.)";
@@ -377,6 +401,11 @@ int Run(int argc, char** argv) {
   std::string map, text_out, user;
   auto* dump = app.add_subcommand("dump", "Print the text form of a map, including its secrets");
   dump->add_option("FILE", map, "the map")->required();
+  DumpForm form;
+  auto* redis = dump->add_option("--redis", form.prefix,
+                                 "write commands for redis-cli --pipe, which set a key for each "
+                                 "user, PREFIX and the name, and then rum:map:id");
+  redis->type_name("PREFIX");
   dump->add_option("-o,--output", text_out, "write to this file (mode 0600)");
   dump->footer("The text contains the secrets: protect it like the map.");
 
@@ -408,7 +437,8 @@ int Run(int argc, char** argv) {
     return kUsage;
   }
   if (*build) return Build(build_options, quiet);
-  if (*dump) return Dump(map, text_out);
+  form.redis = redis->count() > 0;
+  if (*dump) return Dump(map, text_out, form);
   if (*check) return Check(map, quiet);
   if (*get) return Get(map, user);
   if (*hash) return Hash();

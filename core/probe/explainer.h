@@ -50,9 +50,9 @@ class Explainer {
     Done done;
     Explanation explanation;
     std::unique_ptr<MapWalk> walk;  // while the record is looked up
-    bool allowed = true;           // result of the checks that need no server
-    std::vector<Address> servers;  // of the route
-    size_t server = 0;             // index of the server being checked
+    bool allowed = true;            // result of the checks that need no server
+    std::vector<Address> servers;   // of the route
+    size_t server = 0;              // index of the server being checked
   };
 
   void Begin();

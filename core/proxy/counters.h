@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "base/close_reasons.h"
-#include "limits/refusals.h"
-#include "limits/verdicts.h"
 #include "base/counter.h"
 #include "base/histogram.h"
+#include "limits/refusals.h"
+#include "limits/verdicts.h"
 
 namespace rum {
 

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "base/close_reasons.h"
-#include "base/keyed_hash.h"
 #include "base/counter.h"
+#include "base/keyed_hash.h"
 
 namespace rum {
 

@@ -56,8 +56,8 @@ inline constexpr OptionRow kOptionRows[] = {
      "the protocol module (passthrough.so; with -M " RUM_MAP_MODULE ")"},
     {"-M,--map", "SOURCE[,SOURCE...]", "Protocol",
      "the user map: a CDB file made by rum-map, read again when it is replaced; "
-     "redis://HOST:PORT/DB?key=rum:user:{user}; http://HOST:PORT/PATH/{user}; or several, asked in "
-     "this order"},
+     "redis://HOST:PORT/DB?key=rum:user:{user}; http://HOST:PORT/PATH/{user}; or several, each for "
+     "the users that those before do not know"},
     {"--module-dir", "DIR", "Protocol", "directory of the modules (" RUM_MODULE_DIR ")"},
     {"--state-dir", "DIR", "Protocol",
      "directory for what rum learns about servers and for its own certificate (" RUM_STATE_DIR ")"},
@@ -72,8 +72,7 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--map-password-file", "FILE", kMapGroup, "the password for Redis, in the first line of FILE"},
     {"--map-token-file", "FILE", kMapGroup,
      "the bearer token for HTTP sources, in the first line of FILE"},
-    {"--map-ca", "FILE", kMapGroup,
-     "CA certificates for rediss: and https:, PEM (the system's)"},
+    {"--map-ca", "FILE", kMapGroup, "CA certificates for rediss: and https:, PEM (the system's)"},
 
     {"--tls", "off|on|require", "TLS",
      "TLS inside the protocol, for clients: off, offered or required (off)", true},
@@ -264,8 +263,7 @@ inline constexpr GoneOption kGoneOptions[] = {
     {"ext", 'E', "6.7",
      "write --map with the address of the service, such as http://127.0.0.1:8080/users/{user}; see "
      "OLDER VERSIONS in rum(8)"},
-    {"ext-timeout", 0, "6.7",
-     "write --map-timeout"},
+    {"ext-timeout", 0, "6.7", "write --map-timeout"},
     {RUM_GONE_MAP_OPTION, 0, "6.7", "it has no module; -P selects a module now"},
     {"from", 0, nullptr, "write --explain USER@IP"},
     {"group", 0, nullptr, "write --user NAME:GROUP"},

@@ -26,7 +26,7 @@ except ImportError:
 CONTRIB = os.path.join(SOURCE, "contrib")
 # Options of other programs that the pages mention.
 FOREIGN = {"--chmod", "--chown", "--dry-run", "--fail", "--from-file", "--jobs", "--keep-failed",
-           "--max-time", "--output", "--set", "--silent"}
+           "--max-time", "--output", "--pipe", "--redis", "--set", "--silent"}
 # Nobody can do anything about these: they are how sessions end.
 NO_ACTION = {"client_closed", "upstream_closed", "probed"}
 

@@ -90,9 +90,8 @@ TEST(MapSource, RefusesMistakes) {
 TEST(MapSource, NoErrorShowsAPassword) {
   for (const char* text : {"redis://:s3cr3t@h/?key={user}", "redis://u:s3cr3t@h/?key=x",
                            "http://u:s3cr3t@h/x", "redis://h/?key={user}&password=s3cr3t"}) {
-    EXPECT_EQ(FaultOf(text).find("redis://h/?") == std::string::npos
-                  ? FaultOf(text).find("s3cr3t")
-                  : std::string::npos,
+    EXPECT_EQ(FaultOf(text).find("redis://h/?") == std::string::npos ? FaultOf(text).find("s3cr3t")
+                                                                     : std::string::npos,
               std::string::npos)
         << FaultOf(text);
   }

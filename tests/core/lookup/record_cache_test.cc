@@ -25,7 +25,8 @@ class RecordCacheTest : public ::testing::Test {
  protected:
   // What Begin() says; waiters count in `answered`.
   Ask Begin(const std::string& user, uint64_t now) {
-    return cache_.Begin(0, user, now, [this](RemoteAnswer a) { answered_.push_back(a); }, &answer_);
+    return cache_.Begin(
+        0, user, now, [this](RemoteAnswer a) { answered_.push_back(a); }, &answer_);
   }
   void End(const std::string& user, uint64_t now, RemoteAnswer answer) {
     auto ended = cache_.Answer(0, user, now, std::move(answer));
@@ -139,7 +140,8 @@ TEST_F(RecordCacheTest, ThreadsMayUseItTogether) {
       for (int i = 0; i < 5000; ++i) {
         const std::string user = "u" + std::to_string((i * 7 + t) % 50);
         RemoteAnswer answer;
-        if (cache_.Begin(0, user, i, [](RemoteAnswer) {}, &answer) == Ask::kBegun) {
+        if (cache_.Begin(
+                0, user, i, [](RemoteAnswer) {}, &answer) == Ask::kBegun) {
           cache_.Answer(0, user, i, Found(user));
         } else if (answer.value) {
           EXPECT_EQ(*answer.value, user);

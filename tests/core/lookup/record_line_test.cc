@@ -12,7 +12,8 @@ namespace {
 TEST(RecordLine, IsTheLineOfTheUserInTheTextForm) {
   bool other = true;
   for (const char* end : {"", "\n", "\r\n"}) {
-    auto value = ReadRecordLine("al ice", std::string("al\\sice - tcp:db1:3306 max=20") + end, &other);
+    auto value =
+        ReadRecordLine("al ice", std::string("al\\sice - tcp:db1:3306 max=20") + end, &other);
     ASSERT_TRUE(value) << value.error().text;
     EXPECT_EQ(ParseMapRecord(*value)->destination, "tcp:db1:3306");
     EXPECT_FALSE(other);

@@ -1,4 +1,4 @@
-#include "lookup/resp.h"
+#include "base/resp.h"
 
 #include <charconv>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "lookup/resp.h"
+#include "base/resp.h"
 
 #include <gtest/gtest.h>
 
@@ -53,9 +53,9 @@ TEST(Resp, AwaitsTheRestOfAReplyAtEachByte) {
 }
 
 TEST(Resp, RefusesWhatIsNoReply) {
-  for (const char* bytes : {"HTTP/1.1 200 OK\r\n", "\r\n", "+a\n", "$\r\n", "$x\r\n", "$-2\r\n", ":\r\n",
-                            ":1x\r\n", "*-2\r\n", "$1\r\nabc", "#x\r\n", "_x\r\n",
-                            "*1\r\n>1\r\n+a\r\n", "\n"}) {
+  for (const char* bytes :
+       {"HTTP/1.1 200 OK\r\n", "\r\n", "+a\n", "$\r\n", "$x\r\n", "$-2\r\n", ":\r\n", ":1x\r\n",
+        "*-2\r\n", "$1\r\nabc", "#x\r\n", "_x\r\n", "*1\r\n>1\r\n+a\r\n", "\n"}) {
     EXPECT_EQ(Read(bytes), RespRead::kBroken) << bytes;
   }
 }

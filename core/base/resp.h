@@ -11,17 +11,17 @@
 namespace rum {
 
 // Bounds of one reply; whatever announces more is broken, before a byte of it is awaited.
-inline constexpr size_t kRespBulkMost = 64 * 1024;  // bytes of a string
-inline constexpr size_t kRespLineMost = 4 * 1024;   // bytes of a line
-inline constexpr size_t kRespItemsMost = 1024;      // elements, all levels together
-inline constexpr int kRespDepthMost = 6;            // arrays in arrays
+inline constexpr size_t kRespBulkMost = 64 * 1024;    // bytes of a string
+inline constexpr size_t kRespLineMost = 4 * 1024;     // bytes of a line
+inline constexpr size_t kRespItemsMost = 1024;        // elements, all levels together
+inline constexpr int kRespDepthMost = 6;              // arrays in arrays
 inline constexpr size_t kRespReplyMost = 256 * 1024;  // bytes in all
 
 struct RespReply {
   enum class Type : uint8_t { kText, kError, kNumber, kNil, kArray, kPush };
   Type type = Type::kNil;
-  std::string text;               // kText: of a simple or bulk string; kError: the message
-  int64_t number = 0;             // kNumber
+  std::string text;              // kText: of a simple or bulk string; kError: the message
+  int64_t number = 0;            // kNumber
   std::vector<RespReply> items;  // kArray (a map has its keys and values in turn), kPush
 
   bool is(std::string_view word) const { return type == Type::kText && text == word; }

@@ -1,0 +1,202 @@
+// What a Redis replies: greeting, records, changes. Whatever does not fit the questions ends the
+// connection.
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/escape.h"
+#include "base/log.h"
+#include "lookup/record_line.h"
+#include "lookup/redis_source.h"
+#include "map/column.h"
+
+namespace rum {
+namespace {
+
+using Type = RespReply::Type;
+
+// Records of other users in a row: the server's replies are out of step with the questions.
+constexpr unsigned kStrangersMost = 3;
+
+std::string Printable(std::string_view text) {
+  std::string out;
+  AppendEscaped(out, text.substr(0, 120));
+  return out;
+}
+
+std::string Describe(const RespReply& reply) {
+  return reply.type == Type::kError ? Printable(reply.text) : "an unexpected reply";
+}
+
+}  // namespace
+
+void RedisSource::OnBytes(std::string& bytes) {
+  size_t at = 0;
+  const uint64_t generation = generation_;
+  while (true) {
+    RespReply reply;
+    size_t used = 0;
+    const RespRead read = ReadResp(std::string_view(bytes).substr(at), &used, &reply);
+    if (read == RespRead::kMore) break;
+    if (read == RespRead::kBroken) return Lose("it sends no valid replies", false);
+    at += used;
+    reply.type == Type::kPush ? OnPush(reply) : OnReply(reply);
+    if (generation != generation_) return;  // lost
+  }
+  bytes.erase(0, at);
+}
+
+void RedisSource::OnReply(const RespReply& reply) {
+  if (pending_.empty()) return Lose("it sends replies that nobody asked for", false);
+  const Pending front = std::move(pending_.front());
+  pending_.pop_front();
+  switch (front.what) {
+    case Expected::kRecord:
+      return OnRecord(front, reply);
+    case Expected::kMulti:
+    case Expected::kQueued:
+      // Errors come with the reply of EXEC, too.
+      if (reply.type == Type::kError) return;
+      if (reply.is(front.what == Expected::kMulti ? "OK" : "QUEUED")) return;
+      return Lose("its replies do not fit the questions", false);
+    case Expected::kConfirmed:
+      return OnConfirmed(front, reply);
+    case Expected::kMark:
+      checking_ = false;
+      return OnMark(reply);
+    default:
+      return OnGreeting(front.what, reply);
+  }
+}
+
+void RedisSource::OnGreeting(Expected what, const RespReply& reply) {
+  const bool error = reply.type == Type::kError;
+  switch (what) {
+    case Expected::kAuth:
+      if (!reply.is("OK")) return Lose("AUTH: " + Describe(reply), false);
+      return Hello();
+    case Expected::kHello:
+      if (!error) {
+        resp2_ = false;
+        return Subscribe();
+      }
+      if (!reply.text.starts_with("ERR unknown command") && !reply.text.starts_with("NOPROTO")) {
+        return Lose("HELLO: " + Describe(reply), false);
+      }
+      if (!std::exchange(resp2_, true)) {
+        log::Warning("{}: the server has no RESP3: changes are seen when --map-ttl is over",
+                     source_.text);
+      }
+      return FinishGreeting();
+    case Expected::kSubscribe:  // success is a push
+      if (!error) return Lose("its replies do not fit the questions", false);
+      if (!std::exchange(channel_logged_, true)) {
+        log::Warning("{}: cannot listen to changes: {}", source_.text, Describe(reply));
+      }
+      return FinishGreeting();
+    case Expected::kSelect:
+      if (!reply.is("OK")) return Lose("SELECT: " + Describe(reply), false);
+      return;
+    case Expected::kPolicy:
+      return OnPolicy(reply);
+    case Expected::kFirstMark:
+      if (error) return Lose(Describe(reply), false);
+      if (failures_ > 0) log::Info("{}: the source is up", source_.text);
+      BecomeReady();
+      return OnMark(reply);
+    default:
+      return;
+  }
+}
+
+// A server that evicts keys would lose users.
+void RedisSource::OnPolicy(const RespReply& reply) {
+  if (reply.type != Type::kArray || reply.items.size() != 2) return;
+  const std::string& policy = reply.items[1].text;
+  if (!policy.starts_with("allkeys-") || std::exchange(policy_logged_, true)) return;
+  log::Warning("{}: maxmemory-policy is {}: the server may evict users; set noeviction",
+               source_.text, Printable(policy));
+}
+
+void RedisSource::OnMark(const RespReply& reply) {
+  std::string fault;
+  if (reply.type == Type::kNil) {
+    fault = "the key " + Printable(source_.marker) +
+            " is missing: that a user does not exist is not believed";
+  } else if (reply.type != Type::kText) {
+    fault = Describe(reply);
+  }
+  host_.Report(index_, true, fault);
+}
+
+void RedisSource::OnRecord(const Pending& question, const RespReply& reply) {
+  if (reply.type == Type::kNil) return Confirm(question.user, question.at);
+  if (reply.type == Type::kError) return Unavailable(question.user, Describe(reply));
+  if (reply.type != Type::kText) return Lose("its replies do not fit the questions", false);
+  bool other = false;
+  auto value = ReadRecordLine(question.user, reply.text, &other);
+  strangers_ = other ? strangers_ + 1 : 0;
+  if (value) {
+    return host_.Answer(index_, question.user,
+                        {.kind = RemoteAnswer::Kind::kFound,
+                         .value = std::make_shared<const std::string>(std::move(*value)),
+                         .why = {}});
+  }
+  const std::string why = "user " + QuoteBytes(question.user) + " " + value.error().text;
+  log::Warning("{}: {}", source_.text, why);
+  Unavailable(question.user, why);
+  if (strangers_ >= kStrangersMost) Lose("its replies do not fit the questions", false);
+}
+
+// The record, the marker and the name as of one moment: the name shows that the reply is that of
+// this question.
+void RedisSource::OnConfirmed(const Pending& question, const RespReply& reply) {
+  if (reply.type == Type::kError) return Unavailable(question.user, Describe(reply));
+  if (reply.type != Type::kArray || reply.items.size() != 3 || !reply.items[2].is(question.user)) {
+    Unavailable(question.user, "its replies do not fit the questions");
+    return Lose("its replies do not fit the questions", false);
+  }
+  const RespReply& record = reply.items[0];
+  const RespReply& mark = reply.items[1];
+  if (record.type == Type::kText) return OnRecord(question, record);  // it was written meanwhile
+  if (record.type != Type::kNil) return Unavailable(question.user, Describe(record));
+  if (mark.type == Type::kText) {
+    return host_.Answer(index_, question.user,
+                        {.kind = RemoteAnswer::Kind::kNotFound, .value = nullptr, .why = {}});
+  }
+  OnMark(mark);
+  Unavailable(question.user, "there is no such key, but no key " + Printable(source_.marker) +
+                                 " either: the server may be empty");
+}
+
+void RedisSource::OnPush(const RespReply& push) {
+  if (push.items.empty()) return;
+  const RespReply& kind = push.items[0];
+  if (kind.is("subscribe")) {
+    if (pending_.empty() || pending_.front().what != Expected::kSubscribe) return;
+    pending_.pop_front();
+    return FinishGreeting();
+  }
+  if (kind.is("invalidate") && push.items.size() == 2) return OnInvalidated(push.items[1]);
+  if (!kind.is("message") || push.items.size() != 3) return;
+  const std::string& user = push.items[2].text;
+  user == "*" ? host_.Suspect(index_) : host_.Forget(index_, user);
+}
+
+// Keys that have changed; nil: all (FLUSHALL).
+void RedisSource::OnInvalidated(const RespReply& keys) {
+  if (keys.type == Type::kNil) return host_.Suspect(index_);
+  for (const RespReply& key : keys.items) {
+    std::string_view user = key.text;
+    if (user.size() < prefix_.size() + suffix_.size() || !user.starts_with(prefix_) ||
+        !user.ends_with(suffix_)) {
+      continue;
+    }
+    user.remove_prefix(prefix_.size());
+    user.remove_suffix(suffix_.size());
+    host_.Forget(index_, user);
+  }
+}
+
+}  // namespace rum
