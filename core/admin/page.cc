@@ -291,6 +291,9 @@ class Page {
       Line(user, Grouped(sessions));
     }
     Line("all users with sessions", Grouped(Number("limits", "users")), true);
+    if (proxy_.share()) {
+      Line("processes that share limits", Grouped(Number("share", "processes") + 1), true);
+    }
     EndBox();
   }
 
