@@ -21,6 +21,7 @@
 #include "daemon/privileges.h"
 #include "daemon/remote_map_start.h"
 #include "daemon/service.h"
+#include "daemon/share_start.h"
 #include "daemon/successor.h"
 #include "geo/geo_database.h"
 #include "limits/descriptors.h"
@@ -52,9 +53,9 @@ std::string Lines(const std::string& text) {
 std::string Unreadable(const Settings& settings, const Identity& identity) {
   for (const std::string& path :
        {settings.map, settings.map_password_file, settings.map_token_file, settings.map_ca,
-        settings.geo_db, settings.tls.files.certificate, settings.tls.files.key,
-        settings.tls.files.authorities, settings.tls.upstream_authorities,
-        settings.stats_token_file}) {
+        settings.share_password_file, settings.share_ca, settings.geo_db,
+        settings.tls.files.certificate, settings.tls.files.key, settings.tls.files.authorities,
+        settings.tls.upstream_authorities, settings.stats_token_file}) {
     const int error = path.empty() ? 0 : ErrorOfReadingAs(identity, path);
     if (error == 0 || error == ENOENT) continue;  // reported where it is read
     return path + ": the user of --user cannot read it, as at a reload: " + std::strerror(error);
@@ -93,6 +94,7 @@ int Check(const CommandLine& line) {
   for (const std::string& source : down ? *down : std::vector<std::string>()) {
     std::fputs(Lines("warning: the source is down: " + source).c_str(), stderr);
   }
+  if (auto share = CheckShare(settings); !share) add(share.error().text);
   if (!settings.geo_db.empty()) {
     if (auto geo = GeoDatabase::Load(settings.geo_db); !geo) {
       add("--geo-db: " + geo.error().text);

@@ -164,6 +164,8 @@ void Users(const Call& call) {
   const size_t bound = std::min<uint64_t>(most->value_or(kListed), SessionLister::kMost);
   for (const auto& [user, sessions] : TopUsers(users, older, bound)) {
     json["users"].push_back({{"user", user}, {"sessions", sessions}});
+    if (!call.overview.proxy.share()) continue;
+    json["users"].back()["elsewhere"] = call.overview.proxy.other_nodes().SessionsOfUser(user);
   }
   ReplyJson(*call.request, json);
 }

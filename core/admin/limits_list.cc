@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "admin/share_report.h"
 #include "admin/totals.h"
 #include "limits/access_control.h"
 #include "limits/admission.h"
@@ -75,6 +76,7 @@ nlohmann::ordered_json LimitsJson(const Proxy& proxy) {
     }
     json["limits"].push_back(std::move(one));
   }
+  json["share"] = ShareJson(proxy);
   return json;
 }
 

@@ -295,6 +295,9 @@ class Page {
     for (const LoginPauses::Entry& pause : proxy_.pauses().List()) {
       Line("paused: " + Describe(pause.kind, pause.name), Grouped(pause.held) + " wait");
     }
+    if (proxy_.share()) {
+      Line("processes that share limits", Grouped(Number("share", "processes") + 1), true);
+    }
     EndBox();
   }
 

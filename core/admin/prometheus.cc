@@ -6,6 +6,7 @@
 #include "admin/map_sources.h"
 #include "admin/prometheus_servers.h"
 #include "admin/readiness.h"
+#include "admin/share_report.h"
 #include "admin/statistics.h"
 #include "admin/totals.h"
 #include "base/clock.h"
@@ -165,6 +166,7 @@ std::string StatisticsPrometheus(const Overview& overview) {
         overview.map->journal_error().empty() ? 0 : 1);
   }
   WriteMapSourceMetrics(proxy, out);
+  WriteShareMetrics(proxy, out);
   const FileWatchStats geo = overview.geo ? overview.geo->stats() : FileWatchStats();
   one("rum_geo_ranges", "gauge", "Ranges of addresses in the country database",
       overview.geo ? overview.geo->current()->ranges() : 0);

@@ -8,6 +8,7 @@
 #include "admin/generations.h"
 #include "admin/map_sources.h"
 #include "admin/servers.h"
+#include "admin/share_report.h"
 #include "admin/statistics.h"
 #include "admin/totals.h"
 #include "limits/resident.h"
@@ -59,6 +60,7 @@ VerdictFacts FactsOf(const Overview& overview, const ServerList& servers) {
                         .certificate_end = CertificateNotAfter(overview),
                         .has_map = overview.map != nullptr,
                         .source_faults = SourceFaults(proxy),
+                        .share_fault = ShareFault(proxy),
                         .now = ::time(nullptr)};
   if (overview.older) {
     const auto& states = overview.older->states();

@@ -8,10 +8,11 @@
 #include <string>
 
 #include "admin/generations.h"
-#include "admin/merge.h"
 #include "admin/map_sources.h"
+#include "admin/merge.h"
 #include "admin/readiness.h"
 #include "admin/servers.h"
+#include "admin/share_report.h"
 #include "admin/totals.h"
 #include "base/clock.h"
 #include "base/escape.h"
@@ -201,6 +202,7 @@ nlohmann::ordered_json StatisticsTree(const Overview& overview, const ServerList
     json["map"]["journal_error"] = overview.map ? overview.map->journal_error() : std::string();
   }
   AddMapSources(proxy, json["map"]);
+  json["share"] = ShareJson(proxy);
   json["geo"]["configured"] = overview.geo != nullptr;
   const FileWatchStats geo = overview.geo ? overview.geo->stats() : FileWatchStats();
   json["geo"]["ranges"] = overview.geo ? overview.geo->current()->ranges() : 0;

@@ -30,6 +30,9 @@ class Judgement {
     Older();
     Certificate();
     Map();
+    if (!facts_.share_fault.empty()) {
+      Add(Level::kWarning, "limits are not fully shared: " + facts_.share_fault);
+    }
     Memory();
     std::stable_sort(verdict_.reasons.begin(), verdict_.reasons.end(),
                      [](const auto& a, const auto& b) { return a.level > b.level; });

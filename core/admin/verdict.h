@@ -20,6 +20,7 @@ struct VerdictFacts {
   int64_t certificate_end = 0;               // seconds since 1970, as below; 0: no certificate
   bool has_map = false;
   std::vector<std::string> source_faults;  // of the map's sources on other machines
+  std::string share_fault;                 // why limits are not shared; empty: nothing is wrong
   int64_t map_loaded_at = 0;               // 0: never
   uint64_t map_records = 0;
   bool map_refused = false;  // the newest file; the one before is in use

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -27,7 +28,7 @@ class Cidr {
   // canonical text, such as "192.0.2.0/24"
   std::string text() const;
 
-  bool operator==(const Cidr&) const = default;
+  auto operator<=>(const Cidr&) const = default;
   // Keyed: clients that choose their address cannot choose its hash bucket.
   struct Hash {
     size_t operator()(const Cidr& cidr) const;

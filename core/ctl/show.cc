@@ -51,6 +51,15 @@ std::string Silent(const Json& s) {
   return lines;
 }
 
+// What --share does, if it is given.
+std::string Sharing(const Json& share) {
+  if (!share.value("configured", false)) return {};
+  const std::string fault = Shown(share.at("fault"));
+  return "shared with " + Shown(share.at("processes")) + " other processes, " +
+         ShowDuration(share.at("age_seconds").get<double>()) + " ago" +
+         (fault.empty() ? "" : ": " + fault) + "\n";
+}
+
 }  // namespace
 
 std::string VerdictWord(const Json& stats) {
@@ -141,11 +150,15 @@ std::string ShowDestinations(const Json& s) {
 
 std::string ShowUsers(const Json& s) {
   const bool over_time = s.contains("samples");
+  const bool shared = std::any_of(s.at("users").begin(), s.at("users").end(),
+                                  [](const Json& one) { return one.contains("elsewhere"); });
   std::vector<std::vector<std::string>> rows = {{"USER", "SESSIONS"}};
+  if (shared) rows[0].push_back("ELSEWHERE");
   if (over_time) rows = {{"USER", "MEAN", "MOST"}};
   for (const Json& one : s.at("users")) {
     if (!over_time) {
       rows.push_back({Shown(one.at("user")), Shown(one.at("sessions"))});
+      if (shared) rows.back().push_back(Shown(one.value("elsewhere", Json(0))));
       continue;
     }
     char mean[32];
@@ -169,7 +182,7 @@ std::string ShowLimits(const Json& s) {
     rows.push_back({name, Shown(one.at("value")), now,
                     one.contains("refused") ? Shown(one.at("refused")) : "-"});
   }
-  return Table(rows);
+  return Table(rows) + Sharing(s.value("share", Json::object()));
 }
 
 std::string ShowExplained(const Json& s) {
@@ -199,8 +212,9 @@ std::string ShowMap(const Json& s) {
   }
   const Json& cache = map.at("cache");
   rows.push_back({"cache", Shown(cache.at("entries")) + " users, " +
-                               ShowSize(cache.at("bytes").get<double>()) + ", " + Shown(cache.at("hits")) + " answers, " +
-                               Shown(cache.at("stale")) + " stale"});
+                               ShowSize(cache.at("bytes").get<double>()) + ", " +
+                               Shown(cache.at("hits")) + " answers, " + Shown(cache.at("stale")) +
+                               " stale"});
   return Table(rows);
 }
 

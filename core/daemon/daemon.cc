@@ -16,6 +16,7 @@
 #include "base/units.h"
 #include "config.h"
 #include "daemon/remote_map_start.h"
+#include "daemon/share_start.h"
 #include "limits/access_control.h"
 #include "limits/resident.h"
 #include "map/column.h"
@@ -213,6 +214,9 @@ Status Daemon::Start() {
   auto remote = MakeRemoteMap(*settings_, proxy_->resolver());
   if (!remote) return remote.error();
   proxy_->SetRemoteMap(std::move(*remote));
+  auto share = MakeShare(*settings_, *proxy_);
+  if (!share) return share.error();
+  proxy_->SetShare(std::move(*share));
   if (auto opened = OpenAdmin(); !opened) return opened;
   if (!origin_.takes_over) {  // otherwise the old process owns it until this one serves
     auto pidfile = Pidfile::Write(settings_->pidfile);
@@ -232,6 +236,9 @@ Status Daemon::Start() {
   }
   if (auto dropped = DropPrivileges(); !dropped) return dropped;
   if (auto started = StartRemoteMap(); !started) return started;
+  if (proxy_->share()) {
+    if (auto started = proxy_->share()->Start(); !started) return started;
+  }
   return proxy_->Start();
 }
 

@@ -2,38 +2,15 @@
 
 #include <event2/event.h>
 #include <event2/thread.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "base/trusted_file.h"
+#include "daemon/secret_file.h"
 #include "upstream/resolver.h"
 
 namespace rum {
 namespace {
-
-constexpr size_t kSecretMost = 4096;
-
-// The first line of a file that only its owner should be able to read.
-Result<std::string> ReadSecret(const std::string& option, const std::string& path) {
-  if (path.empty()) return std::string();
-  auto fault = [&](const std::string& why) {
-    return Error{Fault::kConfig, "--" + option + ": '" + path + "': " + why};
-  };
-  auto fd = OpenTrusted(path, O_RDONLY, 0);
-  if (!fd) return fault(fd.error().text);
-  char bytes[kSecretMost + 1];
-  const ssize_t size = TEMP_FAILURE_RETRY(::read(fd->get(), bytes, sizeof bytes));
-  if (size < 0) return fault("cannot be read");
-  std::string secret(bytes, static_cast<size_t>(size));
-  secret = secret.substr(0, secret.find('\n'));
-  if (secret.ends_with('\r')) secret.pop_back();
-  if (secret.empty()) return fault("its first line is empty");
-  if (secret.size() > kSecretMost) return fault("its first line has more than 4096 bytes");
-  return secret;
-}
 
 uint64_t Of(Millis time) { return static_cast<uint64_t>(time.count()); }
 

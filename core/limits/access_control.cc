@@ -94,8 +94,13 @@ Refusal AccessControl::EnterByRate(const Settings& settings, const SocketAddress
 Refusal AccessControl::EnterByIp(const Settings& settings, const SocketAddress& address,
                                  Lease* lease) {
   if (!CountsAddresses(settings) || !address.ip()) return Refusal::kNone;
-  switch (by_ip_.Take(KeyOf(settings, address),
-                      {settings.max_connections_per_ip, settings.rate_per_ip}, &lease->ip_)) {
+  const Cidr key = KeyOf(settings, address);
+  KeyLimit limit{settings.max_connections_per_ip, settings.rate_per_ip};
+  if (others_ && others_->shared() && limit.max) {
+    limit.others = others_->SessionsOfAddress(key);
+    others_->Note(uint64_t{limit.others} + by_ip_.Sessions(key) + 1, limit.max);
+  }
+  switch (by_ip_.Take(key, limit, &lease->ip_)) {
     case LimiterAnswer::kTooMany:
       return Refusal::kMaxConnectionsPerIp;
     case LimiterAnswer::kTooFast:
@@ -113,6 +118,13 @@ Refusal AccessControl::Connect(const Settings& settings, const Address& destinat
   if (!most) return Refusal::kNone;
   auto answer = by_destination_.Take(destination.text(), {most, {}}, lease);
   return answer == LimiterAnswer::kTaken ? Refusal::kNone : Refusal::kMaxConnectingPerDestination;
+}
+
+KeySessions AccessControl::TopAddresses(size_t most) const {
+  KeySessions top;
+  for (const auto& [address, sessions] : by_ip_.Top(most))
+    top.emplace_back(address.text(), sessions);
+  return top;
 }
 
 void AccessControl::Recount(const Settings& settings, const SocketAddress& address, Lease* lease) {

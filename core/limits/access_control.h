@@ -16,6 +16,7 @@
 #include "base/rate.h"
 #include "base/result.h"
 #include "limits/keyed_limiter.h"
+#include "limits/other_nodes.h"
 #include "limits/refusals.h"
 #include "limits/user_limits.h"
 
@@ -81,8 +82,9 @@ class AccessControl {
   };
 
   using Clock = ByIp::Clock;
-  explicit AccessControl(Clock clock = NowMicros)
-      : clock_(clock), by_ip_(clock), by_destination_(clock) {}
+  // `others` must live longer; nullptr: there are none.
+  explicit AccessControl(Clock clock = NowMicros, OtherNodes* others = nullptr)
+      : clock_(clock), others_(others), by_ip_(clock), by_destination_(clock) {}
 
   // Admits a new client. Fills `lease` if the answer is kNone; a refused client does not count
   // towards rates. Limits by address do not apply to clients of unix sockets. `geo`: for access
@@ -103,6 +105,8 @@ class AccessControl {
   uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
   uint32_t connecting() const { return connecting_.load(std::memory_order_relaxed); }
   size_t addresses() const { return by_ip_.active(); }
+  // The client addresses with the most connections, in text form.
+  KeySessions TopAddresses(size_t most) const;
   size_t destinations() const { return by_destination_.active(); }
 
  private:
@@ -110,6 +114,7 @@ class AccessControl {
   Refusal EnterByIp(const Settings& settings, const SocketAddress& address, Lease* lease);
 
   const Clock clock_;
+  OtherNodes* const others_;
   std::atomic<uint32_t> connections_ = 0, connecting_ = 0;
   std::atomic<uint64_t> memory_ = 0;
   std::mutex mutex_;  // guards bucket_

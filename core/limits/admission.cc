@@ -61,6 +61,7 @@ int32_t Admission::Admit(const Settings& settings, const Visitor& visitor, std::
   UserLimit limit;
   if (int32_t verdict = Judge(settings, visitor, record, &limit); verdict != RUM_OK) return verdict;
   if (held && held.key() == visitor.user) limit = {};
+  CountOthers(visitor.user, &limit);
   if (limit.max || limit.rate.on()) {
     const UserLimits::Room room = users_.RoomFor(visitor.user, limit);
     if (room.places == 0) return VerdictOf(room.beyond);
@@ -79,10 +80,18 @@ int32_t Admission::Admit(const Settings& settings, const Visitor& visitor, std::
 int32_t Admission::Confirm(Candidate* candidate, UserLimits::Lease* lease) {
   candidate->Drop();
   if (*lease && lease->key() == candidate->user_) return RUM_OK;
+  // As of now: others may have admitted logins since Admit().
+  CountOthers(candidate->user_, &candidate->limit_);
   UserLimits::Lease next;
   const LimiterAnswer answer = users_.Take(candidate->user_, candidate->limit_, &next);
   if (answer == LimiterAnswer::kTaken) *lease = std::move(next);
   return VerdictOf(answer);
+}
+
+void Admission::CountOthers(std::string_view user, UserLimit* limit) const {
+  if (!others_ || !others_->shared() || !limit->max) return;
+  limit->others = others_->SessionsOfUser(user);
+  others_->Note(uint64_t{limit->others} + users_.Sessions(user) + 1, limit->max);
 }
 
 int32_t Admission::Judge(const Settings& settings, const Visitor& visitor, std::string_view record,

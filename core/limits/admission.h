@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 #include "limits/login_guard.h"
+#include "limits/other_nodes.h"
 #include "limits/user_limits.h"
 #include "map/map_rules.h"
 
@@ -54,7 +55,9 @@ class Admission {
     NamedLimiter::Lease trying_;
   };
 
-  explicit Admission(LoginGuard::Wake wake = nullptr) : guard_(NowMicros, wake) {}
+  // `others` must live longer; nullptr: there are none.
+  explicit Admission(LoginGuard::Wake wake = nullptr, OtherNodes* others = nullptr)
+      : others_(others), guard_(NowMicros, wake, others) {}
 
   // [any] `record`: the value of the user's record; empty: the user is not in the map. With RUM_OK,
   // `candidate` is filled; its previous content is dropped first. `held`: the lease of an
@@ -77,7 +80,10 @@ class Admission {
   // All checks that need no counters; `limit` receives the limit of the record or of the settings.
   int32_t Judge(const Settings& settings, const Visitor& visitor, std::string_view record,
                 UserLimit* limit) const;
+  // Adds the user's sessions in other processes to `limit`.
+  void CountOthers(std::string_view user, UserLimit* limit) const;
 
+  OtherNodes* const others_;
   UserLimits users_;
   NamedLimiter trying_;  // candidates, keyed by user and address
   LoginGuard guard_;

@@ -20,8 +20,9 @@
 namespace rum {
 
 struct KeyLimit {
-  uint32_t max = 0;  // concurrent sessions; 0: unlimited
-  Rate rate;         // new sessions
+  uint32_t max = 0;     // concurrent sessions; 0: unlimited
+  Rate rate;            // new sessions
+  uint32_t others = 0;  // sessions of the key in other processes, which count for `max`
 };
 
 enum class LimiterAnswer : uint8_t { kTaken, kTooMany, kTooFast };
@@ -85,10 +86,11 @@ class KeyedLimiter {
     const uint64_t now = clock_();
     shard.Tidy(now);
     auto found = shard.keys.find(key);
+    const uint64_t sessions =
+        uint64_t{limit.others} + (found == shard.keys.end() ? 0 : found->second.sessions);
+    if (limit.max && sessions >= limit.max) return Answer::kTooMany;
     if (found != shard.keys.end()) {
-      const Entry& entry = found->second;
-      if (limit.max && entry.sessions >= limit.max) return Answer::kTooMany;
-      if (!entry.bucket.Has(limit.rate, now)) return Answer::kTooFast;
+      if (!found->second.bucket.Has(limit.rate, now)) return Answer::kTooFast;
     } else {
       found = shard.keys.emplace(Key(key), Entry{}).first;
       found->second.limiter = this;
@@ -114,11 +116,12 @@ class KeyedLimiter {
     Shard& shard = ShardOf(key);
     std::lock_guard lock(shard.mutex);
     auto found = shard.keys.find(key);
-    const uint32_t sessions = found == shard.keys.end() ? 0 : found->second.sessions;
+    const uint64_t sessions =
+        uint64_t{limit.others} + (found == shard.keys.end() ? 0 : found->second.sessions);
     const Bucket bucket = found == shard.keys.end() ? Bucket() : found->second.bucket;
     const uint32_t by_rate = bucket.Left(limit.rate, clock_());
     if (!limit.max) return {by_rate, Answer::kTooFast};
-    const uint32_t by_max = limit.max - std::min(limit.max, sessions);
+    const auto by_max = static_cast<uint32_t>(limit.max - std::min<uint64_t>(limit.max, sessions));
     return by_max <= by_rate ? Room{by_max, Answer::kTooMany} : Room{by_rate, Answer::kTooFast};
   }
 

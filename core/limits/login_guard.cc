@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "limits/other_nodes.h"
+
 namespace rum {
 namespace {
 
@@ -91,8 +93,8 @@ struct LoginGuard::Shard {
   std::list<Cidr> order;  // idle entries, least recently used first
 };
 
-LoginGuard::LoginGuard(Clock clock, Wake wake)
-    : clock_(clock), wake_(wake), shards_(new Shard[kShards]) {}
+LoginGuard::LoginGuard(Clock clock, Wake wake, OtherNodes* others)
+    : clock_(clock), wake_(wake), others_(others), shards_(new Shard[kShards]) {}
 LoginGuard::~LoginGuard() = default;
 
 LoginGuard::Shard& LoginGuard::ShardOf(const Cidr& key) const {
@@ -104,6 +106,7 @@ LoginGuard::Shard& LoginGuard::ShardOf(const Cidr& key) const {
 bool LoginGuard::Blocks(const Settings& settings, const SocketAddress& address) const {
   if (!Watches(settings, address)) return false;
   Cidr key = KeyOf(settings, address);
+  if (others_ && others_->Blocks(key)) return true;
   Shard& shard = ShardOf(key);
   std::lock_guard lock(shard.mutex);
   auto found = shard.addresses.find(key);
@@ -118,6 +121,10 @@ LoginGuard::Answer LoginGuard::Try(const Settings& settings, const SocketAddress
   }
   const Cidr key = KeyOf(settings, address);
   if (attempt->key_ != key) attempt->Release();  // a reload changed the prefix
+  if (others_ && others_->Blocks(key)) {
+    attempt->Release();
+    return Answer::kBlocked;
+  }
   Shard& shard = ShardOf(key);
   std::lock_guard lock(shard.mutex);
   const uint64_t now = clock_();
@@ -178,6 +185,7 @@ bool LoginGuard::Failed(const Settings& settings, const SocketAddress& address, 
     shard.Rest(found, now);
   }
   for (uint64_t ticket : woken) wake_(ticket);
+  if (blocks && others_) others_->NoteBlock(key, settings.block);
   return blocks;
 }
 

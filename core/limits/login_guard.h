@@ -12,6 +12,8 @@
 
 namespace rum {
 
+class OtherNodes;
+
 // [any] An address is an IPv4 address or an IPv6 network of `ip_prefix` bits. Clients of unix
 // sockets have no address and are never blocked.
 class LoginGuard {
@@ -63,7 +65,8 @@ class LoginGuard {
     kBlocked,  // the address is blocked
   };
 
-  explicit LoginGuard(Clock clock = NowMicros, Wake wake = nullptr);
+  // `others`: addresses that they block are blocked here, too; nullptr: there are none.
+  explicit LoginGuard(Clock clock = NowMicros, Wake wake = nullptr, OtherNodes* others = nullptr);
   ~LoginGuard();
   LoginGuard(const LoginGuard&) = delete;
 
@@ -84,6 +87,7 @@ class LoginGuard {
 
   const Clock clock_;
   const Wake wake_;
+  OtherNodes* const others_;
   const std::unique_ptr<Shard[]> shards_;
 };
 

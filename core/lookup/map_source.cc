@@ -19,6 +19,7 @@ constexpr std::string_view kSentinel = "sentinel://";
 constexpr uint16_t kRedisPort = 6379, kSentinelPort = 26379;
 constexpr size_t kSentinelsMost = 16;
 constexpr size_t kTextMost = 4096;
+constexpr size_t kPrefixMost = 200;
 
 Error Bad(std::string text) { return Error{Fault::kConfig, std::move(text)}; }
 
@@ -147,6 +148,10 @@ Status ReadQuery(std::string_view query, MapSource& source, bool local) {
     if (!target) return Bad("'" + name + "' is not one of key, field, marker and channel");
     *target = std::move(*text);
   }
+  return Ok();
+}
+
+Status JudgeKeys(const MapSource& source) {
   if (source.key.find(kUser) == std::string::npos &&
       source.field.find(kUser) == std::string::npos) {
     return Bad("there is no {user} in key= or field=, as in ?key=rum:user:{user}");
@@ -156,6 +161,7 @@ Status ReadQuery(std::string_view query, MapSource& source, bool local) {
   return Ok();
 }
 
+// The server and what follows the ?.
 Status ReadRedis(std::string_view rest, bool local, bool sentinel, MapSource& source) {
   std::string_view place = Cut(rest, '?');
   if (local) {
@@ -200,11 +206,31 @@ Status ReadHttp(std::string_view rest, const Scheme& scheme, MapSource& source) 
   return Ok();
 }
 
+Status ReadRedisMap(std::string_view rest, const Scheme& scheme, MapSource& source) {
+  if (Status s = ReadRedis(rest, scheme.local, scheme.prefix == kSentinel, source); !s) return s;
+  return JudgeKeys(source);
+}
+
 // The part of a URL that may have a user and a password: before the first / or ?.
 bool HasPassword(std::string_view rest) {
   const std::string_view place = rest.substr(0, rest.find_first_of("/?"));
   const size_t at = place.rfind('@');
   return at != place.npos && place.substr(0, at).find(':') != place.npos;
+}
+
+// What all sources on other machines have. `option`: where a password belongs.
+Status Begin(std::string_view text, const Scheme& scheme, const char* option, MapSource& source) {
+  if (!scheme.local && HasPassword(text.substr(scheme.prefix.size()))) {
+    return Bad(
+        std::string(scheme.prefix) +
+        "... has a password, which ps would show to everybody: write it to a file, and give " +
+        option);
+  }
+  if (text.size() > kTextMost) return Bad("a source has more than 4096 bytes");
+  source.kind = scheme.kind;
+  source.text = text;
+  source.tls = scheme.tls;
+  return Ok();
 }
 
 Result<MapSource> Parse(std::string_view text) {
@@ -215,20 +241,11 @@ Result<MapSource> Parse(std::string_view text) {
     source.text = source.path = text;
     return source;
   }
-  std::string_view rest = text.substr(scheme->prefix.size());
-  if (!scheme->local && HasPassword(rest)) {
-    return Bad(
-        std::string(scheme->prefix) +
-        "... has a password, which ps would show to everybody: write it to a file, and give " +
-        (scheme->kind == MapSource::Kind::kRedis ? "--map-password-file" : "--map-token-file"));
-  }
-  if (text.size() > kTextMost) return Bad("a source has more than 4096 bytes");
-  source.kind = scheme->kind;
-  source.text = text;
-  source.tls = scheme->tls;
-  Status read = source.kind == MapSource::Kind::kRedis
-                    ? ReadRedis(rest, scheme->local, scheme->prefix == kSentinel, source)
-                    : ReadHttp(rest, *scheme, source);
+  const std::string_view rest = text.substr(scheme->prefix.size());
+  const bool redis = scheme->kind == MapSource::Kind::kRedis;
+  const char* option = redis ? "--map-password-file" : "--map-token-file";
+  if (Status s = Begin(text, *scheme, option, source); !s) return s.error();
+  Status read = redis ? ReadRedisMap(rest, *scheme, source) : ReadHttp(rest, *scheme, source);
   if (!read) return Bad("'" + source.text + "': " + read.error().text);
   return source;
 }
@@ -252,6 +269,26 @@ Result<std::vector<MapSource>> ParseMapSources(std::string_view text) {
     sources.push_back(std::move(*source));
   }
   return sources;
+}
+
+Result<MapSource> ParseShare(std::string_view text) {
+  const Scheme* scheme = SchemeOf(text);
+  if (!scheme || scheme->kind != MapSource::Kind::kRedis || scheme->prefix == kSentinel) {
+    return Bad("it is not redis://HOST:PORT/DB, rediss://HOST:PORT/DB or redis+sock:PATH");
+  }
+  const MapSource plain;
+  MapSource source;
+  source.key = "rum:";
+  if (Status s = Begin(text, *scheme, "--share-password-file", source); !s) return s.error();
+  Status read = ReadRedis(text.substr(scheme->prefix.size()), scheme->local, false, source);
+  if (!read) return Bad("'" + source.text + "': " + read.error().text);
+  if (!source.field.empty() || source.marker != plain.marker || source.channel != plain.channel) {
+    return Bad("'" + source.text + "': only key= is understood here");
+  }
+  if (source.key.empty() || source.key.size() > kPrefixMost) {
+    return Bad("'" + source.text + "': key= has not 1 to 200 bytes");
+  }
+  return source;
 }
 
 std::string ForUser(std::string_view pattern, std::string_view user) {

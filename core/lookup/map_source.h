@@ -48,6 +48,10 @@ inline constexpr size_t kMapSourcesMost = 8;
 // name the source, and never show a password.
 Result<std::vector<MapSource>> ParseMapSources(std::string_view text);
 
+// Parses the value of --share: redis://, rediss:// or redis+sock:, with ?key= as the prefix of all
+// keys. Errors never show a password.
+Result<MapSource> ParseShare(std::string_view text);
+
 // `{user}` replaced by these bytes, wherever it stands.
 std::string ForUser(std::string_view pattern, std::string_view user);
 

@@ -5,7 +5,6 @@
 #include <string_view>
 #include <utility>
 
-#include "base/escape.h"
 #include "base/log.h"
 #include "lookup/record_line.h"
 #include "lookup/redis_source.h"
@@ -19,16 +18,6 @@ using Type = RespReply::Type;
 // Records of other users in a row: the server's replies are out of step with the questions.
 constexpr unsigned kStrangersMost = 3;
 
-std::string Printable(std::string_view text) {
-  std::string out;
-  AppendEscaped(out, text.substr(0, 120));
-  return out;
-}
-
-std::string Describe(const RespReply& reply) {
-  return reply.type == Type::kError ? Printable(reply.text) : "an unexpected reply";
-}
-
 // As the reply of HELLO says, a map.
 bool IsReplica(const RespReply& hello) {
   for (size_t i = 0; i + 1 < hello.items.size(); i += 2) {
@@ -39,23 +28,8 @@ bool IsReplica(const RespReply& hello) {
 
 }  // namespace
 
-void RedisSource::OnBytes(std::string& bytes) {
-  size_t at = 0;
-  const uint64_t generation = generation_;
-  while (true) {
-    RespReply reply;
-    size_t used = 0;
-    const RespRead read = ReadResp(std::string_view(bytes).substr(at), &used, &reply);
-    if (read == RespRead::kMore) break;
-    if (read == RespRead::kBroken) return Lose("it sends no valid replies", false);
-    at += used;
-    reply.type == Type::kPush ? OnPush(reply) : OnReply(reply);
-    if (generation != generation_) return;  // lost
-  }
-  bytes.erase(0, at);
-}
-
-void RedisSource::OnReply(const RespReply& reply) {
+void RedisSource::OnReply(RespReply reply) {
+  if (reply.type == Type::kPush) return OnPush(reply);
   if (pending_.empty()) return Lose("it sends replies that nobody asked for", false);
   const Pending front = std::move(pending_.front());
   pending_.pop_front();
@@ -81,9 +55,6 @@ void RedisSource::OnReply(const RespReply& reply) {
 void RedisSource::OnGreeting(Expected what, const RespReply& reply) {
   const bool error = reply.type == Type::kError;
   switch (what) {
-    case Expected::kAuth:
-      if (!reply.is("OK")) return Lose("AUTH: " + Describe(reply), false);
-      return Hello();
     case Expected::kHello:
       if (!error) {
         if (sentinels_ && IsReplica(reply)) return Lose("it is a replica, not the master", false);
@@ -104,14 +75,11 @@ void RedisSource::OnGreeting(Expected what, const RespReply& reply) {
         log::Warning("{}: cannot listen to changes: {}", source_.text, Describe(reply));
       }
       return FinishGreeting();
-    case Expected::kSelect:
-      if (!reply.is("OK")) return Lose("SELECT: " + Describe(reply), false);
-      return;
     case Expected::kPolicy:
       return OnPolicy(reply);
     case Expected::kFirstMark:
       if (error) return Lose(Describe(reply), false);
-      if (failures_ > 0) log::Info("{}: the source is up", source_.text);
+      if (retry_.failed()) log::Info("{}: the source is up", source_.text);
       BecomeReady();
       return OnMark(reply);
     default:
@@ -125,13 +93,13 @@ void RedisSource::OnPolicy(const RespReply& reply) {
   const std::string& policy = reply.items[1].text;
   if (!policy.starts_with("allkeys-") || std::exchange(policy_logged_, true)) return;
   log::Warning("{}: maxmemory-policy is {}: the server may evict users; set noeviction",
-               source_.text, Printable(policy));
+               source_.text, PrintableReply(policy));
 }
 
 void RedisSource::OnMark(const RespReply& reply) {
   std::string fault;
   if (reply.type == Type::kNil) {
-    fault = "the key " + Printable(source_.marker) +
+    fault = "the key " + PrintableReply(source_.marker) +
             " is missing: that a user does not exist is not believed";
   } else if (reply.type != Type::kText) {
     fault = Describe(reply);
@@ -175,7 +143,7 @@ void RedisSource::OnConfirmed(const Pending& question, const RespReply& reply) {
                         {.kind = RemoteAnswer::Kind::kNotFound, .value = nullptr, .why = {}});
   }
   OnMark(mark);
-  Unavailable(question.user, "there is no such key, but no key " + Printable(source_.marker) +
+  Unavailable(question.user, "there is no such key, but no key " + PrintableReply(source_.marker) +
                                  " either: the server may be empty");
 }
 

@@ -1,9 +1,6 @@
 #include "lookup/redis_source.h"
 
-#include <sys/un.h>
-
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/clock.h"
@@ -12,9 +9,8 @@
 namespace rum {
 namespace {
 
-constexpr uint64_t kCheckEvery = 2000;                    // ms
-constexpr uint64_t kRetryFirst = 100, kRetryMost = 5000;  // ms between attempts to connect
-constexpr uint64_t kSteady = 1000;                        // ms
+constexpr uint64_t kCheckEvery = 2000;  // ms
+constexpr uint64_t kSteady = 1000;      // ms
 
 }  // namespace
 
@@ -24,7 +20,10 @@ RedisSource::RedisSource(SourceHost& host, size_t index, const MapSource& source
       index_(index),
       source_(source),
       options_(options),
-      stream_(host.base(), *this),
+      connection_(
+          host.base(), *this,
+          [this](const std::string& name, auto found) { host_.Resolve(name, std::move(found)); },
+          source, options.password, options.tls),
       timer_(evtimer_new(host.base(), OnTimer, this), event_free) {
   constexpr std::string_view kUser = "{user}";
   const size_t at = source_.key.find(kUser);
@@ -42,36 +41,10 @@ RedisSource::RedisSource(SourceHost& host, size_t index, const MapSource& source
 
 void RedisSource::Start() {
   if (sentinels_) sentinels_->Start();
-  Resolve();
+  Connect();
 }
 
 // -- the connection -------------------------------------------------------------------------------
-
-void RedisSource::Resolve() {
-  begun_ = NowMillis();
-  const uint64_t generation = ++generation_;
-  address_ = 0;
-  addresses_.clear();
-  if (!source_.path.empty()) return Connect();
-  if (auto number = SocketAddress::Numeric(source_.host, source_.port); number && !sentinels_) {
-    addresses_ = {*number};
-    return Connect();
-  }
-  state_ = State::kResolving;
-  if (master_) {
-    addresses_ = {*master_};
-    return Connect();
-  }
-  if (sentinels_) return Arm();
-  host_.Resolve(source_.host, [this, generation](std::vector<SocketAddress> found) {
-    if (generation != generation_ || state_ != State::kResolving) return;
-    addresses_ = std::move(found);
-    for (SocketAddress& address : addresses_) address.set_port(source_.port);
-    if (addresses_.empty()) return Lose("the name " + source_.host + " has no address", false);
-    Connect();
-  });
-  Arm();
-}
 
 // The one before may still answer, and take changes that will be lost.
 void RedisSource::OnMaster(const SocketAddress& master) {
@@ -79,7 +52,7 @@ void RedisSource::OnMaster(const SocketAddress& master) {
   master_ = master;
   if (other) log::Info("{}: the master is {}", source_.text, master.text());
   if (state_ == State::kResolving) {
-    Resolve();
+    Connect();
   } else if (state_ == State::kIdle) {
     retry_at_ = 0;
     Arm();
@@ -89,26 +62,19 @@ void RedisSource::OnMaster(const SocketAddress& master) {
 }
 
 void RedisSource::Connect() {
-  begun_ = NowMillis();
-  state_ = State::kConnecting;
-  auto tls = source_.tls ? options_.tls : nullptr;
-  if (source_.path.empty()) {
-    const SocketAddress& address = addresses_[address_];
-    stream_.Connect(address.get(), address.size(), std::move(tls), source_.host);
-  } else {
-    sockaddr_un address = {};
-    address.sun_family = AF_UNIX;
-    source_.path.copy(address.sun_path, sizeof address.sun_path - 1);
-    stream_.Connect(reinterpret_cast<const sockaddr*>(&address), sizeof address, nullptr, {});
+  if (sentinels_ && !master_) {
+    state_ = State::kResolving;
+    waits_since_ = NowMillis();
+    return Arm();
   }
+  state_ = State::kConnecting;
+  master_ ? connection_.OpenAt(*master_) : connection_.Open();
   Arm();
 }
 
-void RedisSource::OnOpen() {
+void RedisSource::OnConnected() {
   state_ = State::kGreeting;
-  if (options_.password.empty()) return Hello();
-  if (source_.user.empty()) return Send(Expected::kAuth, {"AUTH", options_.password});
-  Send(Expected::kAuth, {"AUTH", source_.user, options_.password});
+  Hello();
 }
 
 void RedisSource::Hello() { Send(Expected::kHello, {"HELLO", "3"}); }
@@ -118,9 +84,6 @@ void RedisSource::Subscribe() { Send(Expected::kSubscribe, {"SUBSCRIBE", source_
 // What the cache has is suspect from here on: changes are announced, but those before were missed.
 void RedisSource::FinishGreeting() {
   host_.Suspect(index_);
-  if (source_.database) {
-    Send(Expected::kSelect, {"SELECT", std::to_string(source_.database)});
-  }
   if (!prefix_.empty() && !resp2_) {
     Send(Expected::kOptional, {"CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", prefix_});
   }
@@ -130,7 +93,7 @@ void RedisSource::FinishGreeting() {
 
 void RedisSource::BecomeReady() {
   state_ = State::kReady;
-  failures_ = 0;
+  retry_.Reset();
   strangers_ = 0;
   checking_ = false;
   checked_ = ready_at_ = NowMillis();
@@ -141,15 +104,14 @@ void RedisSource::BecomeReady() {
 }
 
 // A server that closes each connection at once is one that is down.
-void RedisSource::OnLost(const std::string& why) {
-  Lose(why, state_ == State::kReady && NowMillis() - ready_at_ >= kSteady);
+void RedisSource::OnBroken(const std::string& why, bool junk) {
+  Lose(why, !junk && state_ == State::kReady && NowMillis() - ready_at_ >= kSteady);
 }
 
 // A server that closes a connection may take the next one at once, so that nobody notices: then
 // `keep_questions`, and only a failure to connect makes the source unavailable.
 void RedisSource::Lose(const std::string& why, bool keep_questions) {
-  stream_.Close();
-  ++generation_;
+  connection_.Close();
   state_ = State::kIdle;
   auto pending = std::exchange(pending_, {});
   for (const Pending& one : pending) {
@@ -165,16 +127,14 @@ void RedisSource::Lose(const std::string& why, bool keep_questions) {
     retry_at_ = 0;
     return Arm();
   }
-  if (address_ + 1 < addresses_.size()) {
-    ++address_;
-    return Connect();
+  if (connection_.OpenNext()) {
+    state_ = State::kConnecting;
+    return Arm();
   }
   if (!std::exchange(down_, true)) log::Warning("{}: the source is down: {}", source_.text, why);
   host_.Report(index_, false, why);
   FailHeld(why);
-  const uint64_t wait = std::min(kRetryFirst << std::min(failures_, 8u), kRetryMost);
-  ++failures_;
-  retry_at_ = NowMillis() + wait / 2 + random_() % (wait / 2 + 1);
+  retry_at_ = NowMillis() + retry_.Next();
   Arm();
 }
 
@@ -209,7 +169,7 @@ void RedisSource::AppendQuestion(std::string& out, const std::string& user) cons
 void RedisSource::AskRecord(const std::string& user, uint64_t at) {
   std::string out;
   AppendQuestion(out, user);
-  stream_.Send(out);
+  connection_.Send(out);
   pending_.push_back({Expected::kRecord, user, at});
 }
 
@@ -220,7 +180,7 @@ void RedisSource::Confirm(const std::string& user, uint64_t at) {
   AppendResp(out, {"GET", source_.marker});
   AppendResp(out, {"ECHO", user});
   AppendResp(out, {"EXEC"});
-  stream_.Send(out);
+  connection_.Send(out);
   pending_.push_back({Expected::kMulti, {}, at});
   for (int i = 0; i < 3; ++i) pending_.push_back({Expected::kQueued, {}, at});
   pending_.push_back({Expected::kConfirmed, user, at});
@@ -229,7 +189,7 @@ void RedisSource::Confirm(const std::string& user, uint64_t at) {
 void RedisSource::Send(Expected what, std::initializer_list<std::string_view> words) {
   std::string out;
   AppendResp(out, words);
-  stream_.Send(out);
+  connection_.Send(out);
   pending_.push_back({what, {}, NowMillis()});
 }
 
@@ -240,13 +200,17 @@ void RedisSource::Unavailable(const std::string& user, const std::string& why) {
 
 // -- deadlines ------------------------------------------------------------------------------------
 
+uint64_t RedisSource::ConnectDeadline() const {
+  return (state_ == State::kResolving ? waits_since_ : connection_.begun()) + options_.timeout;
+}
+
 void RedisSource::Arm() {
   const uint64_t now = NowMillis();
   uint64_t due = UINT64_MAX;
   if (state_ == State::kIdle) {
     due = retry_at_;
   } else if (state_ != State::kReady) {
-    due = begun_ + options_.timeout;
+    due = ConnectDeadline();
   } else {
     due = checked_ + kCheckEvery;
     if (!pending_.empty()) due = std::min(due, pending_.front().at + options_.timeout);
@@ -274,9 +238,9 @@ void RedisSource::OnDue() {
     Unavailable(user, "no connection within --map-timeout");
   }
   if (state_ == State::kIdle) {
-    if (now >= retry_at_) Resolve();
+    if (now >= retry_at_) Connect();
   } else if (state_ != State::kReady) {
-    if (now >= begun_ + options_.timeout) Lose("no connection within --map-timeout", false);
+    if (now >= ConnectDeadline()) Lose("no connection within --map-timeout", false);
   } else if (!pending_.empty() && now >= pending_.front().at + options_.timeout) {
     // A late answer must not be taken for that of the next question.
     Lose("no answer within --map-timeout", false);

@@ -6,19 +6,18 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/resp.h"
+#include "lookup/redis_connection.h"
 #include "lookup/remote_source.h"
 #include "lookup/sentinel_watch.h"
-#include "lookup/source_stream.h"
 
 namespace rum {
 
-class RedisSource final : public RemoteSource, private SourceStream::Owner {
+class RedisSource final : public RemoteSource, private RedisConnection::Owner {
  public:
   RedisSource(SourceHost& host, size_t index, const MapSource& source,
               const SourceOptions& options);
@@ -29,16 +28,14 @@ class RedisSource final : public RemoteSource, private SourceStream::Owner {
  private:
   enum class State : uint8_t {
     kIdle,        // not connected; Connect() at retry_at_
-    kResolving,   // awaits the addresses of the host
-    kConnecting,  // awaits OnOpen()
-    kGreeting,    // connected; AUTH, HELLO, SUBSCRIBE and what follows await their replies
+    kResolving,   // awaits a Sentinel's word on the master
+    kConnecting,  // awaits OnConnected()
+    kGreeting,    // HELLO, SUBSCRIBE and what follows await their replies
     kReady,       // serves
   };
   enum class Expected : uint8_t {
-    kAuth,
     kHello,
     kSubscribe,
-    kSelect,
     kOptional,   // an error is no fault
     kPolicy,     // of eviction
     kFirstMark,  // the last one of the greeting
@@ -58,12 +55,11 @@ class RedisSource final : public RemoteSource, private SourceStream::Owner {
     uint64_t at;
   };
 
-  // SourceStream::Owner
-  void OnOpen() override;
-  void OnBytes(std::string& bytes) override;
-  void OnLost(const std::string& why) override;
+  // RedisConnection::Owner
+  void OnConnected() override;
+  void OnReply(RespReply reply) override;
+  void OnBroken(const std::string& why, bool junk) override;
 
-  void Resolve();
   void OnMaster(const SocketAddress& master);
   void Connect();
   void Hello();
@@ -71,7 +67,6 @@ class RedisSource final : public RemoteSource, private SourceStream::Owner {
   void FinishGreeting();
   void BecomeReady();
   void Lose(const std::string& why, bool keep_questions);
-  void OnReply(const RespReply& reply);
   void OnPush(const RespReply& push);
   void OnInvalidated(const RespReply& keys);
   void OnGreeting(Expected what, const RespReply& reply);
@@ -85,6 +80,7 @@ class RedisSource final : public RemoteSource, private SourceStream::Owner {
   void Send(Expected what, std::initializer_list<std::string_view> words);
   void Unavailable(const std::string& user, const std::string& why);
   void FailHeld(const std::string& why);
+  uint64_t ConnectDeadline() const;
   void Arm();
   void OnDue();
   static void OnTimer(evutil_socket_t, short, void* self);
@@ -95,19 +91,16 @@ class RedisSource final : public RemoteSource, private SourceStream::Owner {
   const SourceOptions options_;
   // Around {user} in the key, if it is there once: for the server's announcements.
   std::string prefix_, suffix_;
-  SourceStream stream_;
+  RedisConnection connection_;
   std::unique_ptr<SentinelWatch> sentinels_;  // nullptr: the server has an address
   std::optional<SocketAddress> master_;       // as they say
+  uint64_t waits_since_ = 0;                  // for the master, monotonic ms
   std::unique_ptr<event, decltype(&event_free)> timer_;
   uint64_t armed_ = 0;  // when the timer rings; 0: not set
   State state_ = State::kIdle;
-  uint64_t generation_ = 0;  // of attempts to connect
-  uint64_t begun_ = 0;       // when the current attempt began
-  uint64_t ready_at_ = 0;    // when the current connection became ready
+  uint64_t ready_at_ = 0;  // when the current connection became ready
   uint64_t retry_at_ = 0;
-  unsigned failures_ = 0;  // in a row
-  std::vector<SocketAddress> addresses_;
-  size_t address_ = 0;           // the one in use
+  RetryDelay retry_;
   bool down_ = false;            // as reported
   std::deque<Pending> pending_;  // replies to come, in order
   std::deque<Question> held_;    // questions that wait for the connection
@@ -116,7 +109,6 @@ class RedisSource final : public RemoteSource, private SourceStream::Owner {
   unsigned strangers_ = 0;  // records of other users in a row
   bool resp2_ = false;      // the server has no RESP3
   bool policy_logged_ = false, channel_logged_ = false;
-  std::minstd_rand random_{std::random_device{}()};
 };
 
 }  // namespace rum

@@ -1,14 +1,11 @@
 #include "lookup/remote_map.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 #include <utility>
 
 #include "base/clock.h"
 #include "map/map_record.h"
-#include "upstream/resolver.h"
 
 namespace rum {
 namespace {
@@ -18,55 +15,26 @@ constexpr timeval kDestinationsEvery = {1, 0};
 
 }  // namespace
 
-struct RemoteMap::Line {
-  std::mutex mutex;
-  std::unique_ptr<MainQueue> queue;  // nullptr: the thread has ended
-  void Post(std::function<void()> task) {
-    std::lock_guard lock(mutex);
-    if (queue) queue->Post(std::move(task));
-  }
-};
-
 RemoteMap::RemoteMap(Resolver& resolver, std::vector<MapSource> sources, Settings settings)
-    : resolver_(resolver),
-      sources_(std::move(sources)),
+    : sources_(std::move(sources)),
       settings_(std::move(settings)),
       cache_(settings_.cache, sources_.size()),
-      base_(event_base_new(), event_base_free),
-      line_(std::make_shared<Line>()),
+      thread_(resolver, "rum-lookup"),
       destinations_due_(nullptr, event_free),
       states_(sources_.size()) {}
 
-RemoteMap::~RemoteMap() {
-  if (thread_.joinable()) {
-    line_->Post([this] { event_base_loopbreak(base_.get()); });
-    thread_.join();
-  }
-  std::lock_guard lock(line_->mutex);
-  line_->queue.reset();
-  remotes_.clear();  // before the base
-}
+RemoteMap::~RemoteMap() { thread_.Stop(); }
 
 Status RemoteMap::Start(OnDestinations on_destinations) {
   on_destinations_ = std::move(on_destinations);
-  if (base_) line_->queue = std::make_unique<MainQueue>(base_.get());
-  if (!base_ || !line_->queue->works()) {
-    return Error{Fault::kSystem, "out of descriptors or memory for the look-up thread"};
-  }
-  destinations_due_.reset(event_new(base_.get(), -1, EV_PERSIST, OnDestinationsDue, this));
+  destinations_due_.reset(event_new(base(), -1, EV_PERSIST, OnDestinationsDue, this));
   for (size_t i = 0; i < sources_.size(); ++i) {
     remotes_.push_back(sources_[i].remote() ? std::make_unique<Source>() : nullptr);
   }
 #ifdef HAVE_CURL
   StartHttp();
 #endif
-  sigset_t all, old;
-  sigfillset(&all);
-  for (int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&all, number);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  thread_ = std::thread([this] { Run(); });
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
-  return Ok();
+  return thread_.Start([this] { Run(); });
 }
 
 std::unique_ptr<RemoteSource> RemoteMap::Make(size_t source) {
@@ -79,14 +47,12 @@ std::unique_ptr<RemoteSource> RemoteMap::Make(size_t source) {
 }
 
 void RemoteMap::Run() {
-  pthread_setname_np(pthread_self(), "rum-lookup");
   event_add(destinations_due_.get(), &kDestinationsEvery);
   for (size_t i = 0; i < sources_.size(); ++i) {
     if (!remotes_[i]) continue;
     remotes_[i]->remote = Make(i);
     remotes_[i]->remote->Start();
   }
-  event_base_dispatch(base_.get());
 }
 
 bool RemoteMap::Find(size_t source, std::string_view user, RemoteAnswer* answer) {
@@ -114,7 +80,7 @@ bool RemoteMap::Ask(size_t source, std::string_view user, RecordCache::Waiter wa
     case RecordCache::Ask::kBegun:
       break;
   }
-  line_->Post([this, source, name = std::string(user)] { AskSource(source, name); });
+  thread_.Post([this, source, name = std::string(user)] { AskSource(source, name); });
   return false;
 }
 
@@ -143,13 +109,6 @@ void RemoteMap::Forget(std::string_view user) {
 
 void RemoteMap::ForgetAll() {
   for (size_t i = 0; i < sources_.size(); ++i) cache_.ForgetAll(i);
-}
-
-void RemoteMap::Resolve(const std::string& name,
-                        std::function<void(std::vector<SocketAddress>)> found) {
-  resolver_.Ask(name, [line = line_, found = std::move(found)](auto addresses) {
-    line->Post([found, addresses = std::move(addresses)] { found(addresses); });
-  });
 }
 
 void RemoteMap::Report(size_t source, bool usable, const std::string& fault) {

@@ -12,16 +12,15 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "base/histogram.h"
-#include "base/main_queue.h"
 #include "base/result.h"
 #include "lookup/map_source.h"
 #include "lookup/record_cache.h"
 #include "lookup/remote_source.h"
+#include "lookup/source_thread.h"
 
 namespace rum {
 
@@ -78,7 +77,6 @@ class RemoteMap final : private SourceHost {
   uint64_t questions() const;
 
  private:
-  struct Line;  // to the thread, for answers that come after it has ended
   struct Source {
     std::unique_ptr<RemoteSource> remote;  // [look-up thread]
     std::atomic<bool> down = false;
@@ -87,9 +85,11 @@ class RemoteMap final : private SourceHost {
   };
 
   // SourceHost
-  event_base* base() override { return base_.get(); }
+  event_base* base() override { return thread_.base(); }
   void Resolve(const std::string& name,
-               std::function<void(std::vector<SocketAddress>)> found) override;
+               std::function<void(std::vector<SocketAddress>)> found) override {
+    thread_.Resolve(name, std::move(found));
+  }
   void Answer(size_t source, const std::string& user, RemoteAnswer answer) override;
   void Forget(size_t source, std::string_view user) override { cache_.Forget(source, user); }
   void ForgetAll(size_t source) override { cache_.ForgetAll(source); }
@@ -102,19 +102,16 @@ class RemoteMap final : private SourceHost {
   void Remember(const std::string& value);
   static void OnDestinationsDue(evutil_socket_t, short, void* self);
 
-  Resolver& resolver_;
   const std::vector<MapSource> sources_;
   const Settings settings_;
   RecordCache cache_;
   Histogram<kRemoteBounds> times_;
+  SourceThread thread_;
   std::vector<std::unique_ptr<Source>> remotes_;  // nullptr for the file
-  std::unique_ptr<event_base, decltype(&event_base_free)> base_;
-  std::shared_ptr<Line> line_;
   std::unique_ptr<event, decltype(&event_free)> destinations_due_;
   OnDestinations on_destinations_;
   std::unordered_map<std::string, uint64_t> destinations_;  // when they were seen, monotonic ms
   bool new_destinations_ = false;
-  std::thread thread_;
   mutable std::mutex mutex_;  // guards states_
   std::vector<SourceState> states_;
 };

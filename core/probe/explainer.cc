@@ -158,6 +158,7 @@ void Explainer::DescribeRecord(std::string_view value) {
   for (const std::string& rule : DescribeMapRules(record->tail)) AddLine("rule", rule);
   auto rules = ParseMapRules(record->tail);
   int32_t verdict = rules ? Judge(*rules, o.question, proxy_.geo().get()) : RUM_REFUSED_RULES;
+  DescribeOthers(rules && rules->max ? *rules->max : proxy_.settings()->admission.limit.max);
   if (verdict != RUM_OK) {
     o.allowed = false;
     return AddLine("rules", fmt::format("REFUSED: {}", kAdmissionVerdicts[verdict - 1].word));
@@ -165,6 +166,19 @@ void Explainer::DescribeRecord(std::string_view value) {
   if (record->tail.empty()) return;
   AddLine("rules", o.question.from ? "allowed from " + o.question.from->host()
                                    : "allowed; to check an address, use USER@ADDRESS");
+}
+
+// Where other processes count, too, and how it stands now.
+void Explainer::DescribeOthers(uint32_t limit) {
+  if (!proxy_.share()) return;
+  Open& o = open_.front();
+  const uint64_t here = proxy_.admission().users().Sessions(o.question.user);
+  const uint64_t there = proxy_.other_nodes().SessionsOfUser(o.question.user);
+  const bool full = limit && here + there >= limit;
+  o.allowed &= !full;
+  AddLine("sessions", fmt::format("{} here, {} in other processes (--share){}{}", here, there,
+                                  limit ? fmt::format(", of at most {}", limit) : "",
+                                  full ? ": REFUSED: connections" : ""));
 }
 
 void Explainer::DescribeRoute() {

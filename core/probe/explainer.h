@@ -62,6 +62,7 @@ class Explainer {
   void FindRecord();
   void DescribeSource(MapWalk::Kind kind);
   void DescribeRecord(std::string_view value);
+  void DescribeOthers(uint32_t limit);
   void DescribeRoute();
   void DescribeServer();
   void ProbeFor(std::optional<Address> server, void (Explainer::*then)(ProbeOutcome));

@@ -22,6 +22,7 @@
 #include "proxy/session_list.h"
 #include "proxy/worker.h"
 #include "settings/settings.h"
+#include "share/share.h"
 #include "upstream/resolver.h"
 #include "upstream/server_health.h"
 
@@ -75,8 +76,8 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       queue_(base),
       resolver_(std::make_unique<Resolver>(base, settings_->dns_refresh, settings_->dns_timeout,
                                            settings_->resolv_conf)),
-      admission_(std::make_unique<Admission>(ResumeFor)),
-      access_control_(std::make_unique<AccessControl>()),
+      admission_(std::make_unique<Admission>(ResumeFor, &other_nodes_)),
+      access_control_(std::make_unique<AccessControl>(NowMicros, &other_nodes_)),
       server_health_(std::make_unique<ServerHealth>()),
       server_places_(settings_->metrics_servers),
       pauses_(std::make_unique<LoginPauses>(base, EndPauseFor)),
@@ -267,6 +268,8 @@ void Proxy::SetMap(std::shared_ptr<const MapFile> map) {
 }
 
 void Proxy::SetRemoteMap(std::unique_ptr<RemoteMap> remote) { remote_map_ = std::move(remote); }
+
+void Proxy::SetShare(std::unique_ptr<Share> share) { share_ = std::move(share); }
 
 void Proxy::SetGeo(std::shared_ptr<const GeoDatabase> geo) {
   geo_ = geo;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/main_queue.h"
 #include "base/result.h"
+#include "limits/other_nodes.h"
 #include "limits/user_limits.h"
 #include "net/pipes.h"
 #include "proxy/kept_connections.h"
@@ -36,6 +37,7 @@ class ServerHealth;
 class RemoteMap;
 class Resolver;
 class SessionLister;
+class Share;
 class Worker;
 struct Probe;
 struct Settings;
@@ -96,6 +98,12 @@ class Proxy {
   void SetRemoteMap(std::unique_ptr<RemoteMap> remote);
   RemoteMap* remote_map() { return remote_map_.get(); }
   const RemoteMap* remote_map() const { return remote_map_.get(); }
+  // [main] The exchange with other processes; before Start(). nullptr: there is none.
+  void SetShare(std::unique_ptr<Share> share);
+  Share* share() { return share_.get(); }
+  const Share* share() const { return share_.get(); }
+  OtherNodes& other_nodes() { return other_nodes_; }
+  const OtherNodes& other_nodes() const { return other_nodes_; }
   // [main] Gives the workers a new country database, nullptr: none; allowed before Start().
   void SetGeo(std::shared_ptr<const GeoDatabase> geo);
   const std::shared_ptr<const GeoDatabase>& geo() const { return geo_; }
@@ -150,8 +158,10 @@ class Proxy {
   MainQueue queue_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<RemoteMap> remote_map_;  // uses the resolver
+  OtherNodes other_nodes_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<AccessControl> access_control_;
+  std::unique_ptr<Share> share_;  // uses the resolver and both
   std::unique_ptr<ServerHealth> server_health_;
   DeadAddresses dead_addresses_;
   ConnectThrottle connect_throttle_;

@@ -14,6 +14,7 @@ inline constexpr const char* kAddressGroup =
 inline constexpr const char* kTimeoutGroup = "Timeouts (250ms, 6s, 5m, 1h, off)";
 inline constexpr const char* kNamesGroup = "Host names";
 inline constexpr const char* kMapGroup = "User map on another machine (redis:, http:)";
+inline constexpr const char* kShareGroup = "Limits over several processes";
 inline constexpr const char* kLogGroup = "Log and statistics";
 
 struct OptionRow {
@@ -137,6 +138,17 @@ inline constexpr OptionRow kOptionRows[] = {
      true},
     {"--login-exempt", "NET[,NET...]", "Limits",
      "networks that --login-failures never blocks, such as 10.0.0.0/8; may be repeated", true},
+
+    {"--share", "REDIS", kShareGroup,
+     "count the connections of users and client addresses over all processes with the same "
+     "redis://HOST:PORT/DB?key=rum:, and block addresses in all (off)"},
+    {"--share-password-file", "FILE", kShareGroup,
+     "the password for --share, in the first line of FILE"},
+    {"--share-ca", "FILE", kShareGroup,
+     "CA certificates for --share rediss:, PEM (the system's)"},
+    {"--share-name", "NAME", kShareGroup,
+     "what this machine is called there; rum adds a part of its own for each process (the host "
+     "name)"},
 
     {"-b,--background", nullptr, "Running",
      "run in the background; the command returns when rum accepts clients"},

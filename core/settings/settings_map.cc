@@ -1,5 +1,7 @@
-// The options of the user map: its sources, and how those on other machines are asked.
+// The options of what is on other machines: the sources of the user map, and shared limits.
 #include <algorithm>
+#include <cctype>
+#include <utility>
 
 #include "settings/settings_reader.h"
 
@@ -46,6 +48,34 @@ void SettingsReader::JudgeMap() {
   if (s_.map_password_file.empty() && any([](const MapSource& s) { return !s.user.empty(); })) {
     Wrong("--map: a user of Redis needs a password: give --map-password-file");
   }
+}
+
+// The name becomes a part of keys and of log lines.
+void SettingsReader::ReadShare() {
+  constexpr size_t kNameMost = 64;
+  const std::pair<const char*, std::string*> texts[] = {
+      {"share-password-file", &s_.share_password_file},
+      {"share-ca", &s_.share_ca},
+      {"share-name", &s_.share_name},
+  };
+  for (const auto& [name, target] : texts) {
+    if (auto text = One(name)) *target = *text;
+    if (Given(name) && !Given("share")) Wrong(std::string("--") + name + ": --share is not given");
+  }
+  for (unsigned char c : s_.share_name) {
+    if (std::isalnum(c) || c == '.' || c == '-' || c == '_') continue;
+    Wrong("--share-name: '" + s_.share_name + "' has other characters than A-Z a-z 0-9 . - _");
+    break;
+  }
+  if (s_.share_name.size() > kNameMost) Wrong("--share-name: it has more than 64 characters");
+  auto text = One("share");
+  if (!text || *text == "off") return;
+  s_.share = Take(ParseShare(*text), "share");
+  if (!s_.share) return;
+  if (!s_.share->user.empty() && s_.share_password_file.empty()) {
+    Wrong("--share: a user of Redis needs a password: give --share-password-file");
+  }
+  if (!s_.share_ca.empty() && !s_.share->tls) Wrong("--share-ca: --share is not rediss:");
 }
 
 }  // namespace rum

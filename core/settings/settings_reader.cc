@@ -46,6 +46,7 @@ void SettingsReader::ReadAll(const Module* module) {
     BindOnce("control", s_.control);
   }
   ReadMap();
+  ReadShare();
   for (const char* name : {"protocol", "module-dir", "config"})
     One(name);  // read before; only check that it is given once
   if (auto text = One("pidfile")) s_.pidfile = *text;

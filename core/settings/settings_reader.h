@@ -71,6 +71,7 @@ class SettingsReader {
   // settings_map.cc
   void ReadMap();
   void JudgeMap();
+  void ReadShare();
   void ReadTls();
   void ReadTlsMode(const char* name, const std::map<std::string, TlsMode>& modes, TlsMode& mode);
   // settings_limits.cc

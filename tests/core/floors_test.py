@@ -13,7 +13,7 @@ admin
 probe
 proxy
 settings
-module
+module share
 net limits lookup
 tls map upstream geo
 base

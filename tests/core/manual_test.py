@@ -124,7 +124,8 @@ class Served:
         tls = ["-s", "tls:127.0.0.1:%d" % free_port()] if module == "passthrough.so" else ["--tls", "on"]
         self.process = subprocess.Popen(
             ["./rum", "-P", module, "-s", "sock:" + self.path("in"), "-d", "sock:" + self.path("no"),
-             "-M", self.path("none.cdb") + ",redis+sock:%s?key={user}" % self.path("no"), "-m", "sock:" + self.path("stats"), "-w", "1",
+             "-M", self.path("none.cdb") + ",redis+sock:%s?key={user}" % self.path("no"),
+             "--share", "redis+sock:" + self.path("no"), "-m", "sock:" + self.path("stats"), "-w", "1",
              "-l", self.log_path, "--log-format", "json", *tls,
              "--state-dir", self.path("state")], env=environment(),
             stdin=subprocess.DEVNULL)

@@ -117,6 +117,30 @@ TEST(MapSource, NoErrorShowsAPassword) {
   }
 }
 
+TEST(MapSource, ReadsTheRedisOfSharedLimits) {
+  auto share = ParseShare("rediss://node@redis.example:6380/2?key=nodes:");
+  ASSERT_TRUE(share.ok()) << share.error().text;
+  EXPECT_EQ(share->host, "redis.example");
+  EXPECT_EQ(share->port, 6380);
+  EXPECT_EQ(share->database, 2u);
+  EXPECT_EQ(share->user, "node");
+  EXPECT_EQ(share->key, "nodes:");
+  EXPECT_TRUE(share->tls);
+  EXPECT_EQ(ParseShare("redis://h")->key, "rum:");
+  EXPECT_EQ(ParseShare("redis+sock:/run/redis?key=a:&db=3")->database, 3u);
+  for (const char* text : {"", "users.cdb", "http://h/{user}", "redis://", "redis://h/?key=",
+                           "redis://h/?field=x", "redis://h/?marker=x", "redis://h/?channel=x",
+                           "redis://h/x", "redis+sock:run", "redis://:s3cr3t@h/"}) {
+    auto bad = ParseShare(text);
+    EXPECT_FALSE(bad.ok()) << text;
+    EXPECT_EQ(bad.ok()
+                  ? ""
+                  : std::string(bad.error().text.find("s3cr3t") == std::string::npos ? "" : "s"),
+              "");
+  }
+  EXPECT_FALSE(ParseShare("redis://h/?key=" + std::string(201, 'x')).ok());
+}
+
 TEST(MapSource, PutsTheUserIntoKeysAndPaths) {
   EXPECT_EQ(ForUser("a:{user}:{user}", "{user}"), "a:{user}:{user}");
   EXPECT_EQ(ForUser("a:{user}", std::string_view("x\0y", 3)), std::string("a:x\0y", 5));

@@ -1,0 +1,149 @@
+#include "lookup/redis_connection.h"
+
+#include <sys/un.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/escape.h"
+
+namespace rum {
+namespace {
+
+constexpr uint64_t kRetryFirst = 100, kRetryMost = 5000;  // ms
+
+}  // namespace
+
+uint64_t RetryDelay::Next() {
+  const uint64_t wait = std::min(kRetryFirst << std::min(failures_, 8u), kRetryMost);
+  ++failures_;
+  return wait / 2 + random_() % (wait / 2 + 1);
+}
+
+std::string PrintableReply(std::string_view text) {
+  std::string out;
+  AppendEscaped(out, text.substr(0, 120));
+  return out;
+}
+
+std::string Describe(const RespReply& reply) {
+  return reply.type == RespReply::Type::kError ? PrintableReply(reply.text) : "an unexpected reply";
+}
+
+RedisConnection::RedisConnection(event_base* base, Owner& owner, Resolve resolve,
+                                 const MapSource& server, std::string password,
+                                 std::shared_ptr<const TlsContext> tls)
+    : owner_(owner),
+      resolve_(std::move(resolve)),
+      server_(server),
+      password_(std::move(password)),
+      tls_(server.tls ? std::move(tls) : nullptr),
+      stream_(base, *this) {}
+
+void RedisConnection::Open() {
+  Close();
+  begun_ = NowMillis();
+  address_ = 0;
+  addresses_.clear();
+  if (!server_.path.empty()) return Connect();
+  if (auto number = SocketAddress::Numeric(server_.host, server_.port)) {
+    addresses_ = {*number};
+    return Connect();
+  }
+  state_ = State::kResolving;
+  resolve_(server_.host, [this, generation = generation_](std::vector<SocketAddress> found) {
+    if (generation != generation_ || state_ != State::kResolving) return;
+    addresses_ = std::move(found);
+    for (SocketAddress& address : addresses_) address.set_port(server_.port);
+    if (addresses_.empty()) return Break("the name " + server_.host + " has no address", false);
+    Connect();
+  });
+}
+
+void RedisConnection::OpenAt(const SocketAddress& address) {
+  Close();
+  address_ = 0;
+  addresses_ = {address};
+  Connect();
+}
+
+bool RedisConnection::OpenNext() {
+  if (address_ + 1 >= addresses_.size()) return false;
+  Close();
+  ++address_;
+  Connect();
+  return true;
+}
+
+void RedisConnection::Connect() {
+  begun_ = NowMillis();
+  state_ = State::kConnecting;
+  if (server_.path.empty()) {
+    const SocketAddress& address = addresses_[address_];
+    stream_.Connect(address.get(), address.size(), tls_, server_.host);
+  } else {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    server_.path.copy(address.sun_path, sizeof address.sun_path - 1);
+    stream_.Connect(reinterpret_cast<const sockaddr*>(&address), sizeof address, nullptr, {});
+  }
+}
+
+void RedisConnection::Close() {
+  stream_.Close();
+  ++generation_;
+  state_ = State::kClosed;
+}
+
+void RedisConnection::Break(const std::string& why, bool junk) {
+  Close();
+  owner_.OnBroken(why, junk);
+}
+
+void RedisConnection::OnOpen() {
+  if (password_.empty()) return Select();
+  state_ = State::kAuth;
+  std::string out;
+  if (server_.user.empty()) {
+    AppendResp(out, {"AUTH", password_});
+  } else {
+    AppendResp(out, {"AUTH", server_.user, password_});
+  }
+  Send(out);
+}
+
+void RedisConnection::Select() {
+  state_ = server_.database ? State::kSelect : State::kOpen;
+  if (state_ == State::kOpen) return owner_.OnConnected();
+  std::string out;
+  AppendResp(out, {"SELECT", std::to_string(server_.database)});
+  Send(out);
+}
+
+// Commands behind a failed AUTH would be answered one by one: so its reply is awaited.
+void RedisConnection::OnLogin(const RespReply& reply) {
+  const bool auth = state_ == State::kAuth;
+  if (!reply.is("OK")) return Break((auth ? "AUTH: " : "SELECT: ") + Describe(reply), true);
+  if (auth) return Select();
+  state_ = State::kOpen;
+  owner_.OnConnected();
+}
+
+void RedisConnection::OnBytes(std::string& bytes) {
+  size_t at = 0;
+  const uint64_t generation = generation_;
+  while (true) {
+    RespReply reply;
+    size_t used = 0;
+    const RespRead read = ReadResp(std::string_view(bytes).substr(at), &used, &reply);
+    if (read == RespRead::kMore) break;
+    if (read == RespRead::kBroken) return Break("it sends no valid replies", true);
+    at += used;
+    state_ == State::kOpen ? owner_.OnReply(std::move(reply)) : OnLogin(reply);
+    if (generation != generation_) return;  // lost
+  }
+  bytes.erase(0, at);
+}
+
+}  // namespace rum
