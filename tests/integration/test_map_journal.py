@@ -128,6 +128,9 @@ def _(t):
     net.until(lambda: rum.stats()["map"]["records"] == 2, 5, "the folded map")
     net.until(lambda: where(here) == b.port, 5, "the folded change counts")
     same(rum.stats()["map"]["journal_error"], "")
+    rum_map(t, "set", home, "late", a.address)
+    copy(".log")
+    net.until(lambda: rum.stats()["map"]["records"] == 3, 5, "a change of the folded map")
     # One that something else has put there.
     cdb.replace(path, cdb.users(row(t, "shared", "A"), ("x", "", "tcp:x:1")))
     net.until(lambda: where(here) == a.port, 5, "the other map counts, without the changes")
