@@ -166,11 +166,12 @@ class Rum:
             return False
 
     def _settled(self):
-        """The open descriptors, after those of the start are closed."""
+        """The open descriptors, after those of the start are closed, and with them the temporary files
+        of what is written at the start."""
         last = None
         for _ in range(200):
             now = self.descriptors()
-            if now == last:
+            if now == last and not any(os.path.basename(name).startswith(".") for name in now):
                 return now
             last = now
             time.sleep(0.02)
