@@ -135,23 +135,33 @@ def _(t):
     in_turn = len(crowd.sessions)
     check(20 <= in_turn <= 30, "one by one: %d" % in_turn)
 
+    crowd.leave()
+    until(lambda: all(r.stats()["limits"]["users"] + share_of(r)["users"] == 0 for r, _ in three),
+          10, "all sessions have ended again")
+
     # One of them is killed: its sessions end, and its places come back within its time.
-    dead = three[0]
-    dead[0].signal(signal.SIGKILL)
-    dead[0].process.wait(10)
-    dead[0].ended = True
-    crowd.leave(dead[1])
-    left = len(crowd.sessions)
+    (dead, there), (_, here), _ = three
+    crowd = Crowd()
+    for place in [there] * 8 + [here] * 12:
+        crowd.come([place], 0.1)
+    same(len(crowd.sessions), 20, "one after the other, as many as may")
+    time.sleep(1.5)
+    same([log_in(place) for _, place in three], [TOO_MANY] * 3, "all places are taken")
+    dead.signal(signal.SIGKILL)
+    dead.process.wait(10)
+    dead.ended = True
+    crowd.leave(there)
     begun = time.monotonic()
-    until(lambda: isinstance(log_in(three[1][1]), mysql_wire.Client), 10, "a place is free")
+    same(log_in(here), TOO_MANY, "its sessions still count")
+    until(lambda: not isinstance(log_in(here), int), 10, "a place is free")
     back = time.monotonic() - begun
-    check(back < 6.5 * t.scale, "the places came back after %.1f s" % back)
+    check(3 < back < 6.5 * t.scale, "the places came back after %.1f s" % back)
     time.sleep(1.5)
     crowd.come([three[1 + i % 2][1] for i in range(100)], 0.02)
     again = len(crowd.sessions)
     check(20 <= again <= 30, "after a process was killed: %d" % again)
-    t.say("limit 20, three processes, 200 clients: %d at once, %d one by one; %d left when one was "
-          "killed, places back after %.1f s, then %d" % (at_once, in_turn, left, back, again))
+    t.say("limit 20, three processes, 200 clients: %d at once, %d one by one; one was killed: "
+          "its places were back after %.1f s, then %d" % (at_once, in_turn, back, again))
 
 
 @test("A limit by address and a default limit of users count over processes, too", needs=NEEDS)
