@@ -29,7 +29,7 @@ struct Overview {
   bool draining;
   const TlsContexts* tls = nullptr;
   const GeoWatcher* geo = nullptr;
-  Generations* older = nullptr;  // nullptr: none
+  Generations* older = nullptr;                                // nullptr: none
   const std::vector<std::string>* map_destinations = nullptr;  // servers of records
   bool starting = false;  // nobody serves the listeners: neither this process nor one before it
 };
