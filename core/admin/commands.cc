@@ -127,9 +127,10 @@ void ListSessions(const Call& call, uint32_t end) {
   call.overview.proxy.lister().Ask(
       std::move(filter), bound, end,
       [request = call.request, bound, ask = AskOlder(call)](SessionList list) {
-        ask([request, bound, json = SessionsJson(list)](const auto& answers) mutable {
-          MergeSessions(json, *answers, bound);
-          ReplyJson(*request, json);
+        auto json = std::make_shared<Json>(SessionsJson(list));  // large: not to be copied
+        ask([request, bound, json](const auto& answers) {
+          MergeSessions(*json, *answers, bound);
+          ReplyJson(*request, *json);
         });
       });
 }

@@ -139,9 +139,9 @@ TEST_F(OlderProcesses, AreAskedOnceASecondForWhatTheyHave) {
                       {"GET /users?limit=1000",
                        Answer(R"({"users":[{"user":"alice","sessions":3},{"user":1},5]})")}});
   Start({process.generation()});
-  Refresh();
-  Refresh();
-  EXPECT_EQ(process.asked().size(), 2u);
+  const uint64_t begin = NowMillis();
+  for (int i = 0; i < 20; ++i) Refresh();
+  EXPECT_LE(process.asked().size(), 2 * (2 + (NowMillis() - begin) / 1000));
   ASSERT_EQ(generations_->states().size(), 1u);
   const GenerationState& state = generations_->states()[0];
   EXPECT_FALSE(state.silent);
@@ -212,6 +212,7 @@ TEST_F(OlderProcesses, ListsAreSharedForASecondButNotAfterACommand) {
                      {{"GET /sessions?limit=1", Answer(R"({"matched":2,"sessions":[]})")},
                       {"POST /kill?id=1", Answer("{}")}});
   Start({process.generation()});
+  const uint64_t begin = NowMillis();
   int answered = 0;
   for (int i = 0; i < 5; ++i) {
     generations_->List("/sessions?limit=1", [&](auto answers) {
@@ -221,10 +222,11 @@ TEST_F(OlderProcesses, ListsAreSharedForASecondButNotAfterACommand) {
   }
   while (answered < 5) event_base_loop(base_, EVLOOP_ONCE);
   List("/sessions?limit=1");
-  EXPECT_EQ(process.asked().size(), 1u);
+  const size_t asked = process.asked().size();
+  EXPECT_LE(asked, 2 + (NowMillis() - begin) / 1000);
   EXPECT_EQ(Command("/kill?id=1")->at(0).status, 200);
   List("/sessions?limit=1");
-  EXPECT_EQ(process.asked().size(), 3u);
+  EXPECT_GE(process.asked().size(), asked + 2);
 }
 
 TEST_F(OlderProcesses, MayBeAskedWhenThereIsNoneAndBeGivenUpWhileTheyAreAsked) {
