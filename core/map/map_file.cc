@@ -177,6 +177,8 @@ Result<MapFile::Pointer> MapFile::Refresh(const Pointer& map) {
 
 // `before`: has the same CDB, and may be this map itself, without a journal.
 void MapFile::Apply(JournalNews news, const MapFile& before) {
+  // A first journal only adds to the CDB, too.
+  const bool adds = !news.whole || (&before != this && !before.overlay_);
   rules_ = before.rules_;
   records_ = before.records_;
   overlay_ = before.overlay_;
@@ -211,7 +213,7 @@ void MapFile::Apply(JournalNews news, const MapFile& before) {
              change->value ? &*change->value : nullptr);
   }
   overlay_ = next->size() ? std::move(next) : nullptr;
-  if (!news.whole) {
+  if (adds) {
     added_ = std::move(news.changes);
     before_ = before.number_;
   }
