@@ -140,8 +140,7 @@ inline constexpr OptionRow kOptionRows[] = {
      "redis://HOST:PORT/DB?key=rum:, and block addresses in all (off)"},
     {"--share-password-file", "FILE", kShareGroup,
      "the password for --share, in the first line of FILE"},
-    {"--share-ca", "FILE", kShareGroup,
-     "CA certificates for --share rediss:, PEM (the system's)"},
+    {"--share-ca", "FILE", kShareGroup, "CA certificates for --share rediss:, PEM (the system's)"},
     {"--share-name", "NAME", kShareGroup,
      "what this machine is called there; rum adds a part of its own for each process (the host "
      "name)"},

@@ -52,7 +52,7 @@ struct Settings {
   std::string map;                     // the one that is a file; empty: none is
   uint64_t map_cache = 64 << 20;       // bytes, for records of remote sources
   std::string map_password_file, map_token_file, map_ca;
-  std::optional<MapSource> share;      // the Redis of --share
+  std::optional<MapSource> share;  // the Redis of --share
   std::string share_password_file, share_ca, share_name;
   std::string geo_db;  // empty: no country database
   std::optional<Address> stats;
