@@ -1,4 +1,5 @@
-// The daemon's start, operation and reloads. Its end is in daemon_end.cc.
+// The daemon's start and operation. Its map is in daemon_map.cc, what it applies anew in
+// daemon_reload.cc, and its end in daemon_end.cc.
 #include "daemon/daemon.h"
 
 #include <errno.h>
@@ -35,50 +36,11 @@ constexpr timeval kTlsLook = {2, 0};
 constexpr timeval kFirstProbes = {1, 0};  // longest wait before clients are accepted
 constexpr timeval kAtOnce = {0, 0};
 constexpr timeval kMemoryLook = {0, 500000};
-constexpr uint64_t kMapLines = 1000;  // ms: how often changes of the map are logged at most
 constexpr Millis kServiceTick(5000);  // the longest interval of systemd's status line
-
-std::string Names(const std::vector<std::string>& names) {
-  return names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", "));
-}
-
-Error RefuseReload(const Error& error) {
-  std::string text = error.text;
-  for (size_t at; (at = text.find('\n')) != text.npos;) text.replace(at, 1, "; ");
-  log::WriteAnswer(log::Level::kError,
-                   "the configuration is not applied, nothing has changed: " + text);
-  return error;
-}
-
-void LogKept(const std::vector<std::string>& kept) {
-  if (kept.empty()) return;
-  log::Warning("these options have changed, too, and need a new process: {}; USR2 starts one",
-               Names(kept));
-}
 
 bool IsLocal(const Address& address) {
   return address.kind == Address::Kind::kUnix || address.host == "localhost" ||
          address.host == "::1" || address.host.starts_with("127.");
-}
-
-// nullopt: none is required.
-Result<std::optional<StatisticsToken>> ReadToken(const Settings& settings) {
-  if (settings.stats_token_file.empty()) return std::optional<StatisticsToken>();
-  auto token = StatisticsToken::Read(settings.stats_token_file);
-  if (!token) return token.error();
-  if (settings.stats && !settings.stats->tls && !IsLocal(*settings.stats)) {
-    log::Warning(
-        "--stats-token-file: the token crosses the network in clear text; use --stats "
-        "tls:HOST:PORT, or an address of this machine only");
-  }
-  return std::optional(*token);
-}
-
-std::string DateOf(int64_t seconds) {
-  const time_t time = seconds;
-  tm t;
-  char text[32] = "";
-  return ::gmtime_r(&time, &t) && ::strftime(text, sizeof text, "%F", &t) ? text : "?";
 }
 
 sigset_t HeldSignals() {
@@ -93,37 +55,6 @@ sigset_t HeldSignals() {
 void HoldSignals() {
   sigset_t held = HeldSignals();
   ::pthread_sigmask(SIG_BLOCK, &held, nullptr);
-}
-
-std::vector<std::string> Complaints(const MapFile& map, bool has_countries) {
-  std::vector<std::string> all;
-  const MapRulesCount& rules = map.rules();
-  if (rules.refused) {
-    all.push_back(
-        fmt::format("{} users cannot log in because the rules of their records cannot be read "
-                    "(rum-map check lists them): {}",
-                    rules.refused, rules.first_refused));
-  }
-  if (rules.needing_countries && !has_countries) {
-    all.push_back(
-        fmt::format("{} users cannot log in because their rules name countries and --geo-db is not "
-                    "given",
-                    rules.needing_countries));
-  }
-  if (const uint64_t ignored = rules.with_countries - rules.needing_countries;
-      ignored && !has_countries) {
-    all.push_back(
-        fmt::format("{} users have country rules, which are not enforced because --geo-db is not "
-                    "given",
-                    ignored));
-  }
-  if (map.alike() >= kManyAlike) {
-    all.push_back(
-        fmt::format("{} names have the same hash, such as {}: each lookup of one compares all of "
-                    "them; somebody may have chosen them to slow rum down",
-                    map.alike(), QuoteBytes(map.alike_user())));
-  }
-  return all;
 }
 
 Daemon::Daemon(Origin origin, CommandLine line, Background& background, Service& service)
@@ -262,79 +193,16 @@ Status Daemon::DropPrivileges() {
   return Become(identity);
 }
 
-Status Daemon::WatchMap() {
-  if (settings_->map.empty()) return Ok();
-  watcher_ = std::make_unique<MapWatcher>(
-      base_, settings_->map, [this](std::shared_ptr<const MapFile> map) { UseMap(std::move(map)); },
-      [](const Error& error) { log::Error("{}", error.text); });
-  if (auto started = watcher_->Start(); !started) return started;
-  // Without its map a process cannot serve; the process that it takes over from still can.
-  if (origin_.has_map && watcher_->stats().loads == 0) {
-    return Error{Fault::kMap, watcher_->stats().last_error};
+Result<std::optional<StatisticsToken>> Daemon::ReadToken(const Settings& settings) {
+  if (settings.stats_token_file.empty()) return std::optional<StatisticsToken>();
+  auto token = StatisticsToken::Read(settings.stats_token_file);
+  if (!token) return token.error();
+  if (settings.stats && !settings.stats->tls && !IsLocal(*settings.stats)) {
+    log::Warning(
+        "--stats-token-file: the token crosses the network in clear text; use --stats "
+        "tls:HOST:PORT, or an address of this machine only");
   }
-  return Ok();
-}
-
-void Daemon::UseMap(std::shared_ptr<const MapFile> map) {
-  const auto before = proxy_->map();
-  const bool loaded = !before || before->cdb() != map->cdb();
-  if (loaded) {
-    log::Info("{}: the map is loaded, {} records", settings_->map, map->records());
-    for (const std::string& text : Complaints(*map, geo_ != nullptr)) {
-      log::Warning("{}: {}", settings_->map, text);
-    }
-  }
-  if (map->changes() && NowMillis() >= next_map_line_) {
-    next_map_line_ = NowMillis() + kMapLines;
-    log::Info("{}: its journal has changes of {} users, the last is number {}", settings_->map,
-              map->changes(), map->sequence());
-  }
-  if (const std::string& fault = map->journal_warning();
-      !fault.empty() && (loaded || fault != before->journal_warning())) {
-    log::Warning("{}", fault);
-  }
-  proxy_->SetMap(std::move(map));
-  SetDestinations();
-}
-
-Status Daemon::StartRemoteMap() {
-  RemoteMap* remote = proxy_->remote_map();
-  if (!remote) return Ok();
-  return remote->Start([this](std::vector<std::string> servers) {
-    proxy_->main_queue().Post([this, servers = std::move(servers)]() mutable {
-      remote_destinations_ = std::move(servers);
-      SetDestinations();
-    });
-  });
-}
-
-// The servers that the file names, and those of the records that other sources have answered.
-void Daemon::SetDestinations() {
-  map_destinations_ = watcher_ ? watcher_->destinations() : std::vector<std::string>();
-  map_destinations_.insert(map_destinations_.end(), remote_destinations_.begin(),
-                           remote_destinations_.end());
-  prober_->SetMapDestinations(map_destinations_);
-}
-
-Result<std::unique_ptr<GeoWatcher>> Daemon::WatchGeo(const Settings& settings) {
-  const std::string& path = settings.geo_db;
-  if (path.empty()) return std::unique_ptr<GeoWatcher>();
-  auto geo = std::make_unique<GeoWatcher>(
-      base_, path, [this] { SetGeo(); }, [](const Error& error) { log::Error("{}", error.text); });
-  if (auto started = geo->Start(); !started) return started.error();
-  return geo;
-}
-
-void Daemon::UseGeo(std::unique_ptr<GeoWatcher> geo) {
-  geo_ = std::move(geo);
-  geo_ ? SetGeo() : proxy_->SetGeo(nullptr);
-}
-
-void Daemon::SetGeo() {
-  const GeoDatabase& geo = *geo_->current();
-  log::Info("{}: the country database is loaded, {} ranges, made {}", settings_->geo_db,
-            geo.ranges(), DateOf(geo.built_at()));
-  proxy_->SetGeo(geo_->current());
+  return std::optional(*token);
 }
 
 Status Daemon::OpenAdmin() {
@@ -442,25 +310,6 @@ void Daemon::UseTls(std::shared_ptr<const TlsContexts> tls) {
   proxy_->SetTls(std::move(tls));
 }
 
-// Certificates are renewed in place: new connections use the new files.
-void Daemon::OnTlsLook(evutil_socket_t, short, void* self) {
-  static_cast<Daemon*>(self)->LookAtTls(false);
-}
-
-// `again`: retry files that failed to load.
-void Daemon::LookAtTls(bool again) {
-  auto stamp = TlsFilesStamp::Of(settings_->tls);
-  if (stamp == tls_stamp_ && (tls_status_ || !again)) return;
-  tls_stamp_ = stamp;
-  auto tls = TlsContexts::Make(settings_->tls);
-  tls_status_ = tls ? Ok()
-                    : Status(Error{tls.error().fault,
-                                   tls.error().text + "; rum keeps the certificates in use"});
-  if (!tls) return log::Error("{}", tls_status_.error().text);
-  log::Info("TLS: the certificates were reloaded");
-  UseTls(std::move(*tls));
-}
-
 void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   uint64_t most = daemon.settings_->access_control.max_memory;
@@ -480,101 +329,6 @@ void Daemon::OnMemoryLook(evutil_socket_t, short, void* self) {
          : log::Info("the process has {}: clients are accepted again", size);
   }
   daemon.proxy_->access_control().set_memory(bytes);
-}
-
-void Daemon::ReloadAll(Actions::Answer answer) {
-  if (!draining_) service_.Reloading();
-  proxy_->resolver().Reread();
-  auto read = Reload();
-  std::string wrong = read ? "" : read.error().text;
-  if (read && !tls_status_) wrong = tls_status_.error().text;
-  std::string done = "read again";
-  if (read && !read->taken_back.empty()) {
-    done += "; the files replace what was set by rumctl: " + Names(read->taken_back);
-  }
-  if (read && !read->kept.empty()) {
-    done += "; these options have changed and need a new process (upgrade): " + Names(read->kept);
-  }
-  log::Reopen();
-  if (!draining_) service_.Ready();
-  auto tell = [this, wrong, done, answer = std::move(answer)] {
-    if (!answer) return;
-    std::string all = wrong;
-    if (watcher_ && !watcher_->stats().last_error.empty()) {
-      all += (all.empty() ? "" : "\n") + watcher_->stats().last_error;
-    }
-    if (geo_ && !geo_->stats().last_error.empty()) {
-      all += (all.empty() ? "" : "\n") + geo_->stats().last_error;
-    }
-    answer(all.empty() ? Ok() : Status(Error{Fault::kConfig, all}), done);
-  };
-  auto look_at_geo = [this, tell = std::move(tell)] { geo_ ? geo_->check_now(tell) : tell(); };
-  watcher_ ? watcher_->check_now(look_at_geo) : look_at_geo();
-}
-
-// Reads the configuration again and applies it. If it contains an error, nothing changes.
-Result<Daemon::Reloaded> Daemon::Reload() {
-  auto line = ReadCommandLine(origin_.argc, origin_.argv, kHost, module_);
-  if (!line) return RefuseReload(line.error());
-  rum::Reload plan = PlanReload(*configured_, *line->settings);
-  auto token = ReadToken(*plan.settings);
-  if (!token) return RefuseReload(token.error());
-  if (plan.applied.empty()) {
-    if (statistics_) statistics_->SetToken(std::move(*token));
-    LookAtTls(true);
-    LogKept(plan.kept);
-    return Reloaded{.kept = plan.kept, .taken_back = {}};
-  }
-  auto config = ModuleConfig::Make(module_, plan.settings->module_values);
-  if (!config) return RefuseReload(config.error());
-  auto tls = TlsContexts::Make(plan.settings->tls);
-  if (!tls) return RefuseReload(tls.error());
-  ByHand by_hand = by_hand_;
-  const std::vector<std::string> taken_back = by_hand.Forget(plan.applied);
-  auto settings = by_hand.Over(plan.settings);
-  std::unique_ptr<GeoWatcher> next_geo;
-  const bool new_geo = settings->geo_db != settings_->geo_db;
-  if (new_geo) {
-    auto geo = WatchGeo(*settings);
-    if (!geo) return RefuseReload(geo.error());
-    next_geo = std::move(*geo);
-  }
-  if (auto changed = log::Change(settings->log); !changed) return RefuseReload(changed.error());
-  if (statistics_) statistics_->SetToken(std::move(*token));
-  configured_ = plan.settings;
-  by_hand_ = std::move(by_hand);
-  settings_ = std::move(settings);
-  if (new_geo) UseGeo(std::move(next_geo));
-  UseTls(std::move(*tls));
-  tls_stamp_ = TlsFilesStamp::Of(settings_->tls);
-  tls_status_ = Ok();
-  proxy_->Reload(settings_, std::move(*config));
-  prober_->Follow();
-  log::Info("the configuration is reloaded; applied: {}", Names(plan.applied));
-  if (!taken_back.empty()) {
-    log::Info("the files replace what was set by rumctl: {}", Names(taken_back));
-  }
-  LogKept(plan.kept);
-  return Reloaded{.kept = plan.kept, .taken_back = taken_back};
-}
-
-Status Daemon::SetLogLevel(log::Level level) {
-  auto settings = std::make_shared<Settings>(*settings_);
-  settings->log.level = level;
-  if (auto changed = log::Change(settings->log); !changed) return changed;
-  by_hand_.level = level;
-  settings_ = std::move(settings);
-  return Ok();
-}
-
-Status Daemon::SetLimit(const std::string& option, const std::string& value) {
-  auto settings = WithLimit(*settings_, option, value);
-  if (!settings) return settings.error();
-  by_hand_.limits[option] = value;
-  settings_ = std::move(*settings);
-  proxy_->Reload(settings_, proxy_->module_config());
-  log::Info("by an operator: {} is {}", option, value);
-  return Ok();
 }
 
 void Daemon::OnSignal(evutil_socket_t number, short, void* self) {

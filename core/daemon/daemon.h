@@ -67,14 +67,8 @@ class Daemon {
  private:
   // daemon.cc
   Status JudgeStateDirectory(uid_t owner) const;
-  Status WatchMap();
-  void UseMap(std::shared_ptr<const MapFile> map);
-  Status StartRemoteMap();
-  void SetDestinations();
-  // nullptr without --geo-db. Proxy::SetGeo() is left to the caller.
-  Result<std::unique_ptr<GeoWatcher>> WatchGeo(const Settings& settings);
-  void UseGeo(std::unique_ptr<GeoWatcher> geo);
-  void SetGeo();
+  // nullopt: none is required.
+  static Result<std::optional<StatisticsToken>> ReadToken(const Settings& settings);
   Status OpenAdmin();
   void WatchSignals();
   Status DropPrivileges();
@@ -93,6 +87,23 @@ class Daemon {
             .map_destinations = &map_destinations_,
             .starting = !serving_ && !origin_.takes_over};
   }
+  static void OnFirstProbesOver(evutil_socket_t, short, void* self);
+  static void OnMemoryLook(evutil_socket_t, short, void* self);
+  static void OnServiceTick(evutil_socket_t, short, void* self);
+  static void OnSignal(evutil_socket_t number, short, void* self);
+  event* Every(timeval interval, event_callback_fn callback);
+
+  // daemon_map.cc
+  Status WatchMap();
+  void UseMap(std::shared_ptr<const MapFile> map);
+  Status StartRemoteMap();
+  void SetDestinations();
+  // nullptr without --geo-db. Proxy::SetGeo() is left to the caller.
+  Result<std::unique_ptr<GeoWatcher>> WatchGeo(const Settings& settings);
+  void UseGeo(std::unique_ptr<GeoWatcher> geo);
+  void SetGeo();
+
+  // daemon_reload.cc
   void ReloadAll(Actions::Answer answer = {});  // for SIGHUP
   struct Reloaded {
     std::vector<std::string> kept;        // options that need a new process
@@ -102,12 +113,7 @@ class Daemon {
   void LookAtTls(bool again);
   Status SetLogLevel(log::Level level);
   Status SetLimit(const std::string& option, const std::string& value);
-  static void OnFirstProbesOver(evutil_socket_t, short, void* self);
   static void OnTlsLook(evutil_socket_t, short, void* self);
-  static void OnMemoryLook(evutil_socket_t, short, void* self);
-  static void OnServiceTick(evutil_socket_t, short, void* self);
-  static void OnSignal(evutil_socket_t number, short, void* self);
-  event* Every(timeval interval, event_callback_fn callback);
 
   // daemon_end.cc
   void OnTerm();
