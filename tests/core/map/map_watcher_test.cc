@@ -179,6 +179,9 @@ TEST_F(MapWatcherTest, KeepsTheMapWhenTheFileIsDeleted) {
 }
 
 TEST_F(MapWatcherTest, TriesAgainWhenThePermissionComesBack) {
+  struct Back {
+    ~Back() { EXPECT_EQ(seteuid(getuid()), 0); }
+  } back;
   if (geteuid() == 0 && seteuid(65534) != 0) GTEST_SKIP() << "cannot stop being root";
   // As nobody: its own folder, because the fixture's may be root's.
   std::string own = testing::TempDir() + "rum-map-nobody-XXXXXX";
@@ -196,7 +199,6 @@ TEST_F(MapWatcherTest, TriesAgainWhenThePermissionComesBack) {
     EXPECT_TRUE(Await([&] { return maps == 1; }));
   }
   std::filesystem::remove_all(own);
-  EXPECT_EQ(seteuid(getuid()), 0);
 }
 
 TEST_F(MapWatcherTest, LooksAtOnceWhenAsked) {
