@@ -4,10 +4,10 @@
 
 #include <utility>
 
-#include "map/column.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "lookup/remote_map.h"
+#include "map/column.h"
 #include "map/map_file.h"
 
 namespace rum {
