@@ -18,9 +18,8 @@ namespace {
 // A peer that sends more than this after its session ended is cut off.
 constexpr size_t kLingerReads = 16;
 constexpr unsigned kWatchRounds = 8;  // windows of a watched side per turn
-// A last message of the client that the server answers only by closing is a farewell: COM_QUIT of
-// MySQL and Terminate of PostgreSQL have 5 bytes. Statements whose end a server must not fail to
-// confirm, such as COMMIT, are longer.
+// A last message of the client that the server answers only by closing is a farewell: those of
+// databases have 5 bytes. Statements whose end a server must not fail to confirm are longer.
 constexpr uint32_t kFarewellMost = 5;
 
 }  // namespace

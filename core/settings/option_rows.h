@@ -14,7 +14,7 @@ inline constexpr const char* kAddressGroup =
 inline constexpr const char* kTimeoutGroup = "Timeouts (250ms, 6s, 5m, 1h, off)";
 inline constexpr const char* kNamesGroup = "Host names";
 inline constexpr const char* kMapGroup = "User map on another machine (redis:, http:)";
-inline constexpr const char* kShareGroup = "Limits over several processes";
+inline constexpr const char* kShareGroup = "Shared limits";
 inline constexpr const char* kLogGroup = "Log and statistics";
 
 struct OptionRow {

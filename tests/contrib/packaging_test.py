@@ -64,13 +64,16 @@ def apt_packages(stage):
 
 
 def needed_libraries():
-    """The packages of what rum and mysql.so are linked with; None if that cannot be told."""
-    if not shutil.which("dpkg") or not shutil.which("ldd"):
+    """The packages of what rum and its modules name themselves; None if that cannot be told. What
+    these need is theirs to bring."""
+    if not all(shutil.which(tool) for tool in ("dpkg", "ldd", "objdump")):
         return None
     names = set()
     for path in ["rum", "rumctl", "rum-map"] + glob.glob(".libs/*.so"):
-        status, text = run("ldd", path)
-        for library in re.findall(r"=> (/\S+)", text):
+        direct = set(re.findall(r"NEEDED +(\S+)", run("objdump", "-p", path)[1]))
+        for name, library in re.findall(r"(\S+) => (/\S+)", run("ldd", path)[1]):
+            if name not in direct:
+                continue
             # With or without /usr before it: packages name one of the two.
             path = os.path.realpath(library)
             status, owner = run("dpkg", "-S", "*" + path[4 if path.startswith("/usr/") else 0:])

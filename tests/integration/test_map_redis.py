@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import threading
 import time
 
 import mysql_setup
@@ -479,15 +480,15 @@ def _(t):
         time.sleep(1)
 
 
-@test("A pause of a server holds logins that a remote source sends there, and asks anew at its end")
+@test("A pause of a server holds logins that a remote source sends there, and asks anew at its end",
+      needs=NEEDS)
 def _(t):
     redis = Redis(t)
     old, new = letter_server(t, "A"), letter_server(t, "B")
     redis.set("moves.example", old)
-    rum, here = front(t, [redis.source()], "--control", "sock:" + t.path("control.sock"))
+    rum, here = front(t, [redis.source()], "--control", "sock:" + t.path("control"))
     same(login(here, "moves.example"), "A")
     ctl(t, "pause", "server=" + old, "20s")
-    redis.ask("SET", "rum:other", "1")
     got = []
     waiting = threading.Thread(target=lambda: got.append(login(here, "moves.example")))
     waiting.start()

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "limits/access_control.h"
 #include "limits/resident.h"
+#include "lookup/map_source.h"
 #include "map/map_file.h"
 #include "module/module_config.h"
 #include "probe/explainer.h"
@@ -102,6 +103,7 @@ RunningProxy::RunningProxy(Hooks hooks, const Change& change)
   settings->listeners.push_back(*ParseAddress("tcp:127.0.0.1:0", true));
   settings->breaker.failures = 0;  // tests with failing servers expect every attempt
   if (change) change(*settings);
+  if (!settings->map.empty()) settings->map_sources = *ParseMapSources(settings->map);
   auto config = MakeTestModule(std::move(hooks));
   if (!config) return;
   std::promise<void> started;

@@ -79,7 +79,7 @@ TEST(Resp, RefusesSizesBeforeTheirBytesCome) {
 TEST(Resp, WritesCommandsWhoseWordsHaveAnyBytes) {
   std::string out;
   AppendResp(out, {"GET", std::string_view("a\r\n\0b", 5)});
-  EXPECT_EQ(out, std::string("*2\r\n$3\r\nGET\r\n$5\r\na\r\n\0b\r\n", 25));
+  EXPECT_EQ(out, std::string("*2\r\n$3\r\nGET\r\n$5\r\na\r\n\0b\r\n", 24));
 }
 
 }  // namespace

@@ -134,8 +134,8 @@ class RumctlTest(unittest.TestCase):
                                  "uptime_seconds": 0, "since": 2}]
         code, out, err = self.ctl("status", answers=[answer(json.dumps(stats))])
         self.assertEqual((code, err), (0, ""))
-        self.assertIn("older     process 71, rum 1\\x1b[2J, draining, 500 sessions, up 2.5h\n", out)
-        self.assertIn("older     process 72, rum , no answer, 0 sessions, up 0.0s\n", out)
+        self.assertIn("older     process 71, rum 1\\x1b[2J, draining, 500 sessions, up 2h30m\n", out)
+        self.assertIn("older     process 72, rum , no answer, 0 sessions, up 0s\n", out)
 
     def test_sessions_name_the_older_processes(self):
         one = {"id": 5, "client": "c", "state": "relay", "seconds": 1, "received": 2, "sent": 3}

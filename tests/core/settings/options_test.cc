@@ -322,6 +322,19 @@ const std::map<std::string, Sample>& Samples() {
       {"upstream-tls", {"verify", [](auto& s) { return s.tls.upstreams == TlsMode::kVerify; }}},
       {"upstream-tls-ca", {"/x", [](auto& s) { return s.tls.upstream_authorities == "/x"; }}},
       {"upstream-tls-name", {"n", [](auto& s) { return s.tls.upstream_name == "n"; }}},
+      {"map-moved", {"end", [](auto& s) { return s.map_moved == MapMoved::kEnd; }}},
+      {"map-ttl", duration(&Settings::map_ttl)},
+      {"map-negative-ttl", duration(&Settings::map_negative_ttl)},
+      {"map-stale", duration(&Settings::map_stale)},
+      {"map-timeout", duration(&Settings::map_timeout)},
+      {"map-cache", {"2M", [](auto& s) { return s.map_cache == 2 << 20; }}},
+      {"map-password-file", {"/w", [](auto& s) { return s.map_password_file == "/w"; }}},
+      {"map-token-file", {"/t", [](auto& s) { return s.map_token_file == "/t"; }}},
+      {"map-ca", {"/a", [](auto& s) { return s.map_ca == "/a"; }}},
+      {"share", {"redis://r/1", [](auto& s) { return s.share && s.share->database == 1; }}},
+      {"share-password-file", {"/w", [](auto& s) { return s.share_password_file == "/w"; }}},
+      {"share-ca", {"/a", [](auto& s) { return s.share_ca == "/a"; }}},
+      {"share-name", {"here", [](auto& s) { return s.share_name == "here"; }}},
       {"state-dir", {"/x", [](auto& s) { return s.tls.state_dir == "/x"; }}},
       {"connect-timeout", duration(&Settings::connect_timeout)},
       {"first-byte-timeout", duration(&Settings::first_byte_timeout)},
@@ -356,6 +369,9 @@ TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
       if (row.value) arguments.push_back(sample->second.value);
       if (name != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
       if (name == "stats-token-file") arguments.insert(arguments.end(), {"-m", "sock:/x"});
+      if (name == "map-password-file") arguments.insert(arguments.end(), {"-M", "redis://r/"});
+      if (name == "map-token-file") arguments.insert(arguments.end(), {"-M", "http://h/{user}"});
+      if (name.starts_with("share-")) arguments.insert(arguments.end(), {"--share", "redis://r/"});
       if (name == "tls-key") arguments.insert(arguments.end(), {"--tls-cert", "/c"});
       if (name != "destination") arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
       auto line = Read(arguments);
