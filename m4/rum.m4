@@ -82,15 +82,17 @@ AS_CASE([$enable_sanitizers],
   [no], [],
   [yes], [rum_sanitizers=address,undefined],
   [rum_sanitizers=$enable_sanitizers])
-AS_IF([test "x$enable_sanitizers" != xno], [
-  rum_flags="-fsanitize=$rum_sanitizers -fno-sanitize-recover=all -fno-omit-frame-pointer"
-  # The check of vptr opens a pipe, and takes it for a fault when no descriptor is left.
-  AS_CASE([$rum_sanitizers], [*undefined*], [rum_flags="$rum_flags -fno-sanitize=vptr"])
-  RUM_TRY_FLAGS([SANITIZER_FLAGS], [$rum_flags])
-  AS_IF([test -z "$SANITIZER_FLAGS"],
-    [AC_MSG_ERROR([$CXX cannot build with the sanitizers $rum_sanitizers])])
-  RUM_SANITIZE_COROUTINES
+AS_IF([test "x$enable_sanitizers" != xno], [RUM_SANITIZE([$rum_sanitizers])])
 ])
+
+# RUM_SANITIZE(LIST): sets SANITIZER_FLAGS.
+AC_DEFUN([RUM_SANITIZE], [
+rum_flags="-fsanitize=$1 -fno-sanitize-recover=all -fno-omit-frame-pointer"
+# The check of vptr opens a pipe, and takes it for a fault when no descriptor is left.
+AS_CASE([$1], [*undefined*], [rum_flags="$rum_flags -fno-sanitize=vptr"])
+RUM_TRY_FLAGS([SANITIZER_FLAGS], [$rum_flags])
+AS_IF([test -z "$SANITIZER_FLAGS"], [AC_MSG_ERROR([$CXX cannot build with the sanitizers $1])])
+RUM_SANITIZE_COROUTINES
 ])
 
 # clang 14 cannot assemble coroutines with its check of called functions; gcc has no such check.
@@ -106,9 +108,8 @@ AC_ARG_ENABLE([fuzzers], [AS_HELP_STRING([--enable-fuzzers],
   [build the libFuzzer targets; needs clang: CC=clang CXX=clang++])], [], [enable_fuzzers=no])
 AS_IF([test "x$enable_fuzzers" = xyes], [
   AS_IF([test "x$enable_sanitizers" = xno],
-    [SANITIZER_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-     enable_sanitizers=address,undefined
-     RUM_SANITIZE_COROUTINES])
+    [RUM_SANITIZE([address,undefined])
+     enable_sanitizers=address,undefined])
   rum_before=$SANITIZER_FLAGS
   RUM_TRY_FLAGS([SANITIZER_FLAGS], [-fsanitize=fuzzer-no-link])
   AS_IF([test "x$rum_before" = "x$SANITIZER_FLAGS"],

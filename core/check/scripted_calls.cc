@@ -184,11 +184,7 @@ void ScriptedSession::TimerCancel(uint64_t ticket) { timers_.erase(ticket); }
 
 size_t ScriptedSession::Peer(uint32_t side, char* out, size_t size) {
   std::string_view peer = sides[side].there ? std::string_view(host_.peer[side]) : "";
-  if (size > 0) {
-    size_t n = std::min(peer.size(), size);
-    std::memcpy(out, peer.data(), n);
-    if (n < size) out[n] = 0;
-  }
+  if (size > 0) out[peer.copy(out, size - 1)] = 0;
   return peer.size();
 }
 

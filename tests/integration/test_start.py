@@ -727,7 +727,8 @@ def _(t):
 def _(t):
     silent = t.keep(Holds())
     for _ in range(5):  # on a slow machine the second can be over before the first answer
-        rum = t.rum("-s", tcp(), "-d", silent.address, "-P", "mysql.so", ready=False)
+        rum = t.rum("-s", tcp(), "-d", silent.address, "-P", "mysql.so",
+                    "--health-check", "10s", ready=False, check_descriptors=False)
         status, _, body = rum.get("/ready")
         net.until(lambda: rum.get("/ready")[0] == 200, 10, "/ready says 200")
         if status == 503:

@@ -29,7 +29,8 @@ class Terminal:
         self.raw = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.environ.update(TERM=term, LC_ALL=locale)
+            # curses keeps what it knows of the terminal until the process has ended.
+            os.environ.update(TERM=term, LC_ALL=locale, ASAN_OPTIONS="detect_leaks=0")
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", high, wide, 0, 0))
             os.execv(command[0], command)
         self.code = None
