@@ -369,9 +369,10 @@ TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
       if (row.value) arguments.push_back(sample->second.value);
       if (name != "listen") arguments.insert(arguments.end(), {"-s", "tcp:a:1"});
       if (name == "stats-token-file") arguments.insert(arguments.end(), {"-m", "sock:/x"});
-      if (name == "map-password-file") arguments.insert(arguments.end(), {"-M", "redis://r/"});
+      if (name == "map-password-file")
+        arguments.insert(arguments.end(), {"-M", "redis://r/?key={user}"});
       if (name == "map-token-file") arguments.insert(arguments.end(), {"-M", "http://h/{user}"});
-      if (name.starts_with("share-")) arguments.insert(arguments.end(), {"--share", "redis://r/"});
+      if (name.starts_with("share-")) arguments.insert(arguments.end(), {"--share", "rediss://r/"});
       if (name == "tls-key") arguments.insert(arguments.end(), {"--tls-cert", "/c"});
       if (name != "destination") arguments.insert(arguments.end(), {"-d", "tcp:z:9"});
       auto line = Read(arguments);

@@ -34,7 +34,7 @@ KNOWN = (
     ("other certificate", r"have different certificates"),
     ("no binding offered", r"channel binding (is )?required, but server"),
     ("PLUS without TLS", r"SCRAM-SHA-256-PLUS.* over a non-SSL"),
-    ("not in clear text", r"would have to go to the database server in clear text"),
+    ("not in clear text", r"server requests the password in clear text without TLS"),
     ("no TLS for rum", r"database server has no TLS"),
     ("no TLS", r"server does not support SSL|rejected SSL upgrade|does not support SSL connections"),
     ("no such user", r"role .* does not exist"),
