@@ -122,7 +122,7 @@ def _(t):
         redis.ask("SET", "rum:user:%s.example" % name, record)
         same(login(here, name + ".example"), UNAVAILABLE, name)
         same(login(here, "a.example"), "A", "the next one, after " + name)
-    has(rum.log(), "has the record of 'a.example'")
+    rum.wait_log("has the record of 'a.example'")
 
 
 @test("A password is used, and a wrong one or none makes the source unavailable", needs=NEEDS)
@@ -393,7 +393,7 @@ def _(t):
                      {"HELLO": b"-ERR unknown command 'HELLO'\r\n"})
     rum, here = front(t, [fake.source()], "--map-ttl", "500ms")
     up(rum, fake.source())
-    has(rum.log(), "no RESP3")
+    rum.wait_log("no RESP3")
     same(login(here, "a.example"), "A")
     where[0] = b
     until(lambda: login(here, "a.example") == "B", 5, "--map-ttl is over")
