@@ -19,8 +19,12 @@ namespace {
 constexpr size_t kLingerReads = 16;
 constexpr unsigned kWatchRounds = 8;  // windows of a watched side per turn
 // A last message of the client that the server answers only by closing is a farewell: those of
-// databases have 5 bytes. Statements whose end a server must not fail to confirm are longer.
-constexpr uint32_t kFarewellMost = 5;
+// databases have 5 bytes, and there may be messages of 9 bytes before it that close statements and
+// have no answer. Statements whose end a server must not fail to confirm have other sizes.
+bool IsFarewell(uint32_t size) {
+  constexpr uint32_t kFarewell = 5, kBefore = 9, kBeforeMost = 5;
+  return size % kBefore == kFarewell && size <= kFarewell + kBeforeMost * kBefore;
+}
 
 }  // namespace
 
@@ -222,8 +226,7 @@ void Session::JudgeRelay() {
   }
   // After a farewell both close at once: whichever end is read first, it was the client's wish.
   if (!ended_first_ && (client.ended() || upstream.ended())) {
-    const bool farewell =
-        upstream.received() > 0 && Unanswered() > 0 && Unanswered() <= kFarewellMost;
+    const bool farewell = upstream.received() > 0 && IsFarewell(Unanswered());
     ended_first_ = 1 + (farewell || client_left_ || !upstream.ended() ? RUM_CLIENT : RUM_UPSTREAM);
   }
   if (LooksFor() != looks_for_) ArmLooks();

@@ -608,7 +608,8 @@ TEST(Relay, AServersEndAfterAFarewellIsTheClientsWishAndAfterAnythingElseItsOwn)
     std::string greeting, last_words, reason;
   };
   for (const Case& c : {Case{"hello", "QUIT!", "client_closed"},
-                        {"hello", "COMMIT", "upstream_closed"},
+                        {"hello", std::string(9, 'x') + "QUIT!", "client_closed"},
+                        {"hello", "....\3COMMIT", "upstream_closed"},
                         {"hello", "", "upstream_closed"},
                         {"", "QUIT!", "upstream_closed"}}) {
     Peer client = proxy.Client();
