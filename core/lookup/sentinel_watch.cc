@@ -82,7 +82,7 @@ void SentinelWatch::OnReply(const RespReply& reply) {
     AppendEscaped(why, std::string_view(reply.text).substr(0, 120));
     return TryNext(reply.type == Type::kError ? why : "it sends no valid replies");
   }
-  // Sentinels name addresses, unless they are told to resolve names.
+  // Sentinels name addresses, unless they are configured to resolve names.
   auto master = SocketAddress::Numeric(reply.items[0].text, port);
   if (!master) return TryNext("it names the master by a name, not by an address");
   failed_ = 0;
