@@ -36,6 +36,7 @@ nlohmann::ordered_json ShareJson(const Proxy& proxy) {
   json["fault"] = state.fault;
   json["since"] = state.since;
   json["processes"] = counts ? counts->nodes : 0;
+  json["sessions"] = counts ? counts->sessions : 0;
   json["users"] = counts ? counts->users.size() : 0;
   json["addresses"] = counts ? counts->addresses.size() : 0;
   json["blocked_addresses"] = counts ? counts->blocked.size() : 0;
@@ -57,6 +58,8 @@ void WriteShareMetrics(const Proxy& proxy, std::string& out) {
   one("rum_share_processes", "gauge", "Other processes whose sessions count here",
       counts ? counts->nodes : 0);
   one("rum_share_age_seconds", "gauge", "Age of what is known of other processes", AgeOf(state));
+  one("rum_share_sessions", "gauge", "Sessions in other processes that count here",
+      counts ? counts->sessions : 0);
   one("rum_share_users", "gauge", "Users with sessions in other processes",
       counts ? counts->users.size() : 0);
   one("rum_share_blocked_addresses", "gauge", "Addresses that a process blocks in all",

@@ -31,6 +31,7 @@ class OtherNodes {
   struct Counts {
     std::unordered_map<std::string, uint32_t, NameHash, std::equal_to<>> users, addresses;
     std::unordered_set<std::string, NameHash, std::equal_to<>> blocked;
+    uint64_t sessions = 0;  // of all users
     size_t nodes = 0;
     uint64_t expires = 0;  // monotonic ms
   };

@@ -29,7 +29,9 @@ bool AddEntry(std::string_view& rest, OtherNodes::Counts* counts) {
   if (counts->users.size() + counts->addresses.size() >= kEntriesMost) return false;
   auto& table = kind == 'u' ? counts->users : counts->addresses;
   uint32_t& sum = table[std::string(rest.substr(0, size))];
-  sum = std::min(sum + sessions, kSessionsMost);
+  const uint32_t added = std::min(sessions, kSessionsMost - sum);
+  sum += added;
+  if (kind == 'u') counts->sessions += added;
   rest.remove_prefix(size + size_t{1});
   return true;
 }

@@ -171,7 +171,7 @@ def _(t):
     (one, here), (two, there) = nodes(t, 2, path, address(redis), "--max-connections-per-user", "4",
                                       "--max-connections-per-ip", "3")
     held = [log_in(here), log_in(here)]
-    until(lambda: share_of(two)["addresses"] == 1 and share_of(two)["users"] == 1, 10, "seen")
+    until(lambda: share_of(two)["sessions"] == 2, 10, "seen")
     held.append(log_in(there))
     same(log_in(there), 1040, "the fourth of the address")
     held.append(log_in(there, source="127.0.0.2"))
@@ -233,7 +233,7 @@ def _(t):
     until(lambda: share_of(rum)["up"], 10, "up")
     held = [log_in(here), log_in(here)]
     rum.hand_over()
-    until(lambda: share_of(rum)["users"] == 1, 10, "the old process is seen")
+    until(lambda: share_of(rum)["sessions"] == 2, 10, "the old process is seen")
     held += fill(here, 3, 2)
     same(len(held), 3)
     close_all(held)
@@ -246,7 +246,7 @@ def _(t):
     _, path = server_and_map(t, rest=b"\x80max=3")
     (one, here), (two, there) = nodes(t, 2, path, address(redis))
     held = fill(here, 3)
-    until(lambda: share_of(two)["users"] == 1, 10, "seen")
+    until(lambda: share_of(two)["sessions"] == 3, 10, "seen")
     same(log_in(there), TOO_MANY)
 
     def alone(what):
@@ -267,7 +267,7 @@ def _(t):
     def together(what):
         until(lambda: share_of(two)["up"] and share_of(one)["up"] and processes(two) == 1, 10,
               what + ": shared again")
-        until(lambda: share_of(two)["users"] == 1, 5, what + ": seen again")
+        until(lambda: share_of(two)["sessions"] == 3, 5, what + ": seen again")
         same(log_in(there), TOO_MANY, what)
 
     redis.signal(signal.SIGSTOP)
