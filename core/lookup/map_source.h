@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "map/map_record.h"
 
 namespace rum {
 
@@ -24,7 +25,7 @@ struct MapSource {
   std::string user;  // of AUTH; empty: the default user
   uint32_t database = 0;
   std::string key, field;
-  std::string marker = "rum:map:id";    // a key that is there while the map is complete
+  std::string marker{kMapMarker};       // a key that is there while the map is complete
   std::string channel = "rum:changed";  // names users whose record has changed
 
   // The server is the one that these Sentinels name as the master.

@@ -8,6 +8,9 @@
 
 namespace rum {
 
+// The key that a map in Redis has while it is complete, unless marker= names another.
+inline constexpr std::string_view kMapMarker = "rum:map:id";
+
 // Views into the parsed value.
 struct MapRecord {
   std::string_view secret;       // empty: not stored

@@ -1,16 +1,11 @@
 // rum-map: builds, prints and checks user maps.
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -24,12 +19,14 @@
 #include "config.h"
 #include "map/atomic_file.h"
 #include "map/column.h"
+#include "map/hash_password.h"
 #include "map/map_build.h"
 #include "map/map_changes.h"
 #include "map/map_file.h"
 #include "map/map_record.h"
 #include "map/map_rules.h"
 #include "map/map_text.h"
+#include "map/stop_signals.h"
 
 namespace rum {
 namespace {
@@ -39,20 +36,6 @@ constexpr int kDone = 0;
 constexpr int kNo = 1;  // not found, or the input or map has problems
 constexpr int kUsage = 2;
 constexpr size_t kMaxProblems = 20;
-constexpr size_t kMaxPassword = 65536;
-constexpr std::string_view kRedisMarker = "rum:map:id";  // as rum expects it
-
-volatile sig_atomic_t g_stopped = 0;
-
-constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
-
-// Handles termination signals, so that the temporary file is removed and the terminal's echo
-// restored. No SA_RESTART: it must interrupt a read from the terminal.
-void CatchSignals() {
-  struct sigaction action = {};
-  action.sa_handler = [](int) { g_stopped = 1; };
-  for (int number : kSignals) sigaction(number, &action, nullptr);
-}
 
 int Complain(const Error& error) {
   fprintf(stderr, "rum-map: %s\n", error.text.c_str());
@@ -73,7 +56,7 @@ class Progress {
       fprintf(stderr, "\r\033[K%s: %llu", doing, static_cast<unsigned long long>(done));
       fflush(stderr);
     }
-    return !g_stopped;
+    return !StopRequested();
   }
 
  private:
@@ -91,7 +74,7 @@ void WarnOfAlike(const std::string& path, uint32_t number, const std::string& us
 }
 
 int Build(MapBuildOptions options, bool quiet) {
-  CatchSignals();
+  CatchStopSignals();
   std::vector<std::string> problems;
   auto progress = std::make_unique<Progress>();
   options.progress = [&](const char* doing, uint64_t done) { return progress->Show(doing, done); };
@@ -133,7 +116,7 @@ struct DumpForm {
 bool WriteRecords(const MapFile& map, const DumpForm& form, FILE* out) {
   uint64_t users = 0;
   auto write = [out](const std::string& text) {
-    return !g_stopped && fwrite(text.data(), 1, text.size(), out) == text.size();
+    return !StopRequested() && fwrite(text.data(), 1, text.size(), out) == text.size();
   };
   map.Visit([&](std::string_view user, std::string_view value) {
     const std::string line = FormatMapLine(user, value);
@@ -146,7 +129,7 @@ bool WriteRecords(const MapFile& map, const DumpForm& form, FILE* out) {
   });
   if (form.redis) {
     std::string command;
-    AppendResp(command, {"SET", kRedisMarker, std::to_string(users)});
+    AppendResp(command, {"SET", kMapMarker, std::to_string(users)});
     write(command);
   }
   return fflush(out) == 0 && !ferror(out);
@@ -160,14 +143,14 @@ int Dump(const std::string& path, const std::string& out, const DumpForm& form) 
     if (WriteRecords(**map, form, stdout)) return kDone;
     return Complain({Fault::kSystem, std::string("standard output: ") + std::strerror(errno)});
   }
-  CatchSignals();
+  CatchStopSignals();
   auto file = AtomicFile::Make(out);
   if (!file) return Complain(file.error());
   std::unique_ptr<FILE, int (*)(FILE*)> stream(fdopen(dup(file->fd()), "w"), fclose);
   if (!stream || !WriteRecords(**map, form, stream.get())) {
     return Complain({Fault::kSystem, out + ": " + std::strerror(errno)});
   }
-  if (g_stopped) return Complain({Fault::kSystem, out + ": not written: interrupted"});
+  if (StopRequested()) return Complain({Fault::kSystem, out + ": not written: interrupted"});
   if (Status s = file->Publish(0600); !s) return Complain(s.error());
   return kDone;
 }
@@ -321,96 +304,10 @@ int Set(const Change& change, bool quiet) {
   return Report(change, made, quiet);
 }
 
-// Disables the terminal's echo.
-class NoEcho {
- public:
-  NoEcho() {
-    if (tcgetattr(STDIN_FILENO, &before_) != 0) return;
-    termios silent = before_;
-    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-    silent.c_lflag |= ECHONL;
-    on_ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) == 0;
-  }
-  ~NoEcho() {
-    if (on_) tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
-  }
-  bool on() const { return on_; }
-
- private:
-  termios before_;
-  bool on_ = false;
-};
-
-// Blocks signals except during ppoll(), from before the first prompt, so that none arrives between
-// the check and a blocking read.
-class SignalsWhileWaiting {
- public:
-  SignalsWhileWaiting() {
-    sigset_t blocked;
-    sigemptyset(&blocked);
-    for (int number : kSignals) sigaddset(&blocked, number);
-    sigprocmask(SIG_BLOCK, &blocked, &before_);
-  }
-  ~SignalsWhileWaiting() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
-  bool Wait() {
-    pollfd in = {STDIN_FILENO, POLLIN, 0};
-    return ppoll(&in, 1, nullptr, &before_) > 0 && !g_stopped;
-  }
-
- private:
-  sigset_t before_;
-};
-
-// Reads one line of standard input, without its line end.
-Result<std::string> ReadPassword(SignalsWhileWaiting& signals) {
-  std::string password;
-  password.reserve(kMaxPassword);  // growing would leave copies in freed memory
-  for (;;) {
-    char c;
-    ssize_t n = signals.Wait() ? read(STDIN_FILENO, &c, 1) : -1;
-    if (n < 0) return Error{Fault::kSystem, "no password was read"};
-    if (n == 0 || c == '\n') return password;
-    if (password.size() == kMaxPassword) {
-      return Error{Fault::kUsage, "a password has at most 65536 bytes"};
-    }
-    password += c;
-  }
-}
-
-Result<std::string> AskForPassword() {
-  SignalsWhileWaiting signals;
-  if (!isatty(STDIN_FILENO)) return ReadPassword(signals);
-  CatchSignals();
-  NoEcho no_echo;  // before the prompt, so that nothing typed after it is shown
-  if (!no_echo.on()) {
-    return Error{Fault::kSystem, "cannot turn off the echo of the terminal"};
-  }
-  fputs("Password: ", stderr);
-  auto first = ReadPassword(signals);
-  if (!first) return first;
-  fputs("Again: ", stderr);
-  auto second = ReadPassword(signals);
-  if (!second) return second;
-  const bool same = *first == *second;
-  OPENSSL_cleanse(second->data(), second->size());
-  if (!same) return Error{Fault::kConfig, "the two passwords differ"};
-  return first;
-}
-
 int Hash() {
-  auto password = AskForPassword();
-  if (!password) return Complain(password.error());
-  if (password->empty()) {
-    return Complain({Fault::kConfig, "the password is empty: a user without one has - in the map"});
-  }
-  std::array<unsigned char, SHA_DIGEST_LENGTH> once, twice;
-  SHA1(reinterpret_cast<const unsigned char*>(password->data()), password->size(), once.data());
-  SHA1(once.data(), once.size(), twice.data());
-  OPENSSL_cleanse(password->data(), password->size());
-  OPENSSL_cleanse(once.data(), once.size());
-  putchar('*');
-  for (unsigned char byte : twice) printf("%02X", byte);
-  putchar('\n');
+  auto hash = HashOfPassword();
+  if (!hash) return Complain(hash.error());
+  puts(hash->c_str());
   return kDone;
 }
 

@@ -193,6 +193,10 @@ Result<rum_module> AcceptModuleTable(const rum_module* table, const std::string&
   if (whole.metric_count && (!whole.metrics || whole.metric_size < sizeof(const char*))) {
     return Refused(file, "its table of metrics is missing");
   }
+  if (whole.farewell_size > RUM_MOST_FAREWELL || (whole.farewell_size && !whole.farewell)) {
+    return Refused(file, "its farewell is missing or longer than " +
+                             std::to_string(RUM_MOST_FAREWELL) + " bytes");
+  }
   if (whole.option_count > kRowsMost || whole.metric_count > kRowsMost) {
     return Refused(file, "it has more than " + std::to_string(kRowsMost) + " options or metrics");
   }

@@ -329,6 +329,7 @@ bool Dialogue::Fill(uint32_t which) {
   size_t n = s.Read(worker_.buffer(), room);
   if (n == 0) return s.ended() || s.broken();
   session_.Spoke(which);
+  if (LastBytes* last = session_.LastBytesOf(which)) last->Add(worker_.buffer(), n);
   (which == RUM_CLIENT ? worker_.counters.client_bytes : worker_.counters.upstream_bytes).Add(n);
   w.bytes.Append(worker_.buffer(), n);
   w.fresh = true;

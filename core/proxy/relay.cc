@@ -30,9 +30,22 @@ bool Flow::DrainPipe(Side& to) {
   return true;
 }
 
+void LastBytes::Add(const uint8_t* bytes, size_t size) {
+  constexpr size_t kSize = sizeof bytes_;
+  const size_t added = std::min(size, kSize);
+  std::memmove(bytes_, bytes_ + added, kSize - added);
+  std::memcpy(bytes_ + kSize - added, bytes + size - added, added);
+}
+
+bool LastBytes::EndWith(std::string_view tail) const {
+  return !tail.empty() && tail.size() <= sizeof bytes_ &&
+         std::memcmp(bytes_ + sizeof bytes_ - tail.size(), tail.data(), tail.size()) == 0;
+}
+
 // `stop`, which costs nothing where it is empty: whether the bytes that were read are not to go on.
 template <class Stop>
-Flow::Moved Flow::MoveBy(Side& from, Side& to, Worker& worker, uint64_t most, Stop stop) {
+Flow::Moved Flow::MoveBy(Side& from, Side& to, Worker& worker, uint64_t most, Stop stop,
+                         LastBytes* last) {
   for (size_t moved = 0;;) {
     if (to.write_failed()) return Moved::kAll;
     if (to.waiting() && !to.Flush()) return Moved::kAll;
@@ -54,6 +67,7 @@ Flow::Moved Flow::MoveBy(Side& from, Side& to, Worker& worker, uint64_t most, St
     size_t n = from.Read(worker.buffer(), std::min<uint64_t>(Worker::kBufferSize, most - moved));
     if (n == 0) continue;
     moved += n;
+    if (last) last->Add(worker.buffer(), n);
     if (stop(worker.buffer(), n)) return Moved::kAll;
     size_t written = to.Write(worker.buffer(), n);
     if (written < n) to.Queue(worker.buffer() + written, n - written);
@@ -95,13 +109,13 @@ struct StopAt {
 
 }  // namespace
 
-Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker, uint64_t most) {
-  return MoveBy(from, to, worker, most, NoStop());
+Flow::Moved Flow::Move(Side& from, Side& to, Worker& worker, uint64_t most, LastBytes* last) {
+  return MoveBy(from, to, worker, most, NoStop(), last);
 }
 
 Flow::Moved Flow::MoveUntil(Side& from, Side& to, Worker& worker, std::string_view tail,
-                            Buffer* held) {
-  return MoveBy(from, to, worker, kAll, StopAt{tail, held});
+                            Buffer* held, LastBytes* last) {
+  return MoveBy(from, to, worker, kAll, StopAt{tail, held}, last);
 }
 
 bool Flow::blocked(const Side& to) const { return to.waiting() > 0 || in_pipe_ > 0; }

@@ -8,11 +8,23 @@
 
 #include "net/buffer.h"
 #include "net/pipes.h"
+#include "rum/module.h"
 
 namespace rum {
 
 class Side;
 class Worker;
+
+// The last bytes that a side has sent, as far as they were copied: bulk that is spliced is not
+// seen.
+class LastBytes {
+ public:
+  void Add(const uint8_t* bytes, size_t size);
+  bool EndWith(std::string_view tail) const;
+
+ private:
+  uint8_t bytes_[RUM_MOST_FAREWELL] = {};
+};
 
 // One direction of a session in the relay. A session owns two.
 class Flow {
@@ -25,13 +37,13 @@ class Flow {
   static constexpr uint64_t kAll = ~uint64_t{0};
 
   // [worker] Moves bytes, at most a turn's share. A `most` other than kAll limits the bytes taken
-  // from the sender; its end is then not looked for.
-  [[nodiscard]] Moved Move(Side& from, Side& to, Worker& worker, uint64_t most = kAll);
+  // from the sender; its end is then not looked for. `last`, if any, sees the bytes.
+  [[nodiscard]] Moved Move(Side& from, Side& to, Worker& worker, uint64_t most, LastBytes* last);
 
   // The same, until a read ends with `tail`: its bytes go to `held`, and nothing more is moved. The
   // sender's end is not passed on. Reads are not checked while bytes are spliced, as in bulk.
   [[nodiscard]] Moved MoveUntil(Side& from, Side& to, Worker& worker, std::string_view tail,
-                                Buffer* held);
+                                Buffer* held, LastBytes* last);
 
   // The receiver accepts nothing now, so the sender is not read.
   bool blocked(const Side& to) const;
@@ -48,7 +60,7 @@ class Flow {
 
  private:
   template <class Stop>
-  Moved MoveBy(Side& from, Side& to, Worker& worker, uint64_t most, Stop stop);
+  Moved MoveBy(Side& from, Side& to, Worker& worker, uint64_t most, Stop stop, LastBytes* last);
   bool DrainPipe(Side& to);
 
   std::unique_ptr<Pipe> pipe_;

@@ -18,14 +18,6 @@ namespace {
 // A peer that sends more than this after its session ended is cut off.
 constexpr size_t kLingerReads = 16;
 constexpr unsigned kWatchRounds = 8;  // windows of a watched side per turn
-// A last message of the client that the server answers only by closing is a farewell: those of
-// databases have 5 bytes, and there may be messages of 9 bytes before it that close statements and
-// have no answer. Statements whose end a server must not fail to confirm have other sizes.
-bool IsFarewell(uint32_t size) {
-  constexpr uint32_t kFarewell = 5, kBefore = 9, kBeforeMost = 5;
-  return size % kBefore == kFarewell && size <= kFarewell + kBeforeMost * kBefore;
-}
-
 }  // namespace
 
 Session::Session(Worker& worker, Listener* listener, const SocketAddress& address)
@@ -178,7 +170,9 @@ bool Session::MoveFrom(uint32_t which, uint64_t most) {
     client_left_ = side(RUM_CLIENT).EndHasArrived();
   }
   uint64_t before = from.received();
-  bool more = flows_[which].Move(from, side(Other(which)), worker_, most) == Flow::Moved::kSome;
+  const Flow::Moved moved =
+      flows_[which].Move(from, side(Other(which)), worker_, most, LastBytesOf(which));
+  const bool more = moved == Flow::Moved::kSome;
   CountBytes(which, from.received() - before);
   return more;
 }
@@ -226,13 +220,19 @@ void Session::JudgeRelay() {
   }
   // After a farewell both close at once: whichever end is read first, it was the client's wish.
   if (!ended_first_ && (client.ended() || upstream.ended())) {
-    const bool farewell = upstream.received() > 0 && IsFarewell(Unanswered());
-    ended_first_ = 1 + (farewell || client_left_ || !upstream.ended() ? RUM_CLIENT : RUM_UPSTREAM);
+    const bool wished = client_left_ || HasTakenLeave() || !upstream.ended();
+    ended_first_ = 1 + (wished ? RUM_CLIENT : RUM_UPSTREAM);
   }
   if (LooksFor() != looks_for_) ArmLooks();
   if (Flow::Done(client, upstream) && Flow::Done(upstream, client)) {
     Finish(ended_first_ == 1 + RUM_CLIENT ? RUM_CLOSE_CLIENT : RUM_CLOSE_UPSTREAM, {});
   }
+}
+
+// The client has said its protocol's farewell, and the server has answered nothing.
+bool Session::HasTakenLeave() const {
+  const rum_module& module = config_->module();
+  return Unanswered() > 0 && last_.EndWith({module.farewell, module.farewell_size});
 }
 
 // A client may close without reading TLS's last records, which causes a reset: if one side has

@@ -161,6 +161,8 @@ class Session final : public rum_session, private Loop::Watcher {
   bool MoveUntil(uint32_t side, std::string_view tail, Buffer* held);
   bool parted() const { return parted_; }
   void QueueFor(uint32_t side, const void* bytes, size_t size);
+  // What keeps the last bytes of this side; nullptr: nobody asks for them.
+  LastBytes* LastBytesOf(uint32_t which) { return which == RUM_CLIENT ? &last_ : nullptr; }
   // Bytes of this side were read.
   void Spoke(uint32_t which) {
     if (which == RUM_UPSTREAM) answered_ = static_cast<uint32_t>(side(RUM_CLIENT).received());
@@ -221,6 +223,7 @@ class Session final : public rum_session, private Loop::Watcher {
   uint32_t Unanswered() const {
     return static_cast<uint32_t>(side(RUM_CLIENT).received()) - answered_;
   }
+  bool HasTakenLeave() const;
   void ArmLooks();
   Looks LooksFor() const;
   uint64_t Moved() const;
@@ -287,6 +290,7 @@ class Session final : public rum_session, private Loop::Watcher {
   bool client_left_ : 1 = false;  // its end had arrived before that of the server was passed on
   uint16_t counted_for_ = 0;      // place of the server in the worker's counters
   uint32_t answered_ = 0;         // bytes of the client before the server's last ones, modulo 2^32
+  LastBytes last_;                // of the client
 };
 
 }  // namespace rum

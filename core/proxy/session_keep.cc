@@ -37,7 +37,8 @@ bool Session::TakeUpstream(const std::string& server, const std::string& key,
 bool Session::MoveUntil(uint32_t which, std::string_view tail, Buffer* held) {
   Side& from = side(which);
   const uint64_t before = from.received();
-  const Flow::Moved moved = flows_[which].MoveUntil(from, side(Other(which)), worker_, tail, held);
+  const Flow::Moved moved =
+      flows_[which].MoveUntil(from, side(Other(which)), worker_, tail, held, LastBytesOf(which));
   CountBytes(which, from.received() - before);
   return moved == Flow::Moved::kSome;
 }

@@ -122,6 +122,8 @@ constexpr rum_module Table() {
   table.option_count = rum::mysql::kOptionCount;
   table.metrics = rum::mysql::kMetrics;
   table.metric_count = rum::mysql::kMetricTotal;
+  table.farewell = rum::mysql::kLeaveTail.data();
+  table.farewell_size = rum::mysql::kLeaveTail.size();
   table.config_new = NewConfig;
   table.config_free = FreeConfig;
   table.refusal = Refusal;

@@ -36,6 +36,7 @@ struct Message {
 };
 
 std::string BuildMessage(char type, std::string_view body);
+constexpr std::string_view kTerminate("X\0\0\0\4", 5);  // whole
 
 // AuthenticationRequest, by its number.
 enum class Auth : uint32_t {

@@ -79,6 +79,8 @@ constexpr rum_module Table() {
   table.option_count = rum::pgsql::kOptionCount;
   table.metrics = rum::pgsql::kMetrics;
   table.metric_count = rum::pgsql::kMetricTotal;
+  table.farewell = rum::pgsql::kTerminate.data();
+  table.farewell_size = rum::pgsql::kTerminate.size();
   table.config_new = NewConfig;
   table.config_free = FreeConfig;
   table.refusal = Refusal;

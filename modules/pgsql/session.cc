@@ -247,7 +247,7 @@ bool Session::Accept() {
   authenticated_ = true;
   const int32_t verdict = d_.Confirm();
   if (verdict == RUM_OK) return true;
-  d_.upstream.Send(BuildMessage('X', {}));
+  d_.upstream.Send(std::string(kTerminate));
   return RefuseByVerdict(verdict);
 }
 

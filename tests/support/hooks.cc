@@ -163,6 +163,8 @@ rum_module TableOf(const Hooks& h) {
   table.metrics = h.metrics.data();
   table.metric_count = h.metrics.size();
   table.metric_size = sizeof(rum_metric);
+  table.farewell = h.farewell.data();
+  table.farewell_size = h.farewell.size();
   if (h.config_new) table.config_new = ConfigNew;
   if (h.config_free) table.config_free = ConfigFree;
   if (h.worker_start) table.worker_start = WorkerStart;

@@ -45,6 +45,7 @@ struct Hooks {
   std::function<size_t(char* json, size_t size)> stats;
   std::vector<rum_option> options;
   std::vector<rum_metric> metrics;
+  std::string_view farewell;
 };
 
 // Creates the module with these hooks; there is one at a time. nullptr fails the test.

@@ -366,6 +366,8 @@ pub struct rum_module {
     pub metrics: *const rum_metric,
     pub metric_count: usize,
     pub metric_size: usize,
+    pub farewell: *const c_char,
+    pub farewell_size: usize,
     pub init: Option<unsafe extern "C" fn(*const rum_host, *mut c_char, usize) -> i32>,
     pub config_new: Option<
         unsafe extern "C" fn(

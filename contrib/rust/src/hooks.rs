@@ -35,6 +35,8 @@ impl Table {
             metrics: M::METRICS.as_ptr() as *const rum_metric,
             metric_count: M::METRICS.len(),
             metric_size: size_of::<rum_metric>(),
+            farewell: M::FAREWELL.as_ptr() as *const c_char,
+            farewell_size: M::FAREWELL.len(),
             init: Some(init::<M>),
             config_new: Some(config_new::<M>),
             config_free: Some(config_free::<M>),

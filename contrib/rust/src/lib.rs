@@ -88,6 +88,8 @@ pub trait Module: Sized + 'static {
     const OPTIONS: &'static [Opt] = &[];
     /// What is counted: [`Session::count`] takes the index.
     const METRICS: &'static [Metric] = &[];
+    /// The bytes with which a client takes its leave, at most 8; see `farewell` in the header.
+    const FAREWELL: &'static [u8] = b"";
     /// rum may make sessions without a client by `probe`.
     const PROBES: bool = false;
     /// Whether there is `refused`.

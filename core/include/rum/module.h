@@ -199,6 +199,7 @@ RUM_UINT(RUM_MOST_WORKER_POSTS, 1024);
 RUM_UINT(RUM_MOST_SHARED_KEY, 256);
 RUM_UINT(RUM_MOST_SHARED_VALUE, 512);
 RUM_UINT(RUM_MOST_SHARED_ENTRIES, 8);
+RUM_UINT(RUM_MOST_FAREWELL, 8);
 RUM_UINT(RUM_MOST_KEEP_KEY, 1024);
 RUM_UINT(RUM_MOST_KEEP_VALUE, 512);
 RUM_UINT(RUM_MOST_KEEP_TAIL, 16);
@@ -755,6 +756,11 @@ typedef struct rum_module {
   const rum_metric *metrics;
   size_t metric_count;
   size_t metric_size; /* sizeof(rum_metric) */
+  /* The bytes with which a client takes its leave, such as a quit command; 0 or NULL: none, or they
+   * differ. After a client's last bytes, if they end with these and the server has not answered,
+   * the server's end is the client's wish: the session ends with RUM_CLOSE_CLIENT. */
+  const char *farewell;
+  size_t farewell_size; /* at most RUM_MOST_FAREWELL */
 
   /* [main] Once, after loading. Keep `host`. With -b, rum is already in the background, so the
    * module may start threads. On failure, write a sentence into `error` (at most `error_size` bytes

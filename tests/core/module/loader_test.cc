@@ -218,6 +218,15 @@ TEST_F(Table, WithCountsButWithoutRowsIsRefused) {
   EXPECT_NE(Refusal().find("metrics"), std::string::npos);
 }
 
+TEST_F(Table, WithAFarewellThatIsMissingOrTooLongIsRefused) {
+  table_.farewell_size = 5;
+  EXPECT_NE(Refusal().find("farewell"), std::string::npos);
+  table_.farewell = "QUIT!....";
+  EXPECT_TRUE(Accepted());
+  table_.farewell_size = RUM_MOST_FAREWELL + 1;
+  EXPECT_NE(Refusal().find("farewell"), std::string::npos);
+}
+
 TEST_F(Table, JudgesItsOptions) {
   SetOption({"test-x", "X", nullptr, "help", RUM_OPTION_TEXT, 0});
   EXPECT_TRUE(Accepted());

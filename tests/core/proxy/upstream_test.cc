@@ -584,9 +584,14 @@ TEST(Relay, AServerThatEndsFirstIsTheReason) {
   EXPECT_EQ(proxy.NextReason(), "upstream_closed");
 }
 
+Hooks WithFarewell(Hooks hooks) {
+  hooks.farewell = "QUIT!";
+  return hooks;
+}
+
 TEST(Relay, AFarewellIsOneReasonWhicheverEndIsReadFirst) {
   Server server;
-  RunningProxy proxy(RelayTo(server.address()));
+  RunningProxy proxy(WithFarewell(RelayTo(server.address())));
   for (bool client_first : {false, true}) {
     Peer client = proxy.Client();
     client.Send("QUIT!");
@@ -603,15 +608,15 @@ TEST(Relay, AFarewellIsOneReasonWhicheverEndIsReadFirst) {
 // The client closes only when it has seen the server's end.
 TEST(Relay, AServersEndAfterAFarewellIsTheClientsWishAndAfterAnythingElseItsOwn) {
   Server server;
-  RunningProxy proxy(RelayTo(server.address()));
+  RunningProxy proxy(WithFarewell(RelayTo(server.address())));
   struct Case {
     std::string greeting, last_words, reason;
   };
   for (const Case& c : {Case{"hello", "QUIT!", "client_closed"},
-                        {"hello", std::string(9, 'x') + "QUIT!", "client_closed"},
-                        {"hello", "....\3COMMIT", "upstream_closed"},
-                        {"hello", "", "upstream_closed"},
-                        {"", "QUIT!", "upstream_closed"}}) {
+                        {"hello", Noise(100'000, 3) + "QUIT!", "client_closed"},
+                        {"hello", "PING!", "upstream_closed"},
+                        {"hello", "QUIT! not", "upstream_closed"},
+                        {"hello", "", "upstream_closed"}}) {
     Peer client = proxy.Client();
     client.Send("request");
     Peer upstream = server.Accept();
