@@ -38,7 +38,8 @@ class Flow {
 
   // [worker] Moves bytes, at most a turn's share. A `most` other than kAll limits the bytes taken
   // from the sender; its end is then not looked for. `last`, if any, sees the bytes.
-  [[nodiscard]] Moved Move(Side& from, Side& to, Worker& worker, uint64_t most, LastBytes* last);
+  [[nodiscard]] Moved Move(Side& from, Side& to, Worker& worker, uint64_t most = kAll,
+                           LastBytes* last = nullptr);
 
   // The same, until a read ends with `tail`: its bytes go to `held`, and nothing more is moved. The
   // sender's end is not passed on. Reads are not checked while bytes are spliced, as in bulk.
