@@ -26,10 +26,12 @@ def hello(name):
 
 
 def letter_server(t, letter):
-    """Answers the first bytes of each connection with its letter."""
+    """Answers the first bytes of each connection with its letter, and sends back all others."""
     def answer(s):
         if s.recv(4096):
             s.sendall(letter.encode())
+        while more := s.recv(4096):
+            s.sendall(more)
     return t.keep(Script(answer)).address
 
 
@@ -77,6 +79,10 @@ class Storm:
                     self.wrong.append((user, got))
             next_at = max(next_at + self.count / self.rate, time.monotonic() - 1)
             time.sleep(max(0, next_at - time.monotonic()))
+
+    def total(self):
+        with self.lock:
+            return sum(self.outcomes.values())
 
     def stop(self):
         self.running = False

@@ -9,7 +9,7 @@ import mysql_setup
 from map_setup import UNAVAILABLE, UNKNOWN, Storm, front, hello, letter_server, login
 from support import mariadb, net
 from support.certificates import Authority
-from support.harness import check, has, same, test
+from support.harness import check, full, has, same, test
 from support.mysql_wire import Client, ServerError
 from support.net import until
 from support.redis import CHANNEL, MARKER, FakeRedis, Redis, Sentinel, bulk
@@ -22,6 +22,13 @@ NEEDS = ("sni.so",)
 
 def two_servers(t):
     return letter_server(t, "A"), letter_server(t, "B")
+
+
+def open_session(here, user):
+    s = net.connect(here, 20)
+    s.sendall(hello(user))
+    check(s.recv(1) in (b"A", b"B"), "a session")
+    return s
 
 
 def up(rum, source, value=1):
@@ -235,8 +242,8 @@ def _(t):
     has(out + err, "refused")
 
 
-@test("Redis is killed, stopped and flushed under logins: none is wrong, those in the cache go on",
-      needs=NEEDS, seconds=120)
+@test("Redis is killed, flushed, stopped, full, slow and talks junk under logins: none is wrong, and "
+      "those in the cache go on", needs=NEEDS, seconds=180)
 def _(t):
     a, b = two_servers(t)
     redis = Redis(t)
@@ -249,27 +256,55 @@ def _(t):
     up(rum, redis.source())
     for user in expected:
         login(here, user)
-    storm = Storm(here, expected, 200)
-    time.sleep(2)
+    # Sessions that are there must not notice anything.
+    sessions = [open_session(here, user) for user in sorted(expected)[:20]]
+    storm = Storm(here, expected, 500 if full() else 200)
+
+    def phase(name, seconds):
+        before, storm.slowest = storm.total(), 0
+        time.sleep(seconds)
+        t.say("%s: %d logins, slowest %.2f s" % (name, storm.total() - before, storm.slowest))
+        check(storm.slowest < 5, "%s: no login waits long: %.1f s" % (name, storm.slowest))
+
+    def refill():
+        for user, letter in expected.items():
+            redis.set(user, a if letter == "A" else b)
+        redis.ask("SET", MARKER, "1")
+
+    def replaced(name, answer):
+        redis.kill()
+        fake = FakeRedis(t, answer, port=redis.port)
+        phase(name, 4)
+        fake.close()
+        redis.start()
+        refill()
+        phase("back after " + name, 2)
+
+    phase("well", 2)
     redis.kill()
-    time.sleep(3)
+    phase("killed", 3)
     redis.start()
-    time.sleep(1)  # empty: nothing is believed
-    for i in range(100):
-        user = "u%d.example" % i
-        redis.set(user, a if expected[user] == "A" else b)
-    redis.ask("SET", MARKER, "1")
-    for user in expected:
-        login(here, user)
+    phase("empty", 1)  # nothing is believed
+    refill()
+    phase("filled again", 1)
     redis.signal(signal.SIGSTOP)
-    time.sleep(3)
+    phase("stopped", 3)
     redis.signal(signal.SIGCONT)
-    time.sleep(2)
+    phase("continued", 2)
+    redis.ask("CONFIG", "SET", "maxmemory", "1")
+    has(redis.ask("SET", "more", "1"), "OOM")
+    phase("full", 2)
+    redis.ask("CONFIG", "SET", "maxmemory", "0")
+    replaced("junk", lambda user, send: b"HTTP/1.1 200 OK\r\n\r\n")
+    replaced("slow by 2 s", lambda user, send: time.sleep(2) or bulk("%s - %s" % (
+        user, a if expected[user] == "A" else b)))
     outcomes = storm.stop()
-    t.say("%r, slowest %.2f s" % (outcomes, storm.slowest))
+    t.say("%r" % outcomes)
     same(storm.wrong, [], "wrong outcomes")
     same(set(outcomes), {"A", "B"}, "outcomes")
-    check(storm.slowest < 5, "no login waits long: %.1f s" % storm.slowest)
+    for s in sessions:
+        s.sendall(b"again")
+        same(s.recv(64), b"again", "a session from before")
 
 
 @test("A replica that has not synced makes no user unknown", needs=NEEDS)

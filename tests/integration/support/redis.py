@@ -119,13 +119,13 @@ class FakeRedis:
     """Greets as Redis does, and gives each question (GET of a user) to `answer(user, send)`, which
     returns the reply or None for none."""
 
-    def __init__(self, t, answer, greeting=None):
+    def __init__(self, t, answer, greeting=None, port=0):
         self.answer, self.greeting = answer, greeting or {}
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
         self.connections = 0
-        self.asked = []
-        t.on_end(self.listener.close)
+        self.asked, self.open = [], []
+        t.on_end(self.close)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def source(self):
@@ -138,7 +138,16 @@ class FakeRedis:
             except OSError:
                 return
             self.connections += 1
+            self.open.append(s)
             threading.Thread(target=self._serve, args=(s,), daemon=True).start()
+
+    def close(self):
+        for s in (self.listener, *self.open):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self.listener.close()
 
     def _serve(self, s):
         stream = s.makefile("rb")
