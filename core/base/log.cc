@@ -1,26 +1,15 @@
 #include "base/log.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <spdlog/details/null_mutex.h>
-#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <syslog.h>
-#include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
-#include <cstring>
-#include <initializer_list>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -28,10 +17,10 @@
 #include <vector>
 
 #include "base/escape.h"
-#include "base/fd.h"
+#include "base/log_last.h"
+#include "base/log_target.h"
 #include "base/repeats.h"
 #include "base/syslog.h"
-#include "base/trusted_file.h"
 
 namespace rum::log {
 namespace {
@@ -43,159 +32,6 @@ constexpr std::chrono::seconds kCloseWait(2);
 std::atomic<bool> json = false;
 std::atomic<Level> least = Level::kInfo;
 std::atomic<uint64_t> dropped = 0;
-
-// The target of LastLine(); a signal handler may read it at any time. fd -1: standard error only.
-struct LastTarget {
-  std::atomic<int> fd = -1;
-  std::atomic<bool> json = false, is_stderr = false, syslog = false, stream = false;
-  std::atomic<bool> journal = false;
-};
-LastTarget last_target;
-
-// Safe against files and links of other users, see trusted_file.h.
-Result<Fd> OpenFile(const std::string& path) {
-  return OpenTrusted(path, O_WRONLY | O_CREAT | O_APPEND, 0640);
-}
-
-int SeverityOf(spdlog::level::level_enum level) {
-  switch (level) {
-    case spdlog::level::err:
-      return LOG_ERR;
-    case spdlog::level::warn:
-      return LOG_WARNING;
-    case spdlog::level::info:
-      return LOG_INFO;
-    default:
-      return LOG_DEBUG;
-  }
-}
-
-// Whether standard error is a stream of systemd's journal, which takes a priority in front of each
-// line: JOURNAL_STREAM is its device and inode (systemd.exec(5)). A process that inherited the
-// variable but not the stream must not write priorities.
-bool StderrIsJournal() {
-  const char* text = ::getenv("JOURNAL_STREAM");
-  struct stat status;
-  return text && ::fstat(STDERR_FILENO, &status) == 0 &&
-         fmt::format("{}:{}", status.st_dev, status.st_ino) == text;
-}
-
-// A file or stderr. Lines are batched: flush writes them by one write(2).
-class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
- public:
-  FileSink(const std::string& path, Fd file)
-      : path_(path), journal_(path.empty() && StderrIsJournal()), file_(std::move(file)) {}
-  ~FileSink() override { Forget(); }
-
-  // Opens the file again by its name; on failure returns false and keeps the old file.
-  bool Reopen() {
-    if (path_.empty()) return true;
-    flush();
-    auto file = OpenFile(path_);
-    if (!file) return false;
-    Forget();
-    file_ = std::move(*file);
-    return true;
-  }
-
-  int fd() const { return file_.get(); }
-  bool is_stderr() const { return path_.empty(); }
-  bool is_journal() const { return journal_; }
-
- private:
-  void sink_it_(const spdlog::details::log_msg& message) override {
-    if (journal_) {
-      const char prefix[] = {'<', static_cast<char>('0' + SeverityOf(message.level)), '>'};
-      lines_.append(prefix, prefix + sizeof prefix);
-    }
-    formatter_->format(message, lines_);
-  }
-  // If a line was written partly, its rest is written before the next line.
-  void flush_() override {
-    if (!rest_.empty() && Emptied()) Forget();
-    rest_.erase(0, WriteSome(rest_.data(), rest_.size()));
-    size_t done = rest_.empty() ? WriteSome(lines_.data(), lines_.size()) : 0;
-    if (done > 0 && done < lines_.size() && lines_[done - 1] != '\n') {
-      std::string_view left(lines_.data() + done, lines_.size() - done);
-      rest_ = left.substr(0, left.find('\n') + 1);
-      done += rest_.size();
-    }
-    dropped += static_cast<uint64_t>(std::count(lines_.begin() + done, lines_.end(), '\n'));
-    lines_.clear();
-  }
-  size_t WriteSome(const char* bytes, size_t size) {
-    size_t done = 0;
-    while (done < size) {
-      ssize_t n = TEMP_FAILURE_RETRY(::write(file_.get(), bytes + done, size - done));
-      if (n <= 0) break;
-      done += static_cast<size_t>(n);
-    }
-    return done;
-  }
-  // Whether the file was truncated, which also removed the start of the partly written line.
-  bool Emptied() const {
-    struct stat status;
-    return ::fstat(file_.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0;
-  }
-  void Forget() {
-    if (!rest_.empty()) ++dropped;
-    rest_.clear();
-  }
-
-  const std::string path_;  // empty: stderr
-  const bool journal_;
-  Fd file_;
-  spdlog::memory_buf_t lines_;
-  std::string rest_;  // the unwritten rest of the last line
-};
-
-class SyslogSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
- public:
-  explicit SyslogSink(const Syslog& syslog) : syslog_(syslog) {}
-  bool Connect() { return syslog_.Connect(); }
-  const Syslog& syslog() const { return syslog_; }
-
- private:
-  void sink_it_(const spdlog::details::log_msg& message) override {
-    spdlog::memory_buf_t line;
-    formatter_->format(message, line);
-    std::string_view text(line.data(), line.size());
-    if (text.ends_with('\n')) text.remove_suffix(1);
-    if (!syslog_.Send(SeverityOf(message.level), std::chrono::system_clock::to_time_t(message.time),
-                      text)) {
-      ++dropped;
-    }
-  }
-  void flush_() override {}
-
-  Syslog syslog_;
-};
-
-const char* PatternOf(bool json, bool syslog) {
-  if (json) return R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})";
-  return syslog ? "%v" : "%Y-%m-%dT%H:%M:%S.%e%z %l %v";
-}
-
-// Where lines are written.
-struct Target {
-  std::shared_ptr<spdlog::logger> logger;
-  std::shared_ptr<FileSink> file;  // nullptr: syslog
-  std::shared_ptr<SyslogSink> syslog;
-  bool json = false;  // format of the current pattern
-
-  void Use(bool as_json) {
-    if (as_json != json) logger->set_pattern(PatternOf(as_json, !file));
-    json = as_json;
-  }
-  void TellLastTarget(bool as_json) const {
-    last_target.json = as_json;
-    last_target.is_stderr = file && file->is_stderr();
-    last_target.journal = file && file->is_journal();
-    last_target.syslog = syslog != nullptr;
-    last_target.stream = syslog && syslog->syslog().stream();
-    last_target.fd = file ? file->fd() : syslog ? syslog->syslog().fd() : -1;
-  }
-};
 
 struct Switch {
   Target target;  // an empty logger: keep the target
@@ -299,7 +135,7 @@ spdlog::level::level_enum Spd(Level level) {
 }
 
 void Writer::WriteAll(std::vector<Line>& all) {
-  if (reopen && target.file) reopen = !target.file->Reopen();
+  if (reopen) reopen = !target.Reopen();
   for (Line& line : all) {
     if (line.change) {
       target.logger->flush();
@@ -311,8 +147,8 @@ void Writer::WriteAll(std::vector<Line>& all) {
       target.Use(message ? as_json : line.form == Form::kJson);
       target.logger->log(line.time, spdlog::source_loc{}, Spd(line.level),
                          message ? MakeLine(as_json, line.text) : line.text);
-    } else if (target.file) {
-      reopen = !target.file->Reopen();  // retried with each batch until it succeeds
+    } else {
+      reopen = !target.Reopen();  // retried with each batch until it succeeds
     }
   }
   ReportRepeats(false);
@@ -366,35 +202,6 @@ void Push(Line line) {
   if (wake) writer.wake.notify_one();
 }
 
-Result<Target> MakeTarget(const Options& options) {
-  std::shared_ptr<FileSink> file;
-  std::shared_ptr<SyslogSink> syslog;
-  spdlog::sink_ptr sink;
-  if (options.target == "syslog") {
-    auto to = std::make_shared<SyslogSink>(host_syslog);
-    if (!to->Connect()) {
-      Warning("cannot reach syslog: /dev/log: {}; log lines are lost until it is available",
-              std::strerror(errno));
-    }
-    sink = syslog = std::move(to);
-  } else {
-    bool stderr_too = options.target == "stderr";
-    auto fd = stderr_too ? Result<Fd>(Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)))
-                         : OpenFile(options.target);
-    std::string why = fd ? "" : fd.error().text;
-    if (fd && !*fd && errno != EBADF) why = std::strerror(errno);  // EBADF: stderr may be closed
-    if (!why.empty()) {
-      return rum::Error{Fault::kConfig, "cannot log to '" + options.target + "': " + why};
-    }
-    sink = file = std::make_shared<FileSink>(stderr_too ? "" : options.target, std::move(*fd));
-  }
-  auto logger = std::make_shared<spdlog::logger>("rum", sink);
-  logger->set_pattern(PatternOf(options.json, !file));
-  logger->set_level(spdlog::level::debug);
-  logger->set_error_handler([](const std::string&) { ++dropped; });
-  return Target{std::move(logger), std::move(file), std::move(syslog), options.json};
-}
-
 }  // namespace
 
 std::optional<Level> FindLevel(std::string_view word) {
@@ -407,7 +214,7 @@ std::optional<Level> FindLevel(std::string_view word) {
 void ConnectSyslog() { (void)host_syslog.Connect(); }
 
 Status Open(const Options& options) {
-  auto target = MakeTarget(options);
+  auto target = MakeTarget(options, host_syslog);
   if (!target) return target.error();
   current = options;
   json = options.json;
@@ -444,7 +251,7 @@ Status Change(const Options& options) {
   if (options == current) return Ok();
   Switch change = {{}, options.json};
   if (options.target != current.target) {
-    auto target = MakeTarget(options);
+    auto target = MakeTarget(options, host_syslog);
     if (!target) return target.error();
     change.target = std::move(*target);
   }
@@ -463,7 +270,7 @@ bool Enabled(Level level) { return level <= least.load(std::memory_order_relaxed
 
 uint64_t Dropped() { return dropped.load(); }
 
-void CountDropped() { ++dropped; }
+void CountDropped(uint64_t lines) { dropped += lines; }
 
 void Write(Level level, std::string_view text) {
   if (!Enabled(level)) return;
@@ -484,73 +291,6 @@ void WriteFields(Level level, bool as_json, std::string line) {
         .level = level,
         .text = std::move(line),
         .form = as_json ? Form::kJson : Form::kText});
-}
-
-namespace {
-
-// The time as the patterns have it, in UTC: what knows the time zone may take a lock.
-std::string_view FormatTime(char (&text)[40]) {
-  timespec now;
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  using namespace std::chrono;
-  const sys_seconds second{seconds(now.tv_sec)};
-  const auto day = floor<days>(second);
-  const year_month_day date(day);
-  const hh_mm_ss time(second - day);
-  char* next = text;
-  auto add = [&next](int64_t number, int digits, char behind) {
-    for (int i = digits; i-- > 0; number /= 10) next[i] = static_cast<char>('0' + number % 10);
-    next += digits;
-    *next++ = behind;
-  };
-  add(static_cast<int>(date.year()), 4, '-');
-  add(static_cast<unsigned>(date.month()), 2, '-');
-  add(static_cast<unsigned>(date.day()), 2, 'T');
-  add(time.hours().count(), 2, ':');
-  add(time.minutes().count(), 2, ':');
-  add(time.seconds().count(), 2, '.');
-  add(now.tv_nsec / 1000000, 3, '+');
-  add(0, 2, ':');
-  add(0, 2, ' ');
-  return {text, static_cast<size_t>(next - text) - 1};
-}
-
-std::string_view Priority() { return last_target.journal ? "<3>" : ""; }
-
-// A pipe that nobody reads must not hold up a process that ends.
-void WriteAtOnce(int fd, bool socket, std::initializer_list<std::string_view> parts) {
-  iovec pieces[8];
-  size_t count = 0;
-  for (std::string_view part : parts) {
-    pieces[count++] = {const_cast<char*>(part.data()), part.size()};
-  }
-  pollfd ready = {fd, POLLOUT, 0};
-  if (::poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT)) return;
-  msghdr message = {};
-  message.msg_iov = pieces;
-  message.msg_iovlen = count;
-  (void)!(socket ? ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)
-                 : ::writev(fd, pieces, static_cast<int>(count)));
-}
-
-}  // namespace
-
-void LastLine(std::string_view text) {
-  char buffer[40];
-  const std::string_view time = FormatTime(buffer);
-  const int fd = last_target.fd;
-  if (fd >= 0 && last_target.syslog) {
-    WriteAtOnce(fd, true, {"<27>rum: ", text, {"", last_target.stream ? 1u : 0u}});
-  } else if (fd >= 0 && last_target.json) {
-    WriteAtOnce(
-        fd, false,
-        {Priority(), R"({"time":")", time, R"(","level":"error","message":")", text, "\"}\n"});
-  } else if (fd >= 0) {
-    WriteAtOnce(fd, false, {Priority(), time, " error ", text, "\n"});
-  }
-  if (fd < 0 || !last_target.is_stderr) {
-    WriteAtOnce(STDERR_FILENO, false, {"rum: ", text, "\n"});
-  }
 }
 
 }  // namespace rum::log

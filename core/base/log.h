@@ -41,7 +41,7 @@ bool Enabled(Level level);
 // [any] Lines dropped because the queue was full, because the target did not accept them, or
 // counted by CountDropped().
 uint64_t Dropped();
-void CountDropped();
+void CountDropped(uint64_t lines = 1);
 
 // [any] Logs one line of text. Repeated errors and warnings are gathered for ten seconds.
 void Write(Level level, std::string_view text);
