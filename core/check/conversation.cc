@@ -225,6 +225,7 @@ void Conversation::AnswerLookup() {
 // Delivers one of the events that the session waits for.
 bool Conversation::SettleSomething() {
   if (host_.looking_up()) return AnswerLookup(), true;
+  if (host_.can_take_kept() && dice_.OneIn(2)) return Do("connect kept");
   if (host_.connecting()) return Do(std::string("connect ") + dice_.Of(kOutcomes));
   for (uint32_t side : {RUM_CLIENT, RUM_UPSTREAM}) {
     if (!host_.tls_wanted(side)) continue;

@@ -86,6 +86,14 @@ bool Expectation::Holds() {
       return Did(Kind::kConfirm, "confirm() was not called");
     case Word::kExpectNoLogin:
       return Did(Kind::kNoLogin, "no_login() was not called");
+    case Word::kExpectPart:
+      return Did(Kind::kPart, "part() was not called");
+    case Word::kExpectKeep:
+      return Did(Kind::kKeep, "keep() was not called with this time");
+    case Word::kExpectWant:
+      return Did(Kind::kWant, "want() was not called");
+    case Word::kExpectRenew:
+      return Did(Kind::kRenew, "renew() was not called");
     case Word::kExpectAlpn:
       return DidSetAlpn();
     case Word::kExpectAwait:
@@ -103,7 +111,8 @@ bool Expectation::Did(Kind kind, const char* otherwise) {
   for (size_t i = talk_.first_deed; i < deeds.size(); ++i) {
     const Deed& deed = deeds[i];
     if (deed.kind != kind || deed.session != host_.selected()) continue;
-    bool numbered = kind == Kind::kLog || kind == Kind::kTimer || kind == Kind::kAwait;
+    bool numbered =
+        kind == Kind::kLog || kind == Kind::kTimer || kind == Kind::kAwait || kind == Kind::kKeep;
     if (kind == Kind::kAwait && deed.side != line_.side) continue;
     if (numbered && deed.number != line_.number) continue;
     if (deed.bytes.find(*part) != std::string::npos) return true;

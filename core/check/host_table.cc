@@ -548,6 +548,7 @@ const void* Extension(const char* name) {
   if (wanted == RUM_LIMITS_1) return &kLimits;
   if (wanted == RUM_SESSIONS_1) return &kSessions;
   if (wanted == RUM_QUEUE_1) return &kQueue;
+  if (wanted == RUM_KEEP_1) return &kKeep;
   return wanted == RUM_STATE_1 ? &kState : nullptr;
 }
 

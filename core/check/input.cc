@@ -96,6 +96,9 @@ Status PlayEvent(ScriptedHost& host, const TranscriptLine& line, const Captures&
     case Word::kConnect:
       return When(host.ConnectOutcome(static_cast<uint32_t>(line.number)),
                   "the module has no connect() under way");
+    case Word::kTakeKept:
+      return When(host.TakeKept(),
+                  "no kept connection will do for connect(), or want() was not called");
     case Word::kTlsOutcome:
       return When(host.TlsOutcome(line.side, line.number ? RUM_OK : RUM_E_FAILED),
                   "the module has no start_tls() of that side under way");

@@ -66,6 +66,14 @@ std::string DescribeDeed(const Deed& deed) {
       return "expect no-login";
     case Kind::kAwait:
       return std::string("expect await ") + SideWord(deed.side) + " " + std::to_string(deed.number);
+    case Kind::kPart:
+      return "expect part";
+    case Kind::kKeep:
+      return "expect keep " + std::to_string(deed.number) + "ms";
+    case Kind::kWant:
+      return "expect want";
+    case Kind::kRenew:
+      return "expect renew";
     case Kind::kSetAlpn:
       return std::string("expect alpn ") + SideWord(deed.side) + " " + deed.bytes;
   }

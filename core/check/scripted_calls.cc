@@ -134,14 +134,17 @@ int32_t ScriptedSession::Connect(const char* address, size_t size) {
     connect.emplace(text);
     ++connects_;
   }
-  if (sides[RUM_UPSTREAM].there) {  // it is given up; its bytes go when the hook has returned
-    Side& old = sides[RUM_UPSTREAM];
-    gives_up_ = true;
-    old.there = old.end_told = false;
-    old.need = old.forward = sides[RUM_CLIENT].forward = 0;
-  }
+  if (sides[RUM_UPSTREAM].there) GiveUpServer();
   host_.deeds_.push_back({Kind::kConnect, 0, 0, {}, std::string(text)});
   return RUM_OK;
+}
+
+// Its bytes go when the hook has returned.
+void ScriptedSession::GiveUpServer() {
+  Side& old = sides[RUM_UPSTREAM];
+  gives_up_ = true;
+  old.there = old.end_told = false;
+  old.need = old.forward = sides[RUM_CLIENT].forward = 0;
 }
 
 int32_t ScriptedSession::StartTls(uint32_t side, const char* server_name, size_t size) {

@@ -260,6 +260,10 @@ bool ScriptedHost::ConnectOutcome(uint32_t reason) {
   return SettleOthers(session_ && session_->ConnectOutcome(reason));
 }
 
+bool ScriptedHost::TakeKept() { return SettleOthers(session_ && session_->TakeKept()); }
+
+bool ScriptedHost::can_take_kept() const { return session_ && session_->CanTakeKept(); }
+
 bool ScriptedHost::MapAnswer(int32_t status, std::string_view value) {
   return SettleOthers(session_ && session_->MapAnswer(status, value));
 }

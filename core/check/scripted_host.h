@@ -44,6 +44,10 @@ struct Deed {
     kNoLogin,
     kAwait,    // side; number: the bytes that may be left
     kSetAlpn,  // side; bytes: the protocols, with commas between them
+    kPart,
+    kKeep,  // number: milliseconds
+    kWant,
+    kRenew,
   };
   Kind kind;
   uint32_t side = 0;
@@ -145,6 +149,7 @@ class ScriptedHost {
   bool End(uint32_t side);               // end of file
   bool Reset(uint32_t side);             // the connection broke
   bool ConnectOutcome(uint32_t reason);  // 0, or RUM_CLOSE_CONNECT_REFUSED and so on
+  bool TakeKept();                       // a kept connection; false: none will do
   bool MapAnswer(int32_t status, std::string_view value = {});
   bool TlsOutcome(uint32_t side, int32_t status);  // after that, Feed() gives decrypted bytes
   bool StopReading(uint32_t side);  // the peer stops reading, so output reaches the high-water mark
@@ -159,7 +164,8 @@ class ScriptedHost {
   bool open() const;                              // session_open has run, session_close has not
   std::optional<std::string> looking_up() const;  // the key
   std::optional<std::string> connecting() const;  // the address
-  bool probing() const;                           // a session without a client
+  bool can_take_kept() const;
+  bool probing() const;  // a session without a client
   bool connected() const;
   bool relaying() const;                        // relay() was accepted
   std::optional<uint32_t> handed_over() const;  // the side of relay_from()

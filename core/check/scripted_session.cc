@@ -149,8 +149,10 @@ bool ScriptedSession::Reset(uint32_t side) {
   if (over || !s.there || s.broken) return false;
   s.broken = true;
   bool relaying = (relay || handed) && sides[RUM_UPSTREAM].there;
-  bool may_go_on = side == RUM_CLIENT && !relay && !handed && !s.end_told && !Ending();
-  // The module may still have to end the server's session.
+  if (side == RUM_CLIENT && keeping_.parted) return false;  // the module hears nothing of it
+  // The module may still have to end the server's session, or renew a kept connection.
+  const bool stale = side == RUM_UPSTREAM && keeping_.value && s.read == 0 && s.wire.empty();
+  bool may_go_on = (side == RUM_CLIENT || stale) && !relay && !handed && !s.end_told && !Ending();
   if (may_go_on && ReportEnd(side) == RUM_KEEP) {
     Settle();
     return true;
@@ -166,22 +168,37 @@ bool ScriptedSession::Reset(uint32_t side) {
 
 bool ScriptedSession::ConnectOutcome(uint32_t why) {
   if (over || !connect) return false;
-  std::string server = connect->empty() ? host_.default_destination : *connect;
-  server.erase(std::min(server.find(','), server.size()));  // the first of a list
-  bool tls = server.starts_with("tls:");
-  connect.reset();
+  std::string server = FirstServer();
   if (why == 0) {
-    if (gives_up_) DropServer();
-    sides[RUM_UPSTREAM].there = true;
-    server_ = std::move(server);
-    if (tls) sides[RUM_UPSTREAM].tls = Tls::kOn;
+    const bool tls = server.starts_with("tls:");
+    Connected(std::move(server), tls);
+    return true;
   }
+  connect.reset();
   if (!relay && module_.upstream_open) {
     Run("upstream_open", [&] { module_.upstream_open(data_, handle(), why); });
   }
-  if (why != 0 && !connect) EndWith(why);
+  if (!connect) EndWith(why);
   Settle();
   return true;
+}
+
+// Of the pending connect().
+std::string ScriptedSession::FirstServer() const {
+  const std::string& list = connect->empty() ? host_.default_destination : *connect;
+  return list.substr(0, list.find(','));
+}
+
+void ScriptedSession::Connected(std::string server, bool tls) {
+  connect.reset();
+  if (gives_up_) DropServer();
+  sides[RUM_UPSTREAM].there = true;
+  server_ = std::move(server);
+  if (tls) sides[RUM_UPSTREAM].tls = Tls::kOn;
+  if (!relay && module_.upstream_open) {
+    Run("upstream_open", [&] { module_.upstream_open(data_, handle(), 0); });
+  }
+  Settle();
 }
 
 bool ScriptedSession::MapAnswer(int32_t status, std::string_view value) {
@@ -267,6 +284,10 @@ void ScriptedSession::DropServer() {
 
 bool ScriptedSession::Step() {
   if (gives_up_) DropServer();
+  if (StepKeeping()) return true;
+  if (keeping_.parted) {
+    return DeliverAnswer() || FireTimer() || Pump(RUM_UPSTREAM) || CallEnd(RUM_UPSTREAM);
+  }
   if (relay) {
     BeginRelay();
     return PumpRelay(RUM_CLIENT) || PumpRelay(RUM_UPSTREAM);
@@ -317,6 +338,10 @@ bool ScriptedSession::FireTimer() {
     EndWith(refusal);
     return true;
   }
+  if (keeping_.parted && keeping_.parted_until <= host_table::clock) {
+    EndWith(RUM_CLOSE_CLIENT);
+    return true;
+  }
   auto next = std::min_element(timers_.begin(), timers_.end(), [](auto& a, auto& b) {
     return a.second != b.second ? a.second < b.second : a.first < b.first;
   });
@@ -339,6 +364,7 @@ bool ScriptedSession::DeliverDrained(uint32_t side) {
 std::optional<uint64_t> ScriptedSession::NextTimer() const {
   std::optional<uint64_t> next;
   if (refused_until_) next = refused_until_;
+  if (keeping_.parted) next = keeping_.parted_until;
   for (const auto& [ticket, due] : timers_) {
     if (!next || due < *next) next = due;
   }
@@ -357,6 +383,7 @@ void ScriptedSession::Fill(Side& s, const Side& other) {
   }
   s.window.append(s.wire, 0, n);
   s.wire.erase(0, n);
+  s.read += n;
   s.fresh = true;
 }
 
@@ -386,9 +413,11 @@ bool ScriptedSession::Pump(uint32_t side) {
   if (!hook && !s.forward) return false;  // no hook reads them: the bytes wait
   if (!handed || other.waiting == 0) Fill(s, other);
   if (Ending()) return true;
-  if (s.forward && !s.window.empty()) {
+  if (StopsAtTail(side)) return true;
+  if (s.forward && s.window.size() > HeldForTail(side)) {
     if (!other.there) return false;
-    size_t n = std::min<uint64_t>(s.forward, s.window.size());
+    size_t n = std::min<uint64_t>(s.forward, s.window.size() - HeldForTail(side));
+    keeping_.asked_at[side] = other.read;
     Out(Other(side), std::string_view(s.window).substr(0, n));
     s.window.erase(0, n);
     s.forward -= n;
@@ -396,7 +425,7 @@ bool ScriptedSession::Pump(uint32_t side) {
     idle_hooks_ = 0;
     return true;
   }
-  if (pause || !hook || s.window.empty()) return false;
+  if (pause || !hook || s.window.empty() || HeldForTail(side)) return false;
   bool at_end = s.ended && s.wire.empty();
   bool due = s.need && s.window.size() >= s.need ? true : s.fresh && (!s.need || at_end);
   return due && CallData(side);
@@ -507,6 +536,7 @@ bool ScriptedSession::PumpRelay(uint32_t side) {
   Side& other = sides[Other(side)];
   if (s.tls == Tls::kHandshake) return Pump(side);
   if (!(s.window.empty() && s.wire.empty()) && other.waiting <= kHighWater) {
+    s.read += s.wire.size();
     Out(Other(side), s.window);
     Out(Other(side), s.wire);
     s.window.clear();

@@ -16,6 +16,7 @@
 
 #include "check/scripted_groups.h"
 #include "check/scripted_host.h"
+#include "check/scripted_keep.h"
 
 namespace rum {
 
@@ -38,6 +39,7 @@ struct ScriptedHost::World {
   char worker_handle = 0;  // its address is the handle
   ScriptedWork work;
   ScriptedShared shared;
+  ScriptedKeeps keeps;
   void* worker_data = nullptr;
   bool started = false;
   bool worker_started = false;
@@ -94,6 +96,8 @@ class ScriptedSession {
   bool End(uint32_t side);
   bool Reset(uint32_t side);
   bool ConnectOutcome(uint32_t reason);
+  bool CanTakeKept() const;
+  bool TakeKept();  // connect() takes a kept connection
   bool MapAnswer(int32_t status, std::string_view value);
   bool TlsOutcome(uint32_t side, int32_t status);
   bool SetReading(uint32_t side, bool reading);
@@ -130,6 +134,14 @@ class ScriptedSession {
   int32_t SetAlpn(uint32_t side, std::string_view list);
   std::string Alpn(uint32_t side) const;  // what is agreed on; empty: none
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
+  int32_t ForwardUntil(uint32_t from, std::string_view tail);
+  int32_t Answered(uint32_t from);
+  int32_t Part();
+  int32_t Keep(ScriptedKept kept, uint32_t most, uint64_t milliseconds);
+  int32_t Want(std::string_view key);
+  int32_t Taken(void* value, size_t* size);
+  int32_t Renew();
+  int32_t Spend(std::string_view address, std::string_view key);
 
   // [any] The registry's mutex is held.
   void KeepAnswer(const Answer& answer) { answers_.push_back(answer); }
@@ -147,6 +159,7 @@ class ScriptedSession {
     std::string window;  // read, not yet consumed
     size_t need = 0;     // the hook is due at this many bytes; 0: at any
     bool fresh = false;  // the window has bytes that the hook must see, for the first time or again
+    uint64_t read = 0;   // bytes that rum has read
     uint64_t forward = 0;           // bytes to forward without the module
     size_t waiting = 0;             // sent, not yet read by the peer
     std::string sent;               // for TakeSent()
@@ -180,6 +193,12 @@ class ScriptedSession {
   void DropAnswers();
   void BeginRelay();
   void DropServer();
+  void GiveUpServer();
+  std::string FirstServer() const;
+  void Connected(std::string server, bool tls);
+  bool StopsAtTail(uint32_t side);
+  size_t HeldForTail(uint32_t side) const;
+  bool StepKeeping();
   bool DeliverLookup();
   bool FireTimer();
   bool DeliverDrained(uint32_t side);
@@ -221,6 +240,7 @@ class ScriptedSession {
   bool relayed_ = false;   // one way was, at least once
   bool gives_up_ = false;  // the upstream that was there, for another one
   uint32_t connects_ = 0;  // calls of connect() that were accepted
+  ScriptedKeeping keeping_;
   bool end_passed_[2] = {false, false};
   uint32_t ended_first_ = 0;  // relay: 1 + the side
 };

@@ -35,6 +35,7 @@ struct TranscriptLine {
     kEnd,         // side
     kReset,       // side
     kConnect,     // number: 0, or the reason
+    kTakeKept,    // connect() takes a kept connection
     kAnswer,      // number: RUM_FOUND, RUM_NOT_FOUND, or 2 for unavailable; pattern: the value
     kTlsOutcome,  // side, number: 1 ok, 0 failed
     kReading,     // side, number: 1 starts, 0 stops
@@ -65,6 +66,10 @@ struct TranscriptLine {
     kExpectNoLogin,
     kExpectAwait,  // side, number
     kExpectAlpn,   // side, text: the protocols with commas between them
+    kExpectPart,
+    kExpectKeep,  // number: milliseconds
+    kExpectWant,
+    kExpectRenew,
     kExpectOpen,
   };
   Word word;

@@ -262,6 +262,10 @@ class LineReader {
     if (word == "end") return JustSide(Word::kEnd);
     if (word == "reset") return JustSide(Word::kReset);
     if (word == "connect") {
+      if (rest_ == "kept") {
+        line_.word = Word::kTakeKept;
+        return Ok();
+      }
       line_.word = Word::kConnect;
       Status outcome = OneOf(kOutcomes);
       return outcome ? Done() : outcome;
@@ -320,6 +324,13 @@ class LineReader {
     if (word == "login-failed") return Just(Word::kExpectLoginFailed);
     if (word == "confirm") return Just(Word::kExpectConfirm);
     if (word == "no-login") return Just(Word::kExpectNoLogin);
+    if (word == "part") return Just(Word::kExpectPart);
+    if (word == "want") return Just(Word::kExpectWant);
+    if (word == "renew") return Just(Word::kExpectRenew);
+    if (word == "keep") {
+      line_.word = Word::kExpectKeep;
+      return Duration();
+    }
     if (word == "await") {
       line_.word = Word::kExpectAwait;
       if (Status side = Side(); !side) return side;
