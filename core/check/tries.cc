@@ -46,6 +46,7 @@ constexpr Reached kReached[] = {
     {Deed::Kind::kPause, "pause"},     {Deed::Kind::kTimer, "timer"},
     {Deed::Kind::kAdmit, "admit"},     {Deed::Kind::kConfirm, "confirm"},
     {Deed::Kind::kRelay, "relay"},     {Deed::Kind::kRelayFrom, "relay_from"},
+    {Deed::Kind::kPart, "part"},       {Deed::Kind::kKeep, "keep"},
 };
 constexpr size_t kSessionsCounter = 40, kRefusedCounter = 41;
 

@@ -1,0 +1,6 @@
+#!/bin/sh
+# The module against its transcripts, and against what differs from them at random.
+set -e
+source=${srcdir:-.}/tests/modules/pgsql
+./rum-check .libs/pgsql.so "$source"/*.transcript
+./rum-check --quiet --tries 200 --samples "$source" .libs/pgsql.so
