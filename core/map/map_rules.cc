@@ -1,12 +1,11 @@
 #include "map/map_rules.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <bit>
 #include <charconv>
 #include <limits>
 
+#include "base/date.h"
 #include "base/escape.h"
 #include "map/column.h"
 
@@ -28,90 +27,13 @@ Error Bad(std::string text) {
 
 std::string Quote(std::string_view text) { return QuoteBytes(text); }
 
-// Parses `count` digits at `at` and advances it.
-std::optional<int> Digits(std::string_view text, size_t& at, size_t count) {
-  if (text.size() - at < count) return std::nullopt;
-  int number = 0;
-  auto [end, error] = std::from_chars(text.data() + at, text.data() + at + count, number);
-  if (error != std::errc() || end != text.data() + at + count || text[at] == '-') {
-    return std::nullopt;
-  }
-  at += count;
-  return number;
-}
-
-// Parses RFC 3339: "2026-12-31T23:59:59Z" or with an offset, "+01:00"; fractions of a second are
-// ignored.
-std::optional<int64_t> ReadDate(std::string_view text) {
-  size_t at = 0;
-  tm t = {};
-  struct Field {
-    int* target;
-    size_t digits;
-    std::string_view behind;
-  };
-  for (const Field& field : {Field{&t.tm_year, 4, "-"},
-                             {&t.tm_mon, 2, "-"},
-                             {&t.tm_mday, 2, "Tt"},
-                             {&t.tm_hour, 2, ":"},
-                             {&t.tm_min, 2, ":"},
-                             {&t.tm_sec, 2, ".Zz+-"}}) {
-    auto number = Digits(text, at, field.digits);
-    if (!number || at == text.size() || field.behind.find(text[at]) == field.behind.npos) {
-      return std::nullopt;
-    }
-    *field.target = *number;
-    ++at;
-  }
-  char zone = text[at - 1];
-  if (zone == '.') {
-    size_t end = std::min(text.find_first_not_of("0123456789", at), text.size());
-    if (end == at || end == text.size()) return std::nullopt;
-    zone = text[end];
-    at = end + 1;
-  }
-  int offset = 0;
-  if (zone == '+' || zone == '-') {
-    auto hours = Digits(text, at, 2);
-    if (!hours || *hours > 23 || at == text.size() || text[at++] != ':') return std::nullopt;
-    auto minutes = Digits(text, at, 2);
-    if (!minutes || *minutes > 59) return std::nullopt;
-    offset = (*hours * 60 + *minutes) * (zone == '+' ? 60 : -60);
-  } else if (zone != 'Z' && zone != 'z') {
-    return std::nullopt;
-  }
-  if (at != text.size()) return std::nullopt;
-  const tm asked = t;
-  t.tm_year -= 1900;
-  t.tm_mon -= 1;
-  t.tm_sec = std::min(t.tm_sec, 59);  // a leap second counts as the second before it
-  int64_t seconds = timegm(&t);
-  // timegm() normalizes a date that does not exist to another one.
-  if (t.tm_year + 1900 != asked.tm_year || t.tm_mon + 1 != asked.tm_mon ||
-      t.tm_mday != asked.tm_mday || t.tm_hour != asked.tm_hour || t.tm_min != asked.tm_min ||
-      asked.tm_sec > 60) {
-    return std::nullopt;
-  }
-  return seconds - offset;
-}
-
 Result<int64_t> ReadTime(std::string_view name, std::string_view text) {
   int64_t seconds = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
   if (error == std::errc() && end == text.data() + text.size() && seconds >= 0) return seconds;
-  if (auto date = ReadDate(text)) return *date;
+  if (auto date = ParseDate(text)) return *date;
   return Bad(std::string(name) + "=" + Quote(text) +
              " is not a time: write 2026-12-31T23:59:59Z, or seconds since 1970");
-}
-
-std::string WriteTime(int64_t seconds) {
-  time_t time = seconds;
-  tm t;
-  char text[64] = "";
-  if (!gmtime_r(&time, &t) || !strftime(text, sizeof text, "%FT%TZ", &t)) {
-    return std::to_string(seconds);
-  }
-  return text;
 }
 
 // Shortens the error of a nested parser.
@@ -484,8 +406,8 @@ std::vector<std::string> DescribeMapRules(std::string_view tail) {
     lines.push_back("refused from the countries " + rules->not_country.text());
   }
   if (rules->needs_tls) lines.push_back("must use TLS");
-  if (rules->from) lines.push_back("not before " + WriteTime(*rules->from));
-  if (rules->until) lines.push_back("not from " + WriteTime(*rules->until) + " on");
+  if (rules->from) lines.push_back("not before " + FormatDate(*rules->from));
+  if (rules->until) lines.push_back("not from " + FormatDate(*rules->until) + " on");
   if (rules->max) {
     lines.push_back(*rules->max == 0 ? "any number of connections"
                                      : "at most " + std::to_string(*rules->max) +

@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include "base/date.h"
 #include "base/log.h"
 
 namespace rum {
@@ -14,25 +15,17 @@ namespace {
 
 constexpr int64_t kSoon = 14 * 24 * 3600;
 
-std::string DateOf(int64_t seconds) {
-  time_t time = seconds;
-  tm parts = {};
-  char text[32] = "";
-  if (::gmtime_r(&time, &parts)) ::strftime(text, sizeof text, "%FT%TZ", &parts);
-  return text;
-}
-
 // Clients that verify certificates fail, or will soon. It is only a warning: other clients still
 // work.
 void WarnOfDates(const TlsContext& server, const std::string& path) {
   const int64_t now = ::time(nullptr);
   if (now > server.not_after()) {
-    log::Warning("the certificate '{}' has expired, on {}", path, DateOf(server.not_after()));
+    log::Warning("the certificate '{}' has expired, on {}", path, FormatDate(server.not_after()));
   } else if (now > server.not_after() - kSoon) {
-    log::Warning("the certificate '{}' expires soon, on {}", path, DateOf(server.not_after()));
+    log::Warning("the certificate '{}' expires soon, on {}", path, FormatDate(server.not_after()));
   }
   if (now < server.not_before()) {
-    log::Warning("the certificate '{}' is not valid before {}", path, DateOf(server.not_before()));
+    log::Warning("the certificate '{}' is not valid before {}", path, FormatDate(server.not_before()));
   }
 }
 
