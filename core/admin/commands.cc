@@ -14,6 +14,7 @@
 #include "admin/limits_list.h"
 #include "admin/merge.h"
 #include "admin/statistics.h"
+#include "admin/unblock.h"
 #include "admin/user_history.h"
 #include "base/clock.h"
 #include "base/escape.h"
@@ -315,6 +316,15 @@ void Resume(const Call& call) {
   });
 }
 
+void UnblockAddress(const Call& call) {
+  auto address = call.request->Get("address");
+  if (!address) return Refuse(call, "name an address");
+  const auto done = Unblock(call.overview.proxy, *address);
+  if (!done) return Refuse(call, done.error().text);
+  log::Info("by an operator: {}", *done);
+  ReplyForAll(AskOlder(call), call.request, *done);
+}
+
 void Explain(const Call& call) {
   UserAtAddress who = SplitUserAtAddress(call.request->Get("user").value_or(""));
   if (who.user.empty()) return Refuse(call, "give a user name");
@@ -355,6 +365,7 @@ const Row kCommands[] = {
     {"/map/forget", {"user", "all"}, ForgetMap},
     {"/pause", {"user", "server", "time"}, Pause},
     {"/resume", {"user", "server"}, Resume},
+    {"/unblock", {"address"}, UnblockAddress},
     {"/set", {"name", "value"}, SetLimit},
     {"/explain", {"user"}, Explain},
     {"/log", {"level"}, SetLog},
