@@ -557,20 +557,27 @@ sub note_answers {
 sub take_old_users {
     my ($all, $output, $failed, @servers) = @_;
     return if !-s $output;
+    my $changed = $Journal{users};
     my %of = map { $servers[$_]{destination} => $_ } 0 .. $#servers;
     my %kept = map { $_ => [] } @$failed;
     my %patterns = map { $_ => [patterns_of($servers[$_])] } @$failed;
     my @unlisted;
     tie my %old, 'CDB_File', $output or die "export_mysql_cdb: $output: $!\n";
-    while (my ($user, $value) = each %old) {
-        my ($secret, $destination) = $value =~ /\A([^\0\n]*)\0([^\0]*)/ or next;
+    my $take = sub {
+        my ($user, $secret, $destination) = @_;
         my $i = $of{$destination};
         if (!defined $i) {
             push @unlisted, [$user, $secret, $destination];
         } elsif ($kept{$i} && $user !~ $patterns{$i}[0] && $user =~ $patterns{$i}[1]) {
             push @{ $kept{$i} }, [$user, $secret];
         }
+    };
+    while (my ($user, $value) = each %old) {
+        next if exists $changed->{$user};
+        my ($secret, $destination) = $value =~ /\A([^\0\n]*)\0([^\0]*)/ or next;
+        $take->($user, $secret, $destination);
     }
+    $take->($_, @{ $changed->{$_} }[0, 1]) for grep { defined $changed->{$_} } sort keys %$changed;
     for my $i (@$failed) {
         my $begin = tell $all->{lines};
         add_user($all, $i, unpack('H*', $_->[0]), $_->[1]) for @{ $kept{$i} };
@@ -588,7 +595,7 @@ sub settle {
     my ($user, $old, @claimants) = @_;
     my @names = map { "[$_->{destination}]" } @claimants;
     my $text = "user '" . shown($user) . "' is on " . join(' and on ', @names) . ': ';
-    my ($before) = (eval { $old->{$user} } // '') =~ /\A[^\0]*\0([^\0]*)\0/;
+    my $before = old_destination($user, $old);
     for my $i (0 .. $#claimants) {
         next if !defined $before || $claimants[$i]{destination} ne $before;
         warn_about($text . "stays on $names[$i]");
@@ -604,7 +611,16 @@ sub settle {
 sub is_disputed {
     my ($user, $old) = @_;
     my $before = $State->{disputed_before};
-    return %$before && $before->{ digest($user) } && !defined eval { $old->{$user} };
+    return %$before && $before->{ digest($user) } && !defined old_destination($user, $old);
+}
+
+# Where the map in use sends the user; undef: nowhere.
+sub old_destination {
+    my ($user, $old) = @_;
+    my $changed = $Journal{users};
+    return defined $changed->{$user} ? $changed->{$user}[1] : undef if exists $changed->{$user};
+    my ($destination) = (eval { $old->{$user} } // '') =~ /\A[^\0]*\0([^\0]*)\0/;
+    return $destination;
 }
 
 sub digest { return Digest::SHA::sha256_hex($_[0]) }
@@ -615,11 +631,12 @@ sub write_map {
     my $all = ask_all(@servers);
     my $failed = keep_failed($all, $output, @servers);
     my $map = CDB_File->new($path, "$path.part") or die "$path: $!\n";
-    my ($users, %old, %settled) = (0);
+    my ($users, %old, %settled, %now) = (0);
     tie %old, 'CDB_File', $output if -s $output;
     my $insert = sub {
         my ($user, $secret, $destination) = @_;
         $map->insert($user, ($OPTIONS{'no-secrets'} ? '' : $secret) . "\0$destination\0");
+        $now{$user} = $destination if exists $Journal{users}{$user};
         ++$users;
     };
     for my $i (0 .. $#servers) {
@@ -641,6 +658,10 @@ sub write_map {
     }
     for my $entry (@{ $all->{unlisted} // [] }) {
         $insert->(@$entry) if !exists $all->{servers_of}{ $entry->[0] };
+    }
+    for my $user (sort keys %{ $Journal{users} }) {
+        my $what = undone($user, $now{$user}) // next;
+        warn_about("user '" . shown($user) . "' $what");
     }
     die "export_mysql_cdb: no server has a user to export\n" if !$users && !$OPTIONS{'allow-empty'};
     $map->finish or die "export_mysql_cdb: $path: $!\n";
@@ -678,14 +699,15 @@ sub sync_to_disk {
 
 sub publish {
     my ($new, $output, $users) = @_;
-    if (-e $output && File::Compare::compare($new, $output) == 0 && keep_young($output)) {
+    my $is_same = -e $output && File::Compare::compare($new, $output) == 0;
+    if ($is_same && !$Journal{counts} && keep_young($output)) {
         say_verbose("$output: $users users, nothing has changed");
     } elsif ($OPTIONS{'dry-run'}) {
         print "$output: would be replaced by a map of $users users\n";
     } else {
         set_mode($new, $output);
         sync_to_disk($new);
-        rename $new, $output or die "export_mysql_cdb: $output: $!\n";
+        replace_map($new, $output);
         sync_to_disk(dirname($output));
         say_verbose("$output: $users users");
     }
@@ -703,6 +725,7 @@ sub run {
     lock_output($output) or return DONE;
     return in_a_child(sub {
         read_state("$output.state");
+        read_journal($output);
         my $failed = eval { export_all($output, @servers) };
         my $error = $@;
         write_state("$output.state", defined $failed, defined $failed && !$failed);
@@ -734,9 +757,9 @@ sub seconds_of {
 sub main {
     local @ARGV = @_;
     ($Warnings, $Reported, $Temporary) = (0, 0);
-    %OPTIONS = (jobs => 16, 'keep-failed' => '24h');
+    %OPTIONS = (jobs => 16, 'keep-failed' => '24h', 'rum-map' => 'rum-map');
     my $known = Getopt::Long::GetOptions(\%OPTIONS, qw(verbose|v dry-run|n strict no-secrets
-      allow-empty driver=s jobs=i keep-failed=s help|h version));
+      allow-empty driver=s jobs=i keep-failed=s rum-map=s help|h version));
     if ($OPTIONS{help}) { usage(__FILE__, \*STDOUT, 2); return DONE }
     if ($OPTIONS{version}) { print "export_mysql_cdb $VERSION\n"; return DONE }
     $OPTIONS{keep} = seconds_of($OPTIONS{'keep-failed'});
@@ -779,6 +802,11 @@ the destination of each user is the server that has the account. Run it from cro
 It replaces the map in one step. A server that does not answer keeps the users that the old map
 has there, for a day (C<--keep-failed>); the exit status is then 3. If nothing has changed, the file stays, but gets a new date
 once an hour, so that rum loads it again and the metric of its age is right.
+
+If MAP has a journal, because C<rum-map set> or C<unset> was used, its changes are part of the map in
+use: a user on several servers, or on one that fails, stays where they say. The new map replaces
+them all, and the export warns of each that this undoes, such as a user who has no account where
+the change sends it, or rules. Changes that are made while the export runs stay until the next one.
 
 It prints nothing on success. Warnings, and servers that fail, are printed when they are new, and
 then once a day. A run that finds another one in progress exits at once.
@@ -824,6 +852,10 @@ later.
 =item B<--allow-empty>
 
 Write a map even if it has no users.
+
+=item B<--rum-map> I<PROGRAM>
+
+The program C<rum-map>, if it is not in the PATH. It is only needed if MAP has a journal.
 
 =item B<--driver MariaDB|mysql>
 

@@ -280,7 +280,7 @@ sub write_text {
     my ($output, @servers) = @_;
     my ($lines, $servers_of, $exporters) = ask_all(@servers);
     open my $text, '+>', undef or die "temporary file: $!\n";
-    my ($records, $old, %settled) = (0);
+    my ($records, $old, %settled, %now) = (0);
     while (my $line = <$lines>) {
         my ($hex, $user, $i, $secret) = $line =~ /^([0-9a-f]+) ([0-9a-f]+|-) (\d+) (.*)$/
           or die "temporary file: a line was damaged\n";
@@ -295,7 +295,12 @@ sub write_text {
         $secret = '-' if $secret eq '';
         print $text column($key), " $secret ", column($server->{destination}), "\n"
           or die "temporary file: $!\n";
+        $now{$key} = $server->{destination} if exists $Journal{users}{$key};
         ++$records;
+    }
+    for my $key (sort keys %{ $Journal{users} }) {
+        my $what = undone($key, $now{$key}) // next;
+        warn_about("$OPTIONS{key} '" . shown($key) . "' $what");
     }
     die "no server has a name to export\n" if !$records && !$OPTIONS{'allow-empty'};
     $text->flush or die "temporary file: $!\n";
@@ -304,12 +309,12 @@ sub write_text {
 
 # rum-map makes the file, and puts it in the place of `path` as a whole, or not at all.
 sub build {
-    my ($path, $text) = @_;
+    my ($path, $text, @after) = @_;
     seek $text, 0, 0 or die "temporary file: $!\n";
     my $pid = fork // die "fork: $!\n";
     if ($pid == 0) {
         open STDIN, '<&', $text or POSIX::_exit(127);
-        my @options = ('-q', $OPTIONS{'allow-empty'} ? '--allow-empty' : ());
+        my @options = ('-q', $OPTIONS{'allow-empty'} ? '--allow-empty' : (), @after);
         { no warnings; exec { $OPTIONS{'rum-map'} } $OPTIONS{'rum-map'}, 'build', @options, $path }
         print STDERR "export_pgsql_cdb: $OPTIONS{'rum-map'}: $!\n";
         POSIX::_exit(127);
@@ -321,12 +326,13 @@ sub build {
 sub publish {
     my ($text, $output, $records) = @_;
     build($Temporary, $text);
-    if (-e $output && File::Compare::compare($Temporary, $output) == 0 && keep_young($output)) {
+    my $is_same = -e $output && File::Compare::compare($Temporary, $output) == 0;
+    if ($is_same && !$Journal{counts} && keep_young($output)) {
         say_verbose("$output: $records names, nothing has changed");
     } elsif ($OPTIONS{'dry-run'}) {
         print "$output: would be replaced by a map of $records names\n";
     } else {
-        build($output, $text);
+        build($output, $text, '--after', $Journal{after});
         say_verbose("$output: $records names");
     }
 }
@@ -346,6 +352,7 @@ sub run {
     return in_a_child(sub {
         # Of util-linux, which every Linux has; without it a hostile server could take more memory.
         system "prlimit --pid=$$ --as=" . MAX_MEMORY . ' 2>/dev/null';
+        read_journal($output);
         my ($text, $records) = write_text($output, @servers);
         if ($Warnings > MAX_WARNINGS) {
             print STDERR 'export_pgsql_cdb: and ' . ($Warnings - MAX_WARNINGS) . " more\n";
@@ -407,6 +414,11 @@ C<rum -M>: the destination of each name is the server that has it. Run it from c
 C<rum-map build> replaces the map in one step, and only if every server has answered; otherwise the
 old map stays and the exit status is not 0. If nothing has changed, the file stays, but gets a new
 date once an hour, so that rum loads it again and the metric of its age is right.
+
+If MAP has a journal, because C<rum-map set> or C<unset> was used, its changes are part of the map in
+use: a name on several servers stays where they say. The new map replaces
+them all, and the export warns of each that this undoes, such as a user who has no account where
+the change sends it, or rules. Changes that are made while the export runs stay until the next one.
 
 It prints nothing on success. A run that finds another one in progress exits at once.
 

@@ -111,6 +111,7 @@ int Check(const CommandLine& line) {
 struct Inheritance {
   InheritedSockets sockets;
   std::vector<HandoverNote::ServerAdmin> admin_states{};
+  std::vector<HandoverNote::Pause> pauses{};
   bool has_map = false;
   Fd pidfile{};
   std::vector<Generation> generations{};
@@ -144,8 +145,9 @@ Result<Inheritance> Inherit(Background& background) {
   }
   auto sockets = InheritedSockets::Of(note->sockets);
   if (!sockets) return sockets.error();
-  return Inheritance{std::move(*sockets), std::move(note->admin_states), note->has_map,
-                     std::move(pidfile),  std::move(note->generations),  note->ids_above};
+  return Inheritance{
+      std::move(*sockets), std::move(note->admin_states), std::move(note->pauses), note->has_map,
+      std::move(pidfile),  std::move(note->generations),  note->ids_above};
 }
 
 // Linux rarely reports that memory is exhausted; if it does, the process ends, since a session may
@@ -235,8 +237,8 @@ int Main(int argc, char** argv) {
     const OptionOrigins origins = line->origins;
     Daemon daemon(
         {argc, argv, std::move(program), std::move(inherited->sockets), takes_over, *identity,
-         inherited->has_map, std::move(inherited->admin_states), std::move(inherited->pidfile),
-         std::move(inherited->generations), inherited->ids_above},
+         inherited->has_map, std::move(inherited->admin_states), std::move(inherited->pauses),
+         std::move(inherited->pidfile), std::move(inherited->generations), inherited->ids_above},
         std::move(*line), background, service);
     Status ended = daemon.Start();
     if (ended) ended = daemon.Run();

@@ -14,6 +14,7 @@
 #include "admin/limits_list.h"
 #include "admin/merge.h"
 #include "admin/statistics.h"
+#include "admin/unblock.h"
 #include "admin/user_history.h"
 #include "base/clock.h"
 #include "base/escape.h"
@@ -49,6 +50,7 @@ struct Row {
   std::string_view path;
   Words words;
   void (*answer)(const Call& call);
+  bool inherited = false;  // the next process begins with what it has set
 };
 
 void Refuse(const Call& call, const std::string& why) {
@@ -296,8 +298,9 @@ void Pause(const Call& call) {
   const Status begun = call.overview.proxy.pauses().Begin(of->kind, of->name, time);
   const std::string done =
       Describe(of->kind, of->name) + ": new logins wait, at most " + FormatDuration(time);
-  if (begun) log::Info("by an operator: {}", done);
-  call.request->Reply(begun, done);
+  if (!begun) return call.request->Reply(begun, "");
+  log::Info("by an operator: {}", done);
+  ReplyForAll(AskOlder(call), call.request, done);
 }
 
 // After a look at the map, as the user may have been moved just now.
@@ -305,14 +308,28 @@ void Resume(const Call& call) {
   auto of = ReadPause(call);
   if (!of) return;
   LoginPauses& pauses = call.overview.proxy.pauses();
-  call.actions->look_at_map([request = call.request, of = std::move(*of), &pauses] {
+  auto ask = AskOlder(call);
+  call.actions->look_at_map([request = call.request, of = std::move(*of), ask, &pauses] {
     const std::string name = Describe(of.kind, of.name);
     const auto held = pauses.End(of.kind, of.name);
-    if (!held) return request->Reply(400, kPlainText, name + " is not paused\n");
-    const std::string done = fmt::format("{}: resumed, {} logins go on", name, *held);
-    log::Info("by an operator: {}", done);
-    request->Reply(Ok(), done);
+    const std::string done = fmt::format("{}: resumed, {} logins go on", name, held.value_or(0));
+    if (held) log::Info("by an operator: {}", done);
+    ask([request, name, done, here = held.has_value()](const auto& answers) {
+      const auto also = AlsoDone(*answers, Refusals::kNothingToDo);
+      if (!also) return request->Reply(Error{Fault::kSystem, done + also.error().text}, "");
+      if (here || !also->empty()) return request->Reply(Ok(), done + *also);
+      request->Reply(400, kPlainText, name + " is not paused\n");
+    });
   });
+}
+
+void UnblockAddress(const Call& call) {
+  auto address = call.request->Get("address");
+  if (!address) return Refuse(call, "name an address");
+  const auto done = Unblock(call.overview.proxy, *address);
+  if (!done) return Refuse(call, done.error().text);
+  log::Info("by an operator: {}", *done);
+  ReplyForAll(AskOlder(call), call.request, *done);
 }
 
 void Explain(const Call& call) {
@@ -349,12 +366,13 @@ void ForgetMap(const Call& call) {
 
 const Row kCommands[] = {
     {"/kill", {"id", "user", "ip", "destination"}, Kill},
-    {"/drain", {"destination"}, Drain},
-    {"/maint", {"destination"}, Maintain},
-    {"/ready", {"destination"}, Ready},
+    {"/drain", {"destination"}, Drain, true},
+    {"/maint", {"destination"}, Maintain, true},
+    {"/ready", {"destination"}, Ready, true},
     {"/map/forget", {"user", "all"}, ForgetMap},
-    {"/pause", {"user", "server", "time"}, Pause},
-    {"/resume", {"user", "server"}, Resume},
+    {"/pause", {"user", "server", "time"}, Pause, true},
+    {"/resume", {"user", "server"}, Resume, true},
+    {"/unblock", {"address"}, UnblockAddress},
     {"/set", {"name", "value"}, SetLimit},
     {"/explain", {"user"}, Explain},
     {"/log", {"level"}, SetLog},
@@ -387,6 +405,8 @@ bool Answer(const Row (&rows)[kCount], Call call) {
     for (std::string_view word : row->words) words.append(" ").append(word);
     Refuse(call, "'" + *unknown +
                      "' is not a parameter; known parameters:" + (words.empty() ? " none" : words));
+  } else if (row->inherited && call.overview.handing_over) {
+    Refuse(call, "a new process is taking over: give this command again when it serves");
   } else {
     if (call.actions && row->answer != Explain) LogCommand(*row, *call.request);
     if (call.overview.older) call.same = Repeated(*row, *call.request);

@@ -193,11 +193,13 @@ std::vector<std::string> ExplainOlder(const Generations::Answers& answers) {
   return lines;
 }
 
-Result<std::string> AlsoDone(const Generations::Answers& answers) {
+Result<std::string> AlsoDone(const Generations::Answers& answers, Refusals refusals) {
   std::string done, failed;
   for (const GenerationAnswer& answer : answers) {
     if (answer.status == 200) {
       done += fmt::format("{} {}", done.empty() ? "; also in process" : ",", answer.pid);
+    } else if (answer.status == 400 && refusals == Refusals::kNothingToDo) {
+      continue;
     } else if (answer.status) {
       failed += fmt::format("; process {} refuses: {}", answer.pid, Text(answer.json, "error"));
     } else {

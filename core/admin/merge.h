@@ -34,8 +34,10 @@ uint64_t CountUsers(const NamedLimiter& own, const Generations* older);
 // Of /sessions for a user: a sentence for each process that has some, or does not answer.
 std::vector<std::string> ExplainOlder(const Generations::Answers& answers);
 
-// The end of what a command has done in all processes: ", also in process 7". An error if one has
-// refused it or not answered.
-Result<std::string> AlsoDone(const Generations::Answers& answers);
+// The end of what a command has done in all processes: ", also in process 7"; empty: in none. An
+// error if one has not answered, or refused it, unless that only says that there was nothing to do.
+enum class Refusals : uint8_t { kErrors, kNothingToDo };
+Result<std::string> AlsoDone(const Generations::Answers& answers,
+                             Refusals refusals = Refusals::kErrors);
 
 }  // namespace rum

@@ -31,7 +31,8 @@ struct Overview {
   const GeoWatcher* geo = nullptr;
   Generations* older = nullptr;                                // nullptr: none
   const std::vector<std::string>* map_destinations = nullptr;  // servers of records
-  bool starting = false;  // nobody serves the listeners: neither this process nor one before it
+  bool handing_over = false;  // a new process starts, with what was in force then
+  bool starting = false;      // nobody serves the listeners: neither this process nor one before it
 };
 
 // [main] Expiry of the certificate shown to clients, in seconds since 1970; 0: no certificate.

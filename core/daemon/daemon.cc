@@ -25,6 +25,7 @@
 #include "module/module_config.h"
 #include "proxy/host_calls.h"
 #include "proxy/listener.h"
+#include "proxy/login_pauses.h"
 #include "upstream/resolver.h"
 #include "upstream/server_health.h"
 
@@ -165,12 +166,24 @@ Status Daemon::Start() {
   for (const auto& [server, state] : origin_.admin_states) {
     proxy_->server_health().Set(server, state);
   }
+  BeginInheritedPauses();
   if (auto dropped = DropPrivileges(); !dropped) return dropped;
   if (auto started = StartRemoteMap(); !started) return started;
   if (proxy_->share()) {
     if (auto started = proxy_->share()->Start(); !started) return started;
   }
   return proxy_->Start();
+}
+
+// Before a client can log in. Their logins so far wait in the previous process.
+void Daemon::BeginInheritedPauses() {
+  const uint64_t now = NowMillis();
+  for (const auto& [kind, name, until] : origin_.pauses) {
+    if (until <= now) continue;
+    const Millis left(std::min<uint64_t>(until - now, LoginPauses::kLongest.count()));
+    if (!proxy_->pauses().Begin(kind, name, left)) continue;
+    log::Info("the pause of {} goes on for {} s", Describe(kind, name), left.count() / 1000);
+  }
 }
 
 // Gives the new user what may later be opened or removed by name: by a reload, by the next process,

@@ -45,6 +45,7 @@ class Daemon {
     std::optional<Identity> identity;  // the user to switch to
     bool has_map;                      // the previous process has a map
     std::vector<HandoverNote::ServerAdmin> admin_states;
+    std::vector<HandoverNote::Pause> pauses;
     Fd pidfile;                           // the lock of the previous process
     std::vector<Generation> generations;  // older processes, the previous one included
     uint64_t ids_above;                   // of their sessions
@@ -71,6 +72,7 @@ class Daemon {
   static Result<std::optional<StatisticsToken>> ReadToken(const Settings& settings);
   Status OpenAdmin();
   void WatchSignals();
+  void BeginInheritedPauses();
   Status DropPrivileges();
   void Serve();
   void UseTls(std::shared_ptr<const TlsContexts> tls);
@@ -85,6 +87,7 @@ class Daemon {
             .geo = geo_.get(),
             .older = generations_.get(),
             .map_destinations = &map_destinations_,
+            .handing_over = successor_ != nullptr,
             .starting = !serving_ && !origin_.takes_over};
   }
   static void OnFirstProbesOver(evutil_socket_t, short, void* self);

@@ -11,6 +11,7 @@
 #include "daemon/daemon.h"
 #include "proxy/hook_watch.h"
 #include "proxy/listener.h"
+#include "proxy/login_pauses.h"
 #include "proxy/shared_table.h"
 
 namespace rum {
@@ -160,6 +161,9 @@ void Daemon::HandOver(Actions::Answer answer) {
   }
   for (const auto& one : proxy_->server_health().List(ServerHealth::kMost)) {
     if (one.admin != AdminState::kReady) note.admin_states.push_back({one.server, one.admin});
+  }
+  for (LoginPauses::Entry& one : proxy_->pauses().List()) {
+    note.pauses.push_back({one.kind, std::move(one.name), NowMillis() + one.milliseconds});
   }
   note.generations = NextGenerations();
   note.ids_above = proxy_->IdsAbove();

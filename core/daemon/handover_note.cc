@@ -69,6 +69,19 @@ bool ReadGeneration(std::string_view entry, HandoverNote& note) {
   return note.generations.size() <= kGenerationsMost;
 }
 
+bool ReadPause(std::string_view entry, HandoverNote& note) {
+  HandoverNote::Pause pause{};
+  if (!ReadNumber(Cut(entry, ':'), UINT64_MAX, pause.until)) return false;
+  const std::string_view kind = Cut(entry, ':');
+  if (kind != "user" && kind != "server") return false;
+  pause.kind = kind == "user" ? LoginPauses::Kind::kUser : LoginPauses::Kind::kServer;
+  auto name = Unescape(entry);
+  if (!name || name->empty()) return false;
+  pause.name = std::move(*name);
+  note.pauses.push_back(std::move(pause));
+  return note.pauses.size() <= LoginPauses::kMost;
+}
+
 // Parses one entry into the note; false: it is invalid. `rest` receives the file with further
 // entries; nullptr in that file, which may not name another.
 bool ReadEntry(std::string_view entry, HandoverNote& note, Fd* rest) {
@@ -84,6 +97,7 @@ bool ReadEntry(std::string_view entry, HandoverNote& note, Fd* rest) {
         {*server, kind == kAdminStateWords[1] ? AdminState::kDrain : AdminState::kMaintenance});
     return true;
   }
+  if (kind == "pause") return ReadPause(entry, note);
   if (kind == "older") return ReadGeneration(entry, note);
   if (kind == "ids") return ReadNumber(entry, kIdsMost, note.ids_above);
   std::string_view number = Cut(entry, ':');
@@ -143,6 +157,10 @@ std::string WriteHandoverNote(const HandoverNote& note) {
   for (const HandoverNote::ServerAdmin& one : note.admin_states) {
     out +=
         fmt::format(",{}:{}", kAdminStateWords[static_cast<size_t>(one.state)], Escape(one.server));
+  }
+  for (const HandoverNote::Pause& one : note.pauses) {
+    out += fmt::format(",pause:{}:{}:{}", one.until,
+                       one.kind == LoginPauses::Kind::kUser ? "user" : "server", Escape(one.name));
   }
   for (const Generation& one : note.generations) {
     out += fmt::format(",older:{}:{}:{}", one.pid, one.since, Escape(one.socket));

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "net/inherited_sockets.h"
+#include "proxy/login_pauses.h"
 #include "upstream/server_health.h"
 
 namespace rum {
@@ -22,10 +23,16 @@ inline constexpr const char* kHandoverVariable = "RUM_HANDOVER";
 // modules' shared table. "rest:9" is a file with further entries, since an environment variable is
 // limited to 128 KiB. "older:71:1700000000:/run/rum/control.sock.71" is a process that ends with
 // its sessions, "ids:4194308" an id that no session of an older process has or exceeds.
+// "pause:86400000:user:alice" is a pause of new logins, until this monotonic time in milliseconds.
 struct HandoverNote {
   struct ServerAdmin {
     std::string server;
     AdminState state;
+  };
+  struct Pause {
+    LoginPauses::Kind kind;
+    std::string name;
+    uint64_t until;  // monotonic ms
   };
   int ready = -1;         // the pipe for the new process's report
   int error_output = -1;  // becomes its standard error
@@ -35,6 +42,7 @@ struct HandoverNote {
   int shared = -1;        // the memory of the modules' shared table; -1: none
   std::vector<SharedSocket> sockets;
   std::vector<ServerAdmin> admin_states;  // servers that an operator has disabled
+  std::vector<Pause> pauses{};
   std::vector<Generation> generations{};  // the older processes, the oldest first
   uint64_t ids_above = 0;                 // the new process gives its sessions greater ids
 };

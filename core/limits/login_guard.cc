@@ -17,10 +17,6 @@ bool Watches(const LoginGuard::Settings& settings, const SocketAddress& address)
   return settings.failures.on() && address.ip() && !settings.exempt.Contains(address);
 }
 
-Cidr KeyOf(const LoginGuard::Settings& settings, const SocketAddress& address) {
-  return Cidr::Around(address, 32, settings.ip_prefix);
-}
-
 }  // namespace
 
 struct LoginGuard::Entry {
@@ -101,6 +97,10 @@ LoginGuard::Shard& LoginGuard::ShardOf(const Cidr& key) const {
   // Uses the upper bits of the hash: the lower ones select the bucket within the shard.
   constexpr int kShift = std::numeric_limits<size_t>::digits * 5 / 8;
   return shards_[(Cidr::Hash()(key) >> kShift) % kShards];
+}
+
+Cidr LoginGuard::KeyOf(const Settings& settings, const SocketAddress& address) {
+  return Cidr::Around(address, 32, settings.ip_prefix);
 }
 
 bool LoginGuard::Blocks(const Settings& settings, const SocketAddress& address) const {
@@ -187,6 +187,20 @@ bool LoginGuard::Failed(const Settings& settings, const SocketAddress& address, 
   for (uint64_t ticket : woken) wake_(ticket);
   if (blocks && others_) others_->NoteBlock(key, settings.block);
   return blocks;
+}
+
+bool LoginGuard::Unblock(const Cidr& key) {
+  Shard& shard = ShardOf(key);
+  std::lock_guard lock(shard.mutex);
+  if (!shard.addresses.contains(key)) return false;
+  const uint64_t now = clock_();
+  auto found = shard.Find(key);
+  Entry& entry = found->second;
+  const bool blocked = entry.blocked_until > now;
+  entry.blocked_until = 0;
+  entry.failures.Refill();
+  shard.Rest(found, now);
+  return blocked;
 }
 
 void LoginGuard::Attempt::Release() {

@@ -79,6 +79,11 @@ class LoginGuard {
   // address.
   bool Failed(const Settings& settings, const SocketAddress& address, Attempt* attempt = nullptr);
 
+  // What counts as the address of a client.
+  static Cidr KeyOf(const Settings& settings, const SocketAddress& address);
+  // Ends the block of an address; its failures count from zero. False: it is not blocked here.
+  bool Unblock(const Cidr& key);
+
   size_t blocked() const;  // addresses that are blocked now
   size_t watched() const;  // addresses that have an entry
 

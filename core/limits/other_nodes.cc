@@ -50,4 +50,8 @@ void OtherNodes::NoteBlock(const Cidr& address, Millis time) {
   if (shared_) events_.blocked(address.text(), time);
 }
 
+void OtherNodes::NoteUnblock(const Cidr& address) {
+  if (shared_) events_.unblocked(address.text());
+}
+
 }  // namespace rum

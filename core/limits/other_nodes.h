@@ -39,6 +39,7 @@ class OtherNodes {
   struct Events {
     std::function<void()> near_limit;  // once until Listen(): a count is near its limit
     std::function<void(std::string address, Millis time)> blocked;  // here
+    std::function<void(std::string address)> unblocked;             // here, by an operator
   };
   using Clock = uint64_t (*)();  // milliseconds; monotonic
   explicit OtherNodes(Clock clock = NowMillis) : clock_(clock) {}
@@ -58,6 +59,7 @@ class OtherNodes {
   // `sessions`: here and elsewhere. From half of a limit on, the next exchange should come early.
   void Note(uint64_t sessions, uint32_t limit);
   void NoteBlock(const Cidr& address, Millis time);
+  void NoteUnblock(const Cidr& address);
   void Listen() { noted_ = false; }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -74,6 +75,8 @@ class MapReplacement {
  public:
   // Before anything of the new CDB's source is read: changes from now on are newer than it.
   static Result<MapReplacement> Begin(const std::string& map);
+  // Also changes from before are newer, if they come after this one.
+  void KeepAfter(uint64_t sequence) { folded_ = std::min(folded_, sequence); }
   // The same, for a CDB made of the one at `stamp` and its changes up to `folded`.
   static MapReplacement OfItself(const std::string& map, uint64_t folded, const FileStamp& stamp);
   // `bytes`: of the finished file.

@@ -108,7 +108,9 @@ class Builder {
     if (Status s = MayReplace(); !s) return s.error();
     auto file = AtomicFile::Make(options_.out);
     if (!file) return file.error();
-    if (Status s = options_.fold ? ReadMap(file->fd()) : ReadText(file->fd()); !s) return s.error();
+    Status read = options_.fold ? ReadMap(file->fd()) : Begin();
+    if (read && !options_.fold) read = options_.cdb ? ReadCdb(file->fd()) : ReadText(file->fd());
+    if (!read) return read.error();
     auto map = Mapped::Open(*file);
     if (!map) return map.error();
     auto shape = Verify(*map);
@@ -165,10 +167,36 @@ class Builder {
     return Ok();
   }
 
-  Status ReadText(int fd) {
+  Status Begin() {
     auto replacement = MapReplacement::Begin(options_.out);
     if (!replacement) return replacement.error();
     replacement_ = std::move(*replacement);
+    if (options_.after) replacement_.KeepAfter(*options_.after);
+    return Ok();
+  }
+
+  Status ReadCdb(int fd) {
+    Fd opened(options_.in == "-" ? -1 : open(options_.in.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!opened && options_.in != "-") return SystemError(options_.in, errno);
+    std::vector<char> chunk(1 << 20);
+    for (uint64_t done = 0;;) {
+      ssize_t n = TEMP_FAILURE_RETRY(
+          read(opened ? opened.get() : STDIN_FILENO, chunk.data(), chunk.size()));
+      if (n < 0) return SystemError(name_, errno);
+      if (!Going("reading, MiB", done >> 20)) return GivenUp();
+      if (n == 0) return Ok();
+      const auto size = static_cast<size_t>(n);
+      for (size_t at = 0; at < size;) {
+        ssize_t put = TEMP_FAILURE_RETRY(write(fd, chunk.data() + at, size - at));
+        if (put <= 0) return SystemError(options_.out, errno);
+        at += static_cast<size_t>(put);
+      }
+      done += size;
+      if (done > kMaxBytes) return Error{Fault::kMap, name_ + ": is larger than 4 GiB"};
+    }
+  }
+
+  Status ReadText(int fd) {
     std::unique_ptr<FILE, int (*)(FILE*)> opened(nullptr, fclose);
     FILE* in = stdin;
     if (options_.in != "-") {
@@ -231,7 +259,7 @@ class Builder {
     };
     hooks.duplicate = [&](uint32_t found, uint32_t hidden) {
       hidden_by_[found].push_back(hidden);
-      if (options_.last_wins) return;
+      if (options_.last_wins && !options_.cdb) return;
       Problem(LineAt(hidden), "user " + QuoteBytes(RecordAt(map.bytes(), hidden).key) +
                                   " is also on line " + std::to_string(LineAt(found)));
     };

@@ -268,4 +268,9 @@ void MapFile::Visit(const std::function<bool(std::string_view, std::string_view)
   });
 }
 
+void MapFile::VisitChanges(const Change& visit) const {
+  if (!overlay_) return;
+  overlay_->Visit([&](const MapChange& change) { return visit(change.user, change.value); });
+}
+
 }  // namespace rum

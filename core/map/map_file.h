@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -60,6 +61,10 @@ class MapFile {
   // [any] Calls `visit` for each record, until it returns false: in file order, then users that
   // only the journal has.
   void Visit(const std::function<bool(std::string_view key, std::string_view value)>& visit) const;
+
+  // [any] What the journal says of each user whom it changes; nullopt: the user is removed.
+  using Change = std::function<bool(std::string_view key, std::optional<std::string_view> value)>;
+  void VisitChanges(const Change& visit) const;
 
   uint64_t records() const { return records_; }
   uint64_t duplicates() const;               // records that look-ups never return

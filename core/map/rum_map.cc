@@ -227,6 +227,23 @@ int Check(const std::string& path, bool quiet) {
   return counts.problems == 0 ? kDone : kNo;
 }
 
+// What a program needs that is about to replace the map.
+int Changes(const std::string& path) {
+  auto map = MapFile::Load(path);
+  if (!map) return Complain(map.error());
+  const bool exists = (*map)->journal_stamp() != FileStamp();
+  const bool applies = !exists || (*map)->journal_applies();
+  if (applies) WarnOfJournal(**map);
+  printf("%llu%s\n", static_cast<unsigned long long>((*map)->sequence()),
+         applies ? "" : " does not apply");
+  (*map)->VisitChanges([](std::string_view user, std::optional<std::string_view> value) {
+    return puts((value ? FormatMapLine(user, *value) : FormatColumn(user)).c_str()) >= 0;
+  });
+  return fflush(stdout) == 0
+             ? kDone
+             : Complain({Fault::kSystem, std::string("standard output: ") + std::strerror(errno)});
+}
+
 int Get(const std::string& path, const std::string& user) {
   auto map = MapFile::Load(path);
   if (!map) return Complain(map.error());
@@ -359,6 +376,9 @@ int Run(int argc, char** argv) {
                   "use the last line of a duplicate user (default: an error)");
   build->add_flag("--allow-empty", build_options.allow_empty,
                   "accept an input without users (default: an error)");
+  build->add_flag("--cdb", build_options.cdb, "the input is a CDB file and no text");
+  build->add_option("--after", build_options.after,
+                    "keep the changes of the journal after this one: see changes");
   build->add_flag("-q,--quiet", quiet, "print problems only");
 
   auto* fold = app.add_subcommand("fold", "Make a new map of a map and its journal, atomically");
@@ -383,6 +403,12 @@ int Run(int argc, char** argv) {
   unset->add_flag("-q,--quiet", quiet, "print problems only");
 
   std::string map, text_out, user;
+  auto* changes = app.add_subcommand(
+      "changes",
+      "Print the number of the last change of the journal, and the users that it changes: "
+      "their lines, or the names of those that are removed");
+  changes->add_option("FILE", map, "the map")->required();
+
   auto* dump = app.add_subcommand("dump", "Print the text form of a map, including its secrets");
   dump->add_option("FILE", map, "the map")->required();
   DumpForm form;
@@ -410,8 +436,8 @@ int Run(int argc, char** argv) {
       std::none_of(commands.begin(), commands.end(),
                    [&](CLI::App* command) { return command->check_name(argv[1]); })) {
     fprintf(stderr,
-            "rum-map: %s is not one of build, fold, set, unset, dump, check, get and hash (rum-map "
-            "--help)\n",
+            "rum-map: %s is not one of build, fold, set, unset, changes, dump, check, get and hash "
+            "(rum-map --help)\n",
             QuoteBytes(argv[1]).c_str());
     return kUsage;
   }
@@ -425,6 +451,7 @@ int Run(int argc, char** argv) {
   build_options.fold = static_cast<bool>(*fold);
   if (*build || *fold) return Build(build_options, quiet);
   if (*set) return Set(change, quiet);
+  if (*changes) return Changes(map);
   if (*unset) return Report(change, UnsetUser(change.map, change.user), quiet);
   form.redis = redis->count() > 0;
   if (*dump) return Dump(map, text_out, form);

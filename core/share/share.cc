@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/cidr.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "limits/access_control.h"
@@ -30,7 +31,7 @@ static_assert(Share::kCountFor == 5000);
 
 }  // namespace
 
-Share::Share(Resolver& resolver, Settings settings, const Admission& admission,
+Share::Share(Resolver& resolver, Settings settings, Admission& admission,
              const AccessControl& access_control, OtherNodes& others)
     : settings_(std::move(settings)),
       admission_(admission),
@@ -47,6 +48,10 @@ Status Share::Start() {
        .blocked =
            [this](std::string address, Millis time) {
              thread_.Post([this, address = std::move(address), time] { OnBlocked(address, time); });
+           },
+       .unblocked =
+           [this](std::string address) {
+             thread_.Post([this, address = std::move(address)] { OnUnblocked(address); });
            }});
   return thread_.Start([this] {
     timer_.reset(evtimer_new(thread_.base(), OnTimer, this));
@@ -114,16 +119,33 @@ void Share::Exchange() {
   counts_ = std::make_shared<OtherNodes::Counts>();
   others_.Listen();  // what happens from here on may be published too late
   Ask({"TIME"}, [this](const RespReply& time) { OnTime(time); });
+  Ask({"ZRANGE", Key("unblocks"), "0", std::to_string(Unblocks::kMost - 1), "WITHSCORES"},
+      [this](const RespReply& list) { OnUnblocks(list); });
   Arm();
 }
 
 void Share::OnTime(const RespReply& time) {
-  uint64_t seconds = 0;
-  if (time.type == Type::kArray && time.items.size() == 2) {
-    const std::string& text = time.items[0].text;
-    std::from_chars(text.data(), text.data() + text.size(), seconds);
+  uint64_t parts[2] = {};
+  for (size_t i = 0; time.items.size() == 2 && i < 2; ++i) {
+    const std::string& text = time.items[i].text;
+    std::from_chars(text.data(), text.data() + text.size(), parts[i]);
   }
-  if (seconds == 0 || seconds > UINT32_MAX) return Lose("TIME: " + Describe(time));
+  const bool good = time.type == Type::kArray && parts[0] && parts[0] <= UINT32_MAX;
+  if (!good || parts[1] >= 1000000) return Lose("TIME: " + Describe(time));
+  time_ = parts[0] * 1000000 + parts[1];
+}
+
+// Before anything is published: a block from before an unblock must not go out after it.
+void Share::OnUnblocks(const RespReply& list) {
+  if (list.type == Type::kArray) {
+    for (const std::string& address : unblocks_.Read(list)) {
+      ForgetBlock(address);
+      if (auto key = Cidr::Parse(address)) admission_.guard().Unblock(*key);
+    }
+  } else {
+    Blame(Describe(list));
+  }
+  const uint64_t seconds = time_ / 1000000;
   Publish(seconds);
   Read(seconds);
 }
@@ -149,6 +171,7 @@ void Share::Publish(uint64_t now) {
   Ask({"ZADD", nodes, std::to_string(now + kCountFor / 1000), settings_.name}, Queued());
   Ask({"ZREMRANGEBYSCORE", nodes, "-inf", "(" + time}, Queued());
   Ask({"EXPIRE", nodes, kSetLife}, Queued());
+  PublishUnblocks(now);
   const uint64_t here = NowMillis();
   std::erase_if(blocks_, [here](const Block& one) { return one.until <= here; });
   blocks_sent_ = std::min(blocks_.size(), kBlocksSent);
@@ -167,7 +190,25 @@ void Share::Publish(uint64_t now) {
       if (one.type == Type::kError) Blame(Describe(one));
     }
     blocks_.erase(blocks_.begin(), blocks_.begin() + static_cast<std::ptrdiff_t>(blocks_sent_));
+    unblocks_.Sent();
   });
+}
+
+// A block that ends at zero is over, so the same command removes it as those that end by
+// themselves.
+void Share::PublishUnblocks(uint64_t now) {
+  const std::string blocks = Key("blocks"), unblocks = Key("unblocks");
+  const std::string micros = std::to_string(time_);
+  const auto addresses = unblocks_.Send(time_);
+  for (const std::string& address : addresses) {
+    Ask({"ZADD", blocks, "0", address}, Queued());
+    Ask({"ZADD", unblocks, micros, address}, Queued());
+  }
+  if (addresses.empty()) return;
+  const std::string before = std::to_string((now - Unblocks::kLifeSeconds) * 1000000);
+  Ask({"ZREMRANGEBYSCORE", unblocks, "-inf", before}, Queued());
+  Ask({"ZREMRANGEBYRANK", unblocks, "0", "-" + std::to_string(Unblocks::kMost + 1)}, Queued());
+  Ask({"EXPIRE", unblocks, std::to_string(Unblocks::kLifeSeconds)}, Queued());
 }
 
 // An error here has the cause, such as OOM; EXEC says only that there was one.
@@ -230,6 +271,7 @@ void Share::Finish() {
   phase_ = Phase::kReady;
   const uint64_t now = NowMillis();
   counts_->expires = now + kCountFor;
+  for (const std::string& address : unblocks_.waiting()) counts_->blocked.erase(address);
   others_.Use(counts_);
   former_ = std::move(counts_);
   least_ = std::max(kEarlyLeast, (NowMicros() - micros_) / 1000 * kEarlyShare);
@@ -284,6 +326,19 @@ void Share::OnBlocked(std::string address, Millis time) {
     blocks_.push_back({std::move(address), NowMillis() + static_cast<uint64_t>(time.count())});
   }
   HurryUp();
+}
+
+void Share::OnUnblocked(std::string address) {
+  ForgetBlock(address);
+  unblocks_.Add(std::move(address));
+  HurryUp();
+}
+
+// Those that are under way go out before the unblock.
+void Share::ForgetBlock(const std::string& address) {
+  for (Block& one : blocks_) {
+    if (one.address == address) one.until = 0;
+  }
 }
 
 void Share::Arm() {

@@ -21,6 +21,7 @@
 #include "limits/other_nodes.h"
 #include "lookup/redis_connection.h"
 #include "lookup/source_thread.h"
+#include "share/unblocks.h"
 
 namespace rum {
 
@@ -41,7 +42,7 @@ class Share final : private RedisConnection::Owner {
     std::string name;  // of this process; unique
   };
   // [main] All must live longer.
-  Share(Resolver& resolver, Settings settings, const Admission& admission,
+  Share(Resolver& resolver, Settings settings, Admission& admission,
         const AccessControl& access_control, OtherNodes& others);
   ~Share();
 
@@ -87,7 +88,9 @@ class Share final : private RedisConnection::Owner {
   void Lose(const std::string& why);
   void Exchange();
   void OnTime(const RespReply& time);
+  void OnUnblocks(const RespReply& list);
   void Publish(uint64_t now);
+  void PublishUnblocks(uint64_t now);
   void Read(uint64_t now);
   void OnNodes(const RespReply& names);
   void OnFirstPage(const std::string& node, const RespReply& page);
@@ -103,11 +106,13 @@ class Share final : private RedisConnection::Owner {
 
   void HurryUp();
   void OnBlocked(std::string address, Millis time);
+  void OnUnblocked(std::string address);
+  void ForgetBlock(const std::string& address);
   void Arm();
   static void OnTimer(evutil_socket_t, short, void* self);
 
   const Settings settings_;
-  const Admission& admission_;
+  Admission& admission_;
   const AccessControl& access_control_;
   OtherNodes& others_;
   SourceThread thread_;
@@ -121,6 +126,7 @@ class Share final : private RedisConnection::Owner {
   uint64_t begun_ = 0;   // of the last exchange
   uint64_t least_ = 0;   // ms from its begin to that of an early one
   uint64_t micros_ = 0;  // when it began, for its time
+  uint64_t time_ = 0;    // then, by the clock of Redis: microseconds since 1970
   bool hurry_ = false;
   std::deque<Reply> awaited_;                         // in the order of the questions
   std::string fault_;                                 // of the current exchange: the first one
@@ -130,6 +136,7 @@ class Share final : private RedisConnection::Owner {
   std::shared_ptr<const OtherNodes::Counts> former_;  // so that no worker destroys it
   std::vector<Block> blocks_;                         // to publish
   size_t blocks_sent_ = 0;                            // the first of them are under way
+  Unblocks unblocks_;
 
   mutable std::mutex mutex_;  // guards state_
   State state_;

@@ -306,6 +306,85 @@ subtest 'leaves a user that is on two servers where the map has it' => sub {
     quiet_success('and back');
 };
 
+sub rum_map {
+    my (@words) = @_;
+    system($rum_map, @words) == 0 or die "rum-map @words: $?";
+}
+# The map with its journal, without secrets.
+sub in_use {
+    my %in_use = map { /^(\S+) \S+ (.*)/ ? ($1, $2) : () } qx($rum_map dump $map);
+    return \%in_use;
+}
+
+subtest 'replaces what rum-map set has changed, says so, and loses nothing without a word' => sub {
+    my ($code, $out, $err) = export($config, $map);
+    rum_map('set', '-q', $map, 'bob', $db1);
+    rum_map('set', '-q', $map, 'new one', $db1);
+    rum_map('set', '-q', $map, 'hosts', $db1, 'max=5');
+    rum_map('set', '-q', $map, 'edda', $db1);    # as it is
+    rum_map('unset', '-q', $map, 'alice');
+    my $before = in_use();
+    my $lines = join '', map { "export_mysql_cdb: user $_\n" }
+      "'alice' is in the map again: rum-map unset is undone",
+      "'bob' goes to $db2: rum-map set is undone, which sent it to $db1",
+      "'hosts' loses its rules: rum-map set is undone",
+      "'new one' leaves the map: rum-map set is undone";
+    failure('--strict', qr/^\Q$lines\E.*because of --strict/, '--strict');
+    failure('without rum-map', qr/has a journal, which only rum-map can read: .*none: No such file/,
+        '--rum-map', "$folder/none");
+    ($code, $out, $err) = export('--dry-run', $config, $map);
+    is("$code $err", "0 $lines", '--dry-run');
+    is_deeply(in_use(), $before, 'nothing has changed so far');
+    unlink "$map.state";    # which knows that it was reported
+    ($code, $out, $err) = export($config, $map);
+    is("$code $err", "0 $lines", 'although the accounts are the same');
+    is_deeply(users($map), \%expected);
+    is(qx($rum_map changes $map), "5\n", 'no change is left');
+    is(qx($rum_map check $map 2>&1) =~ /warning: .*journal/, '', 'the journal knows the map');
+    quiet_success('once');
+    rum_map('set', '-q', $map, 'empty', $db2);
+    is(in_use()->{empty}, $db2, 'the next change');
+    rum_map('set', '-q', $map, 'empty', $db1);
+    quiet_success('as the servers have it');
+};
+
+subtest 'knows of the journal where a user that is on two servers belongs' => sub {
+    sql($two, "CREATE USER alice\@'%' IDENTIFIED BY '123456'");
+    rum_map('set', '-q', $map, 'alice', $db2);
+    my ($code, $out, $err) = export($config, $map);
+    is($err, "export_mysql_cdb: user 'alice' is on [$db1] and on [$db2]: stays on [$db2]\n");
+    is(users($map)->{alice}, "$HASH_B $db2");
+    rum_map('set', '-q', $map, 'alice', $db1);
+    ($code, $out, $err) = export($config, $map);
+    is(users($map)->{alice}, "$HASH_A $db1");
+    sql($two, "DROP USER alice\@'%'");
+    quiet_success('and back');
+};
+
+subtest 'keeps the changes of users whose server fails, and those that are made meanwhile' => sub {
+    my $mute = start_mute('');
+    rum_map('set', '-q', $map, 'carol', $db2);
+    rum_map('unset', '-q', $map, 'here');
+    write_file($config, $settings
+          . "[$db1]\nconnect = tcp:127.0.0.1:$one->{port}\n[$db2]\nconnect = tcp:127.0.0.1:$mute\n");
+    my $pid = fork // die "fork: $!";
+    if ($pid == 0) {
+        sleep 1.5;    # the export waits three seconds for the server
+        exec($rum_map, 'set', '-q', $map, 'dora', $db1) or POSIX::_exit(127);
+    }
+    my ($code, $out, $err) = export($config, $map);
+    waitpid $pid, 0;
+    is($code, 3, $err);
+    is_deeply([@{ in_use() }{qw(bob carol dora here)}], [$db2, $db2, $db1, undef]);
+    is(users($map)->{carol}, " $db2", 'as part of the new map');
+    two_servers();
+    ($code, $out, $err) = export($config, $map);
+    is_deeply(users($map), \%expected);
+    is(in_use()->{dora}, undef, 'it was reported this time');
+    like($err, qr/'dora' leaves the map: rum-map set is undone/);
+    unlink "$map.log";
+};
+
 subtest 'never exports accounts of administrators, or of the export' => sub {
     my @names = ('root', 'mysql', 'mysql.x', 'mariadb.sys', 'debian-sys-maint', 'exporter2');
     sql($two, map { "CREATE OR REPLACE USER '$_'\@'192.0.2.%'" } grep { $_ ne 'mariadb.sys' } @names);

@@ -200,7 +200,7 @@ sub failure {
     like($err, $expected, "$name: says why");
     is($out, '', "$name: prints nothing");
     is(slurp($map), $before, "$name: the old map stays");
-    is_deeply([grep { !/\.lock$/ } glob "$map.*"], [], "$name: no temporary file is left");
+    is_deeply([grep { !/\.lo(?:ck|g)$/ } glob "$map.*"], [], "$name: no temporary file is left");
 }
 
 # --- What needs no server ---------------------------------------------------------------------------
@@ -436,6 +436,23 @@ subtest 'leaves a name where it is when another server makes it, too' => sub {
     is(names($other)->{alice}, secret($two, 'alice') . " $db2", 'users');
     sql($two, 'DROP ROLE alice');
     two_servers();
+};
+
+subtest 'replaces what rum-map set has changed, and says so' => sub {
+    my $set = sub { system($rum_map, @_) == 0 or die "rum-map @_: $?" };
+    $set->('set', '-q', $map, 'bare', $db2);
+    $set->('set', '-q', $map, 'new one', $db1);
+    $set->('unset', '-q', $map, 'secure');
+    my $lines = join '', map { "export_pgsql_cdb: user $_\n" }
+      "'bare' goes to $db1: rum-map set is undone, which sent it to $db2",
+      "'new one' leaves the map: rum-map set is undone",
+      "'secure' is in the map again: rum-map unset is undone";
+    failure('--strict', qr/^\Q$lines\E.*because of --strict/, '--strict');
+    my ($code, $out, $err) = export($config, $map);
+    is("$code $err", "0 $lines", 'although the roles are the same');
+    is_deeply(names($map), \%expected);
+    quiet_success('once');
+    unlink "$map.log";
 };
 
 subtest 'asks by a socket, by a passfile, and the second of two addresses' => sub {

@@ -166,7 +166,7 @@ sub export {
     if ($pid == 0) {
         open STDOUT, '>', $out;
         open STDERR, '>', $err;
-        exec($^X, $script, @options) or POSIX::_exit(127);
+        exec($^X, $script, '--rum-map', $rum_map, @options) or POSIX::_exit(127);
     }
     waitpid $pid, 0;
     my $code = $? & 127 ? "signal " . ($? & 127) : $? >> 8;

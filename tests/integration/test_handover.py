@@ -340,7 +340,8 @@ def _(t):
     echo = t.keep(Echo())
     here, program, mark = tcp(), t.path("rum"), t.path("started")
     shutil.copy(t.run.build.rum, program)
-    rum = t.rum("-s", here, "-d", echo.address, program=program)
+    rum = t.rum("-s", here, "-d", echo.address, "--control", "sock:" + t.path("control"),
+                program=program)
     with open(program + ".new", "w") as f:
         f.write("#!/bin/sh\necho $$ > %s.new; mv %s.new %s\nexec sleep 3600\n" % (mark, mark, mark))
     os.chmod(program + ".new", 0o755)
@@ -351,6 +352,10 @@ def _(t):
         starting = int(f.read())
     rum.signal(signal.SIGUSR2)
     rum.wait_log("process %d is already taking over" % starting)
+    # The new process would not know of what is said now.
+    for words in (["drain", echo.address], ["ready", echo.address], ["pause", "user=alice"],
+                  ["resume", "user=alice"]):
+        has(ctl(t, *words, code=1), "a new process is taking over")
     with connect(here) as s:
         echo_works(s)
     rum.signal(signal.SIGTERM)

@@ -9,8 +9,9 @@ import threading
 
 from mysql_setup import front, port_of, row, tcp, write_map
 from support import mariadb, mysql_wire, net, peers
-from support.harness import Skipped, check, end_with_parent, same, test
+from support.harness import Skipped, check, end_with_parent, has, same, test
 from support.rum import environment
+from test_control import ctl
 
 
 def refusal(address, source=None):
@@ -260,6 +261,43 @@ def strangers(t):
     same(log_in("right"), 1226, "the rate is used up by those that were proved")
     for client in begun + [one]:
         client.close()
+
+
+@test("rumctl unblock ends a block, here and in the processes from before a hand-over", needs="mysql.so")
+def _(t):
+    server = t.keep(mysql_wire.FakeServer(password="right"))
+    path = write_map(t, row(t, "alice", server.address))
+    rum, here = front(t, path, "--login-failures", "3/1h,block=1h", "--mysql-auth", "relay",
+                      "--control", "sock:" + t.path("control"))
+
+    def log_in(source, word="right"):
+        client = mysql_wire.Client(here, 60, source=source)
+        try:
+            client.login("alice", word)
+            return client
+        except mysql_wire.ServerError as error:
+            client.close()
+            return error.code
+
+    for source in ("127.0.0.7", "127.0.0.8"):
+        same([log_in(source, "wrong") for _ in range(3)] + [log_in(source)], [1045] * 3 + [1129])
+    has(ctl(t, "unblock", "127.0.0.7"), "127.0.0.7/32 is unblocked\n")
+    held = log_in("127.0.0.7")
+    same(log_in("127.0.0.8"), 1129, "the other one is still blocked")
+    old = rum.hand_over()
+
+    def blocked_in_old():
+        return json.loads(subprocess.check_output(
+            [t.run.build.rumctl, "-s", "%s.%d" % (t.path("control"), old.pid), "--json", "status"],
+            timeout=60))["limits"]["blocked_addresses"]
+    same(blocked_in_old(), 1)
+    has(ctl(t, "unblock", "127.0.0.8"), "was not blocked here; also in process %d" % old.pid)
+    same(blocked_in_old(), 0)
+    held.close()
+    for word, error in (("127.0.0.7/24", "bits are set"), ("alice", "neither a numeric address"),
+                        ("unix", "never blocked"), ("127.0.0.0/24", "blocked as 127.0.0.0/32"),
+                        ("2001:db8::1/128", "2001:db8::/64")):
+        has(ctl(t, "unblock", word, code=1), error)
 
 
 @test("--login-failures says what it does not see of COM_CHANGE_USER", needs="mysql.so")

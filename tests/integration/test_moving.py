@@ -142,6 +142,51 @@ def _(t):
     has(ctl(t, "resume", "user=" + USER, code=1), "user shared is not paused")
 
 
+@test("A pause goes on in the process that takes over, and nobody who waits gets an error", needs=BOTH,
+      seconds=120)
+def _(t):
+    a, b = t.run.servers.a, t.run.servers.b
+    rum, here, path = start(t)
+    ctl(t, "pause", "user=" + USER, "2m")
+    ctl(t, "pause", "server=sock:/run/a,b%c", "1m")
+    early = [Login(t, here) for _ in range(3)]
+    net.until(lambda: held(rum) == 3, 5, "they wait in the old process")
+    old = rum.hand_over()
+    pauses = rum.stats()["pauses"]["list"]
+    same([one.get("user", one.get("server")) for one in pauses], [USER, "sock:/run/a,b%c"])
+    check(90 < pauses[0]["seconds"] < 120, "the time that is left: %r" % pauses[0])
+    late = [Login(t, here) for _ in range(2)]
+    net.until(lambda: held(rum) == 2, 5, "they wait in the new one")
+    same(ctl(t, "sessions").count("held"), 5)
+    rum_map(t, "set", path, USER, b.address)
+    has(ctl(t, "resume", "user=" + USER), "2 logins go on; also in process %d" % old.pid)
+    for login in early + late:
+        login.join(20)
+        same(login.result, b.port)
+    ctl(t, "resume", "server=sock:/run/a,b%c")
+    has(ctl(t, "resume", "user=" + USER, code=1), "is not paused")
+
+
+@test("A pause that was handed over ends by its time, and one that is given then holds in all", needs=BOTH)
+def _(t):
+    a = t.run.servers.a
+    rum, here, _ = start(t)
+    stays = Client(here)
+    stays.login(USER, password(USER))
+    ctl(t, "pause", "user=" + USER, "4s")
+    login = Login(t, here)
+    net.until(lambda: held(rum) == 1, 5, "it waits")
+    old = rum.hand_over()
+    late = Login(t, here)
+    for one in (login, late):
+        one.join(20)
+        same(one.result, a.port)
+    net.until(lambda: rum.log().count("has ended by its time: 1 logins go on") == 2, 10, "both say so")
+    has(ctl(t, "pause", "user=" + USER), "also in process %d" % old.pid)
+    has(ctl(t, "resume", "user=" + USER), "also in process %d" % old.pid)
+    stays.socket.close()
+
+
 @test("A pause of a server holds those whom the map sends there, and nobody else", needs=BOTH)
 def _(t):
     a, b = t.run.servers.a, t.run.servers.b

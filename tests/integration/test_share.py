@@ -225,6 +225,52 @@ def _(t):
     until(lambda: redis.ask("ZCARD", "rum:blocks") == "0", 10, "it is gone")
 
 
+@test("rumctl unblock ends a block in all processes, also in the one that saw the guesses", needs=NEEDS,
+      seconds=120)
+def _(t):
+    redis = Redis(t, fill=False)
+    _, path = server_and_map(t)
+    (one, here), (two, there) = nodes(t, 2, path, address(redis), "--login-failures", "3/1h,block=1h")
+    three, _ = node(t, path, address(redis), "--login-failures", "3/1h,block=1h", "--control",
+                    "sock:" + t.path("control"))
+    until(lambda: processes(three) == 2, 10, "it knows the others")
+
+    def guess():
+        for _ in range(3):
+            same(log_in(here, word="wrong", source="127.0.0.7"), 1045)
+        same(log_in(here, source="127.0.0.7"), BLOCKED)
+        until(lambda: share_of(two)["blocked_addresses"] == share_of(three)["blocked_addresses"] == 1,
+              5, "the block is known")
+        same(log_in(there, source="127.0.0.7"), BLOCKED)
+
+    def is_free():
+        for place in (here, there):
+            until(lambda: not isinstance(log_in(place, source="127.0.0.7"), int), 5, "unblocked")
+        same(one.stats()["limits"]["blocked_addresses"], 0)
+
+    for spelling in ("127.0.0.7", "127.0.0.7/32"):  # the second block is not ended by the first unblock
+        guess()
+        time.sleep(1.2)
+        same(log_in(here, source="127.0.0.7"), BLOCKED)
+        has(ctl(t, "unblock", spelling),
+            "127.0.0.7/32 is unblocked; the processes that share limits follow")
+        is_free()
+        same(redis.ask("ZCARD", "rum:blocks"), "0")
+    has(ctl(t, "unblock", "127.0.0.7"), "was not blocked here")
+
+    # While Redis is away, the unblock waits for it.
+    redis.kill()
+    until(lambda: not share_of(three)["up"] and not share_of(one)["up"], 10, "it is gone")
+    for _ in range(3):
+        same(log_in(here, word="wrong", source="127.0.0.7"), 1045)
+    has(ctl(t, "unblock", "127.0.0.7"), "Redis is not reached, so other processes follow when it is")
+    same(log_in(here, source="127.0.0.7"), BLOCKED)
+    redis.start()
+    until(lambda: all(share_of(rum)["up"] for rum in (one, two, three)), 10, "it is back")
+    is_free()
+    until(lambda: redis.ask("ZCARD", "rum:blocks") == "0", 5, "no process publishes the old block")
+
+
 @test("Sessions of the process from before a hand-over count in the next one", needs=NEEDS)
 def _(t):
     redis = Redis(t, fill=False)

@@ -16,13 +16,15 @@ use constant MAX_LOCK_AGE => 600;    # seconds until a run that never ends is wo
 use constant TOUCH_AFTER => 3600;    # seconds until an unchanged map gets a new date
 use constant MAX_SHOWN => 500;       # characters of a message
 
-our @EXPORT = qw(DONE FAILED USAGE $Name %OPTIONS $Temporary complain connect_to_first in_a_child
-  is_address is_local keep_young lock_output pattern_of read_config refuse_foreign_folder
-  refuse_open_secrets refuse_strangers say_verbose shown usage words);
+our @EXPORT = qw(DONE FAILED USAGE $Name %OPTIONS $Temporary %Journal complain connect_to_first
+  in_a_child is_address is_local keep_young lock_output pattern_of read_config read_journal
+  refuse_foreign_folder refuse_open_secrets refuse_strangers replace_map say_verbose shown undone usage
+  words);
 
 our $Name;         # of the program, before its messages
 our %OPTIONS;      # of the command line
 our $Temporary;    # the file of in_a_child()
+our %Journal;      # see read_journal()
 my $Lock;
 
 # --- Messages -------------------------------------------------------------------------------------
@@ -179,6 +181,74 @@ sub foreign_lock {
     return "$output.lock: $error\n" if !$is_denied || !defined $owner || $owner == $>;
     return "$output.lock belongs to " . (getpwuid($owner) // "user $owner")
       . ', who has run this before: run it as that user, or remove the file' . "\n";
+}
+
+# --- The journal of the map -----------------------------------------------------------------------
+
+# `rum-map set` and `unset` put changes of single users into MAP.log. They are part of the map in use,
+# and the new map replaces them, as with `rum-map build`; those that are made while this runs stay.
+# Sets `users`, by name: [secret, destination, rules], or undef for one who is removed; `after`: the
+# number of the last change; `counts`: the journal must learn of the new map, whatever that is.
+sub read_journal {
+    my ($map) = @_;
+    %Journal = (users => {}, after => 0, counts => 0);
+    return if !-s $map || !-e "$map.log";
+    my $program = $OPTIONS{'rum-map'};
+    no warnings 'exec';
+    open my $in, '-|', $program, 'changes', $map
+      or die "$map has a journal, which only rum-map can read: $program: $! (--rum-map)\n";
+    chomp(my ($first, @lines) = <$in>);
+    close $in or die "$program cannot read $map and its journal: the old map stays\n";
+    ($Journal{after}) = ($first // '') =~ /^([0-9]+)/ or die "$program changes: what is '$first'?\n";
+    $Journal{counts} = @lines > 0 || $first =~ / /;
+    for my $line (@lines) {
+        my ($user, @record) = split ' ', $line, 4;
+        $_ = from_column($_) for $user, @record[0 .. ($#record < 1 ? $#record : 1)];
+        $Journal{users}{$user} = @record ? [@record] : undef;
+    }
+}
+
+# The bytes of a column of rum-map's text form.
+sub from_column {
+    my ($text) = @_;
+    return '' if $text eq '-';
+    $text =~ s/\\(\\|s|x([0-9A-Fa-f]{2}))/defined $2 ? chr hex $2 : $1 eq 's' ? ' ' : '\\'/ge;
+    return $text;
+}
+
+# What becomes of a change of the journal: a sentence about the user if the new map undoes it.
+# `destination`: in the new map; undef: the user is not there.
+sub undone {
+    my ($user, $destination) = @_;
+    my $change = $Journal{users}{$user};
+    if (!defined $change) {
+        return defined $destination ? 'is in the map again: rum-map unset is undone' : undef;
+    }
+    my (undef, $before, $rules) = @$change;
+    return 'leaves the map: rum-map set is undone' if !defined $destination;
+    return 'goes to ' . shown($destination) . ': rum-map set is undone, which sent it to ' . shown($before)
+      if $destination ne $before;
+    return 'loses its rules: rum-map set is undone' if defined $rules && $rules ne '';
+    return undef;
+}
+
+# Puts a finished map in the place of the one in use. If that has a journal, rum-map does it: the
+# journal must learn of the new map at the same moment. `rum-map set` waits for the lock.
+sub replace_map {
+    my ($new, $map) = @_;
+    my $lock;
+    if (open $lock, '<', $map) {
+        flock $lock, LOCK_EX or die "$map: $!\n";
+    }
+    if (!-e "$map.log") {
+        rename $new, $map or die "$map: $!\n";
+        return;
+    }
+    close $lock if $lock;
+    my @options = ('-q', '--cdb', '--after', $Journal{after}, $OPTIONS{'allow-empty'} ? '--allow-empty' : ());
+    no warnings 'exec';
+    system { $OPTIONS{'rum-map'} } $OPTIONS{'rum-map'}, 'build', @options, $map, $new;
+    $? == 0 or die "$OPTIONS{'rum-map'} has not made $map; the old map stays\n";
 }
 
 # --- The process that does the work ---------------------------------------------------------------

@@ -29,6 +29,8 @@ HandoverNote Example() {
                        {"sock:/run/a,b", AdminState::kMaintenance}};
   note.generations = {{71, 1700000000, "/run/a,b:c.71"}, {72, 1700000001, "/run/c.72"}};
   note.ids_above = 4194308;
+  note.pauses = {{LoginPauses::Kind::kUser, "a,b:c%\n", 86400000},
+                 {LoginPauses::Kind::kServer, "tcp:db1:3306", 1}};
   return note;
 }
 
@@ -59,6 +61,12 @@ TEST(HandoverNote, SaysWhatWasWritten) {
   EXPECT_EQ(read->generations[0].socket, "/run/a,b:c.71");
   EXPECT_EQ(read->generations[1].socket, "/run/c.72");
   EXPECT_EQ(read->ids_above, 4194308u);
+  ASSERT_EQ(read->pauses.size(), 2u);
+  EXPECT_EQ(read->pauses[0].kind, LoginPauses::Kind::kUser);
+  EXPECT_EQ(read->pauses[0].name, "a,b:c%\n");
+  EXPECT_EQ(read->pauses[0].until, 86400000u);
+  EXPECT_EQ(read->pauses[1].kind, LoginPauses::Kind::kServer);
+  EXPECT_EQ(read->pauses[1].name, "tcp:db1:3306");
 }
 
 TEST(HandoverNote, IsOneReadableLine) {
@@ -130,6 +138,11 @@ TEST(HandoverNote, IsRefusedWhenItCannotBeRead) {
                            "ready:7,stderr:8,own:5:sock:/a%GG",
                            "ready:7,stderr:8,,",
                            "ready:7,stderr:8,drain",
+                           "ready:7,stderr:8,pause:0:user:a",
+                           "ready:7,stderr:8,pause:x:user:a",
+                           "ready:7,stderr:8,pause:1:user:",
+                           "ready:7,stderr:8,pause:1:users:a",
+                           "ready:7,stderr:8,pause:1",
                            "ready:7,stderr:8,older:0:1:/c",
                            "ready:7,stderr:8,older:7:1:",
                            "ready:7,stderr:8,older:7",

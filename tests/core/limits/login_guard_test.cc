@@ -29,6 +29,9 @@ class Guard {
     return guard_.Try(settings_, *SocketAddress::Numeric(host, 40000), ticket, attempt);
   }
   LoginGuard::Settings& settings() { return settings_; }
+  bool Unblock(const SocketAddress& address) {
+    return guard_.Unblock(LoginGuard::KeyOf(settings_, address));
+  }
   size_t blocked() const { return guard_.blocked(); }
   size_t watched() const { return guard_.watched(); }
 
@@ -69,6 +72,26 @@ TEST_F(LoginGuardTest, BlocksAnAddressForAWhile) {
   EXPECT_EQ(guard.blocked(), 0u);
   // And it begins anew.
   EXPECT_EQ(FailUntilBlocked(guard, "192.0.2.1"), 5);
+}
+
+TEST_F(LoginGuardTest, AnOperatorEndsABlockAndTheCountBeginsAnew) {
+  Guard guard({{5, Millis(60000)}, Millis(30000), {}, 64});
+  EXPECT_FALSE(guard.Unblock(At("192.0.2.1"))) << "never seen";
+  EXPECT_EQ(guard.watched(), 0u);
+  for (const char* host : {"192.0.2.1", "192.0.2.2", "2001:db8::1"}) {
+    EXPECT_EQ(FailUntilBlocked(guard, host), 5);
+  }
+  EXPECT_TRUE(guard.Unblock(At("192.0.2.1", 1)));
+  EXPECT_FALSE(guard.Blocks(At("192.0.2.1")));
+  EXPECT_TRUE(guard.Blocks(At("192.0.2.2")));
+  EXPECT_TRUE(guard.Unblock(At("2001:db8::ffff"))) << "its network was blocked";
+  EXPECT_FALSE(guard.Blocks(At("2001:db8::1")));
+  EXPECT_EQ(guard.blocked(), 1u);
+  EXPECT_FALSE(guard.Unblock(At("192.0.2.1"))) << "not blocked any more";
+  EXPECT_EQ(FailUntilBlocked(guard, "192.0.2.1"), 5);
+  EXPECT_TRUE(guard.Blocks(At("192.0.2.1"))) << "it may be blocked again";
+  now += 40 * kSecond;
+  EXPECT_FALSE(guard.Unblock(At("192.0.2.2"))) << "it has ended by itself";
 }
 
 TEST_F(LoginGuardTest, ForgivesInTime) {

@@ -22,7 +22,8 @@ class OtherNodesTest : public testing::Test {
   OtherNodesTest() {
     now = 1000;
     others_.Share({.near_limit = [this] { ++hurries_; },
-                   .blocked = [this](std::string address, Millis) { blocked_ = address; }});
+                   .blocked = [this](std::string address, Millis) { blocked_ = address; },
+                   .unblocked = [this](std::string address) { unblocked_ = address; }});
   }
   void Say(OtherNodes::Counts counts) {
     counts.expires = 6000;
@@ -50,7 +51,7 @@ class OtherNodesTest : public testing::Test {
   SocketAddress address_ = *SocketAddress::Numeric("192.0.2.1", 40000);
   std::vector<UserLimits::Lease> sessions_;
   int hurries_ = 0;
-  std::string blocked_;
+  std::string blocked_, unblocked_;
 };
 
 TEST_F(OtherNodesTest, CountForTheLimitOfAUser) {
@@ -130,6 +131,8 @@ TEST_F(OtherNodesTest, BlockAddressesHereAndHearOfThoseBlockedHere) {
   EXPECT_FALSE(guard.Blocks(settings_.guard, other));
   EXPECT_TRUE(guard.Failed(settings_.guard, other));
   EXPECT_EQ(blocked_, Cidr::Around(other, 32, 64).text());
+  others_.NoteUnblock(Cidr::Around(other, 32, 64));
+  EXPECT_EQ(unblocked_, blocked_);
   settings_.guard.exempt = *CidrSet::Parse("192.0.2.0/24");
   EXPECT_FALSE(guard.Blocks(settings_.guard, address_)) << "--login-exempt is this process' own";
 }

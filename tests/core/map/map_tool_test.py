@@ -538,6 +538,46 @@ class RumMap(unittest.TestCase):
         os.unlink(self.cdb + ".log")
         self.assertEqual(self.dump(), "alice - tcp:a:2\n")
 
+    def test_changes_says_what_a_new_map_would_undo_and_build_keeps_what_came_later(self):
+        self.build("alice - tcp:a:1\nbob - tcp:b:1\n")
+        self.assertEqual(self.run_tool("changes", self.cdb).stdout, b"0\n")
+        self.run_tool("set", self.cdb, "alice", "tcp:a:2")
+        self.run_tool("set", self.cdb, "new one", "tcp:n:1")
+        self.run_tool("unset", self.cdb, "bob")
+        self.run_tool("set", self.cdb, "alice", "tcp:a:3")
+        number, *users = self.run_tool("changes", self.cdb).stdout.decode().split("\n")[:-1]
+        self.assertEqual((number, sorted(users)),
+                         ("4", ["alice - tcp:a:3", "bob", "new\\sone - tcp:n:1"]))
+        self.run_tool("fold", "-q", self.cdb)
+        self.assertEqual(self.run_tool("changes", self.cdb).stdout, b"4\n")
+        self.run_tool("set", self.cdb, "carol", "tcp:c:1")
+        ready = self.path("ready.cdb")
+        for records, more in (([(b"alice", b"\0tcp:a:9\0")], ["--cdb"]), (None, [])):
+            text = "alice - tcp:a:9\n"
+            if records:
+                with open(ready, "wb") as f:
+                    f.write(make_cdb(records))
+                self.run_tool("build", "-q", *more, "--after", number, self.cdb, ready)
+                self.assertEqual(self.read(self.cdb), self.read(ready), "byte for byte")
+            else:
+                self.run_tool("build", "-q", "--after", number, self.cdb, stdin=text.encode())
+            self.assertEqual(self.dump(), text + "carol - tcp:c:1\n")
+        self.build("alice - tcp:a:9\n")
+        self.assertEqual(self.dump(), "alice - tcp:a:9\n", "without it, the text is the truth")
+
+    def test_build_takes_no_broken_cdb(self):
+        self.build("alice - tcp:a:1\n")
+        ready = self.path("ready.cdb")
+        good = make_cdb([(b"alice", b"\0tcp:a:9\0")])
+        for content in (b"", good[:-1], b"x" * 3000, make_cdb([]),
+                        make_cdb([(b"bob", b"\0tcp:a:1\0"), (b"bob", b"\0tcp:a:2\0")])):
+            with open(ready, "wb") as f:
+                f.write(content)
+            done = subprocess.run([TOOL, "build", "--cdb", "--last-wins", self.cdb, ready],
+                                  capture_output=True, timeout=60)
+            self.assertNotEqual(done.returncode, 0, content[:50])
+            self.assertEqual(self.dump(), "alice - tcp:a:1\n")
+
     def test_set_refuses_what_it_cannot_use(self):
         self.run_tool("set", self.cdb, "alice", "tcp:a:1", code=4)
         self.build("alice - tcp:a:1\n")
@@ -553,7 +593,7 @@ class RumMap(unittest.TestCase):
 
     def test_help_teaches_with_an_example_that_works(self):
         text = self.run_tool("--help").stdout.decode()
-        for command in ("build", "fold", "set", "unset", "dump", "check", "get", "hash"):
+        for command in ("build", "fold", "set", "unset", "changes", "dump", "check", "get", "hash"):
             self.assertIn(f"\n  {command} ", text)
             self.assertIn("Usage: rum-map " + command, self.run_tool(command, "--help").stdout.decode())
         example = [line.strip() for line in text.splitlines()
