@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "admin/map_sources.h"
 #include "base/close_reasons.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "proxy/hook_watch.h"
 #include "proxy/listener.h"
+#include "proxy/login_pauses.h"
 #include "proxy/shared_table.h"
 
 namespace rum {
@@ -149,9 +151,14 @@ void Daemon::HandOver(Actions::Answer answer) {
   }
   if (::getpid() == 1)
     return refuse("process 1 cannot hand over, since its end stops the container; restart instead");
+  if (const auto pauses = proxy_->pauses().List(); !pauses.empty()) {
+    return refuse(Describe(pauses[0].kind, pauses[0].name) +
+                  " is paused, and the new process would not hold its logins; resume it first");
+  }
   state_->WriteAll();  // the new process reads it
   HandoverNote note;
-  note.has_map = watcher_ && watcher_->stats().loads > 0;
+  note.has_map =
+      watcher_ ? watcher_->stats().loads > 0 : proxy_->remote_map() && WhyNoSource(*proxy_).empty();
   note.pidfile = pidfile_.lock();
   note.shared = SharedTable::Descriptor();
   for (const auto& listener : proxy_->listeners()) note.sockets.push_back(listener->ForHandover());

@@ -62,7 +62,10 @@ void RedisSource::OnGreeting(Expected what, const RespReply& reply) {
         return Subscribe();
       }
       if (!reply.text.starts_with("ERR unknown command") && !reply.text.starts_with("NOPROTO")) {
-        return Lose("HELLO: " + Describe(reply), false);
+        const bool password = options_.password.empty() && reply.text.starts_with("NOAUTH");
+        return Lose(password ? "NOAUTH: the server wants a password: give --map-password-file"
+                             : "HELLO: " + Describe(reply),
+                    false);
       }
       if (!std::exchange(resp2_, true)) {
         log::Warning("{}: the server has no RESP3: changes are seen when --map-ttl is over",
@@ -75,6 +78,12 @@ void RedisSource::OnGreeting(Expected what, const RespReply& reply) {
         log::Warning("{}: cannot listen to changes: {}", source_.text, Describe(reply));
       }
       return FinishGreeting();
+    case Expected::kTracking:
+      if (error && !std::exchange(tracking_logged_, true)) {
+        log::Warning("{}: changed keys are not announced, only what is published: {}", source_.text,
+                     Describe(reply));
+      }
+      return;
     case Expected::kPolicy:
       return OnPolicy(reply);
     case Expected::kFirstMark:

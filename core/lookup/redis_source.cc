@@ -85,7 +85,7 @@ void RedisSource::Subscribe() { Send(Expected::kSubscribe, {"SUBSCRIBE", source_
 void RedisSource::FinishGreeting() {
   host_.Suspect(index_);
   if (!prefix_.empty() && !resp2_) {
-    Send(Expected::kOptional, {"CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", prefix_});
+    Send(Expected::kTracking, {"CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", prefix_});
   }
   Send(Expected::kPolicy, {"CONFIG", "GET", "maxmemory-policy"});
   Send(Expected::kFirstMark, {"GET", source_.marker});
@@ -240,7 +240,10 @@ void RedisSource::OnDue() {
   if (state_ == State::kIdle) {
     if (now >= retry_at_) Connect();
   } else if (state_ != State::kReady) {
-    if (now >= ConnectDeadline()) Lose("no connection within --map-timeout", false);
+    if (now >= ConnectDeadline()) {
+      const char* lacks = state_ == State::kResolving ? "no master" : connection_.Lacks();
+      Lose(std::string(lacks) + " within --map-timeout", false);
+    }
   } else if (!pending_.empty() && now >= pending_.front().at + options_.timeout) {
     // A late answer must not be taken for that of the next question.
     Lose("no answer within --map-timeout", false);

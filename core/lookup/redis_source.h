@@ -36,7 +36,7 @@ class RedisSource final : public RemoteSource, private RedisConnection::Owner {
   enum class Expected : uint8_t {
     kHello,
     kSubscribe,
-    kOptional,   // an error is no fault
+    kTracking,   // an error is no fault
     kPolicy,     // of eviction
     kFirstMark,  // the last one of the greeting
     kMark,       // a check
@@ -108,7 +108,7 @@ class RedisSource final : public RemoteSource, private RedisConnection::Owner {
   bool checking_ = false;
   unsigned strangers_ = 0;  // records of other users in a row
   bool resp2_ = false;      // the server has no RESP3
-  bool policy_logged_ = false, channel_logged_ = false;
+  bool policy_logged_ = false, channel_logged_ = false, tracking_logged_ = false;
 };
 
 }  // namespace rum
