@@ -9,8 +9,9 @@
 namespace rum {
 namespace {
 
-constexpr uint64_t kCheckEvery = 2000;  // ms
-constexpr uint64_t kSteady = 1000;      // ms
+constexpr uint64_t kCheckEvery = 2000;           // ms
+constexpr uint64_t kSteady = 1000;               // ms
+constexpr const char* kCheckUser = "rum-check";  // whether there is such a user does not matter
 
 }  // namespace
 
@@ -88,6 +89,7 @@ void RedisSource::FinishGreeting() {
     Send(Expected::kTracking, {"CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", prefix_});
   }
   Send(Expected::kPolicy, {"CONFIG", "GET", "maxmemory-policy"});
+  Try();
   Send(Expected::kFirstMark, {"GET", source_.marker});
 }
 
@@ -173,6 +175,14 @@ void RedisSource::AskRecord(const std::string& user, uint64_t at) {
   pending_.push_back({Expected::kRecord, user, at});
 }
 
+// A user of Redis may be allowed to read the marker and no record.
+void RedisSource::Try() {
+  std::string out;
+  AppendQuestion(out, kCheckUser);
+  connection_.Send(out);
+  pending_.push_back({Expected::kTrial, {}, NowMillis()});
+}
+
 void RedisSource::Confirm(const std::string& user, uint64_t at) {
   std::string out;
   AppendResp(out, {"MULTI"});
@@ -250,6 +260,7 @@ void RedisSource::OnDue() {
   } else if (!checking_ && now >= checked_ + kCheckEvery) {
     checking_ = true;
     checked_ = now;
+    Try();
     Send(Expected::kMark, {"GET", source_.marker});
   } else if (checking_) {
     checked_ = now;  // its deadline is that of its reply

@@ -560,6 +560,33 @@ def _(t):
     rum.wait_log("every user of this machine can read '" + word)
 
 
+@test("A Redis user who may read the marker but no record, or use no MULTI, is a fault", needs=NEEDS)
+def _(t):
+    a, _ = two_servers(t)
+    word = t.path("word")
+    with open(os.open(word, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+        f.write("Builder-e41Zz\n")
+    redis = Redis(t, "--user", "rum", "on", ">Builder-e41Zz", "~rum:map:*", "&*", "+@all")
+    redis.set("a.example", a)
+    source = redis.source().replace("redis://", "redis://rum@")
+    rum, here = front(t, [source], "--map-password-file", word, ready=False,
+                      check_descriptors=False)  # the connection is made later
+    until(lambda: "look-ups fail: NOPERM" in source_of(rum)["fault"], 10, "the fault is seen")
+    same(ready(rum)[0], 503)
+    redis.ask("ACL", "SETUSER", "rum", "~*", "-multi")
+    up(rum, source)
+    for _ in range(3):
+        same(login(here, "b.example"), UNAVAILABLE, "it cannot be confirmed")
+        same(login(here, "a.example"), "A")
+    rum.wait_log("without MULTI, nobody is believed not to exist")
+    check("do not fit the questions" not in rum.log(), "the connection stays")
+    redis.ask("ACL", "SETUSER", "rum", "resetkeys", "~rum:map:*")
+    up(rum, source, 0)
+    redis.ask("ACL", "SETUSER", "rum", "~*", "+multi")
+    up(rum, source)
+    same(login(here, "b.example"), UNKNOWN)
+
+
 @test("A process that reaches no source takes over from none that has users", needs=NEEDS,
       seconds=60)
 def _(t):
