@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "admin/limits_list.h"
+#include "admin/map_sources.h"
 #include "admin/merge.h"
 #include "admin/statistics.h"
 #include "admin/unblock.h"
@@ -224,6 +225,8 @@ void SetLimit(const Call& call) {
   call.request->Reply(call.actions->set_limit(*name, *value), *name + " is " + *value);
 }
 
+constexpr std::string_view kNotNamed = "; no option and no record of the map names it";
+
 // Whether a server is known to be in use: a map may name more servers than are remembered.
 bool InUse(const Overview& overview, const Address& server) {
   const auto& defaults = overview.proxy.settings()->destinations;
@@ -250,7 +253,7 @@ void SetAdminState(const Call& call, AdminState state) {
                                         " takes no new sessions, its sessions are ended"};
   std::string done = text + std::string(kDone[static_cast<size_t>(state)]);
   log::Info("by an operator: {}", done);
-  if (!InUse(call.overview, *server)) done += "; no option and no record of the map names it";
+  if (!InUse(call.overview, *server)) done += kNotNamed;
   if (state != AdminState::kMaintenance) return ReplyForAll(AskOlder(call), call.request, done);
   SessionFilter filter;
   filter.destination = text;
@@ -266,6 +269,7 @@ void Maintain(const Call& call) { SetAdminState(call, AdminState::kMaintenance);
 struct PauseOf {
   LoginPauses::Kind kind;
   std::string name;
+  bool unknown = false;  // a server that nothing is known to name
 };
 
 // What a pause is of; nullopt: the call was refused.
@@ -281,7 +285,7 @@ std::optional<PauseOf> ReadPause(const Call& call) {
     Refuse(call, "server: " + address.error().text);
     return std::nullopt;
   }
-  return PauseOf{LoginPauses::Kind::kServer, address->text()};
+  return PauseOf{LoginPauses::Kind::kServer, address->text(), !InUse(call.overview, *address)};
 }
 
 void Pause(const Call& call) {
@@ -296,10 +300,11 @@ void Pause(const Call& call) {
     time = *parsed;
   }
   const Status begun = call.overview.proxy.pauses().Begin(of->kind, of->name, time);
-  const std::string done =
+  std::string done =
       Describe(of->kind, of->name) + ": new logins wait, at most " + FormatDuration(time);
   if (!begun) return call.request->Reply(begun, "");
   log::Info("by an operator: {}", done);
+  if (of->unknown) done += kNotNamed;
   ReplyForAll(AskOlder(call), call.request, done);
 }
 
@@ -307,13 +312,16 @@ void Pause(const Call& call) {
 void Resume(const Call& call) {
   auto of = ReadPause(call);
   if (!of) return;
-  LoginPauses& pauses = call.overview.proxy.pauses();
+  Proxy& proxy = call.overview.proxy;
   auto ask = AskOlder(call);
-  call.actions->look_at_map([request = call.request, of = std::move(*of), ask, &pauses] {
+  call.actions->look_at_map([request = call.request, of = std::move(*of), ask, &proxy] {
     const std::string name = Describe(of.kind, of.name);
-    const auto held = pauses.End(of.kind, of.name);
-    const std::string done = fmt::format("{}: resumed, {} logins go on", name, held.value_or(0));
+    const auto held = proxy.pauses().End(of.kind, of.name);
+    std::string done = fmt::format("{}: resumed, {} logins go on", name, held.value_or(0));
     if (held) log::Info("by an operator: {}", done);
+    for (const std::string& fault : SourceFaults(proxy)) {
+      done += "; old records may serve, down: " + fault;
+    }
     ask([request, name, done, here = held.has_value()](const auto& answers) {
       const auto also = AlsoDone(*answers, Refusals::kNothingToDo);
       if (!also) return request->Reply(Error{Fault::kSystem, done + also.error().text}, "");

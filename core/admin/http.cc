@@ -80,13 +80,7 @@ void StatisticsServer::Answer(const std::shared_ptr<Request>& request) {
   } else if (what == "/live") {
     request->Reply(200, kPlainText, "alive\n");
   } else if (what == "/ready") {
-    std::string why = WhyNotReady(overview);
-    const int code = why.empty() ? 200 : 503;
-    if (why.empty()) {
-      why = "ready";
-      for (const std::string& fault : SourceFaults(overview.proxy)) why += "; down: " + fault;
-    }
-    request->Reply(code, kPlainText, why + "\n");
+    AnswerReady(*request);
   } else if (what == "/") {
     request->AddHeader("Content-Security-Policy", PagePolicy().c_str());
     request->AddHeader("Referrer-Policy", "no-referrer");
@@ -96,6 +90,21 @@ void StatisticsServer::Answer(const std::shared_ptr<Request>& request) {
         404, kPlainText,
         "not found; available: /, /stats, /sessions, /users, /limits, /metrics, /live, /ready\n");
   }
+}
+
+// Why it is not ready, and which sources are down, has names of machines: with a token it is for
+// those who have it.
+void StatisticsServer::AnswerReady(Request& request) const {
+  const Overview overview = overview_();
+  std::string why = WhyNotReady(overview);
+  const int code = why.empty() ? 200 : 503;
+  if (token_ && !token_->IsIn(request.Header("Authorization"))) {
+    why = why.empty() ? "ready" : "not ready; the reason is for those who send the token";
+  } else if (why.empty()) {
+    why = "ready";
+    for (const std::string& fault : SourceFaults(overview.proxy)) why += "; down: " + fault;
+  }
+  request.Reply(code, kPlainText, why + "\n");
 }
 
 Result<std::unique_ptr<StatisticsServer>> StatisticsServer::Open(

@@ -70,6 +70,7 @@ class StatisticsServer {
   void Serve(evhttp_request* request);
   bool Admits(Request& request) const;
   void Answer(const std::shared_ptr<Request>& request);
+  void AnswerReady(Request& request) const;
   static void OnAcceptError(evconnlistener*, void* self);
   static void OnPauseOver(evutil_socket_t, short, void* self);
 

@@ -355,11 +355,11 @@ class Page {
     if (!error.empty()) Trouble(error);
     const std::string journal_error = map["journal_error"].get<std::string>();
     if (!journal_error.empty()) Trouble(journal_error);
-    Line("records", Grouped(map["records"].get<uint64_t>()), true);
-    Line("size", ShowSize(static_cast<double>(map["bytes"].get<uint64_t>())), true);
-    Line("loaded", facts_.map_loaded_at ? Ago(facts_.map_loaded_at) + " ago" : "never", true);
-    Line("changed users", Grouped(map["changes"].get<uint64_t>()), true);
+    if (facts_.has_map) MapOfFile(map);
     if (map.contains("cache")) {
+      for (const auto& source : map["sources"]) {
+        Line(source["source"].get<std::string>(), source["up"].get<bool>() ? "up" : "down", true);
+      }
       const auto& cache = map["cache"];
       Line("users cached", Grouped(cache["entries"].get<uint64_t>()), true);
       Line("answered by the cache", Grouped(cache["hits"].get<uint64_t>()), true);
@@ -367,6 +367,13 @@ class Page {
     Line("lookups", Grouped(map["lookups"].get<uint64_t>()), true);
     Line("unknown users", Grouped(map["misses"].get<uint64_t>()), true);
     EndBox();
+  }
+
+  void MapOfFile(const nlohmann::ordered_json& map) {
+    Line("records", Grouped(map["records"].get<uint64_t>()), true);
+    Line("size", ShowSize(static_cast<double>(map["bytes"].get<uint64_t>())), true);
+    Line("loaded", facts_.map_loaded_at ? Ago(facts_.map_loaded_at) + " ago" : "never", true);
+    Line("changed users", Grouped(map["changes"].get<uint64_t>()), true);
   }
 
   void Foot() {

@@ -30,7 +30,9 @@ Result<Fd> OpenFile(const std::string& path, int flags, mode_t mode, const struc
   const bool others = (folder.st_mode & S_IWOTH) || !Ours(folder.st_uid);
   Fd fd(::open(path.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, mode));
   if (!fd) {
-    return Failed(errno == ENXIO ? "no process reads from this pipe" : std::strerror(errno));
+    return Failed(errno == ENXIO   ? "no process reads from this pipe"
+                  : errno == ELOOP ? "it is a symbolic link, which is not followed here"
+                                   : std::strerror(errno));
   }
   struct stat status;
   if (::fstat(fd.get(), &status) != 0) return Failed(std::strerror(errno));

@@ -308,6 +308,9 @@ int Main(int argc, char** argv) {
     name = kMapForget;
     words.erase(words.begin());
     if (all) words.push_back("all=1");
+  } else if (all) {
+    std::fprintf(stderr, "rumctl: --all is a part of 'map forget --all'\n");
+    return kUsage;
   }
   auto command = std::find_if(std::begin(kCommands), std::end(kCommands),
                               [&](const Command& c) { return name == c.name; });

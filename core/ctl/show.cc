@@ -194,13 +194,17 @@ std::string ShowExplained(const Json& s) {
 std::string ShowMap(const Json& s) {
   const Json& map = s.at("map");
   if (!map.at("configured").get<bool>()) return "there is no user map\n";
-  std::vector<std::vector<std::string>> rows = {
-      {"records", Shown(map.at("records"))},
-      {"size", ShowSize(map.at("bytes").get<double>())},
-      {"loads", Shown(map.at("loads")) + ", refused " + Shown(map.at("load_failures"))},
-      {"look-ups", Shown(map.at("lookups")) + ", misses " + Shown(map.at("misses"))},
-      {"last error", Shown(map.at("last_error"))}};
-  if (map.contains("changes")) {  // not of an older version
+  std::vector<std::vector<std::string>> rows;
+  const bool file = !map.contains("sources") || map.at("loads").get<uint64_t>() > 0 ||
+                    !map.at("last_error").get<std::string>().empty();
+  if (file) {
+    rows = {{"records", Shown(map.at("records"))},
+            {"size", ShowSize(map.at("bytes").get<double>())},
+            {"loads", Shown(map.at("loads")) + ", refused " + Shown(map.at("load_failures"))}};
+  }
+  rows.push_back({"look-ups", Shown(map.at("lookups")) + ", misses " + Shown(map.at("misses"))});
+  if (file) rows.push_back({"last error", Shown(map.at("last_error"))});
+  if (file && map.contains("changes")) {  // not of an older version
     rows.push_back({"journal", "changes of " + Shown(map.at("changes")) + " users"});
     rows.push_back({"journal error", Shown(map.at("journal_error"))});
   }

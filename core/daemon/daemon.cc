@@ -35,6 +35,7 @@ namespace {
 constexpr mode_t kControlMode = 0600;
 constexpr timeval kTlsLook = {2, 0};
 constexpr timeval kFirstProbes = {1, 0};  // longest wait before clients are accepted
+constexpr timeval kMapLook = {0, 50000};
 constexpr timeval kAtOnce = {0, 0};
 constexpr timeval kMemoryLook = {0, 500000};
 constexpr Millis kServiceTick(5000);  // the longest interval of systemd's status line
@@ -279,11 +280,16 @@ Status Daemon::Run() {
 void Daemon::OnFirstProbesOver(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
   event_del(daemon.first_probes_);
+  if (!daemon.serving_ && !daemon.draining_ && daemon.AwaitsMap()) {
+    event_add(daemon.first_probes_, &kMapLook);
+    return;
+  }
   if (!std::exchange(daemon.serving_, true) && !daemon.draining_) daemon.Serve();
 }
 
 void Daemon::Serve() {
   if (origin_.takes_over) {
+    if (result_ = HasTheMapOfBefore(); !result_) return Stop();
     auto pidfile = Pidfile::Write(settings_->pidfile, std::move(origin_.pidfile));
     if (!pidfile) {
       result_ = pidfile.error();

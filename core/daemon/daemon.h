@@ -100,6 +100,8 @@ class Daemon {
   Status WatchMap();
   void UseMap(std::shared_ptr<const MapFile> map);
   Status StartRemoteMap();
+  bool AwaitsMap() const;
+  Status HasTheMapOfBefore() const;
   void SetDestinations();
   // nullptr without --geo-db. Proxy::SetGeo() is left to the caller.
   Result<std::unique_ptr<GeoWatcher>> WatchGeo(const Settings& settings);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "admin/map_sources.h"
 #include "base/close_reasons.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
@@ -152,7 +153,8 @@ void Daemon::HandOver(Actions::Answer answer) {
     return refuse("process 1 cannot hand over, since its end stops the container; restart instead");
   state_->WriteAll();  // the new process reads it
   HandoverNote note;
-  note.has_map = watcher_ && watcher_->stats().loads > 0;
+  note.has_map =
+      watcher_ ? watcher_->stats().loads > 0 : proxy_->remote_map() && WhyNoSource(*proxy_).empty();
   note.pidfile = pidfile_.lock();
   note.shared = SharedTable::Descriptor();
   for (const auto& listener : proxy_->listeners()) note.sockets.push_back(listener->ForHandover());

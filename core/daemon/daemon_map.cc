@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 #include <time.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "admin/map_sources.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "lookup/remote_map.h"
@@ -99,6 +101,23 @@ Status Daemon::StartRemoteMap() {
       SetDestinations();
     });
   });
+}
+
+// Whether the first answer of a source is still to come, which a process that takes over needs.
+bool Daemon::AwaitsMap() const {
+  if (HasTheMapOfBefore()) return false;
+  const auto longest = settings_->map_timeout + settings_->dns_timeout;
+  if (NowMillis() - started_ >= static_cast<uint64_t>(longest.count())) return false;
+  const auto states = proxy_->remote_map()->States();
+  return std::any_of(states.begin(), states.end(), [](const auto& one) { return !one.known; });
+}
+
+// The process before has users in its cache although no source answers; this one has none. A file
+// was judged by WatchMap().
+Status Daemon::HasTheMapOfBefore() const {
+  if (!origin_.takes_over || !origin_.has_map || watcher_) return Ok();
+  std::string why = WhyNoSource(*proxy_);
+  return why.empty() ? Ok() : Status(Error{Fault::kMap, std::move(why)});
 }
 
 // The servers that the file names, and those of the records that other sources have answered.

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "lookup/remote_map.h"
 #include "module/module_config.h"
 #include "proxy/host_calls.h"
 #include "upstream/resolver.h"
@@ -36,6 +37,7 @@ void LogKept(const std::vector<std::string>& kept) {
 void Daemon::ReloadAll(Actions::Answer answer) {
   if (!draining_) service_.Reloading();
   proxy_->resolver().Reread();
+  if (RemoteMap* remote = proxy_->remote_map()) remote->SuspectAll();
   auto read = Reload();
   std::string wrong = read ? "" : read.error().text;
   if (read && !tls_status_) wrong = tls_status_.error().text;

@@ -1,8 +1,10 @@
 #include "daemon/secret_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/trusted_file.h"
 
 namespace rum {
@@ -19,6 +21,10 @@ Result<std::string> ReadSecret(const std::string& option, const std::string& pat
   };
   auto fd = OpenTrusted(path, O_RDONLY, 0);
   if (!fd) return fault(fd.error().text);
+  struct stat status;
+  if (::fstat(fd->get(), &status) == 0 && (status.st_mode & S_IROTH)) {
+    log::Warning("--{}: every user of this machine can read '{}' (chmod o-r)", option, path);
+  }
   char bytes[kSecretMost + 1];
   const ssize_t size = TEMP_FAILURE_RETRY(::read(fd->get(), bytes, sizeof bytes));
   if (size < 0) return fault("cannot be read");

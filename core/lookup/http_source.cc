@@ -234,6 +234,9 @@ void HttpSource::End(std::unique_ptr<Transfer> transfer, CURLcode result) {
   if (result == CURLE_OK) return OnAnswer(*transfer, status);
   std::string why;
   AppendEscaped(why, transfer->error[0] ? transfer->error : curl_easy_strerror(result));
+  if (result == CURLE_COULDNT_CONNECT && !source_.path.empty()) {
+    why = "cannot connect to " + source_.path;  // libcurl names localhost
+  }
   if (transfer->too_large) why = "the body is larger than 64 KiB";
   OnFailure(*transfer, why, status == 0);
 }

@@ -44,14 +44,34 @@ const Scheme* SchemeOf(std::string_view text) {
   return found == std::end(kSchemes) ? nullptr : found;
 }
 
+// What looks like a source on another machine, but is none: as the name of a file, it would be one
+// that is never there.
+bool LooksRemote(std::string_view text) {
+  constexpr std::string_view kWords[] = {"redis", "sentinel", "http", "unix", "sock", "tcp", "tls"};
+  const std::string_view scheme = text.substr(0, text.find(':'));
+  if (scheme.size() == text.size() || scheme.find('/') != scheme.npos) return false;
+  std::string word;
+  for (unsigned char c : scheme) word += static_cast<char>(std::tolower(c));
+  return text.find("://") != text.npos || text.find(kUser) != text.npos ||
+         std::any_of(std::begin(kWords), std::end(kWords),
+                     [&](std::string_view one) { return word.starts_with(one); });
+}
+
+std::string_view Trimmed(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t");
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
+}
+
 // A file's name may have commas only if it is the only source. Those of a list of Sentinels are
 // before its first slash.
 std::vector<std::string_view> Split(std::string_view text) {
   std::vector<std::string_view> parts;
   while (true) {
+    text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
     const size_t hosts = text.starts_with(kSentinel) ? text.find('/', kSentinel.size()) : 0;
     const size_t comma = hosts == text.npos ? hosts : text.find(',', hosts);
-    parts.push_back(text.substr(0, comma));
+    parts.push_back(Trimmed(text.substr(0, comma)));
     if (comma == text.npos) break;
     text.remove_prefix(comma + 1);
   }
@@ -238,6 +258,12 @@ Result<MapSource> Parse(std::string_view text) {
   const Scheme* scheme = SchemeOf(text);
   if (!scheme) {
     if (text.empty()) return Bad("a source between two commas is empty");
+    if (LooksRemote(text)) {
+      const std::string begin(text.substr(0, text.find(':') + 1));  // behind it may be a password
+      return Bad("'" + begin +
+                 "...' is no source: one begins with redis://, rediss://, redis+sock:, "
+                 "sentinel://, http://, https:// or http+unix:, a file of such a name with ./");
+    }
     source.text = source.path = text;
     return source;
   }

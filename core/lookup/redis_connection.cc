@@ -3,6 +3,7 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "base/clock.h"
@@ -12,6 +13,26 @@ namespace rum {
 namespace {
 
 constexpr uint64_t kRetryFirst = 100, kRetryMost = 5000;  // ms
+// What announces changed keys begins like this; then their number, and the keys.
+constexpr std::string_view kAnnouncement = ">2\r\n$10\r\ninvalidate\r\n*";
+constexpr size_t kCountMost = 20;  // digits
+
+// The number of keys; nothing is read if `bytes` begins with something else.
+RespRead ReadAnnouncement(std::string_view bytes, size_t* used, uint64_t* keys) {
+  *used = 0;
+  const size_t size = std::min(bytes.size(), kAnnouncement.size());
+  if (bytes.substr(0, size) != kAnnouncement.substr(0, size)) return RespRead::kDone;
+  if (size < kAnnouncement.size()) return RespRead::kMore;
+  const std::string_view rest = bytes.substr(size, kCountMost + 2);
+  const size_t end = rest.find("\r\n");
+  if (end == rest.npos) {
+    return rest.size() < kCountMost + 2 ? RespRead::kMore : RespRead::kBroken;
+  }
+  const char* last = rest.data() + end;
+  if (end == 0 || std::from_chars(rest.data(), last, *keys).ptr != last) return RespRead::kBroken;
+  *used = size + end + 2;
+  return RespRead::kDone;
+}
 
 }  // namespace
 
@@ -93,7 +114,15 @@ void RedisConnection::Connect() {
 void RedisConnection::Close() {
   stream_.Close();
   ++generation_;
+  announced_ = 0;
+  heard_ = false;
   state_ = State::kClosed;
+}
+
+const char* RedisConnection::Lacks() const {
+  if (stream_.in_handshake()) return "no TLS handshake, as with a port that has no TLS,";
+  return state_ == State::kResolving || state_ == State::kConnecting ? "no connection"
+                                                                     : "no answer";
 }
 
 void RedisConnection::Break(const std::string& why, bool junk) {
@@ -130,16 +159,51 @@ void RedisConnection::OnLogin(const RespReply& reply) {
   owner_.OnConnected();
 }
 
+// One announcement has all keys that a command or a transaction has changed, however many: they are
+// not collected. `*used` bytes were read, also of one that is not there as a whole.
+RespRead RedisConnection::ReadReply(std::string_view bytes, size_t* used, RespReply* reply) {
+  while (announced_ == 0) {
+    size_t head = 0;
+    const RespRead read = ReadAnnouncement(bytes.substr(*used), &head, &announced_);
+    if (read != RespRead::kDone) return read;
+    *used += head;
+    if (head == 0) break;
+  }
+  size_t size = 0;
+  const RespRead read = ReadResp(bytes.substr(*used), &size, reply);
+  if (read != RespRead::kDone) return read;
+  *used += size;
+  if (announced_ == 0) return read;
+  if (reply->type != RespReply::Type::kText) return RespRead::kBroken;
+  --announced_;
+  RespReply word, keys, push;
+  word.type = RespReply::Type::kText;
+  word.text = "invalidate";
+  keys.type = RespReply::Type::kArray;
+  keys.items.push_back(std::move(*reply));
+  push.type = RespReply::Type::kPush;
+  push.items = {std::move(word), std::move(keys)};
+  *reply = std::move(push);
+  return RespRead::kDone;
+}
+
+void RedisConnection::OnLost(const std::string& why) {
+  const bool open = state_ != State::kResolving && state_ != State::kConnecting;
+  const bool mute = open && !heard_ && !tls_ && server_.path.empty();
+  Break(mute ? why + ", before it said anything: a port with TLS needs rediss:" : why, false);
+}
+
 void RedisConnection::OnBytes(std::string& bytes) {
+  heard_ = true;
   size_t at = 0;
   const uint64_t generation = generation_;
   while (true) {
     RespReply reply;
     size_t used = 0;
-    const RespRead read = ReadResp(std::string_view(bytes).substr(at), &used, &reply);
+    const RespRead read = ReadReply(std::string_view(bytes).substr(at), &used, &reply);
+    at += used;
     if (read == RespRead::kMore) break;
     if (read == RespRead::kBroken) return Break("it sends no valid replies", true);
-    at += used;
     state_ == State::kOpen ? owner_.OnReply(std::move(reply)) : OnLogin(reply);
     if (generation != generation_) return;  // lost
   }

@@ -23,8 +23,9 @@ class RedisConnection final : private SourceStream::Owner {
   // The owner may call Close() in any of these.
   class Owner {
    public:
-    virtual void OnConnected() = 0;             // logged in, and in its database
-    virtual void OnReply(RespReply reply) = 0;  // also what the server announces
+    virtual void OnConnected() = 0;  // logged in, and in its database
+    // Also what the server announces. Changed keys come one by one: {invalidate, {KEY}}.
+    virtual void OnReply(RespReply reply) = 0;
     // It is closed. `junk`: the server's replies were at fault, or what it said to the login.
     virtual void OnBroken(const std::string& why, bool junk) = 0;
 
@@ -47,6 +48,8 @@ class RedisConnection final : private SourceStream::Owner {
   bool OpenNext();
   void Close();
   void Send(std::string_view bytes) { stream_.Send(bytes); }
+  // What a deadline that is over has waited for.
+  const char* Lacks() const;
   uint64_t begun() const { return begun_; }  // when this attempt began, monotonic ms
 
  private:
@@ -62,11 +65,12 @@ class RedisConnection final : private SourceStream::Owner {
   // SourceStream::Owner
   void OnOpen() override;
   void OnBytes(std::string& bytes) override;
-  void OnLost(const std::string& why) override { Break(why, false); }
+  void OnLost(const std::string& why) override;
 
   void Connect();
   void Select();
   void OnLogin(const RespReply& reply);
+  RespRead ReadReply(std::string_view bytes, size_t* used, RespReply* reply);
   void Break(const std::string& why, bool junk);
 
   Owner& owner_;
@@ -79,7 +83,9 @@ class RedisConnection final : private SourceStream::Owner {
   uint64_t generation_ = 0;  // of attempts
   uint64_t begun_ = 0;
   std::vector<SocketAddress> addresses_;
-  size_t address_ = 0;  // the one in use
+  size_t address_ = 0;      // the one in use
+  uint64_t announced_ = 0;  // changed keys that follow
+  bool heard_ = false;      // the server has sent something
 };
 
 // Times between attempts to connect: they grow, and differ between processes.

@@ -38,12 +38,15 @@ void RedisSource::OnReply(RespReply reply) {
       return OnRecord(front, reply);
     case Expected::kMulti:
     case Expected::kQueued:
-      // Errors come with the reply of EXEC, too.
-      if (reply.type == Type::kError) return;
+      // Errors come with the reply of EXEC, too; without MULTI, what follows is executed.
+      if (front.what == Expected::kMulti) no_multi_ = reply.type == Type::kError;
+      if (no_multi_ || reply.type == Type::kError) return;
       if (reply.is(front.what == Expected::kMulti ? "OK" : "QUEUED")) return;
       return Lose("its replies do not fit the questions", false);
     case Expected::kConfirmed:
       return OnConfirmed(front, reply);
+    case Expected::kTrial:
+      return OnTrial(reply);
     case Expected::kMark:
       checking_ = false;
       return OnMark(reply);
@@ -62,7 +65,10 @@ void RedisSource::OnGreeting(Expected what, const RespReply& reply) {
         return Subscribe();
       }
       if (!reply.text.starts_with("ERR unknown command") && !reply.text.starts_with("NOPROTO")) {
-        return Lose("HELLO: " + Describe(reply), false);
+        const bool password = options_.password.empty() && reply.text.starts_with("NOAUTH");
+        return Lose(password ? "NOAUTH: the server wants a password: give --map-password-file"
+                             : "HELLO: " + Describe(reply),
+                    false);
       }
       if (!std::exchange(resp2_, true)) {
         log::Warning("{}: the server has no RESP3: changes are seen when --map-ttl is over",
@@ -75,6 +81,12 @@ void RedisSource::OnGreeting(Expected what, const RespReply& reply) {
         log::Warning("{}: cannot listen to changes: {}", source_.text, Describe(reply));
       }
       return FinishGreeting();
+    case Expected::kTracking:
+      if (error && !std::exchange(tracking_logged_, true)) {
+        log::Warning("{}: changed keys are not announced, only what is published: {}", source_.text,
+                     Describe(reply));
+      }
+      return;
     case Expected::kPolicy:
       return OnPolicy(reply);
     case Expected::kFirstMark:
@@ -96,7 +108,20 @@ void RedisSource::OnPolicy(const RespReply& reply) {
                source_.text, PrintableReply(policy));
 }
 
+void RedisSource::OnTrial(const RespReply& reply) {
+  const std::string before = std::exchange(trial_fault_, {});
+  if (reply.type == Type::kError) trial_fault_ = "look-ups fail: " + Describe(reply);
+  if (state_ != State::kReady) {
+    if (!trial_fault_.empty()) Lose(trial_fault_, false);
+  } else if (before.empty() && !trial_fault_.empty()) {
+    log::Warning("{}: the source is down: {}", source_.text, trial_fault_);
+  } else if (!before.empty() && trial_fault_.empty()) {
+    log::Info("{}: the source is up", source_.text);
+  }
+}
+
 void RedisSource::OnMark(const RespReply& reply) {
+  if (!trial_fault_.empty()) return host_.Report(index_, false, trial_fault_);
   std::string fault;
   if (reply.type == Type::kNil) {
     fault = "the key " + PrintableReply(source_.marker) +
@@ -129,7 +154,13 @@ void RedisSource::OnRecord(const Pending& question, const RespReply& reply) {
 // The record, the marker and the name as of one moment: the name shows that the reply is that of
 // this question.
 void RedisSource::OnConfirmed(const Pending& question, const RespReply& reply) {
-  if (reply.type == Type::kError) return Unavailable(question.user, Describe(reply));
+  if (reply.type == Type::kError) {
+    if (no_multi_ && !std::exchange(multi_logged_, true)) {
+      log::Warning("{}: without MULTI, nobody is believed not to exist: {}", source_.text,
+                   Describe(reply));
+    }
+    return Unavailable(question.user, Describe(reply));
+  }
   if (reply.type != Type::kArray || reply.items.size() != 3 || !reply.items[2].is(question.user)) {
     Unavailable(question.user, "its replies do not fit the questions");
     return Lose("its replies do not fit the questions", false);

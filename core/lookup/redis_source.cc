@@ -9,8 +9,9 @@
 namespace rum {
 namespace {
 
-constexpr uint64_t kCheckEvery = 2000;  // ms
-constexpr uint64_t kSteady = 1000;      // ms
+constexpr uint64_t kCheckEvery = 2000;           // ms
+constexpr uint64_t kSteady = 1000;               // ms
+constexpr const char* kCheckUser = "rum-check";  // whether there is such a user does not matter
 
 }  // namespace
 
@@ -85,9 +86,10 @@ void RedisSource::Subscribe() { Send(Expected::kSubscribe, {"SUBSCRIBE", source_
 void RedisSource::FinishGreeting() {
   host_.Suspect(index_);
   if (!prefix_.empty() && !resp2_) {
-    Send(Expected::kOptional, {"CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", prefix_});
+    Send(Expected::kTracking, {"CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", prefix_});
   }
   Send(Expected::kPolicy, {"CONFIG", "GET", "maxmemory-policy"});
+  Try();
   Send(Expected::kFirstMark, {"GET", source_.marker});
 }
 
@@ -173,6 +175,14 @@ void RedisSource::AskRecord(const std::string& user, uint64_t at) {
   pending_.push_back({Expected::kRecord, user, at});
 }
 
+// A user of Redis may be allowed to read the marker and no record.
+void RedisSource::Try() {
+  std::string out;
+  AppendQuestion(out, kCheckUser);
+  connection_.Send(out);
+  pending_.push_back({Expected::kTrial, {}, NowMillis()});
+}
+
 void RedisSource::Confirm(const std::string& user, uint64_t at) {
   std::string out;
   AppendResp(out, {"MULTI"});
@@ -240,13 +250,17 @@ void RedisSource::OnDue() {
   if (state_ == State::kIdle) {
     if (now >= retry_at_) Connect();
   } else if (state_ != State::kReady) {
-    if (now >= ConnectDeadline()) Lose("no connection within --map-timeout", false);
+    if (now >= ConnectDeadline()) {
+      const char* lacks = state_ == State::kResolving ? "no master" : connection_.Lacks();
+      Lose(std::string(lacks) + " within --map-timeout", false);
+    }
   } else if (!pending_.empty() && now >= pending_.front().at + options_.timeout) {
     // A late answer must not be taken for that of the next question.
     Lose("no answer within --map-timeout", false);
   } else if (!checking_ && now >= checked_ + kCheckEvery) {
     checking_ = true;
     checked_ = now;
+    Try();
     Send(Expected::kMark, {"GET", source_.marker});
   } else if (checking_) {
     checked_ = now;  // its deadline is that of its reply

@@ -36,8 +36,9 @@ class RedisSource final : public RemoteSource, private RedisConnection::Owner {
   enum class Expected : uint8_t {
     kHello,
     kSubscribe,
-    kOptional,   // an error is no fault
+    kTracking,   // an error is no fault
     kPolicy,     // of eviction
+    kTrial,      // a look-up that shows whether there can be any
     kFirstMark,  // the last one of the greeting
     kMark,       // a check
     kRecord,     // of `user`
@@ -71,11 +72,13 @@ class RedisSource final : public RemoteSource, private RedisConnection::Owner {
   void OnInvalidated(const RespReply& keys);
   void OnGreeting(Expected what, const RespReply& reply);
   void OnPolicy(const RespReply& reply);
+  void OnTrial(const RespReply& reply);
   void OnMark(const RespReply& reply);
   void OnRecord(const Pending& question, const RespReply& reply);
   void OnConfirmed(const Pending& question, const RespReply& reply);
   void AskRecord(const std::string& user, uint64_t at);
   void AppendQuestion(std::string& out, const std::string& user) const;
+  void Try();
   void Confirm(const std::string& user, uint64_t at);
   void Send(Expected what, std::initializer_list<std::string_view> words);
   void Unavailable(const std::string& user, const std::string& why);
@@ -108,7 +111,10 @@ class RedisSource final : public RemoteSource, private RedisConnection::Owner {
   bool checking_ = false;
   unsigned strangers_ = 0;  // records of other users in a row
   bool resp2_ = false;      // the server has no RESP3
-  bool policy_logged_ = false, channel_logged_ = false;
+  bool policy_logged_ = false, channel_logged_ = false, tracking_logged_ = false,
+       multi_logged_ = false;
+  bool no_multi_ = false;    // MULTI of the reply to come was refused
+  std::string trial_fault_;  // why look-ups fail; empty: they do not
 };
 
 }  // namespace rum

@@ -111,6 +111,10 @@ void RemoteMap::ForgetAll() {
   for (size_t i = 0; i < sources_.size(); ++i) cache_.ForgetAll(i);
 }
 
+void RemoteMap::SuspectAll() {
+  for (size_t i = 0; i < sources_.size(); ++i) cache_.Suspect(i);
+}
+
 void RemoteMap::Report(size_t source, bool usable, const std::string& fault) {
   remotes_[source]->down = !usable;
   const bool up = usable && fault.empty();

@@ -57,6 +57,9 @@ class RemoteMap final : private SourceHost {
   // [any] Records that have changed.
   void Forget(std::string_view user);
   void ForgetAll();
+  // [any] Asks again for each record before it is used; while a source is down, what is known
+  // serves.
+  void SuspectAll();
 
   // [any] All sources of -M, also the file.
   const std::vector<MapSource>& sources() const { return sources_; }

@@ -40,6 +40,7 @@ class SourceStream {
   // Sends at the end of this turn of the loop.
   void Send(std::string_view bytes);
   void Close();
+  bool in_handshake() const { return state_ == State::kHandshake; }  // of TLS
   size_t waiting() const { return out_.size(); }
 
  private:

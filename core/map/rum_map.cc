@@ -388,7 +388,7 @@ int Run(int argc, char** argv) {
   Change change;
   auto* set = app.add_subcommand("set", "Change or add single users, without building the map");
   set->add_option("FILE", change.map, "the map")->required();
-  set->add_option(
+  auto* users = set->add_option(
       "USER", change.user,
       "the user's name, byte for byte; without it, lines of the text form are read from "
       "standard input");
@@ -450,6 +450,9 @@ int Run(int argc, char** argv) {
   }
   build_options.fold = static_cast<bool>(*fold);
   if (*build || *fold) return Build(build_options, quiet);
+  if (*set && users->count() > 0 && change.user.empty()) {
+    return Complain({Fault::kUsage, "the user's name is empty"});
+  }
   if (*set) return Set(change, quiet);
   if (*changes) return Changes(map);
   if (*unset) return Report(change, UnsetUser(change.map, change.user), quiet);

@@ -1,6 +1,7 @@
 #include "proxy/login_pauses.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/escape.h"
 #include "base/log.h"
@@ -26,8 +27,8 @@ std::string Describe(LoginPauses::Kind kind, const std::string& name) {
   return text;
 }
 
-LoginPauses::LoginPauses(event_base* base, Wake wake)
-    : wake_(wake), event_(evtimer_new(base, OnTime, this)) {}
+LoginPauses::LoginPauses(event_base* base, Wake wake, std::function<void()> ending)
+    : wake_(wake), ending_(std::move(ending)), event_(evtimer_new(base, OnTime, this)) {}
 
 LoginPauses::~LoginPauses() {
   if (event_) event_free(event_);
@@ -73,6 +74,7 @@ std::optional<size_t> LoginPauses::End(Kind kind, const std::string& name) {
     std::lock_guard lock(mutex_);
     auto pause = Find(kind, name);
     if (pause == pauses_.end()) return std::nullopt;
+    if (ending_) ending_();
     tickets = Remove(pause);
   }
   Schedule();

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -50,8 +51,8 @@ class LoginPauses {
   // Called on any thread, without a lock held, when the login with this ticket may try again.
   using Wake = void (*)(uint64_t ticket);
 
-  // [main]
-  LoginPauses(event_base* base, Wake wake);
+  // [main] `ending` is called when a pause is over, before its logins go on.
+  LoginPauses(event_base* base, Wake wake, std::function<void()> ending = {});
   ~LoginPauses();
   LoginPauses(const LoginPauses&) = delete;
 
@@ -93,6 +94,7 @@ class LoginPauses {
   void Schedule();
 
   const Wake wake_;
+  const std::function<void()> ending_;
   event* event_ = nullptr;
   std::atomic<size_t> size_ = 0;  // of pauses_
   mutable std::mutex mutex_;      // guards the members below

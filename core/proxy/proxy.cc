@@ -80,7 +80,11 @@ Proxy::Proxy(event_base* base, std::shared_ptr<const Settings> settings,
       access_control_(std::make_unique<AccessControl>(NowMicros, &other_nodes_)),
       server_health_(std::make_unique<ServerHealth>()),
       server_places_(settings_->metrics_servers),
-      pauses_(std::make_unique<LoginPauses>(base, EndPauseFor)),
+      // What the cache has may be from before the move that the pause was for.
+      pauses_(std::make_unique<LoginPauses>(base, EndPauseFor,
+                                            [this] {
+                                              if (remote_map_) remote_map_->SuspectAll();
+                                            })),
       lister_(std::make_unique<SessionLister>(*this)),
       moved_(std::make_unique<MovedSessions>(*this, base)),
       hook_watch_(std::make_unique<HookWatch>(*this)),

@@ -42,6 +42,9 @@ void SettingsReader::JudgeMap() {
       !any([](const MapSource& s) { return s.kind == MapSource::Kind::kHttp; })) {
     Wrong("--map-token-file: no source of --map is http:");
   }
+  if (!s_.map_ca.empty() && !any([](const MapSource& s) { return s.tls; })) {
+    Wrong("--map-ca: no source of --map is rediss: or https:");
+  }
   if (s_.map_timeout < Millis(10)) {
     Wrong("--map-timeout: it is less than 10ms, and a look-up must end");
   }

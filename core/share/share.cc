@@ -361,7 +361,7 @@ void Share::OnTimer(evutil_socket_t, short, void* self) {
     case Phase::kIdle:
       return share.Connect();
     case Phase::kConnecting:
-      return share.Lose("no connection within 2 s");
+      return share.Lose(std::string(share.connection_->Lacks()) + " within 2 s");
     case Phase::kReady:
       return share.Exchange();
     case Phase::kExchange:

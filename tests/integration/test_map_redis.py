@@ -1,5 +1,6 @@
 """The user map in Redis: a real server with its faults, and fake ones with worse."""
 
+import os
 import signal
 import subprocess
 import threading
@@ -150,7 +151,7 @@ def _(t):
             (redis.source(), ("--map-password-file", words["right"]), "A", ""),
             (as_user, ("--map-password-file", words["acl"]), "A", ""),
             (redis.source(), ("--map-password-file", words["wrong"]), UNAVAILABLE, "AUTH: WRONGPASS"),
-            (redis.source(), (), UNAVAILABLE, "NOAUTH")):
+            (redis.source(), (), UNAVAILABLE, "give --map-password-file")):
         rum, here = front(t, [source], *arguments, ready=not fault)
         up(rum, source, 0 if fault else 1)
         same(login(here, "a.example"), outcome)
@@ -182,7 +183,8 @@ def _(t):
             (good.replace("localhost", "127.0.0.1"), ("--map-ca", authority.certificate), "mismatch"),
             (good, (), "certificate"),
             (good.replace(str(port), str(redis.port)), ("--map-ca", authority.certificate),
-             "no connection within")):
+             "no TLS handshake, as with a port that has no TLS, within"),
+            (good.replace("rediss", "redis"), (), "a port with TLS needs rediss:")):
         rum, here = front(t, [source], *arguments, ready=False)
         up(rum, source, 0)
         same(login(here, "a.example"), UNAVAILABLE, source)
@@ -533,3 +535,112 @@ def _(t):
     ctl(t, "resume", "server=" + old)
     waiting.join(20)
     same(got, ["B"])
+
+    rum.finish()
+
+    # Of a hash, nobody announces the change: the end of a pause asks anew, as does a reload.
+    redis.ask("HSET", "rum:users", "moves.example", "moves.example - " + old)
+    hashes = redis.source().replace("rum:user:{user}", "rum:users") + "&field={user}"
+    rum, here = front(t, [hashes], "--map-ttl", "1h", "--control", "sock:" + t.path("control"))
+    up(rum, hashes)
+    for end, record, letter in ((("resume", "user=moves.example"), new, "B"),
+                                (("reload",), old, "A")):
+        check(login(here, "moves.example") != letter, "it is where it was")
+        if end[0] == "resume":
+            ctl(t, "pause", *end[1:])
+        redis.ask("HSET", "rum:users", "moves.example", "moves.example - " + record)
+        ctl(t, *end)
+        same(login(here, "moves.example"), letter, "after " + end[0])
+    ctl(t, "pause", "user=moves.example")
+    redis.kill()
+    up(rum, hashes, 0)
+    has(ctl(t, "resume", "user=moves.example"), "old records may serve, down: redis:")
+
+
+@test("A transaction that changes thousands of users is one announcement, and no fault", needs=NEEDS)
+def _(t):
+    a, b = two_servers(t)
+    redis = Redis(t)
+    redis.set("u3000.example", a)
+    rum, here = front(t, [redis.source()], "--map-ttl", "1h")
+    up(rum, redis.source())
+    same(login(here, "u3000.example"), "A")
+    words = ["MSET"]
+    for i in range(5000):
+        words += ["rum:user:u%d.example" % i, "u%d.example - %s" % (i, b)]
+    redis.ask(*words)
+    until(lambda: login(here, "u3000.example") == "B", 5, "the change was noticed")
+    same(login(here, "u4999.example"), "B")
+    for words in ("the connection is lost", "the source is down", "no valid replies"):
+        check(words not in rum.log(), words)
+
+
+@test("A Redis user without the right to be told of changes is a line in the log", needs=NEEDS)
+def _(t):
+    a, _ = two_servers(t)
+    redis = Redis(t, "--user", "rum", "on", ">Builder-e41Zz", "~rum:*", "&*", "+@read",
+                  "+@transaction", "+echo", "+hello", "+auth", "+select")
+    redis.set("a.example", a)
+    word = t.path("word")
+    with open(word, "w") as f:
+        f.write("Builder-e41Zz\n")
+    os.chmod(word, 0o644)
+    source = redis.source().replace("redis://", "redis://rum@")
+    rum, here = front(t, [source], "--map-password-file", word)
+    up(rum, source)
+    same(login(here, "a.example"), "A")
+    same(login(here, "b.example"), UNKNOWN)
+    rum.wait_log("cannot listen to changes: NOPERM")
+    rum.wait_log("changed keys are not announced, only what is published: NOPERM")
+    rum.wait_log("every user of this machine can read '" + word)
+
+
+@test("A Redis user who may read the marker but no record, or use no MULTI, is a fault", needs=NEEDS)
+def _(t):
+    a, _ = two_servers(t)
+    word = t.path("word")
+    with open(os.open(word, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+        f.write("Builder-e41Zz\n")
+    redis = Redis(t, "--user", "rum", "on", ">Builder-e41Zz", "~rum:map:*", "&*", "+@all")
+    redis.set("a.example", a)
+    source = redis.source().replace("redis://", "redis://rum@")
+    rum, here = front(t, [source], "--map-password-file", word, ready=False,
+                      check_descriptors=False)  # the connection is made later
+    until(lambda: "look-ups fail: NOPERM" in source_of(rum)["fault"], 10, "the fault is seen")
+    same(ready(rum)[0], 503)
+    redis.ask("ACL", "SETUSER", "rum", "~*", "-multi")
+    up(rum, source)
+    for _ in range(3):
+        same(login(here, "b.example"), UNAVAILABLE, "it cannot be confirmed")
+        same(login(here, "a.example"), "A")
+    rum.wait_log("without MULTI, nobody is believed not to exist")
+    check("do not fit the questions" not in rum.log(), "the connection stays")
+    redis.ask("ACL", "SETUSER", "rum", "resetkeys", "~rum:map:*")
+    up(rum, source, 0)
+    redis.ask("ACL", "SETUSER", "rum", "~*", "+multi")
+    up(rum, source)
+    same(login(here, "b.example"), UNKNOWN)
+
+
+@test("A process that reaches no source takes over from none that has users", needs=NEEDS,
+      seconds=60)
+def _(t):
+    a, _ = two_servers(t)
+    redis = Redis(t)
+    redis.set("a.example", a)
+    rum, here = front(t, [redis.source()], "--map-ttl", "100ms", "--control",
+                      "sock:" + t.path("control"))
+    up(rum, redis.source())
+    same(login(here, "a.example"), "A")
+    redis.kill()
+    up(rum, redis.source(), 0)
+    text = ctl(t, "upgrade", code=1)
+    has(text, "the old process continues to serve: ")
+    has(text, "no source of the user map has answered yet; redis:")
+    same(login(here, "a.example"), "A", "from the cache of the old process")
+    redis.start()
+    redis.ask("SET", MARKER, "1")
+    redis.set("a.example", a)
+    up(rum, redis.source())
+    rum.hand_over(ask=lambda: ctl(t, "upgrade"))
+    same(login(here, "a.example"), "A", "from the new process")

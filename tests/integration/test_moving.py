@@ -191,7 +191,9 @@ def _(t):
 def _(t):
     a, b = t.run.servers.a, t.run.servers.b
     rum, here, path = start(t)
-    ctl(t, "pause", "server=" + a.address)
+    check("names it" not in ctl(t, "pause", "server=" + a.address), "the map names it")
+    has(ctl(t, "pause", "server=tcp:typo:1"), "no option and no record of the map names it")
+    ctl(t, "resume", "server=tcp:typo:1")
     login = Login(t, here)
     net.until(lambda: held(rum) == 1, 5, "it waits")
     rum_map(t, "set", path, USER, b.address)

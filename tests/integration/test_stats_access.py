@@ -172,6 +172,11 @@ def _(t):
     same({r["reason"] for r in rum.wait_sessions(2)}, {"tls_failed"})
 
 
+def ready(stats, *headers):
+    with connect(stats) as s:
+        return fetch(s, "/ready", *headers)[2]
+
+
 @test("With a token, only probes read the statistics without it")
 def _(t):
     token = write(t, "token", TOKEN + "\r\n")
@@ -198,6 +203,13 @@ def _(t):
                 same(status(stats, path, header), 404 if path == "/nothing" else 200, header)
         rum.wait_log("sent a wrong token")
         has(ctl(t, "status"), "serving")
+        secret = "redis://127.0.0.1:1/?key=inner:{user}"
+        other = tcp()
+        start(t, other, "--stats-token-file", token, "-P", "passthrough.so", "-M", secret,
+              ready=False)
+        net.until(lambda: b"refused" in ready(other, bearer(TOKEN)), 10, "the reason, with the token")
+        for headers in ((), (bearer(OTHER),)):
+            same(ready(other, *headers), b"not ready; the reason is for those who send the token\n")
         check(TOKEN not in rum.log() and OTHER not in rum.log(), "a token is in the log")
         rum.finish()
 

@@ -215,7 +215,8 @@ class RumctlTest(unittest.TestCase):
         self.assertEqual(lines[4][3:], ["-", "connect_timeout"])
 
     def test_a_mistake_is_not_sent(self):
-        for words in (("drain", "a", "b"), ("status", "x"), ("sessions", "name=x"), ("nonsense",), ()):
+        for words in (("drain", "a", "b"), ("status", "x"), ("sessions", "name=x"),
+                      ("map", "--all"), ("status", "--all"), ("nonsense",), ()):
             with self.subTest(words):
                 done = subprocess.run([RUMCTL, "-s", os.path.join(self.folder.name, "nobody"), *words],
                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

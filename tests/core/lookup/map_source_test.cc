@@ -23,7 +23,8 @@ std::string FaultOf(const std::string& text) {
 }
 
 TEST(MapSource, AFileIsAsBefore) {
-  for (const char* name : {"users.cdb", "/a,b/users.cdb", "a,b", "redis:file", "a b"}) {
+  for (const char* name :
+       {"users.cdb", "/a,b/users.cdb", "a,b", "./redis:file", "old:users.cdb", "a b"}) {
     EXPECT_EQ(One(name).path, name);
     EXPECT_FALSE(One(name).remote());
   }
@@ -93,6 +94,11 @@ TEST(MapSource, SourcesAreSeparatedByCommas) {
   ASSERT_TRUE(sources);
   ASSERT_EQ(sources->size(), 3u);
   EXPECT_EQ((*sources)[2].path, "/var/users.cdb");
+  sources = ParseMapSources(" redis://a/?key={user} , /var/users.cdb ");
+  ASSERT_TRUE(sources);
+  ASSERT_EQ(sources->size(), 2u);
+  EXPECT_EQ((*sources)[0].key, "{user}");
+  EXPECT_EQ((*sources)[1].path, "/var/users.cdb");
 }
 
 TEST(MapSource, RefusesMistakes) {
@@ -107,9 +113,18 @@ TEST(MapSource, RefusesMistakes) {
   }
 }
 
+TEST(MapSource, WhatLooksLikeASourceIsNoFile) {
+  for (const char* text :
+       {"redis:h:6379/0?key={user}", "REDIS://h/?key={user}", "redis+unix:/run/s?key={user}",
+        "unix:/run/redis.sock", "https:/h/{user}", "mysql://h/users", "h:6379/{user}"}) {
+    EXPECT_NE(FaultOf(text).find("is no source"), std::string::npos) << FaultOf(text);
+  }
+}
+
 TEST(MapSource, NoErrorShowsAPassword) {
-  for (const char* text : {"redis://:s3cr3t@h/?key={user}", "redis://u:s3cr3t@h/?key=x",
-                           "http://u:s3cr3t@h/x", "redis://h/?key={user}&password=s3cr3t"}) {
+  for (const char* text :
+       {"redis://:s3cr3t@h/?key={user}", "redis://u:s3cr3t@h/?key=x", "http://u:s3cr3t@h/x",
+        "redis:u:s3cr3t@h/?key={user}", "redis://h/?key={user}&password=s3cr3t"}) {
     EXPECT_EQ(FaultOf(text).find("redis://h/?") == std::string::npos ? FaultOf(text).find("s3cr3t")
                                                                      : std::string::npos,
               std::string::npos)

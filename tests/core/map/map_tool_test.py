@@ -518,6 +518,10 @@ class RumMap(unittest.TestCase):
         done = self.run_tool("set", self.cdb, code=1, stdin=b"carol - tcp:c:1\nbob - nowhere\n")
         self.assertIn(b"<stdin>:2: user 'bob' has a bad destination", done.stderr)
         self.run_tool("set", self.cdb, code=1, stdin=b"\n")
+        # An empty variable of a script: what follows on standard input is something else.
+        for words in (("", "tcp:c:1"), ("",), ("", "")):
+            done = self.run_tool("set", self.cdb, *words, code=2, stdin=b"carol - tcp:c:1\n")
+            self.assertIn(b"the user's name is empty", done.stderr)
         self.assertEqual(self.dump(), text)
 
     def test_unset_removes_a_user_that_is_there(self):

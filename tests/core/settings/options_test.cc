@@ -371,6 +371,7 @@ TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
       if (name == "stats-token-file") arguments.insert(arguments.end(), {"-m", "sock:/x"});
       if (name == "map-password-file")
         arguments.insert(arguments.end(), {"-M", "redis://r/?key={user}"});
+      if (name == "map-ca") arguments.insert(arguments.end(), {"-M", "rediss://r/?key={user}"});
       if (name == "map-token-file") arguments.insert(arguments.end(), {"-M", "http://h/{user}"});
       if (name.starts_with("share-")) arguments.insert(arguments.end(), {"--share", "rediss://r/"});
       if (name == "tls-key") arguments.insert(arguments.end(), {"--tls-cert", "/c"});

@@ -182,6 +182,8 @@ class FakeRedis:
             return bulk("1")
         if word == "GET":
             user = words[1][len("rum:user:"):]
+            if user == "rum-check":
+                return b"$-1\r\n"
             self.asked.append(user)
             return self.answer(user, send)
         return b"+OK\r\n"
