@@ -17,7 +17,8 @@ TEST(ReadJournal, WaitsForAJournalThatGrowsMeanwhile) {
   std::thread([&] {
     ASSERT_EQ(pthread_setname_np(pthread_self(), header.substr(0, 15).c_str()), 0);
     const MapIdentity identity = {};
-    auto news = ReadJournal("/proc/thread-self/comm", nullptr, [&]() -> auto& { return identity; });
+    auto news = ReadJournal("/proc/thread-self/comm", nullptr,
+                            [&]() -> const MapIdentity& { return identity; });
     ASSERT_TRUE(news.ok()) << news.error().text;
     EXPECT_EQ(news->position.offset, 0u) << "no header is read";
     EXPECT_TRUE(news->changes.empty());
