@@ -19,6 +19,11 @@ std::string RecordCache::KeyOf(size_t source, std::string_view user) {
   return key.append(user);
 }
 
+// `now` may be from just before the answer, which is another thread's.
+uint64_t RecordCache::AgeOf(const Entry& entry, uint64_t now) {
+  return now > entry.at ? now - entry.at : 0;
+}
+
 // Bits that the shard's table does not begin with.
 RecordCache::Shard& RecordCache::ShardOf(std::string_view key) {
   return shards_[(KeyedHash(key) >> 48) % kShards];
@@ -41,7 +46,7 @@ bool RecordCache::FindLocked(Shard& shard, size_t source, const std::string& key
   if (found == shard.entries.end()) return false;
   const Entry& entry = *found->second;
   const uint64_t ttl = entry.value ? limits_.ttl : limits_.negative_ttl;
-  if (entry.epoch != epochs_[source] || now - entry.at >= ttl) return false;
+  if (entry.epoch != epochs_[source] || AgeOf(entry, now) >= ttl) return false;
   Entries& list = shard.HalfOf(entry).list;
   list.splice(list.begin(), list, found->second);
   answer->kind = entry.value ? RemoteAnswer::Kind::kFound : RemoteAnswer::Kind::kNotFound;
@@ -79,7 +84,7 @@ bool RecordCache::FindStale(size_t source, std::string_view user, uint64_t now,
   std::lock_guard lock(shard.mutex);
   auto found = shard.entries.find(key);
   if (found == shard.entries.end() || !found->second->value) return false;
-  if (now - found->second->at >= limits_.stale) return false;
+  if (AgeOf(*found->second, now) >= limits_.stale) return false;
   answer->kind = RemoteAnswer::Kind::kFound;
   answer->value = found->second->value;
   stale_.fetch_add(1, std::memory_order_relaxed);

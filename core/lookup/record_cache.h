@@ -111,6 +111,7 @@ class RecordCache {
              std::shared_ptr<const std::string> value);
   void Remove(Shard& shard, Entries::iterator entry);
   static uint64_t BytesOf(const Entry& entry);
+  static uint64_t AgeOf(const Entry& entry, uint64_t now);  // ms
 
   const Limits limits_;
   std::vector<std::atomic<uint64_t>> epochs_;  // by source

@@ -36,9 +36,10 @@ class Reader {
     stamp_ = FileStamp::From(st);
     if (stamp_.bytes > kJournalMostBytes) return Bad("is larger than 64 MiB");
     char header[kJournalHeaderBytes];
-    if (auto n = ReadAt(0, header, sizeof header); !n || *n < sizeof header) {
-      return n ? Incomplete(since) : Result<JournalNews>(n.error());
-    }
+    auto n = ReadAt(0, header, sizeof header);
+    if (!n) return n.error();
+    // It may have grown since its size was read.
+    if (*n < sizeof header || stamp_.bytes < sizeof header) return Incomplete(since);
     const auto id = ParseJournalHeader({header, sizeof header});
     if (!id) return Bad("is not the journal of a map");
     if (since && Continues(*since, *id)) {

@@ -28,8 +28,9 @@ bool Dialogue::LookUp() {
 // if no time passed.
 bool Dialogue::LookUpRemotely() {
   if (!walk_) walk_ = std::make_unique<MapWalk>(*lookup_);
+  // One ticket for all sources: one that answers at once drops its waiter.
   auto make_waiter = [this] {
-    asked_map_ = worker_.TakeTicket(session_);
+    if (!asked_map_) asked_map_ = worker_.TakeTicket(session_);
     return [ticket = asked_map_](RemoteAnswer answer) {
       Proxy::PostFor(ticket, [ticket, answer = std::move(answer)](Worker& worker) mutable {
         if (Session* session = worker.Redeem(ticket)) session->OnLookedUp(std::move(answer));

@@ -95,6 +95,7 @@ class Worker final : public rum_worker, private Loop::Watcher {
   uint64_t TakeTicket(Session& session);
   Session* Redeem(uint64_t ticket);  // nullptr: ended, or already used
   void DropTicket(uint64_t ticket) { tickets_.erase(ticket); }
+  size_t tickets() const { return tickets_.size(); }
   static unsigned WorkerOf(uint64_t ticket) { return static_cast<unsigned>(ticket >> 48); }
 
   // [worker] The session has more to move than its share of this turn.

@@ -272,12 +272,13 @@ def _(t):
     a, b = t.run.servers.a, t.run.servers.b
     for mode in ("keep", "end-idle", "end"):
         rum, here, path = start(t, "--map-moved", mode, name=mode + ".cdb")
-        idle, busy, stays = Client(here), Client(here), Client(here)
+        idle, busy, stays = Client(here), Client(here, 20 * t.scale), Client(here)
         for client in (idle, busy, stays):
             client.login(USER, password(USER))
         same(idle.query("SELECT @@port"), [str(a.port)])
-        slow = threading.Thread(target=lambda: results.append(busy.query("SELECT SLEEP(4)")),
-                                daemon=True)
+        # Longer than the wait for what must not happen.
+        statement = "SELECT SLEEP(%d)" % (4 * t.scale)
+        slow = threading.Thread(target=lambda: results.append(busy.query(statement)), daemon=True)
         results = []
         if mode != "end":
             slow.start()
@@ -290,7 +291,7 @@ def _(t):
         net.until(lambda: rum.stats()["sessions"]["relaying"] == left, 10, "%s: %d left" % (mode, left))
         same(where(here), b.port)
         if mode != "end":
-            slow.join(20)
+            slow.join(20 * t.scale)
             same(results, [["0"]], "the statement is complete")
         if mode == "end-idle":
             net.until(lambda: rum.stats()["sessions"]["relaying"] == 0, 10, "now it is idle, too")

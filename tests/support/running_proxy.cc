@@ -167,10 +167,9 @@ void RunningProxy::CheckTheEnd() {
   for (const CloseReason& reason : kCloseReasons) ended += Ended(reason.number);
   EXPECT_EQ(ended, Sum(&Counters::accepted)) << "sessions that ended and sessions that began";
   if (stopped_) return;
-  OnMain([this](Proxy& proxy) {
-    prober_->Stop();
-    proxy.Drain();
-  });
+  OnMain([this](Proxy&) { prober_->Stop(); });
+  EXPECT_TRUE(Eventually([&] { return Tickets() == 0; })) << Tickets() << " tickets of no session";
+  OnMain([](Proxy& proxy) { proxy.Drain(); });
   EXPECT_TRUE(Eventually([&] {
     bool idle = false;
     OnMain([&](Proxy& proxy) { idle = proxy.Idle(); });
@@ -208,6 +207,17 @@ void RunningProxy::SetMap(const std::map<std::string, std::string>& records) {
   auto map = MapFile::Load(path);
   ASSERT_TRUE(map.ok()) << map.error().text;
   OnMain([&](Proxy& proxy) { proxy.SetMap(*map); });
+}
+
+size_t RunningProxy::Tickets() const {
+  size_t sum = 0;
+  for (const auto& worker : proxy_->workers()) {
+    std::promise<size_t> tickets;
+    if (worker->Post([&, w = worker.get()] { tickets.set_value(w->tickets()); })) {
+      sum += tickets.get_future().get();
+    }
+  }
+  return sum;
 }
 
 uint64_t RunningProxy::Sum(Counter Counters::*member) const {

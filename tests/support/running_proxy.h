@@ -75,6 +75,8 @@ class RunningProxy {
   uint64_t Sum(Counter Counters::*member) const;
   uint64_t Ended(uint32_t reason) const;
   uint64_t ModuleCounter(size_t index) const;
+  // Answers that sessions of all workers wait for.
+  size_t Tickets() const;
 
   // The next log line about a session's end, in the order of the ends.
   nlohmann::json NextEnd();

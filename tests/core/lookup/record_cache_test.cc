@@ -55,6 +55,14 @@ TEST_F(RecordCacheTest, AnswersUntilTheTimeToLiveIsOver) {
   EXPECT_FALSE(cache_.Find(1, "a", 50, &other)) << "of another source";
 }
 
+// Workers read the clock before they look, and the answer may come in between.
+TEST_F(RecordCacheTest, AnAnswerOfTheNextMillisecondIsFresh) {
+  ASSERT_EQ(Begin("a", 5), Ask::kBegun);
+  End("a", 6, Found("x"));
+  EXPECT_TRUE(Knows("a", 5));
+  EXPECT_TRUE(cache_.FindStale(0, "a", 5, &answer_));
+}
+
 TEST_F(RecordCacheTest, OneQuestionOfAUserIsUnderWay) {
   EXPECT_EQ(Begin("a", 0), Ask::kBegun);
   EXPECT_EQ(Begin("a", 0), Ask::kJoined);

@@ -6,6 +6,8 @@
 #include <string>
 #include <thread>
 
+#include "lookup/remote_map.h"
+#include "proxy/proxy.h"
 #include "support/running_proxy.h"
 #include "support/timeout.h"
 
@@ -727,6 +729,38 @@ TEST(Lookup, IsUnsupportedWhenThereIsToBeNoMap) {
   Peer client = proxy.Client();
   ASSERT_TRUE(Eventually([&] { return told != 0; }));
   EXPECT_EQ(told, RUM_E_UNSUPPORTED);
+}
+
+// Nothing of a source that answers at once is left, though the next one is asked, too: the end of
+// the proxy checks it.
+TEST(Lookup, PassesSourcesThatAreDown) {
+  std::atomic<int> failed = 0;
+  Hooks hooks;
+  hooks.client_data = [](rum_session* s, std::string_view bytes) {
+    EXPECT_EQ(Lookup(s, bytes), RUM_OK);
+    return static_cast<int64_t>(bytes.size());
+  };
+  hooks.looked_up = [&](rum_session*, int32_t status, std::string_view) {
+    EXPECT_LT(status, 0);
+    ++failed;
+  };
+  RunningProxy proxy(hooks, [](Settings& s) { s.map = "users.cdb"; });
+  proxy.OnMain([](Proxy& p) {
+    auto sources = ParseMapSources("redis+sock:/none/a?key={user},redis+sock:/none/b?key={user}");
+    ASSERT_TRUE(sources.ok()) << sources.error().text;
+    auto remote = std::make_unique<RemoteMap>(p.resolver(), *sources, RemoteMap::Settings{});
+    ASSERT_TRUE(remote->Start({}).ok());
+    p.SetRemoteMap(std::move(remote));
+  });
+  ASSERT_TRUE(Eventually([&] {
+    const auto states = proxy.proxy().remote_map()->States();
+    return states[0].known && states[1].known;
+  }));
+  Peer client = proxy.Client();
+  for (int i = 1; i <= 3; ++i) {
+    client.Send("alice");
+    ASSERT_TRUE(Eventually([&] { return failed == i; }));
+  }
 }
 
 TEST(Lookup, TakesKeysOfOneTo65535Bytes) {

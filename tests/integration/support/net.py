@@ -160,7 +160,7 @@ def listening(address):
     return False
 
 
-def http_get(address, path, seconds=10):
+def http_get(address, path, seconds=10 * TIMEOUT):
     """(status, headers, body) of one GET."""
     with connect(address, seconds) as s:
         s.sendall(("GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n" % path).encode())
