@@ -12,6 +12,7 @@ from support import mariadb, net
 from support.certificates import Authority
 from support.harness import check, has, same, test
 from support.mysql_wire import Client, ServerError
+from support.names import NameServer
 from support.net import until
 from support.redis import CHANNEL, MARKER, FakeRedis, Redis, Sentinel, bulk
 from support.rum import run_once
@@ -585,6 +586,29 @@ def _(t):
     redis.ask("ACL", "SETUSER", "rum", "~*", "+multi")
     up(rum, source)
     same(login(here, "b.example"), UNKNOWN)
+
+
+@test("A Redis whose name gets an address later, or another one, is found", needs=NEEDS, seconds=90)
+def _(t):
+    a, b = two_servers(t)
+    redis = Redis(t)
+    redis.set("a.example", a)
+    names = t.keep(NameServer({}))
+    with open(t.path("resolv.conf"), "w") as f:
+        f.write(names.conf)
+    source = "redis://redis.test:%d/?key=rum:user:{user}" % redis.port
+    rum, here = front(t, [source], "--resolv-conf", t.path("resolv.conf"), "--map-ttl", "100ms",
+                      "--dns-refresh", "20s", ready=False, check_descriptors=False)
+    until(lambda: "no address" in source_of(rum)["fault"], 10, "the fault is seen")
+    names.records["redis.test"] = ["127.0.0.1"]
+    up(rum, source)
+    same(login(here, "a.example"), "A")
+    redis.kill()
+    up(rum, source, 0)
+    other = Redis(t, port=redis.port, name="other", host="127.0.0.2")
+    other.set("a.example", b)
+    names.records["redis.test"] = ["127.0.0.2"]
+    until(lambda: login(here, "a.example") == "B", 15, "the new address is in use")
 
 
 @test("A process that reaches no source takes over from none that has users", needs=NEEDS,
