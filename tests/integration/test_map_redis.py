@@ -378,6 +378,41 @@ def _(t):
         time.sleep(0.05)
 
 
+@test("Announcements of any size and form take nothing from the replies behind them", needs=NEEDS,
+      seconds=120)
+def _(t):
+    a, _ = two_servers(t)
+    head, three = b">2\r\n$10\r\ninvalidate\r\n*", b"$9\r\nrum:user:\r\n" * 3
+    forms = {
+        "none": (head + b"0\r\n", "A"),
+        "all": (head[:-1] + b"_\r\n", "A"),
+        "three": (head + b"3\r\n" + three, "A"),
+        "two": (head + b"3\r\n" + three + head + b"3\r\n" + three, "A"),
+        "thousands": (head + b"3000\r\n" + three * 1000, "A"),
+        "another": (b">2\r\n$7\r\nchanged\r\n*1\r\n:1\r\n", "A"),
+        "no number": (head + b"x\r\n", UNAVAILABLE),
+        "no digits": (head + b"\r\n", UNAVAILABLE),
+        "less than none": (head + b"-1\r\n", UNAVAILABLE),
+        "too many": (head + b"9" * 20 + b"\r\n", UNAVAILABLE),
+        "no end": (head + b"1" * 5000, UNAVAILABLE),
+        "more than come": (head + b"18446744073709551615\r\n" + three, UNAVAILABLE),
+        "numbers": (head + b"1\r\n:1\r\n", UNAVAILABLE),
+    }
+    for name, (form, outcome) in forms.items():
+        for pieces in (form,), [form[i:i + 1] for i in range(min(len(form), 100))] + [form[100:]]:
+            def answer(user, send):
+                for piece in pieces:
+                    send(piece)
+                    if len(pieces) > 1:
+                        time.sleep(0.0005)
+                return bulk("a.example - " + a)
+            fake = FakeRedis(t, answer)
+            rum, here = front(t, [fake.source()], "--map-timeout", "1s", "--map-ttl", "off")
+            until(lambda: source_of(rum)["up"], 10, "the source is up")
+            same(login(here, "a.example"), outcome, name)
+            rum.finish()
+
+
 @test("A server that loads its data is down until it is done, and an old one serves without changes",
       needs=NEEDS)
 def _(t):
