@@ -84,6 +84,10 @@ void Daemon::UseMap(std::shared_ptr<const MapFile> map) {
     log::Info("{}: its journal has changes of {} users, the last is number {}", settings_->map,
               map->changes(), map->sequence());
   }
+  if (!loaded && before->changes() && !map->changes()) {
+    log::Warning("{}: its journal is gone: the changes of {} users apply no more", settings_->map,
+                 before->changes());
+  }
   if (const std::string& fault = map->journal_warning();
       !fault.empty() && (loaded || fault != before->journal_warning())) {
     log::Warning("{}", fault);

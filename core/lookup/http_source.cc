@@ -303,6 +303,7 @@ void HttpSource::GoUp() {
 
 void HttpSource::GoDown(const std::string& why) {
   checking_ = false;
+  if (source_.path.empty()) host_.SuspectName(source_.host);
   if (!std::exchange(down_, true)) log::Warning("{}: the source is down: {}", source_.text, why);
   host_.Report(index_, false, why);
 }

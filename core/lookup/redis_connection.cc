@@ -29,7 +29,8 @@ RespRead ReadAnnouncement(std::string_view bytes, size_t* used, uint64_t* keys) 
     return rest.size() < kCountMost + 2 ? RespRead::kMore : RespRead::kBroken;
   }
   const char* last = rest.data() + end;
-  if (end == 0 || std::from_chars(rest.data(), last, *keys).ptr != last) return RespRead::kBroken;
+  const auto [read, error] = std::from_chars(rest.data(), last, *keys);
+  if (error != std::errc() || read != last) return RespRead::kBroken;
   *used = size + end + 2;
   return RespRead::kDone;
 }

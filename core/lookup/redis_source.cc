@@ -135,6 +135,7 @@ void RedisSource::Lose(const std::string& why, bool keep_questions) {
   }
   if (!std::exchange(down_, true)) log::Warning("{}: the source is down: {}", source_.text, why);
   host_.Report(index_, false, why);
+  if (source_.path.empty() && !sentinels_) host_.SuspectName(source_.host);
   FailHeld(why);
   retry_at_ = NowMillis() + retry_.Next();
   Arm();

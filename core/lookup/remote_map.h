@@ -93,6 +93,7 @@ class RemoteMap final : private SourceHost {
                std::function<void(std::vector<SocketAddress>)> found) override {
     thread_.Resolve(name, std::move(found));
   }
+  void SuspectName(const std::string& name) override { thread_.SuspectName(name); }
   void Answer(size_t source, const std::string& user, RemoteAnswer answer) override;
   void Forget(size_t source, std::string_view user) override { cache_.Forget(source, user); }
   void ForgetAll(size_t source) override { cache_.ForgetAll(source); }

@@ -26,6 +26,8 @@ class SourceHost {
   // first.
   virtual void Resolve(const std::string& name,
                        std::function<void(std::vector<SocketAddress>)> found) = 0;
+  // The addresses of the name do not respond: others may be found next.
+  virtual void SuspectName(const std::string& name) = 0;
   // The answer to one Ask().
   virtual void Answer(size_t source, const std::string& user, RemoteAnswer answer) = 0;
   virtual void Forget(size_t source, std::string_view user) = 0;

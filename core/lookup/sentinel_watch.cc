@@ -95,6 +95,7 @@ void SentinelWatch::OnReply(const RespReply& reply) {
 
 void SentinelWatch::TryNext(const std::string& why) {
   stream_.Close();
+  host_.SuspectName(sentinels_[current_].name);
   ++attempt_;
   connected_ = false;
   asking_ = false;

@@ -43,11 +43,15 @@ void SourceThread::Stop() {
   line_->queue.reset();
 }
 
+void SourceThread::SuspectName(const std::string& name) { resolver_.Suspect(name); }
+
 void SourceThread::Resolve(const std::string& name,
                            std::function<void(std::vector<SocketAddress>)> found) {
-  resolver_.Ask(name, [line = line_, found = std::move(found)](auto addresses) {
+  auto pass = [line = line_, found = std::move(found)](auto addresses) {
     line->Post([found, addresses = std::move(addresses)] { found(addresses); });
-  });
+  };
+  if (auto known = resolver_.Known(name)) return pass(std::move(*known));  // refreshes them
+  resolver_.Ask(name, std::move(pass));
 }
 
 }  // namespace rum

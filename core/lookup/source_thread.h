@@ -36,6 +36,8 @@ class SourceThread {
   // [the thread] Calls `found` later on the thread, without addresses if there are none; not if it
   // ends first.
   void Resolve(const std::string& name, std::function<void(std::vector<SocketAddress>)> found);
+  // [the thread] The addresses of the name do not respond: others may be found next.
+  void SuspectName(const std::string& name);
 
  private:
   // To the thread, for answers that come after it has ended.

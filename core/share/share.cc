@@ -94,6 +94,7 @@ void Share::Lose(const std::string& why) {
   phase_ = Phase::kIdle;
   due_ = NowMillis() + std::min(retry_.Next(), kRetryMost);
   Report(false, why);
+  if (settings_.server.path.empty()) thread_.SuspectName(settings_.server.host);
   Arm();
 }
 

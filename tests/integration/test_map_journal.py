@@ -55,6 +55,9 @@ def _(t):
     same((stats["loads"], stats["changes"], stats["journal_error"]), (1, 1, ""))
     check(stats["changed_at"] > 0, "changed_at")
     same(rum.metric("rum_map_changes"), 1)
+    os.remove(path + ".log")
+    rum.wait_log("its journal is gone: the changes of 1 users apply no more")
+    same(where(here), a.port, "as the map was built")
 
 
 @test("Logins while users change by the journal and the map is built: none fails, none goes wrong",

@@ -12,6 +12,7 @@ from support import mariadb, net
 from support.certificates import Authority
 from support.harness import check, full, has, same, test
 from support.mysql_wire import Client, ServerError
+from support.names import NameServer
 from support.net import until
 from support.redis import CHANNEL, MARKER, FakeRedis, Redis, Sentinel, bulk
 from support.rum import run_once
@@ -412,6 +413,41 @@ def _(t):
         time.sleep(0.05)
 
 
+@test("Announcements of any size and form take nothing from the replies behind them", needs=NEEDS,
+      seconds=120)
+def _(t):
+    a, _ = two_servers(t)
+    head, three = b">2\r\n$10\r\ninvalidate\r\n*", b"$9\r\nrum:user:\r\n" * 3
+    forms = {
+        "none": (head + b"0\r\n", "A"),
+        "all": (head[:-1] + b"_\r\n", "A"),
+        "three": (head + b"3\r\n" + three, "A"),
+        "two": (head + b"3\r\n" + three + head + b"3\r\n" + three, "A"),
+        "thousands": (head + b"3000\r\n" + three * 1000, "A"),
+        "another": (b">2\r\n$7\r\nchanged\r\n*1\r\n:1\r\n", "A"),
+        "no number": (head + b"x\r\n", UNAVAILABLE),
+        "no digits": (head + b"\r\n", UNAVAILABLE),
+        "less than none": (head + b"-1\r\n", UNAVAILABLE),
+        "too many": (head + b"9" * 20 + b"\r\n", UNAVAILABLE),
+        "no end": (head + b"1" * 5000, UNAVAILABLE),
+        "more than come": (head + b"18446744073709551615\r\n" + three, UNAVAILABLE),
+        "numbers": (head + b"1\r\n:1\r\n", UNAVAILABLE),
+    }
+    for name, (form, outcome) in forms.items():
+        for pieces in (form,), [form[i:i + 1] for i in range(min(len(form), 100))] + [form[100:]]:
+            def answer(user, send):
+                for piece in pieces:
+                    send(piece)
+                    if len(pieces) > 1:
+                        time.sleep(0.0005)
+                return bulk("a.example - " + a)
+            fake = FakeRedis(t, answer)
+            rum, here = front(t, [fake.source()], "--map-timeout", "1s", "--map-ttl", "off")
+            until(lambda: source_of(rum)["up"], 10, "the source is up")
+            same(login(here, "a.example"), outcome, name)
+            rum.finish()
+
+
 @test("A server that loads its data is down until it is done, and an old one serves without changes",
       needs=NEEDS)
 def _(t):
@@ -620,6 +656,29 @@ def _(t):
     redis.ask("ACL", "SETUSER", "rum", "~*", "+multi")
     up(rum, source)
     same(login(here, "b.example"), UNKNOWN)
+
+
+@test("A Redis whose name gets an address later, or another one, is found", needs=NEEDS, seconds=90)
+def _(t):
+    a, b = two_servers(t)
+    redis = Redis(t)
+    redis.set("a.example", a)
+    names = t.keep(NameServer({}))
+    with open(t.path("resolv.conf"), "w") as f:
+        f.write(names.conf)
+    source = "redis://redis.test:%d/?key=rum:user:{user}" % redis.port
+    rum, here = front(t, [source], "--resolv-conf", t.path("resolv.conf"), "--map-ttl", "100ms",
+                      "--dns-refresh", "20s", ready=False, check_descriptors=False)
+    until(lambda: "no address" in source_of(rum)["fault"], 10, "the fault is seen")
+    names.records["redis.test"] = ["127.0.0.1"]
+    up(rum, source)
+    same(login(here, "a.example"), "A")
+    redis.kill()
+    up(rum, source, 0)
+    other = Redis(t, port=redis.port, name="other", host="127.0.0.2")
+    other.set("a.example", b)
+    names.records["redis.test"] = ["127.0.0.2"]
+    until(lambda: login(here, "a.example") == "B", 15, "the new address is in use")
 
 
 @test("A process that reaches no source takes over from none that has users", needs=NEEDS,

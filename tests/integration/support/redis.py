@@ -15,11 +15,11 @@ CHANNEL = "rum:changed"
 
 
 class Redis:
-    def __init__(self, t, *options, port=None, fill=True, name="redis"):
+    def __init__(self, t, *options, port=None, fill=True, name="redis", host="127.0.0.1"):
         self.program = shutil.which("redis-server")
         if not self.program:
             raise Skipped("redis-server is not installed")
-        self.t, self.options = t, options
+        self.t, self.options, self.host = t, options, host
         self.port = port or net.free_port()
         self.folder = t.path("%s-%d" % (name, self.port))
         os.makedirs(self.folder, exist_ok=True)
@@ -32,7 +32,7 @@ class Redis:
 
     def start(self, wait=True):
         self.process = subprocess.Popen(
-            [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder,
+            [self.program, "--port", str(self.port), "--bind", self.host, "--dir", self.folder,
              "--save", "", "--unixsocket", self.socket, "--daemonize", "no", *self.options],
             stdin=subprocess.DEVNULL, stdout=open(os.path.join(self.folder, "log"), "ab"),
             stderr=subprocess.STDOUT, preexec_fn=end_with_parent)
@@ -41,7 +41,7 @@ class Redis:
 
     def up(self):
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 1):
+            with socket.create_connection((self.host, self.port), 1):
                 return True
         except OSError:
             return False
@@ -51,7 +51,7 @@ class Redis:
 
     def ask(self, *words, password=None):
         """The reply of one command, as redis-cli prints it."""
-        command = ["redis-cli", "-p", str(self.port), "--raw"]
+        command = ["redis-cli", "-h", self.host, "-p", str(self.port), "--raw"]
         env = dict(os.environ, **({"REDISCLI_AUTH": password} if password else {}))
         done = subprocess.run(command + list(words), capture_output=True, text=True, timeout=20,
                               env=env)
