@@ -430,7 +430,11 @@ def _(t):
     redis.ask("EVAL", "for i=1,20000 do redis.call('ZADD','rum:blocks',%s,'192.0.2.'..i) end" % soon,
               "0")
     until(lambda: share_of(rum)["blocked_addresses"] == 10000, 10, "as many as are kept")
-    for key in ("rum:nodes", "rum:blocks"):
+    redis.ask("EVAL", "for i=1,2000 do redis.call('ZADD','rum:unblocks',i,'junk'..i) end", "0")
+    done = sum(share_of(rum)[name] for name in ("exchanges", "failures"))
+    until(lambda: sum(share_of(rum)[name] for name in ("exchanges", "failures")) > done + 1, 10,
+          "exchanges go on")
+    for key in ("rum:nodes", "rum:blocks", "rum:unblocks"):
         redis.ask("DEL", key)
         redis.ask("SET", key, "x")
         until(lambda: "WRONGTYPE" in share_of(rum)["fault"], 10, "of another type: " + key)
