@@ -10,12 +10,11 @@ namespace {
 constexpr uint32_t kCountMost = 1'000'000;
 constexpr Millis kPeriodMost = std::chrono::hours(24);
 
-// The cost of one token, in microseconds.
-uint64_t Interval(Rate rate) {
+}  // namespace
+
+uint64_t TokenMicros(Rate rate) {
   return std::max<uint64_t>(static_cast<uint64_t>(rate.period.count()) * 1000 / rate.count, 1);
 }
-
-}  // namespace
 
 Result<Rate> ParseRate(std::string_view text) {
   if (text == "off") return Rate{};
@@ -50,7 +49,7 @@ std::string FormatRate(Rate rate) {
 uint32_t Bucket::Left(Rate rate, uint64_t now) const {
   if (!rate.on()) return std::numeric_limits<uint32_t>::max();
   const uint64_t wait = full_at_ > now ? full_at_ - now : 0;
-  const uint64_t interval = Interval(rate);
+  const uint64_t interval = TokenMicros(rate);
   const uint64_t taken = wait / interval + (wait % interval != 0);
   return taken < rate.count ? rate.count - static_cast<uint32_t>(taken) : 0;
 }
@@ -58,8 +57,17 @@ uint32_t Bucket::Left(Rate rate, uint64_t now) const {
 bool Bucket::Take(Rate rate, uint64_t now) {
   if (!rate.on()) return true;
   if (!Has(rate, now)) return false;
-  full_at_ = std::max(full_at_, now) + Interval(rate);
+  full_at_ = std::max(full_at_, now) + TokenMicros(rate);
   return true;
+}
+
+void Bucket::Charge(uint64_t micros, uint64_t since) {
+  constexpr auto kMost = static_cast<uint64_t>(2 * kPeriodMost.count() * 1000);
+  full_at_ = std::min(std::max(full_at_, since) + std::min(micros, kMost), since + kMost);
+}
+
+void Bucket::Bound(Rate rate, uint64_t now) {
+  if (rate.on()) full_at_ = std::min(full_at_, now + 2 * TokenMicros(rate) * rate.count);
 }
 
 }  // namespace rum

@@ -22,6 +22,9 @@ struct Rate {
 // most a day.
 Result<Rate> ParseRate(std::string_view text);
 
+// The time after which a bucket of this rate has one more token, in microseconds.
+uint64_t TokenMicros(Rate rate);
+
 // The shortest text that ParseRate() accepts: "5/s", "20/90s", "off".
 std::string FormatRate(Rate rate);
 
@@ -36,6 +39,11 @@ class Bucket {
   uint32_t Left(Rate rate, uint64_t now) const;
   bool Has(Rate rate, uint64_t now) const { return Left(rate, now) > 0; }
   void Refill() { full_at_ = 0; }
+  // Takes what others have taken from this bucket at `since` or later, as time.
+  void Charge(uint64_t micros, uint64_t since);
+  // What was taken beyond an empty bucket counts, but no more than the bucket holds: a token is
+  // left after one period at most.
+  void Bound(Rate rate, uint64_t now);
 
  private:
   uint64_t full_at_ = 0;

@@ -100,7 +100,11 @@ Refusal AccessControl::EnterByIp(const Settings& settings, const SocketAddress& 
     limit.others = others_->SessionsOfAddress(key);
     others_->Note(uint64_t{limit.others} + by_ip_.Sessions(key) + 1, limit.max);
   }
-  switch (by_ip_.Take(key, limit, &lease->ip_)) {
+  const LimiterAnswer answer = by_ip_.Take(key, limit, &lease->ip_);
+  if (others_ && others_->shared() && limit.rate.on()) {
+    others_->NoteRate(limit.rate, by_ip_.RoomFor(key, {.max = 0, .rate = limit.rate}).places);
+  }
+  switch (answer) {
     case LimiterAnswer::kTooMany:
       return Refusal::kMaxConnectionsPerIp;
     case LimiterAnswer::kTooFast:
@@ -125,6 +129,13 @@ KeySessions AccessControl::TopAddresses(size_t most) const {
   for (const auto& [address, sessions] : by_ip_.Top(most))
     top.emplace_back(address.text(), sessions);
   return top;
+}
+
+KeyCharges AccessControl::AddressCharges(size_t most) {
+  KeyCharges all;
+  for (const auto& [address, charge] : by_ip_.Charges(most))
+    all.emplace_back(address.text(), charge);
+  return all;
 }
 
 void AccessControl::Recount(const Settings& settings, const SocketAddress& address, Lease* lease) {

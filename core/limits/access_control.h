@@ -107,6 +107,12 @@ class AccessControl {
   size_t addresses() const { return by_ip_.active(); }
   // The client addresses with the most connections, in text form.
   KeySessions TopAddresses(size_t most) const;
+  // As those of KeyedLimiter, for client addresses in text form.
+  void CountCharges() { by_ip_.CountCharges(); }
+  KeyCharges AddressCharges(size_t most);
+  void Charge(const Cidr& address, uint64_t micros, uint64_t since) {
+    by_ip_.Charge(address, micros, since);
+  }
   size_t destinations() const { return by_destination_.active(); }
 
  private:

@@ -85,6 +85,10 @@ int32_t Admission::Confirm(Candidate* candidate, UserLimits::Lease* lease) {
   UserLimits::Lease next;
   const LimiterAnswer answer = users_.Take(candidate->user_, candidate->limit_, &next);
   if (answer == LimiterAnswer::kTaken) *lease = std::move(next);
+  if (others_ && others_->shared() && candidate->limit_.rate.on()) {
+    const UserLimit by_rate{.max = 0, .rate = candidate->limit_.rate};
+    others_->NoteRate(by_rate.rate, users_.RoomFor(candidate->user_, by_rate).places);
+  }
   return VerdictOf(answer);
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/rate.h"
+#include "limits/charge_count.h"
 
 namespace rum {
 
@@ -39,8 +40,11 @@ class KeyedLimiter {
     KeyedLimiter* limiter = nullptr;
     uint32_t sessions = 0;
     Bucket bucket;
+    ChargeCount charges;
     // Valid if the key has no session: its position in the queue of idle keys.
     typename std::list<Node*>::iterator idle;
+
+    bool Over(uint64_t now) const { return bucket.Full(now) && !charges.fresh(); }
   };
 
  public:
@@ -77,6 +81,9 @@ class KeyedLimiter {
   explicit KeyedLimiter(Clock clock = NowMicros) : clock_(clock), shards_(new Shard[kShards]) {}
   KeyedLimiter(const KeyedLimiter&) = delete;
 
+  // [main] From here on, rates hold over several processes: see Charges() and Charge().
+  void CountCharges() { counted_ = true; }
+
   // Takes a lease for one more session, after releasing what `lease` held. A refusal is not charged
   // to the rate.
   Answer Take(const View& key, const KeyLimit& limit, Lease* lease) {
@@ -90,11 +97,10 @@ class KeyedLimiter {
         uint64_t{limit.others} + (found == shard.keys.end() ? 0 : found->second.sessions);
     if (limit.max && sessions >= limit.max) return Answer::kTooMany;
     if (found != shard.keys.end()) {
+      if (counted_) found->second.bucket.Bound(limit.rate, now);
       if (!found->second.bucket.Has(limit.rate, now)) return Answer::kTooFast;
     } else {
-      found = shard.keys.emplace(Key(key), Entry{}).first;
-      found->second.limiter = this;
-      found->second.idle = shard.idle.end();
+      found = Add(shard, key);
     }
     Entry& entry = found->second;
     if (entry.idle != shard.idle.end()) {
@@ -102,6 +108,7 @@ class KeyedLimiter {
       entry.idle = shard.idle.end();
     }
     entry.bucket.Take(limit.rate, now);
+    if (counted_ && limit.rate.on()) entry.charges.Add(TokenMicros(limit.rate), spans_);
     if (++entry.sessions == 1) active_.fetch_add(1, std::memory_order_relaxed);
     *lease = Lease(*found);
     return Answer::kTaken;
@@ -118,11 +125,43 @@ class KeyedLimiter {
     auto found = shard.keys.find(key);
     const uint64_t sessions =
         uint64_t{limit.others} + (found == shard.keys.end() ? 0 : found->second.sessions);
-    const Bucket bucket = found == shard.keys.end() ? Bucket() : found->second.bucket;
-    const uint32_t by_rate = bucket.Left(limit.rate, clock_());
+    const uint64_t now = clock_();
+    Bucket none;
+    Bucket& bucket = found == shard.keys.end() ? none : found->second.bucket;
+    if (counted_) bucket.Bound(limit.rate, now);
+    const uint32_t by_rate = bucket.Left(limit.rate, now);
     if (!limit.max) return {by_rate, Answer::kTooFast};
     const auto by_max = static_cast<uint32_t>(limit.max - std::min<uint64_t>(limit.max, sessions));
     return by_max <= by_rate ? Room{by_max, Answer::kTooMany} : Room{by_rate, Answer::kTooFast};
+  }
+
+  // What this process has charged to rates, of at most so many keys. [one thread]
+  std::vector<std::pair<Key, RateCharge>> Charges(size_t most) {
+    std::vector<std::pair<Key, RateCharge>> all;
+    if (spans_.load(std::memory_order_relaxed) == 0) return all;
+    for (size_t i = 0; i < kShards; ++i) {
+      std::lock_guard lock(shards_[i].mutex);
+      const uint64_t now = clock_();
+      for (auto& [key, entry] : shards_[i].keys) {
+        if (all.size() == most) return all;
+        if (auto charge = entry.charges.Publish(entry.bucket.Full(now))) {
+          all.emplace_back(key, *charge);
+        }
+      }
+    }
+    return all;
+  }
+  // Other processes have charged this, since then.
+  void Charge(const View& key, uint64_t micros, uint64_t since) {
+    Shard& shard = ShardOf(key);
+    std::lock_guard lock(shard.mutex);
+    auto found = shard.keys.find(key);
+    if (found == shard.keys.end()) {
+      found = Add(shard, key);
+      found->second.idle = shard.idle.insert(shard.idle.end(), &*found);
+    }
+    found->second.bucket.Charge(micros, since);
+    shard.Tidy(clock_());
   }
 
   // The number of sessions of one key.
@@ -180,7 +219,7 @@ class KeyedLimiter {
     // Removes idle keys whose bucket is full, and the oldest if there are too many. With different
     // rates, buckets do not fill in queue order, but the bound holds.
     void Tidy(uint64_t now) {
-      while (!idle.empty() && (idle.size() > kIdleMost || idle.front()->second.bucket.Full(now))) {
+      while (!idle.empty() && (idle.size() > kIdleMost || idle.front()->second.Over(now))) {
         auto found = keys.find(idle.front()->first);
         idle.pop_front();
         keys.erase(found);
@@ -197,6 +236,14 @@ class KeyedLimiter {
     return shards_[(Hash()(key) >> std::numeric_limits<size_t>::digits / 2) % kShards];
   }
 
+  typename std::unordered_map<Key, Entry, Hash, std::equal_to<>>::iterator Add(Shard& shard,
+                                                                               const View& key) {
+    auto added = shard.keys.emplace(Key(key), Entry{}).first;
+    added->second.limiter = this;
+    added->second.idle = shard.idle.end();
+    return added;
+  }
+
   void GiveBack(Node& node) {
     Shard& shard = ShardOf(node.first);
     std::lock_guard lock(shard.mutex);
@@ -204,7 +251,7 @@ class KeyedLimiter {
     if (--entry.sessions > 0) return;
     active_.fetch_sub(1, std::memory_order_relaxed);
     const uint64_t now = clock_();
-    if (entry.bucket.Full(now)) {
+    if (entry.Over(now)) {
       shard.keys.erase(shard.keys.find(node.first));
     } else {
       entry.idle = shard.idle.insert(shard.idle.end(), &node);
@@ -215,6 +262,8 @@ class KeyedLimiter {
   const Clock clock_;
   const std::unique_ptr<Shard[]> shards_;
   std::atomic<size_t> active_ = 0;
+  bool counted_ = false;
+  std::atomic<uint64_t> spans_ = 0;
 };
 
 }  // namespace rum

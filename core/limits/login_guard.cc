@@ -21,7 +21,8 @@ bool Watches(const LoginGuard::Settings& settings, const SocketAddress& address)
 
 struct LoginGuard::Entry {
   Cidr key;
-  Bucket failures;             // failures left before a block
+  Bucket failures;  // failures left before a block
+  ChargeCount charges;
   uint64_t blocked_until = 0;  // microseconds
   Rate rate;                   // of the most recent settings
   uint32_t under_way = 0;
@@ -37,7 +38,7 @@ struct LoginGuard::Shard {
   using Found = std::unordered_map<Cidr, Entry, Cidr::Hash>::iterator;
 
   bool Over(const Entry& entry, uint64_t now) const {
-    return entry.failures.Full(now) && entry.blocked_until <= now;
+    return entry.failures.Full(now) && entry.blocked_until <= now && !entry.charges.fresh();
   }
   Found Find(const Cidr& key) {
     auto [found, fresh] = addresses.try_emplace(key);
@@ -131,6 +132,7 @@ LoginGuard::Answer LoginGuard::Try(const Settings& settings, const SocketAddress
   auto found = shard.Find(key);
   Entry& entry = found->second;
   entry.rate = settings.failures;
+  entry.failures.Bound(entry.rate, now);
   attempt->guard_ = this;
   attempt->shard_ = &shard;
   attempt->key_ = key;
@@ -165,16 +167,20 @@ bool LoginGuard::Failed(const Settings& settings, const SocketAddress& address, 
   Shard& shard = ShardOf(key);
   std::vector<uint64_t> woken;
   bool blocks = false;
+  uint32_t left = 0;
   {
     std::lock_guard lock(shard.mutex);
     const uint64_t now = clock_();
     auto found = shard.Find(key);
     Entry& entry = found->second;
     entry.rate = settings.failures;
+    entry.failures.Bound(entry.rate, now);
     if (attempt && attempt->shard_ == &shard) shard.Leave(*attempt);
     // Failures of logins that started before the block do not extend it.
     if (entry.blocked_until <= now) {
       entry.failures.Take(settings.failures, now);
+      if (counted_) entry.charges.Add(TokenMicros(settings.failures), spans_);
+      left = entry.failures.Left(settings.failures, now);
       if (!entry.failures.Has(settings.failures, now)) {
         blocks = true;
         entry.blocked_until = now + static_cast<uint64_t>(settings.block.count()) * 1000;
@@ -186,6 +192,7 @@ bool LoginGuard::Failed(const Settings& settings, const SocketAddress& address, 
   }
   for (uint64_t ticket : woken) wake_(ticket);
   if (blocks && others_) others_->NoteBlock(key, settings.block);
+  if (!blocks && others_) others_->NoteRate(settings.failures, left);
   return blocks;
 }
 
@@ -201,6 +208,30 @@ bool LoginGuard::Unblock(const Cidr& key) {
   entry.failures.Refill();
   shard.Rest(found, now);
   return blocked;
+}
+
+KeyCharges LoginGuard::Charges(size_t most) {
+  KeyCharges all;
+  if (spans_.load(std::memory_order_relaxed) == 0) return all;
+  for (size_t i = 0; i < kShards; ++i) {
+    std::lock_guard lock(shards_[i].mutex);
+    const uint64_t now = clock_();
+    for (auto& [key, entry] : shards_[i].addresses) {
+      if (all.size() == most) return all;
+      if (auto charge = entry.charges.Publish(entry.failures.Full(now))) {
+        all.emplace_back(key.text(), *charge);
+      }
+    }
+  }
+  return all;
+}
+
+void LoginGuard::Charge(const Cidr& key, uint64_t micros, uint64_t since) {
+  Shard& shard = ShardOf(key);
+  std::lock_guard lock(shard.mutex);
+  auto found = shard.Find(key);
+  found->second.failures.Charge(micros, since);
+  shard.Rest(found, clock_());
 }
 
 void LoginGuard::Attempt::Release() {

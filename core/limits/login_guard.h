@@ -9,6 +9,7 @@
 
 #include "base/cidr.h"
 #include "base/rate.h"
+#include "limits/charge_count.h"
 
 namespace rum {
 
@@ -84,6 +85,11 @@ class LoginGuard {
   // Ends the block of an address; its failures count from zero. False: it is not blocked here.
   bool Unblock(const Cidr& key);
 
+  // As those of KeyedLimiter, for failures. Addresses are in text form.
+  void CountCharges() { counted_ = true; }
+  KeyCharges Charges(size_t most);
+  void Charge(const Cidr& key, uint64_t micros, uint64_t since);
+
   size_t blocked() const;  // addresses that are blocked now
   size_t watched() const;  // addresses that have an entry
 
@@ -94,6 +100,8 @@ class LoginGuard {
   const Wake wake_;
   OtherNodes* const others_;
   const std::unique_ptr<Shard[]> shards_;
+  bool counted_ = false;
+  std::atomic<uint64_t> spans_ = 0;
 };
 
 }  // namespace rum

@@ -1,5 +1,7 @@
 #include "limits/other_nodes.h"
 
+#include <algorithm>
+
 namespace rum {
 
 void OtherNodes::Share(Events events) {
@@ -44,6 +46,10 @@ bool OtherNodes::Blocks(const Cidr& address) const {
 void OtherNodes::Note(uint64_t sessions, uint32_t limit) {
   if (!shared_ || !limit || sessions * 2 < limit) return;
   if (!noted_.exchange(true)) events_.near_limit();
+}
+
+void OtherNodes::NoteRate(Rate rate, uint32_t left) {
+  if (rate.on()) Note(rate.count - std::min(left, rate.count), rate.count);
 }
 
 void OtherNodes::NoteBlock(const Cidr& address, Millis time) {

@@ -18,6 +18,7 @@
 #include "base/cidr.h"
 #include "base/clock.h"
 #include "base/keyed_hash.h"
+#include "base/rate.h"
 
 namespace rum {
 
@@ -32,6 +33,7 @@ class OtherNodes {
     std::unordered_map<std::string, uint32_t, NameHash, std::equal_to<>> users, addresses;
     std::unordered_set<std::string, NameHash, std::equal_to<>> blocked;
     uint64_t sessions = 0;  // of all users
+    size_t charges = 0;     // keys whose rates others have charged
     size_t nodes = 0;
     uint64_t expires = 0;  // monotonic ms
   };
@@ -58,6 +60,8 @@ class OtherNodes {
 
   // `sessions`: here and elsewhere. From half of a limit on, the next exchange should come early.
   void Note(uint64_t sessions, uint32_t limit);
+  // As Note(), of the logins that are left of a rate here.
+  void NoteRate(Rate rate, uint32_t left);
   void NoteBlock(const Cidr& address, Millis time);
   void NoteUnblock(const Cidr& address);
   void Listen() { noted_ = false; }

@@ -140,8 +140,8 @@ inline constexpr OptionRow kOptionRows[] = {
      "networks that --login-failures never blocks, such as 10.0.0.0/8; may be repeated", true},
 
     {"--share", "REDIS", kShareGroup,
-     "count the connections of users and client addresses over all processes with the same "
-     "redis://HOST:PORT/DB?key=rum:, and block addresses in all (off)"},
+     "count the connections and logins of users and client addresses over all processes with the "
+     "same redis://HOST:PORT/DB?key=rum:, and block addresses in all (off)"},
     {"--share-password-file", "FILE", kShareGroup,
      "the password for --share, in the first line of FILE"},
     {"--share-ca", "FILE", kShareGroup, "CA certificates for --share rediss:, PEM (the system's)"},

@@ -32,7 +32,7 @@ static_assert(Share::kCountFor == 5000);
 }  // namespace
 
 Share::Share(Resolver& resolver, Settings settings, Admission& admission,
-             const AccessControl& access_control, OtherNodes& others)
+             AccessControl& access_control, OtherNodes& others)
     : settings_(std::move(settings)),
       admission_(admission),
       access_control_(access_control),
@@ -43,6 +43,9 @@ Share::Share(Resolver& resolver, Settings settings, Admission& admission,
 Share::~Share() { thread_.Stop(); }
 
 Status Share::Start() {
+  admission_.users().CountCharges();
+  admission_.guard().CountCharges();
+  access_control_.CountCharges();
   others_.Share(
       {.near_limit = [this] { thread_.Post([this] { HurryUp(); }); },
        .blocked =
@@ -118,6 +121,7 @@ void Share::Exchange() {
   pages_ = 0;
   fault_.clear();
   counts_ = std::make_shared<OtherNodes::Counts>();
+  charges_.Begin(micros_);
   others_.Listen();  // what happens from here on may be published too late
   Ask({"TIME"}, [this](const RespReply& time) { OnTime(time); });
   Ask({"ZRANGE", Key("unblocks"), "0", std::to_string(Unblocks::kMost - 1), "WITHSCORES"},
@@ -157,8 +161,12 @@ std::string Share::PageKey(const std::string& node, size_t page) const {
 
 void Share::Publish(uint64_t now) {
   bool complete = true;
-  const auto pages = WritePages(admission_.users().Top(kPublishedMost + 1),
-                                access_control_.TopAddresses(kPublishedMost + 1), &complete);
+  const auto pages = WritePages(
+      {admission_.users().Top(kPublishedMost + 1),
+       access_control_.TopAddresses(kPublishedMost + 1),
+       {admission_.users().Charges(kPublishedMost), access_control_.AddressCharges(kPublishedMost),
+        admission_.guard().Charges(kPublishedMost)}},
+      &complete);
   if (!complete)
     Blame("there are more sessions than are published: those of some users are missing");
   const std::string nodes = Key("nodes"), blocks = Key("blocks");
@@ -243,9 +251,11 @@ void Share::OnFirstPage(const std::string& node, const RespReply& page) {
   if (page.type == Type::kNil) return;
   if (page.type != Type::kText) return Blame(Describe(page));
   const size_t pages = PagesOf(page.text);
-  auto add = [this](const RespReply& one) {
+  auto add = [this, node](const RespReply& one) {
     if (one.type == Type::kNil) return;
-    if (!AddPage(one.text, counts_.get())) Blame("another process publishes what cannot be read");
+    if (!AddPage(one.text, counts_.get(), &charges_.Of(node))) {
+      Blame("another process publishes what cannot be read");
+    }
   };
   ++counts_->nodes;
   if (pages <= 1) return add(page);
@@ -274,6 +284,7 @@ void Share::Finish() {
   counts_->expires = now + kCountFor;
   for (const std::string& address : unblocks_.waiting()) counts_->blocked.erase(address);
   others_.Use(counts_);
+  ChargeOthers();
   former_ = std::move(counts_);
   least_ = std::max(kEarlyLeast, (NowMicros() - micros_) / 1000 * kEarlyShare);
   {
@@ -283,6 +294,19 @@ void Share::Finish() {
   retry_.Reset();
   Report(published_ && fault_.empty(), fault_);
   Arm();
+}
+
+void Share::ChargeOthers() {
+  charges_.Finish(kCountFor * 1000,
+                  [this](RateKind kind, const std::string& key, uint64_t micros, uint64_t since) {
+                    if (kind == RateKind::kUser)
+                      return admission_.users().Charge(key, micros, since);
+                    const auto address = Cidr::Parse(key);
+                    if (!address) return;
+                    if (kind == RateKind::kAddress)
+                      return access_control_.Charge(*address, micros, since);
+                    admission_.guard().Charge(*address, micros, since);
+                  });
 }
 
 void Share::Report(bool up, const std::string& fault) {

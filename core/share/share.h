@@ -21,6 +21,7 @@
 #include "limits/other_nodes.h"
 #include "lookup/redis_connection.h"
 #include "lookup/source_thread.h"
+#include "share/other_charges.h"
 #include "share/unblocks.h"
 
 namespace rum {
@@ -42,8 +43,8 @@ class Share final : private RedisConnection::Owner {
     std::string name;  // of this process; unique
   };
   // [main] All must live longer.
-  Share(Resolver& resolver, Settings settings, Admission& admission,
-        const AccessControl& access_control, OtherNodes& others);
+  Share(Resolver& resolver, Settings settings, Admission& admission, AccessControl& access_control,
+        OtherNodes& others);
   ~Share();
 
   // [main] Starts the thread; once, and before the workers.
@@ -97,6 +98,7 @@ class Share final : private RedisConnection::Owner {
   void AskBlocks(size_t from);
   void OnBlocks(size_t from, const RespReply& addresses);
   void Finish();
+  void ChargeOthers();
   void Report(bool up, const std::string& fault);
   std::string Key(std::string_view name) const { return settings_.server.key + std::string(name); }
   std::string PageKey(const std::string& node, size_t page) const;
@@ -113,7 +115,7 @@ class Share final : private RedisConnection::Owner {
 
   const Settings settings_;
   Admission& admission_;
-  const AccessControl& access_control_;
+  AccessControl& access_control_;
   OtherNodes& others_;
   SourceThread thread_;
 
@@ -137,6 +139,7 @@ class Share final : private RedisConnection::Owner {
   std::vector<Block> blocks_;                         // to publish
   size_t blocks_sent_ = 0;                            // the first of them are under way
   Unblocks unblocks_;
+  OtherCharges charges_;
 
   mutable std::mutex mutex_;  // guards state_
   State state_;

@@ -225,6 +225,74 @@ def _(t):
     until(lambda: redis.ask("ZCARD", "rum:blocks") == "0", 10, "it is gone")
 
 
+@test("A rate of 5 logins counts over three processes: at once, one by one, and without Redis",
+      needs=NEEDS, seconds=180)
+def _(t):
+    redis = Redis(t, fill=False)
+    _, path = server_and_map(t, rest=b"\x80rate=5/1h")
+    three = nodes(t, 3, path, address(redis))
+    places = [here for _, here in three]
+
+    def come(count, pause):
+        crowd = Crowd()
+        crowd.come([places[i % 3] for i in range(count)], pause)
+        crowd.leave()
+        same(set(crowd.codes) - {TOO_MANY}, set(), "refusals")
+        return count - len(crowd.codes)
+
+    in_turn = come(20, 0.2)
+    # A process that has admitted less than half of the rate waits for its next exchange.
+    check(5 <= in_turn <= 9, "one by one: %d" % in_turn)
+    time.sleep(1.5)
+    same(come(9, 0), 0, "none is left anywhere")
+    # Those that a process has admitted are charged to the others once, however often it says so.
+    same([share_of(rum)["sessions"] for rum, _ in three], [0, 0, 0])
+    redis.ask("FLUSHALL")
+    until(lambda: all(processes(rum) == 2 for rum, _ in three), 10, "they know each other again")
+    time.sleep(1.5)
+    same(come(9, 0), 0, "still none")
+
+    # Another user, all at the same moment: each process may admit the rate once, and no more.
+    _, path = server_and_map(t, rest=b"\x80rate=5/3s", user="alice")
+    redis.ask("FLUSHALL")
+    rums = nodes(t, 3, path, "redis://127.0.0.1:%d/1" % redis.port)
+    places = [here for _, here in rums]
+    at_once = come(60, 0)
+    check(5 <= at_once <= 15, "at once: %d" % at_once)
+    begun, admitted = time.monotonic(), 0
+    while time.monotonic() - begun < 12:
+        admitted += come(3, 0.05)
+        time.sleep(0.1)
+    # 20 in the long run, less what was too much at first, and at most the bucket of each more.
+    check(8 <= admitted <= 30, "in twelve seconds after that: %d" % admitted)
+
+    redis.kill()
+    until(lambda: all(processes(rum) == 0 for rum, _ in rums), 12, "alone")
+    time.sleep(3.5)
+    same(come(30, 0), 15, "each has its own rate")
+    t.say("rate of 5, three processes: %d one by one, %d at once, then %d in 12 s of 5/3s" % (
+        in_turn, at_once, admitted))
+
+
+@test("Rates by address and failed logins count over processes, too", needs=NEEDS)
+def _(t):
+    redis = Redis(t, fill=False)
+    _, path = server_and_map(t, rest=b"")
+    (one, here), (two, there) = nodes(t, 2, path, address(redis), "--connection-rate-per-ip", "4/1h",
+                                      "--login-failures", "4/1h,block=1h", "--user-rate", "100/1h")
+    for place in (here, here, there, there):
+        log_in(place, source="127.0.0.5").close()
+        time.sleep(1.2)
+    for place in (here, there):
+        same(log_in(place, source="127.0.0.5"), 1040, "by the rate of the address")
+    for place in (here, there, here):
+        same(log_in(place, word="wrong", source="127.0.0.6"), 1045)
+        time.sleep(1.2)
+    same(one.stats()["limits"]["blocked_addresses"] + two.stats()["limits"]["blocked_addresses"], 0)
+    same(log_in(there, word="wrong", source="127.0.0.6"), 1045, "the fourth failure")
+    until(lambda: share_of(one)["blocked_addresses"] == 1, 5, "it blocks the address")
+
+
 @test("rumctl unblock ends a block in all processes, also in the one that saw the guesses", needs=NEEDS,
       seconds=120)
 def _(t):
@@ -362,7 +430,11 @@ def _(t):
     redis.ask("EVAL", "for i=1,20000 do redis.call('ZADD','rum:blocks',%s,'192.0.2.'..i) end" % soon,
               "0")
     until(lambda: share_of(rum)["blocked_addresses"] == 10000, 10, "as many as are kept")
-    for key in ("rum:nodes", "rum:blocks"):
+    redis.ask("EVAL", "for i=1,2000 do redis.call('ZADD','rum:unblocks',i,'junk'..i) end", "0")
+    done = sum(share_of(rum)[name] for name in ("exchanges", "failures"))
+    until(lambda: sum(share_of(rum)[name] for name in ("exchanges", "failures")) > done + 1, 10,
+          "exchanges go on")
+    for key in ("rum:nodes", "rum:blocks", "rum:unblocks"):
         redis.ask("DEL", key)
         redis.ask("SET", key, "x")
         until(lambda: "WRONGTYPE" in share_of(rum)["fault"], 10, "of another type: " + key)

@@ -67,6 +67,27 @@ TEST(Bucket, KeepsToItsRateInTheLongRun) {
   }
 }
 
+TEST(Bucket, IsChargedWithWhatOthersTakeButNeverForMoreThanTwoPeriods) {
+  const Rate rate = {3, Millis(300)};
+  EXPECT_EQ(TokenMicros(rate), 100'000u);
+  Bucket bucket;
+  const uint64_t now = 1'000'000;
+  bucket.Charge(2 * TokenMicros(rate), now - 50'000);
+  EXPECT_EQ(bucket.Left(rate, now), 1u) << "half a token has come since";
+  EXPECT_EQ(bucket.Left(rate, now + 50'000), 2u);
+  bucket.Charge(5 * TokenMicros(rate), now);
+  EXPECT_EQ(bucket.Left(rate, now), 0u);
+  EXPECT_FALSE(bucket.Has(rate, now + 449'999)) << "what is beyond counts";
+  EXPECT_TRUE(bucket.Has(rate, now + 450'000));
+  for (int i = 0; i < 10; ++i) bucket.Charge(UINT64_MAX, now);
+  bucket.Bound(rate, now);
+  EXPECT_FALSE(bucket.Has(rate, now + 399'999));
+  EXPECT_TRUE(bucket.Has(rate, now + 400'000));
+  EXPECT_TRUE(bucket.Full(now + 600'000));
+  bucket.Bound({}, now);
+  EXPECT_TRUE(bucket.Take({}, now));
+}
+
 TEST(Bucket, WithoutARateGivesAlways) {
   Bucket bucket;
   for (int i = 0; i < 1000; ++i) EXPECT_TRUE(bucket.Take({}, 5));

@@ -94,6 +94,34 @@ TEST_F(LoginGuardTest, AnOperatorEndsABlockAndTheCountBeginsAnew) {
   EXPECT_FALSE(guard.Unblock(At("192.0.2.2"))) << "it has ended by itself";
 }
 
+TEST_F(LoginGuardTest, CountsFailuresOfOtherProcesses) {
+  LoginGuard guard(Clock);
+  const LoginGuard::Settings settings{{5, Millis(5000)}, Millis(30000), {}};
+  EXPECT_FALSE(guard.Failed(settings, At("192.0.2.1")));
+  EXPECT_TRUE(guard.Charges(10).empty()) << "nobody shares";
+  guard.CountCharges();
+  EXPECT_FALSE(guard.Failed(settings, At("192.0.2.1")));
+  ASSERT_EQ(guard.Charges(10).size(), 1u);
+  EXPECT_EQ(guard.Charges(10)[0].first, "192.0.2.1/32");
+  EXPECT_EQ(guard.Charges(10)[0].second.micros, kSecond);
+  const Cidr key = LoginGuard::KeyOf(settings, At("192.0.2.1"));
+  guard.Charge(key, 2 * kSecond, now);
+  EXPECT_TRUE(guard.Failed(settings, At("192.0.2.1"))) << "the fifth of all";
+  EXPECT_TRUE(guard.Unblock(key));
+  // What others count alone blocks nobody: the next failure here does.
+  guard.Charge(key, 100 * kSecond, now);
+  EXPECT_FALSE(guard.Blocks(settings, At("192.0.2.1")));
+  EXPECT_TRUE(guard.Failed(settings, At("192.0.2.1")));
+  now += 100 * kSecond;
+  for (int i = 0; i < 100000; ++i) {
+    guard.Charge(LoginGuard::KeyOf(
+                     settings, At("10." + std::to_string(i >> 16) + "." +
+                                  std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255))),
+                 kSecond, now);
+  }
+  EXPECT_LE(guard.watched(), LoginGuard::kShards * LoginGuard::kAddressesMost);
+}
+
 TEST_F(LoginGuardTest, ForgivesInTime) {
   Guard guard({{5, Millis(60000)}, Millis(30000), {}});
   for (int i = 0; i < 100; ++i) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 namespace rum {
@@ -156,6 +157,78 @@ TEST(Top, OfManyIsFoundWithoutQuadraticWork) {
   EXPECT_EQ(names.Top(0).size(), 0u);
   EXPECT_EQ(names.Top(1).size(), 1u);
   EXPECT_EQ(names.Top(kNames * 2).size(), static_cast<size_t>(kNames));
+}
+
+TEST_F(UserLimitsTest, SaysWhatItHasChargedUntilTheBucketIsFullAndOthersKnow) {
+  const UserLimit two = {0, {2, Millis(2000)}};
+  Lease lease;
+  EXPECT_EQ(Take("alice", two, &lease), Answer::kTaken);
+  EXPECT_TRUE(limits.Charges(10).empty()) << "nobody shares";
+  limits.CountCharges();
+  now += 10 * kSecond;
+  lease.Release();
+  EXPECT_EQ(limits.entries(), 0u);
+  EXPECT_EQ(Take("alice", two, &lease), Answer::kTaken);
+  EXPECT_EQ(Take("bob", {}, &lease), Answer::kTaken) << "without a rate";
+  auto charges = limits.Charges(10);
+  ASSERT_EQ(charges.size(), 1u);
+  EXPECT_EQ(charges[0].first, "alice");
+  EXPECT_EQ(charges[0].second.micros, kSecond);
+  const uint64_t span = charges[0].second.span;
+  EXPECT_GT(span, 0u);
+  EXPECT_EQ(Take("alice", two, &lease), Answer::kTaken);
+  EXPECT_EQ(Take("alice", two, &lease), Answer::kTooFast);
+  EXPECT_EQ(limits.Charges(10)[0].second, (RateCharge{span, 2 * kSecond})) << "a refusal is free";
+  now += kSecond;
+  EXPECT_EQ(Take("alice", two, &lease), Answer::kTaken);
+  now += 10 * kSecond;
+  EXPECT_EQ(limits.Charges(10)[0].second, (RateCharge{span, 3 * kSecond}))
+      << "full by now, but the last login is news";
+  EXPECT_TRUE(limits.Charges(10).empty());
+  EXPECT_EQ(Take("alice", two, &lease), Answer::kTaken);
+  charges = limits.Charges(10);
+  EXPECT_EQ(charges[0].second.micros, kSecond);
+  EXPECT_GT(charges[0].second.span, span);
+}
+
+TEST_F(UserLimitsTest, KeepsAKeyThatOthersDoNotKnowYetWithinItsBound) {
+  limits.CountCharges();
+  for (int i = 0; i < 100000; ++i) {
+    Lease lease;
+    Take("user" + std::to_string(i), {0, {5, Millis(10)}}, &lease);
+  }
+  now += 10 * kSecond;
+  EXPECT_GT(limits.Charges(1000000).size(), 10000u);
+  EXPECT_LE(limits.entries(), (UserLimits::kIdleMost + 1) * UserLimits::kShards);
+  EXPECT_TRUE(limits.Charges(1000000).empty());
+  for (int i = 0; i < 1000; ++i) {
+    Lease lease;
+    Take("other" + std::to_string(i), {}, &lease);
+  }
+  EXPECT_EQ(limits.entries(), 0u);
+}
+
+TEST_F(UserLimitsTest, DeductsWhatOthersHaveCharged) {
+  limits.CountCharges();
+  const UserLimit three = {0, {3, Millis(3000)}};
+  Lease lease;
+  EXPECT_EQ(Take("alice", three, &lease), Answer::kTaken);
+  limits.Charge("alice", 2 * kSecond, now);
+  limits.Charge("bob", kSecond, now - kSecond / 2);
+  EXPECT_EQ(limits.RoomFor("alice", three).places, 0u);
+  EXPECT_EQ(Take("alice", three, &lease), Answer::kTooFast);
+  EXPECT_EQ(limits.RoomFor("bob", three).places, 2u);
+  EXPECT_EQ(limits.Charges(10).size(), 1u) << "what others have charged is not published again";
+  now += kSecond;
+  EXPECT_EQ(Take("alice", three, &lease), Answer::kTaken);
+  // However much it was, one login is possible after a period.
+  limits.Charge("alice", UINT64_MAX, now);
+  EXPECT_EQ(limits.RoomFor("alice", three).places, 0u);
+  now += 4 * kSecond;
+  EXPECT_EQ(Take("alice", three, &lease), Answer::kTaken);
+  lease.Release();
+  for (int i = 0; i < 100000; ++i) limits.Charge("x" + std::to_string(i), kSecond, now);
+  EXPECT_LE(limits.entries(), (UserLimits::kIdleMost + 1) * UserLimits::kShards);
 }
 
 }  // namespace
