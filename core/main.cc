@@ -53,7 +53,7 @@ std::string Lines(const std::string& text) {
 std::string Unreadable(const Settings& settings, const Identity& identity) {
   for (const std::string& path :
        {settings.map, settings.map_password_file, settings.map_token_file, settings.map_ca,
-        settings.share_password_file, settings.share_ca, settings.geo_db,
+        settings.share_password_file, settings.share_ca, settings.share_key_file, settings.geo_db,
         settings.tls.files.certificate, settings.tls.files.key, settings.tls.files.authorities,
         settings.tls.upstream_authorities, settings.stats_token_file}) {
     const int error = path.empty() ? 0 : ErrorOfReadingAs(identity, path);
@@ -95,6 +95,9 @@ int Check(const CommandLine& line) {
     std::fputs(Lines("warning: the source is down: " + source).c_str(), stderr);
   }
   if (auto share = CheckShare(settings); !share) add(share.error().text);
+  if (settings.share && settings.share_key_file.empty()) {
+    std::fputs(Lines("note: " + std::string(kNothingAsked)).c_str(), stdout);
+  }
   if (!settings.geo_db.empty()) {
     if (auto geo = GeoDatabase::Load(settings.geo_db); !geo) {
       add("--geo-db: " + geo.error().text);

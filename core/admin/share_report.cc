@@ -9,12 +9,28 @@
 #include "base/clock.h"
 #include "proxy/proxy.h"
 #include "share/share.h"
+#include "share/share_ask.h"
 
 namespace rum {
 namespace {
 
 double AgeOf(const Share::State& state) {
   return state.read_at ? static_cast<double>(NowMillis() - state.read_at) / 1e3 : 0;
+}
+
+nlohmann::ordered_json QuestionsJson(const ShareAsk* ask) {
+  nlohmann::ordered_json json = {{"configured", ask != nullptr}};
+  if (!ask) return json;
+  const ShareAsk::State state = ask->state();
+  const Questions::Counts& counts = ask->counts();
+  json["up"] = state.up;
+  json["fault"] = state.fault;
+  json["asked"] = counts.asked.load();
+  json["answered"] = counts.answered.load();
+  json["unanswered"] = counts.unanswered.load();
+  json["answers_given"] = counts.given.load();
+  json["messages_dropped"] = counts.dropped.load();
+  return json;
 }
 
 }  // namespace
@@ -43,6 +59,7 @@ nlohmann::ordered_json ShareJson(const Proxy& proxy) {
   json["age_seconds"] = AgeOf(state);
   json["exchanges"] = state.exchanges;
   json["failures"] = state.failures;
+  json["questions"] = QuestionsJson(proxy.share_ask());
   return json;
 }
 
@@ -67,6 +84,21 @@ void WriteShareMetrics(const Proxy& proxy, std::string& out) {
   one("rum_share_exchanges_total", "counter", "Exchanges with other processes", state.exchanges);
   one("rum_share_failures_total", "counter", "Exchanges with other processes that failed",
       state.failures);
+  const ShareAsk* ask = proxy.share_ask();
+  if (!ask) return;
+  const Questions::Counts& counted = ask->counts();
+  one("rum_share_questions_up", "gauge", "1 when other processes can be asked for sessions",
+      int{ask->state().up});
+  one("rum_share_questions_total", "counter", "Questions to other processes", counted.asked.load());
+  one("rum_share_questions_answered_total", "counter", "Questions that were answered",
+      counted.answered.load());
+  one("rum_share_questions_unanswered_total", "counter", "Questions that were not answered",
+      counted.unanswered.load());
+  one("rum_share_answers_total", "counter", "Answers to questions of other processes",
+      counted.given.load());
+  one("rum_share_messages_dropped_total", "counter",
+      "Messages in the channels that were not sealed, old, repeated or too many",
+      counted.dropped.load());
 }
 
 }  // namespace rum

@@ -523,12 +523,30 @@ int32_t TakeShared(const void* key, size_t key_size, void* value, size_t* value_
   return FindShared("take", key, key_size, value, value_size, true);
 }
 
+int32_t FindAnyShared(rum_session* handle, const void* key, size_t key_size) {
+  ScriptedSession* session = Find(handle, "find");
+  if (!session) return RUM_E_STATE;
+  if (!Sensible("find", key, 1) || key_size == 0) return RUM_E_ARGUMENT;
+  if (key_size > RUM_MOST_SHARED_KEY) return RUM_E_LIMIT;
+  return session->FindShared({static_cast<const char*>(key), key_size});
+}
+
+int32_t RemoveShared(rum_session* handle, const void* key, size_t key_size) {
+  ScriptedSession* session = Find(handle, "remove");
+  if (!session) return RUM_NOT_FOUND;
+  if (!Sensible("remove", key, 1) || key_size == 0) return RUM_E_ARGUMENT;
+  if (key_size > RUM_MOST_SHARED_KEY) return RUM_E_LIMIT;
+  return session->RemoveShared({static_cast<const char*>(key), key_size});
+}
+
 const rum_shared kShared = {
     .struct_size = sizeof(rum_shared),
     .reserved = 0,
     .put = PutShared,
     .get = GetShared,
     .take = TakeShared,
+    .find = FindAnyShared,
+    .remove = RemoveShared,
 };
 
 const void* Extension(const char* name) {

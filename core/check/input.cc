@@ -74,11 +74,19 @@ Status PlayWorld(ScriptedHost& host, const TranscriptLine& line, const Captures&
     case Word::kMapBroken:
       host.BreakMap();
       return Ok();
+    case Word::kElsewhereBroken:
+      host.BreakElsewhere();
+      return Ok();
+    case Word::kElsewhere:
     case Word::kMap: {
       auto key = RenderPattern(line.key, captures);
       auto value = RenderPattern(line.pattern, captures);
       if (!key || !value) return (key ? value : key).error();
-      host.AddToMap(*key, *value);
+      if (line.word == Word::kMap) {
+        host.AddToMap(*key, *value);
+      } else {
+        host.AddElsewhere(*key, *value);
+      }
       return Ok();
     }
     default:

@@ -240,6 +240,17 @@ int32_t ScriptedSession::PutShared(std::string_view key, std::string_view value,
   return status == RUM_OK ? status : Refuse("put", status);
 }
 
+int32_t ScriptedSession::FindShared(std::string key) {
+  if (!module_.shared_found) return Refuse("find", RUM_E_UNSUPPORTED);
+  if (Ending() || finding || relay || refusal) return Refuse("find", RUM_E_STATE);
+  finding = std::move(key);
+  return RUM_OK;
+}
+
+int32_t ScriptedSession::RemoveShared(const std::string& key) {
+  return host_.world_->shared.Remove(number_ + 1, key);
+}
+
 int32_t ScriptedSession::Admit(const void* record, size_t size) {
   if (size > RUM_MOST_RECORD) return Refuse("admit", RUM_E_LIMIT);
   if (Ending() || !identified || no_login || refusal) return Refuse("admit", RUM_E_STATE);

@@ -103,7 +103,7 @@ int32_t ScriptedShared::Put(uint64_t session, const std::string& user, std::stri
   });
   constexpr int64_t kTimedPerUser = 256;  // as rum/module.h says
   if (own >= (owner ? int64_t{RUM_MOST_SHARED_ENTRIES} : kTimedPerUser)) return RUM_E_LIMIT;
-  entries_[std::move(key)] = {std::move(value), owner, user, now + lifetime};
+  entries_[std::move(key)] = {std::move(value), owner, user, now + lifetime, false};
   return RUM_OK;
 }
 
@@ -115,7 +115,7 @@ int32_t ScriptedShared::Find(const std::string& key, void* value, size_t* size, 
   std::lock_guard lock(mutex_);
   auto found = entries_.find(key);
   if (found == entries_.end()) return RUM_NOT_FOUND;
-  const Entry& entry = found->second;
+  Entry& entry = found->second;
   if (entry.session == 0 && entry.expires <= now) {
     entries_.erase(found);
     return RUM_NOT_FOUND;
@@ -125,8 +125,19 @@ int32_t ScriptedShared::Find(const std::string& key, void* value, size_t* size, 
     if (*size > room) return RUM_E_LIMIT;
     if (*size) std::memcpy(value, entry.value.data(), *size);
   }
+  entry.seen = true;
   if (take) entries_.erase(found);
   return RUM_FOUND;
+}
+
+int32_t ScriptedShared::Remove(uint64_t session, const std::string& key) {
+  if (key.size() > RUM_MOST_SHARED_KEY) return RUM_E_LIMIT;
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(key);
+  if (found == entries_.end() || found->second.session != session) return RUM_NOT_FOUND;
+  const bool seen = found->second.seen;
+  entries_.erase(found);
+  return seen ? RUM_FOUND : RUM_OK;
 }
 
 void ScriptedShared::EndSession(uint64_t session) {

@@ -53,6 +53,7 @@ class ScriptedShared {
               uint64_t lifetime, uint64_t now);
   int32_t Find(const std::string& key, void* value, size_t* size, bool take,
                uint64_t now);  // [any]
+  int32_t Remove(uint64_t session, const std::string& key);
   void EndSession(uint64_t session);
 
  private:
@@ -61,6 +62,7 @@ class ScriptedShared {
     uint64_t session;  // 0: it expires
     std::string user;
     uint64_t expires;
+    bool seen = false;  // by somebody who looked it up
   };
   std::mutex mutex_;  // guards entries_
   std::map<std::string, Entry> entries_;

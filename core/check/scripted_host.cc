@@ -101,6 +101,12 @@ void ScriptedHost::AddToMap(std::string key, std::string value) {
 
 void ScriptedHost::BreakMap() { world_->map_broken = true; }
 
+void ScriptedHost::AddElsewhere(std::string key, std::string value) {
+  world_->elsewhere[std::move(key)] = std::move(value);
+}
+
+void ScriptedHost::BreakElsewhere() { world_->elsewhere_broken = true; }
+
 void ScriptedHost::HoldAnswers(bool hold) {
   world_->hold_answers = hold;
   if (hold) return;

@@ -122,6 +122,9 @@ class ScriptedHost {
   // With a map, lookups are answered right after the hook. Without one the driver answers them by
   // MapAnswer().
   void AddToMap(std::string key, std::string value);
+  // What other processes share, for find() of rum.shared/1; broken: they do not answer.
+  void AddElsewhere(std::string key, std::string value);
+  void BreakElsewhere();
   void BreakMap();              // every later lookup fails with RUM_E_FAILED
   void HoldAnswers(bool hold);  // delays the answers of the map until HoldAnswers(false)
 

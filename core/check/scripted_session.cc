@@ -293,9 +293,9 @@ bool ScriptedSession::Step() {
     return PumpRelay(RUM_CLIENT) || PumpRelay(RUM_UPSTREAM);
   }
   if (handed && PumpRelay(*handed)) return true;
-  return DeliverLookup() || DeliverAnswer() || FireTimer() || DeliverDrained(RUM_CLIENT) ||
-         DeliverDrained(RUM_UPSTREAM) || Pump(RUM_CLIENT) || Pump(RUM_UPSTREAM) ||
-         CallEnd(RUM_CLIENT) || CallEnd(RUM_UPSTREAM);
+  return DeliverLookup() || DeliverShared() || DeliverAnswer() || FireTimer() ||
+         DeliverDrained(RUM_CLIENT) || DeliverDrained(RUM_UPSTREAM) || Pump(RUM_CLIENT) ||
+         Pump(RUM_UPSTREAM) || CallEnd(RUM_CLIENT) || CallEnd(RUM_UPSTREAM);
 }
 
 bool ScriptedSession::DeliverLookup() {
@@ -305,6 +305,32 @@ bool ScriptedSession::DeliverLookup() {
   auto found = world.map.find(*lookup);
   if (found == world.map.end()) return MapAnswer(RUM_NOT_FOUND, {});
   return MapAnswer(RUM_FOUND, found->second);
+}
+
+// Of this process first, then of the others.
+bool ScriptedSession::DeliverShared() {
+  ScriptedHost::World& world = *host_.world_;
+  if (!finding || world.hold_answers) return false;
+  const std::string key = std::move(*finding);
+  finding.reset();
+  std::string value(RUM_MOST_SHARED_VALUE, '\0');
+  size_t size = value.size();
+  int32_t status = world.shared.Find(key, value.data(), &size, false, host_table::clock);
+  value.resize(status == RUM_FOUND ? size : 0);
+  if (status == RUM_NOT_FOUND && world.elsewhere_broken) status = RUM_E_FAILED;
+  if (auto other = world.elsewhere.find(key);
+      status == RUM_NOT_FOUND && other != world.elsewhere.end()) {
+    status = RUM_FOUND;
+    value = other->second;
+  }
+  auto copy = std::make_unique<uint8_t[]>(value.size());
+  if (!value.empty()) std::memcpy(copy.get(), value.data(), value.size());
+  Run("shared_found", [&] {
+    module_.shared_found(data_, handle(), status, status == RUM_FOUND ? copy.get() : nullptr,
+                         value.size());
+  });
+  std::memset(copy.get(), 0xdd, value.size());
+  return true;
 }
 
 bool ScriptedSession::DeliverAnswer() {
@@ -485,7 +511,7 @@ bool ScriptedSession::CallData(uint32_t side) {
                                    " and consumed none: it would be called again without end");
     s.need = 0;
   }
-  bool waits = lookup || connect || pause || sides[RUM_UPSTREAM].there;
+  bool waits = lookup || finding || connect || pause || sides[RUM_UPSTREAM].there;
   if (size >= limit && size >= s.limit() && !waits) {
     EndWith(side == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL,
             "more bytes than the module's window");
@@ -527,6 +553,7 @@ void ScriptedSession::BeginRelay() {
   relay_begun_ = true;
   timers_.clear();
   lookup.reset();
+  finding.reset();
   DropAnswers();
 }
 
@@ -566,6 +593,7 @@ void ScriptedSession::Finish() {
   DropAnswers();
   timers_.clear();
   lookup.reset();
+  finding.reset();
   connect.reset();
   if ((probe || refusal || module_.session_open) && !refused && module_.session_close) {
     Run("session_close", [&] { module_.session_close(data_, handle(), reason); });

@@ -46,6 +46,8 @@ struct ScriptedHost::World {
   std::map<std::string, std::string> map;
   bool map_there = false;
   bool map_broken = false;
+  std::map<std::string, std::string> elsewhere;  // what other processes share
+  bool elsewhere_broken = false;
   bool hold_answers = false;
   std::mutex mutex;  // for the members below, which any thread may extend
   std::vector<std::string> violations;
@@ -133,6 +135,8 @@ class ScriptedSession {
   int32_t AwaitDrained(uint32_t side, uint64_t below);
   int32_t SetAlpn(uint32_t side, std::string_view list);
   std::string Alpn(uint32_t side) const;  // what is agreed on; empty: none
+  int32_t FindShared(std::string key);
+  int32_t RemoveShared(const std::string& key);
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
   int32_t ForwardUntil(uint32_t from, std::string_view tail);
   int32_t Answered(uint32_t from);
@@ -168,6 +172,7 @@ class ScriptedSession {
   };
   Side sides[2];
   std::optional<std::string> lookup;   // key of the pending lookup
+  std::optional<std::string> finding;  // key of the pending find() of rum.shared/1
   std::optional<std::string> connect;  // address of the pending connect
   bool relay = false;
   std::optional<uint32_t> handed;  // the side of relay_from()
@@ -200,6 +205,7 @@ class ScriptedSession {
   size_t HeldForTail(uint32_t side) const;
   bool StepKeeping();
   bool DeliverLookup();
+  bool DeliverShared();
   bool FireTimer();
   bool DeliverDrained(uint32_t side);
   bool Pump(uint32_t side);

@@ -27,6 +27,8 @@ struct TranscriptLine {
     kTlsPeer,       // side; name: what of it; text, or pattern for bytes
     kMapBroken,
     kMapNone,
+    kElsewhere,  // key, pattern: the value
+    kElsewhereBroken,
     kSession,  // name: the next lines belong to it
     // What happens.
     kOpen,        // number: why rum refuses the client, 0: it does not

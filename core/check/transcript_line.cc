@@ -144,7 +144,7 @@ class LineReader {
 
   Status KeyAndValue() {
     size_t sign = FindOutside(rest_, '=');
-    if (sign == rest_.npos) return Bad("write: map KEY = VALUE");
+    if (sign == rest_.npos) return Bad("write: KEY = VALUE");
     auto key = ParsePattern(TrimLine(rest_.substr(0, sign)), false);
     if (!key) return key.error();
     if (key->empty()) return Bad("the key is missing");
@@ -229,6 +229,10 @@ class LineReader {
       }
       line_.word = Word::kMap;
       return KeyAndValue();
+    }
+    if (word == "elsewhere") {
+      line_.word = rest_ == "broken" ? Word::kElsewhereBroken : Word::kElsewhere;
+      return rest_ == "broken" ? Ok() : KeyAndValue();
     }
     return ReadEvent(word);
   }

@@ -147,9 +147,7 @@ Status Daemon::Start() {
   auto remote = MakeRemoteMap(*settings_, proxy_->resolver());
   if (!remote) return remote.error();
   proxy_->SetRemoteMap(std::move(*remote));
-  auto share = MakeShare(*settings_, *proxy_);
-  if (!share) return share.error();
-  proxy_->SetShare(std::move(*share));
+  if (auto share = MakeShare(*settings_, *proxy_); !share) return share;
   if (auto opened = OpenAdmin(); !opened) return opened;
   if (!origin_.takes_over) {  // otherwise the old process owns it until this one serves
     auto pidfile = Pidfile::Write(settings_->pidfile);
@@ -170,9 +168,7 @@ Status Daemon::Start() {
   BeginInheritedPauses();
   if (auto dropped = DropPrivileges(); !dropped) return dropped;
   if (auto started = StartRemoteMap(); !started) return started;
-  if (proxy_->share()) {
-    if (auto started = proxy_->share()->Start(); !started) return started;
-  }
+  if (auto started = StartShare(*proxy_); !started) return started;
   return proxy_->Start();
 }
 

@@ -1,14 +1,21 @@
 #include "daemon/share_start.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cctype>
 #include <random>
 #include <utility>
 
+#include "base/log.h"
 #include "daemon/secret_file.h"
+#include "module/current_module.h"
 #include "proxy/proxy.h"
+#include "proxy/shared_table.h"
+#include "share/sealed_message.h"
+#include "share/share.h"
+#include "share/share_ask.h"
 
 namespace rum {
 namespace {
@@ -44,21 +51,62 @@ Result<Share::Settings> Prepare(const Settings& settings) {
   return share;
 }
 
+// The secret of --share-key-file.
+Result<std::string> ReadKey(const std::string& path) {
+  auto text = ReadSecret("share-key-file", path);
+  if (!text) return text.error();
+  auto secret = DecodeSecret(*text);
+  if (!secret) {
+    return Error{Fault::kConfig, "--share-key-file: '" + path + "': " + secret.error().text};
+  }
+  struct stat st;
+  if (::stat(path.c_str(), &st) == 0 && (st.st_mode & S_IRWXO)) {
+    return Error{Fault::kConfig,
+                 "--share-key-file: '" + path + "': every user may read or write it; use chmod o="};
+  }
+  return secret;
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Share>> MakeShare(const Settings& settings, Proxy& proxy) {
-  if (!settings.share) return std::unique_ptr<Share>();
+Status MakeShare(const Settings& settings, Proxy& proxy) {
+  if (!settings.share) return Ok();
   auto share = Prepare(settings);
   if (!share) return share.error();
   share->name = UniqueName(settings);
-  return std::make_unique<Share>(proxy.resolver(), std::move(*share), proxy.admission(),
-                                 proxy.access_control(), proxy.other_nodes());
+  if (settings.share_key_file.empty()) {
+    log::Info("{}", kNothingAsked);
+  } else {
+    auto secret = ReadKey(settings.share_key_file);
+    if (!secret) return secret.error();
+    proxy.SetShareAsk(std::make_unique<ShareAsk>(
+        proxy.resolver(), ShareAsk::Settings{.server = share->server,
+                                             .password = share->password,
+                                             .tls = share->tls,
+                                             .name = share->name,
+                                             .module = std::string(CurrentModule()),
+                                             .secret = std::move(*secret),
+                                             .find = FindInSharedTable}));
+  }
+  proxy.SetShare(std::make_unique<Share>(proxy.resolver(), std::move(*share), proxy.admission(),
+                                         proxy.access_control(), proxy.other_nodes()));
+  return Ok();
+}
+
+Status StartShare(Proxy& proxy) {
+  if (proxy.share()) {
+    if (auto started = proxy.share()->Start(); !started) return started;
+  }
+  return proxy.share_ask() ? proxy.share_ask()->Start() : Ok();
 }
 
 Status CheckShare(const Settings& settings) {
   if (!settings.share) return Ok();
   auto share = Prepare(settings);
-  return share ? Ok() : Status(share.error());
+  if (!share) return share.error();
+  if (settings.share_key_file.empty()) return Ok();
+  auto secret = ReadKey(settings.share_key_file);
+  return secret ? Ok() : Status(secret.error());
 }
 
 }  // namespace rum

@@ -2,18 +2,24 @@
 // process may.
 #pragma once
 
-#include <memory>
+#include <string_view>
 
 #include "base/result.h"
 #include "settings/settings.h"
-#include "share/share.h"
 
 namespace rum {
 
 class Proxy;
 
-// [main] nullptr: --share is not given. Errors name the option.
-Result<std::unique_ptr<Share>> MakeShare(const Settings& settings, Proxy& proxy);
+// What is said without --share-key-file.
+inline constexpr std::string_view kNothingAsked =
+    "--share: without --share-key-file, requests to cancel do not reach sessions of other "
+    "processes";
+
+// [main] Gives them to the proxy, if --share is given. Errors name the option.
+Status MakeShare(const Settings& settings, Proxy& proxy);
+// [main] Starts what MakeShare() has made.
+Status StartShare(Proxy& proxy);
 
 // [main] For --check: what MakeShare() would say.
 Status CheckShare(const Settings& settings);

@@ -42,6 +42,7 @@ enum class Hook : uint8_t {
   kProbeOpen,
   kDrained,
   kRefusedOpen,
+  kSharedFound,
 };
 
 inline constexpr std::string_view kHookNames[] = {"",
@@ -68,9 +69,10 @@ inline constexpr std::string_view kHookNames[] = {"",
                                                   "stats",
                                                   "probe_open",
                                                   "drained",
-                                                  "refused_open"};
+                                                  "refused_open",
+                                                  "shared_found"};
 
-static_assert(std::size(kHookNames) == static_cast<size_t>(Hook::kRefusedOpen) + 1);
+static_assert(std::size(kHookNames) == static_cast<size_t>(Hook::kSharedFound) + 1);
 static_assert(std::size(kHookNames) - static_cast<size_t>(Hook::kInit) ==
                   (offsetof(rum_module, lacks) - offsetof(rum_module, init)) / sizeof(void (*)()),
               "a new hook needs a name here and an InHook where it is called");

@@ -151,7 +151,8 @@ bool Dialogue::Step() {
     return true;
   }
   // A module that repeats a refused request would keep its worker in this loop forever.
-  if ((outcome_ || (lookup_ && !asked_map_)) && ++rounds_ > kRoundsMost) {
+  const bool answers = outcome_ || (lookup_ && !asked_map_) || (finding_ && finding_->answer);
+  if (answers && ++rounds_ > kRoundsMost) {
     Close(RUM_CLOSE_MODULE, "the module repeats a refused request");
     return true;
   }
@@ -177,8 +178,12 @@ bool Dialogue::Step() {
     return true;
   }
   if (relay_) return false;
-  if (asked_map_) return FindReset();
+  if (asked_map_ || asks_others()) return FindReset();
   if (lookup_) return LookUp();
+  if (finding_) {
+    StepFinding();
+    return true;
+  }
   if (resumed_) return DeliverResumed();
   if (!rung_.empty()) return DeliverTimer();
   if (pause_) return FindReset();
@@ -378,8 +383,8 @@ bool Dialogue::Deliver(uint32_t which) {
     w.fresh = !w.bytes.empty();
   } else if (w.need && w.need <= size) {
     w.need = 0;  // requests bytes that are already there but not consumed: this would never end
-  } else if (size >= w.most() && !w.forward && !relay_ && !lookup_ && !connect_ && !pause_ &&
-             !connector_.active() && !upstream_open_) {
+  } else if (size >= w.most() && !w.forward && !relay_ && !lookup_ && !finding_ && !connect_ &&
+             !pause_ && !connector_.active() && !upstream_open_) {
     // No pending event could make the module consume them.
     Close(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL,
           "more bytes than the module's window");
@@ -476,7 +481,8 @@ bool Dialogue::Unread(uint32_t which) const {
   if (session_.flow(which).blocked(side(Other(which)))) return true;
   if (which == handed_) return false;
   const Window& w = windows_[which];
-  return pause_ || w.bytes.size() >= w.most() || side(which).waiting() > kHighWater;
+  return pause_ || asks_others() || w.bytes.size() >= w.most() ||
+         side(which).waiting() > kHighWater;
 }
 
 // -- the end --------------------------------------------------------------------------------------

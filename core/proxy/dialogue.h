@@ -21,6 +21,7 @@
 #include "proxy/kept_connections.h"
 #include "proxy/login_pauses.h"
 #include "rum/module.h"
+#include "share/shared_answer.h"
 
 namespace rum {
 
@@ -73,6 +74,7 @@ class Dialogue {
   }
   void OnResumed(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* payload));
   void OnLookedUp(RemoteAnswer answer);
+  void OnSharedFound(SharedAnswer answer);
   void OnPhaseDeadline();  // for connecting, TLS with a server, or the server's first byte
   void OnAnswered();       // bytes were queued for the server, or it has sent some
   void OnLoggedIn() { connector_.LoggedIn(); }  // a direction is relayed for the first time
@@ -99,6 +101,7 @@ class Dialogue {
   int32_t RelayFrom(uint32_t side);
   int32_t TakeBack(uint32_t side);
   int32_t Lookup(std::string_view key);
+  int32_t FindShared(std::string_view key);
   int32_t Identify(std::string_view user);
   int32_t Connect(std::string_view destinations);  // empty: the default ones
   int32_t StartTls(uint32_t side, std::string_view server_name);
@@ -195,6 +198,8 @@ class Dialogue {
   bool LookUp();
   bool LookUpRemotely();
   void DeliverLookup(MapFile::Answer answer, std::string_view value);
+  void StepFinding();
+  void DeliverShared();
   bool DeliverResumed();
   bool DeliverTimer();
   bool DeliverDrained();
@@ -238,6 +243,14 @@ class Dialogue {
   std::unique_ptr<MapWalk> walk_;  // the look-up, if a source is on another machine
   uint64_t asked_map_ = 0;         // the ticket while it waits for an answer
   bool looked_up_ = false;
+  // The find() of "rum.shared/1" that is under way.
+  struct Finding {
+    std::string key;
+    uint64_t ticket = 0;  // while others are asked
+    std::optional<SharedAnswer> answer;
+  };
+  std::unique_ptr<Finding> finding_;
+  bool asks_others() const { return finding_ && finding_->ticket; }
   std::optional<std::vector<Address>> connect_;
   bool gives_up_ = false;  // the upstream that is there, for the one of connect_
   uint8_t connects_ = 0;   // accepted calls of connect()

@@ -241,6 +241,15 @@ const rum_shared kShared = {
     [](const void* key, size_t key_size, void* value, size_t* value_size) {
       return FindShared(key, key_size, value, value_size, true);
     },
+    [](rum_session* s, const void* key, size_t key_size) -> int32_t {
+      if (!key || key_size == 0) return RUM_E_ARGUMENT;
+      if (key_size > RUM_MOST_SHARED_KEY) return RUM_E_LIMIT;
+      return Ask(s, &Dialogue::FindShared, View(key, key_size));
+    },
+    [](rum_session* s, const void* key, size_t key_size) -> int32_t {
+      if (!key || key_size == 0) return RUM_E_ARGUMENT;
+      return Of(s).RemoveShared(View(key, key_size));
+    },
 };
 
 const rum_keep kKeep = {

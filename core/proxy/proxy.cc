@@ -23,6 +23,7 @@
 #include "proxy/worker.h"
 #include "settings/settings.h"
 #include "share/share.h"
+#include "share/share_ask.h"
 #include "upstream/resolver.h"
 #include "upstream/server_health.h"
 
@@ -274,6 +275,7 @@ void Proxy::SetMap(std::shared_ptr<const MapFile> map) {
 void Proxy::SetRemoteMap(std::unique_ptr<RemoteMap> remote) { remote_map_ = std::move(remote); }
 
 void Proxy::SetShare(std::unique_ptr<Share> share) { share_ = std::move(share); }
+void Proxy::SetShareAsk(std::unique_ptr<ShareAsk> ask) { share_ask_ = std::move(ask); }
 
 void Proxy::SetGeo(std::shared_ptr<const GeoDatabase> geo) {
   geo_ = geo;

@@ -38,6 +38,7 @@ class RemoteMap;
 class Resolver;
 class SessionLister;
 class Share;
+class ShareAsk;
 class Worker;
 struct Probe;
 struct Settings;
@@ -102,6 +103,11 @@ class Proxy {
   void SetShare(std::unique_ptr<Share> share);
   Share* share() { return share_.get(); }
   const Share* share() const { return share_.get(); }
+  // [main] Questions to other processes for entries of "rum.shared/1"; before Start(). nullptr:
+  // none is asked.
+  void SetShareAsk(std::unique_ptr<ShareAsk> ask);
+  ShareAsk* share_ask() { return share_ask_.get(); }  // [any]
+  const ShareAsk* share_ask() const { return share_ask_.get(); }
   OtherNodes& other_nodes() { return other_nodes_; }
   const OtherNodes& other_nodes() const { return other_nodes_; }
   // [main] Gives the workers a new country database, nullptr: none; allowed before Start().
@@ -161,7 +167,8 @@ class Proxy {
   OtherNodes other_nodes_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<AccessControl> access_control_;
-  std::unique_ptr<Share> share_;  // uses the resolver and both
+  std::unique_ptr<Share> share_;         // uses the resolver and both
+  std::unique_ptr<ShareAsk> share_ask_;  // uses the resolver
   std::unique_ptr<ServerHealth> server_health_;
   DeadAddresses dead_addresses_;
   ConnectThrottle connect_throttle_;

@@ -349,6 +349,11 @@ void Session::OnLookedUp(RemoteAnswer answer) {
   Converse();
 }
 
+void Session::OnSharedFound(SharedAnswer answer) {
+  dialogue_->OnSharedFound(std::move(answer));
+  Converse();
+}
+
 void Session::End(uint32_t reason, std::string_view text) {
   if (state_ == State::kDialogue) {
     dialogue_->Close(reason, text);

@@ -35,6 +35,7 @@ class Worker;
 struct ServerCounters;
 struct Probe;
 struct RemoteAnswer;
+struct SharedAnswer;
 struct ProxyEnds;
 struct SessionEntry;
 struct SessionFilter;
@@ -107,6 +108,7 @@ class Session final : public rum_session, private Loop::Watcher {
   int32_t Destination(char* text, size_t* size) const;
   int32_t Note(const char* key, const void* value, size_t size);
   int32_t PutShared(std::string_view key, std::string_view value, uint64_t lifetime);
+  int32_t RemoveShared(std::string_view key);
   uint64_t Waiting(uint32_t which) const { return side(which).waiting(); }
   // Serves all other calls; nullptr: the module can request nothing more.
   Dialogue* asking() const;
@@ -115,6 +117,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void OnResolved(std::vector<SocketAddress> addresses);  // the addresses of the connector's name
   void OnResumed(uint64_t ticket, int32_t status, void* payload, void (*drop)(void* payload));
   void OnLookedUp(RemoteAnswer answer);
+  void OnSharedFound(SharedAnswer answer);
   void OnPauseEnded();  // of new logins of its user or server
   void OnSettled();
   void OnLoginDeadline();

@@ -380,6 +380,7 @@ void Dialogue::OnResumed(uint64_t ticket, int32_t status, void* payload,
 void Dialogue::DropAnswers() {
   if (pause_) worker_.DropTicket(pause_);
   if (asked_map_) worker_.DropTicket(asked_map_);
+  if (asks_others()) worker_.DropTicket(finding_->ticket);
   if (!resumed_ || !resumed_->drop) return;
   InHook in(worker_.hook_place, Hook::kDrop, session_.id());
   resumed_->drop(resumed_->payload);

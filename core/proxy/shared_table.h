@@ -12,20 +12,21 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 #include "base/fd.h"
 #include "rum/module.h"
+#include "share/shared_answer.h"
 
 namespace rum {
 
 class SharedTable {
  public:
-  static constexpr uint32_t kSlots = 131072;          // entries; about 100 MiB if all are used
-  static constexpr uint32_t kTimedMost = kSlots / 4;  // of these, those with a lifetime
-  static constexpr uint32_t kOwnedMost = kSlots - kTimedMost;
-  static constexpr uint32_t kPerUser = kOwnedMost / 8;  // entries of sessions, for one user
+  // In cells; an entry has one, and more if it is long. About 110 MiB if all are used.
+  static constexpr uint32_t kOwnedMost = 1048576;       // of entries that end with their session
+  static constexpr uint32_t kTimedMost = 131072;        // of those with a lifetime
+  static constexpr uint32_t kPerUser = kOwnedMost / 8;  // of one user
   static constexpr uint32_t kTimedPerUser = 256;
+  static constexpr uint32_t kCells = kOwnedMost + kTimedMost;
 
   // Who puts an entry: the owning session, and the user who is charged.
   struct Owner {
@@ -53,28 +54,35 @@ class SharedTable {
   // [any] The calls of rum/module.h; they check the sizes, too.
   int32_t Put(const Owner& owner, std::string_view key, std::string_view value, uint64_t lifetime);
   int32_t Find(std::string_view key, void* value, size_t* size, bool take);
+  int32_t Remove(uint64_t session, std::string_view key);
   void End(uint64_t session);
-  uint32_t used();  // entries, including expired ones
+  uint32_t used();  // cells, including those of expired entries
   int fd() const { return memory_.get(); }
 
  private:
   struct Header;
-  struct Slot;
+  struct Cell;
+  struct Rest;
   class Lock;
 
   SharedTable(Fd memory, Header* header);
   static std::unique_ptr<SharedTable> Map(Fd memory);
-  Slot& slot(uint32_t index) const;
+  Cell& cell(uint32_t index) const;
+  Rest& rest(uint32_t index) const;
   void Format(std::string_view module);
   void Clear();
   void Attach();
-  bool Gone(const Slot& slot, uint64_t now);
+  bool Gone(const Cell& entry, uint64_t now);
   bool Alive(uint8_t process);
   void Sweep(uint32_t count, uint64_t now);
   uint32_t Seek(uint64_t hash, std::string_view key, uint64_t now);
-  void Remove(uint32_t index);
-  bool HasRoom(bool timed, uint32_t account, uint64_t now);
-  uint32_t TakeSlot();
+  bool HasRoom(bool timed, uint32_t account, uint32_t cells, uint64_t now);
+  uint32_t TakeCell();
+  void FreeCell(uint32_t index);
+  void Drop(uint32_t index);
+  std::string_view Read(const Cell& entry, char* buffer) const;
+  void Write(Cell& entry, std::string_view bytes);
+  size_t Holds(uint64_t session);
 
   const Fd memory_;
   Header* const header_;
@@ -88,7 +96,11 @@ class SharedTable {
   struct Held {
     uint32_t index, generation;
   };
-  std::unordered_map<uint64_t, std::vector<Held>> sessions_;  // this process's entries
+  std::unordered_multimap<uint64_t, Held> sessions_;  // this process's entries
 };
+
+// [any] What the table of this process has: RUM_FOUND, RUM_NOT_FOUND, or RUM_E_FAILED if that
+// cannot be said.
+SharedAnswer FindInSharedTable(std::string_view key);
 
 }  // namespace rum

@@ -148,6 +148,10 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--share-name", "NAME", kShareGroup,
      "what this machine is called there; rum adds a part of its own for each process (the host "
      "name)"},
+    {"--share-key-file", "FILE", kShareGroup,
+     "a secret that all these processes have, in base64, as from 'openssl rand -base64 32': "
+     "requests "
+     "to cancel then also reach sessions of the others"},
 
     {"-b,--background", nullptr, "Running",
      "run in the background; the command returns when rum accepts clients"},

@@ -55,7 +55,7 @@ struct Settings {
   uint64_t map_cache = 64 << 20;       // bytes, for records of remote sources
   std::string map_password_file, map_token_file, map_ca;
   std::optional<MapSource> share;  // the Redis of --share
-  std::string share_password_file, share_ca, share_name;
+  std::string share_password_file, share_ca, share_name, share_key_file;
   std::string geo_db;  // empty: no country database
   std::optional<Address> stats;
   std::string stats_token_file;  // empty: the statistics need no token

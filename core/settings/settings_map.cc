@@ -60,6 +60,7 @@ void SettingsReader::ReadShare() {
       {"share-password-file", &s_.share_password_file},
       {"share-ca", &s_.share_ca},
       {"share-name", &s_.share_name},
+      {"share-key-file", &s_.share_key_file},
   };
   for (const auto& [name, target] : texts) {
     if (auto text = One(name)) *target = *text;

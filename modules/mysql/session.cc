@@ -8,7 +8,7 @@
 
 #include "mysql/admission.h"
 #include "mysql/capabilities.h"
-#include "mysql/kill_table.h"
+#include "mysql/kill_target.h"
 #include "mysql/reply.h"
 
 namespace rum::mysql {
@@ -75,7 +75,7 @@ bool Session::Greet() {
   Promise promise = PromiseNow(config_, view_.Look(fleet_));
   promised_ = promise.capabilities;
   greeted_as_mysql_ = !ReadVersion(promise.version).mariadb;
-  connection_id_ = KillTable::OfProcess().NextId();
+  connection_id_ = NextConnectionId();
   Greeting greeting;
   greeting.version = std::move(promise.version);
   greeting.connection_id = connection_id_;

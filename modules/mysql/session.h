@@ -145,7 +145,15 @@ class Session {
   size_t CountPlain(Bytes bytes, ClientPacket* next);
   bool GoesOnAsItIs(const ClientPacket& packet) const;
   bool WatchesOn();  // for one more packet
-  bool TranslateKill(Bytes payload);
+
+  // KILL (session_kill.cc).
+  // From here on KILLs find the session by its id, or no longer do.
+  void ShowToKills();
+  void HideFromKills();
+  std::optional<uint32_t> FindTarget(const std::string& key) const;
+  Task<bool> PassKill(ClientPacket packet, std::string whole);
+
+  // Change of user (session_watch.cc).
   bool ExposedByChangeUser() const;
   bool MustWatchToTheEnd() const;
   bool KeepsForeignNonce() const;
@@ -271,11 +279,12 @@ class Session {
   bool keeps_ = false;               // the connection may be kept when the client leaves
   bool reused_ = false;              // it was
   bool renewed_ = false;             // it was, and was of no use
-  bool was_killed_ = false;          // a KILL was sent to it
+  bool was_killed_ = false;          // a KILL may have been sent to it
   bool watches_on_ = true;           // more of the client's packets must be read
   bool watched_to_the_end_ = false;
   uint8_t watched_packets_ = 0;
 
+  std::string kill_key_;                   // of its entry in the shared table; empty: none
   std::string reuse_key_;                  // empty: no connection is taken, and none is kept
   std::optional<Greeting> kept_greeting_;  // of the server, if its connection may be kept
   uint64_t promised_ = 0;                  // the capabilities in our greeting

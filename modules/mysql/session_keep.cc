@@ -7,7 +7,6 @@
 #include "mysql/auth.h"
 #include "mysql/capabilities.h"
 #include "mysql/kept_server.h"
-#include "mysql/kill_table.h"
 #include "mysql/own_login.h"
 #include "mysql/session.h"
 
@@ -242,7 +241,7 @@ Task<bool> Session::HasLeft(size_t size) {
     if (event != Event::kEnded || !d_.client.ended() || d_.closed()) co_return false;
   }
   // Nobody finds it from here on; a KILL that has found it may be on its way still.
-  was_killed_ |= KillTable::OfProcess().Remove(connection_id_);
+  HideFromKills();
   co_return !was_killed_;
 }
 

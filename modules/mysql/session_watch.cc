@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "mysql/admission.h"
-#include "mysql/kill_table.h"
 #include "mysql/session.h"
 
 namespace rum::mysql {
@@ -46,7 +45,7 @@ bool Session::MustWatchToTheEnd() const {
 // After the first login, and after each handled change of user. False: the host refuses.
 bool Session::LetFlow() {
   if (logged_in_) {
-    was_killed_ |= KillTable::OfProcess().Remove(connection_id_);
+    HideFromKills();
   } else {
     d_.Count(rewriting_ ? kRewrittenLogins : kRelayedLogins);
     watched_to_the_end_ = MustWatchToTheEnd() && !Compresses();  // few packets are readable then
@@ -59,9 +58,7 @@ bool Session::LetFlow() {
     Wipe(&*stored_);
     stored_.reset();
   }
-  d_.AtClose([](uint64_t id) { KillTable::OfProcess().Remove(static_cast<uint32_t>(id)); },
-             connection_id_);
-  KillTable::OfProcess().Add(connection_id_, response_.user, upstream_, thread_id_);
+  ShowToKills();
   // Clients that close properly send COM_QUIT. A server that reads a TLS close from any other could
   // take it for unread input and continue the statement.
   d_.EndIsCut(d_.client);
@@ -99,14 +96,13 @@ Script Session::Watch() {
       case ClientPacket::Kind::kPartial:
         wanted = packet.size;
         break;
-      case ClientPacket::Kind::kMayKill:
-        if (TranslateKill(packet.payload)) {
-          d_.client.Consume(packet.size);
-        } else {
-          d_.client.Forward(packet.size);
-        }
+      case ClientPacket::Kind::kMayKill: {
+        std::string whole(bytes.text(), 0, packet.size);
+        const bool passed = co_await PassKill(packet, std::move(whole));
+        if (!passed) co_return;
         watches_on_ = WatchesOn();
         break;
+      }
       case ClientPacket::Kind::kChangeUser:
         if (!co_await ChangeUserBy(packet)) co_return;
         break;
@@ -160,20 +156,6 @@ bool Session::GoesOnAsItIs(const ClientPacket& packet) const {
 }
 
 bool Session::WatchesOn() { return watched_to_the_end_ || ++watched_packets_ < kWatchedPackets; }
-
-// Replaced only for a session of the same user on the same server: other ids, and ids that are not
-// rum's, are for the server to judge.
-bool Session::TranslateKill(Bytes payload) {
-  std::optional<Kill> kill = FindKill(payload);
-  if (!kill) return false;
-  std::optional<uint32_t> thread_id =
-      KillTable::OfProcess().Find(kill->id, response_.user, upstream_);
-  if (!thread_id) return false;
-  d_.Count(kKills);
-  std::string packet = BuildKill(payload, *kill, *thread_id);
-  d_.upstream.Send(Compresses() ? WrapCompressed(packet) : packet);
-  return true;
-}
 
 // Handles a change of user like a login. True: the session continues, as the new user or as before.
 Task<bool> Session::ChangeUserBy(ClientPacket packet) {

@@ -17,12 +17,11 @@ using dialogue::View;
 constexpr uint64_t kCancelTime = 5000;  // ms
 constexpr uint64_t kTurnTime = 20;      // ms
 
-std::optional<CancelTarget> FindTarget(std::string_view id_and_key) {
-  if (!host.shared) return {};
-  const std::string key = SharedKeyOf(id_and_key);
+// In this machine's table.
+std::optional<CancelTarget> FindTarget(const std::string& key) {
+  if (!host.shared || key.empty()) return {};
   std::string value(RUM_MOST_SHARED_VALUE, '\0');
   size_t size = value.size();
-  if (key.empty()) return {};
   if (host.shared->get(key.data(), key.size(), value.data(), &size) != RUM_FOUND) return {};
   return ParseCancelTarget(std::string_view(value).substr(0, size));
 }
@@ -65,15 +64,20 @@ Task<bool> StartTls(Dialogue& d) {
 
 Script Cancel(Dialogue& d, Worker& worker, std::string_view id_and_key) {
   d.Note("request", "cancel");
-  std::optional<CancelTarget> target = FindTarget(id_and_key);
-  if (!target) {
-    d.Count(kUnknownCancels);
-    co_return d.Close(RUM_CLOSE_DENIED, "no session has the key of the cancel request");
-  }
+  const std::string key = SharedKeyOf(id_and_key);
+  std::optional<CancelTarget> target = FindTarget(key);
   d.NoLogin();
   d.client.GoOnAfterEnd(true);  // it need not wait for the answer
   Worker::Turn turn(worker, AddressOf(d));
   if (!co_await AwaitTurn(d, turn)) co_return;
+  if (!target && !key.empty()) {
+    dialogue::SharedValue found = co_await d.FindShared(key);
+    if (found) target = ParseCancelTarget(found.value());
+  }
+  if (!target) {
+    d.Count(kUnknownCancels);
+    co_return d.Close(RUM_CLOSE_DENIED, "no session has the key of the cancel request");
+  }
   d.SetAlpn(d.upstream, {kAlpn});
   Reason failed = co_await d.Connect(target->destination);
   if (failed) co_return;

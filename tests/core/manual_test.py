@@ -125,8 +125,8 @@ class Served:
         self.process = subprocess.Popen(
             ["./rum", "-P", module, "-s", "sock:" + self.path("in"), "-d", "sock:" + self.path("no"),
              "-M", self.path("none.cdb") + ",redis+sock:%s?key={user}" % self.path("no"),
-             "--share", "redis+sock:" + self.path("no"), "-m", "sock:" + self.path("stats"), "-w", "1",
-             "-l", self.log_path, "--log-format", "json", *tls,
+             "--share", "redis+sock:" + self.path("no"), "--share-key-file", self.key_file(),
+             "-m", "sock:" + self.path("stats"), "-w", "1", "-l", self.log_path, "--log-format", "json", *tls,
              "--state-dir", self.path("state")], env=environment(),
             stdin=subprocess.DEVNULL)
         try:
@@ -143,6 +143,11 @@ class Served:
 
     def path(self, name):
         return os.path.join(self.folder, name)
+
+    def key_file(self):
+        with open(os.open(self.path("key"), os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
+            f.write("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n")
+        return self.path("key")
 
     def wait(self, happened):
         end = time.monotonic() + TIMEOUT

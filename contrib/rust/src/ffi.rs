@@ -79,6 +79,8 @@ pub const RUM_MOST_WORKER_POSTS: u32 = 1024;
 pub const RUM_MOST_SHARED_KEY: u32 = 256;
 pub const RUM_MOST_SHARED_VALUE: u32 = 512;
 pub const RUM_MOST_SHARED_ENTRIES: u32 = 8;
+pub const RUM_MOST_SHARED_FINDS: u32 = 64;
+pub const RUM_MOST_SHARED_FINDS_SECOND: u32 = 100;
 pub const RUM_MOST_KEEP_KEY: u32 = 1024;
 pub const RUM_MOST_KEEP_VALUE: u32 = 512;
 pub const RUM_MOST_KEEP_TAIL: u32 = 16;
@@ -292,6 +294,8 @@ pub struct rum_shared {
     >,
     pub get: Option<unsafe extern "C" fn(*const c_void, usize, *mut c_void, *mut usize) -> i32>,
     pub take: Option<unsafe extern "C" fn(*const c_void, usize, *mut c_void, *mut usize) -> i32>,
+    pub find: Option<unsafe extern "C" fn(*mut rum_session, *const c_void, usize) -> i32>,
+    pub remove: Option<unsafe extern "C" fn(*mut rum_session, *const c_void, usize) -> i32>,
 }
 
 #[repr(C)]
@@ -419,6 +423,8 @@ pub struct rum_module {
             *mut *mut c_void,
         ) -> i32,
     >,
+    pub shared_found:
+        Option<unsafe extern "C" fn(*mut c_void, *mut rum_session, i32, *const u8, usize)>,
     pub lacks: u64,
 }
 

@@ -58,6 +58,7 @@ impl Table {
             probe_open: if M::PROBES { Some(probe_open::<M>) } else { None },
             drained: Some(drained::<M>),
             refused_open: if M::REFUSES { Some(refused_open::<M>) } else { None },
+            shared_found: Some(shared_found::<M>),
             lacks: 0,
         })
     }
@@ -315,6 +316,21 @@ unsafe extern "C" fn looked_up<M: Module>(
         _ => Lookup::Unavailable,
     };
     unsafe { with("looked_up", data, session, |m: &mut M, s| m.looked_up(s, answer)) };
+}
+
+unsafe extern "C" fn shared_found<M: Module>(
+    data: *mut c_void,
+    session: *mut rum_session,
+    status: i32,
+    value: *const u8,
+    size: usize,
+) {
+    let answer = match status {
+        RUM_FOUND => Ok(Some(unsafe { bytes_of(value, size) })),
+        RUM_NOT_FOUND => Ok(None),
+        _ => Err(Error::from(status)),
+    };
+    unsafe { with("shared_found", data, session, |m: &mut M, s| m.shared_found(s, answer)) };
 }
 
 unsafe extern "C" fn tls_open<M: Module>(

@@ -139,6 +139,11 @@ pub trait Module: Sized + 'static {
     fn looked_up(&mut self, s: &Session, answer: Lookup<'_>) {
         let _ = (s, answer);
     }
+    /// [worker] The answer to `find_shared()`: the value, or none if no process has one. An error: that
+    /// is unknown.
+    fn shared_found(&mut self, s: &Session, answer: Result<Option<&[u8]>, Error>) {
+        let _ = (s, answer);
+    }
     /// [worker] What has become of `start_tls()`. With an error the session ends after the hook.
     fn tls_open(&mut self, s: &Session, side: Side, outcome: Result<(), Error>) {
         let _ = (s, side, outcome);

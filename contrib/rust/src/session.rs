@@ -516,4 +516,22 @@ impl Session {
             call!(shared.put)(self.raw, k, key.len(), v, value.len(), lifetime.unwrap_or(0))
         })
     }
+    /// Asks all processes that share for what a session has put under this key; the hook
+    /// `shared_found` brings the answer.
+    pub fn find_shared(&self, key: &[u8]) -> Result<(), Error> {
+        Error::of(unsafe {
+            call!(shared.find)(self.raw, key.as_ptr() as *const c_void, key.len())
+        })
+    }
+    /// Removes what this session has put under the key. True: somebody has found it before; false:
+    /// nobody has, and nobody will. None: the session has no such entry.
+    pub fn unshare(&self, key: &[u8]) -> Result<Option<bool>, Error> {
+        let remove = call!(shared.remove);
+        match unsafe { remove(self.raw, key.as_ptr() as *const c_void, key.len()) } {
+            RUM_FOUND => Ok(Some(true)),
+            RUM_OK => Ok(Some(false)),
+            RUM_NOT_FOUND => Ok(None),
+            status => Err(Error::from(status)),
+        }
+    }
 }

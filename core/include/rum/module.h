@@ -36,8 +36,8 @@
  * ORDER OF THE HOOKS
  *   init -> config_new -> worker_start (each worker) -> sessions -> worker_stop -> config_free
  *   session_open -> any of { client_data, upstream_open, upstream_data, looked_up, tls_open,
- *   side_end, timeout, resumed, drained } in the order of events -> session_close, exactly once for
- *   every session_open that returned RUM_OK.
+ *   side_end, timeout, resumed, drained, shared_found } in the order of events -> session_close,
+ *   exactly once for every session_open that returned RUM_OK.
  *   A probe is a session without a client: probe_open replaces session_open; the rest is the same.
  *   A refused client may get a session, too: refused_open replaces session_open.
  *
@@ -164,10 +164,14 @@ RUM_UINT(RUM_CLOSE_MAINTENANCE, 32); /* an operator has taken the destination ou
  *   worker timer    time                                     RUM_MOST_MILLISECONDS, else returns 0
  *                   timers of a worker                       RUM_MOST_WORKER_TIMERS, else 0
  *   post            posts that wait for one worker           RUM_MOST_WORKER_POSTS
- *   put, get, take  bytes of the key                         RUM_MOST_SHARED_KEY
+ *   put, get, take, bytes of the key                         RUM_MOST_SHARED_KEY
+ *   find, remove
  *   put             bytes of the value                       RUM_MOST_SHARED_VALUE
  *                   entries of one session                   RUM_MOST_SHARED_ENTRIES
  *                   lifetime                                 RUM_MOST_MILLISECONDS
+ *   find            those of the process at once that ask    RUM_MOST_SHARED_FINDS, else
+ *                   others                                   shared_found gets RUM_E_FAILED
+ *                   those that begin within a second         RUM_MOST_SHARED_FINDS_SECOND, likewise
  *   keep, want,     bytes of the key                         RUM_MOST_KEEP_KEY
  *   spend
  *   keep            bytes of the value                       RUM_MOST_KEEP_VALUE
@@ -199,6 +203,8 @@ RUM_UINT(RUM_MOST_WORKER_POSTS, 1024);
 RUM_UINT(RUM_MOST_SHARED_KEY, 256);
 RUM_UINT(RUM_MOST_SHARED_VALUE, 512);
 RUM_UINT(RUM_MOST_SHARED_ENTRIES, 8);
+RUM_UINT(RUM_MOST_SHARED_FINDS, 64);
+RUM_UINT(RUM_MOST_SHARED_FINDS_SECOND, 100);
 RUM_UINT(RUM_MOST_FAREWELL, 8);
 RUM_UINT(RUM_MOST_KEEP_KEY, 1024);
 RUM_UINT(RUM_MOST_KEEP_VALUE, 512);
@@ -608,9 +614,12 @@ typedef struct rum_worker_calls {
  * query. Each module sees only its own entries. The table is never on disk, and ends with the last
  * process. Keys may be secrets: they are found by a seeded hash, and never shown. An entry belongs
  * to the session that put it, and is removed when the session ends (session_close has returned) or
- * its process dies; or it has a lifetime, and is removed when that expires. The table holds 98,304
- * entries of the first kind, of which one user (of identify(); before that, one client's address)
- * has an eighth at most, and 32,768 of the second kind, 256 per user: no user can block others. */
+ * its process dies; or it has a lifetime, and is removed when that expires. The table holds
+ * 1,048,576 entries of the first kind, of which one user (of identify(); before that, one client's
+ * address) has an eighth at most, and 131,072 of the second kind, 256 per user: no user can block
+ * others. An entry whose key and value have more than 56 bytes counts as one more for each further
+ * 87 bytes or part of them. With --share and --share-key-file, find() also sees the entries of other
+ * processes, on other machines too. */
 #define RUM_SHARED_1 "rum.shared/1"
 
 typedef struct rum_shared {
@@ -633,6 +642,16 @@ typedef struct rum_shared {
   /* [any] Like get(), and removes the entry: of several simultaneous callers, one gets it. `value`
    * and `value_size` may be NULL, to remove it only. */
   int32_t (*take)(const void *key, size_t key_size, void *value, size_t *value_size);
+  /* [worker] Gets the entry of any session of any process that shares: of this table, else of the
+   * others. The answer comes by shared_found, later; until then the module gets no bytes, as after
+   * lookup(). RUM_E_STATE: one is under way already, or the session closes, relays or is refused.
+   * RUM_E_UNSUPPORTED: the module has no such hook. */
+  int32_t (*find)(rum_session *session, const void *key, size_t key_size);
+  /* [worker] Removes an entry of this session. RUM_FOUND: get() or find() has found it before, here
+   * or in another process, so somebody may still act on it. RUM_OK: nobody has, and nobody will.
+   * RUM_NOT_FOUND: the session has no such entry; take() may have removed it. RUM_E_FAILED: as for
+   * put(); the entry stays until the session ends. Works in session_close, too. */
+  int32_t (*remove)(rum_session *session, const void *key, size_t key_size);
 } rum_shared;
 
 /* The group "rum.keep/1": connections to servers that outlive their session. A module that knows
@@ -834,7 +853,7 @@ typedef struct rum_module {
    * works for a side that is connected and not broken: for last words, such as an error in the
    * module's protocol when rum ends the session. After relay() and relay_from() send nothing: it
    * would land in the middle of the stream. All other calls return RUM_E_STATE, except peer, note,
-   * log, now and metric_add. */
+   * log, now, metric_add and remove. */
   void (*session_close)(void *data, rum_session *session, uint32_t reason);
 
   /* [worker] Writes the error for a client that rum refuses before a session exists. `reason` is
@@ -870,13 +889,20 @@ typedef struct rum_module {
    * error: leads it to that error. `reason` is as in `refusal`. Then client_data, tls_open,
    * timeout, resumed, drained and side_end follow as in any session, and session_close with
    * `reason`; the module ends it by close(), whatever reason it gives. There is no server and no
-   * user: connect, lookup, relay, relay_from, forward, admit, confirm, try_login, no_login and put
+   * user: connect, lookup, relay, relay_from, forward, admit, confirm, try_login, no_login, put and find
    * return RUM_E_STATE, and login_failed does nothing. The session is counted as refused, and for
    * no user. It is short and one of few, see BOUNDS; beyond them, and for a client that rum has no
    * descriptor for, rum asks `refusal`, as it does if this hook returns a negative value: no other
    * hook is called then. Store your own state in *data. NULL hook: rum asks `refusal`. */
   int32_t (*refused_open)(rum_session *session, const void *config, void *worker_data,
                           uint32_t reason, void **data);
+
+  /* [worker] The answer to find() of "rum.shared/1". RUM_FOUND: `value` of `size` bytes.
+   * RUM_NOT_FOUND: no process has such an entry, or no other one is asked and this one has none.
+   * RUM_E_FAILED: that is unknown: not all processes have answered within a second, or two of them
+   * with different values, or a bound is reached. */
+  void (*shared_found)(void *data, rum_session *session, int32_t status, const uint8_t *value,
+                       size_t size);
 
   /* What the servers of this protocol cannot take, RUM_LACKS_...: rum then refuses the options for
    * it, so that nobody finds out by connections that end. */

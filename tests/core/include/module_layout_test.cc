@@ -92,7 +92,8 @@ const std::vector<Layout>& Layouts() {
       {"rum_shared",
        sizeof(rum_shared),
        {MEMBER(rum_shared, struct_size), MEMBER(rum_shared, reserved), MEMBER(rum_shared, put),
-        MEMBER(rum_shared, get), MEMBER(rum_shared, take)}},
+        MEMBER(rum_shared, get), MEMBER(rum_shared, take), MEMBER(rum_shared, find),
+        MEMBER(rum_shared, remove)}},
       {"rum_keep",
        sizeof(rum_keep),
        {MEMBER(rum_keep, struct_size), MEMBER(rum_keep, reserved), MEMBER(rum_keep, forward_until),
@@ -127,7 +128,7 @@ const std::vector<Layout>& Layouts() {
         MEMBER(rum_module, session_close), MEMBER(rum_module, refusal),
         MEMBER(rum_module, stats),         MEMBER(rum_module, probe_open),
         MEMBER(rum_module, drained),       MEMBER(rum_module, refused_open),
-        MEMBER(rum_module, lacks)}},
+        MEMBER(rum_module, shared_found),  MEMBER(rum_module, lacks)}},
   };
   return layouts;
 }

@@ -132,6 +132,58 @@ TEST_F(SharedTableTest, ForgetsWhatHasOutlivedItsTime) {
   EXPECT_EQ(table_->used(), 1u);
 }
 
+TEST_F(SharedTableTest, SaysOfAnEntryThatItsSessionRemovesWhetherSomebodyHasFoundIt) {
+  Put(1, "seen", "x");
+  Put(1, "unseen", "x");
+  Put(1, "gone", "x");
+  Put(1, "timed", "x", kHour);
+  char value[RUM_MOST_SHARED_VALUE];
+  size_t size = 0;
+  EXPECT_EQ(table_->Find("unseen", value, &size, false), RUM_E_LIMIT) << "nobody got the value";
+  EXPECT_TRUE(InAnotherProcess(*table_, [](SharedTable& other) {
+    return Look(other, "seen") == "x" && other.Remove(1, "seen") == RUM_NOT_FOUND;
+  }));
+  Take("gone");
+  EXPECT_EQ(table_->Remove(2, "seen"), RUM_NOT_FOUND);
+  EXPECT_EQ(table_->Remove(1, "seen"), RUM_FOUND);
+  EXPECT_EQ(table_->Remove(1, "unseen"), RUM_OK);
+  EXPECT_EQ(table_->Remove(1, "gone"), RUM_NOT_FOUND);
+  EXPECT_EQ(table_->Remove(1, "timed"), RUM_NOT_FOUND);
+  EXPECT_EQ(table_->used(), 1u);
+  // A new entry has been found by nobody, whatever was in its place.
+  Put(1, "seen", "y");
+  EXPECT_EQ(table_->Remove(1, "seen"), RUM_OK);
+  for (uint32_t i = 0; i < RUM_MOST_SHARED_ENTRIES; ++i) Put(1, std::to_string(i), "x");
+  EXPECT_EQ(Put(1, "more", "x"), RUM_E_LIMIT);
+  EXPECT_EQ(table_->Remove(1, "3"), RUM_OK);
+  EXPECT_EQ(Put(1, "more", "x"), RUM_OK);
+}
+
+TEST_F(SharedTableTest, KeepsLongEntriesInSeveralCellsAndUsesThemAgain) {
+  std::string text;
+  for (int i = 0; i < RUM_MOST_SHARED_VALUE; ++i) text += static_cast<char>(i * 7);
+  for (int round = 0; round < 3; ++round) {
+    for (size_t key = 1; key <= RUM_MOST_SHARED_KEY; key += 51) {
+      for (size_t value : {0u, 1u, 4u, 5u, 55u, 56u, 86u, 87u, 88u, 143u, 144u, 512u}) {
+        const std::string name(key, static_cast<char>('a' + key % 26));
+        ASSERT_EQ(Put(1, name, text.substr(0, value)), RUM_OK);
+        EXPECT_EQ(Get(name), text.substr(0, value));
+        EXPECT_EQ(table_->used(), key + value <= 56 ? 1u : 1u + (key + value - 56 + 86) / 87);
+        table_->End(1);
+        EXPECT_EQ(table_->used(), 0u);
+      }
+    }
+  }
+}
+
+TEST_F(SharedTableTest, CountsALongEntryAsSeveral) {
+  const std::string value(RUM_MOST_SHARED_VALUE, 'v');
+  uint32_t count = 0;
+  while (Put(1, "timed" + std::to_string(count), value, kHour) == RUM_OK) ++count;
+  EXPECT_EQ(count, SharedTable::kTimedPerUser / 7);
+  EXPECT_EQ(Put(1, "short", "x", kHour), RUM_OK);
+}
+
 TEST_F(SharedTableTest, RefusesWhatIsBeyondItsBounds) {
   const std::string key(RUM_MOST_SHARED_KEY, 'k'), value(RUM_MOST_SHARED_VALUE, 'v');
   EXPECT_EQ(Put(1, key, value), RUM_OK);

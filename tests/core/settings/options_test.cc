@@ -335,6 +335,7 @@ const std::map<std::string, Sample>& Samples() {
       {"share-password-file", {"/w", [](auto& s) { return s.share_password_file == "/w"; }}},
       {"share-ca", {"/a", [](auto& s) { return s.share_ca == "/a"; }}},
       {"share-name", {"here", [](auto& s) { return s.share_name == "here"; }}},
+      {"share-key-file", {"/k", [](auto& s) { return s.share_key_file == "/k"; }}},
       {"state-dir", {"/x", [](auto& s) { return s.tls.state_dir == "/x"; }}},
       {"connect-timeout", duration(&Settings::connect_timeout)},
       {"first-byte-timeout", duration(&Settings::first_byte_timeout)},

@@ -1,8 +1,12 @@
 // After the login: KILL, COM_CHANGE_USER, and how long a client is watched.
 #include <gtest/gtest.h>
+#include <rum/module.h>
+
+#include <optional>
+#include <rum/dialogue/host.hpp>
 
 #include "mysql/commands.h"
-#include "mysql/kill_table.h"
+#include "mysql/kill_target.h"
 #include "tls_login.h"
 
 namespace rum::mysql {
@@ -107,9 +111,19 @@ class Watching : public TlsLogin {
 
   uint32_t Other(const std::string& user = "alice", const std::string& peer = "10.1.2.3:3306",
                  uint32_t thread = 4711) {
-    uint32_t id = KillTable::OfProcess().NextId();
-    KillTable::OfProcess().Add(id, user, peer, thread);
+    const uint32_t id = NextConnectionId();
+    host.AddElsewhere(KillKey(id, user, peer), KillValue(thread));
     return id;
+  }
+  // What a KILL of another session finds in this process.
+  static std::optional<uint32_t> Found(uint32_t id, const std::string& user,
+                                       const std::string& peer) {
+    const std::string key = KillKey(id, user, peer);
+    char value[RUM_MOST_SHARED_VALUE];
+    size_t size = sizeof value;
+    const rum_shared& shared = *dialogue::host.shared;
+    if (shared.get(key.data(), key.size(), value, &size) != RUM_FOUND) return {};
+    return ThreadOf({value, size});
   }
 };
 
@@ -211,7 +225,6 @@ TEST_F(Watching, TranslatesAKillOfTheSameUsersSessionOnTheSameServer) {
   host.Feed(RUM_CLIENT, Query("KILL QUERY " + std::to_string(other)));
   EXPECT_EQ(ServerHears(), Query("KILL QUERY 4711"));
   EXPECT_EQ(host.metric("mysql_kills"), 1u);
-  KillTable::OfProcess().Remove(other);
 }
 
 TEST_F(Watching, TranslatesTheBinaryKillAndTheSessionsOwnId) {
@@ -230,21 +243,42 @@ TEST_F(Watching, LeavesEveryOtherKillAsItIs) {
     std::string kill = Query("KILL " + std::to_string(id));
     host.Feed(RUM_CLIENT, kill);
     EXPECT_EQ(ServerHears(), kill);
-    KillTable::OfProcess().Remove(id);
     host.CloseByRum(RUM_CLOSE_KILLED);
   }
   EXPECT_EQ(host.metric("mysql_kills"), 0u);
+}
+
+TEST_F(Watching, AKillThatNobodyCanPlaceGoesToTheServerAsItIs) {
+  Start();
+  LogIn();
+  const std::string kill = Query("KILL " + std::to_string(Other()));
+  host.BreakElsewhere();
+  host.Feed(RUM_CLIENT, kill);
+  EXPECT_EQ(ServerHears(), kill);
+  host.Feed(RUM_CLIENT, Query("SELECT 1"));
+  EXPECT_EQ(ServerHears(), Query("SELECT 1"));
+}
+
+TEST_F(Watching, WhileOthersAreAskedTheNextPacketsWait) {
+  Start();
+  LogIn();
+  const std::string other = std::to_string(Other());
+  host.HoldAnswers(true);
+  host.Feed(RUM_CLIENT, Query("KILL " + other) + Query("SELECT 1"));
+  EXPECT_EQ(ServerHears(), "");
+  host.HoldAnswers(false);
+  EXPECT_EQ(ServerHears(), Query("KILL 4711") + Query("SELECT 1"));
 }
 
 TEST_F(Watching, ASessionThatIsOverIsNotFound) {
   Start();
   LogIn();
   uint32_t id = greeting.connection_id;
-  EXPECT_EQ(KillTable::OfProcess().Find(id, "alice", "10.1.2.3:3306"), 7u);
+  EXPECT_EQ(Found(id, "alice", "10.1.2.3:3306"), 7u);
   for (int i = 0; i < 3; ++i) host.Feed(RUM_CLIENT, Query("x"));
-  EXPECT_TRUE(KillTable::OfProcess().Find(id, "alice", "10.1.2.3:3306"));
+  EXPECT_TRUE(Found(id, "alice", "10.1.2.3:3306"));
   host.CloseByRum(RUM_CLOSE_KILLED);
-  EXPECT_FALSE(KillTable::OfProcess().Find(id, "alice", "10.1.2.3:3306"));
+  EXPECT_FALSE(Found(id, "alice", "10.1.2.3:3306"));
 }
 
 // -- COM_CHANGE_USER ------------------------------------------------------------------------------
@@ -266,7 +300,7 @@ TEST_F(Watching, AfterARewrittenLoginAChangeOfTheUserIsLed) {
   EXPECT_EQ(host.metric("mysql_rewritten_logins"), 1u);
   EXPECT_EQ(host.notes()["changed_to"], "bob");
   EXPECT_EQ(host.user(), "alice");
-  EXPECT_EQ(KillTable::OfProcess().Find(greeting.connection_id, "bob", "10.1.2.3:3306"), 7u);
+  EXPECT_EQ(Found(greeting.connection_id, "bob", "10.1.2.3:3306"), 7u);
 }
 
 TEST_F(Watching, AClientWithoutPluginsIsGivenTheTokenForTheServersNonce) {
@@ -634,9 +668,7 @@ class ChangeOfUser : public Watching {
   void ExpectUntouched() {
     EXPECT_EQ(ServerHears(), "");
     EXPECT_EQ(host.user(), "alice");
-    EXPECT_EQ(KillTable::OfProcess().Find(greeting.connection_id, "alice",
-                                          "unix:/run/mysqld/mysqld.sock"),
-              7u);
+    EXPECT_EQ(Found(greeting.connection_id, "alice", "unix:/run/mysqld/mysqld.sock"), 7u);
     EXPECT_EQ(host.notes().count("changed_to"), 0u);
     host.Feed(RUM_CLIENT, Query("SELECT 1"));
     EXPECT_EQ(ServerHears(), Query("SELECT 1"));

@@ -111,6 +111,12 @@ struct Hook {
       d.looked_up_ = {true, status, {reinterpret_cast<const char*>(value), size}};
     });
   }
+  static void SharedFound(void* data, rum_session*, int32_t status, const uint8_t* value,
+                          size_t size) {
+    Bring(data, [=](Dialogue& d) {
+      d.shared_found_ = {true, status, {reinterpret_cast<const char*>(value), size}};
+    });
+  }
   static void TlsOpen(void* data, rum_session*, uint32_t side, int32_t status) {
     Bring(data, [=](Dialogue& d) { d.tls_[side] = {true, status}; });
   }
@@ -240,6 +246,7 @@ class Hooks {
     table.resumed = Hook::ResumedHook;
     table.session_close = Hook::SessionClose;
     table.drained = Hook::DrainedHook;
+    table.shared_found = Hook::SharedFound;
     if constexpr (kHasProbe) table.probe_open = ProbeOpen;
     if constexpr (kHasRefused) table.refused_open = RefusedOpen;
     if constexpr (kReloads) table.worker_reload = WorkerReload;

@@ -68,6 +68,26 @@ class [[nodiscard]] Record {
   Status status_;
 };
 
+// The answer to FindShared(). The value is valid until the next co_await.
+class [[nodiscard]] SharedValue {
+ public:
+  SharedValue(int32_t status, std::string_view value, Reason reason)
+      : value_(value), reason_(reason), status_(status) {}
+  SharedValue(const SharedValue&) = delete;
+  SharedValue& operator=(const SharedValue&) = delete;
+  // RUM_FOUND; RUM_NOT_FOUND: nobody has it. Otherwise negative: it is unknown, or the session
+  // ends.
+  int32_t status() const { return status_; }
+  explicit operator bool() const { return status_ == RUM_FOUND; }
+  Reason reason() const { return reason_; }  // why the session ends; false: it does not
+  std::string_view value() const RUM_LIFETIMEBOUND { return value_; }
+
+ private:
+  std::string_view value_;
+  Reason reason_;
+  int32_t status_;
+};
+
 // The parts of a record of the map, or of a copy of it; valid as long as the record is.
 class RecordParts {
  public:
@@ -237,6 +257,8 @@ class Dialogue {
 
   // Looks up a key of 1 to 65535 bytes in the user map (-M). Returns a Record.
   auto Lookup(std::string_view key);
+  // find() of "rum.shared/1": in the tables of all processes that share. Returns a SharedValue.
+  auto FindShared(std::string_view key);
   // Connects to "tcp:host:port[,tcp:host:port...]" or "sock:path"; empty: the default destination
   // (-d). Returns a Reason: RUM_CLOSE_BAD_DESTINATION if the address is malformed,
   // RUM_CLOSE_NO_DESTINATION if there is no default, otherwise that of the hook upstream_open.
@@ -289,11 +311,15 @@ class Dialogue {
   int32_t Admit(std::string_view record) const {
     return host.limits ? host.limits->admit(session_, record.data(), record.size()) : RUM_OK;
   }
-  // put() of "rum.shared/1". To look a key up, use host.shared, which needs no session.
+  // put() and remove() of "rum.shared/1". To look a key up in this machine's table only, use
+  // host.shared, which needs no session.
   int32_t Share(std::string_view key, std::string_view value, uint64_t lifetime = 0) const {
     return host.shared ? host.shared->put(session_, key.data(), key.size(), value.data(),
                                           value.size(), lifetime)
                        : RUM_E_UNSUPPORTED;
+  }
+  int32_t RemoveShared(std::string_view key) const {
+    return host.shared ? host.shared->remove(session_, key.data(), key.size()) : RUM_E_UNSUPPORTED;
   }
   // Those of "rum.keep/1". After Keep() the script returns. After Renew() it awaits Connected().
   int32_t Want(std::string_view key) const {
@@ -419,6 +445,7 @@ class Dialogue {
   friend struct FrameWait;
   friend struct TlsWait;
   friend struct LookupWait;
+  friend struct SharedWait;
   friend struct ConnectWait;
   friend struct SleepWait;
   friend struct FirstWait;
@@ -476,7 +503,7 @@ class Dialogue {
     bool there = false;
     int32_t status = 0;
     std::string_view value;
-  } looked_up_;
+  } looked_up_, shared_found_;
   struct {
     bool there = false;
     uint32_t reason = 0;

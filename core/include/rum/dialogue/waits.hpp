@@ -164,6 +164,29 @@ struct LookupWait : WaitFor<LookupWait> {
   std::string_view value;
 };
 
+struct SharedWait : WaitFor<SharedWait> {
+  SharedWait(Dialogue& of_session, std::string_view name) : WaitFor(of_session), key(name) {}
+  bool Start() {
+    d.shared_found_.there = false;
+    if (host.shared) status = host.shared->find(d.session_, key.data(), key.size());
+    return status != RUM_OK;
+  }
+  bool Poll() {
+    if (!std::exchange(d.shared_found_.there, false)) return false;
+    status = d.shared_found_.status;
+    value = d.shared_found_.value;
+    return true;
+  }
+  SharedValue await_resume() {
+    const Reason ends = Result();
+    return SharedValue(ends ? RUM_E_STATE : status, value, ends);
+  }
+
+  const std::string_view key;
+  int32_t status = RUM_E_UNSUPPORTED;
+  std::string_view value;
+};
+
 struct ConnectWait : WaitFor<ConnectWait> {
   ConnectWait(Dialogue& of_session, std::string_view where, bool by_rum)
       : WaitFor(of_session), address(where), begun(by_rum) {}
@@ -383,6 +406,7 @@ auto Side::Frame(Parser parser, size_t at_least) {
 inline auto Side::StartTls(std::string_view server_name) { return TlsWait(d_, *this, server_name); }
 inline auto Side::WhenDrained(uint64_t below) { return DrainWait(d_, *this, below); }
 inline auto Dialogue::Lookup(std::string_view key) { return LookupWait(*this, key); }
+inline auto Dialogue::FindShared(std::string_view key) { return SharedWait(*this, key); }
 inline auto Dialogue::Connect(std::string_view address) {
   return ConnectWait(*this, address, false);
 }
