@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "admin/limits_list.h"
 #include "admin/map_sources.h"
 #include "admin/merge.h"
+#include "admin/pause_request.h"
 #include "admin/statistics.h"
 #include "admin/unblock.h"
 #include "admin/user_history.h"
@@ -266,52 +266,24 @@ void Ready(const Call& call) { SetAdminState(call, AdminState::kReady); }
 void Drain(const Call& call) { SetAdminState(call, AdminState::kDrain); }
 void Maintain(const Call& call) { SetAdminState(call, AdminState::kMaintenance); }
 
-struct PauseOf {
-  LoginPauses::Kind kind;
-  std::string name;
-  bool unknown = false;  // a server that nothing is known to name
-};
-
-// What a pause is of; nullopt: the call was refused.
-std::optional<PauseOf> ReadPause(const Call& call) {
-  auto user = call.request->Get("user"), server = call.request->Get("server");
-  if (user.has_value() == server.has_value() || (user && user->empty())) {
-    Refuse(call, "give either user=NAME or server=ADDRESS");
-    return std::nullopt;
-  }
-  if (user) return PauseOf{LoginPauses::Kind::kUser, std::move(*user)};
-  auto address = ParseAddress(*server);
-  if (!address) {
-    Refuse(call, "server: " + address.error().text);
-    return std::nullopt;
-  }
-  return PauseOf{LoginPauses::Kind::kServer, address->text(), !InUse(call.overview, *address)};
-}
-
 void Pause(const Call& call) {
-  const auto of = ReadPause(call);
-  if (!of) return;
-  Millis time = LoginPauses::kDefault;
-  if (auto text = call.request->Get("time")) {
-    auto parsed = ParseDuration(*text);
-    if (!parsed || parsed->count() <= 0 || *parsed > LoginPauses::kLongest) {
-      return Refuse(call, "the time is at most 10m, such as 30s");
-    }
-    time = *parsed;
-  }
-  const Status begun = call.overview.proxy.pauses().Begin(of->kind, of->name, time);
-  std::string done =
-      Describe(of->kind, of->name) + ": new logins wait, at most " + FormatDuration(time);
+  const auto of = ReadPauseOf(*call.request);
+  if (!of) return Refuse(call, of.error().text);
+  const auto time = ReadPauseTime(*call.request);
+  if (!time) return Refuse(call, time.error().text);
+  const Status begun = call.overview.proxy.pauses().Begin(of->kind, of->name, *time);
   if (!begun) return call.request->Reply(begun, "");
+  std::string done =
+      Describe(of->kind, of->name) + ": new logins wait, at most " + FormatDuration(*time);
   log::Info("by an operator: {}", done);
-  if (of->unknown) done += kNotNamed;
+  if (of->server && !InUse(call.overview, *of->server)) done += kNotNamed;
   ReplyForAll(AskOlder(call), call.request, done);
 }
 
 // After a look at the map, as the user may have been moved just now.
 void Resume(const Call& call) {
-  auto of = ReadPause(call);
-  if (!of) return;
+  auto of = ReadPauseOf(*call.request);
+  if (!of) return Refuse(call, of.error().text);
   Proxy& proxy = call.overview.proxy;
   auto ask = AskOlder(call);
   call.actions->look_at_map([request = call.request, of = std::move(*of), ask, &proxy] {

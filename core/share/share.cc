@@ -168,7 +168,7 @@ void Share::Publish(uint64_t now) {
         admission_.guard().Charges(kPublishedMost)}},
       &complete);
   if (!complete)
-    Blame("there are more sessions than are published: those of some users are missing");
+    Blame("there is more than can be published: sessions or logins of some users are missing");
   const std::string nodes = Key("nodes"), blocks = Key("blocks");
   const std::string time = std::to_string(now);
   Ask({"MULTI"}, [this](const RespReply& reply) {
