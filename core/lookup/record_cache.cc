@@ -103,7 +103,10 @@ RecordCache::Ended RecordCache::Answer(size_t source, std::string_view user, uin
     if (!question) return ended;
     questions_.fetch_sub(1, std::memory_order_relaxed);
     ended.waiters = std::move(question.mapped().waiters);
-    if (answer.kind != Kind::kUnavailable && !question.mapped().outdated) {
+    const bool changed = question.mapped().outdated;
+    ended.outdated = answer.kind != Kind::kUnavailable &&
+                     (changed || question.mapped().epoch != epochs_[source]);
+    if (answer.kind != Kind::kUnavailable && !changed) {
       Store(shard, key, now, question.mapped().epoch, answer.value);
     }
   }

@@ -54,10 +54,11 @@ class RecordCache {
   // [any] The last record, though it has expired, while the source is unavailable.
   bool FindStale(size_t source, std::string_view user, uint64_t now, RemoteAnswer* answer);
   // [any] Ends a question: stores the answer, and returns those who wait for it with what they get.
-  // One that was made invalid meanwhile is used once, and not stored.
+  // `outdated`: it was made invalid meanwhile, and is not stored.
   struct Ended {
     RemoteAnswer answer;
     std::vector<Waiter> waiters;
+    bool outdated = false;
   };
   Ended Answer(size_t source, std::string_view user, uint64_t now, RemoteAnswer answer);
 

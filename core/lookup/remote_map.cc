@@ -99,8 +99,35 @@ void RemoteMap::Answer(size_t source, const std::string& user, RemoteAnswer answ
   } else if (answer.value) {
     Remember(*answer.value);
   }
+  const bool second = s.again.erase(user) > 0;
   RecordCache::Ended ended = cache_.Answer(source, user, NowMillis(), std::move(answer));
+  if (ended.outdated && !second) return AskAgain(source, user, std::move(ended.waiters));
   for (RecordCache::Waiter& waiter : ended.waiters) waiter(ended.answer);
+}
+
+// The record has changed while it was asked for, or a pause has ended: who waits gets what is known
+// after that. Once, so that nobody waits for an end of changes.
+void RemoteMap::AskAgain(size_t source, const std::string& user,
+                         std::vector<RecordCache::Waiter> waiters) {
+  bool begun = false;
+  for (RecordCache::Waiter& waiter : waiters) {
+    RemoteAnswer answer;
+    switch (cache_.Begin(source, user, NowMillis(), waiter, &answer)) {
+      case RecordCache::Ask::kBegun:
+        begun = true;
+        break;
+      case RecordCache::Ask::kJoined:
+        break;
+      case RecordCache::Ask::kFull:
+        answer.why = "too many look-ups are under way";
+        [[fallthrough]];
+      case RecordCache::Ask::kAnswered:
+        waiter(answer);
+    }
+  }
+  if (!begun) return;
+  remotes_[source]->again.insert(user);
+  AskSource(source, user);
 }
 
 void RemoteMap::Forget(std::string_view user) {

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/histogram.h"
@@ -85,6 +86,7 @@ class RemoteMap final : private SourceHost {
     std::atomic<bool> down = false;
     std::atomic<uint64_t> questions = 0, failures = 0;
     std::unordered_map<std::string, uint64_t> asked;  // [look-up thread] users and microseconds
+    std::unordered_set<std::string> again;  // [look-up thread] users whose answer was outdated
   };
 
   // SourceHost
@@ -103,6 +105,7 @@ class RemoteMap final : private SourceHost {
   std::unique_ptr<RemoteSource> Make(size_t source);
   void Run();
   void AskSource(size_t source, const std::string& user);
+  void AskAgain(size_t source, const std::string& user, std::vector<RecordCache::Waiter> waiters);
   void Remember(const std::string& value);
   static void OnDestinationsDue(evutil_socket_t, short, void* self);
 

@@ -16,6 +16,7 @@ from support.certificates import Authority
 from support.harness import Skipped, check, end_with_parent, has, same, test
 from support.net import until
 from support.rum import run_once
+from test_control import ctl
 from test_map_redis import ready, source_of, two_servers, up
 from test_sni import build_map
 
@@ -263,3 +264,33 @@ def _(t):
                             service.source("/v1/{user}"), "--explain", "a/../b?c d")
     has(out, "map")
     same(service.asked[-1], "/v1/a%2F..%2Fb%3Fc%20d")
+
+
+@test("An answer from before the end of a pause is asked for again", needs=NEEDS)
+def _(t):
+    old, new = two_servers(t)
+    asked, go_on = threading.Event(), threading.Event()
+    where = [old]
+
+    def answer(handler, user):
+        record = "%s - %s\n" % (user, where[0])
+        if not asked.is_set():
+            asked.set()
+            go_on.wait(10)
+        handler.reply(200, record)
+
+    service = Service(t, answer)
+    rum, here = front(t, [service.source()], "--map-timeout", "9s", "--control",
+                      "sock:" + t.path("control"), check_descriptors=False)
+    up(rum, service.source())
+    ctl(t, "pause", "server=" + old)
+    got = []
+    waiting = threading.Thread(target=lambda: got.append(login(here, "a.example")))
+    waiting.start()
+    check(asked.wait(10), "the source is asked")
+    where[0] = new
+    ctl(t, "resume", "server=" + old)
+    go_on.set()
+    waiting.join(20)
+    same(got, ["B"], "not where the record led before")
+    same(len(service.asked), 2, "questions")
