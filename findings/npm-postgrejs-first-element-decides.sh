@@ -7,7 +7,7 @@
 # What it means: data is lost on its way in, without an error, and only for some orders of the same elements: a one-letter text
 #   first (type "char", one byte) or a whole number first. WHERE c = ANY($1) misses rows in the same way. As the arrays start at
 #   0, SQL's first element, a[1], is the second, and a[1:2] is cut. Wrap each array in new BindParam(DataTypeOIDs._text, array),
-#   which mends all but the index; in SQL store the slice ($1::text[])[0:], which counts from 1. A Date is sent as a timestamp of the
+#   which covers all but the index; in SQL store the slice ($1::text[])[0:], which counts from 1. A Date is sent as a timestamp of the
 #   client's zone, so it is off by some hours in a timestamptz unless the session has that zone. An "unknown" measurement
 #   (NaN) becomes 0 when it is read.
 # Seen with: node 20.20.2, postgresql-15 15.20-0+deb12u1, npm pg 8.23.1 beside it. postgrejs: {M,L,X,X}, {10,10}, {1,2}, one of two
