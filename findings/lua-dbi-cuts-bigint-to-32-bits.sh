@@ -79,6 +79,7 @@ row('PostgreSQL', '1767225600000', tonumber(1767225600000 & 0xffffffff), '176722
 row('PostgreSQL', 'sum(i) FROM generate_series(1, 100000) i', 705082704, '5000050000')
 row('PostgreSQL', 'NULL::text', nil, nil)
 row('MariaDB', 'CAST(4294967297 AS SIGNED)', 4294967297, '4294967297')
+row('MariaDB', 'CAST(4294967295 AS UNSIGNED)', -1, '4294967295')
 row('MariaDB', "CRC32('a')", -390611389, '3904355907')
 row('MariaDB', "CAST('-05:04:03' AS TIME)", '05:04:03', '-05:04:03')
 row('MariaDB', "CAST('100:04:53' AS TIME)", '100:04:5', '100:04:53')
