@@ -5,7 +5,7 @@
 #   driver without room for a value makes a string of it or raises an error. And NULL is nil, as it is in the PostgreSQL half
 #   of the same library.
 # What it means: ids from sequences beyond 2^31, times as milliseconds, byte counts and sums come back as other numbers,
-#   often plausible ones, and count(*) is right for years. What is written is right: only the reading cuts. With MariaDB an
+#   often plausible ones, and count(*) is right for years. PostgreSQL stores what is written: only the reading cuts. With MariaDB an
 #   outer join's missing row looks like an empty one, and a duration is off by the sign or by a digit. Cast to text in the query
 #   and use math.tointeger(); compare with IS NULL in SQL. (NULL is reported, mwild1/luadbi#66, and mended since.)
 # Seen with: lua-dbi-postgresql, lua-dbi-mysql and lua-dbi-common 0.7.2-4, lua-sql-postgres and lua-sql-mysql 2.6.0-2, lua5.3
@@ -79,6 +79,7 @@ row('PostgreSQL', '1767225600000', tonumber(1767225600000 & 0xffffffff), '176722
 row('PostgreSQL', 'sum(i) FROM generate_series(1, 100000) i', 705082704, '5000050000')
 row('PostgreSQL', 'NULL::text', nil, nil)
 row('MariaDB', 'CAST(4294967297 AS SIGNED)', 4294967297, '4294967297')
+row('MariaDB', 'CAST(4294967295 AS UNSIGNED)', -1, '4294967295')
 row('MariaDB', "CRC32('a')", -390611389, '3904355907')
 row('MariaDB', "CAST('-05:04:03' AS TIME)", '05:04:03', '-05:04:03')
 row('MariaDB', "CAST('100:04:53' AS TIME)", '100:04:5', '100:04:53')

@@ -2,13 +2,13 @@
 # Finding: systemd-socket-proxyd 252, rinetd 0.73, redir 3.3, simpleproxy 3.5 and 6tunnel 0.13 end a connection as soon as the client has sent its last byte, so an answer that comes later is lost; pen 0.34.1 loses a short answer and cuts a long one in the middle, with a clean end.
 #
 # One would guess: a forwarder hands each end of file on to the other side and waits for the second one; the two
-#   directions of a TCP connection end independently of each other, and cat, ssh and HAProxy take them so. None of the
-#   six manuals mentions it.
-# What it means: clients that say "that was all" with shutdown(SHUT_WR), like nc -N, socat, finger, whois-like protocols, rsh, git
-#   and database dumps in a pipe, get an empty answer and no error, and only through the forwarder. A service that
-#   was moved behind a socket unit with systemd-socket-proxyd breaks that way though nothing in it was changed. With pen
-#   the client cannot tell that half of a dump is missing. The server sees a normal end and then a broken pipe. Without half-close all of
-#   them deliver the whole answer.
+#   directions of a TCP connection end independently of each other, and HAProxy takes them so. None of the six manuals
+#   mentions it.
+# What it means: clients that say "that was all" with shutdown(SHUT_WR), as nc -N and socat do, and scripts that pipe a request
+#   through them, get an empty answer and no error, and only through the forwarder. A service that was moved behind a socket
+#   unit with systemd-socket-proxyd breaks that way though nothing in it was changed. With pen the client cannot tell that
+#   half of a dump is missing. The server sees a normal end and then a broken pipe. Without half-close all of them deliver
+#   the whole answer.
 # Seen with: systemd 252.39-1~deb12u2 (systemd-socket-activate in front), rinetd 0.73-1, redir 3.3-1, pen 0.34.1-2+b1,
 #   simpleproxy 3.5-1+b2, 6tunnel 1:0.13-2; a server that reads up to the end of file and answers 0.3 s later with 1,000
 #   or 1,000,000 bytes. pen: 0 of 1,000, then some 300,000 to 800,000 of 1,000,000 (seldom all); the other five: 0 and 0;
