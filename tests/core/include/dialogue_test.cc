@@ -46,6 +46,7 @@ using dialogue::Reason;
 using dialogue::Record;
 using dialogue::Resumed;
 using dialogue::Script;
+using dialogue::SharedValue;
 using dialogue::Task;
 using dialogue::View;
 
@@ -195,8 +196,10 @@ TEST_F(Scripts, FindWhatAnyProcessSharesAndLearnWhoHasSeenTheirs) {
       SharedValue value = co_await d.FindShared(key);
       found.push_back(std::to_string(value.status()) + std::string(value.value()));
     }
-    found.push_back(std::to_string(d.RemoveShared("own")) + std::to_string(d.RemoveShared("own")) +
-                    std::to_string(d.RemoveShared("unseen")));
+    found.emplace_back();
+    for (const char* key : {"own", "own", "unseen"}) {
+      found.back() += std::to_string(d.RemoveShared(key));
+    }
     host.BreakElsewhere();
     SharedValue value = co_await d.FindShared("none");
     found.push_back(value.status() < 0 && !value.reason() ? "unknown" : "known");
