@@ -137,7 +137,7 @@ int32_t ScriptedShared::Remove(uint64_t session, const std::string& key) {
   if (found == entries_.end() || found->second.session != session) return RUM_NOT_FOUND;
   const bool seen = found->second.seen;
   entries_.erase(found);
-  return seen ? RUM_FOUND : RUM_OK;
+  return seen ? RUM_SEEN : RUM_OK;
 }
 
 void ScriptedShared::EndSession(uint64_t session) {

@@ -2,89 +2,30 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <atomic>
 #include <cstring>
-#include <iterator>
 #include <random>
 
 #include "base/clock.h"
 #include "base/keyed_hash.h"
 #include "module/current_module.h"
+#include "proxy/shared_memory.h"
 
 namespace rum {
+
+using namespace shared_memory;
+
 namespace {
 
 constexpr uint64_t kMagic = 0x32646572616873ull;  // "shared2"
-constexpr uint32_t kBuckets = SharedTable::kOwnedMost;
-constexpr uint32_t kAccounts = 65536;  // users with the same hash share one
-constexpr int kProcesses = 64;         // at a time that use the memory
-constexpr uint32_t kSweepAlways = 8;   // cells checked by each put()
-constexpr uint32_t kSweepForRoom = 1024;
-constexpr long kLockNanos = 500'000'000;       // then another process was stopped with the lock
-constexpr size_t kInFirst = 56, kInRest = 87;  // bytes of key and value in a cell
-constexpr size_t kBytesMost = RUM_MOST_SHARED_KEY + RUM_MOST_SHARED_VALUE;
-
-enum Kind : uint8_t { kFree = 0, kEntry = 1, kRest = 2, kTimed = 4, kSeen = 8 };
-
-uint32_t CellsFor(size_t bytes) {
-  return bytes <= kInFirst ? 1 : 1 + static_cast<uint32_t>((bytes - kInFirst - 1) / kInRest + 1);
-}
-
-}  // namespace
-
-// All of it is in shared memory. The processes of a hand-over may have different versions of rum:
-// `layout` tells whether they are compatible.
-struct SharedTable::Header {
-  std::atomic<uint64_t> magic;  // written last
-  uint64_t layout;
-  std::array<uint64_t, 2> hash_key;
-  char module[64];
-  pthread_mutex_t mutex;
-  uint32_t free;               // 1 + first cell of a list; 0: none
-  uint32_t fresh;              // cells from here on are unused
-  uint32_t hand;               // where Sweep() continues
-  uint32_t used[2];            // cells of entries of sessions, and of those with a lifetime
-  uint32_t buckets[kBuckets];  // 1 + a cell
-  uint32_t accounts[2][kAccounts];
-};
-
-// The first cell of an entry, and the others, which have only bytes. The first members are the
-// same.
-struct SharedTable::Cell {
-  uint32_t next;        // in the bucket or the free list: 1 + cell
-  uint32_t generation;  // how often the cell was freed
-  uint8_t kind;
-  uint8_t process;
-  uint16_t key_size, value_size;
-  uint16_t unused;
-  uint64_t hash;
-  uint64_t owner;  // the session; or when it expires, in milliseconds of the machine's clock
-  uint32_t account;
-  uint32_t rest;  // 1 + cell with the next bytes; 0: there are no more
-  uint8_t bytes[kInFirst];
-
-  bool timed() const { return kind & kTimed; }
-  size_t size() const { return std::min<size_t>(size_t{key_size} + value_size, kBytesMost); }
-};
-
-struct SharedTable::Rest {
-  uint32_t next, generation;
-  uint8_t kind;
-  uint8_t bytes[kInRest];
-};
-
-namespace {
-
-constexpr size_t kHeaderBytes = 5 << 20;
+constexpr int kProcesses = 64;                    // at a time that use the memory
+constexpr uint32_t kSweepAlways = 2;              // cells checked by each put()
+constexpr long kLockNanos = 500'000'000;          // then another process was stopped with the lock
 // Without seals the file could shrink, and reading it would end the process.
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
 
@@ -166,16 +107,6 @@ SharedTable::SharedTable(Fd memory, Header* header) : memory_(std::move(memory))
 
 SharedTable::~SharedTable() { ::munmap(header_, kHeaderBytes + sizeof(Cell) * kCells); }
 
-SharedTable::Cell& SharedTable::cell(uint32_t index) const {
-  static_assert(sizeof(Cell) == 96 && sizeof(Rest) == sizeof(Cell));
-  auto* bytes = reinterpret_cast<uint8_t*>(header_) + kHeaderBytes;
-  return reinterpret_cast<Cell*>(bytes)[index % kCells];
-}
-
-SharedTable::Rest& SharedTable::rest(uint32_t index) const {
-  return reinterpret_cast<Rest&>(cell(index));
-}
-
 std::unique_ptr<SharedTable> SharedTable::Map(Fd memory) {
   const size_t size = kHeaderBytes + sizeof(Cell) * kCells;
   void* at =
@@ -230,18 +161,6 @@ void SharedTable::Format(std::string_view module) {
   header.magic.store(kMagic, std::memory_order_release);
 }
 
-void SharedTable::Clear() {
-  Header& header = *header_;
-  for (uint32_t i = 0; i < std::min(header.fresh, kCells); ++i) {
-    const uint32_t generation = cell(i).generation;
-    ::explicit_bzero(&cell(i), sizeof(Cell));
-    cell(i).generation = generation + 1;
-  }
-  header.free = header.fresh = header.hand = header.used[0] = header.used[1] = 0;
-  std::memset(header.buckets, 0, sizeof header.buckets);
-  std::memset(header.accounts, 0, sizeof header.accounts);
-}
-
 // A process holds a lock on one byte of the file, which the kernel releases when the process ends.
 // The number may have belonged to a process that died: removes its entries. Not before the first
 // use, since a lock does not survive fork().
@@ -274,122 +193,6 @@ bool SharedTable::Alive(uint8_t process) {
     if (::fcntl(memory_.get(), F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK) known_alive_ |= bit;
   }
   return known_alive_ & bit;
-}
-
-// An entry with a lifetime outlives its process.
-bool SharedTable::Gone(const Cell& entry, uint64_t now) {
-  return entry.timed() ? entry.owner <= now : !Alive(entry.process);
-}
-
-void SharedTable::Sweep(uint32_t count, uint64_t now) {
-  const uint32_t fresh = std::min(header_->fresh, kCells);
-  for (count = std::min(count, fresh); count > 0; --count) {
-    const uint32_t index = header_->hand >= fresh ? 0 : header_->hand;
-    header_->hand = index + 1;
-    if ((cell(index).kind & kEntry) && Gone(cell(index), now)) Drop(index);
-  }
-}
-
-// 1 + cell; 0: none. The number of steps is bounded, whatever the memory holds.
-uint32_t SharedTable::Seek(uint64_t hash, std::string_view key, uint64_t now) {
-  uint32_t at = header_->buckets[hash % kBuckets];
-  char buffer[kBytesMost];
-  for (uint32_t steps = 0; at != 0 && steps < kCells; ++steps) {
-    const Cell& entry = cell(at - 1);
-    if (entry.hash == hash && entry.key_size == key.size() &&
-        Read(entry, buffer).substr(0, key.size()) == key) {
-      if (!Gone(entry, now)) return at;
-      Drop(at - 1);
-      return 0;
-    }
-    at = entry.next;
-  }
-  return 0;
-}
-
-// The key and the value behind it. `buffer`, of kBytesMost bytes, is used if they are long.
-std::string_view SharedTable::Read(const Cell& entry, char* buffer) const {
-  const size_t size = entry.size();
-  const auto* first = reinterpret_cast<const char*>(entry.bytes);
-  if (size <= kInFirst) return {first, size};
-  std::memcpy(buffer, first, kInFirst);
-  uint32_t at = entry.rest;
-  for (size_t read = kInFirst; read < size && at != 0; read += kInRest) {
-    const Rest& more = rest(at - 1);
-    std::memcpy(buffer + read, more.bytes, std::min(kInRest, size - read));
-    at = more.next;
-  }
-  return {buffer, size};
-}
-
-void SharedTable::Write(Cell& entry, std::string_view bytes) {
-  std::memcpy(entry.bytes, bytes.data(), std::min(bytes.size(), kInFirst));
-  uint32_t* link = &entry.rest;
-  for (size_t written = kInFirst; written < bytes.size(); written += kInRest) {
-    const uint32_t index = TakeCell();
-    Rest& more = rest(index);
-    more.kind = kRest;
-    std::memcpy(more.bytes, bytes.data() + written, std::min(kInRest, bytes.size() - written));
-    *link = index + 1;
-    link = &more.next;
-    *link = 0;
-  }
-}
-
-void SharedTable::Drop(uint32_t index) {
-  Cell& entry = cell(index);
-  uint32_t* link = &header_->buckets[entry.hash % kBuckets];
-  for (uint32_t steps = 0; *link != 0 && *link != index + 1 && steps < kCells; ++steps) {
-    link = &cell(*link - 1).next;
-  }
-  if (*link == index + 1) *link = entry.next;
-  const uint32_t cells = CellsFor(entry.size());
-  header_->used[entry.timed()] -= cells;
-  header_->accounts[entry.timed()][entry.account % kAccounts] -= cells;
-  uint32_t more = entry.rest;
-  for (uint32_t left = cells - 1; left > 0 && more != 0; --left) {
-    const uint32_t next = rest(more - 1).next;
-    FreeCell(more - 1);
-    more = next;
-  }
-  FreeCell(index);
-}
-
-uint32_t SharedTable::TakeCell() {
-  if (header_->free == 0) return header_->fresh++;
-  const uint32_t index = header_->free - 1;
-  header_->free = cell(index).next;
-  return index;
-}
-
-void SharedTable::FreeCell(uint32_t index) {
-  Cell& freed = cell(index);
-  const uint32_t generation = freed.generation;
-  ::explicit_bzero(&freed, sizeof freed);
-  freed.generation = generation + 1;
-  freed.next = std::exchange(header_->free, index + 1);
-}
-
-// Of both kinds together there are never more than kCells, so that one is free then.
-bool SharedTable::HasRoom(bool timed, uint32_t account, uint32_t cells, uint64_t now) {
-  auto fits = [&] {
-    return header_->used[timed] + cells <= (timed ? kTimedMost : kOwnedMost) &&
-           header_->accounts[timed][account] + cells <= (timed ? kTimedPerUser : kPerUser);
-  };
-  if (fits()) return true;
-  Sweep(kSweepForRoom, now);
-  return fits();
-}
-
-// How many entries of the session are still there; forgets the others.
-size_t SharedTable::Holds(uint64_t session) {
-  size_t count = 0;
-  for (auto [at, end] = sessions_.equal_range(session); at != end;) {
-    const bool there = cell(at->second.index).generation == at->second.generation;
-    count += there;
-    at = there ? std::next(at) : sessions_.erase(at);
-  }
-  return count;
 }
 
 // -- the calls ------------------------------------------------------------------------------------
@@ -431,11 +234,7 @@ int32_t SharedTable::Put(const Owner& owner, std::string_view key, std::string_v
   entry.process = static_cast<uint8_t>(process_);
   entry.key_size = static_cast<uint16_t>(key.size());
   entry.value_size = static_cast<uint16_t>(value.size());
-  char buffer[kBytesMost];
-  key.copy(buffer, key.size());
-  value.copy(buffer + key.size(), value.size());
-  Write(entry, {buffer, key.size() + value.size()});
-  ::explicit_bzero(buffer, key.size() + value.size());
+  Write(entry, key, value);
   entry.next = std::exchange(header_->buckets[hash % kBuckets], index + 1);
   header_->used[timed] += cells;
   header_->accounts[timed][account] += cells;
@@ -478,7 +277,7 @@ int32_t SharedTable::Remove(uint64_t session, std::string_view key) {
   const bool seen = entry.kind & kSeen;
   Drop(found - 1);
   Holds(session);
-  return seen ? RUM_FOUND : RUM_OK;
+  return seen ? RUM_SEEN : RUM_OK;
 }
 
 void SharedTable::End(uint64_t session) {

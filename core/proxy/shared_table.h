@@ -81,7 +81,7 @@ class SharedTable {
   void FreeCell(uint32_t index);
   void Drop(uint32_t index);
   std::string_view Read(const Cell& entry, char* buffer) const;
-  void Write(Cell& entry, std::string_view bytes);
+  void Write(Cell& entry, std::string_view key, std::string_view value);
   size_t Holds(uint64_t session);
 
   const Fd memory_;

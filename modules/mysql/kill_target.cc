@@ -69,7 +69,9 @@ bool IsLocalServer(std::string_view server) {
 }
 
 std::string KillKey(uint32_t id, std::string_view user, std::string_view server) {
-  std::string key = "k";
+  std::string key;
+  key.reserve(7 + user.size() + server.size() + kPlaceSize);
+  key += 'k';
   AppendNumber(key, id, 4);
   AppendNumber(key, static_cast<uint32_t>(user.size()), 2);
   key.append(user).append(server);

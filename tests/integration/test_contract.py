@@ -13,8 +13,10 @@ from support.build import SOURCE, SUPPORT
 from support.certificates import Authority
 from support.harness import check, has, same, test
 from support.net import connect
+from support.redis import Redis
 from support.rum import run_once
 from test_redirect import tcp
+from test_share_ask import key_file
 from test_sni import build_map
 
 
@@ -93,6 +95,11 @@ def _(t):
     new = Client(t, here)
     same(new.ask("get old"), "get 0 value")
     same(new.ask("get gone"), "get 0 value")
+    same(new.ask("find old"), "find 0 value")
+    same(new.ask("find none"), "find 1")
+    same(new.ask("remove old"), "remove 1")
+    same(old.ask("put unseen value"), "put 0")
+    same(old.ask("remove unseen"), "remove 0")
     same(new.ask("put new value"), "put 0")
     same(old.ask("get new"), "get 0 value")
     same(old.ask("put late value"), "put 0")
@@ -107,6 +114,28 @@ def _(t):
     net.until(lambda: new.ask("get old") == "get 1", 10 * t.scale,
               lambda: "those of the last session go as well")
     same(new.ask("take stays"), "take 0 value")
+
+
+@test("A find asks other processes, of this module only, and is one at a time", seconds=90)
+def _(t):
+    redis, key = Redis(t, fill=False), key_file(t)
+    module = build_module(t)
+
+    def node(*arguments):
+        here = tcp()
+        rum = t.rum("-s", here, "-P", module, "--share", "redis://127.0.0.1:%d/" % redis.port,
+                    "--share-key-file", key, *arguments)
+        net.until(lambda: rum.stats()["share"]["questions"]["up"], 20, "it can ask")
+        return Client(t, here)
+    one, two = node("--workers", "2"), node("--workers", "2")
+    same(one.ask("put key " + "v" * 500), "put 0")
+    same(two.ask("get key"), "get 1")
+    same(two.ask("find key"), "find 0 " + "v" * 500)
+    same(one.ask("remove key"), "remove 2", "found before")
+    same(two.ask("find key"), "find 1")
+    same(two.ask("find " + "k" * 257), "find -3")
+    same(two.ask("twice key"), "twice -2")
+    same(two.read(), "find 1")
 
 
 @test("What a process that was killed has shared is not found any more")

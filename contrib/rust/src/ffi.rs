@@ -20,6 +20,7 @@ pub const RUM_E_FAILED: i32 = -6;
 pub const RUM_E_AGAIN: i32 = -7;
 pub const RUM_FOUND: i32 = 0;
 pub const RUM_NOT_FOUND: i32 = 1;
+pub const RUM_SEEN: i32 = 2;
 pub const RUM_END: i32 = 0;
 pub const RUM_KEEP: i32 = 1;
 pub const RUM_LOG_ERROR: u32 = 0;

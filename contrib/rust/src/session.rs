@@ -528,7 +528,7 @@ impl Session {
     pub fn unshare(&self, key: &[u8]) -> Result<Option<bool>, Error> {
         let remove = call!(shared.remove);
         match unsafe { remove(self.raw, key.as_ptr() as *const c_void, key.len()) } {
-            RUM_FOUND => Ok(Some(true)),
+            RUM_SEEN => Ok(Some(true)),
             RUM_OK => Ok(Some(false)),
             RUM_NOT_FOUND => Ok(None),
             status => Err(Error::from(status)),

@@ -90,6 +90,7 @@ RUM_INT(RUM_E_AGAIN, -7);       /* the session is paused; ask again when `resume
 /* Status of looked_up, and of calls that look something up. */
 RUM_INT(RUM_FOUND, 0);
 RUM_INT(RUM_NOT_FOUND, 1);
+RUM_INT(RUM_SEEN, 2); /* of remove(): it was there, and somebody had found it */
 /* Answer of side_end. */
 RUM_INT(RUM_END, 0);
 RUM_INT(RUM_KEEP, 1);
@@ -647,7 +648,7 @@ typedef struct rum_shared {
    * lookup(). RUM_E_STATE: one is under way already, or the session closes, relays or is refused.
    * RUM_E_UNSUPPORTED: the module has no such hook. */
   int32_t (*find)(rum_session *session, const void *key, size_t key_size);
-  /* [worker] Removes an entry of this session. RUM_FOUND: get() or find() has found it before, here
+  /* [worker] Removes an entry of this session. RUM_SEEN: get() or find() has found it before, here
    * or in another process, so somebody may still act on it. RUM_OK: nobody has, and nobody will.
    * RUM_NOT_FOUND: the session has no such entry; take() may have removed it. RUM_E_FAILED: as for
    * put(); the entry stays until the session ends. Works in session_close, too. */

@@ -105,6 +105,8 @@ impl Tour {
             "share" => say(s, format!("{:?}", s.share(b"key", rest.as_bytes(), None))),
             "shared" => say(s, format!("{:?}", rum::shared(b"key").map(|v| v.map(|v| v.len())))),
             "take" => say(s, format!("{:?}", rum::take_shared(b"key"))),
+            "find" => say(s, format!("{:?}", s.find_shared(rest.as_bytes()))),
+            "unshare" => say(s, format!("{:?}", s.unshare(rest.as_bytes()))),
             "bye" => s.close(Reason::CLIENT, "bye"),
             _ => say(s, "what?"),
         }
@@ -194,6 +196,9 @@ impl rum::Module for Tour {
             }
             other => say(s, format!("{:?}", other)),
         }
+    }
+    fn shared_found(&mut self, s: &Session, answer: Result<Option<&[u8]>, Error>) {
+        say(s, format!("{:?}", answer.map(|v| v.map(|v| v.len()))));
     }
     fn upstream_open(&mut self, s: &Session, outcome: Result<(), Reason>) {
         say(s, format!("{:?}", outcome.is_ok()));

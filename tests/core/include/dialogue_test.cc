@@ -46,6 +46,7 @@ using dialogue::Reason;
 using dialogue::Record;
 using dialogue::Resumed;
 using dialogue::Script;
+using dialogue::SharedValue;
 using dialogue::Task;
 using dialogue::View;
 
@@ -184,6 +185,50 @@ TEST_F(Scripts, SayWhatTheyWantWhenSomethingFails) {
   host.ConnectOutcome(0);
   host.Feed(RUM_UPSTREAM, "\xff");
   EXPECT_EQ(host.closed(), RUM_CLOSE_UPSTREAM_PROTOCOL) << "a frame that is bad";
+}
+
+TEST_F(Scripts, FindWhatAnyProcessSharesAndLearnWhoHasSeenTheirs) {
+  std::vector<std::string> found;
+  script = [&](Dialogue& d) -> Script {
+    d.Share("own", "mine");
+    d.Share("unseen", "mine");
+    for (const char* key : {"own", "other", "none"}) {
+      SharedValue value = co_await d.FindShared(key);
+      found.push_back(std::to_string(value.status()) + std::string(value.value()));
+    }
+    found.emplace_back();
+    for (const char* key : {"own", "own", "unseen"}) {
+      found.back() += std::to_string(d.RemoveShared(key));
+    }
+    host.BreakElsewhere();
+    SharedValue value = co_await d.FindShared("none");
+    found.push_back(value.status() < 0 && !value.reason() ? "unknown" : "known");
+    SharedValue bad = co_await d.FindShared("");
+    found.push_back(std::to_string(bad.status() == RUM_E_ARGUMENT));
+    d.Close(RUM_CLOSE_DENIED);
+  };
+  ASSERT_TRUE(host.Start());
+  host.AddElsewhere("own", "theirs");
+  host.AddElsewhere("other", "theirs");
+  host.Open();
+  const std::string none = std::to_string(RUM_NOT_FOUND), ok = std::to_string(RUM_OK);
+  const std::string yes = std::to_string(RUM_FOUND), seen = std::to_string(RUM_SEEN);
+  EXPECT_EQ(found, (std::vector<std::string>{yes + "mine", yes + "theirs", none, seen + none + ok,
+                                             "unknown", "1"}));
+}
+
+TEST_F(Scripts, AFindEndsWithItsSession) {
+  std::vector<uint32_t> reasons;
+  script = [&](Dialogue& d) -> Script {
+    SharedValue value = co_await d.FindShared("key");
+    reasons.push_back(value.reason().number());
+  };
+  ASSERT_TRUE(host.Start());
+  host.HoldAnswers(true);
+  host.Open();
+  EXPECT_TRUE(reasons.empty());
+  host.CloseByRum(RUM_CLOSE_KILLED);
+  EXPECT_EQ(reasons, std::vector<uint32_t>{RUM_CLOSE_KILLED});
 }
 
 TEST_F(Scripts, TellNotFoundFromUnavailable) {

@@ -145,7 +145,7 @@ TEST_F(SharedTableTest, SaysOfAnEntryThatItsSessionRemovesWhetherSomebodyHasFoun
   }));
   Take("gone");
   EXPECT_EQ(table_->Remove(2, "seen"), RUM_NOT_FOUND);
-  EXPECT_EQ(table_->Remove(1, "seen"), RUM_FOUND);
+  EXPECT_EQ(table_->Remove(1, "seen"), RUM_SEEN);
   EXPECT_EQ(table_->Remove(1, "unseen"), RUM_OK);
   EXPECT_EQ(table_->Remove(1, "gone"), RUM_NOT_FOUND);
   EXPECT_EQ(table_->Remove(1, "timed"), RUM_NOT_FOUND);

@@ -165,6 +165,14 @@ static void answer(rum_session* s, const char* word, const char* one, const char
   } else if (strcmp(word, "take") == 0) {
     int32_t status = shared->take(one, strlen(one), value, &size);
     say(s, "take", status, value, status == RUM_FOUND ? size : 0);
+  } else if (strcmp(word, "find") == 0) {
+    int32_t status = shared->find(s, one, strlen(one));
+    if (status != RUM_OK) say(s, "find", status, "", 0);
+  } else if (strcmp(word, "twice") == 0) {
+    shared->find(s, one, strlen(one));
+    say(s, "twice", shared->find(s, one, strlen(one)), "", 0);
+  } else if (strcmp(word, "remove") == 0) {
+    say(s, "remove", shared->remove(s, one, strlen(one)), "", 0);
   } else if (strcmp(word, "connect") == 0) {
     int32_t status = host->connect(s, one, strlen(one));
     if (status != RUM_OK) say(s, "connect", status, "", 0);
@@ -275,6 +283,12 @@ static void looked_up(void* data, rum_session* s, int32_t status, const uint8_t*
   say(s, "user", status, text, (size_t)n);
 }
 
+static void shared_found(void* data, rum_session* s, int32_t status, const uint8_t* value,
+                         size_t size) {
+  (void)data;
+  say(s, "find", status, (const char*)value, status == RUM_FOUND ? size : 0);
+}
+
 static void session_close(void* data, rum_session* s, uint32_t reason) {
   (void)data, (void)s, (void)reason;
 }
@@ -303,4 +317,5 @@ RUM_MODULE_EXPORT const rum_module RUM_MODULE_SYMBOL = {
     .refusal = refusal,
     .refused_open = refused_open,
     .session_close = session_close,
+    .shared_found = shared_found,
 };
