@@ -8,7 +8,7 @@
 namespace rum {
 
 // Asks twice on a terminal, without an echo; otherwise reads one line of standard input. The secret
-// of mysql_native_password: * and 40 digits.
+// as a map has it: * and 40 digits.
 Result<std::string> HashOfPassword();
 
 }  // namespace rum

@@ -25,7 +25,8 @@ void WarnOfDates(const TlsContext& server, const std::string& path) {
     log::Warning("the certificate '{}' expires soon, on {}", path, FormatDate(server.not_after()));
   }
   if (now < server.not_before()) {
-    log::Warning("the certificate '{}' is not valid before {}", path, FormatDate(server.not_before()));
+    log::Warning("the certificate '{}' is not valid before {}", path,
+                 FormatDate(server.not_before()));
   }
 }
 

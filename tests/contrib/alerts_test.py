@@ -27,7 +27,7 @@ CONTRIB = os.path.join(SOURCE, "contrib")
 # Options of other programs that the pages mention.
 FOREIGN = {"--cacert", "--chmod", "--chown", "--dry-run", "--fail", "--from-file", "--from-literal",
            "--jobs", "--keep-failed", "--max-time", "--no-auth-warning", "--once", "--output", "--pipe",
-           "--raw", "--redis", "--sentinel", "--set", "--silent"}
+           "--raw", "--redis", "--sentinel", "--set", "--silent", "--strict"}
 # A demonstration that a test runs, and that mostly speaks to other programs.
 SCRIPTS = {"deploy/nodes/" + name for name in ("checks", "demo", "ecmp", "machines", "scenes", "set-user")}
 # Nobody can do anything about these: they are how sessions end.

@@ -80,6 +80,7 @@ pub const RUM_MOST_WORKER_POSTS: u32 = 1024;
 pub const RUM_MOST_SHARED_KEY: u32 = 256;
 pub const RUM_MOST_SHARED_VALUE: u32 = 512;
 pub const RUM_MOST_SHARED_ENTRIES: u32 = 8;
+pub const RUM_MOST_FAREWELL: u32 = 8;
 pub const RUM_MOST_SHARED_FINDS: u32 = 64;
 pub const RUM_MOST_SHARED_FINDS_SECOND: u32 = 100;
 pub const RUM_MOST_KEEP_KEY: u32 = 1024;
