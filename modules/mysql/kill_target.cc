@@ -9,6 +9,8 @@
 #include <atomic>
 #include <fstream>
 
+#include "mysql/digest.h"
+
 namespace rum::mysql {
 namespace {
 
@@ -30,14 +32,14 @@ std::string Digest(std::string_view text, size_t size) {
   std::string digest(EVP_MAX_MD_SIZE, '\0');
   unsigned made = 0;
   EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()), &made,
-             EVP_sha256(), nullptr);
+             Sha256Digest(), nullptr);
   digest.resize(size);
   return digest;
 }
 
 // Two processes have the same one if they see the same local addresses, or files: of one machine
 // since its start, and of one namespace. Without /proc, it is no other process's.
-std::string MakePlace(const char* name_space) {
+std::string FindPlace(const char* name_space) {
   std::string boot;
   std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
   struct stat st = {};
@@ -45,12 +47,19 @@ std::string MakePlace(const char* name_space) {
     boot.assign(16, '\0');
     if (getrandom(boot.data(), boot.size(), 0) < 0) boot = std::to_string(::getpid());
   }
-  return Digest(boot + " " + std::to_string(st.st_ino), kPlaceSize);
+  return boot + " " + std::to_string(st.st_ino);
 }
 
-// Made before rum changes its root: the first id is given later.
-const std::string net_place = MakePlace("/proc/self/ns/net");
-const std::string file_place = MakePlace("/proc/self/ns/mnt");
+// Found before rum changes its root: the first login comes later. OpenSSL is not used as early,
+// because it does not survive a lack of memory while it starts.
+const std::string found_net = FindPlace("/proc/self/ns/net");
+const std::string found_files = FindPlace("/proc/self/ns/mnt");
+
+const std::string& PlaceOf(std::string_view server) {
+  static const std::string net = Digest(found_net, kPlaceSize);
+  static const std::string files = Digest(found_files, kPlaceSize);
+  return server.starts_with("unix") ? files : net;
+}
 
 }  // namespace
 
@@ -75,7 +84,7 @@ std::string KillKey(uint32_t id, std::string_view user, std::string_view server)
   AppendNumber(key, id, 4);
   AppendNumber(key, static_cast<uint32_t>(user.size()), 2);
   key.append(user).append(server);
-  if (IsLocalServer(server)) key.append(server.starts_with("unix") ? file_place : net_place);
+  if (IsLocalServer(server)) key.append(PlaceOf(server));
   return key.size() <= RUM_MOST_SHARED_KEY ? key : "K" + Digest(key, 32);
 }
 
