@@ -161,7 +161,7 @@ TEST_F(SharedTableTest, SaysOfAnEntryThatItsSessionRemovesWhetherSomebodyHasFoun
 
 TEST_F(SharedTableTest, KeepsLongEntriesInSeveralCellsAndUsesThemAgain) {
   std::string text;
-  for (int i = 0; i < RUM_MOST_SHARED_VALUE; ++i) text += static_cast<char>(i * 7);
+  for (unsigned i = 0; i < RUM_MOST_SHARED_VALUE; ++i) text += static_cast<char>(i * 7);
   for (int round = 0; round < 3; ++round) {
     for (size_t key = 1; key <= RUM_MOST_SHARED_KEY; key += 51) {
       for (size_t value : {0u, 1u, 4u, 5u, 55u, 56u, 86u, 87u, 88u, 143u, 144u, 512u}) {
