@@ -88,9 +88,12 @@ Status Background::Enter() {
 Status Background::Detach() {
   const pid_t child = ::fork();
   if (child < 0) return System("fork");
-  if (child == 0) return Ok();
-  const std::string text = std::to_string(child) + "\n";
-  (void)!::write(report_.get(), text.data(), text.size());
+  if (child == 0) {
+    // Written by the process that reports how it went, so that it comes before that.
+    const std::string text = std::to_string(::getpid()) + "\n";
+    (void)!::write(report_.get(), text.data(), text.size());
+    return Ok();
+  }
   // Until then it keeps the process id of a child that ends at once from being used again. It is
   // killed; or the pipe has no reader any more.
   pollfd reader = {report_.get(), 0, 0};

@@ -272,7 +272,9 @@ sub in_a_child {
     }
     $child = $pid;
     stop($pid) if $stopped;
-    waitpid $pid, 0;
+    # Perl runs a handler between its own steps: one that is due just before a wait of any length
+    # would run only after it.
+    select undef, undef, undef, 0.05 until waitpid $pid, POSIX::WNOHANG;
     undef $child;
     my $signal = $? & 127 or return $? >> 8;
     my $why = $stopped ? 'stopped' : ($explain && $explain->($signal)) || "ended by signal $signal";
