@@ -274,9 +274,9 @@ def _(t):
             c.finish_login("pw")
             return offered
 
-    def heard(server):
-        low, = struct.unpack_from("<I", server.responses[-1])
-        return 0 if low & 1 else struct.unpack_from("<I", server.responses[-1], 28)[0]
+    def heard(server, number=-1):
+        low, = struct.unpack_from("<I", server.responses[number])
+        return 0 if low & 1 else struct.unpack_from("<I", server.responses[number], 28)[0]
     same(log_in("new", 0x1D), 0, "nothing is known yet")
     same(heard(new), 0, "what was not offered is not passed on")
     same(log_in("new", 0x1D), 0x1D, "as the only server that is known")
@@ -291,7 +291,8 @@ def _(t):
         except ServerError as e:
             has(e.text, "EXTENDED_METADATA, CACHE_METADATA")
         same(log_in("old", 0x05), 0x05, "lowered")
-        same(heard(old), 0x05)
+        # rum's goodbye of the refused login may be heard after it.
+        has([heard(old, number) for number in range(len(old.responses))], 0x05)
 
 
 def php(t, port, user, word, *queries):

@@ -555,8 +555,14 @@ def real_clients(t, kind):
                 if expected != "ok" or name == "mysql2":  # which sets CLIENT_IGNORE_SPACE
                     same(counts(rum)[0], before[0], what + ": not kept")
                     continue
-                net.until(lambda: counts(rum)[0] == before[0] + 1, 10,
-                          lambda: "%s: it is kept: %s" % (what, counts(rum)))
+                # One that is held up while it leaves is not kept, which is no fault: it tries again.
+                for _ in range(3):
+                    try:
+                        net.until(lambda: counts(rum)[0] > before[0], 3)
+                        break
+                    except net.TooLate:
+                        same(outcome(here), expected, what)
+                check(counts(rum)[0] > before[0], "%s: it is kept: %s" % (what, counts(rum)))
                 same(outcome(here), "ok", what + ", again")
                 same(counts(rum)[2] > before[2], True, what + " is on a kept one")
         check(counts(rum)[2] > 20 and counts(rum)[1] == 0, str(counts(rum)))
