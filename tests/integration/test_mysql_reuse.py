@@ -558,7 +558,7 @@ def real_clients(t, kind):
                 # One that is held up while it leaves is not kept, which is no fault: it tries again.
                 for _ in range(3):
                     try:
-                        net.until(lambda: counts(rum)[0] > before[0], 3)
+                        net.until(lambda: counts(rum)[0] > before[0], 3, what)
                         break
                     except net.TooLate:
                         same(outcome(here), expected, what)
