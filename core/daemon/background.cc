@@ -94,8 +94,8 @@ Status Background::Detach() {
     (void)!::write(report_.get(), text.data(), text.size());
     return Ok();
   }
-  // Until then it keeps the process id of a child that ends at once from being used again. It is
-  // killed; or the pipe has no reader any more.
+  // The parent keeps the process id of a child that ends at once from being used again, until it is
+  // killed, or the pipe has no reader any more.
   pollfd reader = {report_.get(), 0, 0};
   (void)TEMP_FAILURE_RETRY(::poll(&reader, 1, -1));
   ::_exit(0);

@@ -17,9 +17,9 @@ class Background {
   Status Enter();
   // [main] Instead of Enter(): reports through this pipe to a process that hands over to this one.
   void ReportTo(Fd report) { report_ = std::move(report); }
-  // [main, before any thread] After ReportTo(): forks and returns in the child only, whose parent
-  // reports its process id, and ends when the process that hands over has noted that. The child
-  // then belongs to the nearest subreaper: systemd, or process 1.
+  // [main, before any thread] After ReportTo(): forks and returns in the child only, which has
+  // reported its process id. The parent ends when the process that hands over has noted that. The
+  // child then belongs to the nearest subreaper: systemd, or process 1.
   Status Detach();
   // [main] Call once. Do nothing without Enter() or ReportTo().
   void Ready();

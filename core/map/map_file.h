@@ -62,7 +62,7 @@ class MapFile {
   // only the journal has.
   void Visit(const std::function<bool(std::string_view key, std::string_view value)>& visit) const;
 
-  // [any] What the journal says of each user whom it changes; nullopt: the user is removed.
+  // [any] What the journal says of each user that it changes; nullopt: the user is removed.
   using Change = std::function<bool(std::string_view key, std::optional<std::string_view> value)>;
   void VisitChanges(const Change& visit) const;
 
