@@ -18,9 +18,10 @@
 namespace rum {
 namespace {
 
-uint64_t NowMillis() {
+// Of a clock that cannot be read: 0.
+uint64_t Millis(clockid_t clock) {
   timespec now = {};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  ::clock_gettime(clock, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
@@ -35,7 +36,6 @@ void SetLimit(decltype(RLIMIT_CPU) what, uint64_t soft, uint64_t hard) {
 
 [[noreturn]] void BeChild(const std::function<void()>& work, const RunLimits& limits) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (limits.cpu_seconds) SetLimit(RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 2);
   if (limits.memory) SetLimit(RLIMIT_DATA, limits.memory, limits.memory);
   if (!limits.core_file) SetLimit(RLIMIT_CORE, 0, 0);
   work();
@@ -44,18 +44,24 @@ void SetLimit(decltype(RLIMIT_CPU) what, uint64_t soft, uint64_t hard) {
   std::exit(0);  // a leak sanitizer checks here
 }
 
-// Waits for the child to end, and kills it at its time limit. True: it was killed.
-bool Wait(pid_t child, const sigset_t& ends, uint64_t wall_millis, int* status) {
-  uint64_t beat = board().beat, begin = NowMillis();
+// Waits for the child to end, and kills it at a time limit. True: it was killed.
+bool Wait(pid_t child, const sigset_t& ends, const RunLimits& limits, int* status) {
+  clockid_t cpu = CLOCK_MONOTONIC;
+  bool cpu_known = ::clock_getcpuclockid(child, &cpu) == 0;
+  uint64_t beat = board().beat, wall_begin = Millis(CLOCK_MONOTONIC), cpu_begin = 0;
   bool killed = false;
   for (;;) {
     pid_t got = ::waitpid(child, status, WNOHANG);
     if (got != 0) return killed;
+    uint64_t wall_now = Millis(CLOCK_MONOTONIC), cpu_now = cpu_known ? Millis(cpu) : 0;
     if (beat != board().beat) {
       beat = board().beat;
-      begin = NowMillis();
+      wall_begin = wall_now;
+      cpu_begin = cpu_now;
     }
-    if (wall_millis && !killed && NowMillis() - begin >= wall_millis) {
+    bool over = (limits.wall_millis && wall_now - wall_begin >= limits.wall_millis) ||
+                (limits.cpu_millis && cpu_now >= cpu_begin + limits.cpu_millis);
+    if (over && !killed) {
       killed = true;
       ::kill(child, SIGKILL);
     }
@@ -97,12 +103,12 @@ RunEnd RunIsolated(const std::function<void()>& work, const RunLimits& limits) {
     return {.kind = RunEnd::Kind::kCannotStart, .number = errno, .hook = {}};
   }
   int status = 0;
-  bool killed = Wait(child, ends, limits.wall_millis, &status);
+  bool killed = Wait(child, ends, limits, &status);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   RunEnd end{.kind = RunEnd::Kind::kFinished, .number = 0, .hook = ScriptedHost::running_hook()};
   if (WIFSIGNALED(status)) {
     end.number = WTERMSIG(status);
-    end.kind = killed || end.number == SIGXCPU ? RunEnd::Kind::kHung : RunEnd::Kind::kSignal;
+    end.kind = killed ? RunEnd::Kind::kHung : RunEnd::Kind::kSignal;
   } else {
     end.number = WEXITSTATUS(status);
     end.kind = RunEnd::Kind::kExited;
@@ -127,7 +133,11 @@ std::string RunEnd::Sentence() const {
       return "the process was ended by a signal " + where + ": " + ::strsignal(number) +
              " (rule 7: a crash of a module ends all sessions)";
     case Kind::kHung:
-      return "the module did not return in time from " + (hook.empty() ? "no hook" : hook) +
+      if (hook.empty()) {
+        return "the sessions did not end in time, and no hook was running (--limit gives more "
+               "time)";
+      }
+      return "the module did not return in time from " + hook +
              " (a hook that waits holds up all sessions of its worker; see pause())";
     case Kind::kEndedBadly:
       return "the process did not end well after the last hook, by status or signal " + status +

@@ -28,7 +28,7 @@ struct SharedText {
 // Memory that parent and child share; one per process.
 struct Board {
   std::atomic<bool> finished;  // the work has returned
-  std::atomic<uint64_t> beat;  // sign of progress by the work; restarts the time limit
+  std::atomic<uint64_t> beat;  // sign of progress by the work; restarts the time limits
   SharedText<512> place;       // what is being played, for a report
   SharedText<64 * 1024> report;
   SharedText<1024 * 1024> script;
@@ -39,7 +39,7 @@ Board& board();
 
 struct RunLimits {
   uint64_t wall_millis = 0;  // since the last beat; 0: no limit
-  uint64_t cpu_seconds = 0;  // 0: no limit
+  uint64_t cpu_millis = 0;   // of CPU time since the last beat; 0: no limit
   uint64_t memory = 0;       // bytes of data; 0: no limit
   bool core_file = true;
 };

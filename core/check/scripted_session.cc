@@ -205,7 +205,7 @@ bool ScriptedSession::MapAnswer(int32_t status, std::string_view value) {
   if (over || !lookup || relay) return false;
   lookup.reset();
   if (module_.looked_up) {
-    auto copy = std::make_unique<uint8_t[]>(value.size());
+    auto copy = std::make_unique_for_overwrite<uint8_t[]>(value.size());
     if (!value.empty()) std::memcpy(copy.get(), value.data(), value.size());
     Run("looked_up", [&] {
       module_.looked_up(data_, handle(), status, status == RUM_FOUND ? copy.get() : nullptr,
@@ -323,7 +323,7 @@ bool ScriptedSession::DeliverShared() {
     status = RUM_FOUND;
     value = other->second;
   }
-  auto copy = std::make_unique<uint8_t[]>(value.size());
+  auto copy = std::make_unique_for_overwrite<uint8_t[]>(value.size());
   if (!value.empty()) std::memcpy(copy.get(), value.data(), value.size());
   Run("shared_found", [&] {
     module_.shared_found(data_, handle(), status, status == RUM_FOUND ? copy.get() : nullptr,
@@ -468,7 +468,7 @@ bool ScriptedSession::CallData(uint32_t side) {
   ++hook_calls;
   // A copy of exactly this size, overwritten afterwards, exposes a module that keeps the pointer.
   size_t size = s.window.size();
-  auto copy = std::make_unique<uint8_t[]>(size);
+  auto copy = std::make_unique_for_overwrite<uint8_t[]>(size);
   std::memcpy(copy.get(), s.window.data(), size);
   int64_t consumed = 0;
   bool fine = Run(side == RUM_CLIENT ? "client_data" : "upstream_data",

@@ -20,7 +20,8 @@ struct TrySettings {
   uint64_t tries = 500;
   uint64_t seconds = 0;          // no try begins after that; 0: no limit
   std::optional<uint64_t> only;  // only this try, with its script
-  uint64_t limit_millis = 2000;  // CPU time of a try; the limit in real time is five times as long
+  uint64_t limit_millis =
+      2000;  // CPU time of the sessions of a try; five times as much by the clock
   bool quiet = false;
 };
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <ctime>
 
 #include "check/scripted_host.h"
 
@@ -73,8 +74,28 @@ TEST(IsolatedRun, EndsWorkThatSpinsForEver) {
         for (volatile int i = 1; i;) {
         }
       },
-      {.cpu_seconds = 1, .core_file = false});
+      {.cpu_millis = 100, .core_file = false});
   EXPECT_EQ(end.kind, Kind::kHung);
+}
+
+TEST(IsolatedRun, ABeatRestartsTheLimitOfCpuTime) {
+  RunEnd end = RunWork(
+      [] {
+        // Four times the limit in all, a quarter of it between two beats.
+        for (int beat = 0; beat < 16; ++beat, ++board().beat) {
+          std::clock_t until = std::clock() + CLOCKS_PER_SEC / 20;
+          while (std::clock() < until) {
+          }
+        }
+      },
+      {.cpu_millis = 200, .core_file = false});
+  EXPECT_EQ(end.kind, Kind::kFinished);
+}
+
+TEST(IsolatedRun, SaysThatNoHookWasRunning) {
+  RunEnd end{.kind = Kind::kHung, .number = SIGKILL, .hook = {}};
+  EXPECT_EQ(end.Sentence(),
+            "the sessions did not end in time, and no hook was running (--limit gives more time)");
 }
 
 TEST(IsolatedRun, TellsOfABadEndAfterTheWork) {

@@ -26,32 +26,32 @@ expect() {
 
 # The bad ones.
 expect 1 "ended by exit(0) within client_data (rule 7: no exit() crosses this border)" \
-  --tries 40 $modules/exiting.so
+  --tries 40 --seed 1 $modules/exiting.so
 expect 1 "did not return in time from client_data" --tries 4 --seed 1 --limit 1s $modules/hanging.so
-expect 1 "bytes of" --tries 40 $modules/greedy.so
-expect 1 "client_data returns how many of the \`size\` bytes were consumed" --tries 40 \
+expect 1 "bytes of" --tries 40 --seed 1 $modules/greedy.so
+expect 1 "client_data returns how many of the \`size\` bytes were consumed" --tries 40 --seed 1 \
   $modules/greedy.so
 # So much takes seconds on a busy machine.
 expect 1 "send() queues more than 64 MiB in one call of a hook" --tries 8 --seed 1 --limit 120s \
   $modules/flooding.so
-expect 1 "send() with a session that has ended (rule 3" --tries 40 $modules/late_call.so
-expect 1 "side_end answered RUM_KEEP" --tries 40 $modules/keeping.so
-expect 0 "ok: 40 tries" --tries 40 $modules/retrying.so
-expect 1 "looked_up calls lookup() again after each answer" --tries 40 $modules/spinning.so
+expect 1 "send() with a session that has ended (rule 3" --tries 40 --seed 1 $modules/late_call.so
+expect 1 "side_end answered RUM_KEEP" --tries 40 --seed 1 $modules/keeping.so
+expect 0 "ok: 40 tries" --tries 40 --seed 1 $modules/retrying.so
+expect 1 "looked_up calls lookup() again after each answer" --tries 40 --seed 1 $modules/spinning.so
 # A sanitizer finds leaks by itself, at the end of each try, and says more of a crash.
 if ldd ./rum-check | grep -qE 'lib(a|t)san'; then
-  expect 1 "within client_data" --tries 20 $modules/crashing.so
+  expect 1 "within client_data" --tries 20 --seed 1 $modules/crashing.so
 else
-  expect 1 "ended by a signal within client_data" --tries 20 $modules/crashing.so
-  expect 1 "bytes with each repetition of these sessions" --tries 20 $modules/leaking.so
+  expect 1 "ended by a signal within client_data" --tries 20 --seed 1 $modules/crashing.so
+  expect 1 "bytes with each repetition of these sessions" --tries 20 --seed 1 $modules/leaking.so
 fi
 
 # The good ones.
 expect 0 "ok: 60 tries" --tries 60 --seed 1 $modules/postbox.so
-expect 0 "ok: 40 tries" --tries 40 $modules/posting.so
+expect 0 "ok: 40 tries" --tries 40 --seed 1 $modules/posting.so
 expect 0 "ok: 60 tries" --tries 60 --seed 1 --samples "$here/transcripts" $modules/postbox.so
 grep -q "reached:.*lookup.*connect.*relay" "$work/out" || fail "samples lead to the relay"
-expect 0 "ok: 30 tries" --tries 30 $modules/postbox.so "$here/transcripts/login.transcript"
+expect 0 "ok: 30 tries" --tries 30 --seed 1 $modules/postbox.so "$here/transcripts/login.transcript"
 for module in passthrough mysql sni pgsql; do
   [ -f ".libs/$module.so" ] || continue # not built in
   expect 0 "ok: 40 tries" --tries 40 --seed 1 ".libs/$module.so"
@@ -83,9 +83,9 @@ cmp -s "$work/1" "$work/2" || fail "two runs with one seed differ"
 # Samples and options.
 mkdir "$work/samples"
 printf 'STARTTLS\r\n' >"$work/samples/tls"
-expect 0 "ok: 20 tries" --tries 20 --samples "$work/samples" --option postbox-quiet $modules/postbox.so
+expect 0 "ok: 20 tries" --tries 20 --seed 1 --samples "$work/samples" --option postbox-quiet $modules/postbox.so
 expect 2 "cannot be read" --samples "$work/nothing" $modules/postbox.so
-expect 1 "the module did not start" --option postbox-nosuch=1 --tries 5 $modules/postbox.so
+expect 1 "the module did not start" --option postbox-nosuch=1 --tries 5 --seed 1 $modules/postbox.so
 expect 2 "not a duration" --seconds 5x $modules/postbox.so
 
 [ $failures -eq 0 ] || exit 1

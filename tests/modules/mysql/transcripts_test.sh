@@ -9,5 +9,5 @@ echo secret >"$work/password"
 for name in login keep; do
   sed "s|PASSWORD|$work/password|" "$source/$name.transcript" >"$work/$name.transcript"
 done
-./rum-check .libs/mysql.so "$work"/*.transcript
-./rum-check --quiet --tries 200 --samples "$work" .libs/mysql.so
+./rum-check --seed 1 .libs/mysql.so "$work"/*.transcript
+./rum-check --quiet --tries 200 --seed 1 --samples "$work" .libs/mysql.so
