@@ -672,25 +672,24 @@ def _(t):
     server = reuse.own(t, "mariadb-bookworm")
     users = write_map(t, *[(user, "", server.address, b"") for user in ("leaver", "next")])
     rum, here = keeper(t, None, path=users, idle="20s")
-    for user in ("next", "stranger", "next", "stranger"):
-        with Client(here).log_in("leaver") as client:
-            client.quit()
-        wait_kept(rum, 1)
+
+    def refused(user):
         begin = time.monotonic()
         try:
             Client(here).log_in(user, "wrong")
             check(False, "it is refused")
         except wire.ServerError as e:
             same(e.code, reuse.DENIED)
-        check(time.monotonic() - begin > 0.99, user + " waits as long as MariaDB takes")
+        return time.monotonic() - begin
+
+    for user in ("next", "stranger", "next", "stranger"):
+        with Client(here).log_in("leaver") as client:
+            client.quit()
+        wait_kept(rum, 1)
+        check(refused(user) > 0.99, user + " waits as long as MariaDB takes")
         same(kept(rum), 0, user + " has used the connection up")
-        # And without one both are refused at once.
-        begin = time.monotonic()
-        try:
-            Client(here).log_in(user, "wrong")
-        except wire.ServerError as e:
-            same(e.code, reuse.DENIED)
-        check(time.monotonic() - begin < 0.9, user + " is refused at once")
+        # And without one both are refused at once; a busy machine may delay one of them.
+        check(min(refused(user) for _ in range(3)) < 0.9, user + " is refused at once")
 
 
 @test("A client that compresses, and one whose rum has no account there, leave nothing",

@@ -8,6 +8,11 @@ SUPPORT = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(SUPPORT)))
 
 
+def _busy():
+    """How many runnable processes share a CPU here, 1 to 4."""
+    return max(1, min(4, round(os.getloadavg()[0] / (os.cpu_count() or 1))))
+
+
 class Build:
     def __init__(self, folder, scratch):
         self.folder = os.path.abspath(folder)
@@ -17,8 +22,8 @@ class Build:
         self.rumctl = self._program("rumctl")
         self.modules = self._collect_modules()
         self.sanitizer = self._find_sanitizer()
-        # Tests of a slow program (sanitizers) get longer deadlines.
-        self.scale = {"": 1, "address": 3, "thread": 5}[self.sanitizer]
+        # Longer deadlines for a program that sanitizers make slow, and on a machine with other work.
+        self.scale = {"": 1, "address": 3, "thread": 5}[self.sanitizer] * _busy()
 
     def _program(self, name, required=True):
         for place in ("", "bin", "sbin", "core", "core/map"):
