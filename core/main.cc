@@ -52,10 +52,11 @@ std::string Lines(const std::string& text) {
 // The error of a file that the user of --user cannot read, as it does at a reload; empty: none.
 std::string Unreadable(const Settings& settings, const Identity& identity) {
   for (const std::string& path :
-       {settings.map, settings.map_password_file, settings.map_token_file, settings.map_ca,
-        settings.share_password_file, settings.share_ca, settings.share_key_file, settings.geo_db,
-        settings.tls.files.certificate, settings.tls.files.key, settings.tls.files.authorities,
-        settings.tls.upstream_authorities, settings.stats_token_file}) {
+       {settings.map, settings.map_password_file, settings.map_sentinel_password_file,
+        settings.map_token_file, settings.map_ca, settings.share_password_file, settings.share_ca,
+        settings.share_key_file, settings.geo_db, settings.tls.files.certificate,
+        settings.tls.files.key, settings.tls.files.authorities, settings.tls.upstream_authorities,
+        settings.stats_token_file}) {
     const int error = path.empty() ? 0 : ErrorOfReadingAs(identity, path);
     if (error == 0 || error == ENOENT) continue;  // reported where it is read
     return path + ": the user of --user cannot read it, as at a reload: " + std::strerror(error);

@@ -30,6 +30,10 @@ Result<std::unique_ptr<RemoteMap>> MakeRemoteMap(const Settings& settings, Resol
   auto password = ReadSecret("map-password-file", settings.map_password_file);
   if (!password) return password.error();
   remote.source.password = std::move(*password);
+  auto sentinel_password =
+      ReadSecret("map-sentinel-password-file", settings.map_sentinel_password_file);
+  if (!sentinel_password) return sentinel_password.error();
+  remote.source.sentinel_password = std::move(*sentinel_password);
   auto token = ReadSecret("map-token-file", settings.map_token_file);
   if (!token) return token.error();
   remote.source.token = std::move(*token);

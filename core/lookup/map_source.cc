@@ -15,7 +15,7 @@ namespace rum {
 namespace {
 
 constexpr std::string_view kUser = "{user}";
-constexpr std::string_view kSentinel = "sentinel://";
+constexpr std::string_view kSentinel = "sentinel://", kSentinelTls = "sentinels://";
 constexpr uint16_t kRedisPort = 6379, kSentinelPort = 26379;
 constexpr size_t kSentinelsMost = 16;
 constexpr size_t kTextMost = 4096;
@@ -33,10 +33,15 @@ constexpr Scheme kSchemes[] = {
     {"rediss://", MapSource::Kind::kRedis, true, false},
     {"redis+sock:", MapSource::Kind::kRedis, false, true},
     {kSentinel, MapSource::Kind::kRedis, false, false},
+    {kSentinelTls, MapSource::Kind::kRedis, true, false},
     {"http://", MapSource::Kind::kHttp, false, false},
     {"https://", MapSource::Kind::kHttp, true, false},
     {"http+unix:", MapSource::Kind::kHttp, false, true},
 };
+
+bool NamesSentinels(const Scheme& scheme) {
+  return scheme.prefix == kSentinel || scheme.prefix == kSentinelTls;
+}
 
 const Scheme* SchemeOf(std::string_view text) {
   auto found = std::find_if(std::begin(kSchemes), std::end(kSchemes),
@@ -69,7 +74,9 @@ std::vector<std::string_view> Split(std::string_view text) {
   std::vector<std::string_view> parts;
   while (true) {
     text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
-    const size_t hosts = text.starts_with(kSentinel) ? text.find('/', kSentinel.size()) : 0;
+    const Scheme* scheme = SchemeOf(text);
+    const size_t hosts =
+        scheme && NamesSentinels(*scheme) ? text.find('/', scheme->prefix.size()) : 0;
     const size_t comma = hosts == text.npos ? hosts : text.find(',', hosts);
     parts.push_back(Trimmed(text.substr(0, comma)));
     if (comma == text.npos) break;
@@ -227,7 +234,7 @@ Status ReadHttp(std::string_view rest, const Scheme& scheme, MapSource& source) 
 }
 
 Status ReadRedisMap(std::string_view rest, const Scheme& scheme, MapSource& source) {
-  if (Status s = ReadRedis(rest, scheme.local, scheme.prefix == kSentinel, source); !s) return s;
+  if (Status s = ReadRedis(rest, scheme.local, NamesSentinels(scheme), source); !s) return s;
   return JudgeKeys(source);
 }
 
@@ -262,7 +269,8 @@ Result<MapSource> Parse(std::string_view text) {
       const std::string begin(text.substr(0, text.find(':') + 1));  // behind it may be a password
       return Bad("'" + begin +
                  "...' is no source: one begins with redis://, rediss://, redis+sock:, "
-                 "sentinel://, http://, https:// or http+unix:, a file of such a name with ./");
+                 "sentinel://, sentinels://, http://, https:// or http+unix:, a file of such a "
+                 "name with ./");
     }
     source.text = source.path = text;
     return source;
@@ -299,7 +307,7 @@ Result<std::vector<MapSource>> ParseMapSources(std::string_view text) {
 
 Result<MapSource> ParseShare(std::string_view text) {
   const Scheme* scheme = SchemeOf(text);
-  if (!scheme || scheme->kind != MapSource::Kind::kRedis || scheme->prefix == kSentinel) {
+  if (!scheme || scheme->kind != MapSource::Kind::kRedis || NamesSentinels(*scheme)) {
     return Bad("it is not redis://HOST:PORT/DB, rediss://HOST:PORT/DB or redis+sock:PATH");
   }
   const MapSource plain;

@@ -28,7 +28,7 @@ struct MapSource {
   std::string marker{kMapMarker};       // a key that is there while the map is complete
   std::string channel = "rum:changed";  // names users whose record has changed
 
-  // The server is the one that these Sentinels name as the master.
+  // The server is the one that these Sentinels name as the master. `tls` is for both.
   struct Host {
     std::string name;
     uint16_t port = 0;

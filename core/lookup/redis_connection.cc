@@ -59,6 +59,7 @@ RedisConnection::RedisConnection(event_base* base, Owner& owner, Resolve resolve
     : owner_(owner),
       resolve_(std::move(resolve)),
       server_(server),
+      host_{.name = server.host, .port = server.port},
       password_(std::move(password)),
       tls_(server.tls ? std::move(tls) : nullptr),
       stream_(base, *this) {}
@@ -69,25 +70,23 @@ void RedisConnection::Open() {
   address_ = 0;
   addresses_.clear();
   if (!server_.path.empty()) return Connect();
-  if (auto number = SocketAddress::Numeric(server_.host, server_.port)) {
+  if (auto number = SocketAddress::Numeric(host_.name, host_.port)) {
     addresses_ = {*number};
     return Connect();
   }
   state_ = State::kResolving;
-  resolve_(server_.host, [this, generation = generation_](std::vector<SocketAddress> found) {
+  resolve_(host_.name, [this, generation = generation_](std::vector<SocketAddress> found) {
     if (generation != generation_ || state_ != State::kResolving) return;
     addresses_ = std::move(found);
-    for (SocketAddress& address : addresses_) address.set_port(server_.port);
-    if (addresses_.empty()) return Break("the name " + server_.host + " has no address", false);
+    for (SocketAddress& address : addresses_) address.set_port(host_.port);
+    if (addresses_.empty()) return Break("the name " + host_.name + " has no address", false);
     Connect();
   });
 }
 
-void RedisConnection::OpenAt(const SocketAddress& address) {
-  Close();
-  address_ = 0;
-  addresses_ = {address};
-  Connect();
+void RedisConnection::OpenAt(const MapSource::Host& host) {
+  host_ = host;
+  Open();
 }
 
 bool RedisConnection::OpenNext() {
@@ -103,7 +102,7 @@ void RedisConnection::Connect() {
   state_ = State::kConnecting;
   if (server_.path.empty()) {
     const SocketAddress& address = addresses_[address_];
-    stream_.Connect(address.get(), address.size(), tls_, server_.host);
+    stream_.Connect(address.get(), address.size(), tls_, host_.name);
   } else {
     sockaddr_un address = {};
     address.sun_family = AF_UNIX;
@@ -191,7 +190,8 @@ RespRead RedisConnection::ReadReply(std::string_view bytes, size_t* used, RespRe
 void RedisConnection::OnLost(const std::string& why) {
   const bool open = state_ != State::kResolving && state_ != State::kConnecting;
   const bool mute = open && !heard_ && !tls_ && server_.path.empty();
-  Break(mute ? why + ", before it said anything: a port with TLS needs rediss:" : why, false);
+  Break(mute ? why + ", before it said anything: a port with TLS needs rediss: or sentinels:" : why,
+        false);
 }
 
 void RedisConnection::OnBytes(std::string& bytes) {

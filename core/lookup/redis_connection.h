@@ -42,12 +42,13 @@ class RedisConnection final : private SourceStream::Owner {
 
   // Begins with the first address; the outcome comes later.
   void Open();
-  // Begins with this address instead of the server's.
-  void OpenAt(const SocketAddress& address);
+  // The same for this host, from now on, instead of the server's own; a name or a numeric address.
+  void OpenAt(const MapSource::Host& host);
   // Begins with the next address; false: there is none.
   bool OpenNext();
   void Close();
   void Send(std::string_view bytes) { stream_.Send(bytes); }
+  const std::string& host() const { return host_.name; }  // empty: a unix socket, or none yet
   // What a deadline that is over has waited for.
   const char* Lacks() const;
   uint64_t begun() const { return begun_; }  // when this attempt began, monotonic ms
@@ -76,6 +77,7 @@ class RedisConnection final : private SourceStream::Owner {
   Owner& owner_;
   const Resolve resolve_;
   const MapSource server_;
+  MapSource::Host host_;
   const std::string password_;
   const std::shared_ptr<const TlsContext> tls_;
   SourceStream stream_;

@@ -34,7 +34,7 @@ RedisSource::RedisSource(SourceHost& host, size_t index, const MapSource& source
   }
   if (source_.sentinels.empty()) return;
   sentinels_ = std::make_unique<SentinelWatch>(
-      host, source, options.timeout, [this](const SocketAddress& master) { OnMaster(master); },
+      host, source, options, [this](const MapSource::Host& master) { OnMaster(master); },
       [this](const std::string& why) {
         if (state_ == State::kResolving) Lose(why, false);
       });
@@ -48,10 +48,10 @@ void RedisSource::Start() {
 // -- the connection -------------------------------------------------------------------------------
 
 // The one before may still answer, and take changes that will be lost.
-void RedisSource::OnMaster(const SocketAddress& master) {
+void RedisSource::OnMaster(const MapSource::Host& master) {
   const bool other = master_.has_value();
   master_ = master;
-  if (other) log::Info("{}: the master is {}", source_.text, master.text());
+  if (other) log::Info("{}: the master is {}:{}", source_.text, master.name, master.port);
   if (state_ == State::kResolving) {
     Connect();
   } else if (state_ == State::kIdle) {
@@ -135,7 +135,7 @@ void RedisSource::Lose(const std::string& why, bool keep_questions) {
   }
   if (!std::exchange(down_, true)) log::Warning("{}: the source is down: {}", source_.text, why);
   host_.Report(index_, false, why);
-  if (source_.path.empty() && !sentinels_) host_.SuspectName(source_.host);
+  if (!connection_.host().empty()) host_.SuspectName(connection_.host());
   FailHeld(why);
   retry_at_ = NowMillis() + retry_.Next();
   Arm();

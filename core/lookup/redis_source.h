@@ -61,7 +61,7 @@ class RedisSource final : public RemoteSource, private RedisConnection::Owner {
   void OnReply(RespReply reply) override;
   void OnBroken(const std::string& why, bool junk) override;
 
-  void OnMaster(const SocketAddress& master);
+  void OnMaster(const MapSource::Host& master);
   void Connect();
   void Hello();
   void Subscribe();
@@ -96,7 +96,7 @@ class RedisSource final : public RemoteSource, private RedisConnection::Owner {
   std::string prefix_, suffix_;
   RedisConnection connection_;
   std::unique_ptr<SentinelWatch> sentinels_;  // nullptr: the server has an address
-  std::optional<SocketAddress> master_;       // as they say
+  std::optional<MapSource::Host> master_;     // as they say
   uint64_t waits_since_ = 0;                  // for the master, monotonic ms
   std::unique_ptr<event, decltype(&event_free)> timer_;
   uint64_t armed_ = 0;  // when the timer rings; 0: not set

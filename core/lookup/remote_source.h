@@ -44,6 +44,7 @@ class SourceHost {
 // What a source is made from, beside its own line of -M.
 struct SourceOptions {
   std::string password;                   // of Redis; empty: none
+  std::string sentinel_password;          // of all Sentinels; empty: none
   std::string token;                      // for HTTP
   std::shared_ptr<const TlsContext> tls;  // verifies; nullptr: no source has TLS
   std::string authorities;                // the file that tls was made from; empty: the system's

@@ -1,102 +1,100 @@
 #include "lookup/sentinel_watch.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <utility>
 
 #include "base/clock.h"
-#include "base/escape.h"
 
 namespace rum {
 namespace {
 
 constexpr uint64_t kAskEvery = 1000, kRoundPause = 500;  // ms
+constexpr size_t kNameMost = 253;                        // bytes of a name in DNS
+
+// How all Sentinels of a source are reached. They have no databases, and users of their own.
+MapSource LoginOf(const MapSource& source) {
+  MapSource sentinel;
+  sentinel.kind = MapSource::Kind::kRedis;
+  sentinel.tls = source.tls;
+  return sentinel;
+}
+
+bool IsHost(const std::string& text) {
+  return !text.empty() && text.size() <= kNameMost &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return std::isalnum(c) || c == '.' || c == '-' || c == '_' || c == ':' || c == '%';
+         });
+}
 
 }  // namespace
 
-SentinelWatch::SentinelWatch(SourceHost& host, const MapSource& source, uint64_t timeout,
-                             OnMaster on_master, OnFailed on_failed)
+SentinelWatch::SentinelWatch(SourceHost& host, const MapSource& source,
+                             const SourceOptions& options, OnMaster on_master, OnFailed on_failed)
     : host_(host),
       sentinels_(source.sentinels),
       name_(source.master),
-      timeout_(timeout),
+      has_password_(!options.sentinel_password.empty()),
+      timeout_(options.timeout),
       on_master_(std::move(on_master)),
       on_failed_(std::move(on_failed)),
-      stream_(host.base(), *this),
+      connection_(
+          host.base(), *this,
+          [this](const std::string& name, auto found) { host_.Resolve(name, std::move(found)); },
+          LoginOf(source), options.sentinel_password, options.tls),
       timer_(evtimer_new(host.base(), OnTimer, this), event_free) {}
-
-void SentinelWatch::Start() { Connect(); }
 
 void SentinelWatch::Connect() {
   connected_ = false;
   asking_ = true;
   Wait(timeout_);
-  const auto& [name, port] = sentinels_[current_];
-  if (auto number = SocketAddress::Numeric(name, port)) return ConnectTo(*number);
-  host_.Resolve(name, [this, attempt = ++attempt_](std::vector<SocketAddress> found) {
-    if (attempt != attempt_) return;
-    if (found.empty()) return TryNext(sentinels_[current_].name + " has no address");
-    found.front().set_port(sentinels_[current_].port);
-    ConnectTo(found.front());
-  });
+  connection_.OpenAt(sentinels_[current_]);
 }
 
-void SentinelWatch::ConnectTo(SocketAddress address) {
-  stream_.Connect(address.get(), address.size(), nullptr, {});
-}
-
-void SentinelWatch::OnOpen() {
+void SentinelWatch::OnConnected() {
   connected_ = true;
   Ask();
+}
+
+void SentinelWatch::OnBroken(const std::string& why, bool) {
+  if (!connected_ && connection_.OpenNext()) return;
+  TryNext(why);
 }
 
 void SentinelWatch::Ask() {
   std::string out;
   AppendResp(out, {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", name_});
-  stream_.Send(out);
+  connection_.Send(out);
   asking_ = true;
   Wait(timeout_);
 }
 
-void SentinelWatch::OnBytes(std::string& bytes) {
-  RespReply reply;
-  size_t used = 0;
-  const RespRead read = ReadResp(bytes, &used, &reply);
-  if (read == RespRead::kMore) return;
-  if (read == RespRead::kBroken || used != bytes.size() || !asking_) {
-    return TryNext("it sends no valid replies");
-  }
-  bytes.clear();
-  OnReply(reply);
-}
-
-void SentinelWatch::OnReply(const RespReply& reply) {
+void SentinelWatch::OnReply(RespReply reply) {
   using Type = RespReply::Type;
+  if (!asking_) return TryNext("it sends no valid replies");
   if (reply.type == Type::kNil) return TryNext("it knows no master of this name");
-  uint16_t port = 0;
-  if (reply.type == Type::kArray && reply.items.size() == 2) {
-    const std::string& text = reply.items[1].text;
-    std::from_chars(text.data(), text.data() + text.size(), port);
+  if (reply.type == Type::kError && reply.text.starts_with("NOAUTH") && !has_password_) {
+    return TryNext("it wants a password: give --map-sentinel-password-file");
   }
-  if (!port) {
-    std::string why;
-    AppendEscaped(why, std::string_view(reply.text).substr(0, 120));
-    return TryNext(reply.type == Type::kError ? why : "it sends no valid replies");
+  if (reply.type != Type::kArray || reply.items.size() != 2) {
+    return TryNext(reply.type == Type::kError ? Describe(reply) : "it sends no valid replies");
   }
-  // Sentinels name addresses, unless they are configured to resolve names.
-  auto master = SocketAddress::Numeric(reply.items[0].text, port);
-  if (!master) return TryNext("it names the master by a name, not by an address");
+  MapSource::Host master{.name = reply.items[0].text, .port = 0};
+  const std::string& port = reply.items[1].text;
+  std::from_chars(port.data(), port.data() + port.size(), master.port);
+  if (!IsHost(master.name) || !master.port) return TryNext("it names no valid master");
   failed_ = 0;
   asking_ = false;
   Wait(kAskEvery);
-  if (master_ == master->text()) return;
-  master_ = master->text();
-  on_master_(*master);
+  if (master_.name == master.name && master_.port == master.port) return;
+  master_ = master;
+  on_master_(master);
 }
 
 void SentinelWatch::TryNext(const std::string& why) {
-  stream_.Close();
+  connection_.Close();
   host_.SuspectName(sentinels_[current_].name);
-  ++attempt_;
   connected_ = false;
   asking_ = false;
   const std::string text =
@@ -114,7 +112,9 @@ void SentinelWatch::Wait(uint64_t milliseconds) {
 
 void SentinelWatch::OnTimer(evutil_socket_t, short, void* self) {
   auto& watch = *static_cast<SentinelWatch*>(self);
-  if (watch.asking_) return watch.TryNext("no answer within --map-timeout");
+  if (watch.asking_) {
+    return watch.TryNext(std::string(watch.connection_.Lacks()) + " within --map-timeout");
+  }
   watch.connected_ ? watch.Ask() : watch.Connect();
 }
 

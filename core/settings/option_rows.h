@@ -75,9 +75,12 @@ inline constexpr OptionRow kOptionRows[] = {
     {"--map-timeout", "TIME", kMapGroup, "one look-up in one source (2s)"},
     {"--map-cache", "BYTES", kMapGroup, "memory for the records of remote sources (64M)"},
     {"--map-password-file", "FILE", kMapGroup, "the password for Redis, in the first line of FILE"},
+    {"--map-sentinel-password-file", "FILE", kMapGroup,
+     "the password for the Sentinels of sentinel:, in the first line of FILE"},
     {"--map-token-file", "FILE", kMapGroup,
      "the bearer token for HTTP sources, in the first line of FILE"},
-    {"--map-ca", "FILE", kMapGroup, "CA certificates for rediss: and https:, PEM (the system's)"},
+    {"--map-ca", "FILE", kMapGroup,
+     "CA certificates for rediss:, sentinels: and https:, PEM (the system's)"},
 
     {"--tls", "off|on|require", "TLS",
      "TLS inside the protocol, for clients: off, offered or required (off)", true},

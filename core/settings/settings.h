@@ -53,7 +53,7 @@ struct Settings {
   std::vector<MapSource> map_sources;  // of -M, in order; empty: no map
   std::string map;                     // the one that is a file; empty: none is
   uint64_t map_cache = 64 << 20;       // bytes, for records of remote sources
-  std::string map_password_file, map_token_file, map_ca;
+  std::string map_password_file, map_sentinel_password_file, map_token_file, map_ca;
   std::optional<MapSource> share;  // the Redis of --share
   std::string share_password_file, share_ca, share_name, share_key_file;
   std::string geo_db;  // empty: no country database

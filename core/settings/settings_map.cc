@@ -16,6 +16,7 @@ void SettingsReader::ReadMap() {
   }
   const std::pair<const char*, std::string*> files[] = {
       {"map-password-file", &s_.map_password_file},
+      {"map-sentinel-password-file", &s_.map_sentinel_password_file},
       {"map-token-file", &s_.map_token_file},
       {"map-ca", &s_.map_ca},
   };
@@ -38,12 +39,16 @@ void SettingsReader::JudgeMap() {
       !any([](const MapSource& s) { return s.kind == MapSource::Kind::kRedis; })) {
     Wrong("--map-password-file: no source of --map is redis:");
   }
+  if (!s_.map_sentinel_password_file.empty() &&
+      !any([](const MapSource& s) { return !s.sentinels.empty(); })) {
+    Wrong("--map-sentinel-password-file: no source of --map is sentinel:");
+  }
   if (!s_.map_token_file.empty() &&
       !any([](const MapSource& s) { return s.kind == MapSource::Kind::kHttp; })) {
     Wrong("--map-token-file: no source of --map is http:");
   }
   if (!s_.map_ca.empty() && !any([](const MapSource& s) { return s.tls; })) {
-    Wrong("--map-ca: no source of --map is rediss: or https:");
+    Wrong("--map-ca: no source of --map is rediss:, sentinels: or https:");
   }
   if (s_.map_timeout < Millis(10)) {
     Wrong("--map-timeout: it is less than 10ms, and a look-up must end");

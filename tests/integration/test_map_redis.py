@@ -185,7 +185,7 @@ def _(t):
             (good, (), "certificate"),
             (good.replace(str(port), str(redis.port)), ("--map-ca", authority.certificate),
              "no TLS handshake, as with a port that has no TLS, within"),
-            (good.replace("rediss", "redis"), (), "a port with TLS needs rediss:")):
+            (good.replace("rediss", "redis"), (), "a port with TLS needs rediss: or sentinels:")):
         rum, here = front(t, [source], *arguments, ready=False)
         up(rum, source, 0)
         same(login(here, "a.example"), UNAVAILABLE, source)
@@ -364,6 +364,88 @@ def _(t):
     same(storm.wrong, [], "wrong outcomes")
     same(set(outcomes), {"A", "B"}, "outcomes")
     same(source_of(rum)["source"], source)
+
+
+@test("Sentinels by TLS, with a password of their own, that name the master by a name", needs=NEEDS,
+      seconds=120)
+def _(t):
+    a, _ = two_servers(t)
+    authority = Authority(t.folder)
+    certificate, key = authority.sign("redis", "DNS:localhost")
+    tls = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file",
+           authority.certificate, "--tls-auth-clients", "no")
+    port = net.free_port()
+    redis = Redis(t, "--tls-port", str(port), *tls, password="Wonder-7Kd0q")
+    redis.set("a.example", a)
+    lines = ["port 0", "tls-port {port}", "tls-replication yes", "sentinel resolve-hostnames yes",
+             "sentinel announce-hostnames yes"]
+    lines += ["%s %s" % (name[2:], value) for name, value in zip(tls[::2], tls[1::2])]
+    sentinel = Sentinel(t, redis, lines, host="localhost", port=port, replicas=0,
+                        options=("--tls", "--cacert", authority.certificate, "-h", "localhost"),
+                        password="Watcher-93xPm")
+    words = {}
+    for name, word in (("redis", redis.password), ("sentinel", sentinel.password), ("wrong", "no")):
+        words[name] = t.path(name + "-word")
+        with open(os.open(words[name], os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            f.write(word + "\n")
+    source = "sentinels://localhost:%d/main?key=rum:user:{user}" % sentinel.port
+    password = ("--map-password-file", words["redis"])
+    verified = ("--map-ca", authority.certificate)
+    asked = ("--map-sentinel-password-file", words["sentinel"])
+    rum, here = front(t, [source], *password, *verified, *asked)
+    up(rum, source)
+    same(login(here, "a.example"), "A")
+    same(login(here, "b.example"), UNKNOWN)
+    check("Wonder" not in rum.log() and "Watcher" not in rum.log(), "no password is in the log")
+    for wrong, arguments, fault in (
+            (source, (*password, *verified), "give --map-sentinel-password-file"),
+            (source, (*password, *verified, "--map-sentinel-password-file", words["wrong"]),
+             "AUTH: WRONGPASS"),
+            (source, (*password, *asked), "certificate"),
+            (source.replace("localhost", "127.0.0.1"), (*password, *verified, *asked), "mismatch"),
+            (source.replace("sentinels", "sentinel"), (*password, *asked), "rediss: or sentinels:")):
+        rum, here = front(t, [wrong], *arguments, ready=False)
+        up(rum, wrong, 0)
+        until(lambda: fault in source_of(rum)["fault"], 10, lambda: source_of(rum)["fault"])
+        has(source_of(rum)["fault"], "Sentinel ")
+        same(login(here, "a.example"), UNAVAILABLE, wrong)
+        rum.finish()
+    code, _, err = run_once(t, "-s", "tcp:127.0.0.1:1", "-P", "sni.so", "-M", redis.source(), *asked)
+    same(code, 2)
+    has(err, "no source of --map is sentinel:")
+
+
+@test("A Sentinel that answers junk is left for one that does not", needs=NEEDS, seconds=120)
+def _(t):
+    a, _ = two_servers(t)
+    redis = Redis(t)
+    redis.set("a.example", a)
+
+    def master(name, port):
+        return b"*2\r\n" + bulk(name) + bulk(port)
+
+    answers = {
+        "it names no valid master": [
+            master("a b\n", "1"), master("", "1"), master("127.0.0.1", "0"), master("h", "65536"),
+            master("h", "x"), master("x" * 254, "1"), b"*2\r\n$-1\r\n$-1\r\n"],
+        "it sends no valid replies": [
+            b"HTTP/1.1 200 OK\r\n\r\n", b"*1000000000\r\n", b"*1\r\n" + bulk("h"), b"+OK\r\n"],
+        "it knows no master of this name": [b"*-1\r\n"],
+        "ERR no": [b"-ERR no\r\n"],
+    }
+    for fault, replies in answers.items():
+        for reply in replies:
+            fake = FakeRedis(t, None, {"SENTINEL": reply})
+            source = "sentinel://127.0.0.1:%d/main?key=rum:user:{user}" % fake.port
+            rum, here = front(t, [source], "--map-timeout", "500ms", ready=False)
+            until(lambda: fault in source_of(rum)["fault"], 10,
+                  lambda: "%r: %s" % (reply, source_of(rum)["fault"]))
+            rum.finish()
+    good = FakeRedis(t, None, {"SENTINEL": master("127.0.0.1", str(redis.port))})
+    source = "sentinel://127.0.0.1:%d,127.0.0.1:%d/main?key=rum:user:{user}" % (fake.port, good.port)
+    rum, here = front(t, [source])
+    up(rum, source)
+    same(login(here, "a.example"), "A")
 
 
 @test("A fake Redis that answers junk, too much, too slowly or twice confuses no user", needs=NEEDS,

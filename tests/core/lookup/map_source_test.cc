@@ -69,6 +69,17 @@ TEST(MapSource, HttpHasHostAndPath) {
 }
 #endif
 
+TEST(MapSource, SentinelsByTls) {
+  auto sources = ParseMapSources("sentinels://a,b:2/main?key={user},users.cdb");
+  ASSERT_TRUE(sources) << sources.error().text;
+  ASSERT_EQ(sources->size(), 2u);
+  const MapSource& s = sources->front();
+  EXPECT_TRUE(s.tls);
+  EXPECT_EQ(s.sentinels.size(), 2u);
+  EXPECT_EQ(s.master, "main");
+  EXPECT_FALSE(ParseShare("sentinels://a/main"));
+}
+
 TEST(MapSource, SentinelsNameTheMaster) {
   auto sources = ParseMapSources("sentinel://u@a:1,b,[::1]:2/main/3?key={user},users.cdb");
   ASSERT_TRUE(sources) << sources.error().text;

@@ -329,6 +329,8 @@ const std::map<std::string, Sample>& Samples() {
       {"map-timeout", duration(&Settings::map_timeout)},
       {"map-cache", {"2M", [](auto& s) { return s.map_cache == 2 << 20; }}},
       {"map-password-file", {"/w", [](auto& s) { return s.map_password_file == "/w"; }}},
+      {"map-sentinel-password-file",
+       {"/s", [](auto& s) { return s.map_sentinel_password_file == "/s"; }}},
       {"map-token-file", {"/t", [](auto& s) { return s.map_token_file == "/t"; }}},
       {"map-ca", {"/a", [](auto& s) { return s.map_ca == "/a"; }}},
       {"share", {"redis://r/1", [](auto& s) { return s.share && s.share->database == 1; }}},
@@ -372,6 +374,9 @@ TEST(Options, EveryRowOfTheTableIsReadByItsLongNameAndItsLetter) {
       if (name == "stats-token-file") arguments.insert(arguments.end(), {"-m", "sock:/x"});
       if (name == "map-password-file")
         arguments.insert(arguments.end(), {"-M", "redis://r/?key={user}"});
+      if (name == "map-sentinel-password-file") {
+        arguments.insert(arguments.end(), {"-M", "sentinel://s/m?key={user}"});
+      }
       if (name == "map-ca") arguments.insert(arguments.end(), {"-M", "rediss://r/?key={user}"});
       if (name == "map-token-file") arguments.insert(arguments.end(), {"-M", "http://h/{user}"});
       if (name.starts_with("share-")) arguments.insert(arguments.end(), {"--share", "rediss://r/"});

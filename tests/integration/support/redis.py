@@ -15,11 +15,13 @@ CHANNEL = "rum:changed"
 
 
 class Redis:
-    def __init__(self, t, *options, port=None, fill=True, name="redis", host="127.0.0.1"):
+    def __init__(self, t, *options, port=None, fill=True, name="redis", host="127.0.0.1", password=""):
         self.program = shutil.which("redis-server")
         if not self.program:
             raise Skipped("redis-server is not installed")
-        self.t, self.options, self.host = t, options, host
+        self.t, self.options, self.host, self.password = t, options, host, password
+        if password:
+            self.options += ("--requirepass", password)
         self.port = port or net.free_port()
         self.folder = t.path("%s-%d" % (name, self.port))
         os.makedirs(self.folder, exist_ok=True)
@@ -52,6 +54,7 @@ class Redis:
     def ask(self, *words, password=None):
         """The reply of one command, as redis-cli prints it."""
         command = ["redis-cli", "-h", self.host, "-p", str(self.port), "--raw"]
+        password = password or self.password
         env = dict(os.environ, **({"REDISCLI_AUTH": password} if password else {}))
         done = subprocess.run(command + list(words), capture_output=True, text=True, timeout=20,
                               env=env)
@@ -76,29 +79,36 @@ class Redis:
 
 
 class Sentinel:
-    """One Sentinel, which alone decides that the master is down."""
+    """One Sentinel, which alone decides that the master is down. `lines`: more of its configuration;
+    `options`: of redis-cli, to reach it."""
 
-    def __init__(self, t, master):
+    def __init__(self, t, master, lines=(), host="127.0.0.1", port=None, replicas=1, options=(),
+                 password=""):
         self.port = net.free_port()
+        self.options = options
+        self.password = password
         folder = t.path("sentinel-%d" % self.port)
         os.makedirs(folder)
         conf = os.path.join(folder, "conf")
         with open(conf, "w") as f:
-            f.write("port %d\nbind 127.0.0.1\ndir %s\nlogfile %s/log\n"
-                    "sentinel monitor main 127.0.0.1 %d 1\n"
+            f.write("bind 127.0.0.1\ndir %s\nlogfile %s/log\n" % (folder, folder))
+            f.write("".join(line.format(port=self.port) + "\n" for line in lines or ("port {port}",)))
+            f.write("sentinel monitor main %s %d 1\n"
                     "sentinel down-after-milliseconds main 1000\n"
-                    "sentinel failover-timeout main 3000\n"
-                    % (self.port, folder, folder, master.port))
+                    "sentinel failover-timeout main 3000\n" % (host, port or master.port))
+            if password:
+                f.write("requirepass %s\nsentinel auth-pass main %s\n" % (password, master.password))
         self.process = subprocess.Popen([master.program, conf, "--sentinel"],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         preexec_fn=end_with_parent)
         t.on_end(self.close)
-        net.until(lambda: "num-slaves\n1" in self.ask("SENTINEL", "MASTER", "main"), 30,
+        net.until(lambda: "num-slaves\n%d\n" % replicas in self.ask("SENTINEL", "MASTER", "main"), 30,
                   "Sentinel knows the replica")
 
     def ask(self, *words):
-        done = subprocess.run(["redis-cli", "-p", str(self.port), "--raw", *words],
-                              capture_output=True, text=True, timeout=20)
+        env = dict(os.environ, **({"REDISCLI_AUTH": self.password} if self.password else {}))
+        done = subprocess.run(["redis-cli", "-p", str(self.port), *self.options, "--raw", *words],
+                              capture_output=True, text=True, timeout=20, env=env)
         return done.stdout
 
     def master_port(self):
