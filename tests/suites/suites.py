@@ -158,7 +158,7 @@ class TestRun(Suite):
         own = os.path.join(target.folder, "var")
         os.makedirs(os.path.join(own, "log"))
         command = ["perl", os.path.basename(self.script), "--vardir=" + own, "--force",
-                   "--max-test-fail=0", "--retry=1", "--suite-timeout=300", "--testcase-timeout=1",
+                   "--max-test-fail=0", "--retry=1", "--suite-timeout=300", "--testcase-timeout=5",
                    "--suite=" + ",".join(self.folders), "--extern", "host=127.0.0.1", "--extern", "port=%d" % target.port,
                    "--extern", "socket=" + target.socket, "--extern", "user=root"]
         for more in self.client:
