@@ -154,7 +154,7 @@ class Session {
   Task<bool> PassKill(ClientPacket packet, std::string whole);
 
   // Change of user (session_watch.cc).
-  bool ExposedByChangeUser() const;
+  bool ExposedByChangeUser(Links links) const;
   bool MustWatchToTheEnd() const;
   bool KeepsForeignNonce() const;
   Task<bool> ChangeUserBy(ClientPacket packet);

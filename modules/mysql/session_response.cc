@@ -84,7 +84,9 @@ bool Session::PrepareResponse() {
     return Refuse(ErrorForReason(RUM_CLOSE_TLS), RUM_CLOSE_UNSUPPORTED,
                   "the server has no TLS, which --upstream-tls requires");
   }
-  if (Compresses() && ExposedByChangeUser()) {
+  Links links_of_login = links();
+  if (by_tls) links_of_login.server = Link::kTls;  // it begins before the response
+  if (Compresses() && ExposedByChangeUser(links_of_login)) {
     return RefuseAfterGreeting(
         CannotCompress(), RUM_CLOSE_UNSUPPORTED,
         "rum must read COM_CHANGE_USER on this link, and the client uses compression");

@@ -21,8 +21,8 @@ constexpr size_t kMaxNote = 256;
 
 // A COM_CHANGE_USER is a login, with the same dangers: a password that the client sends because its
 // own link is safe, and rum's own system user as a proof.
-bool Session::ExposedByChangeUser() const {
-  return unix_upstream_ || (IsSafe(links().client) && !IsSafe(links().server));
+bool Session::ExposedByChangeUser(Links links) const {
+  return unix_upstream_ || (IsSafe(links.client) && !IsSafe(links.server));
 }
 
 // For a new user of mysql_native_password, libmariadb uses the nonce that it has kept, whatever the
@@ -38,8 +38,8 @@ bool Session::KeepsForeignNonce() const {
 // announced plugins.
 bool Session::MustWatchToTheEnd() const {
   bool plugins_are_rums = HasUpstream(kPluginAuth) && !ClientHas(kPluginAuth);
-  return ExposedByChangeUser() || KeepsForeignNonce() || plugins_are_rums || TellsClientFacts() ||
-         config_.change_user != ChangeUserMode::kAllow;
+  return ExposedByChangeUser(links()) || KeepsForeignNonce() || plugins_are_rums ||
+         TellsClientFacts() || config_.change_user != ChangeUserMode::kAllow;
 }
 
 // After the first login, and after each handled change of user. False: the host refuses.

@@ -17,7 +17,7 @@ from support.mariadb import DATABASE, password
 from support.mysql_wire import LOCAL_FILES, USUAL, Client, ServerError, native_token
 from support.net import connect
 from test_mysql_commands import pymysql_connect
-from test_mysql_tls import front_tls
+from test_mysql_tls import front_tls, tls_server
 from test_relay import background
 from test_start import run_once
 
@@ -562,6 +562,21 @@ def _(t):
                                              asks)
             same(answer.output.split(), ["Compression", wanted, "5000000"],
                  " ".join((mode, option, word)))
+
+
+@test("A client may compress inside TLS if the server's link has TLS, too", needs=BOTH)
+def _(t):
+    authority = Authority(t.folder)
+    server = tls_server(t, authority)
+    asks = ["--compress", "--ssl-ca=" + authority.certificate]
+    for mode in ("relay", "rewrite"):
+        path = write_map(t, row(t, "alice", server.address), row(t, "bob", "B"))
+        _, here = front_tls(t, path, authority, "--mysql-auth", mode, "--mysql-compress")
+        answer = clients.mariadb_program(t, port_of(here), "alice", password("alice"), asks,
+                                         "SHOW SESSION STATUS LIKE 'Compression'")
+        same(answer.output.split(), ["Compression", "ON"], mode)
+        refused = clients.mariadb_program(t, port_of(here), "bob", password("bob"), asks)
+        same(refused.code, 1105, "to a server without TLS")
 
 
 @test("--mysql-compress lets MySQL's client compress by zstd, where all servers can",

@@ -12,6 +12,7 @@ from support.harness import end_with_parent
 
 # kind of server -> (release, packages with what they depend on, packages alone)
 PACKAGES = {
+    "mariadb-bookworm": ("bookworm", ["mariadb-test"], []),
     "mariadb-trixie": ("trixie", ["mariadb-test"], []),
     "mysql-sid": ("sid", ["mysql-client-core"], ["mysql-testsuite"]),
 }
@@ -157,7 +158,7 @@ class TestRun(Suite):
         own = os.path.join(target.folder, "var")
         os.makedirs(os.path.join(own, "log"))
         command = ["perl", os.path.basename(self.script), "--vardir=" + own, "--force",
-                   "--max-test-fail=0", "--retry=1", "--suite-timeout=300", "--testcase-timeout=1",
+                   "--max-test-fail=0", "--retry=1", "--suite-timeout=300", "--testcase-timeout=5",
                    "--suite=" + ",".join(self.folders), "--extern", "host=127.0.0.1", "--extern", "port=%d" % target.port,
                    "--extern", "socket=" + target.socket, "--extern", "user=root"]
         for more in self.client:
@@ -223,10 +224,14 @@ class ClientTest(Suite):
         return found
 
 
+FOLDERS_OF_MARIADB = {"main": "main", "plugins": "suite/plugins/t", "roles": "suite/roles"}
+
 SUITES = {suite.name: suite for suite in (
+    TestRun("mariadb-10.11", "mariadb-bookworm",
+            script="share/mysql/mysql-test/mariadb-test-run.pl", folders=FOLDERS_OF_MARIADB,
+            server=["--log-output=file"]),
     TestRun("mariadb", "mariadb-trixie",
-            script="share/mariadb/mariadb-test/mariadb-test-run.pl",
-            folders={"main": "main", "plugins": "suite/plugins/t", "roles": "suite/roles"},
+            script="share/mariadb/mariadb-test/mariadb-test-run.pl", folders=FOLDERS_OF_MARIADB,
             server=["--log-output=file"],
             # An account without a password cannot vouch for a certificate.
             client=["ssl-verify-server-cert=0"]),
@@ -234,6 +239,7 @@ SUITES = {suite.name: suite for suite in (
             folders={"main": "t", "auth_sec": "suite/auth_sec/t",
                      "multi_factor_authentication": "suite/multi_factor_authentication/t"},
             server=["--explain-format=TRADITIONAL_STRICT"]),
+    ClientTest("mariadb-10.11-client", "mariadb-bookworm", program="bin/mariadb-client-test"),
     ClientTest("mariadb-client", "mariadb-trixie", program="bin/mariadb-client-test"),
     ClientTest("mysql-client", "mysql-sid", program="lib/mysql-test/bin/mysql_client_test"),
 )}
