@@ -6,8 +6,8 @@
 //! user whose rules and limits rum has checked.
 #![forbid(unsafe_code)]
 use rum::{
-    text, Breach, Error, Lookup, Opening, Opt, Reason, Refused, Resumed, Session, Side, Text,
-    Timer, TlsMode, Values,
+    text, Breach, Error, Lookup, Opening, Opt, Probe, Reason, Refused, Resumed, Session, Side,
+    Text, Timer, TlsMode, Values,
 };
 
 const LINE_MOST: usize = 1024; // of a command or an answer before the login; RFC 5034 wants 255
@@ -31,6 +31,7 @@ enum Step {
     User,      // the server's answer to USER
     Challenge, // the server's answer to AUTH PLAIN
     Verdict,   // the server's reply to the login
+    Bye,       // the server's answer to QUIT
     Delay,     // the delay of a wrong password
 }
 
@@ -66,9 +67,7 @@ fn to_base64(bytes: &[u8]) -> String {
     let mut text = String::new();
     for part in bytes.chunks(3) {
         let word = (0..3).fold(0, |w, i| w << 8 | u32::from(*part.get(i).unwrap_or(&0)));
-        for at in 0..4 {
-            text.push(if at as usize <= part.len() { digit(word, at) } else { '=' });
-        }
+        text.extend((0..4).map(|at| if at as usize <= part.len() { digit(word, at) } else { '=' }));
     }
     text
 }
@@ -111,19 +110,15 @@ fn plain(response: &[u8]) -> Option<(String, String)> {
 impl Pop3 {
     fn command(&mut self, s: &Session, line: &str) {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let plain_text =
-            s.tls_mode(Side::Client) == TlsMode::Require && !s.tls_active(Side::Client);
+        let plain = s.tls_mode(Side::Client) == TlsMode::Require && !s.tls_active(Side::Client);
         match (verb.to_ascii_uppercase().as_str(), rest) {
-            ("CAPA", _) => say(s, self.capabilities(s, plain_text)),
-            ("QUIT", _) => {
-                say(s, "+OK Bye.\r\n");
-                s.close(Reason::CLIENT_GONE, "");
-            }
+            ("CAPA", _) => say(s, self.capabilities(s, plain)),
+            ("QUIT", _) => self.refuse(s, Reason::CLIENT_GONE, "+OK Bye.\r\n"),
             ("STLS", "") => match self.offers_tls(s) && s.start_tls(Side::Client, "").is_ok() {
                 true => say(s, "+OK Begin TLS.\r\n"),
                 false => self.error(s, "-ERR There is no TLS.\r\n"),
             },
-            ("USER" | "PASS" | "AUTH", _) if plain_text => {
+            ("USER" | "PASS" | "AUTH", _) if plain => {
                 self.error(s, "-ERR [AUTH] Say STLS first.\r\n")
             }
             ("USER", name) if is_name(name) => {
@@ -159,8 +154,8 @@ impl Pop3 {
     fn capabilities(&self, s: &Session, plain_text: bool) -> String {
         let stls = if self.offers_tls(s) { "STLS\r\n" } else { "" };
         let login = if plain_text { "" } else { "USER\r\nSASL PLAIN\r\n" };
-        let always = "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n";
-        format!("+OK\r\n{}{}{}.\r\n", always, login, stls)
+        let always = "+OK\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n";
+        [always, login, stls, ".\r\n"].concat()
     }
     fn login_plain(&mut self, s: &Session, response: &[u8]) {
         self.step = Step::Command;
@@ -184,6 +179,9 @@ impl Pop3 {
         }
     }
     fn admit(&mut self, s: &Session) {
+        if self.password.is_empty() {
+            return self.connect(s); // a probe
+        }
         match s.admit(&self.record).and_then(|()| s.try_login()) {
             Ok(()) => self.connect(s),
             Err(Refused::Again) => {} // paused; resumed() follows
@@ -202,6 +200,7 @@ impl Pop3 {
     }
     fn refuse(&mut self, s: &Session, reason: Reason, words: &str) {
         say(s, words);
+        let _ = s.send(Side::Upstream, "QUIT\r\n"); // if there is a server
         s.close(reason, "");
     }
     /// Sends a server's reply to a wrong password, after the delay of a server.
@@ -215,45 +214,40 @@ impl Pop3 {
         mode != TlsMode::Off && mirrored && !s.tls_active(Side::Upstream)
     }
     fn send_login(&mut self, s: &Session) {
-        self.step = if self.sasl { Step::Challenge } else { Step::User };
-        let user = format!("USER {}\r\n", self.user);
-        let _ = s.send(Side::Upstream, if self.sasl { "AUTH PLAIN\r\n" } else { user.as_str() });
+        match self.user.as_str() {
+            "" => self.ask(s, Step::Bye, "QUIT\r\n"), // a probe is for nobody
+            _ if self.sasl => self.ask(s, Step::Challenge, "AUTH PLAIN\r\n"),
+            user => self.ask(s, Step::User, &format!("USER {}\r\n", user)),
+        }
+    }
+    fn ask(&mut self, s: &Session, step: Step, words: &str) {
+        self.step = step;
+        let _ = s.send(Side::Upstream, words);
     }
     /// Handles a line of the server. False: the line stays unconsumed, for the relay.
     fn upstream_line(&mut self, s: &Session, line: &[u8]) -> bool {
         let good = line.starts_with(b"+OK");
         match self.step {
-            Step::Greeting if good && Pop3::wants_tls(s) => {
-                self.step = Step::Stls;
-                let _ = s.send(Side::Upstream, "STLS\r\n");
-            }
+            Step::Greeting if good && Pop3::wants_tls(s) => self.ask(s, Step::Stls, "STLS\r\n"),
             Step::Greeting if good => self.send_login(s),
             Step::Stls if good && s.start_tls(Side::Upstream, "").is_ok() => {}
+            Step::Bye if good => s.close(Reason::PROBED, ""),
             Step::User if good => {
-                self.step = Step::Verdict;
-                let _ = s.send(Side::Upstream, format!("PASS {}\r\n", self.password));
+                self.ask(s, Step::Verdict, &format!("PASS {}\r\n", self.password))
             }
             Step::Challenge if line.starts_with(b"+") && !good => {
-                self.step = Step::Verdict;
                 let response = to_base64(format!("\0{}\0{}", self.user, self.password).as_bytes());
-                let _ = s.send(Side::Upstream, response + "\r\n");
+                self.ask(s, Step::Verdict, &(response + "\r\n"))
             }
             Step::Verdict if good => match s.confirm() {
-                Ok(()) => {
-                    let _ = s.relay(); // passes on the answer and what follows it
-                    return false;
-                }
-                Err(refused) => {
-                    let _ = s.send(Side::Upstream, "QUIT\r\n");
-                    self.refuse(s, refused.reason(), IN_USE);
-                }
+                Ok(()) => return s.relay().is_err(), // passes on the answer and what follows it
+                Err(refused) => self.refuse(s, refused.reason(), IN_USE),
             },
             Step::User | Step::Challenge | Step::Verdict if line.starts_with(b"-ERR") => {
                 let busy = line.starts_with(b"-ERR [SYS/") || line.starts_with(b"-ERR [IN-USE]");
                 if !busy {
                     s.login_failed();
                 }
-                let _ = s.send(Side::Upstream, "QUIT\r\n");
                 self.refuse(s, Reason::UPSTREAM_DENIED, if busy { LATER } else { WRONG });
             }
             _ => self.refuse(s, Reason::UPSTREAM_PROTOCOL, LATER),
@@ -272,6 +266,7 @@ impl rum::Module for Pop3 {
         text!("How long an unknown user waits for the answer; as long as the servers take"),
     )
     .or(text!("2s"))];
+    const PROBES: bool = true;
     type Config = u64;
     type Worker = ();
 
@@ -281,6 +276,14 @@ impl rum::Module for Pop3 {
     fn open(s: &Session, with: Opening<'_, Self>) -> Result<Self, Error> {
         s.send(Side::Client, "+OK POP3 ready.\r\n")?;
         Ok(Pop3 { delay: **with.config, ..Default::default() })
+    }
+    fn probe(s: &Session, probe: Probe<'_>, with: Opening<'_, Self>) -> Result<Self, Error> {
+        let mut new = Pop3 { delay: **with.config, step: Step::Greeting, ..Default::default() };
+        if probe.destination.is_none() {
+            new.user = String::from_utf8_lossy(probe.user.unwrap_or(b"")).into();
+            new.login(s);
+        }
+        Ok(new)
     }
     fn client_data(&mut self, s: &Session, bytes: &[u8]) -> Result<usize, Breach> {
         if self.step != Step::Command && self.step != Step::Sasl {
@@ -322,9 +325,7 @@ impl rum::Module for Pop3 {
         }
     }
     fn upstream_open(&mut self, s: &Session, outcome: Result<(), Reason>) {
-        if outcome.is_err() {
-            say(s, LATER);
-        }
+        outcome.unwrap_or_else(|_| say(s, LATER));
     }
     fn upstream_data(&mut self, s: &Session, bytes: &[u8]) -> Result<usize, Breach> {
         match line(bytes)? {
