@@ -131,13 +131,6 @@ KeySessions AccessControl::TopAddresses(size_t most) const {
   return top;
 }
 
-KeyCharges AccessControl::AddressCharges(size_t most) {
-  KeyCharges all;
-  for (const auto& [address, charge] : by_ip_.Charges(most))
-    all.emplace_back(address.text(), charge);
-  return all;
-}
-
 void AccessControl::Recount(const Settings& settings, const SocketAddress& address, Lease* lease) {
   if (!lease->access_control_) return;
   if (!CountsAddresses(settings) || !address.ip()) return lease->ip_.Release();
