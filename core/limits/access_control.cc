@@ -85,6 +85,7 @@ Refusal AccessControl::EnterByRate(const Settings& settings, const SocketAddress
   if (!settings.rate.on()) return EnterByIp(settings, address, lease);
   std::lock_guard lock(mutex_);
   const uint64_t now = clock_();
+  bucket_.Bound(settings.rate, now);  // a reload may have changed the rate
   if (!bucket_.Has(settings.rate, now)) return Refusal::kConnectionRate;
   Refusal refusal = EnterByIp(settings, address, lease);
   if (refusal == Refusal::kNone) bucket_.Take(settings.rate, now);

@@ -95,7 +95,7 @@ class KeyedLimiter {
         uint64_t{limit.others} + (found == shard.keys.end() ? 0 : found->second.sessions);
     if (limit.max && sessions >= limit.max) return Answer::kTooMany;
     if (found != shard.keys.end()) {
-      if (counts_.on()) found->second.bucket.Bound(limit.rate, now);
+      found->second.bucket.Bound(limit.rate, now);  // a reload may have changed the rate
       if (!found->second.bucket.Has(limit.rate, now)) return Answer::kTooFast;
     } else {
       found = Add(shard, key);
@@ -125,7 +125,7 @@ class KeyedLimiter {
     const uint64_t now = clock_();
     Bucket none;
     Bucket& bucket = found == shard.keys.end() ? none : found->second.bucket;
-    if (counts_.on()) bucket.Bound(limit.rate, now);
+    bucket.Bound(limit.rate, now);
     const uint32_t by_rate = bucket.Left(limit.rate, now);
     if (!limit.max) return {by_rate, Answer::kTooFast};
     const auto by_max = static_cast<uint32_t>(limit.max - std::min<uint64_t>(limit.max, sessions));
