@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/shared_key.h"
 #include "pgsql/cancel_key.h"
 #include "pgsql/session.h"
 
@@ -64,7 +65,7 @@ Task<bool> StartTls(Dialogue& d) {
 
 Script Cancel(Dialogue& d, Worker& worker, std::string_view id_and_key) {
   d.Note("request", "cancel");
-  const std::string key = SharedKeyOf(id_and_key);
+  const std::string key = common::SharedKey(id_and_key);
   std::optional<CancelTarget> target = FindTarget(key);
   d.NoLogin();
   d.client.GoOnAfterEnd(true);  // it need not wait for the answer

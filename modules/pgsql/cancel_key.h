@@ -13,9 +13,6 @@ struct CancelTarget {
   bool asks_for_tls = false;  // the session has TLS by an SSLRequest, and so has its cancel
 };
 
-// At most the size of a key in the table; longer ones are hashed.
-std::string SharedKeyOf(std::string_view id_and_key);
-
 std::string BuildCancelTarget(const CancelTarget& target);
 // nullopt: written by another version of the module.
 std::optional<CancelTarget> ParseCancelTarget(std::string_view value);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/shared_key.h"
 #include "pgsql/cancel_key.h"
 #include "pgsql/route.h"
 
@@ -256,7 +257,8 @@ void Session::KeepCancelKey(std::string_view body) {
   if (!key) return;  // such a session has no key that a client could send
   CancelTarget target{.destination = d_.Destination(), .asks_for_tls = asked_for_tls_};
   if (target.destination.empty()) return;
-  if (d_.Share(SharedKeyOf(*key), BuildCancelTarget(target)) != RUM_OK) d_.Count(kLostCancelKeys);
+  if (d_.Share(common::SharedKey(*key), BuildCancelTarget(target)) != RUM_OK)
+    d_.Count(kLostCancelKeys);
 }
 
 Task<Said> Session::ReadServer() {
