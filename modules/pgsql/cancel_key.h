@@ -1,5 +1,5 @@
-// What the table of "rum.shared/1" holds for a session: under its id and key, where a CancelRequest
-// with them goes. The key is a password for cancelling and is shown nowhere. Pure.
+// The entry of a session in the table of "rum.shared/1": under its id and key, the server to which
+// a CancelRequest with them goes. The key is a password for cancelling and is shown nowhere. Pure.
 #pragma once
 
 #include <optional>
