@@ -1,5 +1,5 @@
-// The host table of the scripted host: finds the session of a handle, refuses invalid calls, and
-// records broken rules. A module can call nothing else.
+#include "check/host_table.h"
+
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -9,9 +9,6 @@
 #include <mutex>
 #include <new>
 #include <unordered_map>
-
-#include "check/scripted_session.h"
-#include "map/record_calls.h"
 
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -53,6 +50,8 @@ Registry& registry() {
   return *one;
 }
 
+}  // namespace
+
 void ViolateCurrent(std::string text) {
   std::lock_guard lock(registry().mutex);
   if (registry().world) {
@@ -62,7 +61,10 @@ void ViolateCurrent(std::string text) {
   }
 }
 
-}  // namespace
+Current LockCurrent() {
+  std::unique_lock lock(registry().mutex);
+  return {std::move(lock), registry().current, registry().world};
+}
 
 ScriptedSession* Find(const rum_session* handle, const char* call) {
   ScriptedSession* session = nullptr;
@@ -243,311 +245,6 @@ void Close(rum_session* handle, uint32_t reason, const char* text, size_t size) 
   ScriptedSession* session = Find(handle, "close");
   if (session && Sensible("close", text, size)) session->Close(reason, text, size);
 }
-
-int32_t TlsMode(rum_session* handle, uint32_t side) {
-  ScriptedSession* session = Find(handle, "tls mode");
-  if (!session) return RUM_E_STATE;
-  if (!Sensible("tls mode", side)) return RUM_E_ARGUMENT;
-  return static_cast<int32_t>(session->host().tls_mode[side]);
-}
-
-int32_t TlsActive(rum_session* handle, uint32_t side) {
-  ScriptedSession* session = Find(handle, "tls active");
-  if (!session) return RUM_E_STATE;
-  if (!Sensible("tls active", side)) return RUM_E_ARGUMENT;
-  return session->sides[side].tls != ScriptedSession::Tls::kOff;
-}
-
-int32_t TlsFingerprint(rum_session* handle, uint8_t* digest) {
-  ScriptedSession* session = Find(handle, "tls fingerprint");
-  if (!session) return RUM_E_STATE;
-  if (!Sensible("tls fingerprint", digest, 32)) return RUM_E_ARGUMENT;
-  return session->TlsFingerprint(digest);
-}
-
-int32_t TlsEndIsCut(rum_session* handle, uint32_t side) {
-  ScriptedSession* session = Find(handle, "tls end_is_cut");
-  if (!session) return RUM_E_STATE;
-  if (!Sensible("tls end_is_cut", side)) return RUM_E_ARGUMENT;
-  return session->sides[side].there ? RUM_OK : RUM_E_STATE;
-}
-
-const rum_tls kTls = {
-    .struct_size = sizeof(rum_tls),
-    .reserved = 0,
-    .mode = TlsMode,
-    .active = TlsActive,
-    .fingerprint = TlsFingerprint,
-    .end_is_cut = TlsEndIsCut,
-    .set_alpn = SetAlpn,
-    .alpn = Alpn,
-    .offered_alpn = OfferedAlpn,
-    .server_name = ServerName,
-    .version = TlsVersion,
-    .certificate = Certificate,
-    .end_point = EndPoint,
-};
-
-int32_t Admit(rum_session* handle, const void* record, size_t size) {
-  ScriptedSession* session = Find(handle, "admit");
-  if (!session) return RUM_E_STATE;
-  if (!Sensible("admit", record, size)) return RUM_E_ARGUMENT;
-  return session->Admit(record, size);
-}
-
-void LoginFailed(rum_session* handle) {
-  if (ScriptedSession* session = Find(handle, "login_failed")) session->LoginFailed();
-}
-
-int32_t Blocked(rum_session* handle) {
-  ScriptedSession* session = Find(handle, "blocked");
-  return session && session->host().blocked;
-}
-
-int32_t TryLogin(rum_session* handle) {
-  ScriptedSession* session = Find(handle, "try_login");
-  return session ? session->TryLogin() : RUM_E_STATE;
-}
-
-int32_t Confirm(rum_session* handle) {
-  ScriptedSession* session = Find(handle, "confirm");
-  return session ? session->Confirm() : RUM_E_STATE;
-}
-
-const rum_limits kLimits = {
-    .struct_size = sizeof(rum_limits),
-    .reserved = 0,
-    .admit = Admit,
-    .login_failed = LoginFailed,
-    .blocked = Blocked,
-    .try_login = TryLogin,
-    .confirm = Confirm,
-    .counts_failures = [](rum_worker*) { return 0; },
-};
-
-// [a-z0-9_-]{1,64}: the module's name, or its name, a dash and more.
-bool IsStateName(std::string_view name) {
-  std::lock_guard lock(registry().mutex);
-  if (!registry().current) return true;
-  const std::string_view module = registry().current->module().name;
-  return name.size() <= 64 && name.starts_with(module) &&
-         (name.size() == module.size() || name[module.size()] == '-') &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-         });
-}
-
-int32_t Save(const char* name, const void* bytes, size_t size) {
-  if (!Sensible("save", name, 1) || !Sensible("save", bytes, size)) return RUM_E_ARGUMENT;
-  if (!IsStateName(name)) {
-    ViolateCurrent("save() under a name that is not the module's: " + std::string(name));
-    return RUM_E_ARGUMENT;
-  }
-  if (size > RUM_MOST_STATE) return RUM_E_LIMIT;
-  std::lock_guard lock(registry().mutex);
-  if (!registry().current) return RUM_E_UNSUPPORTED;
-  registry().current->state[name].assign(static_cast<const char*>(size ? bytes : ""), size);
-  return RUM_OK;
-}
-
-size_t Load(const char* name, void* bytes, size_t size) {
-  if (!Sensible("load", name, 1) || !Sensible("load", bytes, size)) return 0;
-  std::lock_guard lock(registry().mutex);
-  if (!registry().current) return 0;
-  auto found = registry().current->state.find(name);
-  if (found == registry().current->state.end()) return 0;
-  if (found->second.size() <= size) found->second.copy(static_cast<char*>(bytes), size);
-  return found->second.size();
-}
-
-const rum_state kState = {
-    .struct_size = sizeof(rum_state),
-    .reserved = 0,
-    .save = Save,
-    .load = Load,
-};
-
-uint64_t NowMicros() { return clock * 1000; }
-
-uint64_t TimerMicros(rum_session* handle, uint64_t microseconds) {
-  return Timer(handle, microseconds / 1000 + (microseconds % 1000 != 0));
-}
-
-const rum_clock kClock = {
-    .struct_size = sizeof(rum_clock),
-    .reserved = 0,
-    .now = NowMicros,
-    .timer = TimerMicros,
-};
-
-size_t UserNames(char* text, size_t size) {
-  if (!Sensible("user_names", text, size)) return 0;
-  std::lock_guard lock(registry().mutex);
-  if (!registry().current) return 0;
-  const std::string& names = registry().current->user_names;
-  if (names.size() <= size) names.copy(text, size);
-  return names.size();
-}
-
-const rum_process kProcess = {
-    .struct_size = sizeof(rum_process),
-    .reserved = 0,
-    .user_names = UserNames,
-};
-
-int32_t ParseRecord(const void* record, size_t size, rum_record* parts) {
-  if (!Sensible("parse", record, 1) || !Sensible("parse", parts, 1)) return RUM_E_ARGUMENT;
-  return kRecords.parse(record, size, parts);
-}
-
-int32_t RecordColumn(const void* record, size_t size, const char* name, void* value,
-                     size_t* value_size) {
-  if (!Sensible("column", record, 1) || !Sensible("column", name, 1) ||
-      !Sensible("column", value_size, 1) || !Sensible("column", value, *value_size)) {
-    return RUM_E_ARGUMENT;
-  }
-  int32_t status = kRecords.column(record, size, name, value, value_size);
-  if (status == RUM_E_ARGUMENT) ViolateCurrent("column() with the name " + std::string(name));
-  return status;
-}
-
-const rum_records kCheckedRecords = {
-    .struct_size = sizeof(rum_records),
-    .reserved = 0,
-    .parse = ParseRecord,
-    .column = RecordColumn,
-};
-
-// The world of a worker's handle; null, with a violation recorded, if the call is invalid.
-ScriptedHost::World* WorldOf(const rum_worker* worker, const char* call) {
-  std::string why;
-  {
-    std::lock_guard lock(registry().mutex);
-    ScriptedHost::World* world = registry().world;
-    if (!world || worker != reinterpret_cast<const rum_worker*>(&world->worker_handle)) {
-      why = "with a pointer that is not a worker";
-    } else if (world->worker != std::this_thread::get_id()) {
-      why = "on another thread than the worker's";
-    } else {
-      return world;
-    }
-  }
-  ViolateCurrent(std::string(call) + "() " + why);
-  return nullptr;
-}
-
-uint64_t WorkerTimer(rum_worker* worker, uint64_t milliseconds, ScriptedWork::Run run,
-                     void* argument, ScriptedWork::Drop drop) {
-  ScriptedHost::World* world = WorldOf(worker, "timer");
-  if (!world || milliseconds > RUM_MOST_MILLISECONDS) return 0;
-  if (!run) {
-    ViolateCurrent("timer() without a function");
-    return 0;
-  }
-  return world->work.AddTimer(clock + milliseconds, run, argument, drop);
-}
-
-void WorkerTimerCancel(rum_worker* worker, uint64_t ticket) {
-  if (ScriptedHost::World* world = WorldOf(worker, "timer_cancel")) {
-    world->work.CancelTimer(ticket);
-  }
-}
-
-uint64_t WorkerTicket(rum_worker* worker) {
-  ScriptedHost::World* world = WorldOf(worker, "ticket");
-  return world ? world->work.ticket() : 0;
-}
-
-int32_t WorkerPost(uint64_t ticket, ScriptedWork::Run run, void* argument,
-                   ScriptedWork::Drop drop) {
-  if (!run) {
-    ViolateCurrent("post() without a function");
-    return RUM_E_ARGUMENT;
-  }
-  std::lock_guard lock(registry().mutex);
-  ScriptedHost::World* world = registry().world;
-  if (!world || world->work.ticket() != ticket) return RUM_E_STATE;
-  return world->work.Post(run, argument, drop);
-}
-
-void WorkerMetricAdd(rum_worker* worker, uint32_t index, uint64_t delta) {
-  ScriptedHost::World* world = WorldOf(worker, "metric_add");
-  if (!world) return;
-  if (index >= world->metrics.size()) {
-    Violate(*world, "metric_add() of counter " + std::to_string(index) + ", of " +
-                        std::to_string(world->metrics.size()));
-    return;
-  }
-  world->sums[world->metrics[index].name] += delta;
-}
-
-const rum_worker_calls kWorker = {
-    .struct_size = sizeof(rum_worker_calls),
-    .reserved = 0,
-    .timer = WorkerTimer,
-    .timer_cancel = WorkerTimerCancel,
-    .ticket = WorkerTicket,
-    .post = WorkerPost,
-    .metric_add = WorkerMetricAdd,
-};
-
-int32_t PutShared(rum_session* handle, const void* key, size_t key_size, const void* value,
-                  size_t value_size, uint64_t lifetime) {
-  ScriptedSession* session = Find(handle, "put");
-  if (!session) return RUM_E_STATE;
-  if (!Sensible("put", key, 1) || !Sensible("put", value, value_size)) return RUM_E_ARGUMENT;
-  if (key_size > RUM_MOST_SHARED_KEY || value_size > RUM_MOST_SHARED_VALUE) return RUM_E_LIMIT;
-  return session->PutShared({static_cast<const char*>(key), key_size},
-                            {static_cast<const char*>(value_size ? value : ""), value_size},
-                            lifetime);
-}
-
-int32_t FindShared(const char* call, const void* key, size_t key_size, void* value,
-                   size_t* value_size, bool take) {
-  if (!Sensible(call, key, 1) || !Sensible(call, value, value_size ? *value_size : 0)) {
-    return RUM_E_ARGUMENT;
-  }
-  if (key_size > RUM_MOST_SHARED_KEY) return RUM_E_LIMIT;
-  std::lock_guard lock(registry().mutex);
-  if (!registry().world) return RUM_E_UNSUPPORTED;
-  return registry().world->shared.Find(std::string(static_cast<const char*>(key), key_size), value,
-                                       value_size, take, clock);
-}
-
-int32_t GetShared(const void* key, size_t key_size, void* value, size_t* value_size) {
-  if (!Sensible("get", value_size, 1)) return RUM_E_ARGUMENT;
-  return FindShared("get", key, key_size, value, value_size, false);
-}
-
-int32_t TakeShared(const void* key, size_t key_size, void* value, size_t* value_size) {
-  return FindShared("take", key, key_size, value, value_size, true);
-}
-
-int32_t FindAnyShared(rum_session* handle, const void* key, size_t key_size) {
-  ScriptedSession* session = Find(handle, "find");
-  if (!session) return RUM_E_STATE;
-  if (!Sensible("find", key, 1) || key_size == 0) return RUM_E_ARGUMENT;
-  if (key_size > RUM_MOST_SHARED_KEY) return RUM_E_LIMIT;
-  return session->FindShared({static_cast<const char*>(key), key_size});
-}
-
-int32_t RemoveShared(rum_session* handle, const void* key, size_t key_size) {
-  ScriptedSession* session = Find(handle, "remove");
-  if (!session) return RUM_NOT_FOUND;
-  if (!Sensible("remove", key, 1) || key_size == 0) return RUM_E_ARGUMENT;
-  if (key_size > RUM_MOST_SHARED_KEY) return RUM_E_LIMIT;
-  return session->RemoveShared({static_cast<const char*>(key), key_size});
-}
-
-const rum_shared kShared = {
-    .struct_size = sizeof(rum_shared),
-    .reserved = 0,
-    .put = PutShared,
-    .get = GetShared,
-    .take = TakeShared,
-    .find = FindAnyShared,
-    .remove = RemoveShared,
-};
 
 const void* Extension(const char* name) {
   if (!Sensible("extension", name, 1)) return nullptr;

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/address.h"
-#include "check/scripted_session.h"
+#include "check/host_table.h"
 
 namespace rum {
 namespace {
@@ -87,7 +87,7 @@ int32_t ScriptedSession::RelayFrom(uint32_t side) {
   sides[side].need = 0;
   sides[side].forward = 0;
   sides[Other(side)].fresh = !sides[Other(side)].window.empty();
-  sides[Other(side)].end_told = false;
+  sides[Other(side)].end_reported = false;
   return RUM_OK;
 }
 
@@ -143,7 +143,7 @@ int32_t ScriptedSession::Connect(const char* address, size_t size) {
 void ScriptedSession::GiveUpServer() {
   Side& old = sides[RUM_UPSTREAM];
   gives_up_ = true;
-  old.there = old.end_told = false;
+  old.there = old.end_reported = false;
   old.need = old.forward = sides[RUM_CLIENT].forward = 0;
 }
 

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "check/host_table.h"
 #include "check/module_table.h"
-#include "check/scripted_session.h"
 
 namespace rum {
 namespace {
@@ -410,8 +410,9 @@ bool ScriptedHost::forgotten() const {
   if (looking_up() || connecting() || next_timer()) return false;
   if (tls_wanted(RUM_CLIENT) || tls_wanted(RUM_UPSTREAM)) return false;
   if (session_->sides[RUM_CLIENT].below || session_->sides[RUM_UPSTREAM].below) return false;
-  return std::all_of(std::begin(session_->sides), std::end(session_->sides),
-                     [](const auto& side) { return !side.there || side.broken || side.end_told; });
+  return std::all_of(std::begin(session_->sides), std::end(session_->sides), [](const auto& side) {
+    return !side.there || side.broken || side.end_reported;
+  });
 }
 
 std::map<std::string, std::string> ScriptedHost::notes() const {

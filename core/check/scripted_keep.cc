@@ -5,7 +5,7 @@
 
 #include "base/address.h"
 #include "base/copy_out.h"
-#include "check/scripted_session.h"
+#include "check/host_table.h"
 
 namespace rum {
 namespace {

@@ -1,10 +1,10 @@
 // One session of the scripted host: the bytes that wait on each side, the module's pending calls
-// (scripted_calls.cc), and the loop that calls the hooks that are due (scripted_session.cc). Only
-// for scripted_host.cc and host_table.cc.
+// (scripted_calls.cc), and the loop that calls the hooks that are due: scripted_session.cc, with
+// scripted_answers.cc and scripted_flow.cc. Only for the scripted host and its table.
 #pragma once
 
-#include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -154,8 +154,8 @@ class ScriptedSession {
   enum class Tls : uint8_t { kOff, kHandshake, kOn };
   struct Side {
     bool there = false;
-    bool ended = false;     // the peer sent its end of file
-    bool end_told = false;  // side_end was called, or the relay passed the end on
+    bool ended = false;         // the peer sent its end of file
+    bool end_reported = false;  // side_end was called, or the relay passed the end on
     bool broken = false;
     bool reading = true;  // the peer reads
     Tls tls = Tls::kOff;
@@ -211,6 +211,7 @@ class ScriptedSession {
   bool Pump(uint32_t side);
   bool PumpRelay(uint32_t side);
   bool CallData(uint32_t side);
+  void JudgeConsumed(uint32_t side, int64_t consumed, size_t size, size_t limit);
   bool CallEnd(uint32_t side);
   int32_t ReportEnd(uint32_t side);  // returns the module's answer
   void Fill(Side& side, const Side& other);
@@ -219,8 +220,12 @@ class ScriptedSession {
   void Out(uint32_t side, std::string_view bytes);
   int32_t Refuse(const char* call, int32_t error);
   bool Ending() const { return reason != 0; }
+  // Calls a hook and catches what must not leave it.
   template <class Hook>
-  bool Run(const char* name, Hook hook);
+  bool Run(const char* name, Hook hook) {
+    return RunHook(name, std::ref(hook));
+  }
+  bool RunHook(const char* name, const std::function<void()>& hook);
 
   ScriptedHost& host_;
   const size_t number_;
@@ -250,60 +255,5 @@ class ScriptedSession {
   bool end_passed_[2] = {false, false};
   uint32_t ended_first_ = 0;  // relay: 1 + the side
 };
-
-// The argument of init, and the state behind its calls: which handles and tickets are valid.
-namespace host_table {
-
-extern const rum_host kTable;
-// Of the groups about one session: session_groups.cc.
-extern const rum_sessions kSessions;
-extern const rum_queue kQueue;
-int32_t SetAlpn(rum_session* handle, uint32_t side, const void* protocols, size_t size);
-int32_t Alpn(rum_session* handle, uint32_t side, char* name, size_t* size);
-int32_t OfferedAlpn(rum_session* handle, uint8_t* protocols, size_t* size);
-int32_t ServerName(rum_session* handle, char* name, size_t* size);
-int32_t TlsVersion(rum_session* handle, uint32_t side);
-int32_t Certificate(rum_session* handle, uint32_t side, void* der, size_t* size);
-int32_t EndPoint(rum_session* handle, uint32_t side, void* hash, size_t* size);
-
-// The session of a handle; null, with a violation recorded, if the call is invalid.
-ScriptedSession* Find(const rum_session* handle, const char* call);
-// False: an argument is invalid; the violation is recorded.
-bool Sensible(const char* call, const void* data, size_t size);
-bool Sensible(const char* call, uint32_t side);
-
-void* NewHandle(ScriptedSession* session);  // its address is not reused soon
-void KillHandle(void* handle);              // the session has ended, its host has not
-void ForgetHandle(void* handle);
-void ForgetGone();  // frees the handles and tickets that were kept to recognise late calls
-uint64_t NewTicket(ScriptedSession* session);
-void KillTicket(uint64_t ticket);
-std::deque<ScriptedSession::Answer> TakeAnswers(std::deque<ScriptedSession::Answer>& answers);
-bool WaitForAnswer(const std::deque<ScriptedSession::Answer>& answers, uint64_t milliseconds);
-
-// Calls without a session belong to this host.
-void SetCurrent(ScriptedHost* host, ScriptedHost::World* world);
-void ForgetHost(ScriptedHost* host);
-
-// The scripted clock, one per process.
-extern std::atomic<uint64_t> clock;
-extern std::atomic<const char*>& running_hook;  // shared with the parent: see isolated_run.h
-
-// Names the running hook for the scope.
-class HookScope {
- public:
-  explicit HookScope(const char* name) : outer_(running_hook.exchange(name)) {}
-  ~HookScope() { running_hook = outer_; }
-  HookScope(const HookScope&) = delete;
-
- private:
-  const char* outer_;
-};
-
-void Violate(ScriptedHost::World& world, std::string text);
-extern void (*on_violation)(const std::string& text);  // if set, called at once
-void RecordLog(uint32_t level, std::string text);
-
-}  // namespace host_table
 
 }  // namespace rum

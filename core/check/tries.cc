@@ -11,9 +11,9 @@
 #include <ctime>
 #include <map>
 
+#include "check/host_table.h"
 #include "check/isolated_run.h"
 #include "check/rules.h"
-#include "check/scripted_session.h"
 
 namespace rum {
 namespace {

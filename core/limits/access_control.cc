@@ -85,6 +85,7 @@ Refusal AccessControl::EnterByRate(const Settings& settings, const SocketAddress
   if (!settings.rate.on()) return EnterByIp(settings, address, lease);
   std::lock_guard lock(mutex_);
   const uint64_t now = clock_();
+  bucket_.Bound(settings.rate, now);  // a reload may have changed the rate
   if (!bucket_.Has(settings.rate, now)) return Refusal::kConnectionRate;
   Refusal refusal = EnterByIp(settings, address, lease);
   if (refusal == Refusal::kNone) bucket_.Take(settings.rate, now);
@@ -129,13 +130,6 @@ KeySessions AccessControl::TopAddresses(size_t most) const {
   for (const auto& [address, sessions] : by_ip_.Top(most))
     top.emplace_back(address.text(), sessions);
   return top;
-}
-
-KeyCharges AccessControl::AddressCharges(size_t most) {
-  KeyCharges all;
-  for (const auto& [address, charge] : by_ip_.Charges(most))
-    all.emplace_back(address.text(), charge);
-  return all;
 }
 
 void AccessControl::Recount(const Settings& settings, const SocketAddress& address, Lease* lease) {

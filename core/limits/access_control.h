@@ -107,9 +107,9 @@ class AccessControl {
   size_t addresses() const { return by_ip_.active(); }
   // The client addresses with the most connections, in text form.
   KeySessions TopAddresses(size_t most) const;
-  // As those of KeyedLimiter, for client addresses in text form.
+  // As those of KeyedLimiter, for client addresses.
   void CountCharges() { by_ip_.CountCharges(); }
-  KeyCharges AddressCharges(size_t most);
+  ChargesOf<Cidr> Charges(size_t most) { return by_ip_.Charges(most); }
   void Charge(const Cidr& address, uint64_t micros, uint64_t since) {
     by_ip_.Charge(address, micros, since);
   }

@@ -11,12 +11,13 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/rate.h"
-#include "limits/charge_count.h"
+#include "limits/charged_bucket.h"
 
 namespace rum {
 
@@ -39,12 +40,9 @@ class KeyedLimiter {
   struct Entry {
     KeyedLimiter* limiter = nullptr;
     uint32_t sessions = 0;
-    Bucket bucket;
-    ChargeCount charges;
+    ChargedBucket bucket;
     // Valid if the key has no session: its position in the queue of idle keys.
     typename std::list<Node*>::iterator idle;
-
-    bool Over(uint64_t now) const { return bucket.Full(now) && !charges.fresh(); }
   };
 
  public:
@@ -82,7 +80,7 @@ class KeyedLimiter {
   KeyedLimiter(const KeyedLimiter&) = delete;
 
   // [main] From here on, rates hold over several processes: see Charges() and Charge().
-  void CountCharges() { counted_ = true; }
+  void CountCharges() { counts_.Begin(); }
 
   // Takes a lease for one more session, after releasing what `lease` held. A refusal is not charged
   // to the rate.
@@ -97,7 +95,7 @@ class KeyedLimiter {
         uint64_t{limit.others} + (found == shard.keys.end() ? 0 : found->second.sessions);
     if (limit.max && sessions >= limit.max) return Answer::kTooMany;
     if (found != shard.keys.end()) {
-      if (counted_) found->second.bucket.Bound(limit.rate, now);
+      found->second.bucket.Bound(limit.rate, now);  // a reload may have changed the rate
       if (!found->second.bucket.Has(limit.rate, now)) return Answer::kTooFast;
     } else {
       found = Add(shard, key);
@@ -107,8 +105,7 @@ class KeyedLimiter {
       shard.idle.erase(entry.idle);
       entry.idle = shard.idle.end();
     }
-    entry.bucket.Take(limit.rate, now);
-    if (counted_ && limit.rate.on()) entry.charges.Add(TokenMicros(limit.rate), spans_);
+    entry.bucket.Take(limit.rate, now, counts_);
     if (++entry.sessions == 1) active_.fetch_add(1, std::memory_order_relaxed);
     *lease = Lease(*found);
     return Answer::kTaken;
@@ -128,7 +125,7 @@ class KeyedLimiter {
     const uint64_t now = clock_();
     Bucket none;
     Bucket& bucket = found == shard.keys.end() ? none : found->second.bucket;
-    if (counted_) bucket.Bound(limit.rate, now);
+    bucket.Bound(limit.rate, now);
     const uint32_t by_rate = bucket.Left(limit.rate, now);
     if (!limit.max) return {by_rate, Answer::kTooFast};
     const auto by_max = static_cast<uint32_t>(limit.max - std::min<uint64_t>(limit.max, sessions));
@@ -136,20 +133,8 @@ class KeyedLimiter {
   }
 
   // What this process has charged to rates, of at most so many keys. [one thread]
-  std::vector<std::pair<Key, RateCharge>> Charges(size_t most) {
-    std::vector<std::pair<Key, RateCharge>> all;
-    if (spans_.load(std::memory_order_relaxed) == 0) return all;
-    for (size_t i = 0; i < kShards; ++i) {
-      std::lock_guard lock(shards_[i].mutex);
-      const uint64_t now = clock_();
-      for (auto& [key, entry] : shards_[i].keys) {
-        if (all.size() == most) return all;
-        if (auto charge = entry.charges.Publish(entry.bucket.Full(now))) {
-          all.emplace_back(key, *charge);
-        }
-      }
-    }
-    return all;
+  ChargesOf<Key> Charges(size_t most) {
+    return counts_.Publish(std::span(shards_.get(), kShards), most, clock_);
   }
   // Other processes have charged this, since then.
   void Charge(const View& key, uint64_t micros, uint64_t since) {
@@ -219,7 +204,8 @@ class KeyedLimiter {
     // Removes idle keys whose bucket is full, and the oldest if there are too many. With different
     // rates, buckets do not fill in queue order, but the bound holds.
     void Tidy(uint64_t now) {
-      while (!idle.empty() && (idle.size() > kIdleMost || idle.front()->second.Over(now))) {
+      while (!idle.empty() &&
+             (idle.size() > kIdleMost || idle.front()->second.bucket.MayForget(now))) {
         auto found = keys.find(idle.front()->first);
         idle.pop_front();
         keys.erase(found);
@@ -251,7 +237,7 @@ class KeyedLimiter {
     if (--entry.sessions > 0) return;
     active_.fetch_sub(1, std::memory_order_relaxed);
     const uint64_t now = clock_();
-    if (entry.Over(now)) {
+    if (entry.bucket.MayForget(now)) {
       shard.keys.erase(shard.keys.find(node.first));
     } else {
       entry.idle = shard.idle.insert(shard.idle.end(), &node);
@@ -262,8 +248,7 @@ class KeyedLimiter {
   const Clock clock_;
   const std::unique_ptr<Shard[]> shards_;
   std::atomic<size_t> active_ = 0;
-  bool counted_ = false;
-  std::atomic<uint64_t> spans_ = 0;
+  ChargeCounts counts_;
 };
 
 }  // namespace rum

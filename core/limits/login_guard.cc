@@ -4,6 +4,7 @@
 #include <limits>
 #include <list>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -21,8 +22,7 @@ bool Watches(const LoginGuard::Settings& settings, const SocketAddress& address)
 
 struct LoginGuard::Entry {
   Cidr key;
-  Bucket failures;  // failures left before a block
-  ChargeCount charges;
+  ChargedBucket bucket;        // of failures left before a block
   uint64_t blocked_until = 0;  // microseconds
   Rate rate;                   // of the most recent settings
   uint32_t under_way = 0;
@@ -31,17 +31,17 @@ struct LoginGuard::Entry {
   bool idle = false;
 
   // At least one attempt may proceed: if it fails, the address is blocked.
-  uint32_t MayGo(uint64_t now) const { return std::max(failures.Left(rate, now), 1u); }
+  uint32_t MayGo(uint64_t now) const { return std::max(bucket.Left(rate, now), 1u); }
 };
 
 struct LoginGuard::Shard {
   using Found = std::unordered_map<Cidr, Entry, Cidr::Hash>::iterator;
 
   bool Over(const Entry& entry, uint64_t now) const {
-    return entry.failures.Full(now) && entry.blocked_until <= now && !entry.charges.fresh();
+    return entry.bucket.MayForget(now) && entry.blocked_until <= now;
   }
   Found Find(const Cidr& key) {
-    auto [found, fresh] = addresses.try_emplace(key);
+    auto [found, fresh] = keys.try_emplace(key);
     if (fresh) found->second.key = key;
     if (found->second.idle) {
       order.erase(found->second.place);
@@ -55,15 +55,15 @@ struct LoginGuard::Shard {
     Entry& entry = found->second;
     const bool idle = entry.under_way == 0 && entry.waiting.empty();
     if (idle && Over(entry, now)) {
-      addresses.erase(found);
+      keys.erase(found);
     } else if (idle) {
       entry.place = order.insert(order.end(), found->first);
       entry.idle = true;
     }
     while (!order.empty()) {
-      auto oldest = addresses.find(order.front());
+      auto oldest = keys.find(order.front());
       if (order.size() <= kAddressesMost && !Over(oldest->second, now)) return;
-      addresses.erase(oldest);
+      keys.erase(oldest);
       order.pop_front();
     }
   }
@@ -86,7 +86,7 @@ struct LoginGuard::Shard {
   }
 
   mutable std::mutex mutex;
-  std::unordered_map<Cidr, Entry, Cidr::Hash> addresses;
+  std::unordered_map<Cidr, Entry, Cidr::Hash> keys;
   std::list<Cidr> order;  // idle entries, least recently used first
 };
 
@@ -110,8 +110,8 @@ bool LoginGuard::Blocks(const Settings& settings, const SocketAddress& address) 
   if (others_ && others_->Blocks(key)) return true;
   Shard& shard = ShardOf(key);
   std::lock_guard lock(shard.mutex);
-  auto found = shard.addresses.find(key);
-  return found != shard.addresses.end() && found->second.blocked_until > clock_();
+  auto found = shard.keys.find(key);
+  return found != shard.keys.end() && found->second.blocked_until > clock_();
 }
 
 LoginGuard::Answer LoginGuard::Try(const Settings& settings, const SocketAddress& address,
@@ -132,7 +132,7 @@ LoginGuard::Answer LoginGuard::Try(const Settings& settings, const SocketAddress
   auto found = shard.Find(key);
   Entry& entry = found->second;
   entry.rate = settings.failures;
-  entry.failures.Bound(entry.rate, now);
+  entry.bucket.Bound(entry.rate, now);
   attempt->guard_ = this;
   attempt->shard_ = &shard;
   attempt->key_ = key;
@@ -174,17 +174,16 @@ bool LoginGuard::Failed(const Settings& settings, const SocketAddress& address, 
     auto found = shard.Find(key);
     Entry& entry = found->second;
     entry.rate = settings.failures;
-    entry.failures.Bound(entry.rate, now);
+    entry.bucket.Bound(entry.rate, now);
     if (attempt && attempt->shard_ == &shard) shard.Leave(*attempt);
     // Failures of logins that started before the block do not extend it.
     if (entry.blocked_until <= now) {
-      entry.failures.Take(settings.failures, now);
-      if (counted_) entry.charges.Add(TokenMicros(settings.failures), spans_);
-      left = entry.failures.Left(settings.failures, now);
-      if (!entry.failures.Has(settings.failures, now)) {
+      entry.bucket.Take(settings.failures, now, counts_);
+      left = entry.bucket.Left(settings.failures, now);
+      if (!entry.bucket.Has(settings.failures, now)) {
         blocks = true;
         entry.blocked_until = now + static_cast<uint64_t>(settings.block.count()) * 1000;
-        entry.failures.Refill();
+        entry.bucket.Refill();
       }
     }
     shard.Advance(entry, now, woken);
@@ -199,38 +198,26 @@ bool LoginGuard::Failed(const Settings& settings, const SocketAddress& address, 
 bool LoginGuard::Unblock(const Cidr& key) {
   Shard& shard = ShardOf(key);
   std::lock_guard lock(shard.mutex);
-  if (!shard.addresses.contains(key)) return false;
+  if (!shard.keys.contains(key)) return false;
   const uint64_t now = clock_();
   auto found = shard.Find(key);
   Entry& entry = found->second;
   const bool blocked = entry.blocked_until > now;
   entry.blocked_until = 0;
-  entry.failures.Refill();
+  entry.bucket.Refill();
   shard.Rest(found, now);
   return blocked;
 }
 
-KeyCharges LoginGuard::Charges(size_t most) {
-  KeyCharges all;
-  if (spans_.load(std::memory_order_relaxed) == 0) return all;
-  for (size_t i = 0; i < kShards; ++i) {
-    std::lock_guard lock(shards_[i].mutex);
-    const uint64_t now = clock_();
-    for (auto& [key, entry] : shards_[i].addresses) {
-      if (all.size() == most) return all;
-      if (auto charge = entry.charges.Publish(entry.failures.Full(now))) {
-        all.emplace_back(key.text(), *charge);
-      }
-    }
-  }
-  return all;
+ChargesOf<Cidr> LoginGuard::Charges(size_t most) {
+  return counts_.Publish(std::span(shards_.get(), kShards), most, clock_);
 }
 
 void LoginGuard::Charge(const Cidr& key, uint64_t micros, uint64_t since) {
   Shard& shard = ShardOf(key);
   std::lock_guard lock(shard.mutex);
   auto found = shard.Find(key);
-  found->second.failures.Charge(micros, since);
+  found->second.bucket.Charge(micros, since);
   shard.Rest(found, clock_());
 }
 
@@ -259,7 +246,7 @@ size_t LoginGuard::blocked() const {
   for (size_t i = 0; i < kShards; ++i) {
     std::lock_guard lock(shards_[i].mutex);
     const uint64_t now = clock_();
-    for (const auto& [key, entry] : shards_[i].addresses) sum += entry.blocked_until > now;
+    for (const auto& [key, entry] : shards_[i].keys) sum += entry.blocked_until > now;
   }
   return sum;
 }
@@ -268,7 +255,7 @@ size_t LoginGuard::watched() const {
   size_t sum = 0;
   for (size_t i = 0; i < kShards; ++i) {
     std::lock_guard lock(shards_[i].mutex);
-    sum += shards_[i].addresses.size();
+    sum += shards_[i].keys.size();
   }
   return sum;
 }

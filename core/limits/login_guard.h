@@ -9,7 +9,7 @@
 
 #include "base/cidr.h"
 #include "base/rate.h"
-#include "limits/charge_count.h"
+#include "limits/charged_bucket.h"
 
 namespace rum {
 
@@ -85,9 +85,9 @@ class LoginGuard {
   // Ends the block of an address; its failures count from zero. False: it is not blocked here.
   bool Unblock(const Cidr& key);
 
-  // As those of KeyedLimiter, for failures. Addresses are in text form.
-  void CountCharges() { counted_ = true; }
-  KeyCharges Charges(size_t most);
+  // As those of KeyedLimiter, for failures.
+  void CountCharges() { counts_.Begin(); }
+  ChargesOf<Cidr> Charges(size_t most);
   void Charge(const Cidr& key, uint64_t micros, uint64_t since);
 
   size_t blocked() const;  // addresses that are blocked now
@@ -100,8 +100,7 @@ class LoginGuard {
   const Wake wake_;
   OtherNodes* const others_;
   const std::unique_ptr<Shard[]> shards_;
-  bool counted_ = false;
-  std::atomic<uint64_t> spans_ = 0;
+  ChargeCounts counts_;
 };
 
 }  // namespace rum

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/keyed_hash.h"
-#include "limits/charge_count.h"
+#include "limits/charged_bucket.h"
 #include "limits/other_nodes.h"
 
 namespace rum {

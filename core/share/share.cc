@@ -29,6 +29,13 @@ constexpr std::string_view kPageLife = "5";     // seconds: kCountFor
 constexpr std::string_view kSetLife = "86400";  // seconds: of sets that nobody uses any more
 static_assert(Share::kCountFor == 5000);
 
+KeyCharges InText(const ChargesOf<Cidr>& charges) {
+  KeyCharges all;
+  all.reserve(charges.size());
+  for (const auto& [address, charge] : charges) all.emplace_back(address.text(), charge);
+  return all;
+}
+
 }  // namespace
 
 Share::Share(Resolver& resolver, Settings settings, Admission& admission,
@@ -164,8 +171,8 @@ void Share::Publish(uint64_t now) {
   const auto pages = WritePages(
       {admission_.users().Top(kPublishedMost + 1),
        access_control_.TopAddresses(kPublishedMost + 1),
-       {admission_.users().Charges(kPublishedMost), access_control_.AddressCharges(kPublishedMost),
-        admission_.guard().Charges(kPublishedMost)}},
+       {admission_.users().Charges(kPublishedMost), InText(access_control_.Charges(kPublishedMost)),
+        InText(admission_.guard().Charges(kPublishedMost))}},
       &complete);
   if (!complete)
     Blame("there is more than can be published: sessions or logins of some users are missing");

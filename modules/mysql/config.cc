@@ -187,97 +187,133 @@ Parsed<std::shared_ptr<const Secret>> ReadPasswordFile(const std::string& path) 
   return {.value = std::move(secret)};
 }
 
-Parsed<Config> ReadConfig(const char* const* values, size_t count) {
-  auto value = [&](Option option) -> std::string_view {
-    if (option < count && values[option] != nullptr) return values[option];
+namespace {
+
+// Reads the options in parts. Each returns what is wrong; nullptr: nothing.
+class ConfigReader {
+ public:
+  ConfigReader(const char* const* values, size_t count) : values_(values), count_(count) {}
+
+  Parsed<Config> Read() {
+    for (auto part : {&ConfigReader::ReadPromise, &ConfigReader::ReadCapabilities,
+                      &ConfigReader::ReadChangeUser, &ConfigReader::ReadSocketUsers,
+                      &ConfigReader::ReadReuse}) {
+      if (const char* why = (this->*part)()) return {.why = why};
+    }
+    config_.learns =
+        Given(kGreeting) ? Value(kGreeting) == "learn" : !Given(kVersion) && !Given(kCapabilities);
+    if (Value(kAuth) == "relay") config_.auth = AuthMode::kRelay;
+    if (Value(kAuth) == "rewrite") config_.auth = AuthMode::kRewrite;
+    config_.unknown_to_default = Value(kUnknownUser) != "deny";
+    config_.client_attributes = Value(kClientAttributes) == "on";
+    return {.value = std::move(config_)};
+  }
+
+ private:
+  bool Given(Option option) const { return option < count_ && values_[option] != nullptr; }
+  std::string_view Value(Option option) const {
+    if (Given(option)) return values_[option];
     const char* preset = kOptions[option].default_value;
     return preset != nullptr ? preset : "";
-  };
-  Config config;
-  auto given = [&](Option option) { return option < count && values[option] != nullptr; };
-  std::string& text = config.promise.version;
-  text = given(kVersion) ? value(kVersion) : kDefaultVersion;
-  for (const VersionName& row : kVersionNames) {
-    if (row.name == text) text = row.version;
   }
-  ServerVersion version = ReadVersion(text);
-  if (version.number == 0 || text.size() > kMaxVersion || !IsPlain(text)) {
-    return {
-        .why =
-            "--mysql-version: write a version of at most 60 characters, such as 8.0.40 or "
-            "5.5.5-10.11.0-MariaDB, or a name such as mysql57, mysql80, mariadb106, mariadb118"};
-  }
-  config.promise.capabilities = OfferedCapabilities(version) & kFixedMost;
-  config.capabilities = AllOffered();
-  if (version.number < kFirstUtf8Mb4) config.promise.charset = kUtf8;
 
-  std::string_view hex = value(kCapabilities);
-  if (!hex.empty()) {
+  // Of greetings that do not follow the servers.
+  const char* ReadPromise() {
+    std::string& text = config_.promise.version;
+    text = Given(kVersion) ? Value(kVersion) : kDefaultVersion;
+    for (const VersionName& row : kVersionNames) {
+      if (row.name == text) text = row.version;
+    }
+    version_ = ReadVersion(text);
+    if (version_.number == 0 || text.size() > kMaxVersion || !IsPlain(text)) {
+      return "--mysql-version: write a version of at most 60 characters, such as 8.0.40 or "
+             "5.5.5-10.11.0-MariaDB, or a name such as mysql57, mysql80, mariadb106, mariadb118";
+    }
+    config_.promise.capabilities = OfferedCapabilities(version_) & kFixedMost;
+    config_.capabilities = AllOffered();
+    if (version_.number < kFirstUtf8Mb4) config_.promise.charset = kUtf8;
+    return nullptr;
+  }
+
+  // Bounds all greetings.
+  const char* ReadCapabilities() {
+    std::string_view hex = Value(kCapabilities);
+    if (hex.empty()) return nullptr;
     if (hex.starts_with("0x")) hex.remove_prefix(2);
     uint32_t bits = 0;
     auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), bits, 16);
     if (error != std::errc() || end != hex.data() + hex.size()) {
-      return {.why =
-                  "--mysql-capabilities: write up to eight hexadecimal digits, such as 81fff7df"};
+      return "--mysql-capabilities: write up to eight hexadecimal digits, such as 81fff7df";
     }
     if ((bits & kNeeded) != kNeeded) {
-      return {.why =
-                  "--mysql-capabilities: CONNECT_WITH_DB (8), PROTOCOL_41 (200) and "
-                  "SECURE_CONNECTION (8000) are needed"};
+      return "--mysql-capabilities: CONNECT_WITH_DB (8), PROTOCOL_41 (200) and "
+             "SECURE_CONNECTION (8000) are needed";
     }
     if ((bits & kLongPassword) == 0 || (bits & ~(AllOffered() & kFixedMost)) != 0) {
-      return {.why = "--mysql-capabilities: bit 0 must be set, and only flags of 91fff7df may be"};
+      return "--mysql-capabilities: bit 0 must be set, and only flags of 91fff7df may be";
     }
-    config.promise.capabilities = config.capabilities = bits;
-  }
-  config.learns =
-      given(kGreeting) ? value(kGreeting) == "learn" : !given(kVersion) && !given(kCapabilities);
-
-  if (value(kChangeUser) == "same") config.change_user = ChangeUserMode::kSame;
-  if (value(kChangeUser) == "deny") config.change_user = ChangeUserMode::kDeny;
-  if (!value(kCompression).empty()) {
-    if (config.change_user != ChangeUserMode::kAllow) {
-      return {.why =
-                  "--mysql-compress: rum cannot read COM_CHANGE_USER in compressed sessions; "
-                  "remove this or --mysql-change-user"};
-    }
-    config.capabilities |= kCompresses;
-    bool has_zstd = !version.mariadb && version.number >= kFirstZstd;
-    config.promise.capabilities |= has_zstd ? kCompresses : kCompress;
+    config_.promise.capabilities = config_.capabilities = bits;
+    return nullptr;
   }
 
-  if (value(kSocketUser) == "none") {
-    config.socket_users.emplace();
-  } else if (given(kSocketUser)) {
-    config.socket_users = ReadNames(value(kSocketUser));
-    if (!config.socket_users) {
-      return {.why = "--mysql-socket-user: write names separated by commas, or none"};
+  // With compression, as rum cannot read a change of user then.
+  const char* ReadChangeUser() {
+    if (Value(kChangeUser) == "same") config_.change_user = ChangeUserMode::kSame;
+    if (Value(kChangeUser) == "deny") config_.change_user = ChangeUserMode::kDeny;
+    if (!Value(kCompression).empty()) {
+      if (config_.change_user != ChangeUserMode::kAllow) {
+        return "--mysql-compress: rum cannot read COM_CHANGE_USER in compressed sessions; "
+               "remove this or --mysql-change-user";
+      }
+      config_.capabilities |= kCompresses;
+      bool has_zstd = !version_.mariadb && version_.number >= kFirstZstd;
+      config_.promise.capabilities |= has_zstd ? kCompresses : kCompress;
     }
+    return nullptr;
   }
 
-  if (value(kAuth) == "relay") config.auth = AuthMode::kRelay;
-  if (value(kAuth) == "rewrite") config.auth = AuthMode::kRewrite;
-  config.unknown_to_default = value(kUnknownUser) != "deny";
-  config.client_attributes = value(kClientAttributes) == "on";
-
-  const uint64_t most = ReadNumber(value(kReuse));
-  config.reuse.idle = ReadNumber(given(kReuseIdle) ? value(kReuseIdle) : "5000");
-  if (most > kReuseMost) return {.why = "--mysql-reuse: at most 10000 connections of a server"};
-  if (config.reuse.idle > kReuseIdleMost) return {.why = "--mysql-reuse-idle: at most 60s"};
-  if (most > 0) {
-    if (!given(kReuseUser) || !given(kReusePasswordFile)) {
-      return {
-          .why =
-              "--mysql-reuse: an account without rights must own the connections that are kept; "
-              "give --mysql-reuse-user and --mysql-reuse-password-file"};
+  const char* ReadSocketUsers() {
+    if (Value(kSocketUser) == "none") {
+      config_.socket_users.emplace();
+    } else if (Given(kSocketUser)) {
+      config_.socket_users = ReadNames(Value(kSocketUser));
+      if (!config_.socket_users) {
+        return "--mysql-socket-user: write names separated by commas, or none";
+      }
     }
-    config.reuse.most = static_cast<uint32_t>(most);
-    config.reuse.user = value(kReuseUser);
-    auto password = ReadPasswordFile(std::string(value(kReusePasswordFile)));
-    if (!password.ok()) return {.why = password.why};
-    config.reuse.password = std::move(password.value);
+    return nullptr;
   }
-  return {.value = std::move(config)};
+
+  // Connections that outlive their session.
+  const char* ReadReuse() {
+    const uint64_t most = ReadNumber(Value(kReuse));
+    config_.reuse.idle = ReadNumber(Given(kReuseIdle) ? Value(kReuseIdle) : "5000");
+    if (most > kReuseMost) return "--mysql-reuse: at most 10000 connections of a server";
+    if (config_.reuse.idle > kReuseIdleMost) return "--mysql-reuse-idle: at most 60s";
+    if (most > 0) {
+      if (!Given(kReuseUser) || !Given(kReusePasswordFile)) {
+        return "--mysql-reuse: an account without rights must own the connections that are kept; "
+               "give --mysql-reuse-user and --mysql-reuse-password-file";
+      }
+      config_.reuse.most = static_cast<uint32_t>(most);
+      config_.reuse.user = Value(kReuseUser);
+      auto password = ReadPasswordFile(std::string(Value(kReusePasswordFile)));
+      if (!password.ok()) return password.why;
+      config_.reuse.password = std::move(password.value);
+    }
+    return nullptr;
+  }
+
+  const char* const* const values_;
+  const size_t count_;
+  Config config_;
+  ServerVersion version_;  // of --mysql-version
+};
+
+}  // namespace
+
+Parsed<Config> ReadConfig(const char* const* values, size_t count) {
+  return ConfigReader(values, count).Read();
 }
 
 Promise PromiseNow(const Config& config, const Fleet::Snapshot& snapshot) {

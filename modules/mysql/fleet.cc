@@ -15,14 +15,14 @@ namespace {
 
 // What was kept is used for so long.
 constexpr int64_t kKeptFor = 24 * 3600;
-// A login tells again that a server which it has told of greets as before.
+// Seconds after which logins report again that a server greets as before.
 constexpr int64_t kReportedFor = 300;
 constexpr int64_t kLookThroughAgain = 60;
 constexpr int64_t kKeepAgain = 3600;
 constexpr int64_t kWarnAgain = 3600;
 constexpr int kBudget = 5;
 constexpr size_t kFileMost = 1 << 20;  // of rum.state
-constexpr size_t kVersionsTold = 50;
+constexpr size_t kVersionsShown = 50;
 
 constexpr size_t kVersionMost = 60;  // what clients reserve for it
 constexpr size_t kAddressMost = 128;
@@ -266,16 +266,16 @@ void Fleet::Saw(View& view, std::string_view address, const Greeting& greeting,
                 .seen = now};
   if (VersionOf(server).number == 0 || address.size() > kAddressMost) return;
   size_t hash = HashOf(server);
-  auto told = view.reported_.find(address);
-  if (told == view.reported_.end()) {
+  auto reported = view.reported_.find(address);
+  if (reported == view.reported_.end()) {
     if (view.reported_.size() >= kServersMost) view.reported_.clear();
-    told = view.reported_.emplace(address, View::Reported{}).first;
-  } else if (bool fresh = now >= told->second.at && now - told->second.at < kReportedFor;
-             !is_default && fresh && told->second.hash == hash) {
+    reported = view.reported_.emplace(address, View::Reported{}).first;
+  } else if (bool fresh = now >= reported->second.at && now - reported->second.at < kReportedFor;
+             !is_default && fresh && reported->second.hash == hash) {
     return;
   }
-  told->second = {.hash = hash, .at = now};
-  if (!Learn(address, std::move(server), is_default, now)) view.reported_.erase(told);
+  reported->second = {.hash = hash, .at = now};
+  if (!Learn(address, std::move(server), is_default, now)) view.reported_.erase(reported);
 }
 
 bool Fleet::Learn(std::string_view address, Server server, std::optional<bool> is_default,
@@ -399,7 +399,7 @@ Fleet::Summary Fleet::Summarize() {
   Summary summary{.servers = servers_.size(), .unsupported = census_.unsupported(), .versions = {}};
   for (const auto& [address, known] : servers_) {
     std::string version = Shown(known.server.version);
-    if (summary.versions.size() < kVersionsTold || summary.versions.contains(version)) {
+    if (summary.versions.size() < kVersionsShown || summary.versions.contains(version)) {
       ++summary.versions[version];
     }
   }

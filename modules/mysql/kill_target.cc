@@ -1,7 +1,5 @@
 #include "mysql/kill_target.h"
 
-#include <openssl/evp.h>
-#include <rum/module.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,7 +7,7 @@
 #include <atomic>
 #include <fstream>
 
-#include "mysql/digest.h"
+#include "common/shared_key.h"
 
 namespace rum::mysql {
 namespace {
@@ -26,15 +24,6 @@ uint32_t RandomStart() {
 
 void AppendNumber(std::string& out, uint32_t number, int bytes) {
   for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(number >> (8 * i));
-}
-
-std::string Digest(std::string_view text, size_t size) {
-  std::string digest(EVP_MAX_MD_SIZE, '\0');
-  unsigned made = 0;
-  EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()), &made,
-             Sha256Digest(), nullptr);
-  digest.resize(size);
-  return digest;
 }
 
 // Two processes have the same one if they see the same local addresses, or files: of one machine
@@ -55,9 +44,15 @@ std::string FindPlace(const char* name_space) {
 const std::string found_net = FindPlace("/proc/self/ns/net");
 const std::string found_files = FindPlace("/proc/self/ns/mnt");
 
+// Short enough for a key in one cell of the table; in full if OpenSSL is out of memory.
+std::string Shorten(const std::string& place) {
+  const std::string digest = common::Sha256(place);
+  return digest.empty() ? place : digest.substr(0, kPlaceSize);
+}
+
 const std::string& PlaceOf(std::string_view server) {
-  static const std::string net = Digest(found_net, kPlaceSize);
-  static const std::string files = Digest(found_files, kPlaceSize);
+  static const std::string net = Shorten(found_net);
+  static const std::string files = Shorten(found_files);
   return server.starts_with("unix") ? files : net;
 }
 
@@ -85,7 +80,7 @@ std::string KillKey(uint32_t id, std::string_view user, std::string_view server)
   AppendNumber(key, static_cast<uint32_t>(user.size()), 2);
   key.append(user).append(server);
   if (IsLocalServer(server)) key.append(PlaceOf(server));
-  return key.size() <= RUM_MOST_SHARED_KEY ? key : "K" + Digest(key, 32);
+  return common::SharedKey(key);
 }
 
 std::string KillValue(uint32_t thread_id) {

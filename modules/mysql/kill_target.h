@@ -18,7 +18,8 @@ uint32_t NextConnectionId();
 bool MayBeOurId(uint32_t id);
 
 // `server`: the connected address, such as "10.0.0.1:3306" or "unix:/path". One that is local means
-// another server on each machine: such a key is found on this one only.
+// another server on each machine: such a key is found on this one only. Empty if OpenSSL is out of
+// memory.
 std::string KillKey(uint32_t id, std::string_view user, std::string_view server);
 std::string KillValue(uint32_t thread_id);
 // The server's id of the session. nullopt: written by another version.

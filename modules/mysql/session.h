@@ -114,12 +114,13 @@ class Session {
   // Our response to the server's greeting (session_response.cc).
   bool TakeGreeting(Bytes payload);
   bool PrepareResponse();  // outgoing_; false: the client is refused
+  Response TakeOutgoing(uint64_t in_force);
   bool FitsClient();
   bool WantsUpstreamTls() const;
   std::string RemedyFor(const Greeting& greeting) const;
   bool PutsDatabaseOff(const std::string& name, uint64_t capabilities) const;
   bool Respond();
-  void TellWhoTheClientIs(std::string_view user, std::string* attributes) const;
+  void AddClientFacts(std::string_view user, std::string* attributes) const;
 
   // The exchange of server and client about the password (session_auth.cc).
   bool PassPluginRequest(Bytes payload);

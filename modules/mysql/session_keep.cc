@@ -129,7 +129,7 @@ bool Session::SendChangeOver(uint64_t in_force) {
   change.plugin = no_plugin_;
   change.auth = rewriting_ ? std::string() : std::move(response.auth);
   change.attributes = std::move(response.attributes);
-  TellWhoTheClientIs(change.user, &change.attributes);
+  AddClientFacts(change.user, &change.attributes);
   exchange_ = Exchange(PluginKind::kClear);
   switched_ = false;
   reused_ = true;

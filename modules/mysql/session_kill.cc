@@ -46,7 +46,7 @@ Task<bool> Session::PassKill(ClientPacket packet, std::string whole) {
   if (kill && MayBeOurId(kill->id)) {
     const std::string key = KillKey(kill->id, response_.user, upstream_);
     target = FindTarget(key);
-    if (!target) {
+    if (!target && !key.empty()) {
       dialogue::SharedValue found = co_await d_.FindShared(key);
       if (found) target = ThreadOf(found.value());
     }

@@ -105,6 +105,19 @@ bool Session::PrepareResponse() {
         CannotCompress(), RUM_CLOSE_UNSUPPORTED,
         "the database can only be selected after the login, and the client uses compression");
   }
+  outgoing_ = TakeOutgoing(in_force);
+  if (puts_database_off) {
+    database_ = std::move(outgoing_->database);
+    outgoing_->capabilities &= ~uint64_t{kConnectWithDb};
+  }
+  if (by_tls) outgoing_->capabilities |= kSsl;
+  asked_for_tls_ = by_tls;
+  upstream_greeting_ = {};
+  return true;
+}
+
+// The client's response with the flags `in_force`; of response_, what is needed later stays.
+Response Session::TakeOutgoing(uint64_t in_force) {
   Response response;
   std::swap(response, response_);
   response_.capabilities = response.capabilities;  // kept, like the user, for a later ERR
@@ -124,15 +137,7 @@ bool Session::PrepareResponse() {
     response.auth.assign(hidden ? 0 : std::min(response.auth.size(), kMaxShownAuth), '\0');
     response.plugin = no_plugin_;
   }
-  if (puts_database_off) {
-    database_ = std::move(response.database);
-    response.capabilities &= ~uint64_t{kConnectWithDb};
-  }
-  if (by_tls) response.capabilities |= kSsl;
-  asked_for_tls_ = by_tls;
-  upstream_greeting_ = {};
-  outgoing_ = std::move(response);
-  return true;
+  return response;
 }
 
 bool Session::Respond() {
@@ -146,7 +151,7 @@ bool Session::Respond() {
     exchange_ = Exchange(PluginKind::kNative);
   }
   upstream_capabilities_ = response.capabilities;
-  TellWhoTheClientIs(response.user, &response.attributes);
+  AddClientFacts(response.user, &response.attributes);
   SendToUpstream(BuildResponse(response, back_++));
   farewell_ = Farewell::kAnswer;
   return true;
@@ -164,7 +169,7 @@ bool Session::PutsDatabaseOff(const std::string& name, uint64_t capabilities) co
 
 // Only if the client sends attributes, too: the server expects them again in each COM_CHANGE_USER,
 // which the client sends.
-void Session::TellWhoTheClientIs(std::string_view user, std::string* attributes) const {
+void Session::AddClientFacts(std::string_view user, std::string* attributes) const {
   if (!TellsClientFacts()) return;
   ClientPeer peer = FindClientPeer();
   *attributes = WithClientFacts(*attributes, {.ip = peer.host, .port = peer.port, .user = user});

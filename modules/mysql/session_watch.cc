@@ -335,7 +335,7 @@ void Session::SendChangeUser() {
   } else if (std::optional<Hash> token = TranslateToken(AsBytes(change.auth), upstream_nonce_)) {
     change.auth = AsText(*token);
   }
-  TellWhoTheClientIs(change.user, &change.attributes);
+  AddClientFacts(change.user, &change.attributes);
   exchange_ = Exchange(rewriting_ ? PluginKind::kNative : PluginKind::kClear);
   switched_ = false;
   denial_.reset();

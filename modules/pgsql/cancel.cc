@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/shared_key.h"
 #include "pgsql/cancel_key.h"
 #include "pgsql/session.h"
 
@@ -13,11 +14,11 @@ using dialogue::host;
 using dialogue::Reason;
 using dialogue::View;
 
-// Until a turn is free, and again until the server closes.
+// The longest wait for a turn, and then for the server to close.
 constexpr uint64_t kCancelTime = 5000;  // ms
 constexpr uint64_t kTurnTime = 20;      // ms
 
-// In this machine's table.
+// Looks in this machine's table only.
 std::optional<CancelTarget> FindTarget(const std::string& key) {
   if (!host.shared || key.empty()) return {};
   std::string value(RUM_MOST_SHARED_VALUE, '\0');
@@ -26,7 +27,7 @@ std::optional<CancelTarget> FindTarget(const std::string& key) {
   return ParseCancelTarget(std::string_view(value).substr(0, size));
 }
 
-// Without the port.
+// The client's address without its port; "unix" for a unix socket.
 std::string AddressOf(Dialogue& d) {
   char text[128] = {};
   size_t size = d.Peer(d.client, text, sizeof text);
@@ -64,10 +65,10 @@ Task<bool> StartTls(Dialogue& d) {
 
 Script Cancel(Dialogue& d, Worker& worker, std::string_view id_and_key) {
   d.Note("request", "cancel");
-  const std::string key = SharedKeyOf(id_and_key);
+  const std::string key = common::SharedKey(id_and_key);
   std::optional<CancelTarget> target = FindTarget(key);
   d.NoLogin();
-  d.client.GoOnAfterEnd(true);  // it need not wait for the answer
+  d.client.GoOnAfterEnd(true);  // clients may close without waiting for the answer
   Worker::Turn turn(worker, AddressOf(d));
   if (!co_await AwaitTurn(d, turn)) co_return;
   if (!target && !key.empty()) {

@@ -1,5 +1,5 @@
-// What the table of "rum.shared/1" holds for a session: under its id and key, where a CancelRequest
-// with them goes. The key is a password for cancelling and is shown nowhere. Pure.
+// The entry of a session in the table of "rum.shared/1": under its id and key, the server to which
+// a CancelRequest with them goes. The key is a password for cancelling and is shown nowhere. Pure.
 #pragma once
 
 #include <optional>
@@ -12,9 +12,6 @@ struct CancelTarget {
   std::string destination;    // as connect() takes it
   bool asks_for_tls = false;  // the session has TLS by an SSLRequest, and so has its cancel
 };
-
-// At most the size of a key in the table; longer ones are hashed.
-std::string SharedKeyOf(std::string_view id_and_key);
 
 std::string BuildCancelTarget(const CancelTarget& target);
 // nullopt: written by another version of the module.

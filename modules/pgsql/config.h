@@ -14,7 +14,7 @@ namespace rum::pgsql {
 
 enum class UpstreamTls : uint8_t {
   kAsRum,    // as --upstream-tls, whose default, mirror, means kPrefer here
-  kPrefer,   // if the server has it; clients that use TLS are refused without
+  kPrefer,   // if the server has it; if not, clients that use TLS are refused
   kMirror,   // only for clients that use TLS
   kOff,      // never
   kRequire,  // always
@@ -26,7 +26,7 @@ struct Config {
   bool rewrites = true;            // where a verifier or a hash is stored
   UpstreamTls upstream_tls = UpstreamTls::kAsRum;
   bool clear_text = false;    // passwords may go to servers by TCP without TLS
-  bool socket_trust = false;  // servers behind unix sockets may let in without a proof
+  bool socket_trust = false;  // servers behind unix sockets may accept logins without a proof
   bool application_address = false;
   std::string probe_user;
   Key mock_secret;  // for the salts of unknown users

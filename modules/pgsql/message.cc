@@ -8,7 +8,8 @@ namespace {
 
 constexpr size_t kMaxMechanisms = 16;
 
-// Takes the text before the next NUL off `rest`, and the NUL. Nothing: there is no NUL.
+// Removes the text before the next NUL, and the NUL, from `rest`. Returns the text; nullopt: there
+// is no NUL.
 std::optional<std::string_view> TakeText(std::string_view* rest) {
   size_t end = rest->find('\0');
   if (end == rest->npos) return {};

@@ -62,26 +62,26 @@ const char* NameOf(Auth kind);
 // Its first answer is a token, which is as valuable as a password.
 constexpr std::string_view kOauth = "OAUTHBEARER";
 
-// The names in the list of kSasl. Nothing: the list has no end, or is too long.
+// The names in the list of kSasl. nullopt: the list has no end, or is too long.
 std::optional<std::vector<std::string_view>> ListMechanisms(std::string_view data);
 std::string BuildMechanisms(const std::vector<std::string_view>& mechanisms);
 
 // The text of a password message. nullopt: it does not end with its only NUL.
 std::optional<std::string_view> ParsePassword(std::string_view body);
 
-// Of an ErrorResponse.
+// The parts of an ErrorResponse that rum uses.
 struct ServerError {
   std::string sqlstate;
   std::string text;
 };
 std::optional<ServerError> ParseError(std::string_view body);
-// An ErrorResponse of rum, FATAL.
+// An ErrorResponse of severity FATAL.
 std::string BuildError(std::string_view sqlstate, std::string_view text);
 // For clients of the protocol before 3.0.
 std::string BuildOldError(std::string_view text);
 
-// Process id and key of BackendKeyData, as a CancelRequest has them. Nothing: a key has no such
-// length.
+// Process id and key of BackendKeyData, as a CancelRequest has them. nullopt: a key cannot have
+// this length.
 std::optional<std::string_view> ParseKeyData(std::string_view body);
 
 // NegotiateProtocolVersion: the newest version that rum speaks by itself, and the options that it

@@ -1,5 +1,5 @@
-// Glue between rum and the login: the table of hooks, options and counters; nothing thrown gets
-// past this file.
+// Connects rum and the login: the table of hooks, options and counters. No exception leaves this
+// file.
 #include <openssl/rand.h>
 
 #include <algorithm>
@@ -56,7 +56,7 @@ int32_t NewConfig(const char* const* values, size_t, void** config, char* error,
 
 void FreeConfig(void* config) { delete static_cast<Config*>(config); }
 
-// Where rum has no descriptor to lead a client through its Startup: see Refused().
+// For a client that rum has no descriptor for. Others are led through their Startup by Refused().
 size_t Refusal(const void*, uint32_t reason, uint8_t* bytes, size_t size) {
   try {
     const rum::pgsql::OwnError error = rum::pgsql::ErrorForReason(reason);

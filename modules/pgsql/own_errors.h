@@ -16,7 +16,7 @@ struct OwnError {
 // host, and does not retry without TLS.
 OwnError ErrorForReason(uint32_t reason);
 
-// For a verdict of "rum.limits/1"; those that look like a wrong password are WrongPassword()'s.
+// For a verdict of "rum.limits/1"; for one that looks like a wrong password, use WrongPassword().
 bool LooksLikeAWrongPassword(int32_t verdict);
 OwnError ErrorForVerdict(int32_t verdict, std::string_view user);
 uint32_t ReasonForVerdict(int32_t verdict);

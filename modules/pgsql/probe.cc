@@ -31,7 +31,8 @@ std::string Printable(std::string_view text) {
   return plain;
 }
 
-// Same order as Session::Route(). rum ends the probe with the address of the connection.
+// Looks up the keys in the order of Session::Route(). At Connect(), rum ends such a probe and
+// reports the address.
 Script FindWay(Dialogue& d, const Config& config, const std::string& name) {
   const std::vector<RouteKey> keys = FindKeysOf(config.keys, name);
   for (const RouteKey& route : keys) {
@@ -82,7 +83,7 @@ Script AskWhetherAlive(Dialogue& d) {
   d.Close(RUM_CLOSE_UPSTREAM_PROTOCOL, "the server does not speak the protocol");
 }
 
-// The same TLS as for clients.
+// As for the sessions of clients.
 bool WantsTls(Dialogue& d, const Config& config) {
   const int32_t mode = d.TlsMode(d.upstream);
   if (d.TlsActive(d.upstream) || mode == RUM_TLS_OFF || config.upstream_tls == UpstreamTls::kOff) {
@@ -117,9 +118,10 @@ Task<bool> StartTls(Dialogue& d, const Config& config) {
 bool IsNews(const std::string& destination) {
   constexpr size_t kMost = 1024;
   static std::mutex mutex;
-  static auto* told = new std::set<std::string>;  // probes may end after static objects are gone
+  // Never destroyed: probes may end after static objects are gone.
+  static auto* known = new std::set<std::string>;
   std::lock_guard lock(mutex);
-  return told->size() < kMost && told->insert(destination).second;
+  return known->size() < kMost && known->insert(destination).second;
 }
 
 // With TLS on both links, clients bind their proof to rum's certificate, but the server checks it

@@ -17,7 +17,7 @@ struct KeyRule {
   bool hosts = false;  // the server name of TLS is a key, too
 };
 
-// The record of clients without one of their own.
+// The key for clients that have no record of their own.
 constexpr std::string_view kFallback = "*";
 
 struct RouteKey {

@@ -61,7 +61,7 @@ struct SaslInitial {
   std::string_view mechanism;
   std::string_view message;
 };
-// Nothing: malformed, or without a message, which SCRAM needs.
+// nullopt: malformed, or without a message, which SCRAM needs.
 std::optional<SaslInitial> ParseSaslInitial(std::string_view body);
 std::string FormatSaslInitial(std::string_view mechanism, std::string_view message);
 
@@ -70,7 +70,7 @@ class Attributes {
  public:
   explicit Attributes(std::string_view text) : text_(text), rest_(text) {}
 
-  // The next attribute's value, which must have this name. Nothing: it has not.
+  // The value of the next attribute. nullopt: it has another name.
   std::optional<std::string_view> Take(char name);
   // The name of the next attribute, a letter; 0: there is none, or it is malformed.
   char Next() const;

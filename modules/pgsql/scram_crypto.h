@@ -20,19 +20,19 @@ Key Xor(const Key& one, const Key& other);
 bool IsSame(const Key& one, const Key& other);
 
 std::string EncodeBase64(std::string_view bytes);
-// Padded text of the standard alphabet, without blanks. Nothing: it is none, or has more bytes.
+// Padded text of the standard alphabet, without blanks. nullopt: it is none, or has more bytes.
 std::optional<std::string> DecodeBase64(std::string_view text, size_t max_bytes);
 // Leaves no copy of the key behind. False: it is not the base64 of kKeySize bytes.
 [[nodiscard]] bool DecodeKey(std::string_view text, Key* key);
 
-// 18 random bytes as 24 printable characters, as servers and libpq choose them. Nothing: the
+// 18 random bytes as 24 printable characters, as servers and libpq choose them. nullopt: the
 // kernel gave no random bytes.
 std::optional<std::string> MakeScramNonce();
 
 constexpr size_t kMaxCertificate = 64 * 1024;  // bytes
 
 // tls-server-end-point: the certificate (DER), hashed by the digest of its signature, or by
-// SHA-256 in place of MD5 and SHA-1. Nothing: it is no certificate, or its signature has no digest,
+// SHA-256 in place of MD5 and SHA-1. nullopt: it is no certificate, or its signature has no digest,
 // as with Ed25519; then no channel binding is possible, and PLUS must not be offered or chosen.
 std::optional<std::string> HashForBinding(std::string_view certificate);
 

@@ -1,5 +1,5 @@
 // Stored passwords of PostgreSQL, as pg_authid holds them: SCRAM verifiers (RFC 5803) and MD5
-// hashes. Pure; throws nothing but std::bad_alloc. Keys are wiped when they go.
+// hashes. Pure; throws nothing but std::bad_alloc. Keys are wiped when they are destroyed.
 #pragma once
 
 #include <openssl/crypto.h>
@@ -43,7 +43,7 @@ struct ScramVerifier {
   Key server_key;
 };
 
-// SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY. Nothing: the text is of another form.
+// SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY. nullopt: the text is of another form.
 std::optional<ScramVerifier> ParseScramVerifier(std::string_view text);
 
 // md5(password + user) in hexadecimal: whoever has it can log in.
@@ -52,13 +52,13 @@ struct Md5Hash {
 };
 
 // `md5` and 32 digits in lower case, as servers write them; PostgreSQL hashes the digits, so that
-// capitals would be another password. Nothing: the text is of another form.
+// capitals would be another password. nullopt: the text is of another form.
 std::optional<Md5Hash> ParseMd5Hash(std::string_view text);
 
 constexpr size_t kMd5Salt = 4;     // bytes, which the server chooses for each login
 constexpr size_t kMd5Answer = 35;  // bytes: md5 and 32 digits
 
-// The answer of a client that knows the hash, without the NUL behind it. Nothing: the salt has
+// The answer of a client that knows the hash, without the NUL behind it. nullopt: the salt has
 // another size, or the library has no MD5, as in FIPS mode.
 std::optional<std::string> MakeMd5Answer(const Md5Hash& hash, std::string_view salt);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/shared_key.h"
 #include "pgsql/cancel_key.h"
 #include "pgsql/route.h"
 
@@ -52,7 +53,7 @@ Task<bool> Session::ReadStartup() {
   Kind kind = Kind::kPartial;
   for (;;) {
     const bool may_be_tls = kind == Kind::kPartial && !tls_is_over;
-    // Without an answer, as servers do: the client would not understand one.
+    // A bad packet gets no answer, as from servers: the client would not understand one.
     if (!co_await ReadFirstPacket(&kind, may_be_tls)) co_return false;
     if (kind == Kind::kStartup) co_return TakeStartup();
     if (kind == Kind::kCancel) co_return co_await PassCancel();
@@ -75,7 +76,7 @@ Task<bool> Session::ReadStartup() {
   }
 }
 
-// Into packet_.
+// Reads the Startup, or a packet before it, into packet_.
 Task<bool> Session::ReadFirstPacket(FirstPacket::Kind* kind, bool may_be_tls) {
   using Kind = FirstPacket::Kind;
   auto parser = [kind, may_be_tls](std::string_view bytes) {
@@ -91,7 +92,7 @@ Task<bool> Session::ReadFirstPacket(FirstPacket::Kind* kind, bool may_be_tls) {
   co_return true;
 }
 
-// Ends the session.
+// Passes the request on; the session then ends.
 Task<bool> Session::PassCancel() {
   auto key = ReadCancel(packet_);
   if (!key)
@@ -141,7 +142,7 @@ Task<bool> Session::Route() {
     }
     co_return co_await AdmitKnown(route.names_user);
   }
-  if (config_.unknown_to_default) co_return true;  // if there is one, see Connect()
+  if (config_.unknown_to_default) co_return true;  // if there is a default, see Connect()
   co_return co_await RefuseAsUnknown();
 }
 
@@ -150,7 +151,7 @@ Task<bool> Session::AdmitKnown(bool names_user) {
   if (rewrites) {
     if (!co_await ProveToRum()) co_return false;
   }
-  // Only now, so that wrong guesses do not use up the user's limits.
+  // Only after the proof: guesses must not use up the user's limits.
   int32_t verdict = d_.Admit(record_);
   if (verdict == RUM_OK && rewrites) verdict = d_.Confirm();
   std::string text;
@@ -214,35 +215,35 @@ Task<bool> Session::MeetServer() {
 // error.
 Task<bool> Session::Enter() {
   for (;;) {
-    Said said = co_await ReadServer();
-    if (!said) co_return false;
-    switch (said->type()) {
+    MaybeMessage message = co_await ReadServer();
+    if (!message) co_return false;
+    switch (message->type()) {
       case 'E':
-        co_return PassError(*said);
+        co_return PassError(*message);
       case 'K':
         // One per session: a hostile server could fill the shared table with keys.
         if (std::exchange(has_key_, true)) {
           co_return RefuseServer("the server sent a second key for cancel requests");
         }
-        KeepCancelKey(said->body());
+        KeepCancelKey(message->body());
         break;
       case 'S':
       case 'N':
       case 'v':
         break;
       case 'Z':
-        d_.client.Send(said->bytes);
+        d_.client.Send(message->bytes);
         d_.Count(method_);
         flows_ = d_.Relay() == RUM_OK;
         co_return flows_ || Close(RUM_CLOSE_MODULE, "the relay could not be started");
       default:
         co_return RefuseServer("the server sent an unexpected message in the login");
     }
-    d_.client.Send(said->bytes);
+    d_.client.Send(message->bytes);
   }
 }
 
-// Before the client gets the result. A client refused here was already accepted by the server.
+// Before the client gets the result. The server has already accepted a client that is refused here.
 bool Session::Accept() {
   authenticated_ = true;
   const int32_t verdict = d_.Confirm();
@@ -256,10 +257,11 @@ void Session::KeepCancelKey(std::string_view body) {
   if (!key) return;  // such a session has no key that a client could send
   CancelTarget target{.destination = d_.Destination(), .asks_for_tls = asked_for_tls_};
   if (target.destination.empty()) return;
-  if (d_.Share(SharedKeyOf(*key), BuildCancelTarget(target)) != RUM_OK) d_.Count(kLostCancelKeys);
+  if (d_.Share(common::SharedKey(*key), BuildCancelTarget(target)) != RUM_OK)
+    d_.Count(kLostCancelKeys);
 }
 
-Task<Said> Session::ReadServer() {
+Task<MaybeMessage> Session::ReadServer() {
   Frame frame;
   View bytes = co_await d_.upstream.Frame(MessageParser{&frame}, kHeaderSize);
   if (!bytes && frame.kind == Frame::Kind::kBad) {
@@ -275,7 +277,7 @@ Task<Said> Session::ReadServer() {
   co_return Message{bytes.text()};
 }
 
-Task<Said> Session::ReadClient(bool proof) {
+Task<MaybeMessage> Session::ReadClient(bool proof) {
   Frame frame;
   // The proof is not read until it is this client's turn.
   auto look = [&frame](std::string_view bytes) {

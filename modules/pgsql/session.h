@@ -45,8 +45,8 @@ struct MessageParser {
   }
 };
 
-// Valid until the next co_await. nullopt: none came, and the login is over.
-using Said = std::optional<Message>;
+// A message, valid until the next co_await. nullopt: none came, and the login has ended.
+using MaybeMessage = std::optional<Message>;
 
 // What the parts of a login share; it lives in the frame of Login(). A result of false or nullopt
 // means that the script must return: either the error was sent, or a wait has failed and
@@ -110,8 +110,8 @@ class Session {
   bool DenyPassword();
 
   // One message each; the proof of a password is read when it is this client's turn.
-  Task<Said> ReadClient(bool proof);
-  Task<Said> ReadServer();
+  Task<MaybeMessage> ReadClient(bool proof);
+  Task<MaybeMessage> ReadServer();
 
   // The server has accepted the login (session.cc).
   bool Accept();
@@ -137,23 +137,23 @@ class Session {
 
   bool reported_ = true;  // no error to send: the client has one, or cannot read one yet
   bool flows_ = false;    // the relay has begun: no error can be sent
-  bool refused_ = false;  // before there was a session
+  bool refused_ = false;  // by rum, before the login began
   bool authenticated_ = false;
   bool unix_client_ = false;
   bool unix_upstream_ = false;
-  bool asked_for_tls_ = false;  // the server, inside the protocol
-  bool known_ = false;          // the map has the client
+  bool asked_for_tls_ = false;  // of the server, inside the protocol
+  bool known_ = false;          // the map has a record of the client
   bool client_is_due_ = false;  // the server waits for an answer
-  bool proof_passed_ = false;   // to the server, by the client
+  bool proof_passed_ = false;   // the client's proof went to the server
   bool has_key_ = false;        // the server has sent the session's key for cancels
-  size_t server_said_ = 0;      // bytes of its messages
+  size_t server_said_ = 0;      // bytes of the server's messages
   std::optional<Auth> asked_;   // what the server asked for last
   uint64_t since_ = 0;          // start of the step that is measured for Pace
   Metric method_ = kTrustLogins;
 
-  std::string packet_;  // the Startup, as it came, or the one before it
+  std::string packet_;  // the Startup, as it came, or a packet before it
   Startup startup_;
-  std::string record_;  // of the map
+  std::string record_;  // from the map
   std::string destination_;
 
   // From the map, and what the client has proved with it. The map's verifier is needed on both

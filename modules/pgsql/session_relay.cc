@@ -29,17 +29,17 @@ Task<bool> Session::LetAgree() {
       continue;
     }
     if (event != Event::kUpstream) co_return false;
-    Said said = co_await ReadServer();
-    if (!said) co_return false;
-    switch (said->type()) {
+    MaybeMessage message = co_await ReadServer();
+    if (!message) co_return false;
+    switch (message->type()) {
       case 'R':
-        if (!PassRequest(*said)) co_return false;
+        if (!PassRequest(*message)) co_return false;
         break;
       case 'E':
-        co_return PassError(*said);
-      case 'N':  // clients accept few messages before the request, but these are for them
+        co_return PassError(*message);
+      case 'N':  // of the messages before the request, clients accept only these
       case 'v':
-        d_.client.Send(said->bytes);
+        d_.client.Send(message->bytes);
         break;
       default:
         co_return RefuseServer("the server sent an unexpected message in the login");
@@ -133,7 +133,7 @@ bool Session::MayAskForPassword() {
 Task<bool> Session::PassAnswer() {
   const bool is_initial = asked_ == Auth::kSasl;
   if (is_initial) {
-    Said first = co_await ReadClient(false);
+    MaybeMessage first = co_await ReadClient(false);
     if (!first) co_return false;
     if (!JudgeMechanism(first->body())) co_return false;
     if (method_ != kOauthLogins) {
@@ -141,7 +141,7 @@ Task<bool> Session::PassAnswer() {
       d_.upstream.Send(first->bytes);
       co_return true;
     }
-    // A token is a proof: kept until it is this client's turn.
+    // A token is a proof: it waits until it is this client's turn.
     std::string kept(first->bytes);
     const int32_t verdict = co_await d_.TryLogin();
     if (verdict < 0) co_return false;
@@ -149,7 +149,7 @@ Task<bool> Session::PassAnswer() {
     d_.upstream.Send(kept);
     OPENSSL_cleanse(kept.data(), kept.size());
   } else {
-    Said answer = co_await ReadClient(true);
+    MaybeMessage answer = co_await ReadClient(true);
     if (!answer) co_return false;
     d_.upstream.Send(answer->bytes);
   }
@@ -167,7 +167,7 @@ bool Session::JudgeMechanism(std::string_view body) {
   }
   method_ = mechanism == kScramPlus ? kScramPlusLogins : kScramLogins;
   auto initial = ParseSaslInitial(body);
-  if (!initial) return true;  // the server finds the fault
+  if (!initial) return true;  // malformed: the server refuses it
   // y: the client could bind, and believes that the server cannot.
   const bool binds = mechanism == kScramPlus || initial->message.starts_with('y');
   if (!binds || !BindsToAnotherCertificate()) return true;

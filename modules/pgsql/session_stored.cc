@@ -17,7 +17,7 @@ bool Session::TakeSecret() {
   return verifier_ || md5_;
 }
 
-// In place of the server, which is not connected yet.
+// Answers in place of the server, which is not connected yet.
 void Session::Negotiate() {
   if (startup_.NeedsNegotiation()) {
     d_.client.Send(BuildNegotiation(kVersion3, startup_.extensions));
@@ -37,31 +37,31 @@ Task<bool> Session::ProveByMd5() {
     co_return RefuseFor(RUM_CLOSE_MODULE, "the library gave no random bytes");
   }
   d_.client.Send(BuildAuth(Auth::kMd5, salt));
-  Said said = co_await ReadClient(true);
-  if (!said) co_return false;
-  auto answer = ParsePassword(said->body());
+  MaybeMessage message = co_await ReadClient(true);
+  if (!message) co_return false;
+  auto answer = ParsePassword(message->body());
   if (!answer || !CheckMd5Answer(*md5_, salt, *answer)) co_return DenyPassword();
   co_return true;
 }
 
-// For an unknown name: the same messages and the same work, but the password is always wrong.
+// An unknown name gets the same messages and costs the same work, but its password is always wrong.
 Task<bool> Session::ProveByScram(ScramEdge& edge, bool known) {
   if (!known) {
     if (!co_await Delay(Pace::kRequest)) co_return false;
   }
   d_.client.Send(BuildAuth(Auth::kSasl, edge.mechanisms()));
-  Said said = co_await ReadClient(false);
-  if (!said) co_return false;
-  auto initial = ParseSaslInitial(said->body());
+  MaybeMessage message = co_await ReadClient(false);
+  if (!message) co_return false;
+  auto initial = ParseSaslInitial(message->body());
   std::optional<std::string> nonce = MakeScramNonce();
   if (!nonce) co_return RefuseFor(RUM_CLOSE_MODULE, "the kernel gave no random bytes");
   if (!initial) co_return RefuseByFault(ScramFault::kMalformed);
   ScramStep step = edge.Start(initial->mechanism, initial->message, *nonce);
   if (!step.ok()) co_return RefuseByFault(step.fault);
   d_.client.Send(BuildAuth(Auth::kSaslContinue, step.message));
-  said = co_await ReadClient(true);
-  if (!said) co_return false;
-  step = edge.Finish(said->body());
+  message = co_await ReadClient(true);
+  if (!message) co_return false;
+  step = edge.Finish(message->body());
   if (!known && (step.ok() || step.fault == ScramFault::kPassword)) {
     if (!co_await Delay(Pace::kDenial)) co_return false;
     co_return DenyPassword();
@@ -108,13 +108,13 @@ bool Session::RefuseByFault(ScramFault fault) {
 Task<bool> Session::LogIn() {
   method_ = kStoredLogins;
   for (;;) {
-    Said said = co_await ReadServer();
-    if (!said) co_return false;
-    if (said->type() == 'E') co_return RefuseOrPass(*said);
-    if (said->type() == 'N' || said->type() == 'v') continue;
-    if (said->type() != 'R')
+    MaybeMessage message = co_await ReadServer();
+    if (!message) co_return false;
+    if (message->type() == 'E') co_return RefuseOrPass(*message);
+    if (message->type() == 'N' || message->type() == 'v') continue;
+    if (message->type() != 'R')
       co_return RefuseServer("the server sent an unexpected message in the login");
-    auto request = ParseAuth(said->body());
+    auto request = ParseAuth(message->body());
     if (!request)
       co_return RefuseServer("the server requests an authentication method that rum does not know");
     if (request->kind == Auth::kOk) break;
@@ -140,7 +140,7 @@ bool Session::AnswerServer(const AuthRequest& request) {
   ScramBack::Step step;
   switch (request.kind) {
     case Auth::kMd5: {
-      // Once: a hostile server could request answers for the salts of another server.
+      // Only once: a hostile server could request answers for the salts of another server.
       auto answer = md5_ && !asked_ ? MakeMd5Answer(*md5_, request.data) : std::nullopt;
       if (!answer) break;
       d_.upstream.Send(BuildMessage('p', answer->append(1, '\0')));
@@ -198,14 +198,14 @@ bool Session::RefuseByFault(ScramBack::Fault fault) {
   }
 }
 
-// The client knows the password that the map has.
+// The client has proved the password of the map, but the server has another one.
 bool Session::RefuseOtherVerifier(std::string_view why) {
   d_.Count(kOtherVerifiers);
   return Refuse({"57P03", "the database server has another password for this user than the proxy"},
                 RUM_CLOSE_UPSTREAM_DENIED, why);
 }
 
-// rum can only prove the password by what the map has.
+// rum knows no password, only the secret of the map, which serves for one method.
 bool Session::RefuseOtherMethod(std::string_view method) {
   d_.Count(kOtherVerifiers);
   const std::string_view secret = verifier_ ? "a SCRAM-SHA-256 verifier" : "an MD5 hash";

@@ -125,7 +125,7 @@ ParsedStartup ParseStartup(std::string_view packet) {
     } else if (name == "database") {
       startup.database = value.substr(0, kMaxName);
     } else if (name == "replication") {
-      // A walsender of a database cannot become one without.
+      // A walsender with a database cannot become one without a database.
       of_database |= value == "database";
       walsender = value == "database" || IsTrue(value);
     } else if (name.starts_with(kExtension)) {

@@ -11,7 +11,7 @@
 
 namespace rum::pgsql {
 
-// Of a first packet, its length included. A server closes without an answer beyond them.
+// Sizes of a first packet, its length included. Beyond them a server closes without an answer.
 constexpr size_t kMinFirst = 8;
 constexpr size_t kMaxFirst = 10004;
 // Bytes of a role or a database; servers cut longer names there, inside of a character if need be.

@@ -157,6 +157,21 @@ TEST_F(AccessControlTest, KeepsRatesAndARefusalCostsNothing) {
   EXPECT_EQ(Passing("192.0.2.4"), Refusal::kConnectionRate);
 }
 
+TEST_F(AccessControlTest, AFasterRateAppliesToWhatASlowerOneHasTaken) {
+  settings.rate = settings.rate_per_ip = {1, Millis(86400000)};
+  EXPECT_EQ(Passing("192.0.2.1"), Refusal::kNone);
+  EXPECT_EQ(Passing("192.0.2.1"), Refusal::kConnectionRate);
+  settings.rate = {10, Millis(1000)};
+  EXPECT_EQ(Passing("192.0.2.2"), Refusal::kConnectionRate) << "the bucket is empty";
+  now += 2 * kSecond;
+  EXPECT_EQ(Passing("192.0.2.2"), Refusal::kNone);
+  EXPECT_EQ(Passing("192.0.2.1"), Refusal::kConnectionRatePerIp);
+  settings.rate_per_ip = {10, Millis(1000)};
+  EXPECT_EQ(Passing("192.0.2.1"), Refusal::kConnectionRatePerIp) << "the bucket is empty";
+  now += 2 * kSecond;
+  EXPECT_EQ(Passing("192.0.2.1"), Refusal::kNone);
+}
+
 TEST_F(AccessControlTest, CountsThoseOnTheirWayToADestination) {
   settings.max_connecting_per_destination = 2;
   Address one = *ParseAddress("tcp:db1:3306"), other = *ParseAddress("sock:/run/db");

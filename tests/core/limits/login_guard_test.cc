@@ -102,7 +102,7 @@ TEST_F(LoginGuardTest, CountsFailuresOfOtherProcesses) {
   guard.CountCharges();
   EXPECT_FALSE(guard.Failed(settings, At("192.0.2.1")));
   ASSERT_EQ(guard.Charges(10).size(), 1u);
-  EXPECT_EQ(guard.Charges(10)[0].first, "192.0.2.1/32");
+  EXPECT_EQ(guard.Charges(10)[0].first.text(), "192.0.2.1/32");
   EXPECT_EQ(guard.Charges(10)[0].second.micros, kSecond);
   const Cidr key = LoginGuard::KeyOf(settings, At("192.0.2.1"));
   guard.Charge(key, 2 * kSecond, now);

@@ -95,6 +95,17 @@ TEST_F(UserLimitsTest, ARefusalCostsNothingOfTheRate) {
   EXPECT_EQ(Take("alice", limit, &lease), Answer::kTaken);
 }
 
+TEST_F(UserLimitsTest, AFasterRateAppliesToWhatASlowerOneHasTaken) {
+  const UserLimit slow = {0, {1, Millis(86400000)}}, fast = {0, {5, Millis(1000)}};
+  Lease lease;
+  EXPECT_EQ(Take("alice", slow, &lease), Answer::kTaken);
+  EXPECT_EQ(Take("alice", slow, &lease), Answer::kTooFast);
+  EXPECT_EQ(Take("alice", fast, &lease), Answer::kTooFast) << "the bucket is empty";
+  now += 2 * kSecond;
+  EXPECT_EQ(limits.RoomFor("alice", fast).places, 5u);
+  EXPECT_EQ(Take("alice", fast, &lease), Answer::kTaken);
+}
+
 TEST_F(UserLimitsTest, IsBoundedWhateverNamesCome) {
   const UserLimit limit = {0, {1, Millis(3600000)}};
   Lease lease;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/shared_key.h"
 #include "pgsql/cancel_key.h"
 #include "pgsql/own_errors.h"
 
@@ -90,11 +91,11 @@ TEST(CancelTarget, IsReadAsItIsWritten) {
 }
 
 TEST(CancelTarget, IsKeptUnderAKeyThatTheTableTakes) {
-  EXPECT_EQ(SharedKeyOf("pidxkeyx"), "pidxkeyx");
-  EXPECT_EQ(SharedKeyOf(std::string(256, 'k')), std::string(256, 'k'));
+  EXPECT_EQ(common::SharedKey("pidxkeyx"), "pidxkeyx");
+  EXPECT_EQ(common::SharedKey(std::string(256, 'k')), std::string(256, 'k'));
   const std::string one(260, 'k'), other = std::string(259, 'k') + "l";
-  EXPECT_EQ(SharedKeyOf(one).size(), 32u);
-  EXPECT_NE(SharedKeyOf(one), SharedKeyOf(other));
+  EXPECT_EQ(common::SharedKey(one).size(), 32u);
+  EXPECT_NE(common::SharedKey(one), common::SharedKey(other));
 }
 
 TEST(OwnErrors, OfWhatCannotBeReachedMakeLibpqGoOn) {
