@@ -123,6 +123,25 @@ def is_restarted(t, kind):
     same(leave(here, "next"), thread)
 
 
+@test("A server that has no place for a client has none for kept connections",
+      needs=NEEDS + (ONE,), seconds=120)
+def _(t):
+    server = t.run.newer[ONE].own(t, options=["--max-connections=10"])
+    reuse.prepare(ONE, server)
+    rum, here = keeper(t, server, idle="2s")
+    fill(rum, here, 8)
+    clients = log_in_until_refused(here, 8)
+    rum.wait_log(" has too many connections (error 1040): its connections are not kept for a minute")
+    wait_kept(rum, 0)
+    for client in clients:
+        client.quit()
+    same(kept(rum), 0, "nothing is kept for a minute")
+    clients = [Client(here).log_in("next", capabilities=OTHER) for _ in range(9)]
+    same(rum.log().count("are not kept for a minute"), 1)
+    for client in clients:
+        client.close()
+
+
 # -- addresses ------------------------------------------------------------------------------------
 
 @test("With --send-proxy a kept connection is for clients of its address only",
