@@ -52,6 +52,10 @@ uint64_t SpareDescriptors(uint32_t max_connections) {
   return SpareDescriptors(max_connections, DescriptorLimit());
 }
 
+bool IsShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 uint64_t DescriptorLimit() {
   rlimit limit;
   return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;

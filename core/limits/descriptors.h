@@ -17,6 +17,9 @@ uint64_t SpareDescriptors(uint32_t max_connections);
 // [main] Sets the soft limit; 0: raises it to the hard limit.
 Status SetDescriptorLimit(uint32_t number);
 
+// Whether a system call has failed for lack of descriptors or of the kernel's memory.
+bool IsShortage(int error);
+
 // [main] The current soft limit.
 uint64_t DescriptorLimit();
 

@@ -10,6 +10,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "limits/descriptors.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
@@ -22,6 +23,9 @@ constexpr int kSingles = 16;  // turns before the next batch
 // Without descriptors, the kernel reports the same waiting client again and again: pause instead.
 constexpr Millis kPause(200);
 constexpr int kRefusedPerPause = 32;
+// Unless other workers give up a descriptor, which takes them a turn; one may be stuck.
+constexpr Millis kTurn(5);
+constexpr uint64_t kTurnsMost = 1000;  // ms
 
 // Errors of accept(2) about one client (it has left, or a firewall or the network blocks it): the
 // next one may be fine.
@@ -105,9 +109,14 @@ void Acceptor::Accept() {
       }
       // A batch that consists only of such errors was not caused by clients.
       if (IsOfOneClient(errno) && ++failed < kBatch) continue;
-      if ((errno == EMFILE || errno == ENFILE) && proxy_.GiveWay(worker_)) continue;
-      return Pause(errno);
+      const int error = errno;
+      if (!IsShortage(error)) return Pause(error);
+      const Proxy::GaveWay gave = proxy_.GiveWay(worker_);
+      if (gave == Proxy::GaveWay::kNow) continue;
+      if (gave == Proxy::GaveWay::kSoon && WaitForRoom()) return;
+      return Pause(error);
     }
+    room_until_ = 0;
     auto address = SocketAddress::From(reinterpret_cast<sockaddr*>(&peer), size).Canonical();
     Worker& worker = proxy_.LeastLoaded(worker_);
     worker.load.fetch_add(1, std::memory_order_relaxed);
@@ -123,6 +132,16 @@ void Acceptor::Accept() {
       }
     }
   }
+}
+
+// False: clients have waited for long enough.
+bool Acceptor::WaitForRoom() {
+  const uint64_t now = NowMillis();
+  if (room_until_ == 0) room_until_ = now + kTurnsMost;
+  if (now >= room_until_) return false;
+  Unwatch();
+  pause_->Set(kTurn);
+  return true;
 }
 
 // accept(2) failed for lack of resources. Logs it once a second, refuses the waiting clients by

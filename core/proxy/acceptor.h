@@ -32,6 +32,7 @@ class Acceptor final : private Loop::Watcher {
   void Watch();
   void Unwatch();
   void Accept();
+  bool WaitForRoom();
   void Pause(int error);
   void Refuse();
 
@@ -43,7 +44,8 @@ class Acceptor final : private Loop::Watcher {
   Loop::Ticket ticket_ = 0;             // 0: paused, or not accepting
   std::unique_ptr<Loop::Timer> pause_;  // exists during a pause
   int single_ = 0;                      // remaining turns in which only one client is accepted
-  uint64_t failure_logged_ = 0;         // monotonic ms of the last log line about a failed accept
+  uint64_t room_until_ = 0;      // end of a wait for a descriptor, monotonic ms; 0: none waits
+  uint64_t failure_logged_ = 0;  // monotonic ms of the last log line about a failed accept
 };
 
 }  // namespace rum

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "limits/descriptors.h"
 #include "proxy/dialogue.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
@@ -23,6 +24,8 @@ namespace {
 constexpr uint64_t kStuck = 1000;
 // A server that accepts slowly has a growing queue: no session waits longer than this (ms).
 constexpr uint64_t kThrottleTimeout = 3000;
+// Other workers give up a descriptor in a turn, unless they are stuck (ms).
+constexpr uint64_t kDescriptorWait = 1000;
 
 uint32_t ReasonOf(int error) {
   switch (error) {
@@ -211,8 +214,12 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
     return ::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   };
   Fd fd(open());
-  if (!fd && (errno == EMFILE || errno == ENFILE) && worker.proxy().GiveWay(worker)) {
-    fd.reset(open());
+  if (!fd && IsShortage(errno)) {
+    last_reason_ = RUM_CLOSE_NO_RESOURCES;
+    const Proxy::GaveWay gave = worker.proxy().GiveWay(worker);
+    if (gave == Proxy::GaveWay::kSoon) return Retry(kDescriptorWait);
+    if (gave == Proxy::GaveWay::kNow) fd.reset(open());
+    if (!fd) return false;
   }
   if (!fd) {
     last_reason_ = ReasonOf(errno);
@@ -226,7 +233,12 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
                                          ? destinations_[destination_].text()
                                          : SocketAddress::From(address, size).text());
   bool connected = Connect(fd.get(), address, size);
-  if (!connected && errno == EAGAIN && address->sa_family == AF_UNIX && Retry()) return true;
+  // If its backlog is full, a unix socket refuses a client where TCP would queue it: retry for as
+  // long as a connect may take.
+  if (!connected && errno == EAGAIN && address->sa_family == AF_UNIX &&
+      Retry(static_cast<uint64_t>(worker.connecting->duration().count()))) {
+    return true;
+  }
   if (!connected && errno != EINPROGRESS) {
     last_reason_ = ReasonOf(errno);
     return false;
@@ -265,19 +277,16 @@ bool Connector::Connect(int fd, const sockaddr* address, socklen_t size) {
   return !bound && ::connect(fd, address, size) == 0;
 }
 
-// If its backlog is full, a unix socket refuses a client where TCP would queue it: retry for as
-// long as a connect may take.
-bool Connector::Retry() {
-  Worker& worker = session_.worker();
+// Tries the address again a little later, for `most` milliseconds in all; 0: without end.
+bool Connector::Retry(uint64_t most) {
   uint64_t now = NowMillis();
-  auto timeout = static_cast<uint64_t>(worker.connecting->duration().count());
-  if (!give_up_) give_up_ = now + timeout;
-  if (timeout && now >= give_up_) {
+  if (!give_up_) give_up_ = now + most;
+  if (most && now >= give_up_) {
     errno = ETIMEDOUT;
     return false;
   }
   state_ = State::kRetrying;
-  dialogue_.ArmPhase(*worker.retry);
+  dialogue_.ArmPhase(*session_.worker().retry);
   return true;
 }
 

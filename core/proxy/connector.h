@@ -66,7 +66,8 @@ class Connector {
     kIdle,        // owns nothing
     kResolving,   // waits for a ticket; leaves by OnResolved or OnDeadline
     kQueued,      // waits in the connect throttle; leaves by OnDeadline
-    kRetrying,    // a unix socket's backlog was full; leaves by OnDeadline
+    kRetrying,    // a unix socket's backlog was full, or other workers give up descriptors; leaves
+                  // by OnDeadline
     kConnecting,  // the session's upstream side is a socket; leaves by OnSocketReady or OnDeadline
   };
 
@@ -78,7 +79,7 @@ class Connector {
   void TryAddress();
   bool Attempt(const sockaddr* address, socklen_t size);
   bool Connect(int fd, const sockaddr* address, socklen_t size);
-  bool Retry();
+  bool Retry(uint64_t most);
   void NextAddress(uint32_t reason);
   void NextDestination(uint32_t reason);
   void Done(uint32_t reason);

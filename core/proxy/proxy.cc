@@ -224,11 +224,11 @@ void Proxy::DropKept(const std::string& server) {
 }
 
 // The others' go, too, for whoever comes next.
-bool Proxy::GiveWay(Worker& self) {
-  if (kept_.all() == 0) return false;
+Proxy::GaveWay Proxy::GiveWay(Worker& self) {
+  if (kept_.all() == 0) return GaveWay::kNothing;
   const bool freed = self.kept.DropOldest();
   DropKept();
-  return freed;
+  return freed ? GaveWay::kNow : GaveWay::kSoon;
 }
 
 void Proxy::EndSessions(uint32_t reason) {

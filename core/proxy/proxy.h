@@ -135,8 +135,13 @@ class Proxy {
   KeptBudget& kept() { return kept_; }
   // [any] Closes what is kept: of a server, or of all if it is empty.
   void DropKept(const std::string& server = {});
-  // [worker] Descriptors, source ports or memory are short. True: one is free now.
-  bool GiveWay(Worker& self);
+  // [worker] A call has failed with IsShortage(): closes what is kept.
+  enum class GaveWay {
+    kNothing,  // nothing is kept
+    kNow,      // a descriptor is free
+    kSoon      // other workers close theirs in their next turn
+  };
+  GaveWay GiveWay(Worker& self);
   NamedLimiter& loads() { return loads_; }
   const NamedLimiter& loads() const { return loads_; }
   // [any] Servers that have counters of their own (--metrics-servers).

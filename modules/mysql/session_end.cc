@@ -14,6 +14,8 @@ using dialogue::Reason;
 // The user name that ends the login of a client that has left.
 constexpr char kNobody[] = "rum_client_has_left";
 
+constexpr uint16_t kTooManyConnections = 1040;
+
 // Answers to one plugin after the client has left; none needs more than two.
 constexpr unsigned kAnswersMost = 4;
 
@@ -70,6 +72,9 @@ bool Session::PassError(Bytes payload, std::string_view when) {
   ServerError error = std::move(parsed.value);
   std::string code = std::to_string(error.code);
   if (error.state.empty()) error.state = StateOfError(error.code);
+  if (error.code == kTooManyConnections && config_.reuse.most > 0) {
+    worker_.HasTooManyConnections(upstream_, d_.Now());
+  }
   // The server names the address that it sees, rum's; and unknown users must see the same text.
   if (error.code == 1045 || error.code == 1698) {
     if (switched_) NoteDenial();

@@ -61,11 +61,18 @@ bool Worker::TakesOwnUser(const std::string& server, uint64_t now) const {
 }
 
 void Worker::OwnUserRefused(const std::string& server, uint64_t now, std::string_view why) {
+  KeepNothing(server, now, "does not let --mysql-reuse-user in (" + std::string(why) + ")");
+}
+
+void Worker::HasTooManyConnections(const std::string& server, uint64_t now) {
+  if (TakesOwnUser(server, now)) KeepNothing(server, now, "has too many connections (error 1040)");
+}
+
+void Worker::KeepNothing(const std::string& server, uint64_t now, const std::string& why) {
   std::erase_if(refuses_own_user_, [now](const auto& one) { return one.second <= now; });
   if (refuses_own_user_.size() >= kRefusingMost) return;
   refuses_own_user_[server] = now + kRefusedFor;
-  std::string text = "mysql: " + server + " does not let --mysql-reuse-user in (" +
-                     std::string(why) + "): its connections are not kept for a minute";
+  std::string text = "mysql: " + server + " " + why + ": its connections are not kept for a minute";
   host.calls->log(nullptr, RUM_LOG_WARNING, text.data(), text.size());
 }
 

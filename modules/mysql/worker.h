@@ -38,8 +38,12 @@ class Worker {
   bool TakesOwnUser(const std::string& server, uint64_t now) const;
   // `why`: for the log, which has one line of a server in that time.
   void OwnUserRefused(const std::string& server, uint64_t now, std::string_view why);
+  // Likewise: what is kept there takes places that clients need.
+  void HasTooManyConnections(const std::string& server, uint64_t now);
 
  private:
+  void KeepNothing(const std::string& server, uint64_t now, const std::string& why);
+
   std::map<std::string, uint64_t> refuses_own_user_;  // until when, microseconds
   rum_worker* const handle_;
   const std::shared_ptr<Pace> pace_;  // shared by all workers

@@ -10,6 +10,7 @@ import subprocess
 
 from mysql_setup import front
 from support import mariadb, mysql_wire as wire, net, newer_servers
+from support.harness import test
 
 OWN, OWN_WORD = "rum_kept", "Waiting-3hN8w"
 WORD = "Leaver-6tR4e"
@@ -112,7 +113,8 @@ def login(server, user, word):
     pymysql.connect(unix_socket=server.socket, user=user, password=word).close()
 
 
-def keeper(t, server, *arguments, most=8, idle="2s", path=None, control=True, **more):
+def keeper(t, server, *arguments, most=8, idle="2s", workers=1, path=None, control=True,
+           **more):
     """(rum, address) of a rum that keeps connections of this server."""
     word = t.path("own-password")
     if not os.path.exists(word):
@@ -120,7 +122,7 @@ def keeper(t, server, *arguments, most=8, idle="2s", path=None, control=True, **
             f.write(OWN_WORD + "\n")
     where = [] if server is None else ["-d", server.address]
     return front(t, path, *where, "--mysql-reuse", most, "--mysql-reuse-idle", idle,
-                 "--mysql-reuse-user", OWN, "--mysql-reuse-password-file", word, "--workers", "1",
+                 "--mysql-reuse-user", OWN, "--mysql-reuse-password-file", word, "--workers", workers,
                  *(["--control", "sock:" + t.path("control")] if control else []),
                  *arguments, check_descriptors=False, **more)
 
@@ -160,3 +162,13 @@ def own(t, kind, **more):
 
 
 KINDS = newer_servers.KINDS
+
+
+def each_kind(name, **more):
+    """A test for every kind of servers, which the function gets."""
+    def mark(function):
+        for kind in KINDS:
+            test("%s (%s)" % (name, kind), needs=("mysql.so", kind), **more)(
+                lambda t, kind=kind: function(t, kind))
+        return function
+    return mark

@@ -9,20 +9,11 @@ import time
 
 import mysql_reuse as reuse
 from mysql_setup import port_of, write_map
-from mysql_reuse import TAIL, Client, counts, kept, keeper, wait_kept
+from mysql_reuse import TAIL, Client, counts, each_kind, kept, keeper, wait_kept
 from support import matrix, mysql_wire as wire, net, newer_servers
 from support.harness import check, full, same, test
 
 NEEDS = ("mysql.so",)
-
-
-def each_kind(name, **more):
-    def mark(function):
-        for kind in reuse.KINDS:
-            test("%s (%s)" % (name, kind), needs=NEEDS + (kind,), **more)(
-                lambda t, kind=kind: function(t, kind))
-        return function
-    return mark
 
 
 @each_kind("A connection is kept, and serves the next client as a new one would")
@@ -121,10 +112,10 @@ def compare(fresh, again, what):
 
 
 @each_kind("The next client sees what a new connection shows, whatever the one before has done",
-           seconds=900)
+           seconds=2400 if full() else 120)
 def shows_the_same(t, kind):
     server = reuse.own(t, kind)
-    rum, here = keeper(t, server)
+    rum, here = keeper(t, server, idle="60s")
     for number in range(1000 if full() else 3):
         with Client(here).log_in("leaver") as client:
             for statement in MESS + MESS_OF[kind]:

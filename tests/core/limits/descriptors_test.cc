@@ -1,5 +1,6 @@
 #include "limits/descriptors.h"
 
+#include <errno.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -24,6 +25,12 @@ TEST(Descriptors, PromisedToConnectionsAreNotToSpare) {
   EXPECT_EQ(SpareDescriptors(132, 64), 0u);
   EXPECT_EQ(SpareDescriptors(UINT32_MAX, UINT32_MAX), 0u);
   EXPECT_EQ(SpareDescriptors(0, 1024), 256u) << "a share, where nothing is promised";
+}
+
+TEST(Descriptors, AreShortIfACallSaysSo) {
+  for (int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM}) EXPECT_TRUE(IsShortage(error)) << error;
+  for (int error : {0, EAGAIN, ECONNABORTED, EADDRNOTAVAIL})
+    EXPECT_FALSE(IsShortage(error)) << error;
 }
 
 TEST(Descriptors, AreLimitedAsAskedFor) {

@@ -4,6 +4,7 @@ accounts has a plugin of its own.
 
 import os
 import shutil
+import signal
 import subprocess
 
 from support import mariadb, net, server_trees
@@ -119,6 +120,16 @@ class Server(mariadb.MariaDB):
         if not tls:
             options.append("--skip-ssl")
         return options
+
+    def restart(self):
+        """Stops it, and starts it again with what it has."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        os.unlink(self.log)
+        command = [word for word in self.process.args if not word.startswith("--init-file=")]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL, preexec_fn=end_with_parent)
+        self.wait()
 
     def admin_all(self, statements):
         """Runs statements as root on one connection."""
