@@ -1,7 +1,7 @@
 #include "daemon/share_start.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
+#include <openssl/crypto.h>
 #include <unistd.h>
 
 #include <cctype>
@@ -51,20 +51,14 @@ Result<Share::Settings> Prepare(const Settings& settings) {
   return share;
 }
 
-// The secret of --share-key-file.
+// The secret of --share-key-file, which the caller must wipe.
 Result<std::string> ReadKey(const std::string& path) {
-  auto text = ReadSecret("share-key-file", path);
+  auto text = ReadSecret("share-key-file", path, OtherUsers::kRefuse);
   if (!text) return text.error();
   auto secret = DecodeSecret(*text);
-  if (!secret) {
-    return Error{Fault::kConfig, "--share-key-file: '" + path + "': " + secret.error().text};
-  }
-  struct stat st;
-  if (::stat(path.c_str(), &st) == 0 && (st.st_mode & S_IRWXO)) {
-    return Error{Fault::kConfig,
-                 "--share-key-file: '" + path + "': every user may read or write it; use chmod o="};
-  }
-  return secret;
+  OPENSSL_cleanse(text->data(), text->size());
+  if (secret) return secret;
+  return Error{Fault::kConfig, "--share-key-file: '" + path + "': " + secret.error().text};
 }
 
 }  // namespace
@@ -106,7 +100,9 @@ Status CheckShare(const Settings& settings) {
   if (!share) return share.error();
   if (settings.share_key_file.empty()) return Ok();
   auto secret = ReadKey(settings.share_key_file);
-  return secret ? Ok() : Status(secret.error());
+  if (!secret) return secret.error();
+  OPENSSL_cleanse(secret->data(), secret->size());
+  return Ok();
 }
 
 }  // namespace rum

@@ -87,7 +87,7 @@ void Dialogue::OnAnswered() {
   connector_.Answered(tls && tls->open());
 }
 
-// Deadlines that were off are not armed.
+// Arms what the settings before left off; deadlines that run go on.
 void Dialogue::Rearm() {
   if (!login_.armed() && !relay_ && !held_ && !session_.probing())
     worker_.login->Arm(login_, session_);
@@ -134,7 +134,8 @@ bool Dialogue::Flush() {
     bool held = s.waiting() > kHighWater;  // the other side was not read meanwhile
     s.Flush();
     again |= s.write_failed() || (held && s.waiting() <= kHighWater);
-    // Nobody will read it. If it stayed, this loop would spin until the connector is done.
+    // Nobody will read these bytes. If they stayed, this loop would spin until the connector is
+    // done.
     if (s.write_failed()) s.DropWaiting();
   }
   return again;
@@ -165,8 +166,8 @@ bool Dialogue::Step() {
     if (auto did = StepKeeping()) return *did;
   }
   const bool watch = handed_.has_value();
-  // During a connect the module is told first: some protocols require a goodbye to a server that
-  // has just accepted.
+  // During a connect, the module gets its outcome first: some protocols require a farewell to a
+  // server that has just accepted.
   bool client_lost = side(RUM_CLIENT).broken() || side(RUM_CLIENT).write_failed();
   if (!watch && client_lost && !client_missed_ && (relay_ || !connector_.active())) {
     LoseClient();
@@ -177,7 +178,12 @@ bool Dialogue::Step() {
     Close(RUM_CLOSE_UPSTREAM_GONE, {});
     return true;
   }
-  if (relay_) return false;
+  return !relay_ && StepModule();
+}
+
+// What the module waits for, then bytes and ends. Nothing of it while it waits for others to
+// answer.
+bool Dialogue::StepModule() {
   if (asked_map_ || asks_others()) return FindReset();
   if (lookup_) return LookUp();
   if (finding_) {
@@ -188,7 +194,7 @@ bool Dialogue::Step() {
   if (!rung_.empty()) return DeliverTimer();
   if (pause_) return FindReset();
   if (turn_) return DeliverDrained();
-  if (watch) return Deliver(Other(*handed_)) || DeliverEnd(Other(*handed_));
+  if (handed_) return Deliver(Other(*handed_)) || DeliverEnd(Other(*handed_));
   return Deliver(RUM_CLIENT) || Deliver(RUM_UPSTREAM) || DeliverEnd(RUM_CLIENT) ||
          DeliverEnd(RUM_UPSTREAM);
 }
@@ -253,7 +259,7 @@ bool Dialogue::DeliverOutcome() {
   if (reason == 0) {
     upstream_open_ = true;
     if (relay_) {
-      OnAnswered();  // nobody checks whether it sends something
+      OnAnswered();  // in the relay, nobody waits for its first bytes
     } else {
       ArmPhase(*worker_.first_byte);
     }
@@ -287,15 +293,15 @@ bool Dialogue::DeliverTimer() {
   return true;
 }
 
-// Also of a side that takes nothing any more: nobody would come back to it.
+// True also for a side that accepts nothing any more: no later event would report it.
 bool Dialogue::Drained(uint32_t which) const {
   if (!(awaits_ & (1u << which)) || pause_ || relay_) return false;
   const Side& s = side(which);
   return s.waiting() <= below_[which] || s.broken() || s.write_failed();
 }
 
-// Once in a turn, so that a module that always has more to send, and a peer that takes it all,
-// leave the worker to others.
+// Runs once per turn: a module that always has more to send, and a peer that accepts it all, must
+// not occupy the worker.
 bool Dialogue::DeliverDrained() {
   turn_ = false;
   for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
@@ -350,16 +356,7 @@ bool Dialogue::Fill(uint32_t which) {
 bool Dialogue::Deliver(uint32_t which) {
   Window& w = windows_[which];
   bool came = Fill(which);
-  if (w.forward && !w.bytes.empty()) {
-    if (which == RUM_CLIENT && !upstream_open_) return came;  // still being connected
-    size_t n = std::min<uint64_t>(w.forward, w.bytes.size());
-    session_.QueueFor(Other(which), w.bytes.data(), n);
-    if (keeping_) keeping_->asked_at = side(Other(which)).received();
-    w.bytes.Consume(n);
-    w.forward -= n;
-    w.fresh = !w.bytes.empty();
-    return true;
-  }
+  if (w.forward && !w.bytes.empty()) return ForwardWindow(which) || came;
   // need() applies to the next call only, also for bytes that the hook has already seen.
   bool due =
       w.need && w.bytes.size() >= w.need ? true : w.fresh && (!w.need || side(which).ended());
@@ -371,12 +368,32 @@ bool Dialogue::Deliver(uint32_t which) {
   size_t size = w.bytes.size();
   int64_t consumed = session_.Call(which == RUM_CLIENT ? Hook::kClientData : Hook::kUpstreamData,
                                    hook, w.bytes.data(), size);
+  JudgeConsumed(which, consumed, size);
+  return true;
+}
+
+// Passes the front of the window on, as the module has said with forward().
+bool Dialogue::ForwardWindow(uint32_t which) {
+  Window& w = windows_[which];
+  if (which == RUM_CLIENT && !upstream_open_) return false;  // still being connected
+  size_t n = std::min<uint64_t>(w.forward, w.bytes.size());
+  session_.QueueFor(Other(which), w.bytes.data(), n);
+  if (keeping_) keeping_->asked_at = side(Other(which)).received();
+  w.bytes.Consume(n);
+  w.forward -= n;
+  w.fresh = !w.bytes.empty();
+  return true;
+}
+
+// What a data hook has answered that saw `size` bytes.
+void Dialogue::JudgeConsumed(uint32_t which, int64_t consumed, size_t size) {
+  Window& w = windows_[which];
   if (consumed < 0) {
     Close(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL, {});
   } else if (static_cast<uint64_t>(consumed) > size) {
     Close(RUM_CLOSE_MODULE, "the module consumed more bytes than there were");
   } else if (which == RUM_UPSTREAM && gives_up_) {
-    rounds_ = 0;  // the rest goes with its server
+    rounds_ = 0;  // the window is dropped with the server
   } else if (consumed > 0) {
     rounds_ = 0;
     w.bytes.Consume(static_cast<size_t>(consumed));
@@ -389,23 +406,23 @@ bool Dialogue::Deliver(uint32_t which) {
     Close(which == RUM_CLIENT ? RUM_CLOSE_CLIENT_PROTOCOL : RUM_CLOSE_UPSTREAM_PROTOCOL,
           "more bytes than the module's window");
   }
-  return true;
 }
 
 // The module may still have to end the server's session, without the client.
 void Dialogue::LoseClient() {
   Window& w = windows_[RUM_CLIENT];
-  bool tell = !relay_ && module().side_end && !w.end_told;
-  w.end_told = true;
-  client_missed_ = tell && session_.Call(Hook::kSideEnd, module().side_end, RUM_CLIENT) == RUM_KEEP;
+  const bool report = !relay_ && module().side_end && !w.end_reported;
+  w.end_reported = true;
+  client_missed_ =
+      report && session_.Call(Hook::kSideEnd, module().side_end, RUM_CLIENT) == RUM_KEEP;
   if (!client_missed_) Close(RUM_CLOSE_CLIENT_GONE, {});
 }
 
 bool Dialogue::DeliverEnd(uint32_t which) {
   Window& w = windows_[which];
-  if (!side(which).ended() || w.end_told) return false;
+  if (!side(which).ended() || w.end_reported) return false;
   if (which == RUM_UPSTREAM && !upstream_open_) return false;  // it was given up
-  w.end_told = true;
+  w.end_reported = true;
   if (module().side_end && session_.Call(Hook::kSideEnd, module().side_end, which) == RUM_KEEP)
     return true;
   if (handed_) {
@@ -447,7 +464,7 @@ void Dialogue::HandOver() {
   w = {};
   Window& seen = windows_[Other(from)];
   seen.fresh = !seen.bytes.empty();  // bytes that the module left unconsumed may be due now
-  seen.end_told = false;
+  seen.end_reported = false;
   handed_ = from;
   phase_.Disarm();
   session_.Trace("relaying what the {} sends; the module reads the other side",
@@ -455,14 +472,15 @@ void Dialogue::HandOver() {
   session_.BeginWatch();
 }
 
-// Passes on the end of the relayed direction, but not of bytes that the module has not let through.
+// Moves the relayed direction with its end, and of the other the bytes that the module has let
+// through.
 Dialogue::Moved Dialogue::MoveWatch() {
   uint32_t seen = Other(*handed_);
   Window& w = windows_[seen];
   bool held = Unread(seen);
   const bool turned = session_.Turning();
   bool more = session_.MoveFrom(*handed_, Flow::kAll);
-  uint64_t let = w.bytes.empty() ? w.forward : 0;
+  const uint64_t let = w.bytes.empty() ? w.forward : 0;
   if (let && keeping_ && !keeping_->tail.empty()) {
     Moved moved = MoveUntil(seen);
     moved.more |= more || (turned && !session_.Turning());

@@ -151,10 +151,10 @@ class Dialogue {
   // Unconsumed bytes of one side.
   struct Window {
     Buffer bytes;
-    size_t need = 0;        // call the hook only at this many bytes
-    uint64_t forward = 0;   // bytes to pass on first, without the hook
-    bool fresh = false;     // bytes arrived since the last hook
-    bool end_told = false;  // side_end was called
+    size_t need = 0;            // call the hook only at this many bytes
+    uint64_t forward = 0;       // bytes to pass on first, without the hook
+    bool fresh = false;         // bytes arrived since the last hook
+    bool end_reported = false;  // side_end was called
     size_t most() const;
   };
   struct Timer {
@@ -184,6 +184,7 @@ class Dialogue {
   bool ReadHeader();  // the PROXY headers: session_open.cc
   void SendHeader();
   bool Step();  // performs one thing that is due; false: nothing is
+  bool StepModule();
   std::optional<bool> StepKeeping();
   std::optional<bool> Hold();
   std::optional<bool> Hold(std::string_view record);
@@ -206,6 +207,8 @@ class Dialogue {
   bool Drained(uint32_t side) const;
   bool Fill(uint32_t side);     // socket -> window
   bool Deliver(uint32_t side);  // bytes to the module, or past it
+  bool ForwardWindow(uint32_t side);
+  void JudgeConsumed(uint32_t side, int64_t consumed, size_t size);
   bool DeliverEnd(uint32_t side);
   void LoseClient();
   bool AdvanceTls(uint32_t side);

@@ -229,6 +229,10 @@ void Session::JudgeRelay() {
   }
 }
 
+LastBytes* Session::LastBytesOf(uint32_t which) {
+  return which == RUM_CLIENT && config_->module().farewell_size ? &last_ : nullptr;
+}
+
 // The client has said its protocol's farewell, and the server has answered nothing.
 bool Session::HasTakenLeave() const {
   const rum_module& module = config_->module();
@@ -389,9 +393,9 @@ void Session::Finish(uint32_t reason, std::string_view text) {
     if (module.session_close) Call(Hook::kSessionClose, module.session_close, reason);
     module_open_ = false;
   }
-  const bool told = parted_;
+  const bool reported = parted_;
   const std::string server(destination());
-  if (!told) {
+  if (!reported) {
     CountEnd(reason);
     EndLeases(reason);
   }
@@ -401,8 +405,8 @@ void Session::Finish(uint32_t reason, std::string_view text) {
   }
   if (probe_) {
     ReportToProber(reason, text);
-  } else if (!told) {
-    TellEnd(server, reason, text);
+  } else if (!reported) {
+    ReportEnd(server, reason, text);
   }
   if (dialogue_) CloseDialogue();
   if (!relayed) return Linger();
@@ -432,7 +436,7 @@ void Session::EndLeases(uint32_t reason) {
   load_.Release();
 }
 
-void Session::TellEnd(const std::string& server, uint32_t reason, std::string_view text) {
+void Session::ReportEnd(const std::string& server, uint32_t reason, std::string_view text) {
   worker_.counters.ended[reason].Add(1);
   if (relaying_) worker_.counters.relaying.Sub(1);
   worker_.counters.active.Sub(1);
@@ -480,9 +484,9 @@ void Session::Linger() {
     while (s.readable() && !s.ended() && !s.broken() && ++reads <= kLingerReads) {
       if (s.Read(worker_.buffer(), Worker::kBufferSize) == 0) break;
     }
-    bool told = s.Flush();
-    if (told) s.ShutWrite();
-    if ((told && s.ended()) || s.broken() || s.write_failed() || reads > kLingerReads) {
+    const bool flushed = s.Flush();
+    if (flushed) s.ShutWrite();
+    if ((flushed && s.ended()) || s.broken() || s.write_failed() || reads > kLingerReads) {
       s.Close();
     } else {
       open = true;

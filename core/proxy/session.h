@@ -165,7 +165,7 @@ class Session final : public rum_session, private Loop::Watcher {
   bool parted() const { return parted_; }
   void QueueFor(uint32_t side, const void* bytes, size_t size);
   // What keeps the last bytes of this side; nullptr: nobody asks for them.
-  LastBytes* LastBytesOf(uint32_t which) { return which == RUM_CLIENT ? &last_ : nullptr; }
+  LastBytes* LastBytesOf(uint32_t which);
   // Bytes of this side were read.
   void Spoke(uint32_t which) {
     if (which == RUM_UPSTREAM) answered_ = static_cast<uint32_t>(side(RUM_CLIENT).received());
@@ -241,7 +241,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void CountBytes(uint32_t from, uint64_t moved);
   void EndShared();
   void EndLeases(uint32_t reason);
-  void TellEnd(const std::string& server, uint32_t reason, std::string_view text);
+  void ReportEnd(const std::string& server, uint32_t reason, std::string_view text);
   bool HasLogLine(uint32_t reason) const;
   void ReportToProber(uint32_t reason, std::string_view text);
   void Linger();
@@ -293,7 +293,7 @@ class Session final : public rum_session, private Loop::Watcher {
   bool client_left_ : 1 = false;  // its end had arrived before that of the server was passed on
   uint16_t counted_for_ = 0;      // place of the server in the worker's counters
   uint32_t answered_ = 0;         // bytes of the client before the server's last ones, modulo 2^32
-  LastBytes last_;                // of the client
+  LastBytes last_;                // of the client, if the module names a farewell
 };
 
 }  // namespace rum

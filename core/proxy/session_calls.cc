@@ -208,7 +208,7 @@ void Dialogue::GiveUpServer() {
   awaits_ &= 1u << RUM_CLIENT;
   Window& w = windows_[RUM_UPSTREAM];
   w.need = w.forward = 0;  // from here on they are of the new one; its bytes go in DropServer()
-  w.end_told = false;
+  w.end_reported = false;
 }
 
 void Dialogue::Close(uint32_t reason, std::string_view text) {

@@ -21,7 +21,7 @@ namespace rum {
 void Session::Part() {
   const std::string server(destination());
   EndLeases(RUM_CLOSE_CLIENT);
-  TellEnd(server, RUM_CLOSE_CLIENT, {});
+  ReportEnd(server, RUM_CLOSE_CLIENT, {});
   parted_ = true;
   worker_.parted->Arm(deadline_, *this);
   Trace("the client has gone, the module goes on with the server");
@@ -204,8 +204,8 @@ void Dialogue::KeepAtLast() {
 // A connection that was taken breaks before the server has said anything: the module may go on.
 bool Dialogue::LoseTaken() {
   Window& w = windows_[RUM_UPSTREAM];
-  if (!keeping_->value || upstream_spoke_ || w.end_told || !module().side_end) return false;
-  w.end_told = true;
+  if (!keeping_->value || upstream_spoke_ || w.end_reported || !module().side_end) return false;
+  w.end_reported = true;
   return session_.Call(Hook::kSideEnd, module().side_end, RUM_UPSTREAM) == RUM_KEEP;
 }
 

@@ -40,15 +40,15 @@ void Session::OpenProbe(Worker& worker, Probe request) {
   dialogue.BeginProbe(probe);
   const rum_module& module = session->config_->module();
   std::string destination = probe.destination ? probe.destination->text() : std::string();
-  rum_probe told = {.struct_size = sizeof(rum_probe),
-                    .is_default = probe.is_default,
-                    .destination = probe.destination ? destination.c_str() : nullptr,
-                    .user = probe.user ? probe.user->c_str() : nullptr,
-                    .user_size = probe.user ? probe.user->size() : 0};
+  rum_probe question = {.struct_size = sizeof(rum_probe),
+                        .is_default = probe.is_default,
+                        .destination = probe.destination ? destination.c_str() : nullptr,
+                        .user = probe.user ? probe.user->c_str() : nullptr,
+                        .user_size = probe.user ? probe.user->size() : 0};
   int32_t status;
   {
     InHook in(worker.hook_place, Hook::kProbeOpen, session->id_);
-    status = module.probe_open(session, session->config_->get(), worker.module_data(), &told,
+    status = module.probe_open(session, session->config_->get(), worker.module_data(), &question,
                                &session->data_);
   }
   session->module_open_ = status >= 0;

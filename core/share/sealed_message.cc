@@ -106,11 +106,15 @@ Result<std::string> DecodeSecret(std::string_view base64) {
   if (base64.find('=') < base64.size() - 2) return fault;
   std::string bytes(base64.size() / 4 * 3, '\0');
   const int size = EVP_DecodeBlock(Bytes(bytes), Bytes(base64), static_cast<int>(base64.size()));
-  if (size < 0) return fault;
+  if (size < 0) {
+    OPENSSL_cleanse(bytes.data(), bytes.size());
+    return fault;
+  }
   const size_t padding = base64.ends_with("==") ? 2 : base64.ends_with("=") ? 1 : 0;
   bytes.resize(static_cast<size_t>(size) - padding);
-  if (bytes.size() < SealedMessages::kSecretLeast) return fault;
-  return bytes;
+  if (bytes.size() >= SealedMessages::kSecretLeast) return bytes;
+  OPENSSL_cleanse(bytes.data(), bytes.size());
+  return fault;
 }
 
 }  // namespace rum

@@ -1,5 +1,6 @@
 #include "share/share_ask.h"
 
+#include <openssl/crypto.h>
 #include <time.h>
 
 #include <algorithm>
@@ -28,7 +29,9 @@ ShareAsk::ShareAsk(Resolver& resolver, Settings settings)
                   .find = settings_.find,
                   .now = NowMillis,
                   .seconds = [] { return static_cast<uint64_t>(::time(nullptr)); }}),
-      timer_(nullptr, event_free) {}
+      timer_(nullptr, event_free) {
+  OPENSSL_cleanse(settings_.secret.data(), settings_.secret.size());  // the questions have a key
+}
 
 ShareAsk::~ShareAsk() { thread_.Stop(); }
 

@@ -27,7 +27,7 @@ class ShareAsk final : private RedisConnection::Owner {
     std::shared_ptr<const TlsContext> tls;
     std::string name;  // of this process; unique
     std::string module;
-    std::string secret;                                      // that all processes have
+    std::string secret;                                      // of all processes; then wiped
     std::function<SharedAnswer(std::string_view key)> find;  // [any] in this process
   };
   // [main]
@@ -72,7 +72,7 @@ class ShareAsk final : private RedisConnection::Owner {
   void Arm();
   static void OnTimer(evutil_socket_t, short, void* self);
 
-  const Settings settings_;
+  Settings settings_;  // constant but for the secret
   SourceThread thread_;
 
   // [the thread] all below, but state_

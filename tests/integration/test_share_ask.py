@@ -346,7 +346,8 @@ def _(t):
     secret = base64.b64encode(b"x" * 31).decode()
     for text, mode, word in ((secret, 0o600, "32 bytes"), ("nothing", 0o600, "32 bytes"),
                              ("", 0o600, "empty"),
-                             (base64.b64encode(b"y" * 32).decode(), 0o604, "every user")):
+                             (base64.b64encode(b"y" * 32).decode(), 0o604, "every user"),
+                             (base64.b64encode(b"y" * 32).decode(), 0o602, "every user")):
         path = t.path("bad.key")
         with open(path, "w") as f:
             f.write(text + "\n")
@@ -356,6 +357,32 @@ def _(t):
         has(out + err, word)
         has(out + err, "--share-key-file")
         check(not text or text not in out + err, "the secret is in no error")
+        check("chmod o-r" not in out + err, "a file is warned of or refused, not both")
+
+
+def memory_of(pid):
+    """Its heap and its stacks; without what a sanitizer reserves."""
+    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as memory:
+        for span, mode, _, _, _, *name in map(str.split, maps):
+            start, end = (int(number, 16) for number in span.split("-"))
+            anonymous = not name or name[0].startswith("[")
+            if mode.startswith("rw") and anonymous and end - start < 1 << 28:
+                memory.seek(start)
+                yield memory.read(end - start)
+
+
+@test("A process keeps neither the key file's line nor its secret in memory", needs=("mysql.so",))
+def _(t):
+    secret, name = os.urandom(32), "a-name-of-sixteen-bytes-or-more"
+    rum, _ = front(t, None, "-d", "tcp:127.0.0.1:2", "--share", "redis://127.0.0.1:3/",
+                   "--share-name", name, "--share-key-file", key_file(t, secret=secret))
+    found = dict.fromkeys((name.encode(), secret, base64.b64encode(secret)), 0)
+    for part in memory_of(rum.pid):
+        for what in found:
+            found[what] += part.count(what)
+    check(found[name.encode()], "other texts are found")
+    same((found[secret], found[base64.b64encode(secret)]), (0, 0))
+    rum.finish()
 
 
 # -- pgsql.so -------------------------------------------------------------------------------------
