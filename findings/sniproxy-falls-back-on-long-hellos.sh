@@ -123,7 +123,7 @@ processes = []
 try:
     for command in (['files/usr/sbin/sniproxy', '-f', '-c', 'sniproxy.conf'], ['files/usr/sbin/sslh', '-Fsslh.conf']):
         with open(os.path.basename(command[0]) + '.log', 'w') as log:
-            processes.append(subprocess.Popen(command, stdout=log, stderr=log))
+            processes.append(subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True))
     for proxy, port in (('sniproxy', sniproxy), ('sslh', sslh)):
         for _ in range(300):
             try:
@@ -149,7 +149,8 @@ try:
             stated &= who == 'www' and who_then == wanted and (second > 4096) == (certificate == 'big')
 finally:
     for process in processes:
-        process.kill()
+        # sslh is two processes.
+        os.killpg(process.pid, 9)
         process.wait()
 print('as stated: the length of the hello decides' if stated else 'not as stated')
 sys.exit(0 if stated else 1)
