@@ -50,6 +50,10 @@ std::optional<ScriptedKept> ScriptedKeeps::Take(std::string_view server, std::st
   return kept;
 }
 
+void ScriptedKeeps::Drop(std::string_view server) {
+  std::erase_if(all_, [&](const ScriptedKept& kept) { return kept.server == server; });
+}
+
 // -- calls of the module --------------------------------------------------------------------------
 
 int32_t ScriptedSession::ForwardUntil(uint32_t from, std::string_view tail) {
@@ -135,6 +139,12 @@ int32_t ScriptedSession::Spend(std::string_view address, std::string_view key) {
   if (!ParseAddresses(address)) return Refuse("spend", RUM_E_ARGUMENT);
   const std::string_view server = address.substr(0, address.find(','));
   return host_.world_->keeps.Take(server, key, host_table::clock) ? RUM_FOUND : RUM_NOT_FOUND;
+}
+
+int32_t ScriptedSession::DropKept() {
+  if (Ending() || !sides[RUM_UPSTREAM].there) return Refuse("drop", RUM_E_STATE);
+  host_.world_->keeps.Drop(server_);
+  return RUM_OK;
 }
 
 // -- what is due ----------------------------------------------------------------------------------
@@ -263,6 +273,11 @@ int32_t Spend(rum_session* handle, const char* address, size_t address_size, con
   return session->Spend(ViewOf(address, address_size), ViewOf(key, key_size));
 }
 
+int32_t Drop(rum_session* handle) {
+  ScriptedSession* session = Find(handle, "drop");
+  return session ? session->DropKept() : RUM_E_STATE;
+}
+
 }  // namespace
 
 const rum_keep kKeep = {
@@ -276,6 +291,7 @@ const rum_keep kKeep = {
     .taken = Taken,
     .renew = Renew,
     .spend = Spend,
+    .drop = Drop,
 };
 
 }  // namespace host_table

@@ -29,6 +29,7 @@ class ScriptedKeeps {
   // The newest of this server and key.
   std::optional<ScriptedKept> Take(std::string_view server, std::string_view key, uint64_t now);
   bool Has(std::string_view server, std::string_view key, uint64_t now);
+  void Drop(std::string_view server);
 
  private:
   void DropOld(uint64_t now);

@@ -146,6 +146,7 @@ class ScriptedSession {
   int32_t Taken(void* value, size_t* size);
   int32_t Renew();
   int32_t Spend(std::string_view address, std::string_view key);
+  int32_t DropKept();
 
   // [any] The registry's mutex is held.
   void KeepAnswer(const Answer& answer) { answers_.push_back(answer); }

@@ -118,6 +118,7 @@ class Dialogue {
   int32_t Taken(void* value, size_t* size) const;
   int32_t Renew();
   int32_t Spend(std::string_view destinations, std::string_view key);
+  int32_t DropKept();
   int32_t NoLogin();
   int32_t AwaitDrained(uint32_t side, uint64_t below);
   uint64_t Pause();

@@ -296,6 +296,7 @@ const rum_keep kKeep = {
       if (key_size > RUM_MOST_KEEP_KEY || address_size > RUM_MOST_ADDRESS) return RUM_E_LIMIT;
       return Ask(s, &Dialogue::Spend, View(address, address_size), View(key, key_size));
     },
+    [](rum_session* s) { return Ask(s, &Dialogue::DropKept); },
 };
 
 const rum_sessions kSessions = {

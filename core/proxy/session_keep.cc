@@ -125,6 +125,12 @@ int32_t Dialogue::Spend(std::string_view wanted, std::string_view key) {
   return worker_.kept.Spend(destinations.front().text(), KeyOf(key)) ? RUM_FOUND : RUM_NOT_FOUND;
 }
 
+int32_t Dialogue::DropKept() {
+  if (!upstream_open_) return RUM_E_STATE;
+  worker_.proxy().DropKept(connector_.server());
+  return RUM_OK;
+}
+
 int32_t Dialogue::Keep(KeptConnections::Label label, uint32_t most) {
   if (!keeping_ || (!keeping_->part && !session_.parted()) || !upstream_open_ || keeping_->lease ||
       worker_.draining() || keeping_->generation != worker_.kept.generation() ||

@@ -73,6 +73,7 @@ bool Session::PassError(Bytes payload, std::string_view when) {
   std::string code = std::to_string(error.code);
   if (error.state.empty()) error.state = StateOfError(error.code);
   if (error.code == kTooManyConnections && config_.reuse.most > 0) {
+    d_.DropKept();
     worker_.HasTooManyConnections(upstream_, d_.Now());
   }
   // The server names the address that it sees, rum's; and unknown users must see the same text.

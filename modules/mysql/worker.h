@@ -38,7 +38,7 @@ class Worker {
   bool TakesOwnUser(const std::string& server, uint64_t now) const;
   // `why`: for the log, which has one line of a server in that time.
   void OwnUserRefused(const std::string& server, uint64_t now, std::string_view why);
-  // Likewise: what is kept there takes places that clients need.
+  // Likewise: a kept connection takes a place that a client needs.
   void HasTooManyConnections(const std::string& server, uint64_t now);
 
  private:

@@ -326,6 +326,7 @@ pub struct rum_keep {
     pub spend: Option<
         unsafe extern "C" fn(*mut rum_session, *const c_char, usize, *const c_void, usize) -> i32,
     >,
+    pub drop: Option<unsafe extern "C" fn(*mut rum_session) -> i32>,
 }
 
 #[repr(C)]

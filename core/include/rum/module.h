@@ -709,6 +709,9 @@ typedef struct rum_keep {
    * no default destination. */
   int32_t (*spend)(rum_session *session, const char *address, size_t address_size, const void *key,
                    size_t key_size);
+  /* [worker] Closes all that is kept of the session's server, by every worker, soon: for a server
+   * that has no place for another client. RUM_E_STATE: no upstream is connected. */
+  int32_t (*drop)(rum_session *session);
 } rum_keep;
 
 /* The group "rum.sessions/1": more calls about a session. */

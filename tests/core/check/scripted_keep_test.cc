@@ -153,6 +153,22 @@ TEST(ScriptedKeep, AConnectionThatBrokeWhileItWasKeptIsToldAsItsEnd) {
   EXPECT_TRUE(host.open());
 }
 
+TEST(ScriptedKeep, DropsAllOfItsServer) {
+  Keeper keeper;
+  ScriptedHost host(keeper.table());
+  KeepOne(host, keeper);
+  keeper.connected = [&](rum_session* s, uint32_t) {
+    EXPECT_EQ(Keep().drop(s), RUM_OK);
+    rum_calls->close(s, RUM_CLOSE_UPSTREAM_DENIED, "", 0);
+    EXPECT_EQ(Keep().drop(s), RUM_E_STATE);
+  };
+  ASSERT_TRUE(host.Open());
+  EXPECT_TRUE(host.can_take_kept());
+  ASSERT_TRUE(host.ConnectOutcome(0));
+  ASSERT_TRUE(host.Open());
+  EXPECT_FALSE(host.can_take_kept());
+}
+
 TEST(ScriptedKeep, RefusesWhatComesAtTheWrongTime) {
   Keeper keeper;
   int32_t part = 1, renew = 1, keep = 1, until = 1, want = 1, spend = 1;

@@ -99,7 +99,7 @@ const std::vector<Layout>& Layouts() {
        {MEMBER(rum_keep, struct_size), MEMBER(rum_keep, reserved), MEMBER(rum_keep, forward_until),
         MEMBER(rum_keep, answered), MEMBER(rum_keep, part), MEMBER(rum_keep, keep),
         MEMBER(rum_keep, want), MEMBER(rum_keep, taken), MEMBER(rum_keep, renew),
-        MEMBER(rum_keep, spend)}},
+        MEMBER(rum_keep, spend), MEMBER(rum_keep, drop)}},
       {"rum_sessions",
        sizeof(rum_sessions),
        {MEMBER(rum_sessions, struct_size), MEMBER(rum_sessions, reserved),

@@ -280,6 +280,40 @@ TEST(Keep, OneOfAnotherKeyIsNotTakenAndOneMayBeSpent) {
   EXPECT_EQ(upstream.WaitForEnd(), Ending::kEnd);
 }
 
+TEST(Keep, AllOfAServerMayBeDropped) {
+  Server server, elsewhere;
+  Hooks hooks = Keeper(server);
+  RunningProxy proxy([&] {
+    auto open = hooks.session_open;
+    hooks.session_open = [&, n = 0, open](rum_session* s) mutable {
+      EXPECT_EQ(Calls().drop(s), RUM_E_STATE);
+      if (++n % 2 == 1) return open(s);
+      EXPECT_EQ(Calls().want(s, "other", 5), RUM_OK);
+      return Connect(s, n == 2 ? elsewhere.address() : server.address());
+    };
+    auto connected = hooks.upstream_open;
+    hooks.upstream_open = [&, n = 0, connected](rum_session* s, uint32_t reason) mutable {
+      if (++n % 2 == 0) {
+        EXPECT_EQ(Calls().drop(s), RUM_OK);
+      }
+      return connected(s, reason);
+    };
+    return hooks;
+  }());
+  Peer upstream = Leave(proxy, server);
+  Peer second = proxy.Client();
+  EXPECT_EQ(second.Receive(4), "new\n");
+  Peer third = proxy.Client();
+  EXPECT_EQ(third.Receive(12), "taken value\n") << "only what is kept of elsewhere was dropped";
+  third.Send("bye\n");
+  EXPECT_EQ(upstream.Receive(6), "clean?");
+  upstream.Send("clean");
+  EXPECT_EQ(third.WaitForEnd(), Ending::kEnd);
+  Peer fourth = proxy.Client();
+  EXPECT_EQ(fourth.Receive(4), "new\n");
+  EXPECT_EQ(upstream.WaitForEnd(), Ending::kEnd);
+}
+
 TEST(Keep, WhatTheContractForbidsIsRefused) {
   Server server;
   Hooks hooks = Keeper(server);

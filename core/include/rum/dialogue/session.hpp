@@ -342,6 +342,7 @@ class Dialogue {
                ? host.keep->spend(session_, address.data(), address.size(), key.data(), key.size())
                : RUM_E_UNSUPPORTED;
   }
+  int32_t DropKept() const { return host.keep ? host.keep->drop(session_) : RUM_E_UNSUPPORTED; }
   int32_t Part() const { return host.keep ? host.keep->part(session_) : RUM_E_UNSUPPORTED; }
   int32_t Keep(std::string_view key, std::string_view value, uint32_t most, uint64_t milliseconds) {
     int32_t status = host.keep ? host.keep->keep(session_, key.data(), key.size(), value.data(),
