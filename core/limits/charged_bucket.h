@@ -36,7 +36,7 @@ class ChargeCounts {
 
   // The charges of at most `most` keys. [one thread] A shard has a `mutex`, and `keys`, each with a
   // `bucket`.
-  template <class Shard, class Key = decltype(Shard::keys)::key_type>
+  template <class Shard, class Key = typename decltype(Shard::keys)::key_type>
   ChargesOf<Key> Publish(std::span<Shard> shards, size_t most, uint64_t (*clock)()) const {
     ChargesOf<Key> all;
     if (spans_.load(std::memory_order_relaxed) == 0) return all;
