@@ -88,6 +88,7 @@ class Rum:
         self.log_path = context.path(self.name + ".log")
         self.report_path = context.path(self.name + ".sanitizer")
         self.arguments = [str(a) for a in arguments]
+        self.logs_here = "-l" not in self.arguments and "--config" not in self.arguments
         self.stats_address = None
         if stats is True:
             self.stats_address = "sock:" + context.path(self.name + ".stats")
@@ -156,8 +157,9 @@ class Rum:
         if missing:
             self.not_up = "nobody listens on %s" % missing
             return False
-        if not self.stats_address:
-            return True
+        if not self.stats_address:  # the last line of its start, which comes after --chroot and --user
+            self.not_up = "no line that it serves"
+            return not self.logs_here or " serves" in self.log()
         try:
             self.not_up = self.get("/ready" if self.wait_ready else "/live")
             return self.not_up[0] == 200
