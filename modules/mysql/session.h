@@ -191,13 +191,15 @@ class Session {
   Task<bool> HasLeft(size_t size);
   bool TakesOwnUser() const;
   Script Retire();
-  Task<bool> ProveClean();
+  Task<bool> ProveBeginning();
+  std::string BuildCleaning() const;
+  Task<bool> LeaveClean();
+  Task<std::optional<bool>> HasProfiles();
+  Task<bool> ForgetProfiles();
   Task<bool> RollBack();
-  Task<Payload> ReadAnswerTo();
+  Task<Payload> ReadAnswerTo(uint8_t number = 1);
   std::optional<uint16_t> StatusOf(Bytes payload) const;
   Task<bool> BecomeOwnUser();
-  std::string BuildWipe() const;
-  Task<bool> ReadWiped();
   Script PassRest();
   void SayQuit();
 

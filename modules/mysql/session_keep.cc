@@ -22,7 +22,7 @@ constexpr uint8_t kSetOption = 0x1b;
 constexpr uint16_t kMultiStatementsOn = 0, kMultiStatementsOff = 1;
 constexpr uint16_t kParseError = 1064;
 constexpr uint16_t kInTransaction = 0x0001;
-constexpr uint8_t kEofMark = 0xfe;
+constexpr uint8_t kErrorMark = 0xff, kEofMark = 0xfe;
 constexpr uint8_t kUtf8Mb4 = 45;
 // A client that asks something and leaves at once may still wait for the answer: then it does not
 // end its side so soon.
@@ -259,18 +259,19 @@ Script Session::Retire() {
     Close(RUM_CLOSE_CLIENT, {});
     co_return;
   }
-  const bool clean = co_await ProveClean();
-  if (!clean) {
+  const bool begins = co_await ProveBeginning();
+  if (!begins) {
     d_.Count(kNotClean);
     if (!d_.closed() && !d_.upstream.ended()) co_await PassRest();
     Close(RUM_CLOSE_CLIENT, {});
     co_return;
   }
-  const bool own = co_await BecomeOwnUser();
-  bool wiped = false;
-  if (own) wiped = co_await ReadWiped();
+  const bool clean = co_await LeaveClean();
+  if (!clean) d_.Count(kNotClean);
+  bool own = false;
+  if (clean) own = co_await BecomeOwnUser();
   std::optional<std::string> value;
-  if (wiped) {
+  if (own) {
     value = WriteKeptServer({.greeting = *kept_greeting_, .in_force = upstream_capabilities_});
   }
   const auto& [most, idle, user, password] = config_.reuse;
@@ -278,27 +279,22 @@ Script Session::Retire() {
     d_.Count(kKeptConnections);
     co_return;
   }
-  if (own && !wiped) d_.Count(kNotClean);
   if (!d_.closed() && !d_.upstream.ended()) SayQuit();
   Close(RUM_CLOSE_CLIENT, {});
 }
 
 void Session::SayQuit() { d_.upstream.Send(PacketWriter().WriteU8(1).Finish(0)); }
 
-// That the server stands at the beginning of a packet, owes nothing, and is in no transaction that
-// outlives a change of the user. A session in the middle of a packet swallows what we say, or
-// answers something else: a client may have it swallow as much as it likes, and say what it likes
-// before it, but cannot repeat the mark. It stands at the very end of its statement, so that who
-// has answered it has read all of that; and of what is sent with it nothing more can be read as
-// something else without an answer missing, for which we wait before we say more. The status of the
-// second answer shows a transaction that XA has prepared. MariaDB alone keeps roles when the user
-// changes; elsewhere COM_PING costs less.
-Task<bool> Session::ProveClean() {
+// That the server stands at the beginning of a packet and owes nothing. A session in the middle of a
+// packet swallows what we say, or answers something else: a client may have it swallow as much as it
+// likes, and say what it likes before it, but cannot repeat the mark. It stands at the very end of
+// its statement, so that who has answered it has read all of that. What LeaveClean() reads the
+// answers to is sent with it, because a round trip costs a server more than five commands: it may be
+// swallowed, too, or be read as something else, but only by the client's own session.
+Task<bool> Session::ProveBeginning() {
   std::optional<std::string> mark = MakeMark();
   if (!mark) co_return false;
-  d_.upstream.Send(BuildQuery("rum " + *mark, HasUpstream(kQueryAttributes)) +
-                   (mariadb_upstream_ ? BuildQuery("SET ROLE NONE", false)
-                                      : PacketWriter().WriteU8(kPing).Finish(0)));
+  d_.upstream.Send(BuildQuery("rum " + *mark, HasUpstream(kQueryAttributes)) + BuildCleaning());
   // Not consumed, if it is something else: it is the client's.
   Frame frame;
   for (size_t wanted = kHeaderSize; wanted > 0;) {
@@ -311,13 +307,77 @@ Task<bool> Session::ProveClean() {
                       ParseError(frame.payload).value.code == kParseError;
   if (!marked) co_return false;
   d_.upstream.Consume(frame.size);
+  co_return true;
+}
+
+// What a change of the user leaves as it was: roles and profiles of MariaDB, the optimizer's trace of
+// MySQL, and whether there may be several statements at once. And init_connect would not be run for
+// the next client, so a server that has one is left alone: the sum is out of range then.
+std::string Session::BuildCleaning() const {
+  const bool attributes = HasUpstream(kQueryAttributes);
+  std::string all;
+  std::string set = "SET @rum = IF(@@global.init_connect = '', 0, ~0 + 1)";
+  if (mariadb_upstream_) {
+    all = BuildQuery("SET ROLE NONE", attributes);
+  } else {
+    set += ", optimizer_trace = 'enabled=off', optimizer_trace_offset = -2";
+  }
+  const bool multi = HasUpstream(kMultiStatements);
+  return all + BuildQuery(set, attributes) + BuildQuery("SHOW PROFILES", attributes) +
+         BuildSetOption(multi ? kMultiStatementsOn : kMultiStatementsOff);
+}
+
+// The status of an answer shows a transaction that XA has prepared, which a change of the user would
+// damage: so all answers come before it.
+Task<bool> Session::LeaveClean() {
+  std::optional<uint16_t> status;
+  for (int i = mariadb_upstream_ ? 2 : 1; i > 0; --i) {
+    Payload said = co_await ReadAnswerTo();
+    if (said) status = StatusOf(*said);
+    if (!said || !status) co_return false;
+  }
+  std::optional<bool> profiles = co_await HasProfiles();
+  if (!profiles) co_return false;
+  Payload option = co_await ReadAnswerTo();
+  const bool is_set = option && !option->empty() && ((*option)[0] == 0 || (*option)[0] == kEofMark);
+  if (!is_set) co_return false;
+  if (*status & kInTransaction) {
+    const bool idle = co_await RollBack();
+    if (!idle) co_return false;
+  }
+  if (!*profiles) co_return true;
+  co_return co_await ForgetProfiles();
+}
+
+// Whether a list of them has rows: after the number of columns come the columns, an EOF unless it is
+// left out, rows, and the end.
+Task<std::optional<bool>> Session::HasProfiles() {
+  constexpr unsigned kPacketsMost = 128;  // a session has 100 profiles at most
+  constexpr std::string_view kColumn = "\3def";
+  bool rows = false;
+  int ends = HasUpstream(kDeprecateEof) ? 1 : 2;
   Payload said = co_await ReadAnswerTo();
-  if (!said) co_return false;
-  std::optional<uint16_t> status = StatusOf(*said);
-  if (!status) co_return false;
-  const bool idle = (*status & kInTransaction) == 0;
-  if (idle) co_return true;
-  co_return co_await RollBack();
+  for (unsigned i = 0; i < kPacketsMost; ++i) {
+    const uint8_t first = said && !said->empty() ? (*said)[0] : kErrorMark;
+    if (first == kErrorMark || (i == 0 && first == 0)) co_return std::nullopt;
+    if (first == kEofMark && --ends == 0) co_return rows;
+    rows |= i > 0 && first != kEofMark && !AsText(*said).starts_with(kColumn);
+    said = co_await ReadAnswerTo(back_);
+  }
+  co_return std::nullopt;
+}
+
+// They go at the end of a statement that is profiled.
+Task<bool> Session::ForgetProfiles() {
+  const bool attributes = HasUpstream(kQueryAttributes);
+  d_.upstream.Send(BuildQuery("SET profiling = 1, profiling_history_size = 0", attributes) +
+                   BuildQuery("SET profiling = 0", attributes));
+  for (int i = 0; i < 2; ++i) {
+    Payload said = co_await ReadAnswerTo();
+    const bool ok = said && StatusOf(*said).has_value();
+    if (!ok) co_return false;
+  }
+  co_return true;
 }
 
 // What it cannot roll back is XA's, and stays what it is.
@@ -334,9 +394,9 @@ Task<bool> Session::RollBack() {
   co_return idle;
 }
 
-// One packet, the first answer to a command.
-Task<Payload> Session::ReadAnswerTo() {
-  back_ = 1;
+// One packet, the first answer to a command, or the one with this number.
+Task<Payload> Session::ReadAnswerTo(uint8_t number) {
+  back_ = number;
   Frame frame;
   PacketParser parser{back_, &frame};
   View packet = co_await d_.upstream.Frame(parser, kHeaderSize);
@@ -356,8 +416,7 @@ std::optional<uint16_t> Session::StatusOf(Bytes payload) const {
 }
 
 // Where KeepsNonce(), the proof is sent at once, as no plugin of MariaDB but mysql_native_password
-// can be answered here; and behind it what wipes the session. If the proof is refused, MariaDB runs
-// that as the former user, and the connection is closed.
+// can be answered here.
 Task<bool> Session::BecomeOwnUser() {
   OwnLogin login(*config_.reuse.password, IsSafe(links().server));
   ChangeUser change;
@@ -367,7 +426,7 @@ Task<bool> Session::BecomeOwnUser() {
   std::string all = BuildChangeUser(change, upstream_capabilities_);
   std::optional<std::string> proof;
   if (KeepsNonce()) proof = login.Prove(kept_greeting_->nonce);
-  if (proof) all += BuildProof(*proof) + BuildWipe();
+  if (proof) all += BuildProof(*proof);
   d_.upstream.Send(all);
   Wipe(&all);
   back_ = 1;
@@ -381,10 +440,7 @@ Task<bool> Session::BecomeOwnUser() {
     if (!packet) co_return false;
     ++back_;
     const ReplyKind kind = KindOfReply(frame.payload);
-    if (kind == ReplyKind::kOk) {
-      if (!proof) d_.upstream.Send(BuildWipe());
-      co_return true;
-    }
+    if (kind == ReplyKind::kOk) co_return true;
     if (kind == ReplyKind::kFastAuthOk) continue;
     if (kind == ReplyKind::kError) {
       Parsed<ServerError> error = ParseError(frame.payload);
@@ -405,33 +461,6 @@ Task<bool> Session::BecomeOwnUser() {
   }
   worker_.OwnUserRefused(upstream_, d_.Now(), why);
   co_return false;
-}
-
-// What a change of the user leaves as it was: whether there may be several statements at once, the
-// profiles of MariaDB, and the optimizer's trace of MySQL. And init_connect would not be run for
-// the next client: a server that has one is left alone. The first statement fails then, as its sum
-// is out of range; what is set goes with the next change.
-std::string Session::BuildWipe() const {
-  const bool multi = HasUpstream(kMultiStatements);
-  const bool attributes = HasUpstream(kQueryAttributes);
-  std::string set =
-      "SET @rum = IF(@@global.init_connect = '', 0, ~0 + 1), "
-      "profiling = 1, profiling_history_size = 0";
-  if (!mariadb_upstream_) set += ", optimizer_trace_offset = -2";
-  return BuildSetOption(multi ? kMultiStatementsOn : kMultiStatementsOff) +
-         BuildQuery(set, attributes) + BuildQuery("SET profiling = 0", attributes);
-}
-
-Task<bool> Session::ReadWiped() {
-  Payload option = co_await ReadAnswerTo();
-  const bool is_set = option && !option->empty() && ((*option)[0] == 0 || (*option)[0] == kEofMark);
-  if (!is_set) co_return false;
-  for (int i = 0; i < 2; ++i) {
-    Payload said = co_await ReadAnswerTo();
-    const bool ok = said && StatusOf(*said).has_value();
-    if (!ok) co_return false;
-  }
-  co_return true;
 }
 
 // What the server still owed the client, which may have asked before it left.

@@ -427,7 +427,7 @@ def swallows(t, kind):
     rum, here = keeper(t, server, idle="20s")
     leaving = Leaving(t, kind, server)
     prefixes = (b"@@@ ", b"SELECT 'of the one before' -- ", b"SET @left = 1; -- ", b"DO SLEEP(0) -- ")
-    for missing in range(1, 90, 1 if full() else 7):
+    for missing in range(1, 230, 1 if full() else 17):  # rum says about 210
         clients = []
         for prefix in prefixes:
             client = Client(here).log_in("boss")
