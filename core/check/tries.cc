@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <malloc.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <ctime>
 #include <map>
 
+#include "base/clock.h"
 #include "check/host_table.h"
 #include "check/isolated_run.h"
 #include "check/rules.h"
@@ -166,12 +166,6 @@ void TryOnce(const TryMaterial& material, const TrySettings& settings, uint64_t 
 }
 
 // -- in the parent --------------------------------------------------------------------------------
-
-uint64_t NowMillis() {
-  timespec now = {};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
-}
 
 // Prints the beginning and the end of a long script.
 void PrintScript(const std::string& script, bool whole) {

@@ -23,9 +23,8 @@ constexpr int kSingles = 16;  // turns before the next batch
 // Without descriptors, the kernel reports the same waiting client again and again: pause instead.
 constexpr Millis kPause(200);
 constexpr int kRefusedPerPause = 32;
-// Unless other workers give up a descriptor, which takes them a turn; one may be stuck.
+// Until it is looked again whether another worker has given up a descriptor.
 constexpr Millis kTurn(5);
-constexpr uint64_t kTurnsMost = 1000;  // ms
 
 // Errors of accept(2) about one client (it has left, or a firewall or the network blocks it): the
 // next one may be fine.
@@ -137,7 +136,7 @@ void Acceptor::Accept() {
 // False: clients have waited for long enough.
 bool Acceptor::WaitForRoom() {
   const uint64_t now = NowMillis();
-  if (room_until_ == 0) room_until_ = now + kTurnsMost;
+  if (room_until_ == 0) room_until_ = now + Proxy::kSoonMost;
   if (now >= room_until_) return false;
   Unwatch();
   pause_->Set(kTurn);

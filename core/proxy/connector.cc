@@ -24,8 +24,6 @@ namespace {
 constexpr uint64_t kStuck = 1000;
 // A server that accepts slowly has a growing queue: no session waits longer than this (ms).
 constexpr uint64_t kThrottleTimeout = 3000;
-// Other workers give up a descriptor in a turn, unless they are stuck (ms).
-constexpr uint64_t kDescriptorWait = 1000;
 
 uint32_t ReasonOf(int error) {
   switch (error) {
@@ -217,7 +215,7 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
   if (!fd && IsShortage(errno)) {
     last_reason_ = RUM_CLOSE_NO_RESOURCES;
     const Proxy::GaveWay gave = worker.proxy().GiveWay(worker);
-    if (gave == Proxy::GaveWay::kSoon) return Retry(kDescriptorWait);
+    if (gave == Proxy::GaveWay::kSoon) return Retry(Proxy::kSoonMost);
     if (gave == Proxy::GaveWay::kNow) fd.reset(open());
     if (!fd) return false;
   }

@@ -141,6 +141,7 @@ class Proxy {
     kNow,      // a descriptor is free
     kSoon      // other workers close theirs in their next turn
   };
+  static constexpr uint64_t kSoonMost = 1000;  // ms; a worker whose turn takes longer is stuck
   GaveWay GiveWay(Worker& self);
   NamedLimiter& loads() { return loads_; }
   const NamedLimiter& loads() const { return loads_; }

@@ -24,7 +24,7 @@ struct Options {
   double warm = 0.3;        // before it
   uint64_t operations = 0;  // exactly so many instead of a window, and no warm-up
   enum class Tls { kOff, kFull, kResume };
-  Tls tls = Tls::kOff;   // bulk, connect, roundtrip, idle: full handshakes, or resumed ones
+  Tls tls = Tls::kOff;   // all but result: full handshakes, or resumed ones
   bool upload = false;   // bulk: from the client to the backend
   unsigned timeout = 0;  // seconds until the program gives up; 0: the window and 30 s
   std::string user = "bench", password = "bench-secret";

@@ -1,6 +1,7 @@
 """Logins as a PHP page makes them, connect, query, quit: direct and through rum, with connections that
 are new and that are kept (--mysql-reuse), server links plain and with TLS, relayed and rewritten: CPU
-of rum and of the server for a login, and the time that it takes. "direct" is by a plain link.
+of rum and of the server for a login, and the time that it takes. The client of "direct, TLS" speaks
+TLS to the server; to rum all speak plainly.
 With --round-trip the server is behind a wire that takes so long, in a network of its own.
 """
 
@@ -38,17 +39,17 @@ WAYS = [Way(auth, tls, kept) for tls in (False, True) for auth in ("relay", "rew
         for kept in (False, True)]
 
 
-def count(bench, process, pids, seconds):
+def count(bench, process, pids, seconds, tls=False):
     return run_load(bench, ["mysql-login", "--connections", "1", "--users", str(USERS),
-                            "--seconds", str(seconds)], process.port, pids=pids,
-                    host=process.host)
+                            "--seconds", str(seconds)] + (["--tls", "full"] if tls else []),
+                    process.port, pids=pids, host=process.host)
 
 
-def log_in(bench, rum, server, seconds):
+def log_in(bench, rum, server, seconds, tls=False):
     """(rum's CPU, the server's, the client's p50, in microseconds; logins)"""
     front = rum or server
     own = count(bench, front, rum.pids(), seconds)["cpu_us"] if rum else None
-    found = count(bench, front, server.pids(), seconds)
+    found = count(bench, front, server.pids(), seconds, tls)
     return own, found["cpu_us"], found["p50_us"], found["operations"]
 
 
@@ -63,7 +64,9 @@ def measure(bench, rounds, seconds, tell):
     rows = {}
     try:
         for number in range(rounds):
-            rows.setdefault("direct, plain", []).append((*log_in(bench, None, server, seconds), 0))
+            for tls in (False, True):
+                rows.setdefault("direct, TLS" if tls else "direct, plain", []).append(
+                    (*log_in(bench, None, server, seconds, tls), 0))
             for way in WAYS:
                 rum = way.start(bench, server)
                 try:

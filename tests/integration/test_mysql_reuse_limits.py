@@ -84,7 +84,9 @@ for number_of_workers in (1, 2):
         for silent in (0, 1):  # so that once a client finds no descriptor, and once its server
             without = room(t, server, 0, silent, workers)
             check(30 < without < 90, "%d clients get in" % without)
-            same(room(t, server, 8, silent, workers), without)
+            beside = room(t, server, 8, silent, workers)
+            # One descriptor may be in use for a file at that moment.
+            check(beside >= without - 1, "%d, and %d with kept connections" % (without, beside))
 
 
 @test("Descriptors that clients may need are not used to keep connections",
