@@ -237,4 +237,8 @@ std::string BuildChangeUser(const ChangeUser& change, uint64_t capabilities) {
   return packet.Finish(0);
 }
 
+std::string BuildChangeProof(std::string_view proof) {
+  return BuildHeader(proof.size(), 2) + std::string(proof);
+}
+
 }  // namespace rum::mysql

@@ -84,5 +84,7 @@ struct ChangeUser {
 // allow.
 Parsed<ChangeUser> ParseChangeUser(Bytes payload, uint64_t capabilities);
 std::string BuildChangeUser(const ChangeUser& change, uint64_t capabilities);
+// The whole packet that answers the switch of the server that follows it.
+std::string BuildChangeProof(std::string_view proof);
 
 }  // namespace rum::mysql

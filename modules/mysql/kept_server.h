@@ -7,10 +7,15 @@
 #include <string>
 #include <string_view>
 
+#include "mysql/capabilities.h"
 #include "mysql/handshake.h"
 #include "mysql/reader.h"
 
 namespace rum::mysql {
+
+// Nothing of these is brought back by a change of the user: the sql_mode that the flag sets, and
+// what compression holds back.
+constexpr uint64_t kNeverKept = kIgnoreSpace | kCompresses;
 
 struct KeptServer {
   Greeting greeting;      // of the server

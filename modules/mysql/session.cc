@@ -1,6 +1,7 @@
 // A login from top to bottom, in the order of the wire. Its steps are in session_client.cc (who the
 // client is), session_response.cc (our response to the server), session_auth.cc (the password),
-// session_watch.cc (after the login) and session_end.cc (refusals and how to leave a server).
+// session_watch.cc (after the login), session_take.cc and session_keep.cc (connections that serve
+// several clients) and session_end.cc (refusals and how to leave a server).
 #include "mysql/session.h"
 
 #include <algorithm>

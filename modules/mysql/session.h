@@ -175,7 +175,7 @@ class Session {
   // wrong one, as it is named like rum's system user. nullptr: no such user.
   const char* WhySystemUser() const;
 
-  // Kept connections (session_keep.cc).
+  // Kept connections (session_take.cc, session_keep.cc).
   bool MayReuse() const;
   std::string FindReuseKey() const;
   void WantKept();

@@ -66,7 +66,8 @@ class Login : public Watch {
         Greeting greeting;
         if (!ReadGreeting(payload, greeting)) return Leave("a greeting that cannot be read");
         std::string user = options_.user + std::to_string(turn_ % options_.users);
-        login_ = WriteLogin({user, NativeToken(options_.password, greeting.nonce), kNativePassword});
+        login_ =
+            WriteLogin({user, NativeToken(options_.password, greeting.nonce), kNativePassword});
         if (by_tls_) {
           login_[1] = static_cast<char>(login_[1] | kSslFlag >> 8);
           Answer(std::string_view(login_).substr(0, kSslRequestSize));
