@@ -54,6 +54,15 @@ def _(t):
     same(record["reason"], "client_closed", "reason")
 
 
+@test("explain says that names lead somewhere, and that servers are not tried", needs="sni.so")
+def _(t):
+    names = Names(t)
+    done = subprocess.run([t.run.build.rum, "-P", "sni.so", "-M", names.map, "--explain",
+                           "one.example"], stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    has(done.stdout, names.one.address.replace("tls:", "tcp:"))
+    has(done.stdout, "the module sni asks the map, but makes no probes: servers are not tried")
+
+
 @test("A name that nobody has is told so by an alert that clients show", needs="sni.so")
 def _(t):
     names = Names(t)
