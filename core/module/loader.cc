@@ -40,8 +40,7 @@ std::string WhyNot(const std::string& path) {
   return text;
 }
 
-// ", there are mysql.so, sni.so": what could be meant instead of a module that is not in the
-// folder.
+// "; there are a.so, b.so": what could be meant instead of a module that is not in the folder.
 std::string OthersIn(const std::string& directory) {
   constexpr size_t kMost = 20;
   std::set<std::string> names;
