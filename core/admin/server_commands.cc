@@ -11,6 +11,7 @@
 #include "admin/pause_request.h"
 #include "admin/statistics.h"
 #include "base/log.h"
+#include "map/map_file.h"
 #include "proxy/login_pauses.h"
 #include "proxy/proxy.h"
 #include "proxy/session_list.h"
@@ -22,6 +23,13 @@ namespace rum::command {
 namespace {
 
 constexpr std::string_view kNotNamed = "; no option and no record of the map names it";
+
+// Whether the map is known to have no record of the user. Sources on other machines are not asked.
+bool Unknown(const Proxy& proxy, const std::string& user) {
+  const auto map = proxy.map();
+  std::string_view value;
+  return map && !proxy.remote_map() && map->Find(user, &value) == MapFile::Answer::kNotFound;
+}
 
 // Whether a server is known to be in use: a map may name more servers than are remembered.
 bool InUse(const Overview& overview, const Address& server) {
@@ -75,6 +83,9 @@ void Pause(const Call& call) {
       Describe(of->kind, of->name) + ": new logins wait, at most " + FormatDuration(*time);
   log::Info("by an operator: {}", done);
   if (of->server && !InUse(call.overview, *of->server)) done += kNotNamed;
+  if (!of->server && Unknown(call.overview.proxy, of->name)) {
+    done += "; the map has no record of this name";
+  }
   ReplyForAll(AskOlder(call), call.request, done);
 }
 

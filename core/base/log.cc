@@ -73,6 +73,7 @@ struct Writer {
   void Run();
   bool MayWrite(const Line& line);
   void ReportRepeats(bool all);
+  void Reopen();
   void WriteAll(std::vector<Line>& all);
 };
 
@@ -135,7 +136,7 @@ spdlog::level::level_enum Spd(Level level) {
 }
 
 void Writer::WriteAll(std::vector<Line>& all) {
-  if (reopen) reopen = !target.Reopen();
+  if (reopen) Reopen();
   for (Line& line : all) {
     if (line.change) {
       target.logger->flush();
@@ -148,11 +149,23 @@ void Writer::WriteAll(std::vector<Line>& all) {
       target.logger->log(line.time, spdlog::source_loc{}, Spd(line.level),
                          message ? MakeLine(as_json, line.text) : line.text);
     } else {
-      reopen = !target.Reopen();  // retried with each batch until it succeeds
+      Reopen();
     }
   }
   ReportRepeats(false);
   target.TellLastTarget(as_json);  // syslog may have reconnected
+}
+
+// Retried with each batch until it succeeds; the old file gets one warning.
+void Writer::Reopen() {
+  const Status opened = target.Reopen();
+  if (!opened && !reopen) {
+    target.Use(as_json);
+    target.logger->log(
+        Spd(Level::kWarning),
+        MakeLine(as_json, opened.error().text + "; rum goes on with the file that it has open"));
+  }
+  reopen = !opened;
 }
 
 // Only errors and warnings are gathered; repeated events stay visible.

@@ -63,15 +63,16 @@ class FileSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
       : path_(path), journal_(path.empty() && StderrIsJournal()), file_(std::move(file)) {}
   ~FileSink() override { Forget(); }
 
-  // Opens the file again by its name; on failure returns false and keeps the old file.
-  bool Reopen() {
-    if (path_.empty()) return true;
+  // Opens the file again by its name; on failure keeps the old file.
+  Status Reopen() {
+    if (path_.empty()) return Ok();
     flush();
     auto file = OpenFile(path_);
-    if (!file) return false;
+    if (!file)
+      return rum::Error{file.error().fault, "cannot log to '" + path_ + "': " + file.error().text};
     Forget();
     file_ = std::move(*file);
-    return true;
+    return Ok();
   }
 
   int fd() const { return file_.get(); }
@@ -152,7 +153,7 @@ void Target::Use(bool as_json) {
   json = as_json;
 }
 
-bool Target::Reopen() { return !file || file->Reopen(); }
+Status Target::Reopen() { return file ? file->Reopen() : Ok(); }
 
 void Target::TellLastTarget(bool as_json) const {
   last_target.json = as_json;

@@ -21,8 +21,8 @@ struct Target {
   bool json = false;  // format of the current pattern
 
   void Use(bool as_json);
-  // Opens the file again by its name; false: it cannot be opened, and the old one is still in use.
-  bool Reopen();
+  // Opens the file again by its name; on failure the old one is still in use.
+  Status Reopen();
   void TellLastTarget(bool as_json) const;
 };
 

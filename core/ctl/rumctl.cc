@@ -5,8 +5,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/escape.h"
@@ -157,6 +160,46 @@ constexpr Command kCommands[] = {
      "bytes, age and rate, q quits"},
 };
 
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  rumctl explain alice@192.0.2.7          why she can, or cannot, log in\n"
+    "  rumctl kill user=alice ip=192.0.2.7     end her sessions from this address\n"
+    "  rumctl drain tcp:db7:3306               send this server no new sessions\n"
+    "  rumctl set max-connections 20000        change a limit at once\n"
+    "\n"
+    "Exit: 0 success, 1 refused, 2 usage, 3 no rum answers.\n"
+    "More: man rumctl";
+
+// Help that shows the words of each command. CLI11 knows them as the option "words" only.
+class Formatter : public CLI::Formatter {
+  std::string make_usage(const CLI::App* app, std::string name) const override {
+    const bool whole = !app->get_parent();
+    const std::string words = whole ? "COMMAND [WORD...]" : Words(app);
+    return "Usage: " + name + (whole ? " [-s PATH | -i NAME] [--json]" : "") +
+           (words.empty() ? "" : " ") + words + "\n";
+  }
+  std::string make_positionals(const CLI::App*) const override { return ""; }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return option->get_type_name().empty() ? "" : " " + option->get_type_name();
+  }
+  std::string make_subcommands(const CLI::App* app, CLI::AppFormatMode) const override {
+    std::ostringstream out;
+    if (!app->get_parent()) out << "\nCommands:\n";
+    for (const CLI::App* sub : app->get_subcommands({})) {
+      const std::string words = Words(sub);
+      CLI::detail::format_help(out, sub->get_name() + (words.empty() ? "" : " ") + words,
+                               sub->get_description(), get_column_width());
+    }
+    return out.str();
+  }
+
+  static std::string Words(const CLI::App* app) {
+    auto command = std::find_if(std::begin(kCommands), std::end(kCommands),
+                                [&](const Command& c) { return app->get_name() == c.name; });
+    return command == std::end(kCommands) ? "" : command->words;
+  }
+};
+
 // Whether the command accepts `key`, either as KEY= in its synopsis or without it.
 bool Knows(const Command& command, const std::string& key) {
   for (const char* positional : command.positional) {
@@ -165,6 +208,12 @@ bool Knows(const Command& command, const std::string& key) {
   std::string_view words = command.words;
   size_t at = words.find(key + "=");
   return at != words.npos && (at == 0 || !std::isalnum(static_cast<unsigned char>(words[at - 1])));
+}
+
+// Whether the word is KEY=VALUE. A value may contain '=', too: "2/m,block=10m", "sock:/run/a=b".
+bool HasKey(std::string_view word) {
+  const size_t end = word.find_first_not_of("abcdefghijklmnopqrstuvwxyz_-");
+  return end != 0 && end != word.npos && word[end] == '=';
 }
 
 std::string Escaped(std::string_view text) {
@@ -181,10 +230,16 @@ std::string Escaped(std::string_view text) {
   return out;
 }
 
+// Each line of the text is a mistake of its own.
 int Fail(const Error& error) {
-  std::string text;
-  AppendPrintable(text, error.text);
-  std::fprintf(stderr, "rumctl: %s\n", text.c_str());
+  for (std::string_view rest = error.text;;) {
+    const size_t end = rest.find('\n');
+    std::string line;
+    AppendPrintable(line, rest.substr(0, end));
+    std::fprintf(stderr, "rumctl: %s\n", line.c_str());
+    if (end == rest.npos || end + 1 == rest.size()) break;
+    rest.remove_prefix(end + 1);
+  }
   return error.fault == Fault::kSystem ? kUnreachable : kRefused;
 }
 
@@ -219,7 +274,7 @@ int Run(const Command& command, const std::vector<std::string>& words, const std
         positional < command.positional.size() ? command.positional[positional] : nullptr;
     bool keyed = equals != word.npos && Knows(command, word.substr(0, equals));
     // User names may contain '='; in other words an unknown KEY= is a mistake.
-    bool plain = equals == word.npos || (next && std::string_view(next) == "user");
+    bool plain = !HasKey(word) || (next && std::string_view(next) == "user");
     if (!keyed && (!next || !plain)) {
       std::fprintf(stderr, "rumctl: %s: unknown parameter '%s'; usage: %s %s\n", command.name,
                    word.substr(0, equals).c_str(), command.name, command.words);
@@ -273,14 +328,21 @@ int Main(int argc, char** argv) {
       ->type_name("NAME")
       ->excludes(by_path);
   app.add_flag("--json", json, "print rum's answer as JSON");
-  app.set_version_flag("--version", "rumctl " PACKAGE_VERSION);
+  app.set_version_flag("--version", "rumctl " PACKAGE_VERSION)
+      ->description("print the version and exit");
+  app.set_help_flag("-h,--help", "print this help and exit");
   app.require_subcommand(1);
   app.fallthrough();
+  app.footer(kFooter);
+  auto formatter = std::make_shared<Formatter>();
+  formatter->column_width(34);
+  app.formatter(formatter);
   std::vector<std::string> words;
   bool all = false;
   for (const Command& command : kCommands) {
     if (command.name == kMapForget) continue;
     auto* sub = app.add_subcommand(command.name, command.help);
+    sub->footer("");
     if (*command.words) sub->add_option("words", words, "")->type_name(command.words);
     if (command.show == ShowMap) sub->add_flag("--all", all, "forget all users");
   }

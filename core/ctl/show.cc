@@ -41,6 +41,17 @@ std::string State(const Json& s) {
   return text;
 }
 
+// "3 up, 1 down, 0 unknown"; "2, not checked" if there are no health checks.
+std::string Servers(const Json& s) {
+  const Json& checks = s.at("health_checks");
+  const Json known = s.contains("servers") ? s.at("servers").at("known") : Json(0);
+  if (checks.at("up") == 0 && checks.at("down") == 0 && checks.at("unknown") == 0 && known != 0) {
+    return Shown(known) + ", not checked";
+  }
+  return Shown(checks.at("up")) + " up, " + Shown(checks.at("down")) + " down, " +
+         Shown(checks.at("unknown")) + " unknown";
+}
+
 // A line for each process that has not answered the one that was asked.
 std::string Silent(const Json& s) {
   std::string lines;
@@ -106,9 +117,7 @@ std::string ShowStatus(const Json& s) {
                        Shown(sessions.at("accepted")) + " since the start"},
       {"logins",
        Shown(sessions.at("logins")) + ", failed " + Shown(s.at("limits").at("login_failures"))},
-      {"servers", Shown(s.at("health_checks").at("up")) + " up, " +
-                      Shown(s.at("health_checks").at("down")) + " down, " +
-                      Shown(s.at("health_checks").at("unknown")) + " unknown"},
+      {"servers", Servers(s)},
       {"users", Shown(s.at("limits").at("users")) + " with sessions, " +
                     Shown(s.at("limits").at("blocked_addresses")) + " addresses blocked"}};
   for (const Json& one : s.value("generations", Json::array())) {
@@ -203,10 +212,11 @@ std::string ShowMap(const Json& s) {
             {"loads", Shown(map.at("loads")) + ", refused " + Shown(map.at("load_failures"))}};
   }
   rows.push_back({"look-ups", Shown(map.at("lookups")) + ", misses " + Shown(map.at("misses"))});
-  if (file) rows.push_back({"last error", Shown(map.at("last_error"))});
+  auto or_none = [](const Json& error) { return error == "" ? "none" : Shown(error); };
+  if (file) rows.push_back({"last error", or_none(map.at("last_error"))});
   if (file && map.contains("changes")) {  // not of an older version
     rows.push_back({"journal", "changes of " + Shown(map.at("changes")) + " users"});
-    rows.push_back({"journal error", Shown(map.at("journal_error"))});
+    rows.push_back({"journal error", or_none(map.at("journal_error"))});
   }
   if (!map.contains("sources")) return Table(rows);
   for (const Json& source : map.at("sources")) {

@@ -301,8 +301,9 @@ void Daemon::Serve() {
   }
   std::string where;
   for (const Address& address : settings_->listeners) where += " " + address.text();
-  log::Info("rum {} serves{} with {} ({} workers){}", PACKAGE_VERSION, where, module_->table().name,
-            settings_->workers, origin_.takes_over ? "; it takes over" : "");
+  log::Info("rum {} serves{} with {} ({} worker{}){}", PACKAGE_VERSION, where,
+            module_->table().name, settings_->workers, settings_->workers == 1 ? "" : "s",
+            origin_.takes_over ? "; it takes over" : "");
   background_.Ready();
   service_.Ready();
   sigset_t held = HeldSignals();

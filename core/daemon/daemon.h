@@ -111,6 +111,7 @@ class Daemon {
   // daemon_reload.cc
   void ReloadAll(Actions::Answer answer = {});  // for SIGHUP
   struct Reloaded {
+    std::vector<std::string> applied;
     std::vector<std::string> kept;        // options that need a new process
     std::vector<std::string> taken_back;  // options that rumctl had set, and the files set now
   };

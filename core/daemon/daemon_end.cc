@@ -58,8 +58,8 @@ void Daemon::OnDelayOver(evutil_socket_t, short, void* self) {
 // Stops accepting clients.
 void Daemon::Drain() {
   const Millis most = handed_over_ ? settings_->handover_timeout : settings_->drain_timeout;
-  log::Info("draining: no new clients; sessions have {} to end; a second signal ends at once",
-            most.count() ? FormatDuration(most) : "any time");
+  log::Info("draining: no new clients; sessions have {}; a second signal ends at once",
+            most.count() ? FormatDuration(most) + " to end" : "no time limit");
   prober_->Stop();
   proxy_->Drain(shared_);
   report_at_ = NowMillis() + (report_every_ = kProgress);

@@ -42,6 +42,8 @@ void Daemon::ReloadAll(Actions::Answer answer) {
   std::string wrong = read ? "" : read.error().text;
   if (read && !tls_status_) wrong = tls_status_.error().text;
   std::string done = "read again";
+  if (read && !read->applied.empty()) done += "; applied: " + Names(read->applied);
+  if (read && read->applied.empty() && read->kept.empty()) done += "; no option has changed";
   if (read && !read->taken_back.empty()) {
     done += "; the files replace what was set by rumctl: " + Names(read->taken_back);
   }
@@ -76,7 +78,7 @@ Result<Daemon::Reloaded> Daemon::Reload() {
     if (statistics_) statistics_->SetToken(std::move(*token));
     LookAtTls(true);
     LogKept(plan.kept);
-    return Reloaded{.kept = plan.kept, .taken_back = {}};
+    return Reloaded{.applied = {}, .kept = plan.kept, .taken_back = {}};
   }
   auto config = ModuleConfig::Make(module_, plan.settings->module_values);
   if (!config) return RefuseReload(config.error());
@@ -108,7 +110,7 @@ Result<Daemon::Reloaded> Daemon::Reload() {
     log::Info("the files replace what was set by rumctl: {}", Names(taken_back));
   }
   LogKept(plan.kept);
-  return Reloaded{.kept = plan.kept, .taken_back = taken_back};
+  return Reloaded{.applied = plan.applied, .kept = plan.kept, .taken_back = taken_back};
 }
 
 Status Daemon::SetLogLevel(log::Level level) {

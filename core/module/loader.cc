@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <iterator>
 #include <mutex>
 #include <set>
 
@@ -26,9 +28,7 @@ constexpr size_t kHead = offsetof(rum_module, name);
 
 // libltdl says "file not found" for every failure, so the true reason comes from dlopen itself.
 std::string WhyNot(const std::string& path) {
-  if (::access(path.c_str(), F_OK) != 0) {
-    return "no such file; rum searches --module-dir for modules";
-  }
+  if (::access(path.c_str(), F_OK) != 0) return "no such file";
   if (void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
     ::dlclose(handle);
     return "cannot be loaded";
@@ -38,6 +38,22 @@ std::string WhyNot(const std::string& path) {
   // dlerror begins with the path, which the sentence has already.
   if (text.starts_with(path + ": ")) text.erase(0, path.size() + 2);
   return text;
+}
+
+// "; there are a.so, b.so": what could be meant instead of a module that is not in the folder.
+std::string OthersIn(const std::string& directory) {
+  constexpr size_t kMost = 20;
+  std::set<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
+       at.increment(error)) {
+    if (at->path().extension() == ".so") names.insert(at->path().filename());
+  }
+  if (names.empty()) return ", nor another module; --module-dir and RUM_MODULE_DIR name the folder";
+  if (names.size() > kMost) names.erase(std::next(names.begin(), kMost), names.end());
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "; there are " : ", ") + name;
+  return text + "; a file elsewhere has a '/' in its name";
 }
 
 bool GoodName(const char* name) {
@@ -233,10 +249,15 @@ Result<std::shared_ptr<const Module>> Module::Load(const std::string& name,
   handle = lt_dlopen(inside.c_str());
 #endif
   if (!handle) {
-    if (path.front() != '/') path = "./" + path;  // never along a search path
+    // Never along a search path.
+    if (path.front() != '/' && !path.starts_with("./")) path = "./" + path;
     // libltdl binds late, and a function that is missing would end the process when it is called:
     // bind everything first. What is open already it then finds open.
-    if (!::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return Refused(path, WhyNot(path));
+    if (!::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+      const bool missing = ::access(path.c_str(), F_OK) != 0;
+      const bool by_path = name.find('/') != name.npos;
+      return Refused(path, WhyNot(path) + (missing && !by_path ? OthersIn(directory) : ""));
+    }
     handle = lt_dlopen(path.c_str());
   }
   if (!handle) return Refused(path, WhyNot(path));

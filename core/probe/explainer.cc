@@ -132,7 +132,7 @@ void Explainer::FindRecord() {
   if (kind == MapWalk::Kind::kFound) {
     DescribeRecord(o.walk->value());
   } else if (kind == MapWalk::Kind::kNotFound) {
-    AddLine("map", "does not know this user");
+    AddLine("map", "has no record of this name");
   } else {
     o.allowed = false;
     AddLine("map", "UNAVAILABLE: it cannot be said whether there is this user");
@@ -184,8 +184,10 @@ void Explainer::DescribeOthers(uint32_t limit) {
 void Explainer::DescribeRoute() {
   const ModuleConfig& config = *proxy_.module_config();
   if (config.module().probe_open) return ProbeFor(std::nullopt, &Explainer::OnRoute);
-  AddLine("way", fmt::format("the module {} reads no user names: all use the default destination",
-                             config.module().name));
+  const char* why = config.module().looked_up
+                        ? "asks the map, but makes no probes: servers are not tried"
+                        : "reads no user names: all use the default destination";
+  AddLine("way", fmt::format("the module {} {}", config.module().name, why));
   open_.front().explanation.possible = true;
   Finish();
 }

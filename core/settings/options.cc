@@ -147,8 +147,10 @@ std::string Instead(std::string_view name) {
   return {};
 }
 
-// Describes the first argument that no option accepts.
-std::string Unexpected(const Texts& texts, const std::vector<std::string>& extras) {
+// Describes the first argument that no option accepts. `module` has options of its own: those of
+// others it does not have.
+std::string Unexpected(const Texts& texts, const std::vector<std::string>& extras,
+                       const rum_module& module) {
   std::string extra = extras.front();
   for (const std::string& e : extras) {
     if (e.size() > 1 && e[0] == '-') {
@@ -162,8 +164,10 @@ std::string Unexpected(const Texts& texts, const std::vector<std::string>& extra
   name = name.substr(0, name.find('='));
   if (auto instead = Instead(name); !instead.empty()) return instead;
   std::string nearest = extra.starts_with("--") ? Nearest(texts, name) : "";
-  return "unknown option '" + extra + "'" +
-         (nearest.empty() ? " (rum --help lists all)" : ", did you mean --" + nearest + "?");
+  if (!nearest.empty()) return "unknown option '" + extra + "', did you mean --" + nearest + "?";
+  return "unknown option '" + extra +
+         "' (rum -P MODULE --help lists all, with those of the module, " + "which is " +
+         module.name + ".so here)";
 }
 
 void AddModuleOptions(CLI::App& app, Texts& texts, const Module& module,
@@ -362,8 +366,9 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   bool check = !first["check"].empty();
   if (auto extras = app.remaining(); !extras.empty()) {
     // If the module did not load, an unknown option may be one of its options.
-    if (line.module && !check) return Error{Fault::kUsage, Unexpected(texts, extras)};
-    if (line.module) errors.push_back(Unexpected(texts, extras));
+    if (line.module && !check)
+      return Error{Fault::kUsage, Unexpected(texts, extras, line.module->table())};
+    if (line.module) errors.push_back(Unexpected(texts, extras, line.module->table()));
   }
   Places places;
   AddConfig(items, app, line.module != nullptr, texts, places, errors);
@@ -391,8 +396,15 @@ Result<CommandLine> ReadCommandLine(int argc, char** argv, const rum_host& host,
   try {
     return Read(argc, argv, host, std::move(loaded), prepare);
   } catch (const CLI::Error& e) {
+    // "--listen: 1 required ADDR missing"
+    std::string text = e.what();
+    const size_t at = text.find(": 1 required ");
+    if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::ArgumentMismatch) &&
+        at != text.npos && text.ends_with(" missing")) {
+      text = text.substr(0, at) + " needs a value";
+    }
     bool check = std::find(argv, argv + argc, std::string_view("--check")) != argv + argc;
-    return Error{check ? Fault::kConfig : Fault::kUsage, e.what()};
+    return Error{check ? Fault::kConfig : Fault::kUsage, text};
   }
 }
 

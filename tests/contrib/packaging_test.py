@@ -130,7 +130,7 @@ def installed_names():
     for folder, _, files in os.walk(SOURCE):
         names |= {name for name in files if re.search(r"\.(\d|pl)$", name)}
     am = read("contrib", "contrib.am")
-    names.add("export_pgsql_cdb.pl.8")  # made from the script
+    names |= {"export_mysql_cdb.pl.8", "export_pgsql_cdb.pl.8"}  # made from the scripts
     names |= set(re.search(r"^dist_doc_DATA = (.*)", am, re.M).group(1).split())
     return names | set(re.findall(r"\$\(docdir\)/(\w+)", am))
 

@@ -130,7 +130,10 @@ def _(t):
 @test("A pause ends by its time with a line in the log, and its logins go on", needs=BOTH)
 def _(t):
     rum, here, _ = start(t)
-    ctl(t, "pause", "user=" + USER, "1s")
+    same(ctl(t, "pause", "user=nobody"),
+         "user nobody: new logins wait, at most 30s; the map has no record of this name\n")
+    ctl(t, "resume", "user=nobody")
+    same(ctl(t, "pause", "user=" + USER, "1s"), "user shared: new logins wait, at most 1s\n")
     login = Login(t, here)
     net.until(lambda: held(rum) == 1, 5, "it waits")
     has(ctl(t, "sessions"), "held")

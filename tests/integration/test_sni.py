@@ -11,6 +11,7 @@ from support.build import program
 from support.certificates import Authority
 from support.harness import Skipped, check, has, same, test
 from support.net import connect, free_port
+from test_control import ctl
 from test_redirect import tcp
 from test_tls import TlsEcho, client_context, connect_tls
 
@@ -52,6 +53,14 @@ def _(t):
     record = names.rum.session()
     same(record["user"], "one.example", "the user in the log is the name")
     same(record["reason"], "client_closed", "reason")
+
+
+@test("explain says that names lead somewhere, and that servers are not tried", needs="sni.so")
+def _(t):
+    names = Names(t, "--control", "sock:" + t.path("control"))
+    explained = ctl(t, "explain", "one.example")
+    has(explained, names.one.address.replace("tls:", "tcp:"))
+    has(explained, "the module sni asks the map, but makes no probes: servers are not tried")
 
 
 @test("A name that nobody has is told so by an alert that clients show", needs="sni.so")

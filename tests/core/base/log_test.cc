@@ -174,6 +174,13 @@ TEST_F(Log, ReopenThatFailsKeepsTheProcessAndALaterOneWorks) {
     log::Info("while it cannot be opened {}", i);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
+  const std::string old = folder_ / "moved/log";
+  ASSERT_TRUE(Reaches(old, "while it cannot be opened 9"));
+  const std::string warning = " warning cannot log to '" + inner + "/log': ";
+  const std::string kept = Contents(old);
+  const size_t at = kept.find(warning);
+  ASSERT_NE(at, kept.npos) << kept;
+  EXPECT_EQ(kept.find(warning, at + 1), kept.npos) << kept;
   ASSERT_EQ(::unlink(inner.c_str()), 0);
   ASSERT_EQ(::mkdir(inner.c_str(), 0700), 0);
   log::Reopen();

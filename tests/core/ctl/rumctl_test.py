@@ -126,6 +126,40 @@ class RumctlTest(unittest.TestCase):
         self.assertEqual(self.asked,
                          ["POST /explain?user=a%20b%3Dc%26d%25%40192.0.2.7 HTTP/1.0"])
 
+    def test_a_value_may_contain_an_equals_sign(self):
+        for words, asked in ((("set", "login-failures", "2/m,block=10s"),
+                              "/set?name=login-failures&value=2%2Fm%2Cblock%3D10s"),
+                             (("drain", "sock:/run/a=b"), "/drain?destination=sock:%2Frun%2Fa%3Db")):
+            with self.subTest(words):
+                self.use("control.sock")
+                self.asked = []
+                code, _, err = self.ctl(*words, answers=[answer('{"done":"done"}')])
+                self.assertEqual((code, err), (0, ""))
+                # A slash may stay as it is.
+                self.assertEqual([line.replace("%2F", "/") for line in self.asked],
+                                 ["POST %s HTTP/1.0" % asked.replace("%2F", "/")])
+
+    def test_each_mistake_has_a_line(self):
+        code, out, err = self.ctl("reload", answers=[
+            answer('{"error":"rum.conf:1: a\\u001b\\nrum.conf:2: b"}', "500 No")])
+        self.assertEqual((code, out), (REFUSED, ""))
+        self.assertEqual(err, "rumctl: rum.conf:1: a\\x1b\nrumctl: rum.conf:2: b\n")
+
+    def test_help_shows_the_words_of_the_commands(self):
+        whole = self.run_rumctl("--help")[1]
+        for words in ("explain USER[@IP]", "drain ADDR", "set LIMIT VALUE", "status  "):
+            self.assertRegex(whole, "(?m)^  " + re.escape(words))
+        self.assertIn("Usage: rumctl [-s PATH | -i NAME] [--json] COMMAND [WORD...]\n", whole)
+        self.assertNotIn("Excludes", whole)
+        self.assertIn("Usage: rumctl set LIMIT VALUE\n", self.run_rumctl("set", "--help")[1])
+
+    def test_servers_that_nobody_checks_are_not_unknown(self):
+        stats = status_of(True, False)
+        stats["health_checks"] = {"up": 0, "down": 0, "unknown": 0}
+        stats["servers"] = {"known": 2}
+        self.assertRegex(self.ctl("status", answers=[answer(json.dumps(stats))])[1],
+                         "(?m)^servers +2, not checked$")
+
     def test_status_has_a_line_for_each_older_process(self):
         stats = status_of(True, False)
         stats["generations"] = [{"pid": 71, "version": "1\x1b[2J", "state": "draining",
@@ -216,6 +250,7 @@ class RumctlTest(unittest.TestCase):
 
     def test_a_mistake_is_not_sent(self):
         for words in (("drain", "a", "b"), ("status", "x"), ("sessions", "name=x"),
+                      ("set", "max-connections=3"), ("unblock", "ip=::1"),
                       ("map", "--all"), ("status", "--all"), ("nonsense",), ()):
             with self.subTest(words):
                 done = subprocess.run([RUMCTL, "-s", os.path.join(self.folder.name, "nobody"), *words],

@@ -62,6 +62,17 @@ TEST(Loader, TheFolderIsTheOptionThenTheEnvironmentThenTheInstalledOne) {
   EXPECT_EQ(ModuleDirectory(""), RUM_MODULE_DIR);
 }
 
+TEST(Loader, NamesTheModulesThatThereAreInsteadOfAMissingOne) {
+  Folder folder;
+  EXPECT_NE(Refusal("mysql", folder.path()).find("no such file, nor another module"),
+            std::string::npos);
+  for (const char* name : {"b.so", "a.so", "a.la"}) std::ofstream(folder / name) << "x";
+  EXPECT_NE(Refusal("a", folder.path()).find("no such file; there are a.so, b.so;"),
+            std::string::npos);
+  EXPECT_EQ(Module::Load("./missing.so", kFolder, kHost).error().text,
+            "./missing.so: no such file");
+}
+
 TEST(Loader, SaysTheTrueReasonWhyAFileCannotBeLoaded) {
   EXPECT_NE(Refusal("missing.so").find("no such file"), std::string::npos);
   EXPECT_NE(

@@ -721,8 +721,15 @@ TEST(Options, WhatIsNoOptionIsRefused) {
   EXPECT_FALSE(Read({"-s", "tcp:a:1", "-d", "tcp:b:2", "--", "x"}).ok());
 }
 
+TEST(Options, AnUnknownOneMayBeThatOfAnotherModule) {
+  EXPECT_EQ(
+      ErrorOf("-s tcp:a:1 -d tcp:b:2 -P good.so --remarkably-different"),
+      "unknown option '--remarkably-different' (rum -P MODULE --help lists all, with those of "
+      "the module, which is good.so here)");
+}
+
 TEST(Options, AMissingValueIsNamed) {
-  EXPECT_TRUE(Has(ErrorOf("-d tcp:b:2 -s"), "listen"));
+  EXPECT_EQ(ErrorOf("-d tcp:b:2 -s"), "--listen needs a value");
   EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --map"), "map"));
   EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 -P good.so --good-text"), "good-text"));
 }
