@@ -1,9 +1,9 @@
 #!/bin/bash
 # Finding: PL/Proxy 2.10 passes values as text in the caller's DateStyle and IntervalStyle to a connection that has its own: 6 May 2020 arrives as 5 June when the caller's style is 'SQL, DMY' or German, noon UTC as 15:30 from a caller in Kolkata, minus one day and two hours as minus 22 hours; what comes back from a database with another style is turned round in the same way.
 #
-# One would guess: values go over as binary, or the connection is set to what the caller has or to ISO, as PL/Proxy does with
-#   client_encoding (and postgres_fdw, dblink's neighbour, with DateStyle, IntervalStyle and TimeZone); both sides have one and
-#   the same type, date, so no text is to be read by anyone.
+# One would guess: values go over as binary, or the connection is set to what the caller has or to ISO, as postgres_fdw does it
+#   with DateStyle, IntervalStyle and TimeZone; both sides have one and the same type, date, so the style that a person wants
+#   to see has no part in it.
 # What it means: a role, a report or an old application that sets its DateStyle stores other dates than it was given, in the
 #   partitions alone; a function that is moved from the local database to a partition changes its meaning. Only the first
 #   twelve days of a month are swapped; from the 13th on the call is an error, so a test late in the month finds it and one
