@@ -246,7 +246,8 @@ def _(t):
     time.sleep(1.5)
     same(come(9, 0), 0, "none is left anywhere")
     # Those that a process has admitted are charged to the others once, however often it says so.
-    same([share_of(rum)["sessions"] for rum, _ in three], [0, 0, 0])
+    # What the others have is known up to the last exchange, in which refused logins may have a place.
+    until(lambda: all(share_of(rum)["sessions"] == 0 for rum, _ in three), 5, "no sessions are left")
     redis.ask("FLUSHALL")
     until(lambda: all(processes(rum) == 2 for rum, _ in three), 10, "they know each other again")
     time.sleep(1.5)
