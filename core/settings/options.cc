@@ -165,8 +165,7 @@ std::string Unexpected(const Texts& texts, const std::vector<std::string>& extra
   if (auto instead = Instead(name); !instead.empty()) return instead;
   std::string nearest = extra.starts_with("--") ? Nearest(texts, name) : "";
   if (!nearest.empty()) return "unknown option '" + extra + "', did you mean --" + nearest + "?";
-  return "unknown option '" + extra +
-         "' (rum -P MODULE --help lists all, with those of the module, " + "which is " +
+  return "unknown option '" + extra + "' (rum -P MODULE --help lists all, with those of " +
          module.name + ".so here)";
 }
 

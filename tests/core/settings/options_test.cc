@@ -725,7 +725,7 @@ TEST(Options, AnUnknownOneMayBeThatOfAnotherModule) {
   EXPECT_EQ(
       ErrorOf("-s tcp:a:1 -d tcp:b:2 -P good.so --remarkably-different"),
       "unknown option '--remarkably-different' (rum -P MODULE --help lists all, with those of "
-      "the module, which is good.so here)");
+      "good.so here)");
 }
 
 TEST(Options, AMissingValueIsNamed) {
