@@ -88,7 +88,7 @@ class OperationsTest(unittest.TestCase):
                 cls.options |= set(program.options(program.run("-P", module, "--help")[1]))
         help_text = subprocess.run(["./rumctl", "--help"], stdout=subprocess.PIPE, text=True,
                                    timeout=program.TIMEOUT, check=True).stdout
-        cls.commands = set(re.findall(r"^  (\w+) ", help_text.split("Subcommands:")[1], re.M))
+        cls.commands = set(re.findall(r"^  (\w+) ", help_text.split("Commands:")[1], re.M))
         cls.sections = set(re.findall(r"^\.Sh (.*)", program.read("core", "rum.8"), re.M))
 
     def check_metrics(self, text, where):

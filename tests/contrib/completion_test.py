@@ -52,7 +52,7 @@ def options(text):
 
 
 def commands(text):
-    found = re.search(r"^Subcommands:\n((?:  .*\n)+)", text, re.M)
+    found = re.search(r"^(?:Subc|C)ommands:\n((?:  .*\n)+)", text, re.M)
     return set(re.findall(r"^  ([\w-]+)", found.group(1), re.M)) if found else set()
 
 

@@ -710,7 +710,7 @@ TEST(Options, AnUnknownOneNamesTheNearest) {
   }
   EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --idle-timeuot=5s"), "--idle-timeout?"));
   EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 -Z"), "'-Z'"));
-  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --zzzzzzzzzz"), "rum --help"));
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -d tcp:b:2 --zzzzzzzzzz"), "rum -P MODULE --help"));
 }
 
 TEST(Options, WhatIsNoOptionIsRefused) {
