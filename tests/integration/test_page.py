@@ -280,6 +280,10 @@ def _(t):
         held.append(t.keep(Client(here)))
         held[-1].login(user, "pw")
     ctl(t, "drain", addresses[9])
+    # Before a browser is started, which may take longer than the sessions last.
+    plain = net.http_get(stats, "/")[2].decode()
+    check(plain.index(addresses[299]) < plain.index(addresses[9]) < plain.index(addresses[5])
+          < plain.index(addresses[0]), "down, drain, busy, others")
     for wide, dark in ((1280, False), (390, True), (390, False), (1280, True)):
         more = [DARK] if dark else []
         seen = measured(t, stats, *more, wide=wide)
@@ -296,9 +300,6 @@ def _(t):
         same(seen["first"][0], addresses[299])
         same(len(set(seen["tints"][state] for state in ("down", "drain", "up"))), 3, seen["tints"])
         photograph(t, "http://" + stats[4:] + "/", *more, wide=wide, high=1600)
-    plain = net.http_get(stats, "/")[2].decode()
-    check(plain.index(addresses[299]) < plain.index(addresses[9]) < plain.index(addresses[5])
-          < plain.index(addresses[0]), "down, drain, busy, others")
     for c in held:
         c.close()
 
