@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -58,6 +59,35 @@ def colliding_names(doublings):
         state, one, other = pair
         names = [name + more for name in names for more in (one, other)]
     return names
+
+
+def on_terminal(*arguments, prompted=lambda process, terminal: None, **streams):
+    """Runs the tool with a terminal in place of each stream that is not given; calls prompted() at
+    each prompt. Returns what the terminal showed, and the exit code.
+
+    The terminal is open here until all is read: one that every process has closed may lose the last
+    bytes that were written to it. The tool is not its session leader for the same reason.
+    """
+    signal.alarm(60)
+    master, slave = pty.openpty()
+    for stream in ("stdin", "stdout", "stderr"):
+        streams.setdefault(stream, slave)
+    process = subprocess.Popen([TOOL, *arguments], **streams,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    end = b"\0ended\0"
+    ended = threading.Thread(target=lambda: (process.wait(), os.write(slave, end)))
+    ended.start()
+    shown, prompts = b"", [b"Password: ", b"Again: "]
+    while not shown.endswith(end):
+        if prompts and prompts[0] in shown:
+            prompts.pop(0)
+            prompted(process, master)
+        shown += os.read(master, 4096)
+    ended.join()
+    os.close(slave)
+    os.close(master)
+    signal.alarm(0)
+    return shown[:-len(end)], process.returncode
 
 
 class RumMap(unittest.TestCase):
@@ -189,21 +219,8 @@ class RumMap(unittest.TestCase):
         lines = "".join(f"user{i} - tcp:a:1\n" for i in range(400000))
         text = self.write("users.txt", lines)
         self.assertEqual(self.run_tool("build", self.cdb, text).stderr, b"")
-        master, slave = pty.openpty()
-        process = subprocess.Popen([TOOL, "build", self.cdb, text], stdout=subprocess.DEVNULL,
-                                   stderr=slave)
-        os.close(slave)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(master, 4096)
-            except OSError:
-                break
-            if not piece:
-                break
-            shown += piece
-        os.close(master)
-        self.assertEqual(process.wait(60), 0)
+        shown, code = on_terminal("build", self.cdb, text, stdout=subprocess.DEVNULL)
+        self.assertEqual(code, 0)
         self.assertIn(b"reading, lines: ", shown)
         self.assertTrue(shown.endswith(b"\r\x1b[K"), shown[-40:])
 
@@ -448,47 +465,28 @@ class RumMap(unittest.TestCase):
     def test_hash_takes_no_password_from_the_command_line(self):
         self.assertEqual(self.run_tool("hash", "password", code=2, stdin=b"x").stdout, b"")
 
-    def on_terminal(self, *answers, interrupt=False):
-        """What the terminal shows, and the exit code."""
-        signal.alarm(60)
-        # Not as the terminal's session leader: when one ends, what nobody has read yet is lost.
-        master, slave = pty.openpty()
-        process = subprocess.Popen([TOOL, "hash"], stdin=slave, stdout=slave, stderr=slave,
-                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-        os.close(slave)
-        shown = b""
-        prompts = [b"Password: ", b"Again: "]
-        try:
-            while True:
-                if prompts and prompts[0] in shown:
-                    prompts.pop(0)
-                    if interrupt:
-                        process.send_signal(signal.SIGINT)
-                    elif answers:
-                        os.write(master, answers[0] + b"\n")
-                        answers = answers[1:]
-                shown += os.read(master, 4096)
-        except OSError:
-            pass
-        os.close(master)
-        signal.alarm(0)
-        return shown.decode(), process.wait(60)
+    def hash_on_terminal(self, *answers):
+        typed = list(answers)
+        shown, code = on_terminal(
+            "hash", prompted=lambda _, terminal: os.write(terminal, typed.pop(0) + b"\n"))
+        return shown.decode(), code
 
     def test_hash_asks_twice_on_a_terminal_without_showing_what_is_typed(self):
-        shown, code = self.on_terminal(b"s3cret", b"s3cret")
+        shown, code = self.hash_on_terminal(b"s3cret", b"s3cret")
         self.assertEqual(code, 0)
         self.assertNotIn("s3cret", shown)
         self.assertIn(self.expected(b"s3cret").strip(), shown)
-        shown, code = self.on_terminal(b"s3cret", b"secret")
+        shown, code = self.hash_on_terminal(b"s3cret", b"secret")
         self.assertEqual(code, 1)
         self.assertIn("the two passwords differ", shown)
 
     def test_hash_can_be_interrupted_on_a_terminal(self):
         # Often: the signal may come at any point between the prompt and the wait for a key.
         for _ in range(100):
-            shown, code = self.on_terminal(interrupt=True)
+            shown, code = on_terminal(
+                "hash", prompted=lambda process, _: process.send_signal(signal.SIGINT))
             self.assertEqual(code, 6)
-            self.assertIn("no password was read", shown)
+            self.assertIn(b"no password was read", shown)
 
     # set, unset and fold
 
