@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/help_format.h"
 #include "check/isolated_run.h"
 #include "check/module_table.h"
 #include "check/player.h"
@@ -303,22 +304,21 @@ int Run(const Settings& settings) {
 int main(int argc, char** argv) {
   CLI::App app(
       "Tests a module of rum without a network. Without a transcript it tries the module by "
-      "itself, "
-      "each try in a process of its own, and reports crashes, hangs, leaks and broken rules. With "
+      "itself, each try in a process of its own, and reports crashes, hangs, leaks and broken "
+      "rules. With "
       "transcripts it plays them: whole, byte by byte, and cut at random places.",
       "rum-check");
   Settings settings;
   settings.seed = std::random_device()() % 1'000'000;
-  app.add_option("module", settings.module,
+  app.add_option("MODULE", settings.module,
                  "the module: ./mine.so, or the name of an installed one (passthrough.so)")
-      ->required()
-      ->type_name("MODULE");
-  app.add_option("transcript", settings.transcripts, "transcripts to run")->type_name("TRANSCRIPT");
+      ->required();
+  app.add_option("TRANSCRIPT", settings.transcripts, "transcripts to run");
   app.add_option("--seed", settings.seed, "seed of all random choices; each run prints it")
       ->type_name("N");
   app.add_option("--rounds", settings.rounds, "how many runs with random cuts [20]")
       ->type_name("N")
-      ->check(CLI::Range(0u, 1'000'000u));
+      ->check(CLI::Range(0u, 1'000'000u).description(""));
   app.add_option("--wait", settings.wait, "how long to wait for resume() from another thread [10s]")
       ->type_name("TIME");
   app.add_option("--limit", settings.limit,
@@ -327,7 +327,7 @@ int main(int argc, char** argv) {
   app.add_option("--tries", settings.tries,
                  "how many tries; transcripts then serve as samples [500]")
       ->type_name("N")
-      ->check(CLI::Range(0u, 1'000'000'000u));
+      ->check(CLI::Range(0u, 1'000'000'000u).description(""));
   app.add_option("--seconds", settings.seconds, "no try begins after this time, such as 5m")
       ->type_name("TIME");
   app.add_option("--try", settings.only, "only this try of the seed, with its script")
@@ -341,7 +341,9 @@ int main(int argc, char** argv) {
       ->allow_extra_args(false);
   app.add_flag("--trace", settings.trace, "run once, whole, and print what the module did");
   app.add_flag("-q,--quiet", settings.quiet, "print failures only");
-  app.set_version_flag("--version", "rum-check " PACKAGE_VERSION);
+  rum::UseHelpFormat(app, std::make_shared<rum::HelpFormat>());
+  app.set_version_flag("--version", "rum-check " PACKAGE_VERSION)
+      ->description("print the version and exit");
   app.footer(kFooter);
   try {
     app.parse(argc, argv);

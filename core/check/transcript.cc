@@ -2,6 +2,7 @@
 
 #include <cctype>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -48,6 +49,7 @@ Result<Transcript> ReadTranscript(std::string_view text, const std::string& file
   Transcript transcript{file, {}};
   std::string whole;  // a line and its continuation lines
   int number = 0, begun = 0;
+  std::optional<size_t> margin;  // of the first line: a transcript may be indented as a whole
   auto at = [&](int line) { return file + ":" + std::to_string(line) + ": "; };
   auto finish = [&]() -> Status {
     if (whole.empty()) return Ok();
@@ -66,8 +68,9 @@ Result<Transcript> ReadTranscript(std::string_view text, const std::string& file
     raw = raw.substr(0, FindOutside(raw, '#'));
     std::string_view line = TrimLine(raw);
     if (line.empty()) continue;
-    if (raw.front() == ' ' || raw.front() == '\t') {  // an indented line continues the previous one
-      if (whole.empty()) return Bad(at(number) + "there is no previous line to continue");
+    const size_t indent = raw.find_first_not_of(" \t");
+    if (!margin) margin = indent;
+    if (indent > *margin) {  // an indented line continues the previous one
       whole += " " + std::string(line);
       continue;
     }

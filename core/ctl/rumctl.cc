@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/escape.h"
+#include "base/help_format.h"
 #include "base/result.h"
 #include "config.h"
 #include "ctl/client.h"
@@ -79,7 +80,7 @@ constexpr Command kCommands[] = {
      ShowExplained,
      "explain what would happen to a user's login"},
     {"kill",
-     "ID | user=U | ip=IP | destination=ADDR",
+     "ID | [user=U] [ip=IP] [destination=ADDR]",
      "POST",
      "/kill",
      {"id"},
@@ -171,7 +172,7 @@ constexpr const char* kFooter =
     "More: man rumctl";
 
 // Help that shows the words of each command. CLI11 knows them as the option "words" only.
-class Formatter : public CLI::Formatter {
+class Format : public HelpFormat {
   std::string make_usage(const CLI::App* app, std::string name) const override {
     const bool whole = !app->get_parent();
     const std::string words = whole ? "COMMAND [WORD...]" : Words(app);
@@ -179,18 +180,10 @@ class Formatter : public CLI::Formatter {
            (words.empty() ? "" : " ") + words + "\n";
   }
   std::string make_positionals(const CLI::App*) const override { return ""; }
-  std::string make_option_opts(const CLI::Option* option) const override {
-    return option->get_type_name().empty() ? "" : " " + option->get_type_name();
-  }
-  std::string make_subcommands(const CLI::App* app, CLI::AppFormatMode) const override {
-    std::ostringstream out;
-    if (!app->get_parent()) out << "\nCommands:\n";
-    for (const CLI::App* sub : app->get_subcommands({})) {
-      const std::string words = Words(sub);
-      CLI::detail::format_help(out, sub->get_name() + (words.empty() ? "" : " ") + words,
-                               sub->get_description(), get_column_width());
-    }
-    return out.str();
+  std::string make_subcommand(const CLI::App* command) const override {
+    const std::string words = Words(command);
+    return Row(command->get_name() + (words.empty() ? "" : " ") + words,
+               command->get_description());
   }
 
   static std::string Words(const CLI::App* app) {
@@ -330,19 +323,15 @@ int Main(int argc, char** argv) {
   app.add_flag("--json", json, "print rum's answer as JSON");
   app.set_version_flag("--version", "rumctl " PACKAGE_VERSION)
       ->description("print the version and exit");
-  app.set_help_flag("-h,--help", "print this help and exit");
   app.require_subcommand(1);
   app.fallthrough();
   app.footer(kFooter);
-  auto formatter = std::make_shared<Formatter>();
-  formatter->column_width(34);
-  app.formatter(formatter);
+  UseHelpFormat(app, std::make_shared<Format>());
   std::vector<std::string> words;
   bool all = false;
   for (const Command& command : kCommands) {
     if (command.name == kMapForget) continue;
-    auto* sub = app.add_subcommand(command.name, command.help);
-    sub->footer("");
+    auto* sub = AddCommand(app, command.name, command.help);
     if (*command.words) sub->add_option("words", words, "")->type_name(command.words);
     if (command.show == ShowMap) sub->add_flag("--all", all, "forget all users");
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/help_format.h"
 #include "config.h"
 #include "map/column.h"
 #include "map/hash_password.h"
@@ -23,14 +24,14 @@ int Hash() {
 constexpr char kFooter[] =
     R"(The text form of a map has one line per user: three columns, followed by rules:
 
-  # user   secret                                     destination
-  alice    *2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19  tcp:db1.example.net:3306
-  bob      -                                          tcp:db2.example.net:3306,tcp:db3.example.net:3306
-  carol    -                                          sock:/run/db/db.sock  max=20 allow=10.0.0.0/8
+  # user secret                                     destination
+  alice  *2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19  tcp:db1.example.net:3306
+  bob    -                                          tcp:db2.example.net:3306,tcp:db3.example.net:3306
+  carol  -                                          sock:/run/db/db.sock  max=20 allow=10.0.0.0/8
 
 Rules: allow=NETWORK,... deny=NETWORK,... max=N rate=N/s tls=require from=TIME until=TIME
-disabled disabled=TEXT note=TEXT. Unknown rules are errors. MODULE-NAME=VALUE is a column for a module, such as
-pgsql-db=app1.
+disabled disabled=TEXT note=TEXT. Unknown rules are errors. MODULE-NAME=VALUE is a column for a
+module, such as pgsql-db=app1.
 
 The secret is the output of `rum-map hash`, a verifier (SCRAM-SHA-256$...), an MD5 hash
 (md5...), a hash of crypt ($6$...), a public key (ed25519:... or parsec:P0:...), or - for none.
@@ -54,11 +55,13 @@ int Run(int argc, char** argv) {
   CLI::App app("Builds, prints and checks the user maps of rum.", "rum-map");
   app.require_subcommand(1);
   app.footer(kFooter);
-  app.set_version_flag("--version", "rum-map " PACKAGE_VERSION);
+  UseHelpFormat(app, std::make_shared<HelpFormat>());
+  app.set_version_flag("--version", "rum-map " PACKAGE_VERSION)
+      ->description("print the version and exit");
 
   bool quiet = false;
   MapBuildOptions build_options;
-  auto* build = app.add_subcommand("build", "Build a map from its text form, atomically");
+  auto* build = AddCommand(app, "build", "Build a map from its text form, atomically");
   build
       ->add_option("OUT", build_options.out,
                    "the map to create (mode 0640) or replace (keeps the mode)")
@@ -69,16 +72,18 @@ int Run(int argc, char** argv) {
   build->add_flag("--allow-empty", build_options.allow_empty,
                   "accept an input without users (default: an error)");
   build->add_flag("--cdb", build_options.cdb, "the input is a CDB file and no text");
-  build->add_option("--after", build_options.after,
-                    "keep the changes of the journal after this one: see changes");
+  build
+      ->add_option("--after", build_options.after,
+                   "keep the changes of the journal after this one: see changes")
+      ->type_name("N");
   build->add_flag("-q,--quiet", quiet, "print problems only");
 
-  auto* fold = app.add_subcommand("fold", "Make a new map of a map and its journal, atomically");
+  auto* fold = AddCommand(app, "fold", "Make a new map of a map and its journal, atomically");
   fold->add_option("FILE", build_options.out, "the map")->required();
   fold->add_flag("-q,--quiet", quiet, "print problems only");
 
   Change change;
-  auto* set = app.add_subcommand("set", "Change or add single users, without building the map");
+  auto* set = AddCommand(app, "set", "Change or add single users, without building the map");
   set->add_option("FILE", change.map, "the map")->required();
   auto* users = set->add_option(
       "USER", change.user,
@@ -89,39 +94,38 @@ int Run(int argc, char** argv) {
   set->add_flag("-q,--quiet", quiet, "print problems only");
   set->footer("Pass secrets on standard input only: every user of this machine sees arguments.");
 
-  auto* unset = app.add_subcommand("unset", "Remove one user, without building the map");
+  auto* unset = AddCommand(app, "unset", "Remove one user, without building the map");
   unset->add_option("FILE", change.map, "the map")->required();
   unset->add_option("USER", change.user, "the user's name, byte for byte")->required();
   unset->add_flag("-q,--quiet", quiet, "print problems only");
 
   std::string map, text_out, user;
-  auto* changes = app.add_subcommand(
-      "changes",
+  auto* changes = AddCommand(
+      app, "changes",
       "Print the number of the last change of the journal, and the users that it changes: "
       "their lines, or the names of those that are removed");
   changes->add_option("FILE", map, "the map")->required();
 
-  auto* dump = app.add_subcommand("dump", "Print the text form of a map, including its secrets");
+  auto* dump = AddCommand(app, "dump", "Print the text form of a map, including its secrets");
   dump->add_option("FILE", map, "the map")->required();
   DumpForm form;
   auto* redis = dump->add_option("--redis", form.prefix,
                                  "write commands for redis-cli --pipe, which set a key for each "
                                  "user, PREFIX and the name, and then rum:map:id");
   redis->type_name("PREFIX");
-  dump->add_option("-o,--output", text_out, "write to this file (mode 0600)");
+  dump->add_option("-o,--output", text_out, "write to this file (mode 0600)")->type_name("FILE");
   dump->footer("The text contains the secrets: protect it like the map.");
 
-  auto* check =
-      app.add_subcommand("check", "Check that a map is complete and each record is usable");
+  auto* check = AddCommand(app, "check", "Check that a map is complete and each record is usable");
   check->add_option("FILE", map, "the map")->required();
   check->add_flag("-q,--quiet", quiet, "print problems only");
 
-  auto* get = app.add_subcommand("get", "Print the server of a user, without the secret");
+  auto* get = AddCommand(app, "get", "Print the server of a user, without the secret");
   get->add_option("FILE", map, "the map")->required();
   get->add_option("USER", user, "the user's name, byte for byte")->required();
 
-  auto* hash = app.add_subcommand(
-      "hash", "Read a password from the terminal or standard input and print its secret");
+  auto* hash = AddCommand(
+      app, "hash", "Read a password from the terminal or standard input and print its secret");
 
   auto commands = app.get_subcommands(nullptr);
   if (argc > 1 && argv[1][0] != '-' &&

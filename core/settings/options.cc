@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <map>
 
+#include "base/help_format.h"
+#include "base/natural_order.h"
 #include "config.h"
 #include "module/module_config.h"
 #include "settings/config_file.h"
@@ -85,13 +87,6 @@ void AddOldNames(CLI::App& app, Texts& texts) {
   }
 }
 
-// Prints options as "-s,--listen ADDR", without CLI11's dots for repeatable options.
-class Formatter : public CLI::Formatter {
-  std::string make_option_opts(const CLI::Option* option) const override {
-    return option->get_type_name().empty() ? "" : " " + option->get_type_name();
-  }
-};
-
 std::string Help(const CLI::App& app) {
   std::string text = app.help();
   for (size_t at; (at = text.find("\n\n\n")) != text.npos;) text.erase(at, 1);
@@ -99,10 +94,9 @@ std::string Help(const CLI::App& app) {
 }
 
 void Prepare(CLI::App& app) {
-  app.formatter(std::make_shared<Formatter>());
+  app.formatter(std::make_shared<HelpFormat>());
   app.set_help_flag();
   app.allow_extras();
-  app.get_formatter()->column_width(34);
 }
 
 size_t Distance(std::string_view a, std::string_view b) {
@@ -293,7 +287,15 @@ void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool a
   }
 }
 
-std::string Join(const std::vector<std::string>& lines) {
+// The errors as lines: those of the configuration file and its folder first, in their order there.
+std::string Join(std::vector<std::string> lines, const std::string& config) {
+  auto place = [](std::string_view line) { return line.substr(0, line.find(": ")); };
+  auto in_files = std::stable_partition(lines.begin(), lines.end(), [&](const std::string& line) {
+    return !config.empty() && line.starts_with(config);
+  });
+  std::stable_sort(lines.begin(), in_files, [&](const std::string& a, const std::string& b) {
+    return NaturalLess(place(a), place(b));
+  });
   std::string all;
   for (const std::string& line : lines) (all += all.empty() ? "" : "\n") += line;
   return all;
@@ -380,7 +382,9 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   if (!errors.empty()) {
     Fault fault = !module ? Fault::kModule : Fault::kUsage;
     // --check always exits with 0 or 1.
-    return Error{settings->check ? Fault::kConfig : fault, Join(errors)};
+    const auto& config = first["config"];
+    return Error{settings->check ? Fault::kConfig : fault,
+                 Join(std::move(errors), config.empty() ? "" : config.back())};
   }
   settings->given = std::move(texts);
   line.settings = std::move(settings);

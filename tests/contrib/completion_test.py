@@ -44,7 +44,10 @@ def run(command, **more):
 
 def help_of(*command):
     environment = dict(os.environ, RUM_MODULE_DIR=os.path.abspath(".libs"), LC_ALL="C")
-    return run(["./" + command[0], *command[1:], "--help"], env=environment)
+    text = run(["./" + command[0], *command[1:], "--help"], env=environment)
+    for line in text.splitlines():
+        check(len(line) <= 100, "%s --help has a line of %d: %s" % (" ".join(command), len(line), line))
+    return text
 
 
 def options(text):
@@ -52,7 +55,7 @@ def options(text):
 
 
 def commands(text):
-    found = re.search(r"^(?:Subc|C)ommands:\n((?:  .*\n)+)", text, re.M)
+    found = re.search(r"^Commands:\n((?:  .*\n)+)", text, re.M)
     return set(re.findall(r"^  ([\w-]+)", found.group(1), re.M)) if found else set()
 
 

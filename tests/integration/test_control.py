@@ -324,7 +324,7 @@ def _(t):
     same({p.wait(60) for p in processes}, {0}, "20 at once, one after the other")
 
 
-@test("An answer of another program is told, whatever it lacks, and a cut one too")
+@test("An answer of another program is told, whatever it lacks, and a cut one too", seconds=120)
 def _(t):
     path = t.path("control")
     answers = [b"{}", b"[]", b"7", b"null", b'"x"', b"no JSON", b'{"rum":{}}', b'{"sessions":[1]}',

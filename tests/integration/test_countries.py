@@ -30,7 +30,7 @@ def database(t, *networks, name="countries.mmdb"):
 def needs_countries(t):
     help_text = subprocess.run([t.run.build.rum, "--help"], capture_output=True, text=True,
                                timeout=20).stdout
-    if "it has no libmaxminddb" in help_text:
+    if "it has no libmaxminddb" in " ".join(help_text.split()):
         raise Skipped("this build has no libmaxminddb")
 
 

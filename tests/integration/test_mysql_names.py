@@ -185,8 +185,8 @@ def _(t):
     place = t.keep(Place(t, "daemon"))  # whom no library knows without a file
     os.link(server.socket, os.path.join(place.own, "db.sock"))
     os.chmod(place.own, 0o755)
-    here = "sock:" + os.path.join(place.own, "in.sock")
-    t.rum("-s", "sock:/in.sock", "-P", "mysql.so", "-d", "sock:/db.sock", "--user", "daemon", "--chroot",
+    here = "sock:" + os.path.join(place.own, "names.sock")
+    t.rum("-s", "sock:/names.sock", "-P", "mysql.so", "-d", "sock:/db.sock", "--user", "daemon", "--chroot",
           place.own, "--state-dir", "/state", stats=False)
     cannot_be(here, b"daemon")
     with Client(here) as c:

@@ -286,7 +286,7 @@ def _(t):
         raise Skipped("there is a syslog, which rum is connected to")
     place = t.keep(Place(t, "nobody"))
     root = place.own
-    rum = t.rum("-s", "sock:/in.sock", "-d", "sock:/none", "-l", "syslog", "-m", "sock:/stats",
+    rum = t.rum("-s", "sock:/syslog-in.sock", "-d", "sock:/none", "-l", "syslog", "-m", "sock:/stats",
                 "--user", "nobody", "--chroot", root, "--state-dir", "/state", stats=False,
                 log=False)
     os.mkdir(os.path.join(root, "dev"), 0o755)
@@ -294,7 +294,7 @@ def _(t):
         s.bind(os.path.join(root, "dev", "log"))
         os.chmod(os.path.join(root, "dev", "log"), 0o777)
         s.settimeout(20)
-        connect("sock:" + os.path.join(root, "in.sock")).close()
+        connect("sock:" + os.path.join(root, "syslog-in.sock")).close()
         line = s.recv(4096).decode()
         while " serves " in line:  # the last line of the start may come late
             line = s.recv(4096).decode()

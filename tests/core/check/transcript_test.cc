@@ -105,10 +105,17 @@ TEST(Transcript, JoinsIndentedLinesAndSkipsComments) {
   EXPECT_EQ(transcript->lines[1].number_of_line, 7);
 }
 
+TEST(Transcript, MayBeIndentedAsAWholeAsInAManual) {
+  auto transcript =
+      ReadTranscript("# a comment\n    client > 00\n      01\n    expect relay\n", "t");
+  ASSERT_TRUE(transcript) << transcript.error().text;
+  ASSERT_EQ(transcript->lines.size(), 2u);
+  EXPECT_EQ(*RenderPattern(transcript->lines[0].pattern, {}), std::string("\0\1", 2));
+}
+
 TEST(Transcript, NamesTheLineThatIsWrong) {
   EXPECT_EQ(ErrorOf("expect relay\n\nfoo\n"),
             "t:3: 'foo' is not a kind of line: see rum-check --help");
-  EXPECT_EQ(ErrorOf("  client > 00\n"), "t:1: there is no previous line to continue");
   EXPECT_EQ(ErrorOf("expect relay now\n"), "t:1: 'now' is unexpected");
   EXPECT_EQ(ErrorOf("client > 00\n"), "t:1: it has no 'expect' line, and so cannot fail");
   EXPECT_EQ(ErrorOf("open\noption a=b\nexpect relay\n"),

@@ -40,7 +40,7 @@ class Server:
                 return
             self.accepted += 1
             self.connections.append(connection)
-            connection.settimeout(60)
+            connection.settimeout(60 * net.TIMEOUT)
             if connection.family != socket.AF_UNIX:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()

@@ -153,6 +153,7 @@ class Rum:
         if self.process.poll() is not None:
             raise AssertionError("rum ended with %d at its start:\n%s"
                                  % (self.process.returncode, self.log()))
+        # A path below --chroot is the same in the table for each folder: one test has it to itself.
         missing = [a for a in self.listeners() if not net.listening(a)]
         if missing:
             self.not_up = "nobody listens on %s" % missing
