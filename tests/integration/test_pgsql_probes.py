@@ -1,10 +1,11 @@
 """pgsql.so: health checks, the warnings of the start, and clients that rum refuses at the door."""
 
 from pgsql_setup import NEEDS, PG15, Front, psql
+from support import postgresql
 from support.certificates import openssl
 from support.harness import check, has, same, test
 from support.net import until
-from support.pgsql_wire import startup
+from support.pgsql_wire import Client, startup
 from support.rum import run_once
 from test_redirect import tcp
 
@@ -28,8 +29,10 @@ def _(t):
     full = kind.own(t, hba="host all all all scram-sha-256\n",
                     settings={"max_connections": 3, "superuser_reserved_connections": 0,
                               "max_wal_senders": 0})
+    held = [t.keep(Client(full.address)) for _ in range(3)]
+    for client in held:
+        client.log_in("alice", postgresql.password("alice"))
     rum = Front(t, "--health-check", "300ms", default=full)
-    held = [rum.log_in("alice") for _ in range(3)]
     rum.rum.wait_log("53300", 20)
     for client in held:
         client.close()
