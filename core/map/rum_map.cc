@@ -51,6 +51,116 @@ Lines that begin with # are comments.
 Exit codes: 0 success; 1 user not found, or problems in the map or the text; 2 invalid command
 line; 4 map broken or unreadable; 6 system error, such as a full disk.)";
 
+// What the command line gave, and the exit code of the command that it named.
+struct CommandLine {
+  bool quiet = false;
+  MapBuildOptions build;
+  Change change;
+  DumpForm form;
+  std::string map, text_out, user;
+  int code = kUsage;
+};
+
+void AddQuiet(CLI::App* command, CommandLine& line) {
+  command->add_flag("-q,--quiet", line.quiet, "print problems only");
+}
+
+void AddMap(CLI::App* command, std::string& map) {
+  command->add_option("FILE", map, "the map")->required();
+}
+
+// Those that make a map.
+void AddBuild(CLI::App& app, CommandLine& line) {
+  MapBuildOptions& options = line.build;
+  auto* build = AddCommand(app, "build", "Build a map from its text form, atomically");
+  build->add_option("OUT", options.out, "the map to create (mode 0640) or replace (keeps the mode)")
+      ->required();
+  build->add_option("IN", options.in, "the text; default or -: standard input");
+  build->add_flag("--last-wins", options.last_wins,
+                  "use the last line of a duplicate user (default: an error)");
+  build->add_flag("--allow-empty", options.allow_empty,
+                  "accept an input without users (default: an error)");
+  build->add_flag("--cdb", options.cdb, "the input is a CDB file and no text");
+  build
+      ->add_option("--after", options.after,
+                   "keep the changes of the journal after this one: see changes")
+      ->type_name("N");
+  AddQuiet(build, line);
+  build->callback([&] { line.code = Build(options, line.quiet); });
+
+  auto* fold = AddCommand(app, "fold", "Make a new map of a map and its journal, atomically");
+  AddMap(fold, options.out);
+  AddQuiet(fold, line);
+  fold->callback([&] {
+    options.fold = true;
+    line.code = Build(options, line.quiet);
+  });
+}
+
+// Those that write the journal of a map.
+void AddChanges(CLI::App& app, CommandLine& line) {
+  Change& change = line.change;
+  auto* set = AddCommand(app, "set", "Change or add single users, without building the map");
+  AddMap(set, change.map);
+  auto* users = set->add_option(
+      "USER", change.user,
+      "the user's name, byte for byte; without it, lines of the text form are read from "
+      "standard input");
+  set->add_option("DESTINATION", change.destination, "as in the text form; the secret is kept");
+  set->add_option("RULE", change.rules, "as in the text form; default: the rules are kept");
+  AddQuiet(set, line);
+  set->footer("Pass secrets on standard input only: every user of this machine sees arguments.");
+  set->callback([&line, &change, users] {
+    line.code = users->count() > 0 && change.user.empty()
+                    ? Complain({Fault::kUsage, "the user's name is empty"})
+                    : Set(change, line.quiet);
+  });
+
+  auto* unset = AddCommand(app, "unset", "Remove one user, without building the map");
+  AddMap(unset, change.map);
+  unset->add_option("USER", change.user, "the user's name, byte for byte")->required();
+  AddQuiet(unset, line);
+  unset->callback([&] { line.code = Unset(change, line.quiet); });
+}
+
+// Those that only read.
+void AddQueries(CLI::App& app, CommandLine& line) {
+  auto* changes = AddCommand(
+      app, "changes",
+      "Print the number of the last change of the journal, and the users that it changes: "
+      "their lines, or the names of those that are removed");
+  AddMap(changes, line.map);
+  changes->callback([&] { line.code = Changes(line.map); });
+
+  auto* dump = AddCommand(app, "dump", "Print the text form of a map, including its secrets");
+  AddMap(dump, line.map);
+  auto* redis = dump->add_option("--redis", line.form.prefix,
+                                 "write commands for redis-cli --pipe, which set a key for each "
+                                 "user, PREFIX and the name, and then rum:map:id");
+  redis->type_name("PREFIX");
+  dump->add_option("-o,--output", line.text_out, "write to this file (mode 0600)")
+      ->type_name("FILE");
+  dump->footer("The text contains the secrets: protect it like the map.");
+  dump->callback([&line, redis] {
+    line.form.redis = redis->count() > 0;
+    line.code = Dump(line.map, line.text_out, line.form);
+  });
+
+  auto* check = AddCommand(app, "check", "Check that a map is complete and each record is usable");
+  AddMap(check, line.map);
+  AddQuiet(check, line);
+  check->callback([&] { line.code = Check(line.map, line.quiet); });
+
+  auto* get = AddCommand(app, "get", "Print the server of a user, without the secret");
+  AddMap(get, line.map);
+  get->add_option("USER", line.user, "the user's name, byte for byte")->required();
+  get->callback([&] { line.code = Get(line.map, line.user); });
+
+  auto* hash = AddCommand(
+      app, "hash", "Read a password from the terminal or standard input and print its secret");
+  hash->callback([&] { line.code = Hash(); });
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("Builds, prints and checks the user maps of rum.", "rum-map");
   app.require_subcommand(1);
@@ -58,74 +168,10 @@ int Run(int argc, char** argv) {
   UseHelpFormat(app, std::make_shared<HelpFormat>());
   app.set_version_flag("--version", "rum-map " PACKAGE_VERSION)
       ->description("print the version and exit");
-
-  bool quiet = false;
-  MapBuildOptions build_options;
-  auto* build = AddCommand(app, "build", "Build a map from its text form, atomically");
-  build
-      ->add_option("OUT", build_options.out,
-                   "the map to create (mode 0640) or replace (keeps the mode)")
-      ->required();
-  build->add_option("IN", build_options.in, "the text; default or -: standard input");
-  build->add_flag("--last-wins", build_options.last_wins,
-                  "use the last line of a duplicate user (default: an error)");
-  build->add_flag("--allow-empty", build_options.allow_empty,
-                  "accept an input without users (default: an error)");
-  build->add_flag("--cdb", build_options.cdb, "the input is a CDB file and no text");
-  build
-      ->add_option("--after", build_options.after,
-                   "keep the changes of the journal after this one: see changes")
-      ->type_name("N");
-  build->add_flag("-q,--quiet", quiet, "print problems only");
-
-  auto* fold = AddCommand(app, "fold", "Make a new map of a map and its journal, atomically");
-  fold->add_option("FILE", build_options.out, "the map")->required();
-  fold->add_flag("-q,--quiet", quiet, "print problems only");
-
-  Change change;
-  auto* set = AddCommand(app, "set", "Change or add single users, without building the map");
-  set->add_option("FILE", change.map, "the map")->required();
-  auto* users = set->add_option(
-      "USER", change.user,
-      "the user's name, byte for byte; without it, lines of the text form are read from "
-      "standard input");
-  set->add_option("DESTINATION", change.destination, "as in the text form; the secret is kept");
-  set->add_option("RULE", change.rules, "as in the text form; default: the rules are kept");
-  set->add_flag("-q,--quiet", quiet, "print problems only");
-  set->footer("Pass secrets on standard input only: every user of this machine sees arguments.");
-
-  auto* unset = AddCommand(app, "unset", "Remove one user, without building the map");
-  unset->add_option("FILE", change.map, "the map")->required();
-  unset->add_option("USER", change.user, "the user's name, byte for byte")->required();
-  unset->add_flag("-q,--quiet", quiet, "print problems only");
-
-  std::string map, text_out, user;
-  auto* changes = AddCommand(
-      app, "changes",
-      "Print the number of the last change of the journal, and the users that it changes: "
-      "their lines, or the names of those that are removed");
-  changes->add_option("FILE", map, "the map")->required();
-
-  auto* dump = AddCommand(app, "dump", "Print the text form of a map, including its secrets");
-  dump->add_option("FILE", map, "the map")->required();
-  DumpForm form;
-  auto* redis = dump->add_option("--redis", form.prefix,
-                                 "write commands for redis-cli --pipe, which set a key for each "
-                                 "user, PREFIX and the name, and then rum:map:id");
-  redis->type_name("PREFIX");
-  dump->add_option("-o,--output", text_out, "write to this file (mode 0600)")->type_name("FILE");
-  dump->footer("The text contains the secrets: protect it like the map.");
-
-  auto* check = AddCommand(app, "check", "Check that a map is complete and each record is usable");
-  check->add_option("FILE", map, "the map")->required();
-  check->add_flag("-q,--quiet", quiet, "print problems only");
-
-  auto* get = AddCommand(app, "get", "Print the server of a user, without the secret");
-  get->add_option("FILE", map, "the map")->required();
-  get->add_option("USER", user, "the user's name, byte for byte")->required();
-
-  auto* hash = AddCommand(
-      app, "hash", "Read a password from the terminal or standard input and print its secret");
+  CommandLine line;
+  AddBuild(app, line);
+  AddChanges(app, line);
+  AddQueries(app, line);
 
   auto commands = app.get_subcommands(nullptr);
   if (argc > 1 && argv[1][0] != '-' &&
@@ -144,20 +190,7 @@ int Run(int argc, char** argv) {
     fprintf(stderr, "rum-map: %s (see rum-map --help)\n", e.what());
     return kUsage;
   }
-  build_options.fold = static_cast<bool>(*fold);
-  if (*build || *fold) return Build(build_options, quiet);
-  if (*set && users->count() > 0 && change.user.empty()) {
-    return Complain({Fault::kUsage, "the user's name is empty"});
-  }
-  if (*set) return Set(change, quiet);
-  if (*changes) return Changes(map);
-  if (*unset) return Unset(change, quiet);
-  form.redis = redis->count() > 0;
-  if (*dump) return Dump(map, text_out, form);
-  if (*check) return Check(map, quiet);
-  if (*get) return Get(map, user);
-  if (*hash) return Hash();
-  return kUsage;
+  return line.code;
 }
 
 }  // namespace
