@@ -26,7 +26,7 @@ constexpr char kFooter[] =
 
   # user secret                                     destination
   alice  *2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19  tcp:db1.example.net:3306
-  bob    -                                          tcp:db2.example.net:3306,tcp:db3.example.net:3306
+  bob    -                                          tcp:db2:3306,tcp:db3:3306
   carol  -                                          sock:/run/db/db.sock  max=20 allow=10.0.0.0/8
 
 Rules: allow=NETWORK,... deny=NETWORK,... max=N rate=N/s tls=require from=TIME until=TIME

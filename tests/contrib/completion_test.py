@@ -46,7 +46,8 @@ def help_of(*command):
     environment = dict(os.environ, RUM_MODULE_DIR=os.path.abspath(".libs"), LC_ALL="C")
     text = run(["./" + command[0], *command[1:], "--help"], env=environment)
     for line in text.splitlines():
-        check(len(line) <= 100, "%s --help has a line of %d: %s" % (" ".join(command), len(line), line))
+        check(len(line) <= 100 or " " not in line.strip(),  # but for a long path
+              "%s --help has a line of %d: %s" % (" ".join(command), len(line), line))
     return text
 
 

@@ -36,7 +36,7 @@ TEST(HelpFormat, ShowsValuesAndCommandsWithoutWhatOnlyAParserNeeds) {
             "  make                            make a thing\n"
             "\n"
             "The footer.\n");
-  EXPECT_EQ(command->help("tool make"),
+  EXPECT_EQ(command->help("tool"),
             "make a thing\n"
             "Usage: tool make [OPTIONS] FILE\n"
             "\n"

@@ -38,7 +38,7 @@ expect 0 'expect identify "alice"' --trace $modules/postbox.so "$here/transcript
 expect 0 "ok" $modules/postbox.so "$work/trace"
 
 # Wrong usage.
-expect 2 "module is required"
+expect 2 "MODULE is required"
 expect 2 "--nonsense" --nonsense $modules/postbox.so
 expect 2 "cannot be read" $modules/postbox.so "$work/nothing-here"
 expect 2 "not a duration" --limit 5x $modules/postbox.so
