@@ -27,14 +27,14 @@ timeout 500 apt-get -o Acquire::Retries=3 download -q imapproxy=1.2.8~svn2017110
 	dovecot-imapd=1:2.3.19.1+dfsg1-2.1+deb12u7 libexttextcat-2.0-0 libstemmer0d >apt.log 2>&1 ||
 	fail "apt-get download failed (see the versions above): $(tail -n 3 apt.log)"
 for package in *.deb; do dpkg -x "$package" files || exit 1; done
-mkdir work
-chown nobody:nogroup work
+mkdir mails
+chown nobody:nogroup mails
 chmod a+rx "$dir"
 cat >see.py <<'END'
 import contextlib, glob, imaplib, os, shutil, socket, subprocess, sys, threading, time
 
 HERE = os.getcwd()
-LOG = open('work/imap.log', 'ab')
+LOG = open('mails/imap.log', 'ab')
 
 def copy(source, write, finish):
     with contextlib.suppress(OSError):
@@ -82,7 +82,7 @@ def serve(mail):
 def proxy(server):
     with socket.create_server(('127.0.0.1', 0)) as probe:
         port = probe.getsockname()[1]
-    folder = f'{HERE}/work/{server}'
+    folder = f'{HERE}/mails/{server}'
     os.mkdir(folder)
     with open(folder + '/conf', 'w', encoding='ascii') as file:
         file.write(f'server_hostname 127.0.0.1\nserver_port {server}\nlisten_address 127.0.0.1\nlisten_port {port}\ncache_size 20\n'
@@ -136,7 +136,7 @@ def delete_first_two(port):
 stated = True
 for name, between, before in ('direct', False, False), ('direct, after the other client', False, True), ('imapproxy', True, False), \
         ('imapproxy, after the other client', True, True):
-    server = serve(f'{HERE}/work/mail {name}'.replace(' ', '-').replace(',', ''))
+    server = serve(f'{HERE}/mails/mail {name}'.replace(' ', '-').replace(',', ''))
     with proxy(server) if between else contextlib.nullcontext(server) as port:
         if before:
             other_client(port)
@@ -148,5 +148,5 @@ sys.exit(not stated)
 END
 timeout 400 /usr/bin/python3 -W ignore see.py
 result=$?
-[ $result = 0 ] || tail -n 3 work/imap.log >&2
+[ $result = 0 ] || tail -n 3 mails/imap.log >&2
 exit $result
