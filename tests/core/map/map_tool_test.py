@@ -68,7 +68,7 @@ def on_terminal(*arguments, prompted=lambda process, terminal: None, **streams):
     The terminal is open here until all is read: one that every process has closed may lose the last
     bytes that were written to it. The tool is not its session leader for the same reason.
     """
-    signal.alarm(60)
+    signal.alarm(300)
     master, slave = pty.openpty()
     for stream in ("stdin", "stdout", "stderr"):
         streams.setdefault(stream, slave)

@@ -153,7 +153,7 @@ class Rum:
         if self.process.poll() is not None:
             raise AssertionError("rum ended with %d at its start:\n%s"
                                  % (self.process.returncode, self.log()))
-        # A path below --chroot is the same in the table for each folder: one test has it to itself.
+        # The table has a path as rum sees it: below a --chroot, tests need names of their own.
         missing = [a for a in self.listeners() if not net.listening(a)]
         if missing:
             self.not_up = "nobody listens on %s" % missing
