@@ -303,9 +303,9 @@ int Run(const Settings& settings) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Tests a module of rum without a network. Without a transcript it tries the module by itself, "
-      "each try in a process of its own, and reports crashes, hangs, leaks and broken rules. With "
-      "transcripts it plays them: whole, byte by byte, and cut at random places.",
+      "Tests a module of rum without a network. Without a transcript it tries the module by "
+      "itself, each try in a process of its own, and reports crashes, hangs, leaks and broken "
+      "rules. With transcripts it plays them: whole, byte by byte, and cut at random places.",
       "rum-check");
   Settings settings;
   settings.seed = std::random_device()() % 1'000'000;
