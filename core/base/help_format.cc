@@ -51,6 +51,11 @@ CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& 
   return command;
 }
 
+std::string FaultOf(const CLI::App& app, const CLI::Error& error) {
+  const bool without = app.get_subcommands().empty() && error.get_name() == "RequiredError";
+  return without ? "the command is missing" : error.what();
+}
+
 std::string Wrapped(std::string_view text, size_t width) {
   std::string out;
   while (text.size() > width) {

@@ -29,6 +29,9 @@ void UseHelpFormat(CLI::App& app, std::shared_ptr<HelpFormat> format);
 // Adds a command whose help has no footer of the program.
 CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& text);
 
+// What is wrong with the arguments of a program with commands, for its message.
+std::string FaultOf(const CLI::App& app, const CLI::Error& error);
+
 // The text in lines of at most `width` bytes; longer ones only where a word is longer.
 std::string Wrapped(std::string_view text, size_t width);
 

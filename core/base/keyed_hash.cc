@@ -1,6 +1,9 @@
 #include "base/keyed_hash.h"
 
+#include <endian.h>
+
 #include <bit>
+#include <cstring>
 #include <random>
 
 namespace rum {
@@ -28,6 +31,12 @@ struct State {
   }
 };
 
+uint64_t FullWord(const char* bytes) {
+  uint64_t word;
+  std::memcpy(&word, bytes, sizeof word);
+  return le64toh(word);
+}
+
 // Little endian; at most 8 bytes.
 uint64_t WordOf(std::string_view bytes) {
   uint64_t word = 0;
@@ -41,7 +50,7 @@ uint64_t SipHash(const std::array<uint64_t, 2>& key, std::string_view bytes) {
   const uint64_t size = bytes.size();
   State state = {key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
                  key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573};
-  for (; bytes.size() >= 8; bytes.remove_prefix(8)) state.Take(WordOf(bytes.substr(0, 8)));
+  for (; bytes.size() >= 8; bytes.remove_prefix(8)) state.Take(FullWord(bytes.data()));
   state.Take(size << 56 | WordOf(bytes));
   state.c ^= 0xff;
   for (int i = 0; i < 3; ++i) state.Round();

@@ -340,7 +340,8 @@ int Main(int argc, char** argv) {
     return app.exit(e);
   } catch (const CLI::Error& e) {
     const std::string unknown = UnknownCommand(argc, argv);
-    const std::string why = unknown.empty() ? e.what() : "there is no command '" + unknown + "'";
+    const std::string why =
+        unknown.empty() ? FaultOf(app, e) : "there is no command '" + unknown + "'";
     std::fprintf(stderr, "rumctl: %s (rumctl --help)\n", why.c_str());
     return kUsage;
   }

@@ -174,7 +174,8 @@ std::string ShowUsers(const Json& s) {
     std::snprintf(mean, sizeof mean, "%.1f", one.at("sessions_mean").get<double>());
     rows.push_back({Shown(one.at("user")), mean, Shown(one.at("sessions_most"))});
   }
-  return Table(rows) + Shown(s.at("active")) + " users in all\n" +
+  return Table(rows) + Shown(s.at("active")) +
+         (s.at("active") == 1 ? " user in all\n" : " users in all\n") +
          (over_time ? "sessions of " + Shown(s.at("samples")) + " samples, one a minute\n" : "") +
          Silent(s);
 }

@@ -187,7 +187,7 @@ int Run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);
-    fprintf(stderr, "rum-map: %s (see rum-map --help)\n", e.what());
+    fprintf(stderr, "rum-map: %s (rum-map --help)\n", FaultOf(app, e).c_str());
     return kUsage;
   }
   return line.code;

@@ -21,14 +21,24 @@ Loop::Ticket Loop::Watch(int fd, uint32_t events, Watcher& watcher, uint32_t whi
   }
   const Ticket ticket = free_;
   Slot& slot = slots_[ticket];
-  epoll_event event = {};
-  event.events = events;
-  event.data.u64 = uint64_t{slot.generation} << 32 | ticket;
+  epoll_event event = EventOf(ticket, events);
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return 0;
   free_ = slot.which;
   slot.watcher = &watcher;
   slot.which = which;
   return ticket;
+}
+
+epoll_event Loop::EventOf(Ticket ticket, uint32_t events) const {
+  epoll_event event = {};
+  event.events = events;
+  event.data.u64 = uint64_t{slots_[ticket].generation} << 32 | ticket;
+  return event;
+}
+
+void Loop::Change(Ticket ticket, int fd, uint32_t events) {
+  epoll_event event = EventOf(ticket, events);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 
 void Loop::Forget(Ticket ticket) {

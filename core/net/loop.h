@@ -1,6 +1,6 @@
 // The event loop of a worker: sockets by epoll, and timers. Unlike libevent, which the main thread
-// uses, it is optimized for the cost of a session: a socket needs 16 bytes, one registration and no
-// system call besides close(2).
+// uses, it is optimized for the cost of a session: a socket needs 16 bytes, one registration, at
+// most one change of it, and no system call besides close(2).
 #pragma once
 
 #include <sys/epoll.h>
@@ -61,6 +61,9 @@ class Loop {
 
   // `events` are epoll events, optionally with EPOLLET. Returns 0 if the kernel is out of memory.
   [[nodiscard]] Ticket Watch(int fd, uint32_t events, Watcher& watcher, uint32_t which);
+  // Requests other events for a watched socket. Those that hold already are reported, too. Leaves
+  // errno alone.
+  void Change(Ticket ticket, int fd, uint32_t events);
   // From now on this watcher gets the events of the socket, at no cost.
   void Rewatch(Ticket ticket, Watcher& watcher, uint32_t which) {
     slots_[ticket].watcher = &watcher;
@@ -89,6 +92,7 @@ class Loop {
     uint32_t which = 0;  // in a free slot: the next free slot, 0: none
   };
 
+  epoll_event EventOf(Ticket ticket, uint32_t events) const;
   int Wait(std::chrono::microseconds most);
   void RunTimers();
 

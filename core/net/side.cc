@@ -13,6 +13,8 @@
 namespace rum {
 namespace {
 
+constexpr uint32_t kRead = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET;
+
 SocketAddress AskAddress(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
   sockaddr_storage address;
   socklen_t size = sizeof address;
@@ -28,15 +30,16 @@ bool StillConnected(int fd) {
 
 }  // namespace
 
-bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which, bool local) {
+bool Side::Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which, bool local,
+                  bool connecting) {
   fd_ = std::move(fd);
-  local_ = local;
+  local_ = short_early_ = local;
+  awaits_writable_ = connecting;
   readable_ = tls_readable_ = read_on_ = ended_ = broken_ = write_failed_ = shut_ = false;
   kept_alive_ = fault_reported_ = end_is_cut_ = false;
   writable_ = true;
   loop_ = &loop;
-  ticket_ =
-      loop.Watch(fd_.get(), EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, watcher, which);
+  ticket_ = loop.Watch(fd_.get(), connecting ? kRead | EPOLLOUT : kRead, watcher, which);
   if (ticket_) return true;
   fd_.reset();
   return false;
@@ -50,6 +53,8 @@ void Side::TakeOver(Side& from, Loop::Watcher& watcher, uint32_t which) {
   tls_readable_ = std::exchange(from.tls_readable_, false);
   writable_ = std::exchange(from.writable_, false);
   read_on_ = from.read_on_;
+  short_early_ = from.short_early_;
+  awaits_writable_ = from.awaits_writable_;
   local_ = from.local_;
   ended_ = from.ended_;
   broken_ = from.broken_;
@@ -90,6 +95,7 @@ void Side::Notice(uint32_t what) {
   // A renegotiation may have been waiting to write.
   if (writable_ && turning()) tls_readable_ = true;
   if (what & (EPOLLRDHUP | EPOLLPRI | kFault)) read_on_ = true;
+  if (what & (EPOLLPRI | kFault)) short_early_ = true;
 }
 
 void Side::AskError() {
@@ -99,12 +105,17 @@ void Side::AskError() {
   if (error || fault_reported_) broken_ = true;
 }
 
-// A read that did not fill the buffer has drained the socket, which saves a second read for EAGAIN.
+// A read that did not fill the buffer has drained the socket, which saves a second read for EAGAIN,
+// or for the end that was reported before the read.
 size_t Side::FinishRead(ssize_t result, size_t asked, bool may_be_short) {
   if (result > 0) {
     auto n = static_cast<size_t>(result);
     received_ += n;
-    if (n < asked && !read_on_ && !may_be_short) readable_ = false;
+    const bool drained = n < asked && !may_be_short;
+    if (drained && (!read_on_ || (!short_early_ && !fault_reported_))) {
+      readable_ = false;
+      ended_ = read_on_;
+    }
     return n;
   }
   readable_ = false;
@@ -120,11 +131,13 @@ size_t Side::FinishWrite(ssize_t result, size_t asked) {
   if (result >= 0) {
     auto n = static_cast<size_t>(result);
     sent_ += n;
-    if (n < asked) writable_ = false;
+    if (n < asked) AwaitWritable();
     return n;
   }
-  writable_ = false;
-  if (errno != EAGAIN) {
+  if (errno == EAGAIN) {
+    AwaitWritable();
+  } else {
+    writable_ = false;
     NoteFault();
     write_failed_ = true;
     LookAgain();  // a read reports the error
@@ -132,12 +145,19 @@ size_t Side::FinishWrite(ssize_t result, size_t asked) {
   return 0;
 }
 
+// Requested no sooner: a socket that is watched for it is reported, too, each time that an event
+// comes which the read before has dealt with already.
+void Side::AwaitWritable() {
+  writable_ = false;
+  if (std::exchange(awaits_writable_, true)) return;
+  loop_->Change(ticket_, fd_.get(), kRead | EPOLLOUT);
+}
+
 // Handles a failed write. The kernel reports a broken connection once, and this write has consumed
 // the error: a later read would see a normal end. Only after EPIPE does a read still report the
 // reason. If the socket is still connected (say, out of memory), bytes were lost and no event will
 // follow, so it is treated as broken.
 void Side::NoteFault() {
-  if (errno == EAGAIN) return;
   if (errno != EPIPE) fault_reported_ = true;
   const int error = errno;
   if (StillConnected(fd_.get())) broken_ = true;
@@ -162,11 +182,11 @@ size_t Side::Read(uint8_t* bytes, size_t size) {
   return FinishRead(Receive(bytes, size), size, false);
 }
 
-size_t Side::Write(const uint8_t* bytes, size_t size) {
+size_t Side::Write(const uint8_t* bytes, size_t size, bool last) {
   if (!writable_ || write_failed_ || shut_) return 0;
   if (tls_) return TlsWrite(bytes, size);
-  return FinishWrite(
-      TEMP_FAILURE_RETRY(::send(fd_.get(), bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL)), size);
+  const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (last ? MSG_MORE : 0);
+  return FinishWrite(TEMP_FAILURE_RETRY(::send(fd_.get(), bytes, size, flags)), size);
 }
 
 bool Side::StartTls(std::shared_ptr<const TlsContext> context, bool server, std::string_view name,
@@ -203,8 +223,12 @@ ssize_t Side::RawWrite(const uint8_t* bytes, size_t size) {
     return -1;
   }
   ssize_t n = TEMP_FAILURE_RETRY(::send(fd_.get(), bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL));
-  if (n < 0) NoteFault();
-  if (n < 0 || static_cast<size_t>(n) < size) writable_ = false;
+  if (n < 0 && errno != EAGAIN) {
+    writable_ = false;
+    NoteFault();
+  } else if (n < static_cast<ssize_t>(size)) {
+    AwaitWritable();
+  }
   return n;
 }
 

@@ -1,5 +1,6 @@
 // One end of a session: a plain or TLS socket, its readiness, and the bytes queued for writing.
-// Events are edge-triggered and registered once; the data path makes no epoll_ctl calls.
+// Events are edge-triggered and registered once; the data path makes at most one epoll_ctl call,
+// when a socket is full for the first time.
 #pragma once
 
 #include <sys/types.h>
@@ -26,8 +27,9 @@ class Side {
   ~Side() { Close(); }
 
   // [worker] Takes the non-blocking socket and starts to watch it. Returns false if out of memory.
-  // `local`: it is a unix socket.
-  [[nodiscard]] bool Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which, bool local);
+  // `local`: it is a unix socket. `connecting`: an event is to report the connection.
+  [[nodiscard]] bool Attach(Loop& loop, Fd fd, Loop::Watcher& watcher, uint32_t which, bool local,
+                            bool connecting = false);
   // [worker] Takes the connection of another side of the same loop, with its TLS and what is known
   // of it; `from` has none then. This side has none before. Counts begin at 0.
   void TakeOver(Side& from, Loop::Watcher& watcher, uint32_t which);
@@ -53,7 +55,8 @@ class Side {
   // Reads at most `size` bytes. Returns 0 if none are available; see ended() and broken().
   size_t Read(uint8_t* bytes, size_t size);
   // Writes what the socket accepts now and returns the number of bytes; the caller keeps the rest.
-  size_t Write(const uint8_t* bytes, size_t size);
+  // `last`: the caller shuts down writing next, so that the end can go in the same segment.
+  size_t Write(const uint8_t* bytes, size_t size, bool last = false);
   // Moves bytes between the socket and a pipe, like Read() and Write(). Only if plain().
   size_t SpliceIn(const Pipe& pipe, size_t size);
   size_t SpliceOut(const Pipe& pipe, size_t size);
@@ -117,6 +120,7 @@ class Side {
   size_t TlsRead(uint8_t* bytes, size_t size);
   size_t TlsWrite(const uint8_t* bytes, size_t size);
   size_t FinishWrite(ssize_t result, size_t asked);
+  void AwaitWritable();
   void NoteFault();
 
   Loop* loop_ = nullptr;
@@ -127,6 +131,8 @@ class Side {
   // Do not treat a short read as the end of the available data: an end or an error was reported, or
   // the read stopped at urgent data or descriptors.
   bool read_on_ = false;
+  bool short_early_ = false;      // a read may stop before what has arrived
+  bool awaits_writable_ = false;  // the loop reports when the socket becomes writable
   bool local_ = false;
   bool ended_ = false, broken_ = false, write_failed_ = false, shut_ = false;
   bool kept_alive_ = false, end_is_cut_ = false;

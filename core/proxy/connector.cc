@@ -241,7 +241,7 @@ bool Connector::Attempt(const sockaddr* address, socklen_t size) {
     last_reason_ = ReasonOf(errno);
     return false;
   }
-  if (!session_.AttachUpstream(std::move(fd), address->sa_family == AF_UNIX)) {
+  if (!session_.AttachUpstream(std::move(fd), address->sa_family == AF_UNIX, !connected)) {
     last_reason_ = RUM_CLOSE_NO_RESOURCES;
     return false;
   }

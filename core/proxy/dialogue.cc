@@ -37,12 +37,13 @@ void DeleteDialogue::operator()(Dialogue* dialogue) const {
 }
 
 Dialogue::Dialogue(Session& session, Worker& worker)
-    : session_(session), worker_(worker), connector_(session, *this) {}
+    : session_(session),
+      worker_(worker),
+      sides_(&session.side(0)),
+      module_(session.config().module()),
+      connector_(session, *this) {}
 
 Dialogue::~Dialogue() = default;
-
-Side& Dialogue::side(uint32_t which) const { return session_.side(which); }
-const rum_module& Dialogue::module() const { return session_.config().module(); }
 
 // -- events ---------------------------------------------------------------------------------------
 
@@ -143,7 +144,9 @@ bool Dialogue::Flush() {
 
 bool Dialogue::Step() {
   if (gives_up_) DropServer();
-  if (AdvanceTls(RUM_CLIENT) || AdvanceTls(RUM_UPSTREAM)) return true;
+  for (uint32_t which : {RUM_CLIENT, RUM_UPSTREAM}) {
+    if (tls_[which].asked && AdvanceTls(which)) return true;
+  }
   if (lookup_ || connect_) {
     if (auto held = Hold()) return *held;
   }

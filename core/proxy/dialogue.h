@@ -227,12 +227,14 @@ class Dialogue {
            (tls_[RUM_UPSTREAM].asked && !upstream_open_);
   }
 
-  Side& side(uint32_t which) const;
-  const rum_module& module() const;
+  Side& side(uint32_t which) const { return sides_[which]; }
+  const rum_module& module() const { return module_; }
   static uint32_t Other(uint32_t which) { return 1 - which; }
 
   Session& session_;
   Worker& worker_;
+  Side* const sides_;         // the session's
+  const rum_module& module_;  // the session's
 
   Window windows_[2];
   Connector connector_;

@@ -69,7 +69,7 @@ Flow::Moved Flow::MoveBy(Side& from, Side& to, Worker& worker, uint64_t most, St
     moved += n;
     if (last) last->Add(worker.buffer(), n);
     if (stop(worker.buffer(), n)) return Moved::kAll;
-    size_t written = to.Write(worker.buffer(), n);
+    size_t written = to.Write(worker.buffer(), n, from.ended() && !stop.keeps_end);
     if (written < n) to.Queue(worker.buffer() + written, n - written);
     full_reads_ = n == Worker::kBufferSize && full_reads_ < kFullReads ? full_reads_ + 1 : 0;
     if (full_reads_ >= kFullReads && from.plain() && to.plain()) {

@@ -25,8 +25,8 @@ Session::Session(Worker& worker, Listener* listener, const SocketAddress& addres
       listener_(listener),
       id_(worker.NextSessionId()),
       opened_(NowMicros()),
-      dialogue_(Dialogue::New(*this, worker)),
       config_(worker.module_config()),
+      dialogue_(Dialogue::New(*this, worker)),
       address_(address) {}
 
 Session::~Session() = default;
@@ -103,8 +103,9 @@ void Session::BeginWatch() {
 
 void Session::EndWatch() { state_ = State::kDialogue; }
 
-bool Session::AttachUpstream(Fd fd, bool local) {
-  return side(RUM_UPSTREAM).Attach(worker_.loop(), std::move(fd), *this, RUM_UPSTREAM, local);
+bool Session::AttachUpstream(Fd fd, bool local, bool connecting) {
+  return side(RUM_UPSTREAM)
+      .Attach(worker_.loop(), std::move(fd), *this, RUM_UPSTREAM, local, connecting);
 }
 
 // After all bytes of this direction, including those in a pipe.

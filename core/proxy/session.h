@@ -157,7 +157,7 @@ class Session final : public rum_session, private Loop::Watcher {
   void ComesFrom(const ProxyEnds& ends);  // as in the PROXY header
   void BeginWatch();                      // one direction is relayed
   void EndWatch();                        // it was taken back
-  bool AttachUpstream(Fd fd, bool local);
+  bool AttachUpstream(Fd fd, bool local, bool connecting);
   bool TakeUpstream(const std::string& server, const std::string& key,
                     KeptConnections::Label* label);
   void Part();  // the client has gone, as far as it and others can tell
@@ -269,12 +269,12 @@ class Session final : public rum_session, private Loop::Watcher {
   Side sides_[2];
   Flow flows_[2];      // [RUM_CLIENT]: from the client; [RUM_UPSTREAM]: from the upstream
   Deadline deadline_;  // in the relay: settled, idle or half-close; closing: linger
-  std::unique_ptr<Dialogue, DeleteDialogue> dialogue_;
+  std::shared_ptr<const ModuleConfig> config_;
+  std::unique_ptr<Dialogue, DeleteDialogue> dialogue_;  // uses what is above
   SessionRecord record_;
   std::unique_ptr<Found> found_;  // nullptr: none, or --map-moved keep
   std::unique_ptr<Probe> probe_;  // nullptr: a client's session
-  std::shared_ptr<const ModuleConfig> config_;
-  void* data_ = nullptr;  // the module's
+  void* data_ = nullptr;          // the module's
   SocketAddress address_;
   AccessControl::Lease entry_;  // from the client's acceptance to the end
   UserLimits::Lease lease_;     // from confirm() to the end

@@ -306,10 +306,10 @@ int32_t Dialogue::StartTls(uint32_t which, std::string_view server_name) {
   return RUM_OK;
 }
 
-// Starts TLS after the hook that requested it has returned, and continues the handshake.
+// Starts TLS that was asked for, after the hook that requested it has returned, and continues the
+// handshake.
 bool Dialogue::AdvanceTls(uint32_t which) {
   TlsRequest& tls = tls_[which];
-  if (!tls.asked) return false;
   Side& s = side(which);
   if (!tls.begun) {
     tls.begun = true;

@@ -5,6 +5,7 @@ and else do less: what is compared by default is each proxy as lean as it can be
 """
 
 import ctypes
+import glob
 import hashlib
 import os
 import shutil
@@ -235,6 +236,14 @@ class Bench:
     def _rum_tls(self, front, back, build=None):
         return self._rum_with(front, ["-d", "tcp:127.0.0.1:%d" % back, "--tls-cert",
                                       self.certificate()], build, "tls")
+
+    def _rum_sid_tls(self, front, back):
+        """With the OpenSSL of haproxy-sid."""
+        command, environment = self._rum_tls(front, back)
+        tree = from_sid("haproxy")
+        here = sorted(glob.glob("/usr/lib/*-linux-gnu") + glob.glob("/lib/*-linux-gnu"))
+        return [tree.linker, "--inhibit-cache", "--library-path", ":".join(tree.libraries + here),
+                *command], environment
 
     # The map has the hash, so that the client is spared the switch to the server's challenge.
     def _rum_rewrite(self, front, back, build=None):

@@ -83,7 +83,7 @@ class RumctlTest(unittest.TestCase):
             code, _, err = self.run_rumctl(*words)
             self.assertEqual(code, USAGE)
             self.assertIn("there is no command 'foo'", err)
-        self.assertIn("subcommand", self.run_rumctl()[2])
+        self.assertIn("the command is missing (rumctl --help)", self.run_rumctl()[2])
 
     def use(self, name):
         """Serves on another socket; sockets of instances stay, the unnamed one does not."""

@@ -3,8 +3,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -324,10 +324,22 @@ class SideTest : public test::LoneWorker, private Loop::Watcher {
     far_ = Peer(std::move(pair.far));
     ASSERT_TRUE(side_.Attach(loop(), std::move(pair.near), *this, 0, kind == Kind::kUnix));
   }
-  void OnReady(uint32_t, uint32_t what) override { side_.Notice(what); }
+  void OnReady(uint32_t, uint32_t what) override {
+    ++events_;
+    side_.Notice(what);
+    if (on_ready_) on_ready_();
+  }
   void TearDown() override { side_.Close(); }
+  // All that is readable, read with a large buffer.
+  std::string ReadAll() {
+    std::string got;
+    while (side_.readable()) got.append(bytes_, bytes_ + side_.Read(bytes_, sizeof bytes_));
+    return got;
+  }
 
   Peer far_;
+  int events_ = 0;
+  std::function<void()> on_ready_;
   Side side_;
   uint8_t bytes_[4096];
 };
@@ -358,9 +370,7 @@ TEST_F(SideTest, ReadsOnBehindAMessageWithDescriptorsAndKeepsNone) {
   SendWithADescriptor(far_, "d");
   far_.Send("e");
   EXPECT_TRUE(TurnUntil([&] { return side_.readable(); }));
-  std::string got;
-  while (side_.readable()) got.append(bytes_, bytes_ + side_.Read(bytes_, sizeof bytes_));
-  EXPECT_EQ(got, "abcde");
+  EXPECT_EQ(ReadAll(), "abcde");
   EXPECT_FALSE(side_.ended() || side_.broken());
   EXPECT_EQ(test::OpenDescriptors(), before);
 }
@@ -389,20 +399,75 @@ TEST_F(SideTest, AShortReadMeansDrained) {
   EXPECT_EQ(side_.received(), 4u);
 }
 
-TEST_F(SideTest, ReadsOnToTheEndThatWasAnnounced) {
-  for (Kind kind : {Kind::kTcp, Kind::kUnix}) {
-    Attach(kind);
-    far_.Send("abc");
-    far_.ShutWrite();
-    ASSERT_TRUE(TurnUntil([&] { return side_.readable(); }));
-    TurnFor(20ms);
-    EXPECT_EQ(side_.Read(bytes_, sizeof bytes_), 3u);
-    EXPECT_TRUE(side_.readable());
-    EXPECT_EQ(side_.Read(bytes_, sizeof bytes_), 0u);
-    EXPECT_TRUE(side_.ended());
-    EXPECT_FALSE(side_.broken());
-    side_.Close();
-  }
+TEST_F(SideTest, AShortReadHasReachedTheEndThatWasReportedBefore) {
+  Attach();
+  far_.Send("abc");
+  far_.ShutWrite();
+  ASSERT_TRUE(TurnUntil([&] { return side_.read_on(); }));
+  EXPECT_EQ(side_.Read(bytes_, 2), 2u);
+  EXPECT_FALSE(side_.ended()) << "what was asked for is no short read";
+  EXPECT_EQ(side_.Read(bytes_, sizeof bytes_), 1u);
+  EXPECT_TRUE(side_.ended());
+  EXPECT_FALSE(side_.readable() || side_.broken());
+}
+
+// Reads of a unix socket stop at each message that came with descriptors.
+TEST_F(SideTest, ReadsAUnixSocketOnToTheEndThatWasReported) {
+  Attach(Kind::kUnix);
+  SendWithADescriptor(far_, "abc");
+  far_.Send("de");
+  far_.ShutWrite();
+  ASSERT_TRUE(TurnUntil([&] { return side_.read_on(); }));
+  EXPECT_EQ(side_.Read(bytes_, sizeof bytes_), 3u);
+  EXPECT_FALSE(side_.ended());
+  EXPECT_EQ(ReadAll(), "de");
+  EXPECT_TRUE(side_.ended());
+  EXPECT_FALSE(side_.broken());
+}
+
+// They stop at urgent data, too.
+TEST_F(SideTest, ReadsOnBehindUrgentDataToTheEndThatWasReported) {
+  Attach();
+  far_.Send("ab");
+  ASSERT_EQ(::send(far_.fd(), "!", 1, MSG_OOB), 1);
+  far_.Send("cd");
+  far_.ShutWrite();
+  ASSERT_TRUE(TurnUntil([&] { return side_.read_on(); }));
+  TurnFor(20ms);
+  EXPECT_EQ(ReadAll(), "abcd");
+  EXPECT_TRUE(side_.ended());
+  EXPECT_FALSE(side_.broken());
+}
+
+// What a read has taken along is no event of its own.
+TEST_F(SideTest, IsNotWokenForWhatWasReadAlready) {
+  Attach();
+  on_ready_ = [&] {
+    if (events_ > 1) return;
+    far_.Send("b");
+    EXPECT_EQ(ReadAll(), "ab");
+  };
+  far_.Send("a");
+  ASSERT_TRUE(TurnUntil([&] { return events_ > 0; }));
+  TurnFor(20ms);
+  EXPECT_EQ(events_, 1);
+}
+
+uint32_t SegmentsReceived(int fd) {
+  tcp_info info = {};
+  socklen_t size = sizeof info;
+  EXPECT_EQ(::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+  return info.tcpi_segs_in;
+}
+
+TEST_F(SideTest, SendsItsLastBytesAndTheEndTogether) {
+  Attach();
+  const uint32_t before = SegmentsReceived(far_.fd());
+  EXPECT_EQ(side_.Write(reinterpret_cast<const uint8_t*>("abc"), 3, true), 3u);
+  side_.ShutWrite();
+  EXPECT_EQ(far_.Receive(3), "abc");
+  EXPECT_EQ(far_.WaitForEnd(), Ending::kEnd);
+  EXPECT_EQ(SegmentsReceived(far_.fd()) - before, 1u);
 }
 
 TEST_F(SideTest, AResetIsNoEnd) {
