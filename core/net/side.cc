@@ -112,7 +112,7 @@ size_t Side::FinishRead(ssize_t result, size_t asked, bool may_be_short) {
     auto n = static_cast<size_t>(result);
     received_ += n;
     const bool drained = n < asked && !may_be_short;
-    if (drained && (!read_on_ || (!short_early_ && !fault_reported_))) {
+    if (drained && (!read_on_ || !short_early_)) {
       readable_ = false;
       ended_ = read_on_;
     }
@@ -158,7 +158,7 @@ void Side::AwaitWritable() {
 // reason. If the socket is still connected (say, out of memory), bytes were lost and no event will
 // follow, so it is treated as broken.
 void Side::NoteFault() {
-  if (errno != EPIPE) fault_reported_ = true;
+  if (errno != EPIPE) fault_reported_ = short_early_ = true;
   const int error = errno;
   if (StillConnected(fd_.get())) broken_ = true;
   errno = error;

@@ -55,7 +55,8 @@ class Side {
   // Reads at most `size` bytes. Returns 0 if none are available; see ended() and broken().
   size_t Read(uint8_t* bytes, size_t size);
   // Writes what the socket accepts now and returns the number of bytes; the caller keeps the rest.
-  // `last`: the caller shuts down writing next, so that the end can go in the same segment.
+  // `last`: the caller shuts down or closes next, so that the end goes in the same segment; without
+  // TLS only.
   size_t Write(const uint8_t* bytes, size_t size, bool last = false);
   // Moves bytes between the socket and a pipe, like Read() and Write(). Only if plain().
   size_t SpliceIn(const Pipe& pipe, size_t size);
@@ -128,10 +129,12 @@ class Side {
   Fd fd_;
   bool readable_ = false, writable_ = false;
   bool tls_readable_ = false;
-  // Do not treat a short read as the end of the available data: an end or an error was reported, or
-  // the read stopped at urgent data or descriptors.
+  // An end or a fault was reported, or a read stopped at urgent data or descriptors: read until the
+  // end has arrived.
   bool read_on_ = false;
-  bool short_early_ = false;      // a read may stop before what has arrived
+  // A short read has not always reached that end: a unix socket, or there was urgent data or a
+  // fault.
+  bool short_early_ = false;
   bool awaits_writable_ = false;  // the loop reports when the socket becomes writable
   bool local_ = false;
   bool ended_ = false, broken_ = false, write_failed_ = false, shut_ = false;

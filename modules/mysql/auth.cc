@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -14,16 +15,19 @@ namespace {
 
 constexpr uint8_t kNonceFirst = 0x21;
 constexpr uint8_t kNonceLast = 0x7e;
+// 93 of 128 bytes are accepted: so many random bytes yield 20 practically always.
+constexpr int kRandomMost = 512;
 
-// Random bytes of the kernel, fetched for several nonces at a time: a system call for each is 3 %
-// of a login's. One per thread.
+// Random bytes of the kernel, fetched for about nine nonces at a time: otherwise each login needs a
+// system call for them. One per thread.
 class RandomBytes {
  public:
   // Each byte is given once, and not kept.
   std::optional<uint8_t> Next() {
     if (left_ == 0) {
-      // So few are never cut short by a signal (getrandom(2)).
-      if (getrandom(bytes_, sizeof bytes_, 0) != static_cast<ssize_t>(sizeof bytes_)) return {};
+      // So few are never cut short (getrandom(2)); a signal can come early after boot.
+      const ssize_t n = TEMP_FAILURE_RETRY(getrandom(bytes_, sizeof bytes_, 0));
+      if (n != static_cast<ssize_t>(sizeof bytes_)) return {};
       left_ = sizeof bytes_;
     }
     return std::exchange(bytes_[--left_], 0);
@@ -59,16 +63,18 @@ std::optional<Hash> CoverOrUncover(Bytes hash, const Nonce& nonce, const Hash& s
 
 std::optional<Nonce> MakeNonce() {
   thread_local RandomBytes of_thread;
-  RandomBytes& random = of_thread;
+  RandomBytes& random = of_thread;  // each use of the other looks for the thread's again
   Nonce nonce;
-  for (size_t filled = 0; filled < nonce.size();) {
+  size_t filled = 0;
+  for (int taken = 0; taken < kRandomMost; ++taken) {
     const std::optional<uint8_t> byte = random.Next();
     if (!byte) return std::nullopt;
-    const uint8_t character = *byte & 0x7f;  // 93 of 128 are accepted
-    if (character >= kNonceFirst && character <= kNonceLast && character != '$')
-      nonce[filled++] = character;
+    const uint8_t character = *byte & 0x7f;
+    if (character < kNonceFirst || character > kNonceLast || character == '$') continue;
+    nonce[filled++] = character;
+    if (filled == nonce.size()) return nonce;
   }
-  return nonce;
+  return std::nullopt;
 }
 
 std::optional<Hash> CheckToken(Bytes token, const Nonce& nonce, const Hash& stored) {
