@@ -194,6 +194,7 @@ class Session {
   Task<bool> ProveBeginning();
   std::string BuildCleaning() const;
   Task<bool> LeaveClean();
+  Task<bool> HasSetOption();
   Task<std::optional<bool>> HasProfiles();
   Task<bool> ForgetProfiles();
   Task<bool> RollBack();

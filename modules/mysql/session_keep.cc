@@ -137,41 +137,52 @@ Task<bool> Session::ProveBeginning() {
 
 // What a change of the user leaves as it was: roles and profiles of MariaDB, the optimizer's trace
 // of MySQL, and whether there may be several statements at once. And init_connect would not be run
-// for the next client, so a server that has one is left alone: the sum is out of range then.
+// for the next client, so a server that has one is left alone: the sum is out of range then. No
+// user variable is set: MariaDB maps memory for a session's first one and unmaps it at the change
+// of the user, which can cost more than all the rest.
 std::string Session::BuildCleaning() const {
-  const bool attributes = HasUpstream(kQueryAttributes);
-  std::string all;
-  std::string set = "SET @rum = IF(@@global.init_connect = '', 0, ~0 + 1)";
+  std::string all = BuildSetOption(kMultiStatementsOn);
+  std::string text = "SET last_insert_id = 0 & ~0 + (@@global.init_connect <> '')";
   if (mariadb_upstream_) {
-    all = BuildQuery("SET ROLE NONE", attributes);
+    text.insert(0, "SET ROLE NONE; ");
   } else {
-    set += ", optimizer_trace = 'enabled=off', optimizer_trace_offset = -2";
+    text += ", optimizer_trace = 'enabled=off', optimizer_trace_offset = -2";
   }
-  const bool multi = HasUpstream(kMultiStatements);
-  return all + BuildQuery(set, attributes) + BuildQuery("SHOW PROFILES", attributes) +
-         BuildSetOption(multi ? kMultiStatementsOn : kMultiStatementsOff);
+  all += BuildQuery(text + "; SHOW PROFILES", HasUpstream(kQueryAttributes));
+  if (!HasUpstream(kMultiStatements)) all += BuildSetOption(kMultiStatementsOff);
+  return all;
 }
 
 // The status of an answer shows a transaction that XA has prepared, which a change of the user
 // would damage: so all answers come before it.
 Task<bool> Session::LeaveClean() {
+  const bool may_say_several = co_await HasSetOption();
+  if (!may_say_several) co_return false;
   std::optional<uint16_t> status;
+  back_ = 1;
   for (int i = mariadb_upstream_ ? 2 : 1; i > 0; --i) {
-    Payload said = co_await ReadAnswerTo();
+    Payload said = co_await ReadAnswerTo(back_);
     if (said) status = StatusOf(*said);
     if (!said || !status) co_return false;
   }
   std::optional<bool> profiles = co_await HasProfiles();
   if (!profiles) co_return false;
-  Payload option = co_await ReadAnswerTo();
-  const bool is_set = option && !option->empty() && ((*option)[0] == 0 || (*option)[0] == kEofMark);
-  if (!is_set) co_return false;
+  if (!HasUpstream(kMultiStatements)) {
+    const bool may_not = co_await HasSetOption();
+    if (!may_not) co_return false;
+  }
   if (*status & kInTransaction) {
     const bool idle = co_await RollBack();
     if (!idle) co_return false;
   }
   if (!*profiles) co_return true;
   co_return co_await ForgetProfiles();
+}
+
+Task<bool> Session::HasSetOption() {
+  Payload said = co_await ReadAnswerTo();
+  const bool is_set = said && !said->empty() && ((*said)[0] == 0 || (*said)[0] == kEofMark);
+  co_return is_set;
 }
 
 // Whether a list of them has rows: after the number of columns come the columns, an EOF unless it
@@ -181,7 +192,7 @@ Task<std::optional<bool>> Session::HasProfiles() {
   constexpr std::string_view kColumn = "\3def";
   bool rows = false;
   int ends = HasUpstream(kDeprecateEof) ? 1 : 2;
-  Payload said = co_await ReadAnswerTo();
+  Payload said = co_await ReadAnswerTo(back_);
   for (unsigned i = 0; i < kPacketsMost; ++i) {
     const uint8_t first = said && !said->empty() ? (*said)[0] : kErrorMark;
     if (first == kErrorMark || (i == 0 && first == 0)) co_return std::nullopt;
