@@ -11,6 +11,7 @@
 #include "admin/pause_request.h"
 #include "admin/statistics.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "map/map_file.h"
 #include "proxy/login_pauses.h"
 #include "proxy/proxy.h"
@@ -98,7 +99,8 @@ void Resume(const Call& call) {
   call.actions->look_at_map([request = call.request, of = std::move(*of), ask, &proxy] {
     const std::string name = Describe(of.kind, of.name);
     const auto held = proxy.pauses().End(of.kind, of.name);
-    std::string done = fmt::format("{}: resumed, {} logins go on", name, held.value_or(0));
+    std::string done =
+        fmt::format("{}: resumed, which lets {} go on", name, Counted(held.value_or(0), "login"));
     if (held) log::Info("by an operator: {}", done);
     for (const std::string& fault : SourceFaults(proxy)) {
       done += "; old records may serve, down: " + fault;

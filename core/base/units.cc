@@ -52,4 +52,8 @@ std::string ShowDuration(double seconds) {
   return fmt::format("{}d", whole / 86400);
 }
 
+std::string Counted(uint64_t number, std::string_view noun) {
+  return std::to_string(number).append(" ").append(noun).append(number == 1 ? "" : "s");
+}
+
 }  // namespace rum

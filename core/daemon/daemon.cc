@@ -316,8 +316,8 @@ void Daemon::Serve() {
 
 void Daemon::OnServiceTick(evutil_socket_t, short, void* self) {
   auto& daemon = *static_cast<Daemon*>(self);
-  daemon.service_.Tick(fmt::format("{} {} sessions", daemon.draining_ ? "Ending;" : "Serving",
-                                   daemon.proxy_->Load()));
+  daemon.service_.Tick(fmt::format("{} {}", daemon.draining_ ? "Ending;" : "Serving",
+                                   Counted(daemon.proxy_->Load(), "session")));
 }
 
 void Daemon::UseTls(std::shared_ptr<const TlsContexts> tls) {

@@ -9,6 +9,7 @@
 #include "admin/map_sources.h"
 #include "base/close_reasons.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "daemon/daemon.h"
 #include "proxy/hook_watch.h"
 #include "proxy/listener.h"
@@ -33,8 +34,8 @@ void Daemon::OnTerm() {
   // After a hand-over this process drains already, and the signal may be for all processes of the
   // service: only the second one stops it.
   if (std::exchange(handed_over_, false)) {
-    log::Info("draining: {} sessions are left, with {} to end; a second signal ends them at once",
-              proxy_->Load(), FormatDuration(settings_->drain_timeout));
+    log::Info("draining: {} left, with {} to end; a second signal ends at once",
+              Counted(proxy_->Load(), "session"), FormatDuration(settings_->drain_timeout));
     return EndDrainIn(settings_->drain_timeout);
   }
   if (draining_) return Stop();
@@ -88,7 +89,7 @@ void Daemon::OnIdleLook(evutil_socket_t, short, void* self) {
   } else if (NowMillis() >= daemon.report_at_) {
     daemon.report_every_ = std::min(2 * daemon.report_every_, kProgressMost);
     daemon.report_at_ = NowMillis() + daemon.report_every_;
-    log::Info("draining: {} sessions are left", daemon.proxy_->Load());
+    log::Info("draining: {} left", Counted(daemon.proxy_->Load(), "session"));
   }
 }
 
@@ -213,12 +214,12 @@ void Daemon::OnSuccessor(const std::string& failed) {
     if (answer) answer(Error{Fault::kConfig, "the old process continues to serve: " + failed}, "");
     return;
   }
-  log::Info("hand-over: process {} serves; {} sessions continue in this process until they end{}",
-            successor->pid(), proxy_->Load(),
+  log::Info("hand-over: process {} serves; this process ends after its {}{}", successor->pid(),
+            Counted(proxy_->Load(), "session"),
             control_ ? "" : "; nothing reaches them, since there is no --control");
   if (answer) {
-    answer(Ok(), fmt::format("process {} serves; {} sessions are left in the old one",
-                             successor->pid(), proxy_->Load()));
+    answer(Ok(), fmt::format("process {} serves; {} left in the old one", successor->pid(),
+                             Counted(proxy_->Load(), "session")));
   }
   draining_ = handed_over_ = shared_ = true;
   service_.HandOverTo(successor->pid());

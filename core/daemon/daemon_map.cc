@@ -7,6 +7,7 @@
 
 #include "admin/map_sources.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "daemon/daemon.h"
 #include "lookup/remote_map.h"
 #include "map/column.h"
@@ -31,22 +32,21 @@ std::vector<std::string> Complaints(const MapFile& map, bool has_countries) {
   const MapRulesCount& rules = map.rules();
   if (rules.refused) {
     all.push_back(
-        fmt::format("{} users cannot log in because the rules of their records cannot be read "
+        fmt::format("{} cannot log in because the rules of their records cannot be read "
                     "(rum-map check lists them): {}",
-                    rules.refused, rules.first_refused));
+                    Counted(rules.refused, "user"), rules.first_refused));
   }
   if (rules.needing_countries && !has_countries) {
     all.push_back(
-        fmt::format("{} users cannot log in because their rules name countries and --geo-db is not "
+        fmt::format("{} cannot log in because their rules name countries and --geo-db is not "
                     "given",
-                    rules.needing_countries));
+                    Counted(rules.needing_countries, "user")));
   }
   if (const uint64_t ignored = rules.with_countries - rules.needing_countries;
       ignored && !has_countries) {
     all.push_back(
-        fmt::format("{} users have country rules, which are not enforced because --geo-db is not "
-                    "given",
-                    ignored));
+        fmt::format("the country rules of {} are not enforced because --geo-db is not given",
+                    Counted(ignored, "user")));
   }
   if (map.alike() >= kManyAlike) {
     all.push_back(
@@ -74,19 +74,19 @@ void Daemon::UseMap(std::shared_ptr<const MapFile> map) {
   const auto before = proxy_->map();
   const bool loaded = !before || before->cdb() != map->cdb();
   if (loaded) {
-    log::Info("{}: the map is loaded, {} records", settings_->map, map->records());
+    log::Info("{}: the map is loaded, {}", settings_->map, Counted(map->records(), "record"));
     for (const std::string& text : Complaints(*map, geo_ != nullptr)) {
       log::Warning("{}: {}", settings_->map, text);
     }
   }
   if (map->changes() && NowMillis() >= next_map_line_) {
     next_map_line_ = NowMillis() + kMapLines;
-    log::Info("{}: its journal has changes of {} users, the last is number {}", settings_->map,
-              map->changes(), map->sequence());
+    log::Info("{}: its journal has changes of {}, the last is number {}", settings_->map,
+              Counted(map->changes(), "user"), map->sequence());
   }
   if (!loaded && before->changes() && !map->changes()) {
-    log::Warning("{}: its journal is gone: the changes of {} users apply no more", settings_->map,
-                 before->changes());
+    log::Warning("{}: its journal is gone: the changes of {} apply no more", settings_->map,
+                 Counted(before->changes(), "user"));
   }
   if (const std::string& fault = map->journal_warning();
       !fault.empty() && (loaded || fault != before->journal_warning())) {

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "base/resp.h"
+#include "base/units.h"
 #include "map/atomic_file.h"
 #include "map/column.h"
 #include "map/map_record.h"
@@ -82,8 +83,7 @@ int Build(MapBuildOptions options, bool quiet) {
   }
   WarnOfAlike(options.out, built->alike, built->alike_user);
   if (quiet) return kDone;
-  printf("%s: %llu users, %llu bytes", options.out.c_str(),
-         static_cast<unsigned long long>(built->users),
+  printf("%s: %s, %llu bytes", options.out.c_str(), Counted(built->users, "user").c_str(),
          static_cast<unsigned long long>(built->bytes));
   if (built->dropped) {
     printf(", %llu earlier lines dropped", static_cast<unsigned long long>(built->dropped));
@@ -209,15 +209,15 @@ int Check(const std::string& path, bool quiet) {
             static_cast<unsigned long long>(counts.problems - kMaxProblems));
   }
   if (!quiet) {
-    printf("%s: %llu users (%llu with a stored secret), %zu destinations, %llu bytes", path.c_str(),
-           static_cast<unsigned long long>(counts.users),
-           static_cast<unsigned long long>(counts.secrets), counts.destinations.size(),
+    printf("%s: %s (%llu with a stored secret), %s, %llu bytes", path.c_str(),
+           Counted(counts.users, "user").c_str(), static_cast<unsigned long long>(counts.secrets),
+           Counted(counts.destinations.size(), "destination").c_str(),
            static_cast<unsigned long long>((*map)->bytes()));
     if (counts.rules) {
       printf(", %llu with rules", static_cast<unsigned long long>(counts.rules));
     }
     if ((*map)->changes()) printf(", %zu changed by the journal", (*map)->changes());
-    printf("; %llu problems\n", static_cast<unsigned long long>(counts.problems));
+    printf("; %s\n", Counted(counts.problems, "problem").c_str());
   }
   return counts.problems == 0 ? kDone : kNo;
 }

@@ -5,6 +5,7 @@
 
 #include "base/escape.h"
 #include "base/log.h"
+#include "base/units.h"
 
 namespace rum {
 namespace {
@@ -114,8 +115,8 @@ void LoginPauses::OnTime(evutil_socket_t, short, void* self) {
   for (const Entry& entry : pauses.List()) {
     if (entry.milliseconds > 0) continue;
     const size_t held = pauses.End(entry.kind, entry.name).value_or(0);
-    log::Warning("the pause of {} has ended by its time: {} logins go on",
-                 Describe(entry.kind, entry.name), held);
+    log::Warning("the pause of {} has ended by its time and lets {} go on",
+                 Describe(entry.kind, entry.name), Counted(held, "login"));
   }
   pauses.Schedule();
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "map/map_file.h"
 #include "proxy/proxy.h"
 #include "proxy/session_list.h"
@@ -53,7 +54,7 @@ void MovedSessions::Look() {
   filter.only_idle = mode == MapMoved::kEndIdle;
   proxy_.lister().Ask(std::move(filter), 0, RUM_CLOSE_KILLED, [this](const SessionList& list) {
     looking_ = false;
-    if (list.ended) log::Info("ended {} sessions of users who have moved", list.ended);
+    if (list.ended) log::Info("ended {} of users who have moved", Counted(list.ended, "session"));
     if (again_) {
       LookSoon(kSoon);
     } else if (list.matched > list.ended) {

@@ -158,12 +158,20 @@ void Proxy::ShareDescriptors(const Settings& settings) {
 
 void Proxy::Serve() {
   if (draining_) return;
+  ResolveDestinations();
   // Not earlier: any worker may get the first client.
   serves_ = true;
   for (size_t i = 0; i < listeners_.size(); ++i) {
     listeners_[i]->AcceptOn(*workers_[i % workers_.size()]);
   }
   hook_watch_->Start(base_);
+}
+
+void Proxy::ResolveDestinations() {
+  for (const Address& address : settings_->destinations) {
+    if (address.kind != Address::Kind::kTcp || SocketAddress::Numeric(address.host, 0)) continue;
+    resolver_->Ask(address.host, [](std::vector<SocketAddress>) {});
+  }
 }
 
 void Proxy::RelieveStuck() {
@@ -295,6 +303,7 @@ void Proxy::Reload(std::shared_ptr<const Settings> settings,
   }
   settings_ = settings;
   module_config_ = config;
+  ResolveDestinations();
   for (auto& worker : workers_) {
     worker->Post([w = worker.get(), settings, config] { w->Reload(settings, config); });
   }

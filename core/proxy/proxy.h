@@ -164,6 +164,8 @@ class Proxy {
 
  private:
   void ShareDescriptors(const Settings& settings);
+  // So that the log says at once which names of -d do not exist, and no first client waits.
+  void ResolveDestinations();
 
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const ModuleConfig> module_config_;

@@ -261,6 +261,7 @@ inline constexpr OldName kOldNames[] = {
     {"--source", "listen"},
     {"-g,--geoip", "geo-db"},
     {"--" RUM_OLD_MAP_OPTION, "map"},
+    {"--" RUM_OTHER_MAP_OPTION, "map"},  // its module is another
     {"--dbtype", RUM_DBTYPE_OPTION},
     {"--logfile", "log"},
     {"--loglogins", "log-logins", "1"},
@@ -286,7 +287,6 @@ inline constexpr GoneOption kGoneOptions[] = {
      "write --map with the address of the service, such as http://127.0.0.1:8080/users/{user}; see "
      "MAPS ON OTHER MACHINES in rum(8)"},
     {"ext-timeout", 0, "6.7", "write --map-timeout"},
-    {RUM_GONE_MAP_OPTION, 0, "6.7", "it has no module; -P selects a module now"},
     {"from", 0, nullptr, "write --explain USER@IP"},
     {"group", 0, nullptr, "write --user NAME:GROUP"},
     {"login-block", 0, nullptr, "write --login-failures N/TIME,block=TIME"},

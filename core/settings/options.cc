@@ -287,6 +287,27 @@ void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool a
   }
 }
 
+// The module when -P is not given. The command line overrides the files.
+std::string DefaultModule(const Texts& first, const CLI::App& early,
+                          const std::vector<ConfigItem>& items) {
+  const bool in_files = first.at("map").empty();
+  bool other = early.count("--" RUM_OTHER_MAP_OPTION) > 0, any = !in_files;
+  for (const ConfigItem& item : items) {
+    if (!in_files || item.value.empty() || CurrentName(item.name) != "map") continue;
+    any = true;
+    other = item.name == RUM_OTHER_MAP_OPTION;
+  }
+  if (!any) return "passthrough.so";
+  return other ? RUM_OTHER_MAP_MODULE : RUM_MAP_MODULE;
+}
+
+// Version 6.7 had a letter for each kind of map.
+std::string AboutMap(const std::string& protocol) {
+  if (!protocol.ends_with(".cdb")) return {};
+  return "; -P selects the module: a map of version 6.7 is now -P " RUM_OTHER_MAP_MODULE " -M " +
+         protocol;
+}
+
 // The errors as lines: those of the configuration file and its folder first, in their order there.
 std::string Join(std::vector<std::string> lines, const std::string& config) {
   auto place = [](std::string_view line) { return line.substr(0, line.find(": ")); };
@@ -329,9 +350,7 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   };
   settings->module_dir = ModuleDirectory(last("module-dir"));
   settings->protocol = last("protocol");
-  if (settings->protocol.empty()) {
-    settings->protocol = last("map").empty() ? "passthrough.so" : RUM_MAP_MODULE;
-  }
+  if (settings->protocol.empty()) settings->protocol = DefaultModule(first, early, items);
   // --help, --check and --explain answer where they were asked.
   const bool serves = first["help"].empty() && first["check"].empty() && first["explain"].empty();
   if (prepare && serves) {
@@ -346,7 +365,7 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   if (module) {
     line.module = *module;
   } else {
-    errors.push_back(module.error().text);
+    errors.push_back(module.error().text + AboutMap(settings->protocol));
   }
 
   Texts texts;

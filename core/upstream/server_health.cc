@@ -5,6 +5,7 @@
 
 #include "base/close_reasons.h"
 #include "base/log.h"
+#include "base/units.h"
 
 namespace rum {
 namespace {
@@ -89,9 +90,9 @@ void ServerHealth::Attempt::Failed(const BreakerSettings& settings, uint32_t rea
   entry->until = now + entry->pause;
   server_health->opened_.fetch_add(1, std::memory_order_relaxed);
   log::Warning(
-      "server {} failed {} times in a row, the last time by {}: its circuit is open for a second, "
+      "server {} failed {} in a row, the last time by {}: its circuit is open for a second, "
       "and longer for clients with another server if failures continue",
-      server_, entry->failures, CloseReasonWord(reason));
+      server_, Counted(entry->failures, "time"), CloseReasonWord(reason));
 }
 
 void ServerHealth::Attempt::Drop() {

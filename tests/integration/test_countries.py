@@ -114,7 +114,7 @@ def rules(t):
     # Without a database the older rules let everybody in, and the new ones nobody.
     rum, here = front(t, path)
     rum.wait_log("2 users cannot log in because their rules name countries")
-    rum.wait_log("1 users have country rules, which are not enforced")
+    rum.wait_log("the country rules of 1 user are not enforced")
     same([may_log_in(t, here, user, "127.0.0.3") for user in ("alice", "bob", "shared")],
          [False, True, False])
 
@@ -149,7 +149,7 @@ def explained(t):
         has(done.stderr, text)
     done = run("--check")
     same(done.returncode, 1)
-    has(done.stderr, "1 users cannot log in because their rules name countries")
+    has(done.stderr, "1 user cannot log in because their rules name countries")
 
 
 @test("HUP takes another country database, refuses a bad one, and gives it up", needs="mysql.so")

@@ -284,7 +284,7 @@ def _(t):
     cdb.replace(users, good)
     told = []
     rum.hand_over(ask=lambda: told.append(ctl(t, "upgrade")))
-    same(told, ["process %d serves; 0 sessions are left in the old one\n" % rum.pid])
+    same(told, ["process %d serves; 0 sessions left in the old one\n" % rum.pid])
     # Where there was none before, none is needed.
     there = tcp()
     none = t.rum("-s", there, "-M", t.path("none.cdb"), "-d", echo.address, ready=False)
@@ -324,7 +324,7 @@ def _(t):
     with connect(here) as s:
         echo_works(s)
         rum.signal(signal.SIGUSR2)
-        net.until(lambda: "sessions continue in this process" in text(log), 20 * t.scale, "the new one serves")
+        net.until(lambda: "this process ends after its" in text(log), 20 * t.scale, "the new one serves")
         rum.pid, old = int(re.search(r"process (\d+) serves", text(log)).group(1)), rum.pid
         os.rename(log, log + ".1")
         os.kill(rum.pid, signal.SIGUSR1)
@@ -374,7 +374,7 @@ def _(t):
         old.send_signal(signal.SIGUSR2)
         rum.wait_log("no hand-over: this process is ending")
         old.send_signal(signal.SIGTERM)
-        rum.wait_log("1 sessions are left, with 1h to end")
+        rum.wait_log("1 session left, with 1h to end")
         echo_works(s)
         old.send_signal(signal.SIGTERM)
         check(net.ended(s, 10) in ("closed", "reset"), "cut")
@@ -398,7 +398,7 @@ def _(t):
     with connect(here) as s:
         echo_works(s)
         os.kill(first, signal.SIGUSR2)
-        net.until(lambda: " serves; 1 sessions continue in this process" in text(), 20, text)
+        net.until(lambda: " serves; this process ends after its 1 session" in text(), 20, text)
         echo_works(s)
     with open(pidfile) as f:
         second = int(f.read())

@@ -56,7 +56,7 @@ def _(t):
     check(stats["changed_at"] > 0, "changed_at")
     same(rum.metric("rum_map_changes"), 1)
     os.remove(path + ".log")
-    rum.wait_log("its journal is gone: the changes of 1 users apply no more")
+    rum.wait_log("its journal is gone: the changes of 1 user apply no more")
     same(where(here), a.port, "as the map was built")
 
 

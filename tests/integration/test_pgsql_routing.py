@@ -5,8 +5,9 @@ import subprocess
 from pgsql_setup import NEEDS, PG15, Front, any_certificate, build_map, stored
 from support import postgresql
 from support.harness import check, end_with_parent, has, same, test
-from support.pgsql_wire import Refused, startup
+from support.pgsql_wire import Client, Refused, startup
 from support.rum import run_once
+from test_redirect import tcp
 
 OFF = ("--pgsql-upstream-tls", "off")
 
@@ -39,6 +40,17 @@ def _(t):
     rum = Front(t, map=["alice - " + one.address])
     same([where(rum, user) for user in ("alice", "bob")], [one.port, "28P01"])
     same(rum.rum.session()["reason"], "no_destination")
+
+
+@test("A map under the name that version 6.7 gave it needs no -P", needs=NEEDS)
+def _(t):
+    _, one, _ = servers(t)
+    here = tcp()
+    t.rum("-s", here, "--postgresql-cdb", build_map(t, ["alice - " + one.address]))
+    client = Client(here)
+    client.log_in("alice", postgresql.password("alice"))
+    same(int(client.ask("SHOW port")[0]), one.port)
+    client.close()
 
 
 @test("The database can be the key, and is the user's name if it is not said", needs=NEEDS)

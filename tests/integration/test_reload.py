@@ -45,6 +45,19 @@ def _(t):
     same({r["destination"] for r in rum.wait_sessions(2)}, {old.address, new.address})
 
 
+@test("A name of -d that does not exist is told before a client needs it, at the start and after HUP")
+def _(t):
+    servers = t.path("resolv.conf")
+    with open(servers, "w") as f:
+        f.write("nameserver 127.0.0.77\n")  # nobody is there
+    path = write(t, "destination = tcp:first.example.net:1, tcp:127.0.0.1:1")
+    rum = t.rum("-s", tcp(), "--config", path, "--resolv-conf", servers, "--dns-timeout", "200ms")
+    says(rum, "cannot resolve first.example.net: ")
+    write(t, "destination = tcp:second.example.net:1")
+    rum.signal(signal.SIGHUP)
+    says(rum, "cannot resolve second.example.net: ")
+
+
 @test("HUP applies a timeout to the sessions to come")
 def _(t):
     echo = t.keep(Echo())

@@ -55,7 +55,7 @@ def _(t):
         systemd.wait("STATUS=Serving 0 sessions")
         with connect(here) as s:
             echo_works(s)
-            systemd.wait("STATUS=Serving 1 sessions")
+            systemd.wait("STATUS=Serving 1 session")
             systemd.wait("WATCHDOG=1")
             before = time.monotonic_ns() // 1000
             rum.signal(signal.SIGHUP)

@@ -50,5 +50,11 @@ TEST(ShowDuration, HasAtMostTwoUnitsAndRoundsDown) {
   }
 }
 
+TEST(Counted, HasAnSUnlessThereIsOne) {
+  EXPECT_EQ(Counted(0, "user"), "0 users");
+  EXPECT_EQ(Counted(1, "user"), "1 user");
+  EXPECT_EQ(Counted(2, "user"), "2 users");
+}
+
 }  // namespace
 }  // namespace rum

@@ -536,7 +536,7 @@ class RumMap(unittest.TestCase):
         self.run_tool("set", self.cdb, "alice", "tcp:a:2")
         self.run_tool("unset", self.cdb, "bob")
         done = self.run_tool("fold", self.cdb)
-        self.assertIn(b": 1 users, ", done.stdout)
+        self.assertIn(b": 1 user, ", done.stdout)
         os.unlink(self.cdb + ".log")
         self.assertEqual(self.dump(), "alice - tcp:a:2\n")
 

@@ -30,7 +30,7 @@ using test::Folder;
 const std::string& Modules() {
   static Folder folder;
   static bool made = [] {
-    for (const char* name : {"passthrough.so", RUM_MAP_MODULE, "good.so"}) {
+    for (const char* name : {"passthrough.so", RUM_MAP_MODULE, RUM_OTHER_MAP_MODULE, "good.so"}) {
       std::filesystem::copy_file(RUM_TEST_MODULES "/good.so", folder / name);
     }
     std::filesystem::copy_file(RUM_TEST_MODULES "/only_relays.so", folder / "relays.so");
@@ -204,6 +204,23 @@ TEST(Options, AMapAloneMeansTheModuleForMaps) {
   EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -d tcp:b:2"))->protocol, "passthrough.so");
   EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -M f -P good.so"))->protocol, "good.so");
   EXPECT_EQ(Good(ReadLine("-P good.so -M f -s tcp:a:1"))->protocol, "good.so");
+}
+
+TEST(Options, EachMapOfVersion67HasItsModule) {
+  Folder folder;
+  const std::string file = folder / "rum.conf", other = "--" RUM_OTHER_MAP_OPTION " f ";
+  std::ofstream(file) << RUM_OTHER_MAP_OPTION " = g\n";
+  const std::string with_file = "--config " + file + " ";
+  auto line = ReadLine("-s tcp:a:1 " + other);
+  EXPECT_EQ(Good(line)->protocol, RUM_OTHER_MAP_MODULE);
+  EXPECT_EQ(Good(line)->map, "f");
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -P good.so " + other))->protocol, "good.so");
+  line = ReadLine("-s tcp:a:1 " + with_file);
+  EXPECT_EQ(Good(line)->protocol, RUM_OTHER_MAP_MODULE);
+  EXPECT_EQ(Good(line)->map, "g");
+  EXPECT_EQ(Good(ReadLine("-s tcp:a:1 -M f " + with_file))->protocol, RUM_MAP_MODULE);
+  EXPECT_TRUE(Has(ErrorOf("-s tcp:a:1 -P users.cdb", Fault::kModule),
+                  "a map of version 6.7 is now -P " RUM_OTHER_MAP_MODULE " -M users.cdb"));
 }
 
 // A value for each row, and where it must have arrived.
