@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <cctype>
 #include <fstream>
 #include <map>
@@ -309,10 +310,11 @@ TEST_F(Admin, ServersHaveMetricsOfTheirOwnUpToABound) {
     free = gone.port();
   }
   const std::string dead = "tcp:127.0.0.1:" + std::to_string(free);
-  std::string next = good.address();
+  const std::string addresses[] = {good.address(), dead, other.address()};
+  std::atomic<int> next = 0;
   Hooks hooks;
   hooks.session_open = [&](rum_session* s) {
-    test::Connect(s, next);
+    test::Connect(s, addresses[next]);
     return host->relay(s);
   };
   Start(hooks, [](Settings& s) {
@@ -327,9 +329,9 @@ TEST_F(Admin, ServersHaveMetricsOfTheirOwnUpToABound) {
   first.Receive(3);
   Peer second = proxy_->Client();
   Peer second_server = good.Accept();
-  next = dead;
+  next = 1;
   proxy_->Client().ReceiveAll();
-  next = other.address();
+  next = 2;
   Peer third = proxy_->Client();
   Peer third_server = other.Accept();
   ASSERT_TRUE(Eventually([&] { return proxy_->Sum(&Counters::relaying) == 3; }));

@@ -1,8 +1,10 @@
 // Which addresses a name leads to: with a search list, with name servers that fail, and with files
 // that change.
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <map>
+#include <memory>
 
 #include "core/upstream/resolver_fixture.h"
 
@@ -64,7 +66,7 @@ TEST_F(NamesTest, OnlyWhatDoesNotExistIsSearchedFor) {
       {"some4-no6.example.net", WithOtherKind(Of({"192.0.2.7"}), Kind::kNoSuchName)},
       {"failed.example.net", Of(Kind::kServerFailure)},
   };
-  Start([&](const std::string& name) {
+  Start([zone, wildcard](const std::string& name) {
     auto found = zone.find(name);
     if (found != zone.end()) return found->second;
     return name.ends_with(".example.net") ? Of({wildcard[0]}, {wildcard[1]})
@@ -189,7 +191,7 @@ TEST_F(NamesTest, AnAnswerThatFitsNoPacketIsAskedForByTcp) {
 
 TEST_F(NamesTest, FortyAddressesComeByUdpWhereThereIsNoTcp) {
   const Texts forty = Addresses(40);
-  Start([&](const std::string&) {
+  Start([forty](const std::string&) {
     DnsAnswer answer = Of(forty);
     answer.kind = Kind::kFitting;
     return answer;
@@ -243,16 +245,16 @@ TEST_F(NamesTest, QuestionsToServersThatAreNamedNoMoreAreStillAnswered) {
 
 TEST_F(NamesTest, ReadingAgainAsksForAllNamesAgainEvenThoseThatAreAskedForOnce) {
   for (Millis refresh : {Millis(3600000), Millis(0)}) {
-    std::atomic<int> version = 1;
+    auto version = std::make_shared<std::atomic<int>>(1);
     Start(
-        [&](const std::string& name) {
-          if (name == "late.test" && version == 1) return Of(Kind::kNoSuchName);
-          return Of({"192.0.2." + std::to_string(version)});
+        [version](const std::string& name) {
+          if (name == "late.test" && *version == 1) return Of(Kind::kNoSuchName);
+          return Of({"192.0.2." + std::to_string(*version)});
         },
         refresh);
     EXPECT_EQ(Ask("db.test"), Texts{"192.0.2.1"});
     EXPECT_EQ(Ask("late.test"), Texts{});
-    version = 2;
+    *version = 2;
     loop_->Run([&] { resolver_->Reread(); });
     EXPECT_EQ(Ask("late.test"), Texts{"192.0.2.2"});
     EXPECT_TRUE(Eventually([&] { return Known("db.test") == Texts{"192.0.2.2"}; }));

@@ -23,6 +23,7 @@ class ResolverTest : public testing::Test {
  protected:
   ~ResolverTest() override { loop_.reset(); }
 
+  // `decide` runs on the server's thread, which outlives the locals of a test: captures by value.
   void Start(NameServer::Decide decide, Millis refresh = Millis(30000), Millis timeout = kTimeout) {
     server_ = std::make_unique<NameServer>(std::move(decide));
     StartWith(server_->conf(), refresh, timeout);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <fstream>
 #include <future>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -78,16 +79,16 @@ TEST_F(ResolverTest, AnswersWithoutAnyNameServer) {
 }
 
 TEST_F(ResolverTest, AFailureIsKeptForAMomentAndThenAskedAgain) {
-  std::atomic<bool> there = false;
-  Start([&](const std::string&) {
-    return there ? DnsAnswer{Kind::kAddresses, {"192.0.2.1"}, {}}
-                 : DnsAnswer{Kind::kNoSuchName, {}, {}};
+  auto there = std::make_shared<std::atomic<bool>>(false);
+  Start([there](const std::string&) {
+    return *there ? DnsAnswer{Kind::kAddresses, {"192.0.2.1"}, {}}
+                  : DnsAnswer{Kind::kNoSuchName, {}, {}};
   });
   EXPECT_EQ(Ask("db.test"), Texts{});
   size_t asked = server_->questions("db.test");
   for (int i = 0; i < 100; ++i) EXPECT_EQ(Ask("db.test"), Texts{});
   EXPECT_EQ(server_->questions("db.test"), asked) << "a storm of logins is no storm of questions";
-  there = true;
+  *there = true;
   EXPECT_TRUE(Eventually([&] { return !Ask("db.test").empty(); }, 10s));
 }
 
@@ -99,7 +100,7 @@ TEST_F(ResolverTest, AsksAgainWhileANameIsInUseAndTakesTheNewAddress) {
       },
       50ms);
   EXPECT_EQ(Ask("db.test"), Texts{"192.0.2.1"});
-  version = 2;
+  *version = 2;
   EXPECT_TRUE(Eventually([&] { return Known("db.test") == Texts{"192.0.2.2"}; }));
   // Nobody wants it: nobody asks.
   std::this_thread::sleep_for(100ms);
@@ -109,9 +110,9 @@ TEST_F(ResolverTest, AsksAgainWhileANameIsInUseAndTakesTheNewAddress) {
 }
 
 TEST_F(ResolverTest, AsksAgainSoonWhenTheAddressesDoNotAnswerButOnceASecond) {
-  std::atomic<int> version = 1;
-  Start([&](const std::string&) {
-    return DnsAnswer{Kind::kAddresses, {"192.0.2." + std::to_string(version)}, {}};
+  auto version = std::make_shared<std::atomic<int>>(1);
+  Start([version](const std::string&) {
+    return DnsAnswer{Kind::kAddresses, {"192.0.2." + std::to_string(*version)}, {}};
   });
   EXPECT_EQ(Ask("db.test"), Texts{"192.0.2.1"});
   const size_t once = server_->questions("db.test");
@@ -127,7 +128,7 @@ TEST_F(ResolverTest, AsksAgainSoonWhenTheAddressesDoNotAnswerButOnceASecond) {
 }
 
 TEST_F(ResolverTest, DoesNotAskAgainForAddressesThatDoNotAnswerWhenItIsToAskOnce) {
-  Start([&](const std::string&) { return DnsAnswer{Kind::kAddresses, {"192.0.2.1"}, {}}; }, 0ms);
+  Start([](const std::string&) { return DnsAnswer{Kind::kAddresses, {"192.0.2.1"}, {}}; }, 0ms);
   EXPECT_EQ(Ask("db.test"), Texts{"192.0.2.1"});
   const size_t once = server_->questions("db.test");
   resolver_->Suspect("db.test");
@@ -212,7 +213,7 @@ TEST_F(ResolverTest, OfThousandsOfAddressesItTakesSixtyFourAtMost) {
     answer.v4.push_back("198.18." + std::to_string(i / 250) + "." + std::to_string(i % 250));
   }
   for (int i = 1; i <= 2300; ++i) answer.v6.push_back("2001:db8::" + std::to_string(i));
-  server_ = std::make_unique<NameServer>([&](const std::string&) { return answer; }, true);
+  server_ = std::make_unique<NameServer>([answer](const std::string&) { return answer; }, true);
   StartWith(server_->conf());
   Texts most(answer.v4.begin(), answer.v4.begin() + 32);
   most.insert(most.end(), answer.v6.begin(), answer.v6.begin() + 32);
