@@ -100,7 +100,7 @@ TEST_F(ResolverTest, AsksAgainWhileANameIsInUseAndTakesTheNewAddress) {
       },
       50ms);
   EXPECT_EQ(Ask("db.test"), Texts{"192.0.2.1"});
-  *version = 2;
+  version = 2;
   EXPECT_TRUE(Eventually([&] { return Known("db.test") == Texts{"192.0.2.2"}; }));
   // Nobody wants it: nobody asks.
   std::this_thread::sleep_for(100ms);
@@ -116,7 +116,7 @@ TEST_F(ResolverTest, AsksAgainSoonWhenTheAddressesDoNotAnswerButOnceASecond) {
   });
   EXPECT_EQ(Ask("db.test"), Texts{"192.0.2.1"});
   const size_t once = server_->questions("db.test");
-  version = 2;
+  *version = 2;
   for (int i = 0; i < 100; ++i) {
     resolver_->Suspect("db.test");
     resolver_->Suspect("192.0.2.1");  // a number is no name
