@@ -93,14 +93,14 @@ TEST_F(ResolverTest, AFailureIsKeptForAMomentAndThenAskedAgain) {
 }
 
 TEST_F(ResolverTest, AsksAgainWhileANameIsInUseAndTakesTheNewAddress) {
-  std::atomic<int> version = 1;
+  auto version = std::make_shared<std::atomic<int>>(1);
   Start(
-      [&](const std::string&) {
-        return DnsAnswer{Kind::kAddresses, {"192.0.2." + std::to_string(version)}, {}};
+      [version](const std::string&) {
+        return DnsAnswer{Kind::kAddresses, {"192.0.2." + std::to_string(*version)}, {}};
       },
       50ms);
   EXPECT_EQ(Ask("db.test"), Texts{"192.0.2.1"});
-  version = 2;
+  *version = 2;
   EXPECT_TRUE(Eventually([&] { return Known("db.test") == Texts{"192.0.2.2"}; }));
   // Nobody wants it: nobody asks.
   std::this_thread::sleep_for(100ms);
