@@ -137,10 +137,10 @@ Task<bool> Session::ProveBeginning() {
 
 // What a change of the user leaves as it was: roles and profiles of MariaDB, the optimizer's trace
 // of MySQL, and whether there may be several statements at once. And init_connect would not be run
-// for the next client, so a server that has one is left alone: the sum is out of range then,
-// also where the client has had the empty string taken for NULL. No
-// user variable is set: MariaDB maps memory for a session's first one and unmaps it at the change
-// of the user, which can cost more than all the rest.
+// for the next client, so a server that has one is left alone: the sum is out of range then, also
+// where the client has had the empty string taken for NULL. No user variable is set: MariaDB maps
+// memory for a session's first one and unmaps it at the change of the user, which can cost more
+// than all the rest.
 std::string Session::BuildCleaning() const {
   std::string all = BuildSetOption(kMultiStatementsOn);
   std::string text = "SET last_insert_id = 0 & ~0 + IF(@@global.init_connect = '', 0, 1)";
