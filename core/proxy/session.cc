@@ -225,7 +225,7 @@ void Session::JudgeRelay() {
     ended_first_ = 1 + (wished ? RUM_CLIENT : RUM_UPSTREAM);
   }
   if (LooksFor() != looks_for_) ArmLooks();
-  if (Flow::Done(client, upstream) && Flow::Done(upstream, client)) {
+  if (Flow::Done(client, upstream) && (Flow::Done(upstream, client) || ServerOwesNothing())) {
     Finish(ended_first_ == 1 + RUM_CLIENT ? RUM_CLOSE_CLIENT : RUM_CLOSE_UPSTREAM, {});
   }
 }
@@ -238,6 +238,15 @@ LastBytes* Session::LastBytesOf(uint32_t which) {
 bool Session::HasTakenLeave() const {
   const rum_module& module = config_->module();
   return Unanswered() > 0 && last_.EndWith({module.farewell, module.farewell_size});
+}
+
+// A client that ends its side behind a farewell that is all it has said since the server spoke last
+// waits for nothing: the server's end, and the turn of the loop that reads it, are spared. Over TLS
+// a side may still read the other's close_notify.
+bool Session::ServerOwesNothing() const {
+  const Side &client = side(RUM_CLIENT), &upstream = side(RUM_UPSTREAM);
+  return client.plain() && upstream.plain() && !upstream.readable() &&
+         Unanswered() == config_->module().farewell_size && HasTakenLeave();
 }
 
 // A client may close without reading TLS's last records, which causes a reset: if one side has

@@ -227,6 +227,7 @@ class Session final : public rum_session, private Loop::Watcher {
     return static_cast<uint32_t>(side(RUM_CLIENT).received()) - answered_;
   }
   bool HasTakenLeave() const;
+  bool ServerOwesNothing() const;
   void ArmLooks();
   Looks LooksFor() const;
   uint64_t Moved() const;

@@ -781,7 +781,9 @@ typedef struct rum_module {
   size_t metric_size; /* sizeof(rum_metric) */
   /* The bytes with which a client takes its leave, such as a quit command; 0 or NULL: none, or they
    * differ. After a client's last bytes, if they end with these and the server has not answered,
-   * the server's end is the client's wish: the session ends with RUM_CLOSE_CLIENT. */
+   * the server's end is the client's wish: the session ends with RUM_CLOSE_CLIENT. On links without
+   * TLS it need not come: a client that ends its side behind a farewell, and has said nothing else
+   * since the server's last bytes, ends the session. */
   const char *farewell;
   size_t farewell_size; /* at most RUM_MOST_FAREWELL */
 

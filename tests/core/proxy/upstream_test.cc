@@ -632,6 +632,38 @@ TEST(Relay, AServersEndAfterAFarewellIsTheClientsWishAndAfterAnythingElseItsOwn)
   }
 }
 
+TEST(Relay, AClientThatClosesBehindItsFarewellEndsTheSessionWithoutTheServersEnd) {
+  Server server;
+  RunningProxy proxy(WithFarewell(RelayTo(server.address())));
+  Peer client = proxy.Client();
+  client.Send("request");
+  Peer upstream = server.Accept();
+  EXPECT_EQ(upstream.Receive(7), "request");
+  upstream.Send("reply");
+  EXPECT_EQ(client.Receive(5), "reply");
+  client.Send("QUIT!");
+  client.ShutWrite();
+  EXPECT_EQ(upstream.ReceiveAll(), "QUIT!");
+  EXPECT_EQ(client.WaitForEnd(), Ending::kEnd);
+  EXPECT_EQ(proxy.NextReason(), "client_closed");
+}
+
+TEST(Relay, AFarewellBehindARequestDoesNotCostTheReply) {
+  Server server;
+  RunningProxy proxy(WithFarewell(RelayTo(server.address())));
+  for (const std::string& said : {std::string("requestQUIT!"), std::string("request!")}) {
+    Peer client = proxy.Client();
+    client.Send(said);
+    client.ShutWrite();
+    Peer upstream = server.Accept();
+    EXPECT_EQ(upstream.ReceiveAll(), said);
+    upstream.Send("reply");
+    upstream.Close();
+    EXPECT_EQ(client.ReceiveAll(), "reply");
+    EXPECT_EQ(proxy.NextReason(), "client_closed");
+  }
+}
+
 TEST(Relay, AReplyOfTenMegabytesAfterTheClientsEndArrives) {
   Server server;
   RunningProxy proxy(RelayTo(server.address()));
