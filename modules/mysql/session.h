@@ -187,6 +187,7 @@ class Session {
   Task<Payload> AnswerForClient(Bytes payload);
   Task<bool> RenewServer();
   bool MayKeep() const;
+  bool IsPrivate(const Side& side, bool is_unix) const;
   Script WaitForLeave();
   Task<bool> HasLeft(size_t size);
   bool TakesOwnUser() const;
@@ -195,7 +196,7 @@ class Session {
   std::string BuildCleaning() const;
   Task<bool> LeaveClean();
   Task<bool> HasSetOption();
-  Task<std::optional<bool>> HasProfiles();
+  Task<std::optional<bool>> HasRows();
   Task<bool> ForgetProfiles();
   Task<bool> RollBack();
   Task<Payload> ReadAnswerTo(uint8_t number = 1);

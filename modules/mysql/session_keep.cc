@@ -16,7 +16,7 @@ using dialogue::View;
 constexpr uint8_t kPing = 0x0e;
 constexpr uint8_t kSetOption = 0x1b;
 constexpr uint16_t kMultiStatementsOn = 0, kMultiStatementsOff = 1;
-constexpr uint16_t kParseError = 1064;
+constexpr uint16_t kUnknownCommand = 1047;
 constexpr uint16_t kInTransaction = 0x0001;
 constexpr uint8_t kErrorMark = 0xff, kEofMark = 0xfe;
 constexpr uint8_t kUtf8Mb4 = 45;
@@ -33,9 +33,24 @@ std::string BuildSetOption(uint16_t option) {
 
 // After the login: whether the connection may be kept when the client leaves.
 bool Session::MayKeep() const {
-  return !reuse_key_.empty() && kept_greeting_ && HasUpstream(kPluginAuth) &&
-         (upstream_capabilities_ & kNeverKept) == 0 &&
-         !(mariadb_upstream_ && HasUpstream(kInteractive));
+  const bool can = !reuse_key_.empty() && kept_greeting_ && HasUpstream(kPluginAuth) &&
+                   (upstream_capabilities_ & kNeverKept) == 0 &&
+                   !(mariadb_upstream_ && HasUpstream(kInteractive));
+  if (!can || !KeepsNonce()) return can;
+  // A proof that somebody reads on a link would be good for the next login, too.
+  const bool unread =
+      IsPrivate(d_.upstream, unix_upstream_) && (rewriting_ || IsPrivate(d_.client, unix_client_));
+  if (!unread) worker_.ProofsCanBeRead(config_);
+  return unread;
+}
+
+// What is sent over the loopback interface does not leave the machine either.
+bool Session::IsPrivate(const Side& side, bool is_unix) const {
+  if (IsSafe(LinkOf(side, is_unix))) return true;
+  char peer[128] = {};
+  d_.Peer(side, peer, sizeof peer);
+  const std::string_view text = peer;
+  return text.starts_with("127.") || text.starts_with("[::1]");
 }
 
 // The client's packets go on unseen, but for what may be its last.
@@ -115,7 +130,9 @@ void Session::SayQuit() { d_.upstream.Send(PacketWriter().WriteU8(1).Finish(0));
 // it likes, and say what it likes before it, but cannot repeat the mark. It stands at the very end
 // of its statement, so that who has answered it has read all of that. What LeaveClean() reads the
 // answers to is sent with it, because a round trip costs a server more than five commands: it may
-// be swallowed, too, or be read as something else, but only by the client's own session.
+// be swallowed, too, or be read as something else, but only by the client's own session. A client
+// can have a procedure of its own repeat the mark with what is swallowed behind it; then the
+// answers that LeaveClean() expects of packets of their own do not come.
 Task<bool> Session::ProveBeginning() {
   std::optional<std::string> mark = MakeMark();
   if (!mark) co_return false;
@@ -128,28 +145,31 @@ Task<bool> Session::ProveBeginning() {
     frame = ReadFrame(AsBytes(bytes.text()), 1);
     wanted = frame.kind == Frame::Kind::kPartial ? frame.size : 0;
   }
-  const bool marked = frame.kind == Frame::Kind::kWhole && RepeatsMark(frame.payload, *mark) &&
-                      ParseError(frame.payload).value.code == kParseError;
+  const bool marked = frame.kind == Frame::Kind::kWhole && RepeatsMark(frame.payload, *mark);
   if (!marked) co_return false;
   d_.upstream.Consume(frame.size);
   co_return true;
 }
 
 // What a change of the user leaves as it was: roles and profiles of MariaDB, the optimizer's trace
-// of MySQL, and whether there may be several statements at once. And init_connect would not be run
+// of MySQL, how long the server waits for a client that does not read, FOUND_ROWS(), and whether
+// there may be several statements at once. And init_connect would not be run
 // for the next client, so a server that has one is left alone: the sum is out of range then, also
 // where the client has had the empty string taken for NULL. No user variable is set: MariaDB maps
 // memory for a session's first one and unmaps it at the change of the user, which can cost more
 // than all the rest.
 std::string Session::BuildCleaning() const {
   std::string all = BuildSetOption(kMultiStatementsOn);
-  std::string text = "SET last_insert_id = 0 & ~0 + IF(@@global.init_connect = '', 0, 1)";
+  std::string text =
+      "SET last_insert_id = 0 & ~0 + IF(@@global.init_connect = '', 0, 1), "
+      "net_write_timeout = DEFAULT, net_retry_count = DEFAULT";
   if (mariadb_upstream_) {
     text.insert(0, "SET ROLE NONE; ");
   } else {
     text += ", optimizer_trace = 'enabled=off', optimizer_trace_offset = -2";
   }
-  all += BuildQuery(text + "; SHOW PROFILES", HasUpstream(kQueryAttributes));
+  text += "; SELECT 1 FROM DUAL LIMIT 0; SHOW PROFILES";
+  all += BuildQuery(text, HasUpstream(kQueryAttributes));
   if (!HasUpstream(kMultiStatements)) all += BuildSetOption(kMultiStatementsOff);
   return all;
 }
@@ -166,7 +186,9 @@ Task<bool> Session::LeaveClean() {
     if (said) status = StatusOf(*said);
     if (!said || !status) co_return false;
   }
-  std::optional<bool> profiles = co_await HasProfiles();
+  const std::optional<bool> nothing = co_await HasRows();
+  if (!nothing) co_return false;
+  const std::optional<bool> profiles = co_await HasRows();
   if (!profiles) co_return false;
   if (!HasUpstream(kMultiStatements)) {
     const bool may_not = co_await HasSetOption();
@@ -186,9 +208,9 @@ Task<bool> Session::HasSetOption() {
   co_return is_set;
 }
 
-// Whether a list of them has rows: after the number of columns come the columns, an EOF unless it
+// Whether the next result has rows: after the number of columns come the columns, an EOF unless it
 // is left out, rows, and the end.
-Task<std::optional<bool>> Session::HasProfiles() {
+Task<std::optional<bool>> Session::HasRows() {
   constexpr unsigned kPacketsMost = 128;  // a session has 100 profiles at most
   constexpr std::string_view kColumn = "\3def";
   bool rows = false;
@@ -204,12 +226,13 @@ Task<std::optional<bool>> Session::HasProfiles() {
   co_return std::nullopt;
 }
 
-// They go at the end of a statement that is profiled.
+// They go at the end of a statement that is profiled: one that begins and ends with profiling on.
 Task<bool> Session::ForgetProfiles() {
   const bool attributes = HasUpstream(kQueryAttributes);
   d_.upstream.Send(BuildQuery("SET profiling = 1, profiling_history_size = 0", attributes) +
+                   BuildQuery("SET profiling = 1", attributes) +
                    BuildQuery("SET profiling = 0", attributes));
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < 3; ++i) {
     Payload said = co_await ReadAnswerTo();
     const bool ok = said && StatusOf(*said).has_value();
     if (!ok) co_return false;
@@ -281,6 +304,8 @@ Task<bool> Session::BecomeOwnUser() {
     if (kind == ReplyKind::kFastAuthOk) continue;
     if (kind == ReplyKind::kError) {
       Parsed<ServerError> error = ParseError(frame.payload);
+      // The client has failed so often to change its user that MariaDB lets nobody do it here.
+      if (error.value.code == kUnknownCommand) co_return false;
       why = "error " + std::to_string(error.value.code);
       break;
     }
@@ -306,7 +331,7 @@ Script Session::PassRest() {
   for (;;) {
     View bytes = co_await d_.upstream.Peek(1);
     if (!bytes) co_return;
-    d_.client.Send(bytes.text());
+    if (d_.client.Send(bytes.text()) != RUM_OK) co_return;
     d_.upstream.Consume(bytes.size());
   }
 }

@@ -16,6 +16,7 @@ using dialogue::View;
 // start.
 constexpr unsigned kWatchedPackets = 3;
 constexpr size_t kMaxNote = 256;
+constexpr uint16_t kParseError = 1064;
 
 }  // namespace
 
@@ -279,6 +280,7 @@ std::optional<std::string> Session::MakeMark() {
 
 bool Session::RepeatsMark(Bytes payload, std::string_view mark) {
   if (KindOfReply(payload) != ReplyKind::kError) return false;
+  if (ParseError(payload).value.code != kParseError) return false;
   std::string text(AsText(payload));
   std::erase(text, '\0');  // the text may be in UTF-16
   return text.find(mark) != text.npos;

@@ -55,6 +55,17 @@ void Worker::ServerHasTls(const Config& config) {
   host.calls->log(nullptr, RUM_LOG_WARNING, kText, sizeof kText - 1);
 }
 
+void Worker::ProofsCanBeRead(const Config& config) {
+  static std::atomic<const Config*> warned = nullptr;
+  if (warned.exchange(&config) == &config) return;
+  constexpr char kText[] =
+      "mysql: --mysql-reuse keeps no connections of MariaDB whose links somebody could read, since "
+      "a "
+      "proof of a password would be good for the next login: give --upstream-tls require, and for "
+      "relayed logins --tls on";
+  host.calls->log(nullptr, RUM_LOG_WARNING, kText, sizeof kText - 1);
+}
+
 bool Worker::TakesOwnUser(const std::string& server, uint64_t now) const {
   auto found = refuses_own_user_.find(server);
   return found == refuses_own_user_.end() || found->second <= now;

@@ -33,6 +33,9 @@ class Worker {
   Pace& pace() { return *pace_; }
   Fleet::View& view() { return view_; }
 
+  // Warns once that MariaDB's connections are not kept over links that others can read.
+  void ProofsCanBeRead(const Config& config);
+
   // Whether rum's own account is let in by the server: one that has refused it is left alone for a
   // while, since MariaDB takes a second to refuse.
   bool TakesOwnUser(const std::string& server, uint64_t now) const;

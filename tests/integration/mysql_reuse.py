@@ -164,10 +164,10 @@ def own(t, kind, **more):
 KINDS = newer_servers.KINDS
 
 
-def each_kind(name, **more):
+def each_kind(name, kinds=KINDS, **more):
     """A test for every kind of servers, which the function gets."""
     def mark(function):
-        for kind in KINDS:
+        for kind in kinds:
             test("%s (%s)" % (name, kind), needs=("mysql.so", kind), **more)(
                 lambda t, kind=kind: function(t, kind))
         return function

@@ -142,6 +142,52 @@ def shows_the_same(t, kind):
             compare(look(client), again, "%s, %d" % (user, number))
 
 
+@each_kind("Profiles, FOUND_ROWS() and the time for slow readers are not those of the client before",
+           seconds=120)
+def shows_no_statement(t, kind):
+    server = reuse.own(t, kind)
+    rum, here = keeper(t, server, idle="20s")
+    for off in (True, False):
+        with Client(here).log_in("leaver") as client:
+            for statement in ("SET net_write_timeout = 1, net_retry_count = 1", "SET profiling = 1",
+                              "SELECT 'of the one before' FROM rumtest.word"):
+                client.query(statement)
+            if off:
+                client.query("SET profiling = 0")
+            client.quit()
+        with Client(here).log_in("next") as client:
+            same(client.ask("SELECT FOUND_ROWS()"), "0")
+            same(client.rows("SHOW PROFILES"), [])
+            same(client.query("SELECT COUNT(*) FROM information_schema.PROFILING"), ["0"])
+            client.command(b"\x03SELECT REPEAT('x', 1000000) FROM rumtest.word a, rumtest.word b,"
+                           b" rumtest.word c, rumtest.word d")
+            time.sleep(4)
+            payload = client.read()
+            while payload[0] != 0xFE or len(payload) > 9:
+                payload = client.read()
+            while len(client.read()) > 9:
+                pass
+            client.quit()
+    same(counts(rum), (4, 0, 3), "all of them kept")
+
+
+@each_kind("A client that fails to become another user does not keep rum from keeping connections",
+           kinds=reuse.MARIADB)
+def fails_to_change(t, kind):
+    server = reuse.own(t, kind)
+    rum, here = keeper(t, server, idle="20s")
+    with Client(here).log_in("leaver") as client:
+        for _ in range(3):
+            try:
+                client.become("next", "wrong")
+            except wire.ServerError as e:
+                same(e.code, reuse.DENIED)
+        client.quit()
+    with Client(here).log_in("next") as client:
+        client.quit()
+    wait_kept(rum, 1)
+
+
 @each_kind("What a client may do goes by what it negotiated itself")
 def goes_by_its_own(t, kind):
     server = reuse.own(t, kind)
@@ -427,11 +473,13 @@ def swallows(t, kind):
     rum, here = keeper(t, server, idle="20s")
     leaving = Leaving(t, kind, server)
     prefixes = (b"@@@ ", b"SELECT 'of the one before' -- ", b"SET @left = 1; -- ", b"DO SLEEP(0) -- ")
-    for missing in range(1, 230, 1 if full() else 17):  # rum says about 210
+    for missing in range(1, 320, 1 if full() else 23):  # rum says about 290
         clients = []
         for prefix in prefixes:
             client = Client(here).log_in("boss")
             client.query("SET @left = 1")
+            for _ in range(4):  # the first packets of a session are read one by one
+                client.query("DO 0")
             leaving.swallowing(client, prefix, missing)
             clients.append(client)
         net.until(lambda: not reuse.sessions(t), 20,

@@ -6,7 +6,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 umask 077
 echo secret >"$work/password"
-for name in login keep; do
+for name in login keep keep_open_links; do
   sed "s|PASSWORD|$work/password|" "$source/$name.transcript" >"$work/$name.transcript"
 done
 ./rum-check --seed 1 .libs/mysql.so "$work"/*.transcript
