@@ -127,12 +127,13 @@ void Session::SayQuit() { d_.upstream.Send(PacketWriter().WriteU8(1).Finish(0));
 
 // That the server stands at the beginning of a packet and owes nothing. A session in the middle of
 // a packet swallows what we say, or answers something else: a client may have it swallow as much as
-// it likes, and say what it likes before it, but cannot repeat the mark. It stands at the very end
+// it likes, and say what it likes before it, but does not know the mark. It stands at the very end
 // of its statement, so that who has answered it has read all of that. What LeaveClean() reads the
 // answers to is sent with it, because a round trip costs a server more than five commands: it may
-// be swallowed, too, or be read as something else, but only by the client's own session. A client
-// can have a procedure of its own repeat the mark with what is swallowed behind it; then the
-// answers that LeaveClean() expects of packets of their own do not come.
+// be swallowed, too, or be read as something else, but only by the client's own session. There is a
+// way to have the server repeat a mark that it has swallowed together with what stands behind it.
+// The answers to packets of their own, with their numbers, do not come then: hence a packet before
+// the statements. Their own must not have a length that is a multiple of 256.
 Task<bool> Session::ProveBeginning() {
   std::optional<std::string> mark = MakeMark();
   if (!mark) co_return false;
@@ -153,11 +154,10 @@ Task<bool> Session::ProveBeginning() {
 
 // What a change of the user leaves as it was: roles and profiles of MariaDB, the optimizer's trace
 // of MySQL, how long the server waits for a client that does not read, FOUND_ROWS(), and whether
-// there may be several statements at once. And init_connect would not be run
-// for the next client, so a server that has one is left alone: the sum is out of range then, also
-// where the client has had the empty string taken for NULL. No user variable is set: MariaDB maps
-// memory for a session's first one and unmaps it at the change of the user, which can cost more
-// than all the rest.
+// there may be several statements at once. And init_connect would not be run for the next client,
+// so a server that has one is left alone: the sum is out of range then, also where the client has
+// had the empty string taken for NULL. No user variable is set: MariaDB maps memory for a session's
+// first one and unmaps it at the change of the user, which can cost more than all the rest.
 std::string Session::BuildCleaning() const {
   std::string all = BuildSetOption(kMultiStatementsOn);
   std::string text =
