@@ -216,7 +216,7 @@ void Daemon::OnSuccessor(const std::string& failed) {
   }
   log::Info("hand-over: process {} serves; this process ends after its {}{}", successor->pid(),
             Counted(proxy_->Load(), "session"),
-            control_ ? "" : "; nothing reaches them, since there is no --control");
+            control_ ? "" : "; nothing reaches it, since there is no --control");
   if (answer) {
     answer(Ok(), fmt::format("process {} serves; {} left in the old one", successor->pid(),
                              Counted(proxy_->Load(), "session")));

@@ -218,7 +218,7 @@ def _(t):
     with connect(here, 30) as s:
         echo_works(s)
         rum.hand_over()
-        rum.wait_log("until they end; nothing reaches them, since there is no --control")
+        rum.wait_log("; nothing reaches it, since there is no --control")
         same(rum.stats()["generations"], [])
     folder = t.path("c" * (100 - len(t.folder) - 1))
     os.mkdir(folder)
