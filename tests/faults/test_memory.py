@@ -11,9 +11,6 @@ from support.harness import Skipped, check, end_with_parent, full, same, test
 from support.mysql_wire import Client, FakeServer
 from support.rum import environment
 
-# What runs before main() belongs to libraries.
-BEFORE_MAIN = 40
-
 
 class Once:
     """One life of a rum in which one allocation fails: two logins, the statistics, the end."""
@@ -72,7 +69,7 @@ def _(t):
     check(total > 1000, "%d allocations" % total)
     codes = Counter()
     step = total // (5000 if full() else 250)
-    for number in range(BEFORE_MAIN, total, step):
+    for number in range(1, total, step):
         once = Once(t, path, number)
         codes[once.code] += 1
         where = "allocation %d of %d: %s after %d logins: %s" % (

@@ -83,7 +83,7 @@ class Build:
         self.preload = self._compile("fail_calls.c", "fail_calls.so",
                                      ["cc", "-O1", "-shared", "-fPIC"], ["-ldl"])
         self.fail_memory = self._compile("fail_memory.c", "fail_memory.so",
-                                         ["cc", "-O1", "-shared", "-fPIC"], [])
+                                         ["cc", "-O1", "-shared", "-fPIC"], ["-ldl"])
         self.libmariadb_client = None
         if with_mysql and program("mariadb_config"):
             def ask(what):
