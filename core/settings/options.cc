@@ -287,20 +287,6 @@ void AddConfig(const std::vector<ConfigItem>& items, const CLI::App& app, bool a
   }
 }
 
-// The module when -P is not given. The command line overrides the files.
-std::string DefaultModule(const Texts& first, const CLI::App& early,
-                          const std::vector<ConfigItem>& items) {
-  const bool in_files = first.at("map").empty();
-  bool other = early.count("--" RUM_OTHER_MAP_OPTION) > 0, any = !in_files;
-  for (const ConfigItem& item : items) {
-    if (!in_files || item.value.empty() || CurrentName(item.name) != "map") continue;
-    any = true;
-    other = item.name == RUM_OTHER_MAP_OPTION;
-  }
-  if (!any) return "passthrough.so";
-  return other ? RUM_OTHER_MAP_MODULE : RUM_MAP_MODULE;
-}
-
 // Version 6.7 had a letter for each kind of map.
 std::string AboutMap(const std::string& protocol) {
   if (!protocol.ends_with(".cdb")) return {};
@@ -342,15 +328,22 @@ Result<CommandLine> Read(int argc, char** argv, const rum_host& host,
   std::vector<std::string> errors;
   std::vector<ConfigItem> items;
   if (!first["config"].empty()) items = ReadConfigFiles(first["config"].back(), errors);
-  auto last = [&](const char* name) {
-    if (!first[name].empty()) return first[name].back();
+  auto last_in_files = [&](const char* name) {
     auto item = std::find_if(items.rbegin(), items.rend(),
                              [&](const ConfigItem& i) { return CurrentName(i.name) == name; });
-    return item == items.rend() ? std::string() : item->value;
+    return item == items.rend() ? ConfigItem() : *item;
+  };
+  auto last = [&](const char* name) {
+    return first[name].empty() ? last_in_files(name).value : first[name].back();
   };
   settings->module_dir = ModuleDirectory(last("module-dir"));
   settings->protocol = last("protocol");
-  if (settings->protocol.empty()) settings->protocol = DefaultModule(first, early, items);
+  if (settings->protocol.empty()) {
+    const bool other = first["map"].empty() ? last_in_files("map").name == RUM_OTHER_MAP_OPTION
+                                            : early.count("--" RUM_OTHER_MAP_OPTION) > 0;
+    const char* of_map = other ? RUM_OTHER_MAP_MODULE : RUM_MAP_MODULE;
+    settings->protocol = last("map").empty() ? "passthrough.so" : of_map;
+  }
   // --help, --check and --explain answer where they were asked.
   const bool serves = first["help"].empty() && first["check"].empty() && first["explain"].empty();
   if (prepare && serves) {

@@ -187,7 +187,7 @@ class Session {
   Task<Payload> AnswerForClient(Bytes payload);
   Task<bool> RenewServer();
   bool MayKeep() const;
-  bool IsPrivate(const Side& side, bool is_unix) const;
+  bool ClientLinkIsPrivate() const;
   Script WaitForLeave();
   Task<bool> HasLeft(size_t size);
   bool TakesOwnUser() const;

@@ -25,6 +25,11 @@ constexpr uint8_t kUtf8Mb4 = 45;
 constexpr uint64_t kEndsWithin = 50;  // ms
 constexpr unsigned kOwnAnswersMost = 4;
 
+// What is sent over the loopback interface does not leave the machine. With a port or without.
+bool IsLoopback(std::string_view address) {
+  return address.starts_with("127.") || address.starts_with("[::1]") || address == "::1";
+}
+
 std::string BuildSetOption(uint16_t option) {
   return PacketWriter().WriteU8(kSetOption).WriteU16(option).Finish(0);
 }
@@ -39,18 +44,13 @@ bool Session::MayKeep() const {
   if (!can || !KeepsNonce()) return can;
   // A proof that somebody reads on a link would be good for the next login, too.
   const bool unread =
-      IsPrivate(d_.upstream, unix_upstream_) && (rewriting_ || IsPrivate(d_.client, unix_client_));
+      (IsSafe(links().server) || IsLoopback(upstream_)) && (rewriting_ || ClientLinkIsPrivate());
   if (!unread) worker_.ProofsCanBeRead(config_);
   return unread;
 }
 
-// What is sent over the loopback interface does not leave the machine either.
-bool Session::IsPrivate(const Side& side, bool is_unix) const {
-  if (IsSafe(LinkOf(side, is_unix))) return true;
-  char peer[128] = {};
-  d_.Peer(side, peer, sizeof peer);
-  const std::string_view text = peer;
-  return text.starts_with("127.") || text.starts_with("[::1]");
+bool Session::ClientLinkIsPrivate() const {
+  return IsSafe(links().client) || IsLoopback(ClientHost());
 }
 
 // The client's packets go on unseen, but for what may be its last.

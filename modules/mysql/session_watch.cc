@@ -191,7 +191,7 @@ bool Session::TakeChangeUser(Bytes payload) {
     return Refuse(BadHandshake(), RUM_CLOSE_CLIENT_PROTOCOL, parsed.why);
   }
   // As in MayKeep(): even after a rewritten login the client may be asked with the server's nonce.
-  if (KeepsNonce() && !IsPrivate(d_.client, unix_client_)) keeps_ = false;
+  if (KeepsNonce() && !ClientLinkIsPrivate()) keeps_ = false;
   ChangeUser change = std::move(parsed.value);
   with_password_ = ProvesSomething(change.auth);
   // The name is in this character set. Without it the server would use that of the session, which

@@ -60,9 +60,8 @@ void Worker::ProofsCanBeRead(const Config& config) {
   if (warned.exchange(&config) == &config) return;
   constexpr char kText[] =
       "mysql: --mysql-reuse keeps no connections of MariaDB whose links somebody could read, since "
-      "a "
-      "proof of a password would be good for the next login: give --upstream-tls require, and for "
-      "relayed logins --tls on";
+      "a proof of a password would be good for the next login: give --upstream-tls require, and "
+      "for relayed logins --tls on";
   host.calls->log(nullptr, RUM_LOG_WARNING, kText, sizeof kText - 1);
 }
 
